@@ -1,0 +1,19 @@
+/*
+ * start_info.h - the page that Xen's domain builder hands over, and the shared page.
+ *
+ * Both pointers are valid from the first C function on. start_info is written by the toolstack at
+ * resume; read its fields anew then. Its layout is struct start_info of xen/xen.h.
+ */
+#ifndef OS_START_INFO_H
+#define OS_START_INFO_H
+
+#include <stdint.h>
+#include <xen/xen.h>
+
+extern struct start_info *start_info;
+extern struct shared_info *shared_info;
+
+/** xen_has_feature() - a XENFEAT_* flag of this hypervisor (xen/features.h). Any context. */
+bool xen_has_feature(unsigned feature);
+
+#endif /* OS_START_INFO_H */
