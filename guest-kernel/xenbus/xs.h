@@ -131,6 +131,10 @@ int xs_watch_add(struct xs_watch *w) __must_check;
  */
 void xs_watch_remove(struct xs_watch *w);
 
+/** xs_watch_poke() - have @w->fn called with the watched path, as if it had changed. Any context.
+ */
+void xs_watch_poke(struct xs_watch *w);
+
 struct xs_stats {
     uint64_t requests, events, merged, garbled;
     unsigned watches;

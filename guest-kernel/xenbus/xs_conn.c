@@ -143,7 +143,7 @@ static size_t rx_bytes_there(void)
 }
 
 /*
- * Takes bytes off the reply ring, waiting for them; @buf NULL throws them away. -ERESTART if the
+ * Takes bytes off the reply ring, waiting for them; @buf NULL throws them away. -ENOTCONN if the
  * connection was made anew meanwhile.
  */
 static int rx_bytes(char *buf, size_t len, unsigned generation)
@@ -152,7 +152,7 @@ static int rx_bytes(char *buf, size_t len, unsigned generation)
         wait_event(&conn.ring_wq, READ_ONCE(conn.generation) != generation ||
                                       (!READ_ONCE(conn.broken) && rx_bytes_there() > 0));
         if (READ_ONCE(conn.generation) != generation) {
-            return -ERESTART;
+            return -ENOTCONN;
         }
         size_t there = rx_bytes_there();
         if (there == SIZE_MAX) {

@@ -265,6 +265,17 @@ void xs_watch_remove(struct xs_watch *w)
     }
 }
 
+void xs_watch_poke(struct xs_watch *w)
+{
+    upcall_state_t s = spin_lock(&watch_lock);
+
+    if (find(w->token) == w) {
+        merge(w);
+    }
+    spin_unlock(&watch_lock, s);
+    waitq_wake_all(&work_wq);
+}
+
 int xs_watch_again(void)
 {
     upcall_state_t s = spin_lock(&watch_lock);
