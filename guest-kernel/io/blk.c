@@ -204,14 +204,20 @@ int blk_flush(struct blk_dev *dev)
     return submit_and_wait(dev, &req);
 }
 
-void blk_foreach(void (*fn)(const struct blk_dev *dev, void *arg), void *arg)
+struct blk_dev *blk_next(struct blk_dev *prev)
 {
     upcall_state_t s = spin_lock(&blk_lock);
-    const struct blk_dev *dev;
+    struct blk_dev *dev;
 
-    XEN_TAILQ_FOREACH(dev, &disks, link)
-    {
-        fn(dev, arg);
+    XEN_TAILQ_FOREACH (dev, &disks, link) {
+        if (!prev || sorts_before(prev->name, dev->name)) {
+            dev->refs++;
+            break;
+        }
     }
     spin_unlock(&blk_lock, s);
+    if (prev) {
+        blk_put(prev);
+    }
+    return dev;
 }
