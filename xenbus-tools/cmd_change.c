@@ -114,8 +114,6 @@ static int run(const struct command *self, int argc, char **argv)
         return status;
     change.args = argv + optind;
     change.n_args = argc - optind;
-    if (change.n_args == 0)
-        return command_usage(self, "no path given");
     if (writing && change.n_args % 2 != 0)
         return command_usage(self, "'%s' has no value", argv[argc - 1]);
     for (int i = 0; i < change.n_args; i += writing ? 2 : 1) {
@@ -142,6 +140,8 @@ const struct command cmd_write = {
     .options = "  -e, --escapes       read \\n, \\t, \\r, \\0, \\\\, \\\" and \\xNN in VALUE\n",
     .shorts = "e" COMMON_SHORTS,
     .longs = write_longs,
+    .min_args = 2,
+    .max_args = -1,
     .run = run,
 };
 
@@ -157,5 +157,7 @@ const struct command cmd_rm = {
     .options = "  -f, --force         a PATH that is not there is no failure\n",
     .shorts = "f" COMMON_SHORTS,
     .longs = rm_longs,
+    .min_args = 1,
+    .max_args = -1,
     .run = run,
 };

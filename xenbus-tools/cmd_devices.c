@@ -198,8 +198,6 @@ static int run(const struct command *self, int argc, char **argv)
 
     if (status >= 0)
         return status;
-    if (optind != argc)
-        return command_usage(self, "unexpected argument '%s'", argv[optind]);
     xs = store_open(self);
     if (!xs)
         return EXIT_FAILED;

@@ -236,5 +236,6 @@ const struct command cmd_ls = {
                "  -n, --names         names without values\n",
     .shorts = "fp1nd:" COMMON_SHORTS,
     .longs = longs,
+    .max_args = -1,
     .run = run,
 };

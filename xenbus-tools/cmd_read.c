@@ -81,8 +81,6 @@ static int run(const struct command *self, int argc, char **argv)
 
     if (status >= 0)
         return status;
-    if (optind == argc)
-        return command_usage(self, "no path given");
     xs = store_open(self);
     if (!xs)
         return EXIT_FAILED;
@@ -116,5 +114,7 @@ const struct command cmd_read = {
                "  -p, --paths         print PATH = \"VALUE\"\n",
     .shorts = "rp" COMMON_SHORTS,
     .longs = longs,
+    .min_args = 1,
+    .max_args = -1,
     .run = run,
 };

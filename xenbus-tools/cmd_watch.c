@@ -124,8 +124,6 @@ static int run_watch(const struct command *self, int argc, char **argv)
 
     if (status >= 0)
         return status;
-    if (optind == argc)
-        return command_usage(self, "no path given");
     xs = store_open(self);
     if (!xs)
         return EXIT_FAILED;
@@ -154,7 +152,7 @@ static bool reached(const struct watching *watching, const char *value, unsigned
     case GOAL_GONE:
         return value == NULL;
     default:
-        return value && len == wanted_len && memcmp(value, wanted, len) == 0;
+        return value && wanted && len == wanted_len && memcmp(value, wanted, len) == 0;
     }
 }
 
@@ -266,6 +264,8 @@ const struct command cmd_watch = {
                "  -t, --timeout S     end with 124 after S seconds\n",
     .shorts = "cn:t:" COMMON_SHORTS,
     .longs = watch_longs,
+    .min_args = 1,
+    .max_args = -1,
     .run = run_watch,
 };
 
@@ -287,5 +287,7 @@ const struct command cmd_wait = {
                "  -e, --escapes       read \\n, \\t, \\r, \\0, \\\\, \\\" and \\xNN in VALUE\n",
     .shorts = "t:xge" COMMON_SHORTS,
     .longs = wait_longs,
+    .min_args = 1,
+    .max_args = 2,
     .run = run_wait,
 };

@@ -4,8 +4,6 @@
  */
 #include "xenbus.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
@@ -33,67 +31,6 @@ static void help(FILE *out)
     fputs("\nEach command takes --help and --json. xenbus --version prints the version.\n"
           "Exit status: 0 done, 1 not found or failed, 2 wrong usage, 124 timed out.\n",
           out);
-}
-
-void command_help(const struct command *self, FILE *out)
-{
-    fprintf(out, "Usage: xenbus %s %s\n%s.\n\n%s", self->name, self->synopsis, self->summary,
-            self->options);
-    fputs("  -j, --json          print JSON\n"
-          "  -h, --help          print this\n",
-          out);
-}
-
-static void complain(const struct command *self, const char *fmt, va_list ap)
-{
-    fflush(stdout);
-    fprintf(stderr, "xenbus %s: ", self->name);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-}
-
-int command_usage(const struct command *self, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    complain(self, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "Usage: xenbus %s %s\nTry 'xenbus %s --help'.\n", self->name, self->synopsis,
-            self->name);
-    return EXIT_USAGE;
-}
-
-int command_options(const struct command *self, int argc, char **argv, bool *json,
-                    bool (*handle)(int option, const char *arg, void *context), void *context)
-{
-    int option;
-
-    optind = 1;
-    while ((option = getopt_long(argc, argv, self->shorts, self->longs, NULL)) != -1) {
-        if (option == 'h') {
-            command_help(self, stdout);
-            return EXIT_FOUND;
-        }
-        if (option == '?')
-            return command_usage(self, "unknown or incomplete option");
-        if (option == 'j')
-            *json = true;
-        else if (!handle(option, optarg, context))
-            return command_usage(self, "option -%c does not take '%s'", option,
-                                 optarg ? optarg : "");
-    }
-    return -1;
-}
-
-int command_failed(const struct command *self, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    complain(self, fmt, ap);
-    va_end(ap);
-    return EXIT_FAILED;
 }
 
 int main(int argc, char **argv)

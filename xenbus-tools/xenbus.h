@@ -30,6 +30,8 @@ struct command {
     /* For getopt_long(); --json and --help (COMMON_OPTIONS) are in each list. */
     const char *shorts;
     const struct option *longs;
+    /* How many arguments may stand behind the options; negative @max_args: any number. */
+    int min_args, max_args;
     /* argv[0] is the sub-command's name; returns an exit code. */
     int (*run)(const struct command *self, int argc, char **argv);
 };
@@ -50,7 +52,8 @@ void command_help(const struct command *self, FILE *out);
 /*
  * Reads the options of a sub-command. --json sets *@json, --help prints the help; every other goes
  * to
- * @handle (its letter and argument), which returns false when the argument is not acceptable.
+ * @handle (its letter and argument), which returns false when the argument is not acceptable. Checks
+ * the number of arguments.
  * Returns -1 to go on, with optind at the first argument, or the exit code to end with.
  */
 int command_options(const struct command *self, int argc, char **argv, bool *json,
