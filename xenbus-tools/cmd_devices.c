@@ -119,8 +119,8 @@ static void print_table(struct device *devices)
 
     for (size_t i = 0; i < N_COLUMNS; i++)
         rows[0].cells[i] = titles[i];
-    HASH_ITER(hh, devices, device, next)
-    fill_row(&rows[++used], device);
+    HASH_ITER (hh, devices, device, next)
+        fill_row(&rows[++used], device);
     for (size_t r = 0; r <= used; r++) {
         for (size_t i = 0; i < N_COLUMNS; i++) {
             size_t width = strlen(rows[r].cells[i]);
@@ -181,8 +181,7 @@ static bool any_mismatch(struct device *devices)
 {
     struct device *device, *next;
 
-    HASH_ITER(hh, devices, device, next)
-    {
+    HASH_ITER (hh, devices, device, next) {
         if (device->fit == FIT_BROKEN)
             return true;
     }
@@ -205,8 +204,8 @@ static int run(const struct command *self, int argc, char **argv)
     if (listing.json) {
         cJSON *all = cJSON_CreateArray();
 
-        HASH_ITER(hh, devices, device, next)
-        cJSON_AddItemToArray(all, json_device(device));
+        HASH_ITER (hh, devices, device, next)
+            cJSON_AddItemToArray(all, json_device(device));
         json_print(all, true);
     } else {
         print_table(devices);

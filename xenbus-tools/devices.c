@@ -64,6 +64,23 @@ static bool parse_domid(const char *text, unsigned int *domid)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value < 0x7ff0;
 }
 
+/* The domain below whose home @path stands; 0 for any other path. */
+static unsigned int domid_of(const char *path)
+{
+    static const char homes[] = "/local/domain/";
+    char digits[6] = "";
+    unsigned int domid = 0;
+    size_t n;
+
+    if (strncmp(path, homes, sizeof(homes) - 1) != 0)
+        return 0;
+    path += sizeof(homes) - 1;
+    n = strspn(path, "0123456789");
+    if (n < sizeof(digits))
+        memcpy(digits, path, n);
+    return parse_domid(digits, &domid) ? domid : 0;
+}
+
 static struct domain *get_domain(struct reader *reader, unsigned int domid)
 {
     struct domain *domain = NULL;
@@ -87,11 +104,13 @@ static struct domain *get_domain(struct reader *reader, unsigned int domid)
 
 static void free_domains(struct reader *reader)
 {
-    struct domain *domain, *next;
+    struct domain *next = reader->domains;
 
-    HASH_ITER(hh, reader->domains, domain, next)
-    {
-        HASH_DEL(reader->domains, domain);
+    HASH_CLEAR(hh, reader->domains);
+    while (next) {
+        struct domain *domain = next;
+
+        next = domain->hh.next;
         free(domain->name);
         free(domain);
     }
@@ -241,7 +260,7 @@ static struct device *join_frontend(struct reader *reader, const char *path, uns
         device->front_path = must_strdup(path);
         device->details = backend;
         device->why = claimed;
-        sscanf(backend, "/local/domain/%5u/", &device->backend_domid);
+        device->backend_domid = domid_of(backend);
     } else {
         free(device->class);
         device->class = must_strdup(class);
@@ -399,8 +418,7 @@ struct device *devices_read(struct xs_handle *xs, const struct device_filter *fi
     resolve_domain(&reader);
     for_each_child(&reader, "/local/domain", visit_domain_backends, NULL);
     for_each_child(&reader, "/local/domain", visit_domain_frontends, NULL);
-    HASH_ITER(hh, reader.devices, device, next)
-    {
+    HASH_ITER (hh, reader.devices, device, next) {
         if (!complete(&reader, device)) {
             HASH_DEL(reader.devices, device);
             device_free(device);
@@ -413,11 +431,13 @@ struct device *devices_read(struct xs_handle *xs, const struct device_filter *fi
 
 void devices_free(struct device *list)
 {
-    struct device *device, *next;
+    struct device *next = list;
 
-    HASH_ITER(hh, list, device, next)
-    {
-        HASH_DEL(list, device);
+    HASH_CLEAR(hh, list);
+    while (next) {
+        struct device *device = next;
+
+        next = device->hh.next;
         device_free(device);
     }
 }
