@@ -22,7 +22,8 @@ struct thread;
 struct waiter {
     struct thread *thread;
     XEN_TAILQ_ENTRY(struct waiter) link;
-    bool queued;
+    bool queued;  /* in the queue; under its lock */
+    bool waiting; /* shall go on sleeping */
 };
 
 struct waitq {
