@@ -285,7 +285,7 @@ static int read_ring_refs(struct store *st, xs_transaction_t t, struct front_rea
 
     c->nr_pages = 1U << n;
     for (unsigned int i = 0; i < c->nr_pages && err == 0; i++) {
-        char key[16];
+        char key[24];
 
         snprintf(key, sizeof(key), "ring-ref%u", i);
         if (c->nr_pages == 1 && !store_exists(st, t, front, key)) {
