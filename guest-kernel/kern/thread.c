@@ -25,7 +25,6 @@
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/clock.h"
-#include "psm/trap.h"
 
 #define SLICE         (10 * NSEC_PER_MSEC)
 #define STACK_RESERVE 1536 /* for the deepest function's frame and an upcall: see psm/stack.S */
@@ -489,9 +488,7 @@ __noreturn void stack_overflow(uint64_t rip, uint64_t rbp);
 /* psm/stack.S found the running thread too deep; this runs on the emergency stack. */
 void stack_overflow(uint64_t rip, uint64_t rbp)
 {
-    struct trap_frame frame = {.rip = rip, .rbp = rbp};
-
-    panic_frame(&frame, "stack overflow of thread \"%s\"", this_cpu()->current->name);
+    panic_at(rip, rbp, "stack overflow of thread \"%s\"", this_cpu()->current->name);
 }
 
 /* ---- looking at threads ---- */

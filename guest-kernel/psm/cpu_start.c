@@ -23,7 +23,7 @@
 _Static_assert(sizeof(struct cpu) <= PAGE_SIZE, "vcpu_info must be registered within one page");
 
 static struct mutex hotplug_lock;
-static struct waitq went_down;
+static struct waitq changed; /* some CPU went online or offline */
 
 bool cpu_exists(unsigned id)
 {
@@ -34,6 +34,7 @@ bool cpu_exists(unsigned id)
 static __noreturn void cpu_begin(void)
 {
     sched_adopt_idle(this_cpu());
+    waitq_wake_all(&changed);
     upcalls_restore(false);
     sched_idle();
 }
@@ -106,8 +107,10 @@ static int start_locked(unsigned id)
     }
     if (rc != 0) {
         log_err("vCPU %u: cannot be started: %s", id, errno_name(rc));
+        return rc;
     }
-    return rc;
+    wait_event(&changed, READ_ONCE(cpu->online));
+    return 0;
 }
 
 int cpu_start(unsigned id)
@@ -123,9 +126,10 @@ int cpu_start(unsigned id)
 
 void cpu_leave(struct cpu *cpu)
 {
-    waitq_wake_all(&went_down);
+    waitq_wake_all(&changed);
     (void)HYPERVISOR_vcpu_op(VCPUOP_down, cpu->id, NULL);
     sched_adopt_idle(cpu);
+    waitq_wake_all(&changed);
 }
 
 int cpu_stop(unsigned id)
@@ -140,7 +144,7 @@ int cpu_stop(unsigned id)
         WRITE_ONCE(cpu->leaving, true);
         WRITE_ONCE(cpu->need_resched, true);
         cpu_kick(cpu);
-        wait_event(&went_down, !READ_ONCE(cpu->online));
+        wait_event(&changed, !READ_ONCE(cpu->online));
         while (HYPERVISOR_vcpu_op(VCPUOP_is_up, id, NULL) > 0) {
             thread_yield(); /* between its last words and VCPUOP_down: a few instructions */
         }
@@ -153,5 +157,5 @@ int cpu_stop(unsigned id)
 void cpu_hotplug_boot(void)
 {
     mutex_init(&hotplug_lock, "cpu hotplug");
-    waitq_init(&went_down, "cpu down");
+    waitq_init(&changed, "cpu state");
 }
