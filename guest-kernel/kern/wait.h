@@ -31,6 +31,12 @@ struct waitq {
     XEN_TAILQ_HEAD(waiter_list, struct waiter) waiters;
 };
 
+/* A queue that is usable from the start. */
+#define WAITQ(wq, queuename)                                                              \
+    {                                                                                     \
+        .lock = SPINLOCK(queuename), .waiters = XEN_TAILQ_HEAD_INITIALIZER((wq).waiters), \
+    }
+
 /** waitq_init() - make a queue usable. @name must stay valid. */
 void waitq_init(struct waitq *wq, const char *name);
 
