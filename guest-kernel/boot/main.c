@@ -31,6 +31,7 @@ void kernel_main(void)
         panic("no timer interrupt: %s", errno_name(rc));
     }
     sched_boot();           /* this is now a thread */
+    cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */
     say_hello();
     thread_exit();
