@@ -15,4 +15,7 @@ const char *cmdline_get(const char *key);
 /** cmdline_text() - the whole line as it was given. */
 const char *cmdline_text(void);
 
+/** cmdline_boot() - take over the line from start_info. Once. */
+void cmdline_boot(void);
+
 #endif /* BOOT_CMDLINE_H */

@@ -4,7 +4,7 @@
  * Xen's "interrupts" are event upcalls; a vCPU masks them in its vcpu_info (cli and sti do nothing
  * in a PV guest). Every spinlock masks upcalls on the taking vCPU while it is held, so one kind
  * of lock serves threads and event handlers alike, and a holder is never pre-empted by us. Hold
- * them for a few instructions; never sleep, allocate pages or call into a driver with one held.
+ * them for a short while; never sleep or call into a driver with one held.
  * Suspend: runs with upcalls masked on vCPU 0 and the others stopped, so no spinlock is held.
  */
 #ifndef KERN_LOCK_H
@@ -48,5 +48,9 @@ void spin_init(spinlock_t *lock, const char *name);
  */
 upcall_state_t spin_lock(spinlock_t *lock) __must_check;
 void spin_unlock(spinlock_t *lock, upcall_state_t state);
+
+/** spin_acquire() / spin_release() - the same for who has masked upcalls already. */
+void spin_acquire(spinlock_t *lock);
+void spin_release(spinlock_t *lock);
 
 #endif /* KERN_LOCK_H */

@@ -75,6 +75,14 @@ void evtchn_notify(evtchn_port_t port);
 void evtchn_mask(evtchn_port_t port);
 void evtchn_unmask(evtchn_port_t port);
 
+struct cpu;
+
+/** evtchn_boot() - mask every port. Boot CPU, before upcalls are unmasked for the first time. */
+void evtchn_boot(void);
+
+/** evtchn_cpu_init() - empty queues for a CPU. Before it takes its first upcall. */
+void evtchn_cpu_init(struct cpu *cpu);
+
 /* For `lsevt` and the debugger. */
 struct evtchn_info {
     evtchn_port_t port;

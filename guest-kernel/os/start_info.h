@@ -7,11 +7,16 @@
 #ifndef OS_START_INFO_H
 #define OS_START_INFO_H
 
-#include <stdint.h>
+#include "kern/types.h"
+
 #include <xen/xen.h>
+#include <xen/features.h>
 
 extern struct start_info *start_info;
 extern struct shared_info *shared_info;
+
+/** shared_info_map() - map the page that start_info names; panics if Xen refuses. */
+void shared_info_map(void);
 
 /** xen_has_feature() - a XENFEAT_* flag of this hypervisor (xen/features.h). Any context. */
 bool xen_has_feature(unsigned feature);

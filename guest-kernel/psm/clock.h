@@ -17,6 +17,12 @@ nsec_t clock_now(void);
 /** clock_xen() - Xen's system time on this vCPU. Any context. */
 nsec_t clock_xen(void);
 
+/** clock_to_xen() - a clock_now() time as Xen's, to program timers with. Any context. */
+nsec_t clock_to_xen(nsec_t now);
+
+/** clock_boot() - let clock_now() begin at zero. Once, by the boot CPU. */
+void clock_boot(void);
+
 /** clock_wall() - nanoseconds since 1970-01-01 UTC. Any context. */
 nsec_t clock_wall(void);
 

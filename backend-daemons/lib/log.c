@@ -1,0 +1,181 @@
+/*
+ * Logging: see log.h. The formatted message passes through one escape function; the level and the
+ * question whether standard error is a terminal are the only state. No locks, nothing to suspend.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 2048
+
+static int level = LOG_INFO;
+
+void log_set_level(int priority)
+{
+    level = priority;
+}
+
+int log_level(void)
+{
+    return level;
+}
+
+int log_level_by_name(const char *name)
+{
+    static const struct {
+        const char *name;
+        int priority;
+    } names[] = {{"error", LOG_ERR},
+                 {"warning", LOG_WARNING},
+                 {"notice", LOG_NOTICE},
+                 {"info", LOG_INFO},
+                 {"debug", LOG_DEBUG}};
+
+    for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i].name) == 0) {
+            return names[i].priority;
+        }
+    }
+    return -EINVAL;
+}
+
+/* Length of the well-formed, printable UTF-8 sequence at `s`, or 0 (RFC 3629, table in section 4).
+ */
+static unsigned int printable_utf8(const unsigned char *s)
+{
+    unsigned int len;
+
+    if (s[0] >= 0x20 && s[0] < 0x7f) {
+        return 1;
+    }
+    if (s[0] >= 0xc3 && s[0] <= 0xdf) {
+        len = 2; /* from U+00C0: the C1 controls are left out */
+    } else if (s[0] > 0xe0 && s[0] <= 0xef && s[0] != 0xed) {
+        len = 3; /* without the first row and the surrogates: rare, shown escaped */
+    } else {
+        return 0;
+    }
+    for (unsigned int i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+unsigned long log_escape(char *dst, unsigned long size, const char *src)
+{
+    const unsigned char *s = (const unsigned char *)src;
+    unsigned long used = 0;
+
+    while (*s != '\0') {
+        unsigned int len = printable_utf8(s);
+
+        if (used + (len != 0 ? len : 4) >= size) {
+            break;
+        }
+        if (len != 0) {
+            memcpy(dst + used, s, len);
+            used += len;
+            s += len;
+        } else {
+            snprintf(dst + used, 5, "\\x%02x", *s);
+            used += 4;
+            s++;
+        }
+    }
+    dst[used] = '\0';
+    return used;
+}
+
+/* Writes "<priority>class domain/device: " as far as the parts are known. */
+static unsigned long put_prefix(char *line, unsigned long size, int priority,
+                                const struct log_id *id)
+{
+    static int tty = -1;
+    int n = 0;
+
+    if (tty < 0) {
+        tty = isatty(STDERR_FILENO);
+    }
+    if (!tty) {
+        n = snprintf(line, size, "<%d>", priority);
+    }
+    if (id == NULL || id->class == NULL) {
+        return n;
+    }
+    n += snprintf(line + n, size - n, "%s", id->class);
+    if (id->domid >= 0) {
+        n += snprintf(line + n, size - n, " %d", id->domid);
+        if (id->device >= 0) {
+            n += snprintf(line + n, size - n, "/%d", id->device);
+        }
+    }
+    n += snprintf(line + n, size - n, ": ");
+    return n;
+}
+
+static void put_line(int priority, const struct log_id *id, const char *text)
+{
+    char line[LINE_MAX_BYTES];
+    unsigned long n = put_prefix(line, 256, priority, id);
+
+    n += log_escape(line + n, sizeof(line) - n - 1, text);
+    line[n++] = '\n';
+    if (write(STDERR_FILENO, line, n) < 0) {
+        return; /* nobody is left to tell */
+    }
+}
+
+void log_msg(int priority, const struct log_id *id, const char *fmt, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list ap;
+
+    if (priority > level) {
+        return;
+    }
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    put_line(priority, id, text);
+}
+
+void log_limited(struct log_limit *limit, int priority, const struct log_id *id, const char *fmt,
+                 ...)
+{
+    char text[LINE_MAX_BYTES];
+    struct timespec ts;
+    uint64_t now;
+    va_list ap;
+    int n;
+
+    if (priority > level) {
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+    if (limit->window_start_ms == 0 || now - limit->window_start_ms >= limit->interval_ms) {
+        limit->window_start_ms = now;
+        limit->used = 0;
+    }
+    if (limit->used >= limit->burst) {
+        limit->suppressed++;
+        return;
+    }
+    limit->used++;
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (limit->suppressed != 0 && n >= 0 && (unsigned long)n < sizeof(text)) {
+        snprintf(text + n, sizeof(text) - n, " (%u more like this were not logged)",
+                 limit->suppressed);
+        limit->suppressed = 0;
+    }
+    put_line(priority, id, text);
+}

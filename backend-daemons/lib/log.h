@@ -1,0 +1,66 @@
+/*
+ * Logging of the daemons: one line per message on standard error.
+ *
+ * Each line names what it is about, `vbd 5/51712: …` (class, domain, device), so that a reader of
+ * the journal can filter by guest. When standard error is not a terminal the line starts with the
+ * priority prefix `<n>` that the journal understands (sd-daemon(3)). Bytes that come from a guest
+ * or from the store may be part of a message: everything that is not printable ASCII or UTF-8 text
+ * is escaped before it is written, and a message is a single write(2).
+ *
+ * Types: struct log_id (what a message is about; owned by the caller), struct log_limit (a rate
+ * limit; owned by the caller). No locks: a daemon logs from its one event loop. Nothing here talks
+ * to Xen: a guest's suspend does not touch it.
+ */
+#ifndef DUET_LIB_LOG_H
+#define DUET_LIB_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <syslog.h>
+
+/* What a message is about. A negative domain or device is left out of the line. */
+struct log_id {
+    const char *class; /* "vbd", "console", …; NULL: the daemon itself */
+    int domid;
+    int device;
+};
+
+/* Lets `burst` messages pass in each `interval_ms`, counts the others. Zero-initialise the rest. */
+struct log_limit {
+    unsigned int burst;
+    unsigned int interval_ms;
+    uint64_t window_start_ms;
+    unsigned int used;
+    unsigned int suppressed;
+};
+
+/* Sets the least urgent priority (LOG_ERR … LOG_DEBUG of <syslog.h>) that is still written. */
+void log_set_level(int priority);
+
+/* The level in force, e.g. to hand it on to a child process. */
+int log_level(void);
+
+/*
+ * Translates "error", "warning", "notice", "info", "debug" into a priority.
+ * Returns it, or -EINVAL.
+ */
+int log_level_by_name(const char *name);
+
+/* Writes one message about `id` (NULL: about the daemon). Never fails, never blocks for long. */
+void log_msg(int priority, const struct log_id *id, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * As log_msg(), but not more often than `limit` allows; the first message that passes after some
+ * were held back says how many there were.
+ */
+void log_limited(struct log_limit *limit, int priority, const struct log_id *id, const char *fmt,
+                 ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * Copies `src` into `dst` (at most `size` bytes with the final NUL), every control character and
+ * invalid UTF-8 byte written as \xNN. Returns the length written. `size` must be at least 1.
+ */
+unsigned long log_escape(char *dst, unsigned long size, const char *src);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * What a daemon tells the service manager: see notify.h. The watchdog timer is the only state.
+ */
+#include "notify.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+static struct {
+    struct loop *loop;
+    struct loop_timer timer;
+    uint64_t interval_ns;
+} watchdog;
+
+static void feed_watchdog(void *arg)
+{
+    (void)arg;
+    sd_notify(0, "WATCHDOG=1");
+    loop_timer_set(watchdog.loop, &watchdog.timer, watchdog.interval_ns, feed_watchdog, NULL);
+}
+
+void notify_ready(struct loop *loop)
+{
+    uint64_t usec;
+
+    sd_notify(0, "READY=1");
+    if (sd_watchdog_enabled(0, &usec) > 0) {
+        watchdog.loop = loop;
+        watchdog.interval_ns = usec * 1000 / 2;
+        feed_watchdog(NULL);
+    }
+}
+
+void notify_status(const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    sd_notifyf(0, "STATUS=%s", text);
+}
+
+void notify_stopping(void)
+{
+    sd_notify(0, "STOPPING=1");
+}

@@ -1,0 +1,1 @@
+"""The lab: host packages, dom0 image, QEMU machine, channel to dom0, build, tests."""

@@ -1,0 +1,187 @@
+"""The machine the lab runs on: its packages, its Debian sources, its limits."""
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import paths
+from .say import LabError, note, run_logged
+
+# What the lab itself needs, and why.
+LAB_PACKAGES = {
+    "qemu-system-x86": "runs the Xen host",
+    "qemu-utils": "qemu-img, the disk overlays of each lab",
+    "mmdebstrap": "makes dom0's root file system",
+    "e2fsprogs": "mke2fs -d, a disk image without a mount",
+    "openssh-client": "the channel to dom0",
+    "zstd": "unpacks kernels compressed with it",
+}
+
+# What building and checking the tree needs, and why.
+BUILD_PACKAGES = {
+    "gcc": "compiler of the release build",
+    "cmake": "the build",
+    "make": "the build's engine",
+    "pkg-config": "finds the libraries below",
+    "libxen-dev": "Xen's public headers; xenstore, event channel and grant libraries",
+    "liburing-dev": "asynchronous disk I/O of the block daemon",
+    "libseccomp-dev": "system-call filter of the workers",
+    "libcap-ng-dev": "drops capabilities in the workers",
+    "libsystemd-dev": "notify, file-descriptor store, journal",
+    "libinih-dev": "the daemons' configuration files",
+    "libcjson-dev": "--json output",
+    "uthash-dev": "hash tables",
+    "libnbd-dev": "network block devices",
+    "libncurses-dev": "full-screen views of the xenbus tool",
+    "libelf-dev": "reading guest images and dumps",
+    "libcmocka-dev": "unit tests",
+    "clang-format": "style check",
+    "clang-tidy": "static check",
+    "clang": "libFuzzer targets",
+    "cppcheck": "static check",
+    "mandoc": "checks the man pages",
+}
+
+
+def privileged(argv):
+    """`argv` as root: as it is for root, else through sudo."""
+    if os.geteuid() == 0:
+        return argv
+    if not shutil.which("sudo"):
+        raise LabError(f"'{argv[0]}' needs root: run ./lab as root, or install sudo")
+    return ["sudo", *argv]
+
+
+def missing(packages):
+    known = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages],
+                           capture_output=True, text=True, check=False).stdout
+    installed = {line.split()[0] for line in known.splitlines() if line.endswith(" installed")}
+    return [name for name in packages if name not in installed]
+
+
+def debian_sources():
+    """The machine's own apt entries of Debian 12: a list of (uri, suite, signed-by or '')."""
+    etc = Path("/etc/apt")
+    entries = []
+    for file in sorted([etc / "sources.list", *(etc / "sources.list.d").glob("*")]):
+        if file.suffix == ".sources":
+            entries += _deb822(file)
+        elif file.suffix == ".list" and file.is_file():
+            entries += _one_line(file)
+    ours = [e for e in entries if re.match(r"bookworm(-updates|-security|-backports)?$", e[1])]
+    if not any(suite == "bookworm" for _, suite, _ in ours):
+        raise LabError("no entry for Debian 12 (bookworm) main in /etc/apt/sources.list or "
+                       "/etc/apt/sources.list.d: the lab's host and dom0 are Debian 12")
+    return list(dict.fromkeys(ours))
+
+
+def _deb822(file):
+    for stanza in re.split(r"\n\s*\n", file.read_text(encoding="utf-8")):
+        text = "\n".join(l for l in stanza.splitlines() if not l.startswith("#"))
+        fields = {k.lower(): " ".join(v.split())
+                  for k, v in re.findall(r"^(\S+):((?:.*)(?:\n[ \t].*)*)", text, re.M)}
+        if ("deb" not in fields.get("types", "").split() or fields.get("enabled") == "no"
+                or "main" not in fields.get("components", "").split()):
+            continue
+        signed = fields.get("signed-by", "")
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                yield uri, suite, signed if signed.startswith("/") else ""
+
+
+def _one_line(file):
+    for line in file.read_text(encoding="utf-8").splitlines():
+        found = re.match(r"deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)\s+(.*)", line.strip())
+        if found and "main" in found[4].split():
+            signed = re.search(r"signed-by=(/\S+)", found[1] or "")
+            yield found[2], found[3], signed[1] if signed else ""
+
+
+def source_text(entries):
+    """apt's deb822 text for entries as debian_sources() gives them."""
+    return "\n".join(f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\n"
+                     + (f"Signed-By: {signed}\n" if signed else "") for uri, suite, signed in entries)
+
+
+def fetch_options():
+    """The machine's apt settings that decide whether a download works (proxies, certificates)."""
+    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False)
+    wanted = re.compile(r'Acquire::(https?|Check|Retries|ForceIPv)\S* "[^"]+";')
+    return [line for line in dump.stdout.splitlines() if wanted.match(line)]
+
+
+def require(packages, purpose):
+    """Install those of `packages` that are missing."""
+    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
+        raise LabError("the lab runs on Debian 12: this machine has no apt-get")
+    names = missing(packages)
+    if not names:
+        return
+    if os.geteuid() != 0 and not shutil.which("sudo"):
+        raise LabError(f"these packages are missing: {' '.join(names)}; run ./lab once as root, "
+                       "or install sudo")
+    note(f"{purpose} needs {', '.join(names)}")
+    with _private_apt() as options:
+        _install(names, options)
+
+
+@contextmanager
+def _private_apt():
+    """apt options that add backports to the machine's entries for this one call only."""
+    entries = debian_sources()
+    uri, _, signed = next(e for e in entries if e[1] == "bookworm")
+    with tempfile.TemporaryDirectory(prefix="duet-apt-") as folder:
+        top = Path(folder)
+        top.chmod(0o755)
+        (top / "lists/partial").mkdir(parents=True)
+        (top / "parts").mkdir()
+        backports = (uri, "bookworm-backports", signed)
+        if backports not in entries:
+            entries.append(backports)
+        (top / "parts/lab.sources").write_text(source_text(entries), encoding="utf-8")
+        yield ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={top}/parts",
+               "-o", f"Dir::State::lists={top}/lists", "-o", "APT::Sandbox::User=root"]
+
+
+def _install(names, options):
+    logs = paths.BUILD / "log"
+    apt = privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *options])
+    run_logged("read the package lists", [*apt, "update"], logs / "apt-update.log",
+               hint=": is this machine offline?")
+    log = logs / "apt-install.log"
+    plain = [*apt, "install", "-y", "--no-install-recommends"]
+    newer = [n for n in names if n.startswith("qemu-")]
+    others = [n for n in names if n not in newer]
+    if others:
+        run_logged(f"install {len(others)} packages", [*plain, *others], log)
+    if newer:
+        try:
+            run_logged("install QEMU from backports", [*plain, "-t", "bookworm-backports", *newer], log)
+        except LabError:
+            note("backports is not to be had: taking QEMU 7.2")
+            run_logged("install QEMU", [*plain, *newer], log)
+
+
+def require_space(folder, gigabytes, purpose):
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < gigabytes:
+        raise LabError(f"{purpose} needs {gigabytes} GiB free in {folder}, there are {free:.1f}: make "
+                       "room, or set DUET_CACHE to a folder on a larger disk")
+
+
+@contextmanager
+def locked(file, waiting):
+    """Hold an exclusive lock; says `waiting` when somebody else has it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "w", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(waiting)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

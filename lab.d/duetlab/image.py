@@ -1,0 +1,127 @@
+"""dom0's image: Debian 12 with Xen, made by mmdebstrap and kept in the cache under its recipe's hash.
+
+An image is a folder with `dom0.raw` (root disk), `xen` (the hypervisor), `vmlinux`, `initrd` (what
+QEMU loads) and the ssh keys. mmdebstrap works in a temporary folder in a mount namespace of its own
+and removes it, whatever happens; the finished folder appears by one rename.
+"""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from . import host, paths
+from .say import note, run_logged
+
+RECIPE = paths.LAB_D / "dom0"
+GIGABYTES = 4  # free space that a build needs, downloads and temporary folder together
+
+# What a Debian guest's root disk holds; dom0 is built on top of it.
+GUEST_PACKAGES = {
+    "systemd-sysv": "init",
+    "udev": "device nodes, modules",
+    "kmod": "modprobe",
+    "e2fsprogs": "file systems of guests and tests",
+    "iproute2": "ip",
+    "procps": "ps, pgrep, sysctl",
+}
+
+DOM0_PACKAGES = {
+    "linux-image-amd64": "kernel of dom0 and of Linux guests, modules of the peers",
+    "initramfs-tools": "the stock initrd of a Debian guest",
+    "xen-hypervisor-4.17-amd64": "the hypervisor; QEMU loads it from outside",
+    "xen-utils-4.17": "xl, libxl, xenstored, lsevtchn",
+    "xen-utils-common": "hotplug scripts, wrappers",
+    "xenstore-utils": "xenstore-ls, xenstore-read, ...",
+    "openssh-server": "the channel from ./lab",
+    "openssh-sftp-server": "./lab put, ./lab get",
+    "dbus": "systemctl's and journald's companion",
+    "bridge-utils": "brctl, for the stock vif scripts",
+    "iptables": "the stock vif scripts",
+    "busybox-static": "small guests, and a shell when all else is broken",
+    "fio": "disk load and measurement",
+    "iperf3": "network load and measurement",
+    "strace": "what a daemon does",
+    "gdb": "why it died",
+    "lsof": "who holds a device",
+    "less": "reading logs in ./lab shell",
+    "socat": "ptys and sockets of consoles in tests",
+    "python3-minimal": "pygrub, test programs",
+    "grub-xen-bin": "peer: GRUB's own block frontend",
+    "qemu-system-xen": "peer: qdisk; never started by the lab",
+    "liburing2": "block daemon",
+    "libseccomp2": "daemons",
+    "libcap-ng0": "daemons",
+    "libsystemd0": "daemons",
+    "libinih1": "daemons",
+    "libcjson1": "tools",
+    "libnbd0": "block daemon",
+    "libncurses6": "tools",
+    "libelf1": "tools",
+}
+
+# Never read in dom0; leaving them out halves the image and the time that depmod takes.
+EXCLUDED = [
+    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*",
+    *(f"/lib/modules/*/kernel/{name}/*" for name in (
+        "sound", "drivers/gpu", "drivers/media", "drivers/net/wireless", "drivers/infiniband",
+        "drivers/staging", "drivers/iio", "drivers/hwmon", "drivers/usb", "drivers/net/ethernet",
+        "drivers/scsi", "drivers/ata", "drivers/isdn", "drivers/bluetooth", "drivers/mmc",
+        "drivers/mtd", "drivers/input/touchscreen", "drivers/input/joystick", "drivers/video",
+        "drivers/comedi", "drivers/firewire", "drivers/thunderbolt", "drivers/leds",
+        "drivers/power", "drivers/platform", "drivers/rtc", "drivers/i2c", "drivers/edac",
+        "net/bluetooth", "net/wireless", "net/mac80211", "net/batman-adv", "net/can", "net/nfc",
+        "fs/ocfs2", "fs/gfs2", "fs/ceph", "fs/cifs", "fs/smb", "fs/nfs", "fs/nfsd", "fs/xfs",
+        "fs/btrfs", "fs/f2fs", "fs/jfs", "fs/reiserfs")),
+]
+
+
+def key():
+    return paths.digest(RECIPE, Path(__file__))
+
+
+def folder():
+    return paths.cache() / f"image-{key()}"
+
+
+def ensure():
+    """The folder of the image, built now if the cache does not have it."""
+    image = folder()
+    if image.exists():
+        return image
+    host.require(host.LAB_PACKAGES, "the lab")
+    host.require_space(paths.cache(), GIGABYTES, "dom0's image")
+    with host.locked(paths.cache() / "image.lock", "waiting for another ./lab that builds the image"):
+        if not image.exists():
+            _build(image)
+    return image
+
+
+def _build(image):
+    note("building dom0's image: once per recipe, a few minutes")
+    part = image.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "duet-lab", "-f",
+                        part / "id_ed25519"], check=True)
+        sources = part / "lab.sources"
+        entries = [e for e in host.debian_sources() if not e[1].endswith("-backports")]
+        sources.write_text(host.source_text(entries), encoding="utf-8")
+        hook = f'{sys.executable} {RECIPE}/customize.py "$1" {part} ' + " ".join(DOM0_PACKAGES)
+        run_logged("make dom0's root file system", host.privileged([
+            "env", f"TMPDIR={paths.cache()}", "mmdebstrap", "--mode=root", "--format=null",
+            "--variant=minbase", f"--include={','.join(GUEST_PACKAGES)}",
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
+            "--dpkgopt=force-unsafe-io", "--aptopt=APT::Install-Recommends false",
+            *(f"--aptopt={line}" for line in host.fetch_options()),
+            f"--customize-hook={hook}", "--skip=cleanup/reproducible",
+            "bookworm", "-", sources,
+        ]), paths.BUILD / "log/image.log", hint=": is this machine offline?")
+        if os.geteuid() != 0:
+            subprocess.run(host.privileged(["chown", "-R", f"{os.getuid()}:{os.getgid()}", part]),
+                           check=True)
+        part.rename(image)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise

@@ -1,0 +1,204 @@
+"""The QEMU machine: accelerator, command line, boot, snapshot, start from it, end.
+
+dom0's boot is paid once. The first lab boots Xen and dom0 on a RAM file, stops, writes the devices'
+state beside it and keeps the three (RAM, state, disk overlay) in the cache. Every lab then maps the RAM
+file privately, loads the state and goes on from there with an overlay of its own.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import host, image, paths
+from .qmp import Qmp
+from .say import LabError, note, step
+
+BOOT_TIMEOUT = 300  # seconds; about 40 with TCG on two cores
+READY = "duet-lab: dom0 is ready"
+DOOMED = re.compile(r"Panic on CPU|Kernel panic|duet-lab: cannot load")
+
+# PV guests' floating-point state is corrupted under TCG while XSAVE is on.
+TCG_CPU = "max,-xsave,-xsaveopt,-avx,-avx2,-f16c,-pku"
+XEN_ARGS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all noreboot bootscrub=0 "
+            "dom0_mem={dom0_mem}M,max:{dom0_mem}M dom0_max_vcpus={cpus} spec-ctrl=no xpti=no")
+LINUX_ARGS = "console=hvc0 net.ifnames=0 mitigations=off quiet loglevel=4 systemd.show_status=no"
+
+
+class Machine:
+    """What a lab is made of. `cpus` are the machine's and dom0's, `memory` and `dom0_mem` are MiB."""
+
+    def __init__(self, cpus=2, memory=5120, dom0_mem=1024):
+        self.cpus = cpus
+        self.memory = memory
+        self.dom0_mem = dom0_mem
+
+
+def qemu_version():
+    out = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True)
+    return tuple(int(n) for n in re.search(r"version (\d+)\.(\d+)", out.stdout).groups())
+
+
+def tcg_cpu():
+    return TCG_CPU if qemu_version() >= (8, 0) else TCG_CPU + ",-smap,-smep"
+
+
+def accelerator():
+    """QEMU's options for accelerator and processor."""
+    return ["-accel", "tcg,thread=multi", "-cpu", tcg_cpu()]
+
+
+def hardware(machine, img, ram):
+    """The part of the command line that makes the machine, the same at boot and at each start.
+    `ram` is the -object text of its memory."""
+    xen = XEN_ARGS.format(cpus=machine.cpus, dom0_mem=machine.dom0_mem)
+    return [
+        "qemu-system-x86_64", "-machine", "q35,memory-backend=ram", *accelerator(),
+        "-smp", str(machine.cpus), "-m", f"{machine.memory}M", "-object", ram,
+        "-nodefaults", "-display", "none", "-no-reboot",
+        "-kernel", f"{img}/xen", "-append", xen,
+        "-initrd", f"{img}/vmlinux {LINUX_ARGS},{img}/initrd",
+        "-blockdev", "driver=file,filename=disk.qcow2,node-name=file,cache.no-flush=on",
+        "-blockdev", "driver=qcow2,file=file,node-name=disk,cache.no-flush=on,discard=unmap",
+        "-device", "virtio-blk-pci,drive=disk",
+        "-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile=",
+        "-chardev", "socket,id=serial,path=serial.sock,server=on,wait=off,logfile=serial.log",
+        "-serial", "chardev:serial",
+        "-qmp", "unix:qmp.sock,server=on,wait=off",
+        "-monitor", "unix:monitor.sock,server=on,wait=off",
+        "-chardev", "socket,id=gdb,path=gdb.sock,server=on,wait=off", "-gdb", "chardev:gdb",
+    ]
+
+
+def memory_file(machine, file, share):
+    return f"memory-backend-file,id=ram,size={machine.memory}M,mem-path={file},share={share}"
+
+
+class Running:
+    """A QEMU under its keeper, in `folder`. Ends with this process unless keep() is called."""
+
+    def __init__(self, folder, argv):
+        self.folder = folder
+        (folder / "serial.log").unlink(missing_ok=True)
+        keeper = [sys.executable, "-B", str(Path(__file__).with_name("keeper.py"))]
+        self._process = subprocess.Popen([*keeper, *argv], cwd=folder, stdin=subprocess.PIPE,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                         start_new_session=True)
+
+    def qmp(self):
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return Qmp(self.folder)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise LabError(f"QEMU does not start: {self.log()}") from None
+                time.sleep(0.02)
+
+    def log(self):
+        file = self.folder / "qemu.log"
+        return file.read_text(errors="replace").strip() if file.exists() else ""
+
+    def wait_serial(self, wanted, timeout, doomed=DOOMED):
+        """Wait for a text on the serial line."""
+        deadline = time.monotonic() + timeout
+        file = self.folder / "serial.log"
+        while True:
+            text = file.read_text(errors="replace") if file.exists() else ""
+            if wanted in text:
+                return
+            tail = "\n".join(text.splitlines()[-15:])
+            if doomed.search(text):
+                raise LabError(f"the Xen host died at boot; serial log: {file}\n{tail}")
+            if self._process.poll() is not None:
+                raise LabError(f"QEMU ended at boot: {self.log()}\n{tail}")
+            if time.monotonic() > deadline:
+                raise LabError(f"no '{wanted}' within {timeout} s; serial log: {file}\n{tail}")
+            time.sleep(0.1)
+
+    def keep(self):
+        self._process.stdin.write(b"keep\n")
+        self._process.stdin.flush()
+
+    def end(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def overlay(folder, backing, kind):
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(backing), "-F", kind,
+                    str(folder / "disk.qcow2")], check=True)
+
+
+def snapshot(machine):
+    """The folder of a booted machine in the cache, booted now if it is not there."""
+    img = image.ensure()
+    parts = hardware(machine, img, memory_file(machine, "ram", "on"))
+    key = paths.digest(img.name, "\0".join(parts), str(qemu_version()))
+    folder = paths.cache() / f"boot-{key}"
+    if folder.exists():
+        return folder
+    host.require_space(paths.cache(), 3, "the snapshot of the booted host")
+    with host.locked(paths.cache() / "boot.lock", "waiting for another ./lab that boots the host"):
+        if not folder.exists():
+            _boot(machine, img, folder)
+    return folder
+
+
+def _boot(machine, img, folder):
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    overlay(part, img / "dom0.raw", "raw")
+    running = Running(part, hardware(machine, img, memory_file(machine, "ram", "on")))
+    try:
+        with step("boot Xen and dom0 (once per image)"):
+            running.wait_serial(READY, BOOT_TIMEOUT)
+        with step("keep the booted host"), running.qmp() as qmp:
+            qmp.run("stop")
+            capabilities = [{"capability": c, "state": True} for c in ("x-ignore-shared", "events")]
+            qmp.run("migrate-set-capabilities", capabilities=capabilities)
+            qmp.run("migrate", uri="exec:cat > vm.state")
+            qmp.migration()
+            os.rename(part / "disk.qcow2", part / "base.qcow2")
+    except BaseException:
+        running.end()
+        if (part / "serial.log").exists():
+            shutil.copy(part / "serial.log", paths.BUILD / "log/boot-failed.log")
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    running.end()
+    part.rename(folder)
+
+
+def start(machine, folder):
+    """A running machine in the state folder `folder`, started from the snapshot; paused no longer.
+    Its ssh port is written to lab.json there."""
+    booted = snapshot(machine)
+    img = image.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "disk.qcow2").unlink(missing_ok=True)
+    overlay(folder, booted / "base.qcow2", "qcow2")
+    argv = hardware(machine, img, memory_file(machine, booted / "ram", "off"))
+    running = Running(folder, [*argv, "-incoming", "defer"])
+    try:
+        with running.qmp() as qmp:
+            capabilities = [{"capability": c, "state": True} for c in ("x-ignore-shared", "events")]
+            qmp.run("migrate-set-capabilities", capabilities=capabilities)
+            qmp.run("migrate-incoming", uri=f"exec:cat {booted}/vm.state")
+            qmp.migration()
+            qmp.monitor("hostfwd_add net tcp:127.0.0.1:0-:22")
+            found = re.search(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", qmp.monitor("info usernet"))
+            if not found:
+                raise LabError("QEMU opened no port for ssh")
+            qmp.run("cont")
+        facts = {"port": int(found[1]), "image": str(img), "cpus": machine.cpus,
+                 "memory": machine.memory}
+        (folder / "lab.json").write_text(json.dumps(facts), encoding="utf-8")
+    except BaseException:
+        running.end()
+        raise
+    return running

@@ -1,0 +1,126 @@
+/*
+ * Small helpers of the sub-commands on a libxenstore connection, see xenbus.h: opening with a clear
+ * message, path rules, waiting for an event with a deadline. No state of its own.
+ */
+#include "xenbus.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <xen/io/xs_wire.h>
+
+void *must_alloc(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory) {
+        fprintf(stderr, "xenbus: out of memory\n");
+        exit(EXIT_FAILED);
+    }
+    return memory;
+}
+
+char *must_strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    return memcpy(must_alloc(size), text, size);
+}
+
+struct xs_handle *store_open(const struct command *self)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    if (!xs)
+        command_failed(self,
+                       "cannot connect to xenstored (%s: %s); is this a Xen domain with xenstored "
+                       "running, and are you root?",
+                       xs_daemon_socket(), strerror(errno));
+    return xs;
+}
+
+bool store_path_valid(const char *path)
+{
+    size_t len = strlen(path);
+
+    if (len == 0 || len >= (path[0] == '/' ? XENSTORE_ABS_PATH_MAX : XENSTORE_REL_PATH_MAX))
+        return false;
+    if (strcmp(path, "/") == 0)
+        return true;
+    if (path[len - 1] == '/' || strstr(path, "//"))
+        return false;
+    for (const char *p = path; *p; p++) {
+        /* The alphabet of docs/misc/xenstore.txt; '@' only opens a special name. */
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-/_@", *p) ||
+            (*p == '@' && p != path))
+            return false;
+    }
+    return true;
+}
+
+char *store_join(const char *dir, const char *name)
+{
+    size_t size = strlen(dir) + strlen(name) + 2;
+    char *path = must_alloc(size);
+
+    snprintf(path, size, "%s%s%s", dir, strcmp(dir, "/") == 0 ? "" : "/", name);
+    return path;
+}
+
+char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, unsigned int *len)
+{
+    char *path = store_join(dir, name);
+    char *value = xs_read(xs, XBT_NULL, path, len);
+
+    free(path);
+    return value;
+}
+
+static long long now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+long long deadline_after(double seconds)
+{
+    return now_ms() + (long long)ceil(seconds * 1000);
+}
+
+bool parse_seconds(const char *text, double *seconds)
+{
+    char *end;
+
+    errno = 0;
+    *seconds = strtod(text, &end);
+    return errno == 0 && end != text && *end == '\0' && isfinite(*seconds) && *seconds >= 0 &&
+           *seconds <= 1e9;
+}
+
+int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
+{
+    for (;;) {
+        struct pollfd pfd = {.fd = xs_fileno(xs), .events = POLLIN};
+        int timeout = -1;
+
+        *event = xs_check_watch(xs);
+        if (*event)
+            return 1;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (deadline >= 0) {
+            long long left = deadline - now_ms();
+
+            if (left <= 0)
+                return 0;
+            timeout = left > 60000 ? 60000 : (int)left;
+        }
+        if (poll(&pfd, 1, timeout) < 0 && errno != EINTR)
+            return -errno;
+    }
+}

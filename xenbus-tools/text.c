@@ -1,0 +1,183 @@
+/*
+ * Escaping of the store's bytes, see text.h. Pure functions beside the two that print.
+ */
+#include "text.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xenbus.h"
+
+/* Two-character escapes, in pairs: the byte, its letter. */
+static const char short_escapes[][2] = {{'\n', 'n'},  {'\t', 't'}, {'\r', 'r'},
+                                        {'\\', '\\'}, {'"', '"'},  {'\0', '0'}};
+
+#define N_SHORT (sizeof(short_escapes) / sizeof(short_escapes[0]))
+
+static void escape_byte(FILE *out, unsigned char byte)
+{
+    for (size_t i = 0; i < N_SHORT; i++) {
+        /* \0 followed by a digit would read as octal to many: write it as \x00. */
+        if (byte != 0 && byte == (unsigned char)short_escapes[i][0]) {
+            fprintf(out, "\\%c", short_escapes[i][1]);
+            return;
+        }
+    }
+    if (byte >= 0x20 && byte < 0x7f)
+        fputc(byte, out);
+    else
+        fprintf(out, "\\x%02x", byte);
+}
+
+void text_escape(FILE *out, const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < len; i++)
+        escape_byte(out, bytes[i]);
+}
+
+char *text_escaped(const void *data, size_t len)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *mem = open_memstream(&text, &size);
+
+    if (mem) {
+        text_escape(mem, data, len);
+        fclose(mem);
+    }
+    if (!text) {
+        fprintf(stderr, "xenbus: out of memory\n");
+        exit(EXIT_FAILED);
+    }
+    return text;
+}
+
+/* Reads one escape that starts behind its backslash; returns the characters consumed, 0 if bad. */
+static size_t unescape_one(const char *text, char *byte)
+{
+    if (text[0] == 'x' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
+        char digits[3] = {text[1], text[2], '\0'};
+
+        *byte = (char)strtoul(digits, NULL, 16);
+        return 3;
+    }
+    for (size_t i = 0; i < N_SHORT; i++) {
+        if (text[0] == short_escapes[i][1]) {
+            *byte = short_escapes[i][0];
+            return 1;
+        }
+    }
+    return 0;
+}
+
+char *text_unescape(const char *text, size_t *len)
+{
+    char *out = must_alloc(strlen(text) + 1);
+    size_t n = 0;
+
+    while (*text) {
+        size_t used = 1;
+
+        if (*text != '\\') {
+            out[n++] = *text;
+        } else {
+            used = unescape_one(text + 1, &out[n++]);
+            if (used == 0) {
+                free(out);
+                return NULL;
+            }
+            used++;
+        }
+        text += used;
+    }
+    out[n] = '\0';
+    *len = n;
+    return out;
+}
+
+/* Length of the well-formed UTF-8 sequence at @p (at most @left bytes), 0 if there is none.
+ * RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static size_t utf8_sequence(const unsigned char *p, size_t left)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    uint32_t code = n == 1 ? p[0] : p[0] & (0x7fU >> n);
+    static const uint32_t least[] = {0, 1, 0x80, 0x800, 0x10000};
+
+    if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (p[i] & 0x3f);
+    }
+    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+        return 0;
+    return n;
+}
+
+bool text_is_utf8(const void *data, size_t len)
+{
+    const unsigned char *p = data;
+
+    while (len > 0) {
+        size_t n = utf8_sequence(p, len);
+
+        if (n == 0)
+            return false;
+        p += n;
+        len -= n;
+    }
+    return true;
+}
+
+void json_add_value(cJSON *object, const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+    char *hex;
+
+    if (text_is_utf8(data, len)) {
+        cJSON_AddStringToObject(object, "value", data);
+        return;
+    }
+    hex = must_alloc(2 * len + 1);
+    for (size_t i = 0; i < len; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    cJSON_AddNullToObject(object, "value");
+    cJSON_AddStringToObject(object, "hex", hex);
+    free(hex);
+}
+
+void json_add_text(cJSON *object, const char *key, const char *text)
+{
+    char *escaped;
+
+    if (!text) {
+        cJSON_AddNullToObject(object, key);
+        return;
+    }
+    if (text_is_utf8(text, strlen(text))) {
+        cJSON_AddStringToObject(object, key, text);
+        return;
+    }
+    escaped = text_escaped(text, strlen(text));
+    cJSON_AddStringToObject(object, key, escaped);
+    free(escaped);
+}
+
+void json_print(cJSON *json, bool pretty)
+{
+    char *text = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
+
+    if (!text) {
+        fprintf(stderr, "xenbus: out of memory\n");
+        exit(EXIT_FAILED);
+    }
+    puts(text);
+    fflush(stdout);
+    cJSON_free(text);
+    cJSON_Delete(json);
+}

@@ -1,0 +1,104 @@
+/*
+ * What the sub-commands of xenbus share: exit codes, the table entry, small helpers on the store.
+ *
+ * Types owned: `struct command`. No locks: one thread, one connection to xenstored. Suspend does
+ * not concern it: the tool runs beside guests, not in one.
+ */
+#ifndef DUET_XENBUS_H
+#define DUET_XENBUS_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <xenstore.h>
+
+/* Exit codes, as docs/man/xenbus.1 documents them. */
+enum {
+    EXIT_FOUND = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_TIMEOUT = 124,
+};
+
+struct command {
+    const char *name;
+    const char *summary;
+    /* Everything after the name on the usage line. */
+    const char *synopsis;
+    /* The option lines of --help, ready to print. */
+    const char *options;
+    /* For getopt_long(); --json and --help (COMMON_OPTIONS) are in each list. */
+    const char *shorts;
+    const struct option *longs;
+    /* How many arguments may stand behind the options; negative @max_args: any number. */
+    int min_args, max_args;
+    /* argv[0] is the sub-command's name; returns an exit code. */
+    int (*run)(const struct command *self, int argc, char **argv);
+};
+
+#define COMMON_SHORTS "jh"
+/* The comma of the last entry belongs to it: this stands inside an initialiser. */
+#define COMMON_OPTIONS                                                  \
+    {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, \
+    {                                                                   \
+        0                                                               \
+    }
+
+extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices;
+
+/* Prints the sub-command's help to @out. */
+void command_help(const struct command *self, FILE *out);
+
+/*
+ * Reads the options of a sub-command. --json sets *@json, --help prints the help; every other goes
+ * to
+ * @handle (its letter and argument), which returns false when the argument is not acceptable. Checks
+ * the number of arguments.
+ * Returns -1 to go on, with optind at the first argument, or the exit code to end with.
+ */
+int command_options(const struct command *self, int argc, char **argv, bool *json,
+                    bool (*handle)(int option, const char *arg, void *context), void *context);
+
+/* Says that the command line is wrong (@fmt) and how to get help; returns EXIT_USAGE. */
+int command_usage(const struct command *self, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Prints "xenbus NAME: " and the message to stderr; returns EXIT_FAILED. */
+int command_failed(const struct command *self, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Opens the connection to xenstored, or says why that failed.
+ * Returns NULL on failure; the caller closes it with xs_close().
+ */
+struct xs_handle *store_open(const struct command *self);
+
+/* Whether @path can be a path of the store at all (xenstore.txt: absolute or relative, no empty
+ * part, no trailing slash except in "/"). */
+bool store_path_valid(const char *path);
+
+/* @dir and @name joined by exactly one slash; the caller frees. Never NULL: exits when out of
+ * memory. */
+char *store_join(const char *dir, const char *name);
+
+/* As xs_read of @dir/@name; NULL when it is missing. The caller frees. */
+char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, unsigned int *len);
+
+/*
+ * Waits for the next watch event until @deadline (CLOCK_MONOTONIC milliseconds, negative: for
+ * ever). Returns 1 and the event in @event (the caller frees it), 0 at the deadline, -errno on
+ * failure.
+ */
+int store_next_event(struct xs_handle *xs, long long deadline, char ***event);
+
+/* CLOCK_MONOTONIC now plus @seconds, in milliseconds. */
+long long deadline_after(double seconds);
+
+/* Reads a non-negative number of seconds ("2", "0.5") into @seconds; false if @text is not one. */
+bool parse_seconds(const char *text, double *seconds);
+
+/* Like malloc/strdup, but end the program with a message when memory is out. */
+void *must_alloc(size_t size);
+char *must_strdup(const char *text);
+
+#endif
