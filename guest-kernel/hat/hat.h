@@ -52,4 +52,7 @@ void p2m_publish(void);
 /** mmuq_boot_queue() - the boot CPU's queue. */
 struct mmuq *mmuq_boot_queue(void);
 
+/** mmuq_create() - a queue for another CPU, or NULL. */
+struct mmuq *mmuq_create(void);
+
 #endif /* HAT_HAT_H */

@@ -37,6 +37,12 @@ void sched_boot(void);
 /** sched_cpu_init() - a CPU's run queue and idle thread. Return: 0 or -ENOMEM. */
 int sched_cpu_init(struct cpu *cpu);
 
+/** sched_idle() - what a CPU does when it has nothing to do; on its idle thread's stack. */
+__noreturn void sched_idle(void);
+
+/** sched_adopt_idle() - make the idle thread the running one: a CPU's start, upcalls masked. */
+void sched_adopt_idle(struct cpu *cpu);
+
 /**
  * sched_block() - sleep until thread_wake(), unless @still_waiting has become false
  *

@@ -11,8 +11,9 @@
  * the thread that runs next, which releases it (switch_finish). So a thread's state never says
  * BLOCKED to another CPU before its registers are saved.
  *
- * Locks, outermost first: a wait queue's; a run queue's. thread_list_lock is a leaf beside them.
- * Suspend: threads of other CPUs are moved to CPU 0 before and stay where they are after.
+ * Locks, outermost first: a wait queue's; a run queue's, of two the lower CPU's. thread_list_lock
+ * is a leaf beside them. Suspend: threads of other CPUs are moved to CPU 0 before and stay where
+ * they are after.
  */
 #include "kern/sched.h"
 
@@ -25,8 +26,9 @@
 #include "os/panic.h"
 #include "psm/clock.h"
 
-#define SLICE       (10 * NSEC_PER_MSEC)
-#define STACK_PAGES (THREAD_STACK_SIZE / PAGE_SIZE)
+#define SLICE         (10 * NSEC_PER_MSEC)
+#define STACK_RESERVE 1536 /* for the deepest function's frame and an upcall: see psm/stack.S */
+#define STACK_PAGES   (THREAD_STACK_SIZE / PAGE_SIZE)
 
 void thread_switch(uint64_t *old_sp, uint64_t new_sp);
 void thread_entry(void);
@@ -80,7 +82,7 @@ static void runq_put(struct cpu *cpu, struct thread *t)
 
 static struct thread *runq_take(struct cpu *cpu)
 {
-    for (int prio = PRIO_COUNT - 1; prio >= 0; prio--) {
+    for (int prio = PRIO_COUNT - 1; prio >= 0 && !cpu->leaving; prio--) {
         struct thread *t = XEN_TAILQ_FIRST(&cpu->runq.ready[prio]);
 
         if (t != NULL) {
@@ -177,6 +179,7 @@ static void schedule(struct cpu *cpu)
         cpu->switched_at = now;
         cpu->switches++;
         cpu->current = next;
+        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE;
         thread_switch(&prev->sp, next->sp);
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
@@ -220,10 +223,21 @@ void sched_block(const bool *still_waiting)
     upcalls_restore(state);
 }
 
+/* Its CPU went offline while the thread slept: it belongs to CPU 0 now. */
+static struct cpu *thread_rehome(struct thread *t, struct cpu *cpu, upcall_state_t *state)
+{
+    while (!cpu->online) {
+        t->cpu = 0;
+        spin_unlock(&cpu->runq.lock, *state);
+        cpu = runq_lock_of(t, state);
+    }
+    return cpu;
+}
+
 void thread_wake(struct thread *t)
 {
     upcall_state_t state;
-    struct cpu *cpu = runq_lock_of(t, &state);
+    struct cpu *cpu = thread_rehome(t, runq_lock_of(t, &state), &state);
 
     if (t->state == THREAD_BLOCKED) {
         runq_put(cpu, t);
@@ -232,14 +246,40 @@ void thread_wake(struct thread *t)
     spin_unlock(&cpu->runq.lock, state);
 }
 
-/* What a CPU does when it has nothing to do. */
-static void idle_loop(void *arg)
+/* Move the ready threads of a leaving CPU to CPU 0 and accept no more. Upcalls are masked. */
+static void runq_evacuate(struct cpu *cpu)
 {
-    (void)arg;
+    struct cpu *heir = cpu_by_id(0);
+
+    spin_acquire(&heir->runq.lock);
+    spin_acquire(&cpu->runq.lock);
+    WRITE_ONCE(cpu->online, false);
+    for (unsigned prio = 0; prio < PRIO_COUNT; prio++) {
+        struct thread *t;
+
+        while ((t = XEN_TAILQ_FIRST(&cpu->runq.ready[prio])) != NULL) {
+            XEN_TAILQ_REMOVE(&cpu->runq.ready[prio], t, run_link);
+            cpu->runq.nready--;
+            t->cpu = heir->id;
+            runq_put(heir, t);
+        }
+    }
+    spin_release(&cpu->runq.lock);
+    spin_release(&heir->runq.lock);
+    (void)timer_cancel(&cpu->slice);
+    timer_move_all(cpu, heir);
+}
+
+void sched_idle(void)
+{
     for (;;) {
         (void)upcalls_save();
         struct cpu *cpu = this_cpu();
 
+        if (READ_ONCE(cpu->leaving)) {
+            runq_evacuate(cpu);
+            cpu_leave(cpu);
+        }
         WRITE_ONCE(cpu->idling, true);
         if (READ_ONCE(cpu->runq.nready) > 0 || runq_steal(cpu)) {
             WRITE_ONCE(cpu->idling, false);
@@ -252,6 +292,12 @@ static void idle_loop(void *arg)
         }
         upcalls_restore(false);
     }
+}
+
+static void idle_thread(void *arg)
+{
+    (void)arg;
+    sched_idle();
 }
 
 /* ---- birth and death ---- */
@@ -437,6 +483,14 @@ void thread_detach(struct thread *t)
     spin_unlock(&thread_list_lock, state);
 }
 
+__noreturn void stack_overflow(uint64_t rip, uint64_t rbp);
+
+/* psm/stack.S found the running thread too deep; this runs on the emergency stack. */
+void stack_overflow(uint64_t rip, uint64_t rbp)
+{
+    panic_at(rip, rbp, "stack overflow of thread \"%s\"", this_cpu()->current->name);
+}
+
 /* ---- looking at threads ---- */
 
 void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg)
@@ -485,13 +539,23 @@ int sched_cpu_init(struct cpu *cpu)
     }
     timer_init(&cpu->slice, slice_end);
     snprintf(name, sizeof(name), "idle/%u", cpu->id);
-    cpu->idle = thread_build(name, idle_loop, NULL, PRIO_IDLE);
+    cpu->idle = thread_build(name, idle_thread, NULL, PRIO_IDLE);
     if (cpu->idle == NULL) {
         return -ENOMEM;
     }
     cpu->idle->cpu = cpu->id;
     thread_register(cpu->idle);
     return 0;
+}
+
+void sched_adopt_idle(struct cpu *cpu)
+{
+    cpu->idle->state = THREAD_RUNNING;
+    cpu->current = cpu->idle;
+    cpu->stack_limit = (uint64_t)cpu->idle->stack + STACK_RESERVE;
+    cpu->switched_at = clock_now();
+    WRITE_ONCE(cpu->leaving, false);
+    WRITE_ONCE(cpu->online, true);
 }
 
 void sched_boot(void)
@@ -508,6 +572,7 @@ void sched_boot(void)
     boot_thread.stack = boot_stack;
     boot_thread.detached = true;
     cpu->current = &boot_thread;
+    cpu->stack_limit = (uint64_t)boot_stack + STACK_RESERVE;
     thread_register(&boot_thread);
     if (sched_cpu_init(cpu) != 0 || thread_create("reaper", reaper, NULL, PRIO_NORMAL) == NULL) {
         panic("no memory for the first threads");

@@ -54,15 +54,20 @@ static struct evtchn *evtchn_find(evtchn_port_t port)
 
 /* ---- the upcall ---- */
 
-/* A deliverable port: hold it back and queue its handler. */
+/*
+ * A deliverable port: hold it back and queue its handler. The 2-level words hold the ports of all
+ * vCPUs: another's is left to it, for Xen has signalled that vCPU as well.
+ */
 static void collect_one(struct cpu *cpu, evtchn_port_t port)
 {
-    ops->mask(port);
-    ops->clear_pending(port);
-
     upcall_state_t state = spin_lock(&evtchn_lock);
     struct evtchn *e = evtchn_find(port);
-    if (e != NULL && !e->busy) {
+
+    if (e == NULL || e->vcpu == cpu->id) {
+        ops->mask(port);
+        ops->clear_pending(port);
+    }
+    if (e != NULL && e->vcpu == cpu->id && !e->busy) {
         e->busy = true;
         XEN_TAILQ_INSERT_TAIL(&cpu->deferred[e->ipl], e, link);
         cpu->deferred_levels |= 1u << e->ipl;

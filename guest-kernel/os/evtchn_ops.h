@@ -25,7 +25,7 @@ struct evtchn_ops {
     /* Unmask a port that is bound to this CPU; upcalls are masked; a pending event is raised. */
     void (*unmask_local)(struct cpu *cpu, evtchn_port_t port);
 
-    /* Hand every pending, unmasked port of this CPU to @fn, which masks it. Upcalls are masked. */
+    /* Hand pending, unmasked ports of this CPU (and perhaps others') to @fn. Upcalls masked. */
     void (*collect)(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t port));
 };
 
