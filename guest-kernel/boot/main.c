@@ -16,6 +16,7 @@
 #include "os/shutdown.h"
 #include "os/start_info.h"
 #include "psm/cpu.h"
+#include "shell/shell.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
 
@@ -50,5 +51,6 @@ void kernel_main(void)
     xenbus_init();          /* the store answers */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
+    shell_start();          /* run= and the prompt */
     thread_exit();
 }

@@ -53,7 +53,7 @@ void edit_begin(struct edit *e)
     e->text[0] = '\0';
     e->browsing = 0;
     e->escape = PLAIN;
-    edit_refresh(e);
+    show(e, e->prompt);
 }
 
 void edit_insert(struct edit *e, const char *s, size_t n)
