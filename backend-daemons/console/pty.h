@@ -1,0 +1,31 @@
+/*
+ * The terminal of a console: a pseudo-terminal whose slave `xl console` opens. The daemon keeps the
+ * slave open too, so that the line discipline stays raw and the master never hangs up.
+ *
+ * Types owned: struct pty. No locks.
+ */
+#ifndef DUET_CONSOLE_PTY_H
+#define DUET_CONSOLE_PTY_H
+
+/* Room for "/dev/pts/" and a number. */
+#define PTY_PATH_MAX 32
+
+struct pty {
+    int master;
+    int slave;
+    char path[PTY_PATH_MAX];
+};
+
+/* A pty that is not open. */
+void pty_init(struct pty *pty);
+
+/* Opens a raw pty, its master non-blocking. Returns 0 or -errno. */
+int pty_open(struct pty *pty);
+
+/* Closes it; harmless when it is not open. */
+void pty_close(struct pty *pty);
+
+/* After the last reader has left: drops what it did not read, and makes the terminal raw again. */
+void pty_reset(struct pty *pty);
+
+#endif
