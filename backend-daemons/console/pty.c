@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -13,17 +14,27 @@
 
 void pty_init(struct pty *pty)
 {
-    *pty = (struct pty){.master = -1, .slave = -1};
+    *pty = (struct pty){.master = -1};
 }
 
-static int make_raw(int fd)
+int pty_reset(struct pty *pty)
 {
+    /* By the master, not by the path: it is the right one whatever is mounted there. */
+    int slave = ioctl(pty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), err = 0;
     struct termios mode;
 
-    if (tcgetattr(fd, &mode) < 0)
+    if (slave < 0)
         return -errno;
-    cfmakeraw(&mode);
-    return tcsetattr(fd, TCSANOW, &mode) < 0 ? -errno : 0;
+    tcflush(slave, TCIFLUSH);
+    if (tcgetattr(slave, &mode) < 0) {
+        err = -errno;
+    } else {
+        cfmakeraw(&mode);
+        if (tcsetattr(slave, TCSANOW, &mode) < 0)
+            err = -errno;
+    }
+    close(slave);
+    return err;
 }
 
 int pty_open(struct pty *pty)
@@ -37,9 +48,7 @@ int pty_open(struct pty *pty)
         err = -errno;
     } else {
         snprintf(pty->path, sizeof(pty->path), "/dev/pts/%d", number);
-        /* By the master, not by the path: it is the right one whatever is mounted there. */
-        pty->slave = ioctl(pty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        err = pty->slave < 0 ? -errno : make_raw(pty->slave);
+        err = pty_reset(pty);
     }
     if (err != 0)
         pty_close(pty);
@@ -48,15 +57,14 @@ int pty_open(struct pty *pty)
 
 void pty_close(struct pty *pty)
 {
-    if (pty->slave >= 0)
-        close(pty->slave);
     if (pty->master >= 0)
         close(pty->master);
     pty_init(pty);
 }
 
-void pty_reset(struct pty *pty)
+bool pty_has_reader(const struct pty *pty)
 {
-    tcflush(pty->slave, TCIFLUSH);
-    make_raw(pty->slave);
+    struct pollfd pfd = {.fd = pty->master};
+
+    return poll(&pfd, 1, 0) == 0;
 }

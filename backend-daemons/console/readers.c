@@ -1,52 +1,24 @@
 /*
- * Counting readers with inotify, see readers.h.
- *
- * Should the kernel's queue overflow, events are lost and the counts with them: every console is
- * then taken as attached until its next close. The worst that happens is a write to a terminal
- * nobody reads.
+ * Noticing readers with inotify, see readers.h.
  */
 #include "readers.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "log.h"
-
-static void set_open(struct reader_count *count, unsigned int open)
-{
-    bool before = count->open > 0, after = open > 0;
-
-    count->open = open;
-    if (before != after)
-        count->fn(count->arg, after);
-}
-
-static void overflowed(struct readers *readers)
-{
-    struct reader_count *count, *next;
-
-    log_msg(LOG_WARNING, NULL, "too many terminals opened at once; consoles count as attached");
-    HASH_ITER (hh, readers->counts, count, next)
-        set_open(count, 1);
-}
-
 static void handle_event(struct readers *readers, const struct inotify_event *event)
 {
-    struct reader_count *count = NULL;
+    struct reader_watch *watch = NULL, *next;
 
     if (event->mask & IN_Q_OVERFLOW) {
-        overflowed(readers);
+        HASH_ITER (hh, readers->watches, watch, next)
+            watch->fn(watch->arg);
         return;
     }
-    HASH_FIND_INT(readers->counts, &event->wd, count);
-    if (!count)
-        return;
-    if (event->mask & IN_OPEN)
-        set_open(count, count->open + 1);
-    if ((event->mask & IN_CLOSE) && count->open > 0)
-        set_open(count, count->open - 1);
+    HASH_FIND_INT(readers->watches, &event->wd, watch);
+    if (watch && (event->mask & IN_OPEN))
+        watch->fn(watch->arg);
 }
 
 static void on_events(void *arg, uint32_t events)
@@ -80,24 +52,23 @@ void readers_close(struct readers *readers, struct loop *loop)
     readers->fd = -1;
 }
 
-int readers_add(struct readers *readers, struct reader_count *count, const char *path,
-                reader_fn *fn, void *arg)
+int readers_add(struct readers *readers, struct reader_watch *watch, const char *path, loop_fn *fn,
+                void *arg)
 {
-    int wd = inotify_add_watch(readers->fd, path, IN_OPEN | IN_CLOSE);
+    int wd = inotify_add_watch(readers->fd, path, IN_OPEN);
 
     if (wd < 0)
         return -errno;
-    *count = (struct reader_count){.wd = wd, .watched = true, .fn = fn, .arg = arg};
-    HASH_ADD_INT(readers->counts, wd, count);
+    *watch = (struct reader_watch){.wd = wd, .watched = true, .fn = fn, .arg = arg};
+    HASH_ADD_INT(readers->watches, wd, watch);
     return 0;
 }
 
-void readers_del(struct readers *readers, struct reader_count *count)
+void readers_del(struct readers *readers, struct reader_watch *watch)
 {
-    if (!count->watched)
+    if (!watch->watched)
         return;
-    HASH_DEL(readers->counts, count);
-    inotify_rm_watch(readers->fd, count->wd);
-    count->watched = false;
-    count->open = 0;
+    HASH_DEL(readers->watches, watch);
+    inotify_rm_watch(readers->fd, watch->wd);
+    watch->watched = false;
 }

@@ -1,8 +1,10 @@
 /*
- * Who opens and closes the terminals. A pty's master learns of neither while the daemon holds the
- * slave open, so inotify tells: one descriptor for all consoles, one watch per terminal.
+ * Who opens the terminals. A pty's master learns when the last reader has left (it hangs up), but
+ * not when one comes: inotify tells, one descriptor for all consoles, one watch per terminal.
+ * Events are hints only (the kernel merges equal ones): whether somebody is there says
+ * pty_has_reader().
  *
- * Types owned: struct readers (one per daemon), struct reader_count (in each console). No locks.
+ * Types owned: struct readers (one per daemon), struct reader_watch (in each console). No locks.
  */
 #ifndef DUET_CONSOLE_READERS_H
 #define DUET_CONSOLE_READERS_H
@@ -11,16 +13,10 @@
 
 #include "loop.h"
 
-struct reader_count;
-
-/* Called when the first reader has come (attached) or the last one has gone. */
-typedef void reader_fn(void *arg, bool attached);
-
-struct reader_count {
+struct reader_watch {
     int wd;
-    unsigned int open;
     bool watched;
-    reader_fn *fn;
+    loop_fn *fn;
     void *arg;
     UT_hash_handle hh;
 };
@@ -28,7 +24,7 @@ struct reader_count {
 struct readers {
     int fd;
     struct loop_fd watch;
-    struct reader_count *counts;
+    struct reader_watch *watches;
 };
 
 /* Starts watching through @loop. Returns 0 or -errno. */
@@ -36,11 +32,11 @@ int readers_open(struct readers *readers, struct loop *loop);
 
 void readers_close(struct readers *readers, struct loop *loop);
 
-/* Counts who opens @path from now on. Returns 0 or -errno. */
-int readers_add(struct readers *readers, struct reader_count *count, const char *path,
-                reader_fn *fn, void *arg);
+/* Calls fn(arg) after somebody may have opened @path. Returns 0 or -errno. */
+int readers_add(struct readers *readers, struct reader_watch *watch, const char *path, loop_fn *fn,
+                void *arg);
 
-/* Stops counting, before the terminal is closed; harmless when it never began. */
-void readers_del(struct readers *readers, struct reader_count *count);
+/* Stops that, before the terminal is closed; harmless when it never began. */
+void readers_del(struct readers *readers, struct reader_watch *watch);
 
 #endif

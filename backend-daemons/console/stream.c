@@ -55,7 +55,7 @@ static size_t reader_room(const struct stream *stream)
 {
     uint64_t behind = stream->history.head - stream->cursor;
 
-    if (stream->readers.open == 0 || stream->stalled)
+    if (!stream->attached || stream->stalled)
         return SIZE_MAX;
     return behind < stream->history.size ? (size_t)(stream->history.size - behind) : 0;
 }
@@ -98,7 +98,7 @@ static void pump(struct stream *stream)
     size_t len;
     bool progress = false, blocked = false;
 
-    while (stream->readers.open > 0 && !blocked &&
+    while (stream->attached && !blocked &&
            (len = history_from(&stream->history, &stream->cursor, &data)) > 0) {
         ssize_t written = write(stream->pty.master, data, len);
 
@@ -209,29 +209,52 @@ static void take_input(struct stream *stream)
     xenport_notify(&stream->shared->xen, &stream->port);
 }
 
+/* A reader has come, and gets what the history has. */
+static void on_opened(void *arg)
+{
+    struct stream *stream = arg;
+
+    if (stream->attached || !pty_has_reader(&stream->pty))
+        return;
+    stream->master_events = EPOLLIN;
+    if (loop_fd_add(stream->shared->loop, &stream->master, stream->pty.master,
+                    stream->master_events, on_master, stream) != 0)
+        return;
+    stream->attached = true;
+    stream->cursor = history_oldest(&stream->history);
+    pump(stream);
+    service(stream);
+}
+
+/* The last reader has left. What it typed before still goes to the guest. */
+static void on_hangup(struct stream *stream)
+{
+    int err;
+
+    loop_fd_del(stream->shared->loop, &stream->master);
+    stream->attached = false;
+    take_input(stream);
+    err = pty_reset(&stream->pty);
+    if (err != 0)
+        log_limited(&stream->complaints, LOG_WARNING, &stream->id, "%s: cannot reset: %s",
+                    stream->pty.path, strerror(-err));
+    pump(stream);
+    service(stream);
+}
+
 static void on_master(void *arg, uint32_t events)
 {
     struct stream *stream = arg;
 
     if (events & EPOLLIN)
         take_input(stream);
+    if ((events & (EPOLLHUP | EPOLLERR)) && !pty_has_reader(&stream->pty)) {
+        on_hangup(stream);
+        return;
+    }
     pump(stream);
     if (events & EPOLLOUT)
         service(stream);
-}
-
-static void on_readers(void *arg, bool attached)
-{
-    struct stream *stream = arg;
-
-    stream->stalled = false;
-    stop_stall_timer(stream);
-    if (attached)
-        stream->cursor = history_oldest(&stream->history);
-    else
-        pty_reset(&stream->pty);
-    pump(stream);
-    service(stream);
 }
 
 static void seed_history(struct stream *stream)
@@ -255,15 +278,9 @@ int stream_open(struct stream *stream, bool seed)
         seed_history(stream);
     err = pty_open(&stream->pty);
     if (err == 0)
-        err = readers_add(&shared->readers, &stream->readers, stream->pty.path, on_readers, stream);
-    if (err == 0) {
-        stream->master_events = 0;
-        err = loop_fd_add(shared->loop, &stream->master, stream->pty.master, 0, on_master, stream);
-    }
-    if (err != 0) {
-        readers_del(&shared->readers, &stream->readers);
+        err = readers_add(&shared->readers, &stream->opened, stream->pty.path, on_opened, stream);
+    if (err != 0)
         pty_close(&stream->pty);
-    }
     return err;
 }
 
@@ -318,8 +335,9 @@ void stream_close(struct stream *stream)
 
     stream_detach(stream);
     stop_stall_timer(stream);
-    readers_del(&shared->readers, &stream->readers);
+    readers_del(&shared->readers, &stream->opened);
     loop_fd_del(shared->loop, &stream->master);
+    stream->attached = false;
     pty_close(&stream->pty);
     logfile_put(&shared->logs, stream->log);
     stream->log = NULL;

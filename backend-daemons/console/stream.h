@@ -61,9 +61,11 @@ struct stream {
     bool masked;
 
     struct pty pty;
+    /* Watched while somebody is attached; at other times it only hangs up. */
     struct loop_fd master;
     uint32_t master_events;
-    struct reader_count readers;
+    struct reader_watch opened;
+    bool attached;
     /* Where the readers are in the history. */
     uint64_t cursor;
     struct loop_timer stall_timer;
