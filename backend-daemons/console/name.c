@@ -48,5 +48,5 @@ void name_to_file(const char *name, char file[NAME_FILE_MAX])
     }
     file[used] = '\0';
     if (used == 0)
-        strcpy(file, "%");
+        snprintf(file, NAME_FILE_MAX, "%%");
 }

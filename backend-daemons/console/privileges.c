@@ -9,11 +9,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <seccomp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 #include <stdint.h>
@@ -21,6 +21,8 @@
 #include <xen/sys/evtchn.h>
 #include <xen/sys/gntdev.h>
 #include <xen/sys/privcmd.h>
+
+#include "sandbox.h"
 
 /* The logs of an earlier run, perhaps under another user. Only regular files of the directory
  * itself. */
@@ -34,7 +36,7 @@ static int give_logs(int log_dir, uid_t uid, gid_t gid)
 
     if (!dir || fchown(log_dir, uid, gid) < 0)
         err = -errno;
-    while (err == 0 && (entry = readdir(dir))) {
+    while (dir && err == 0 && (entry = readdir(dir))) {
         if (fstatat(log_dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
             continue;
         if (fchownat(log_dir, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
@@ -89,105 +91,88 @@ int privileges_drop(const char *user, int log_dir, const char **stage)
     return 0;
 }
 
-/* Calls of the C library and of any program: memory, threads' locks, signals, time, the end. */
-static const int basic_calls[] = {
-    SCMP_SYS(brk),           SCMP_SYS(mmap),
-    SCMP_SYS(munmap),        SCMP_SYS(mremap),
-    SCMP_SYS(mprotect),      SCMP_SYS(madvise),
-    SCMP_SYS(futex),         SCMP_SYS(sched_yield),
-    SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigaction),  SCMP_SYS(restart_syscall),
-    SCMP_SYS(clock_gettime), SCMP_SYS(getrandom),
-    SCMP_SYS(getpid),        SCMP_SYS(getuid),
-    SCMP_SYS(geteuid),       SCMP_SYS(getgid),
-    SCMP_SYS(getegid),       SCMP_SYS(gettid),
-    SCMP_SYS(tgkill),        SCMP_SYS(set_robust_list),
-    SCMP_SYS(exit),          SCMP_SYS(exit_group),
+/* Any descriptor, any argument. */
+#define CALL(name)                 \
+    {                              \
+        .nr = SYS_##name, .fd = -1 \
+    }
+#define IOCTL(name)                              \
+    {                                            \
+        .nr = SYS_ioctl, .fd = -1, .cmd = (name) \
+    }
+
+static const struct sandbox_rule rules[] = {
+    /* The C library: memory, threads' locks, signals, time, who we are, the end. */
+    CALL(brk),
+    CALL(mmap),
+    CALL(munmap),
+    CALL(mremap),
+    CALL(mprotect),
+    CALL(madvise),
+    CALL(futex),
+    CALL(sched_yield),
+    CALL(rt_sigreturn),
+    CALL(rt_sigprocmask),
+    CALL(rt_sigaction),
+    CALL(restart_syscall),
+    CALL(clock_gettime),
+    CALL(getrandom),
+    CALL(getpid),
+    CALL(getuid),
+    CALL(geteuid),
+    CALL(getgid),
+    CALL(getegid),
+    CALL(gettid),
+    CALL(tgkill),
+    CALL(set_robust_list),
+    CALL(exit),
+    CALL(exit_group),
+    /* Loop, logs, terminals, inotify; the sockets of xenstored and of the service manager. */
+    CALL(epoll_wait),
+    CALL(epoll_pwait),
+    CALL(epoll_ctl),
+    CALL(poll),
+    CALL(ppoll),
+    CALL(read),
+    CALL(write),
+    CALL(writev),
+    CALL(pread64),
+    CALL(close),
+    CALL(fcntl),
+    CALL(openat),
+    CALL(fstat),
+    CALL(newfstatat),
+    CALL(lseek),
+    CALL(renameat),
+    CALL(renameat2),
+    CALL(unlinkat),
+    CALL(inotify_add_watch),
+    CALL(inotify_rm_watch),
+    CALL(socket),
+    CALL(connect),
+    CALL(sendmsg),
+    CALL(sendto),
+    CALL(recvmsg),
+    CALL(setsockopt),
+    CALL(getsockopt),
+    /* Terminals, event channels, grants; the mapping of --foreign-map, if its device is open. */
+    IOCTL(TCGETS),
+    IOCTL(TCSETS),
+    IOCTL(TCFLSH),
+    IOCTL(TIOCGPTN),
+    IOCTL(TIOCSPTLCK),
+    IOCTL(TIOCGPTPEER),
+    IOCTL(IOCTL_EVTCHN_BIND_INTERDOMAIN),
+    IOCTL(IOCTL_EVTCHN_UNBIND),
+    IOCTL(IOCTL_EVTCHN_NOTIFY),
+    IOCTL(IOCTL_GNTDEV_MAP_GRANT_REF),
+    IOCTL(IOCTL_GNTDEV_UNMAP_GRANT_REF),
+    IOCTL(IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR),
+    IOCTL(IOCTL_PRIVCMD_MMAPBATCH),
+    IOCTL(IOCTL_PRIVCMD_MMAPBATCH_V2),
 };
-
-/* The loop, the logs, terminals, inotify, and the sockets of xenstored and of the service manager.
- */
-static const int daemon_calls[] = {
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_ctl),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    SCMP_SYS(writev),
-    SCMP_SYS(pread64),
-    SCMP_SYS(close),
-    SCMP_SYS(fcntl),
-    SCMP_SYS(openat),
-    SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
-    SCMP_SYS(lseek),
-    SCMP_SYS(renameat),
-    SCMP_SYS(renameat2),
-    SCMP_SYS(unlinkat),
-    SCMP_SYS(inotify_add_watch),
-    SCMP_SYS(inotify_rm_watch),
-    SCMP_SYS(socket),
-    SCMP_SYS(connect),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(sendto),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockopt),
-};
-
-/* Terminals, event channels, grants, and the foreign mapping where --foreign-map opened its device.
- */
-static const unsigned long ioctls[] = {
-    TCGETS,
-    TCSETS,
-    TCFLSH,
-    TIOCGPTN,
-    TIOCSPTLCK,
-    TIOCGPTPEER,
-    IOCTL_EVTCHN_BIND_INTERDOMAIN,
-    IOCTL_EVTCHN_UNBIND,
-    IOCTL_EVTCHN_NOTIFY,
-    IOCTL_GNTDEV_MAP_GRANT_REF,
-    IOCTL_GNTDEV_UNMAP_GRANT_REF,
-    IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR,
-    IOCTL_PRIVCMD_MMAPBATCH,
-    IOCTL_PRIVCMD_MMAPBATCH_V2,
-};
-
-static int allow(scmp_filter_ctx filter, const int *calls, size_t n)
-{
-    int err = 0;
-
-    for (size_t i = 0; i < n && err == 0; i++)
-        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-    return err;
-}
-
-#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 int privileges_filter(void)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    int err;
-
-    if (!filter)
-        return -ENOMEM;
-    err = allow(filter, basic_calls, N_ELEMENTS(basic_calls));
-    if (err == 0)
-        err = allow(filter, daemon_calls, N_ELEMENTS(daemon_calls));
-    for (size_t i = 0; i < N_ELEMENTS(ioctls) && err == 0; i++)
-        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                               SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
-    /* libxenstore reads the store in a thread of its own: all threads. */
-    if (err == 0)
-        err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    /* A search tree instead of a list: the filter runs at every call. */
-    if (err == 0)
-        err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (err == 0)
-        err = seccomp_load(filter);
-    seccomp_release(filter);
-    return err;
+    return sandbox_filter(rules, sizeof(rules) / sizeof(rules[0]));
 }

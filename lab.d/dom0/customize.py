@@ -23,10 +23,13 @@ LAB_LIB = "usr/lib/duet-lab"
 DOM0_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
 GUEST_MODULES = ["xen-blkfront", "xen-netfront", "crc32c_generic", "ext4", "tun", "loop"]
 
-MASKED = ["xen.service", "xendomains.service", "serial-getty@hvc0.service", "getty@tty1.service",
-          "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "fstrim.timer",
-          "e2scrub_all.timer", "e2scrub_reap.service", "systemd-timesyncd.service",
-          "systemd-networkd-wait-online.service", "ldconfig.service"]
+GUEST_MASKED = ["getty@tty1.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer",
+                "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "ldconfig.service"]
+MASKED = [*GUEST_MASKED, "xen.service", "xendomains.service", "serial-getty@hvc0.service",
+          "systemd-timesyncd.service", "systemd-networkd-wait-online.service"]
+# What these would generate units from, dom0 does not have, and each costs every daemon-reload its start.
+GENERATORS = ["cryptsetup", "debug", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local",
+              "run", "system-update", "sysv", "veritysetup"]
 ENABLED = ["xenstored.service", "xen-init-dom0.service", "lab-ready.service",
            "systemd-networkd.service", "ssh.service"]
 
@@ -46,9 +49,10 @@ def overlay(source, root):
 
 
 def mke2fs(root, image, size, *options):
-    """A disk image of `root` without what mmdebstrap mounted in it: seen through a plain bind mount,
-    in a mount namespace that ends with the command."""
-    script = 'mount --bind "$0" /mnt && exec mke2fs -q -t ext4 -d /mnt "$@"'
+    """A disk image of `root` without what mmdebstrap mounted in it, nor apt's downloads: seen through a
+    plain bind mount, in a mount namespace that ends with the command."""
+    script = ('mount --bind "$0" /mnt && mount -t tmpfs none /mnt/var/lib/apt/lists && '
+              'mount -t tmpfs none /mnt/var/cache/apt && exec mke2fs -q -t ext4 -d /mnt "$@"')
     run("unshare", "--mount", "sh", "-c", script, root,
         "-E", "lazy_itable_init=1,lazy_journal_init=1", *options, image, size)
 
@@ -59,7 +63,8 @@ def guest_disk(root, image):
              if (root / name).exists()}
     before = {p for p in (root / "etc").rglob("*")}
     overlay(HERE / "guest", root)
-    run("chroot", root, "systemctl", "enable", "lab-run.service", "serial-getty@hvc0.service")
+    run("chroot", root, "systemctl", "enable", "-q", "lab-run.service", "serial-getty@hvc0.service")
+    run("chroot", root, "systemctl", "mask", "-q", *GUEST_MASKED)
     run("chroot", root, "passwd", "-d", "root")
     mke2fs(root, image, GUEST_DISK)
     for path in sorted({p for p in (root / "etc").rglob("*")} - before, reverse=True):
@@ -138,6 +143,10 @@ def configure(root, out):
     overlay(HERE / "root", root)
     run("chroot", root, "systemctl", "mask", "-q", *MASKED)
     run("chroot", root, "systemctl", "enable", "-q", *ENABLED)
+    generators = root / "etc/systemd/system-generators"
+    generators.mkdir(parents=True, exist_ok=True)
+    for name in GENERATORS:
+        (generators / f"systemd-{name}-generator").symlink_to("/dev/null")
     run("chroot", root, "systemctl", "set-default", "-q", "multi-user.target")
     (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
     shutil.copyfile(out / "id_ed25519.pub", root / "root/.ssh/authorized_keys")
@@ -147,14 +156,6 @@ def configure(root, out):
         for file in (root / "etc/ssh").glob(f"ssh_host_{kind}_key*"):
             file.unlink()
     (root / "etc/machine-id").write_text("d0e7d0e7d0e7d0e7d0e7d0e7d0e7d0e7\n", encoding="utf-8")
-
-
-def clean(root):
-    for folder in ("var/lib/apt/lists", "var/cache/apt", "tmp", "var/log/apt"):
-        shutil.rmtree(root / folder, ignore_errors=True)
-        (root / folder).mkdir(parents=True)
-    (root / "tmp").chmod(0o1777)
-    (root / "var/lib/apt/lists/partial").mkdir()
 
 
 def main(root, out, *packages):
@@ -179,7 +180,6 @@ def main(root, out, *packages):
     run("cp", "--sparse=always", disk, lib / "debian.ext4")
     disk.unlink()
 
-    clean(root)
     # No journal: the disk lives as long as its machine, and each lab starts from a clean copy.
     mke2fs(root, out / "dom0.raw", DOM0_DISK, "-O", "^has_journal")
 

@@ -23,7 +23,7 @@ static char base[] = "/tmp/duet-logfile-XXXXXX";
 static int setup(void **state)
 {
     (void)state;
-    strcpy(base + sizeof(base) - 7, "XXXXXX");
+    memcpy(base + sizeof(base) - 7, "XXXXXX", 6);
     return mkdtemp(base) ? 0 : -1;
 }
 
@@ -227,7 +227,7 @@ static void missing_parents_are_made(void **state)
     assert_int_equal(access(path, F_OK), 0);
     snprintf(path, sizeof(path), "%s/file", base);
     close(open(path, O_CREAT | O_WRONLY, 0600));
-    strcat(path, "/below");
+    snprintf(path, sizeof(path), "%s/file/below", base);
     assert_int_equal(log_dir_open(&dir, path, 0, 3), -ENOTDIR);
 }
 

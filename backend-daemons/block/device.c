@@ -1,0 +1,438 @@
+/*
+ * One block device of one guest: see device.h for the phases. device_evaluate() reads the three
+ * things that decide (our state, the front end's state, online) and calls the function of the phase
+ * the device is in.
+ */
+#include "device.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device_xs.h"
+#include "gate.h"
+#include "xenbus.h"
+
+#define SENTENCE_MAX 1024
+
+/* What the store says at the moment of an evaluation. */
+struct view {
+    enum xenbus_state back;
+    enum xenbus_state front;
+    bool online;
+};
+
+static void evaluate(void *arg);
+
+/* The front end has closed its side, or is not there any more. */
+static bool front_is_closed(const struct view *v)
+{
+    return v->front == XenbusStateClosed || v->front == XenbusStateUnknown;
+}
+
+/* The front end has published its ring. */
+static bool front_is_ready(const struct view *v)
+{
+    return v->front == XenbusStateInitialised || v->front == XenbusStateConnected;
+}
+
+static void set_state(struct device *dev, enum xenbus_state state)
+{
+    int err = xenbus_write_state(dev->sup->store, dev->back, state);
+
+    if (err != 0 && err != -ENOENT) {
+        log_msg(LOG_ERR, &dev->id, "cannot write state %s: %s", xenbus_state_name(state),
+                store_error(dev->sup->store));
+    }
+    log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(state));
+}
+
+/* Says in all the places where people look that something went wrong. */
+static void tell_error(struct device *dev, int err, const char *sentence)
+{
+    log_msg(LOG_ERR, &dev->id, "%s", sentence);
+    xenbus_write_error(dev->sup->store, dev->back, -err, sentence);
+}
+
+/* Ends a life of the device; the toolstack or a new front end may start another. */
+static void enter_closed(struct device *dev)
+{
+    dev->phase = DEVICE_CLOSED;
+    set_state(dev, XenbusStateClosed);
+}
+
+/* Opens the image if it is known by now. Returns 0 (perhaps still without one) or -errno. */
+static int try_open(struct device *dev, char *why, unsigned long why_size)
+{
+    char *path;
+    int err;
+
+    if (dev->image.image != NULL) {
+        return 0;
+    }
+    err = device_xs_image_path(dev, &path, why, why_size);
+    if (err != 0 || path == NULL) {
+        return err;
+    }
+    dev->image.id = dev->id;
+    err = image_open(&dev->sup->images, path, &dev->image, why, why_size);
+    if (err == 0) {
+        log_msg(LOG_INFO, &dev->id, "image %s, %llu sectors, %s", path,
+                (unsigned long long)dev->image.sectors,
+                dev->image.read_only ? "read-only" : "read-write");
+    }
+    free(path);
+    return err;
+}
+
+static void on_front_event(void *arg, const char *path)
+{
+    (void)path;
+    device_changed(arg);
+}
+
+/* Learns what the device is. Returns 0, or -errno after telling. */
+static int learn(struct device *dev)
+{
+    char path[STORE_PATH_MAX];
+    int err = device_xs_read_back(dev);
+
+    if (err == 0) {
+        snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
+        store_watch_del(dev->sup->store, &dev->front_watch);
+        err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_front_event, dev);
+    }
+    if (err != 0) {
+        tell_error(dev, err, store_error(dev->sup->store));
+        dev->unusable = true;
+        enter_closed(dev);
+    }
+    return err;
+}
+
+/*
+ * NEW: opens the image and offers the device. A device that is further already belongs to a guest
+ * that we served before a restart: it keeps its state, and the ring is taken up where it was left.
+ */
+static void start_life(struct device *dev, const struct view *v)
+{
+    bool adopt = v->back == XenbusStateInitWait || v->back == XenbusStateConnected;
+    char why[SENTENCE_MAX];
+    int err;
+
+    if (v->back == XenbusStateClosing || v->back == XenbusStateClosed) {
+        enter_closed(dev);
+        return;
+    }
+    if (learn(dev) != 0) {
+        return;
+    }
+    err = try_open(dev, why, sizeof(why));
+    dev->unusable = err != 0;
+    if (err != 0) {
+        tell_error(dev, err, why);
+    } else {
+        xenbus_clear_error(dev->sup->store, dev->back);
+    }
+    dev->phase = DEVICE_WAITING;
+    if (adopt) {
+        log_msg(LOG_INFO, &dev->id, "taken over in state %s", xenbus_state_name(v->back));
+    } else if (device_xs_publish_features(dev, err != 0 ? why : NULL) != 0) {
+        log_msg(LOG_ERR, &dev->id, "cannot publish features: %s", store_error(dev->sup->store));
+    }
+    device_changed(dev);
+}
+
+/* The worker has stopped in good order, or its guest has no use for it any more. */
+static void worker_finished(struct device *dev)
+{
+    if (dev->sup->stopping) {
+        supervisor_forget(dev->sup, dev);
+        device_free(dev);
+        return;
+    }
+    log_msg(LOG_INFO, &dev->id, "disconnected");
+    enter_closed(dev);
+    device_changed(dev);
+}
+
+static void on_worker_exit(void *arg, int status)
+{
+    struct device *dev = arg;
+    char text[128];
+
+    if (dev->phase == DEVICE_STOPPING && status == 0) {
+        worker_finished(dev);
+        return;
+    }
+    child_describe_status(status, text, sizeof(text));
+    if (dev->phase == DEVICE_STOPPING) {
+        log_msg(LOG_WARNING, &dev->id, "worker %s while it was stopping", text);
+    } else {
+        char sentence[SENTENCE_MAX];
+
+        snprintf(sentence, sizeof(sentence), "worker %s; the device is closed", text);
+        tell_error(dev, -EIO, sentence);
+    }
+    worker_finished(dev);
+}
+
+/* The worker is caged and listens: the guest may know how large its disk is. */
+static void worker_ready(struct device *dev)
+{
+    enum xenbus_state back;
+
+    if (dev->phase != DEVICE_STARTING) {
+        return;
+    }
+    dev->phase = DEVICE_CONNECTED;
+    xenbus_read_state(dev->sup->store, STORE_NO_TX, dev->back, &back);
+    if (back != XenbusStateConnected && device_xs_publish_connected(dev) != 0) {
+        log_msg(LOG_ERR, &dev->id, "cannot publish the connection: %s",
+                store_error(dev->sup->store));
+    }
+    log_msg(LOG_INFO, &dev->id, "connected");
+    device_changed(dev);
+}
+
+static void on_worker_message(void *arg, const void *msg, unsigned long len)
+{
+    struct device *dev = arg;
+    struct wire_report r;
+    char sentence[SENTENCE_MAX];
+
+    if (len != sizeof(r)) {
+        log_msg(LOG_ERR, &dev->id, "worker sent %lu bytes that are no report", len);
+        child_signal(&dev->worker, SIGKILL);
+        return;
+    }
+    memcpy(&r, msg, sizeof(r));
+    r.text[sizeof(r.text) - 1] = '\0';
+    switch (r.kind) {
+    case WIRE_READY:
+        worker_ready(dev);
+        break;
+    case WIRE_FAILED:
+    case WIRE_BROKEN:
+        snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
+        tell_error(dev, -r.err, sentence);
+        dev->phase = DEVICE_STOPPING;
+        break;
+    default:
+        log_msg(LOG_ERR, &dev->id, "worker sent report %u, which does not exist", r.kind);
+        child_signal(&dev->worker, SIGKILL);
+        break;
+    }
+}
+
+/* WAITING, and the front end has published its ring: a worker takes over. */
+static void connect_front(struct device *dev)
+{
+    char name[64];
+    char *argv[] = {(char *)dev->sup->worker_path, NULL};
+    char why[SENTENCE_MAX];
+    struct wire_config config;
+    int fds[WIRE_NR_FDS];
+    int err = device_xs_read_front(dev, &config, why, sizeof(why));
+
+    if (err == 0) {
+        err =
+            child_start(&dev->worker, dev->sup->loop, argv, on_worker_message, on_worker_exit, dev);
+        if (err != 0) {
+            snprintf(why, sizeof(why), "cannot start %s: %s", argv[0], strerror(-err));
+        }
+    }
+    if (err != 0) {
+        tell_error(dev, err, why);
+        enter_closed(dev);
+        return;
+    }
+    dev->phase = DEVICE_STARTING;
+    fds[WIRE_FD_IMAGE] = dev->image.fd;
+    err = child_send(&dev->worker, &config, sizeof(config), fds, WIRE_NR_FDS);
+    if (err != 0) {
+        snprintf(name, sizeof(name), "cannot configure the worker: %s", strerror(-err));
+        tell_error(dev, err, name);
+        child_signal(&dev->worker, SIGKILL);
+    }
+}
+
+static void stop_worker(struct device *dev)
+{
+    const uint32_t order = WIRE_STOP;
+
+    dev->phase = DEVICE_STOPPING;
+    if (child_send(&dev->worker, &order, sizeof(order), NULL, 0) != 0) {
+        child_signal(&dev->worker, SIGTERM);
+    }
+}
+
+static void evaluate_waiting(struct device *dev, const struct view *v)
+{
+    char why[SENTENCE_MAX];
+    int err;
+
+    if (v->back == XenbusStateClosing || v->front == XenbusStateClosing || front_is_closed(v)) {
+        enter_closed(dev);
+        return;
+    }
+    if (!dev->unusable) {
+        err = try_open(dev, why, sizeof(why));
+        if (err != 0) {
+            tell_error(dev, err, why);
+            dev->unusable = true;
+        }
+    }
+    if (!front_is_ready(v)) {
+        return;
+    }
+    if (dev->unusable) {
+        enter_closed(dev); /* why was told when it became unusable */
+    } else if (dev->image.image != NULL) {
+        connect_front(dev);
+    }
+}
+
+/* Both with a worker that starts and with one that serves. */
+static void evaluate_connected(struct device *dev, const struct view *v)
+{
+    if (front_is_ready(v)) {
+        return; /* also while we are asked to close: the guest still needs its disk to do so */
+    }
+    if (v->front == XenbusStateClosing) {
+        if (v->back != XenbusStateClosing) {
+            set_state(dev, XenbusStateClosing);
+        }
+        return;
+    }
+    stop_worker(dev);
+}
+
+static void evaluate_closed(struct device *dev, const struct view *v)
+{
+    if (v->back == XenbusStateClosing) {
+        set_state(dev, XenbusStateClosed);
+    }
+    if (!v->online || v->front == XenbusStateUnknown) {
+        image_close(&dev->sup->images, &dev->image);
+        return;
+    }
+    if (!dev->unusable && v->front == XenbusStateInitialising && v->back == XenbusStateClosed) {
+        struct view fresh = {.back = XenbusStateInitialising, .front = v->front, .online = true};
+
+        start_life(dev, &fresh);
+    }
+}
+
+/* The back end's directory is gone: so is the device, once no worker is left. */
+static void evaluate_gone(struct device *dev)
+{
+    dev->gone = true;
+    if (dev->worker.pid != 0) {
+        if (dev->phase != DEVICE_STOPPING) {
+            stop_worker(dev);
+        }
+        return;
+    }
+    log_msg(LOG_INFO, &dev->id, "removed");
+    supervisor_forget(dev->sup, dev);
+    device_free(dev);
+}
+
+/* Reads what decides. Returns false when the back end's directory is gone. */
+static bool look(struct device *dev, struct view *v)
+{
+    struct store *st = dev->sup->store;
+    uint64_t online = 0;
+
+    v->front = XenbusStateUnknown;
+    if (xenbus_read_state(st, STORE_NO_TX, dev->back, &v->back) != 0) {
+        log_msg(LOG_ERR, &dev->id, "%s", store_error(st));
+    }
+    if (v->back == XenbusStateUnknown && !store_exists(st, STORE_NO_TX, dev->back, "state")) {
+        return false;
+    }
+    if (dev->front != NULL && xenbus_read_state(st, STORE_NO_TX, dev->front, &v->front) != 0) {
+        log_msg(LOG_WARNING, &dev->id, "%s", store_error(st));
+        v->front = XenbusStateClosing; /* the guest writes nonsense: nothing to go on with */
+    }
+    store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
+    v->online = online != 0;
+    return true;
+}
+
+static void evaluate(void *arg)
+{
+    struct device *dev = arg;
+    struct view v;
+
+    if (dev->sup->stopping) {
+        return;
+    }
+    if (!look(dev, &v)) {
+        evaluate_gone(dev);
+        return;
+    }
+    switch (dev->phase) {
+    case DEVICE_NEW:
+        start_life(dev, &v);
+        break;
+    case DEVICE_WAITING:
+        evaluate_waiting(dev, &v);
+        break;
+    case DEVICE_STARTING:
+    case DEVICE_CONNECTED:
+        evaluate_connected(dev, &v);
+        break;
+    case DEVICE_STOPPING:
+        break; /* on_worker_exit() goes on */
+    case DEVICE_CLOSED:
+        evaluate_closed(dev, &v);
+        break;
+    }
+}
+
+void device_changed(struct device *dev)
+{
+    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+}
+
+struct device *device_new(struct supervisor *sup, const struct device_key *key)
+{
+    struct device *dev = calloc(1, sizeof(*dev));
+    const struct device_class *class = &sup->classes[key->class];
+
+    if (dev == NULL) {
+        return NULL;
+    }
+    if (asprintf(&dev->back, "%s/%d/%d", class->root, key->domid, key->device) < 0) {
+        free(dev);
+        return NULL;
+    }
+    dev->sup = sup;
+    dev->key = *key;
+    dev->id = (struct log_id){.class = class->name, .domid = key->domid, .device = key->device};
+    return dev;
+}
+
+void device_stop(struct device *dev)
+{
+    if (dev->worker.pid == 0) {
+        supervisor_forget(dev->sup, dev);
+        device_free(dev);
+    } else if (dev->phase != DEVICE_STOPPING) {
+        stop_worker(dev);
+    }
+}
+
+void device_free(struct device *dev)
+{
+    loop_defer_cancel(dev->sup->loop, &dev->work);
+    store_watch_del(dev->sup->store, &dev->front_watch);
+    image_close(&dev->sup->images, &dev->image);
+    free(dev->back);
+    free(dev->front);
+    free(dev);
+}

@@ -1,0 +1,86 @@
+/*
+ * One block device of one guest, as its back end sees it: the XenBus state machine.
+ *
+ * Phases, and the `state` that the store shows meanwhile:
+ *
+ *   NEW ──open image, publish features──▶ WAITING (2) ──front end at 3 or 4: start worker──▶
+ * STARTING STARTING ──worker is ready: publish size──▶ CONNECTED (4) ──front end closed or gone──▶
+ * STOPPING STOPPING (5) ──worker has finished and is gone──▶ CLOSED (6) CLOSED ──online=1 and the
+ * front end starts anew──▶ WAITING; ──directory removed──▶ freed
+ *
+ * device_evaluate() is the only place where phases change by what the store says; every event just
+ * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
+ * directory of the front end belongs to the guest and everything in it is checked; that of the back
+ * end is written by the toolstack.
+ *
+ * Stock libxl waits for state 2, then runs the key `script`, and shows `hotplug-error` when the
+ * script fails. We open the image before state 2, so we replace the stock script by our own, which
+ * only looks at our verdict: a bad image makes `xl` fail at once and with our sentence, and no loop
+ * device is made. Other scripts (iSCSI, DRBD, …) run as they are, and we use what they leave in
+ * `physical-device-path`.
+ *
+ * Types: struct device, struct device_key. One thread, no locks. At suspend the toolstack removes
+ * the device; after the restore there is a new one under a new domain id.
+ */
+#ifndef DUET_BLOCK_DEVICE_H
+#define DUET_BLOCK_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "child.h"
+#include "image.h"
+#include "supervisor.h"
+#include "wire.h"
+
+/* Identifies a device. Zero all bytes before filling it in: it is hashed as a whole. */
+struct device_key {
+    int class; /* index in supervisor.classes */
+    int domid;
+    int device;
+};
+
+enum device_phase {
+    DEVICE_NEW,
+    DEVICE_WAITING,
+    DEVICE_STARTING,
+    DEVICE_CONNECTED,
+    DEVICE_STOPPING,
+    DEVICE_CLOSED,
+};
+
+struct device {
+    struct device_key key;
+    UT_hash_handle hh;
+    struct supervisor *sup;
+    struct log_id id;
+    char *back;  /* absolute directory of the back end */
+    char *front; /* of the front end; NULL until read */
+    enum device_phase phase;
+    bool gone;     /* the back end's directory was removed */
+    bool unusable; /* the image cannot be opened: nothing to wait for but removal */
+    bool own_script;
+    bool cdrom, removable, discard_wanted;
+    struct image_user image;
+    struct child worker;
+    struct loop_work work;
+    struct store_watch front_watch;
+};
+
+/* Creates a device in phase NEW and asks for its evaluation. Returns NULL without memory. */
+struct device *device_new(struct supervisor *sup, const struct device_key *key);
+
+/* Asks for device_evaluate() before the loop waits again. */
+void device_changed(struct device *dev);
+
+/* Stops the worker, for the end of the supervisor: the store is left as it is. */
+void device_stop(struct device *dev);
+
+/* True while a worker runs. */
+bool device_busy(const struct device *dev);
+
+/* Frees it at once. No worker may run. */
+void device_free(struct device *dev);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * The data path of one ring: takes requests through the gate, moves their data, has the engine
+ * carry them out, and answers.
+ *
+ * A batch goes through in stages, each with one system call for all its requests:
+ *   1. copy entries from the ring, gate them; copy the indirect pages, gate those
+ *   2. copy the data of writes from the guest
+ *   3. submit to the engine
+ *   4. on completion copy the data of reads to the guest
+ *   5. write the responses, publish them, notify once if the guest asked for it
+ * A request lives in a slot with a buffer of its own, in which its segments lie in a row, so that
+ * it is one operation on the file whatever the guest's pages look like. There are never more slots
+ * than ring entries; requests that find none stay in the ring until one is free.
+ *
+ * Types: struct queue, struct queue_slot. One owner (the worker), no locks. At suspend the guest
+ * stops, what is in flight is finished and the worker exits; the next ring is another queue.
+ */
+#ifndef DUET_BLOCK_QUEUE_H
+#define DUET_BLOCK_QUEUE_H
+
+#include "engine.h"
+#include "gate.h"
+#include "grant.h"
+#include "log.h"
+#include "ring.h"
+
+#define QUEUE_MAX_SLOTS  64U
+#define QUEUE_SLOT_BYTES (BLK_MAX_SEGMENTS * GRANT_PAGE_BYTES)
+
+/* One request between the ring and its answer. */
+struct queue_slot {
+    struct blk_request req;
+    uint8_t *buf;
+    uint32_t done;  /* bytes carried out so far, for short transfers */
+    int16_t status; /* BLKIF_RSP_… */
+    struct queue_slot *next;
+};
+
+struct queue {
+    struct ring_back ring;
+    const struct blk_layout *layout;
+    struct blk_limits limits;
+    struct engine *engine;
+    struct grant_copy_batch copies;
+    const struct log_id *id;
+    struct log_limit refused_log, io_log;
+    struct queue_slot slots[QUEUE_MAX_SLOTS];
+    struct queue_slot *free;
+    struct queue_slot *finished; /* carried out, not answered */
+    unsigned int nr_slots;
+    unsigned int in_flight; /* slots that are not free */
+    unsigned int unpublished;
+};
+
+/*
+ * Prepares the slots (memory is touched only when used) for the ring that `q->ring` already
+ * describes; layout, limits, engine and id are set by the caller.
+ * Returns 0 or -errno.
+ */
+int queue_init(struct queue *q, xengnttab_handle *xgt, uint16_t domid);
+
+/*
+ * Stages 1 to 3: takes what the ring offers and queues it to the engine.
+ * Returns how many requests were taken, or -EPROTO when the guest broke the ring.
+ */
+int queue_take(struct queue *q);
+
+/* The engine reports the end of the operation with `tag` (a slot's number). */
+void queue_complete(struct queue *q, uint64_t tag, int res);
+
+/* Stages 4 and 5. Returns true when the guest must be notified. */
+bool queue_answer(struct queue *q);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * The supervisor: finds the block devices that this domain serves and hands each to its state
+ * machine (device.h).
+ *
+ * One watch on `backend/vbd` and one on `backend/vbd3` report every change below them; the path of
+ * an event names the device, which is found in a hash table. So an event costs the same with one
+ * guest and with a thousand. An event for a whole domain's directory walks that domain's devices.
+ *
+ * Types: struct supervisor. One thread, no locks. Suspended guests simply lose their devices.
+ */
+#ifndef DUET_BLOCK_SUPERVISOR_H
+#define DUET_BLOCK_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "image.h"
+#include "loop.h"
+#include "store.h"
+
+struct device;
+
+/* A class of back end that we serve: a directory below `backend/`. */
+struct device_class {
+    struct supervisor *sup;
+    const char *name;
+    char root[64]; /* absolute path of the directory */
+    struct store_watch watch;
+};
+
+enum {
+    NR_CLASSES = 2,
+};
+
+struct supervisor {
+    struct loop *loop;
+    struct store *store;
+    struct image_table images;
+    struct device_class classes[NR_CLASSES];
+    struct device *devices; /* uthash by struct device_key */
+    unsigned int nr_devices;
+    bool stopping;
+    /* configuration */
+    const char *worker_path;
+    const char *hotplug_script;
+    uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
+};
+
+/* Connects to the store and starts to watch. Returns 0, or -errno after a log line. */
+int supervisor_start(struct supervisor *sup);
+
+/* Stops all workers in good order; the loop ends when the last is gone. */
+void supervisor_stop(struct supervisor *sup);
+
+/* Gives up what supervisor_start() got. */
+void supervisor_free(struct supervisor *sup);
+
+/* A device is gone: called by device.c before it frees it. */
+void supervisor_forget(struct supervisor *sup, struct device *dev);
+
+#endif

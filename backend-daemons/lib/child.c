@@ -1,0 +1,244 @@
+/*
+ * Child processes: see child.h. posix_spawn() rather than fork(): the parent has libxenstore's
+ * reader thread, and the child must start with an address space that never saw another guest's
+ * data. The exit is learnt from a pidfd, so that no SIGCHLD handler walks all children. No locks.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+union fd_control {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE(CHILD_FDS_MAX * sizeof(int))];
+};
+
+static void drain_socket(struct child *c)
+{
+    char msg[CHILD_MESSAGE_MAX];
+
+    while (c->socket.added) {
+        ssize_t n = recv(c->socket.fd, msg, sizeof(msg), MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            return;
+        }
+        if (n <= 0) {
+            loop_fd_del(c->loop, &c->socket);
+            return;
+        }
+        c->on_message(c->arg, msg, (unsigned long)n);
+    }
+}
+
+static void on_socket(void *arg, uint32_t events)
+{
+    (void)events;
+    drain_socket(arg);
+}
+
+static void on_pidfd(void *arg, uint32_t events)
+{
+    struct child *c = arg;
+    int status = 0;
+
+    (void)events;
+    if (waitpid(c->pid, &status, WNOHANG) == 0) {
+        return;
+    }
+    drain_socket(c);
+    loop_fd_del(c->loop, &c->socket);
+    loop_fd_del(c->loop, &c->pidfd);
+    close(c->socket.fd);
+    close(c->pidfd.fd);
+    c->pid = 0;
+    c->on_exit(c->arg, status);
+}
+
+/* Spawns argv with `sock` as CHILD_SOCKET_FD. Returns the pid or -errno. */
+static pid_t spawn(char *const argv[], int sock)
+{
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
+    sigset_t none, deflt;
+    pid_t pid;
+    int err;
+
+    sigemptyset(&none);
+    sigemptyset(&deflt);
+    sigaddset(&deflt, SIGPIPE);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setsigdefault(&attr, &deflt);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawn_file_actions_init(&fa);
+    posix_spawn_file_actions_adddup2(&fa, sock, CHILD_SOCKET_FD);
+    posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    err = posix_spawn(&pid, argv[0], &fa, &attr, argv, environ);
+    posix_spawn_file_actions_destroy(&fa);
+    posix_spawnattr_destroy(&attr);
+    return err != 0 ? -err : pid;
+}
+
+/* Registers a running child with the loop. Returns 0 or -errno. */
+static int watch_child(struct child *c, int sock)
+{
+    int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+    int err;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    err = loop_fd_add(c->loop, &c->pidfd, fd, EPOLLIN, on_pidfd, c);
+    if (err == 0) {
+        err = loop_fd_add(c->loop, &c->socket, sock, EPOLLIN, on_socket, c);
+    }
+    if (err != 0) {
+        loop_fd_del(c->loop, &c->pidfd);
+        close(fd);
+    }
+    return err;
+}
+
+int child_start(struct child *c, struct loop *loop, char *const argv[],
+                child_message_fn *on_message, child_exit_fn *on_exit, void *arg)
+{
+    int sv[2];
+    int err;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0) {
+        return -errno;
+    }
+    *c = (struct child){.loop = loop, .on_message = on_message, .on_exit = on_exit, .arg = arg};
+    c->pid = spawn(argv, sv[1]);
+    close(sv[1]);
+    if (c->pid < 0) {
+        err = c->pid;
+        c->pid = 0;
+        close(sv[0]);
+        return err;
+    }
+    err = watch_child(c, sv[0]);
+    if (err != 0) {
+        close(sv[0]);
+        kill(c->pid, SIGKILL);
+        waitpid(c->pid, NULL, 0);
+        c->pid = 0;
+    }
+    return err;
+}
+
+int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
+               unsigned int nr_fds)
+{
+    union fd_control control = {0};
+    struct iovec iov = {.iov_base = (void *)msg, .iov_len = len};
+    struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (c->pid == 0 || !c->socket.added) {
+        return -EPIPE;
+    }
+    if (nr_fds > CHILD_FDS_MAX) {
+        return -E2BIG;
+    }
+    if (nr_fds != 0) {
+        struct cmsghdr *cm;
+
+        mh.msg_control = control.buf;
+        mh.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
+        cm = CMSG_FIRSTHDR(&mh);
+        cm->cmsg_level = SOL_SOCKET;
+        cm->cmsg_type = SCM_RIGHTS;
+        cm->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
+        memcpy(CMSG_DATA(cm), fds, nr_fds * sizeof(int));
+    }
+    return sendmsg(c->socket.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+void child_signal(struct child *c, int signo)
+{
+    if (c->pid > 0) {
+        kill(c->pid, signo);
+    }
+}
+
+/* Takes the descriptors out of a received message. Returns how many there were. */
+static unsigned int take_fds(struct msghdr *mh, int *fds, unsigned int max)
+{
+    unsigned int n = 0;
+
+    for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm != NULL; cm = CMSG_NXTHDR(mh, cm)) {
+        unsigned int count;
+
+        if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        count = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (unsigned int i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(fd));
+            if (n < max) {
+                fds[n] = fd;
+            } else {
+                close(fd);
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds)
+{
+    union fd_control control;
+    struct iovec iov = {.iov_base = msg, .iov_len = size};
+    struct msghdr mh = {.msg_iov = &iov,
+                        .msg_iovlen = 1,
+                        .msg_control = control.buf,
+                        .msg_controllen = sizeof(control.buf)};
+    unsigned int got;
+    ssize_t n;
+
+    do {
+        n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return -errno;
+    }
+    got = take_fds(&mh, fds, nr_fds);
+    if (n == 0 && got == 0) {
+        return 0;
+    }
+    if (got != nr_fds || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+        for (unsigned int i = 0; i < got && i < nr_fds; i++) {
+            close(fds[i]);
+        }
+        return -EPROTO;
+    }
+    return n;
+}
+
+void child_describe_status(int status, char *out, unsigned long size)
+{
+    if (WIFSIGNALED(status)) {
+        snprintf(out, size, "killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    } else {
+        snprintf(out, size, "exited with status %d", WEXITSTATUS(status));
+    }
+}

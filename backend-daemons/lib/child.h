@@ -1,0 +1,68 @@
+/*
+ * A child process that does one thing: started with a cleared environment of descriptors, spoken to
+ * over one SOCK_SEQPACKET socket, and reaped through the event loop.
+ *
+ * The child finds the socket as descriptor CHILD_SOCKET_FD; standard error is shared, standard
+ * input and output are /dev/null. When the parent dies the child sees the end of file on the
+ * socket.
+ *
+ * Types: struct child (lives in its user's structure). One thread, no locks. Children outlive a
+ * guest's suspend only as far as their owner wants.
+ */
+#ifndef DUET_LIB_CHILD_H
+#define DUET_LIB_CHILD_H
+
+#include <sys/types.h>
+
+#include "loop.h"
+
+#define CHILD_SOCKET_FD   3
+#define CHILD_MESSAGE_MAX 4096
+#define CHILD_FDS_MAX     4
+
+/* A whole message of `len` bytes from the child; it carries no descriptors. */
+typedef void child_message_fn(void *arg, const void *msg, unsigned long len);
+
+/* The child is gone and reaped; `status` as waitpid() gives it. */
+typedef void child_exit_fn(void *arg, int status);
+
+/* Zero-initialise. */
+struct child {
+    struct loop *loop;
+    pid_t pid; /* 0: not running */
+    struct loop_fd pidfd;
+    struct loop_fd socket;
+    child_message_fn *on_message;
+    child_exit_fn *on_exit;
+    void *arg;
+};
+
+/*
+ * Starts `argv[0]`. Callbacks come from the loop; everything the child sent before it ended is
+ * delivered before on_exit, which is called exactly once and after which `c` may be used again or
+ * freed. Returns 0 or -errno.
+ */
+int child_start(struct child *c, struct loop *loop, char *const argv[],
+                child_message_fn *on_message, child_exit_fn *on_exit, void *arg);
+
+/*
+ * Sends one message and up to CHILD_FDS_MAX descriptors (which stay the caller's own).
+ * Returns 0 or -errno; never waits: -EAGAIN when the child does not read.
+ */
+int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
+               unsigned int nr_fds);
+
+/* Sends a signal. Harmless when it is not running. */
+void child_signal(struct child *c, int signo);
+
+/*
+ * In the child: receives one message of at most `size` bytes and `nr_fds` descriptors, no more and
+ * no fewer. Blocks. Returns its length, 0 at the end of file, or -errno (-EPROTO: not the
+ * descriptors that were expected).
+ */
+long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds);
+
+/* Describes a wait status, e.g. "killed by signal 9 (Killed)". */
+void child_describe_status(int status, char *out, unsigned long size);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * The back end's side of a shared ring: see ring.h. The memory barriers are those of the macros in
+ * xen/io/ring.h: acquire after reading req_prod, release before publishing rsp_prod, a full one
+ * between publishing and reading the other side's event index.
+ */
+#include "ring.h"
+
+#include <errno.h>
+
+_Static_assert(sizeof(struct ring_shared) == 16, "indices of xen/io/ring.h");
+
+void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_bytes)
+{
+    uint32_t fit = (bytes - RING_HEADER_BYTES) / entry_bytes;
+
+    r->shared = mem;
+    r->entries = (volatile uint8_t *)mem + RING_HEADER_BYTES;
+    r->entry_bytes = entry_bytes;
+    r->nr_entries = 1U << (31 - __builtin_clz(fit));
+    r->rsp_prod = __atomic_load_n(&r->shared->rsp_prod, __ATOMIC_ACQUIRE);
+    r->req_cons = r->rsp_prod;
+    r->published = r->rsp_prod;
+}
+
+int ring_pending(const struct ring_back *r)
+{
+    uint32_t prod = __atomic_load_n(&r->shared->req_prod, __ATOMIC_ACQUIRE);
+
+    /* Everything from the first unanswered request to the newest one shares the ring. */
+    if (prod - r->rsp_prod > r->nr_entries || prod - r->req_cons > r->nr_entries) {
+        return -EPROTO;
+    }
+    return (int)(prod - r->req_cons);
+}
+
+static volatile uint32_t *entry(const struct ring_back *r, uint32_t index)
+{
+    return (volatile uint32_t *)(r->entries +
+                                 (uint64_t)(index & (r->nr_entries - 1)) * r->entry_bytes);
+}
+
+void ring_copy(struct ring_back *r, void *dst)
+{
+    volatile uint32_t *src = entry(r, r->req_cons++);
+    uint32_t *d = dst;
+
+    for (uint32_t i = 0; i < r->entry_bytes / sizeof(uint32_t); i++) {
+        d[i] = src[i];
+    }
+}
+
+void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes)
+{
+    volatile uint32_t *dst = entry(r, r->rsp_prod++);
+    const uint32_t *s = rsp;
+
+    for (uint32_t i = 0; i < bytes / sizeof(uint32_t); i++) {
+        dst[i] = s[i];
+    }
+}
+
+bool ring_publish(struct ring_back *r)
+{
+    uint32_t old = r->published;
+    uint32_t event;
+
+    __atomic_store_n(&r->shared->rsp_prod, r->rsp_prod, __ATOMIC_RELEASE);
+    r->published = r->rsp_prod;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    event = __atomic_load_n(&r->shared->rsp_event, __ATOMIC_RELAXED);
+    return r->rsp_prod - event < r->rsp_prod - old;
+}
+
+bool ring_final_check(const struct ring_back *r)
+{
+    __atomic_store_n(&r->shared->req_event, r->req_cons + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return ring_pending(r) != 0;
+}

@@ -1,0 +1,68 @@
+/*
+ * The back end's side of a shared ring (xen/io/ring.h), with every index that the guest writes
+ * checked before it is used.
+ *
+ * The shared page may change under our eyes at any time. So: an index is loaded once, a request is
+ * copied once (ring_copy()), and nothing else is ever read from the page. The private indices live
+ * here and never come from the page again after ring_attach().
+ *
+ * Types: struct ring_back. One owner, no locks. At suspend the guest throws its ring away; the next
+ * one is another struct ring_back.
+ */
+#ifndef DUET_LIB_RING_H
+#define DUET_LIB_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes before the first entry of a ring (struct NAME_sring of xen/io/ring.h). */
+#define RING_HEADER_BYTES 64
+
+/* The part of the page that both sides write: the indices at its start. */
+struct ring_shared {
+    uint32_t req_prod;
+    uint32_t req_event;
+    uint32_t rsp_prod;
+    uint32_t rsp_event;
+};
+
+struct ring_back {
+    volatile struct ring_shared *shared;
+    volatile uint8_t *entries;
+    uint32_t nr_entries;  /* a power of two */
+    uint32_t entry_bytes; /* a multiple of four */
+    uint32_t req_cons;    /* requests taken */
+    uint32_t rsp_prod;    /* responses written, published or not */
+    uint32_t published;   /* responses that the guest has been shown */
+};
+
+/*
+ * Describes the ring in the mapped memory `mem` of `bytes` bytes. Private indices start at the
+ * published `rsp_prod`: 0 for a fresh ring, and after a restart of the back end the place up to
+ * which everything has been answered. `entry_bytes` is that of the guest's ABI.
+ */
+void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_bytes);
+
+/*
+ * How many requests wait to be taken. Returns 0 … nr_entries, or -EPROTO when the guest claims more
+ * than the ring can hold beside the requests that are not answered yet: the ring is broken for
+ * good.
+ */
+int ring_pending(const struct ring_back *r);
+
+/* Copies the next request into `dst` (entry_bytes long), once, and consumes it. */
+void ring_copy(struct ring_back *r, void *dst);
+
+/* Writes the next response (`bytes` <= entry_bytes long) without publishing it. */
+void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes);
+
+/* Publishes the responses written so far. Returns true when the guest wants an event for them. */
+bool ring_publish(struct ring_back *r);
+
+/*
+ * Asks for an event with the next request, then looks once more: true when a request arrived
+ * meanwhile (or the ring broke), so that waiting now could lose a wake-up.
+ */
+bool ring_final_check(const struct ring_back *r);
+
+#endif

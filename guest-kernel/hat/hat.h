@@ -1,0 +1,64 @@
+/*
+ * hat.h - hardware address translation: the kernel's page tables.
+ *
+ * The root and the tables of the kernel image are those that the domain builder made; the direct
+ * map is built at boot; kvm.c adds tables on demand. All are read-only in the direct map, which is
+ * where the HAT reads them; writes go through mmuq.h.
+ * Locks: hat_lock over the kernel's tables above the last level.
+ * Suspend: the toolstack rewrites every table; nothing is kept in machine addresses.
+ */
+#ifndef HAT_HAT_H
+#define HAT_HAT_H
+
+#include "hat/addr.h"
+#include "hat/pte.h"
+
+/**
+ * hat_boot() - build the direct map and protect the image
+ *
+ * Return: the first pfn that nobody uses. Boot CPU, before the page allocator.
+ */
+pfn_t hat_boot(void);
+
+/** hat_boot_finish() - unmap what the builder mapped behind the image; memory works by now. */
+void hat_boot_finish(void);
+
+/** hat_kernel_root() - the frame of the kernel's level-4 table. Any context. */
+mfn_t hat_kernel_root(void);
+
+/**
+ * hat_table_entry() - find the entry of @level that translates @va in the kernel's tables
+ *
+ * Return: a read-only pointer into the direct map, NULL if a table on the way is missing. Any
+ * context; stable as long as the mapping's owner keeps it.
+ */
+const pte_t *hat_table_entry(uint64_t va, unsigned level);
+
+/** hat_entry_maddr() - the machine address of such an entry, to write it with. */
+maddr_t hat_entry_maddr(const pte_t *entry);
+
+/**
+ * hat_populate() - make the tables down to the last level for a range of kernel addresses
+ *
+ * Return: 0 or -ENOMEM; tables made so far stay. Thread context.
+ */
+int hat_populate(uint64_t va, size_t npages);
+
+/** hat_kpm_unmap() - take a page out of the direct map, before its frame is given away. */
+void hat_kpm_unmap(pfn_t pfn);
+
+/** hat_kpm_map() - put a page into the direct map, its frame in the p2m. 0, -ENOMEM. */
+int hat_kpm_map(pfn_t pfn) __must_check;
+
+/** p2m_boot_early(), p2m_boot(), p2m_publish() - see p2m.c; called by dboot in this order. */
+void p2m_boot_early(void);
+void p2m_boot(void);
+void p2m_publish(void);
+
+/** mmuq_boot_queue() - the boot CPU's queue. */
+struct mmuq *mmuq_boot_queue(void);
+
+/** mmuq_create() - a queue for another CPU, or NULL. */
+struct mmuq *mmuq_create(void);
+
+#endif /* HAT_HAT_H */

@@ -1,0 +1,90 @@
+/*
+ * lock.c - masking upcalls, and ticket spinlocks.
+ *
+ * The mask is a byte of vcpu_info, which is the head of struct cpu: %gs-relative loads and stores
+ * reach the running vCPU's whatever happens between them. If the mask was clear, a thread may be
+ * moved between load and store, but then it is clear on the other vCPU as well.
+ */
+#include "kern/lock.h"
+
+#include "os/hypercall.h"
+#include "os/panic.h"
+#include "psm/cpu.h"
+
+#define GS_MASK        "%%gs:%c[mask]"
+#define GS_PENDING     "%%gs:%c[pending]"
+#define MASK_OFFSET    [mask] "i"(offsetof(struct vcpu_info, evtchn_upcall_mask))
+#define PENDING_OFFSET [pending] "i"(offsetof(struct vcpu_info, evtchn_upcall_pending))
+
+bool upcalls_masked(void)
+{
+    uint8_t mask;
+
+    __asm__ volatile("movb " GS_MASK ", %[out]" : [out] "=q"(mask) : MASK_OFFSET);
+    return mask != 0;
+}
+
+upcall_state_t upcalls_save(void)
+{
+    bool masked = upcalls_masked();
+
+    __asm__ volatile("movb $1, " GS_MASK : : MASK_OFFSET : "memory");
+    return masked;
+}
+
+void upcalls_restore(upcall_state_t state)
+{
+    uint8_t pending;
+
+    if (state) {
+        return;
+    }
+    __asm__ volatile("movb $0, " GS_MASK "\n\t"
+                     "movb " GS_PENDING ", %[out]"
+                     : [out] "=q"(pending)
+                     : MASK_OFFSET, PENDING_OFFSET
+                     : "memory");
+    if (unlikely(pending)) {
+        /* Any hypercall delivers what is pending on its way back; this one does nothing else. */
+        (void)HYPERVISOR_xen_version(XENVER_version, NULL);
+    }
+}
+
+void spin_init(spinlock_t *lock, const char *name)
+{
+    *lock = (spinlock_t)SPINLOCK(name);
+}
+
+void spin_acquire(spinlock_t *lock)
+{
+    int16_t self = (int16_t)this_cpu()->id;
+
+    if (unlikely(READ_ONCE(lock->owner) == self)) {
+        panic("spinlock \"%s\": taken twice by vCPU %d", lock->name, self);
+    }
+    uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket) {
+        __builtin_ia32_pause();
+    }
+    WRITE_ONCE(lock->owner, self);
+}
+
+void spin_release(spinlock_t *lock)
+{
+    WRITE_ONCE(lock->owner, -1);
+    __atomic_store_n(&lock->serving, (uint16_t)(lock->serving + 1), __ATOMIC_RELEASE);
+}
+
+upcall_state_t spin_lock(spinlock_t *lock)
+{
+    upcall_state_t state = upcalls_save();
+
+    spin_acquire(lock);
+    return state;
+}
+
+void spin_unlock(spinlock_t *lock, upcall_state_t state)
+{
+    spin_release(lock);
+    upcalls_restore(state);
+}

@@ -1,0 +1,255 @@
+/*
+ * page.c - the buddy allocator of pages.
+ *
+ * Free blocks of 2^order pages, aligned to their size in pfn space, hang in one list per order;
+ * the links stand in the free pages themselves. A freed block merges with its buddy (the pfn with
+ * bit `order` flipped) as long as that is free and as large. struct page tells what each page is,
+ * so that freeing something twice, or something that was never handed out, is noticed. Locks:
+ * page_lock, a leaf. Suspend: nothing to do, pfns do not change.
+ */
+#include "kern/page.h"
+
+#include <xen_list.h>
+
+#include "hat/kvm.h"
+#include "hat/p2m.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "os/panic.h"
+
+/* Lies at the start of a free block. */
+struct free_block {
+    XEN_LIST_ENTRY(struct free_block) link;
+};
+
+XEN_LIST_HEAD(free_list, struct free_block);
+
+static spinlock_t page_lock = SPINLOCK("page");
+static struct free_list free_lists[PAGE_ORDER_MAX + 1];
+static uint64_t free_counts[PAGE_ORDER_MAX + 1];
+static struct page *pages;
+static pfn_t pages_limit;
+static struct mem_stats stats;
+
+struct page *page_of(pfn_t pfn)
+{
+    ASSERT(pfn.n < pages_limit.n);
+    return &pages[pfn.n];
+}
+
+static void block_insert(pfn_t pfn, unsigned order)
+{
+    struct free_block *block = pfn_to_virt(pfn);
+
+    pages[pfn.n] = (struct page){.kind = PAGE_FREE, .order = (uint8_t)order};
+    XEN_LIST_INSERT_HEAD(&free_lists[order], block, link);
+    free_counts[order]++;
+}
+
+static void block_remove(pfn_t pfn, unsigned order)
+{
+    struct free_block *block = pfn_to_virt(pfn);
+
+    XEN_LIST_REMOVE(block, link);
+    pages[pfn.n].kind = PAGE_INNER;
+    free_counts[order]--;
+}
+
+static bool block_is_free(uint64_t pfn, unsigned order)
+{
+    return pfn + (1ull << order) <= pages_limit.n && pages[pfn].kind == PAGE_FREE &&
+           pages[pfn].order == order;
+}
+
+/* Put a block into the lists, merged with its free buddies. page_lock held. */
+static void block_release(uint64_t pfn, unsigned order)
+{
+    stats.pages_free += 1ull << order;
+    while (order < PAGE_ORDER_MAX && block_is_free(pfn ^ (1ull << order), order)) {
+        block_remove(PFN(pfn ^ (1ull << order)), order);
+        pages[pfn].kind = PAGE_INNER;
+        pfn &= ~(1ull << order);
+        order++;
+    }
+    block_insert(PFN(pfn), order);
+}
+
+/* Take a block of exactly 2^order pages out of the lists. page_lock held. */
+static bool block_take(unsigned order, pfn_t *out)
+{
+    unsigned have = order;
+
+    while (have <= PAGE_ORDER_MAX && XEN_LIST_EMPTY(&free_lists[have])) {
+        have++;
+    }
+    if (have > PAGE_ORDER_MAX) {
+        return false;
+    }
+    pfn_t pfn = virt_to_pfn(XEN_LIST_FIRST(&free_lists[have]));
+    block_remove(pfn, have);
+    while (have > order) {
+        have--;
+        block_insert(PFN(pfn.n + (1ull << have)), have);
+    }
+    stats.pages_free -= 1ull << order;
+    pages[pfn.n] = (struct page){.kind = PAGE_USED, .order = (uint8_t)order, .refs = 1};
+    *out = pfn;
+    return true;
+}
+
+void page_account_failure(size_t bytes)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+    stats.alloc_failures++;
+    spin_unlock(&page_lock, state);
+    log_warn("memory: no room for %zu bytes", bytes);
+}
+
+void *page_alloc(unsigned order)
+{
+    pfn_t pfn;
+
+    ASSERT(order <= PAGE_ORDER_MAX);
+    upcall_state_t state = spin_lock(&page_lock);
+    bool found = block_take(order, &pfn);
+    spin_unlock(&page_lock, state);
+    if (!found) {
+        page_account_failure(PAGE_SIZE << order);
+        return NULL;
+    }
+    return pfn_to_virt(pfn);
+}
+
+void *page_alloc_zeroed(unsigned order)
+{
+    void *page = page_alloc(order);
+
+    return page == NULL ? NULL : memset(page, 0, PAGE_SIZE << order);
+}
+
+void page_free(void *page, unsigned order)
+{
+    pfn_t pfn = virt_to_pfn(page);
+    const struct page *record = page_of(pfn);
+
+    if (record->kind == PAGE_FREE || record->kind == PAGE_INNER) {
+        panic("page_free: page %p (pfn %#llx) freed twice", page, (unsigned long long)pfn.n);
+    }
+    if (record->kind != PAGE_USED || record->order != order) {
+        panic("page_free: page %p of order %u is kind %u, order %u", page, order, record->kind,
+              record->order);
+    }
+    upcall_state_t state = spin_lock(&page_lock);
+    block_release(pfn.n, order);
+    spin_unlock(&page_lock, state);
+}
+
+void page_set_kind(void *page, unsigned order, enum page_kind kind)
+{
+    pfn_t pfn = virt_to_pfn(page);
+
+    for (uint64_t i = 0; i < 1ull << order; i++) {
+        *page_of(PFN(pfn.n + i)) = (struct page){.kind = (uint8_t)kind, .order = (uint8_t)order};
+    }
+}
+
+void page_account_tables(long delta)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    stats.pages_pagetable += (uint64_t)delta;
+    spin_unlock(&page_lock, state);
+}
+
+void mem_get_stats(struct mem_stats *out)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    *out = stats;
+    for (unsigned i = 0; i <= PAGE_ORDER_MAX; i++) {
+        out->free_blocks[i] = free_counts[i];
+    }
+    spin_unlock(&page_lock, state);
+    slab_get_stats(&out->pages_slab, &out->slab_bytes_used);
+}
+
+int pages_grow(pfn_t limit)
+{
+    size_t size = ROUND_UP(limit.n * sizeof(struct page), PAGE_SIZE);
+    struct page *larger;
+
+    if (limit.n <= pages_limit.n) {
+        return 0;
+    }
+    larger = kvm_alloc(size / PAGE_SIZE);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    /* The old array stays, for those who hold a record's address. */
+    upcall_state_t state = spin_lock(&page_lock);
+    memcpy(larger, pages, pages_limit.n * sizeof(*pages));
+    for (uint64_t i = pages_limit.n; i < limit.n; i++) {
+        larger[i] = (struct page){.kind = PAGE_BALLOON};
+    }
+    stats.pages_ballooned += limit.n - pages_limit.n;
+    pages = larger;
+    pages_limit = limit;
+    spin_unlock(&page_lock, state);
+    return 0;
+}
+
+void page_leave(pfn_t pfn)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    *page_of(pfn) = (struct page){.kind = PAGE_BALLOON};
+    stats.pages_total--;
+    stats.pages_ballooned++;
+    spin_unlock(&page_lock, state);
+}
+
+void page_join(pfn_t pfn)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    stats.pages_total++;
+    stats.pages_ballooned--;
+    block_release(pfn.n, 0);
+    spin_unlock(&page_lock, state);
+}
+
+bool page_find_hole(pfn_t from, pfn_t *hole)
+{
+    for (uint64_t i = from.n; i < pages_limit.n; i++) {
+        if (pages[i].kind == PAGE_BALLOON) {
+            *hole = PFN(i);
+            return true;
+        }
+    }
+    return false;
+}
+
+void page_boot(pfn_t first, pfn_t limit)
+{
+    uint64_t array_pages = DIV_ROUND_UP(limit.n * sizeof(struct page), PAGE_SIZE);
+
+    pages = pfn_to_virt(first);
+    pages_limit = limit;
+    memset(pages, 0, limit.n * sizeof(struct page)); /* PAGE_RESERVED */
+    for (unsigned i = 0; i <= PAGE_ORDER_MAX; i++) {
+        XEN_LIST_INIT(&free_lists[i]);
+    }
+    for (uint64_t pfn = first.n + array_pages; pfn < limit.n;) {
+        unsigned order = 0;
+
+        while (order < PAGE_ORDER_MAX && (pfn & ((2ull << order) - 1)) == 0 &&
+               pfn + (2ull << order) <= limit.n) {
+            order++;
+        }
+        stats.pages_total += 1ull << order;
+        block_release(pfn, order);
+        pfn += 1ull << order;
+    }
+}

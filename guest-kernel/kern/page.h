@@ -1,0 +1,72 @@
+/*
+ * page.h - what the kernel knows about each page of its memory.
+ *
+ * An array of struct page, one per pfn, made at boot. mem.h is what most of the kernel needs; this
+ * is for the allocators themselves, the HAT and the balloon.
+ */
+#ifndef KERN_PAGE_H
+#define KERN_PAGE_H
+
+#include "hat/addr.h"
+
+enum page_kind {
+    PAGE_RESERVED, /* image, boot structures, holes: never given out */
+    PAGE_FREE,     /* head of a free block of 2^order */
+    PAGE_INNER,    /* inside a free block */
+    PAGE_USED,     /* head of an allocated block of 2^order */
+    PAGE_SLAB,     /* part of a slab of 2^order pages */
+    PAGE_LARGE,    /* head of a kmalloc() of whole pages */
+    PAGE_BALLOON,  /* a hole: its frame was given back to Xen */
+    PAGE_TABLE,    /* a page table, read-only in the direct map */
+};
+
+struct page {
+    uint8_t kind;
+    uint8_t order;
+    uint16_t refs; /* for shared user pages */
+};
+
+/**
+ * page_boot() - take over the memory of the machine
+ * @first: first page that nobody uses; the array is placed there
+ * @limit: one past the last page
+ *
+ * Everything below @first stays PAGE_RESERVED. Boot CPU only; the direct map must exist.
+ */
+void page_boot(pfn_t first, pfn_t limit);
+
+/** page_of() - the record of a page. Panics past the end. */
+struct page *page_of(pfn_t pfn);
+
+/**
+ * pages_grow() - have records for pfns up to @limit, the new ones PAGE_BALLOON
+ *
+ * Return: 0 or -ENOMEM. Thread context; one caller at a time.
+ */
+int pages_grow(pfn_t limit) __must_check;
+
+/** page_leave() - a page taken by page_alloc(0) leaves the kernel's memory: it is a hole now. */
+void page_leave(pfn_t pfn);
+
+/** page_join() - a hole that has a frame and a mapping again becomes free memory. */
+void page_join(pfn_t pfn);
+
+/** page_find_hole() - the first hole at or after @from, false if there is none. */
+bool page_find_hole(pfn_t from, pfn_t *hole);
+
+/** page_set_kind() - relabel the pages of an allocated block. The owner's business. */
+void page_set_kind(void *page, unsigned order, enum page_kind kind);
+
+/** page_account_tables() - count page tables taken (+) or returned (-). Any context. */
+void page_account_tables(long delta);
+
+/** page_account_failure() - somebody's request found no memory: count it and say so. */
+void page_account_failure(size_t bytes);
+
+/** slab_get_stats() - pages and bytes that the slabs hold. */
+void slab_get_stats(uint64_t *pages, uint64_t *bytes_used);
+
+/** slab_boot() - make the size classes. After page_boot(). */
+void slab_boot(void);
+
+#endif /* KERN_PAGE_H */

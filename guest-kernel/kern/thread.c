@@ -1,0 +1,541 @@
+/*
+ * thread.c - the scheduler.
+ *
+ * Each CPU has a run queue with one list per priority and runs the first thread of the highest list
+ * that is not empty. A thread gives up the CPU by blocking (sched_block), by yielding, by ending,
+ * or when an upcall finds need_resched set: a better thread became ready or its time
+ * slice ran out. Slices are one-shot timers that run only while another thread of the same
+ * priority waits: no tick.
+ *
+ * The switch: schedule() runs with upcalls masked and the run queue locked; the lock is passed to
+ * the thread that runs next, which releases it (switch_finish). So a thread's state never says
+ * BLOCKED to another CPU before its registers are saved.
+ *
+ * Locks, outermost first: a wait queue's; a run queue's, of two the lower CPU's. thread_list_lock
+ * is a leaf beside them. Suspend: threads of other CPUs are moved to CPU 0 before and stay where
+ * they are after.
+ */
+#include "kern/sched.h"
+
+#include "hat/kvm.h"
+#include "kern/log.h"
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "os/hypercall.h"
+#include "os/panic.h"
+#include "psm/clock.h"
+
+#define SLICE         (10 * NSEC_PER_MSEC)
+#define STACK_RESERVE 1536 /* for the deepest function's frame and an upcall: see psm/stack.S */
+#define STACK_PAGES   (THREAD_STACK_SIZE / PAGE_SIZE)
+
+void thread_switch(uint64_t *old_sp, uint64_t new_sp);
+void thread_entry(void);
+void thread_start(void);
+
+extern char boot_stack[];
+
+static spinlock_t thread_list_lock = SPINLOCK("thread list");
+static struct thread_queue all_threads;
+static struct thread_queue detached_dead; /* by all_link, for the reaper */
+static struct waitq reaper_wait;
+static unsigned next_id;
+static struct thread boot_thread;
+
+struct thread *thread_self(void)
+{
+    upcall_state_t state = upcalls_save();
+    struct thread *self = this_cpu()->current;
+
+    upcalls_restore(state);
+    return self;
+}
+
+const char *thread_name(const struct thread *t)
+{
+    return t->name;
+}
+
+/* ---- run queues ---- */
+
+/* Lock the run queue that a thread belongs to, which may change until it is locked. */
+static struct cpu *runq_lock_of(struct thread *t, upcall_state_t *state)
+{
+    for (;;) {
+        struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
+
+        *state = spin_lock(&cpu->runq.lock);
+        if (t->cpu == cpu->id) {
+            return cpu;
+        }
+        spin_unlock(&cpu->runq.lock, *state);
+    }
+}
+
+static void runq_put(struct cpu *cpu, struct thread *t)
+{
+    t->state = THREAD_READY;
+    XEN_TAILQ_INSERT_TAIL(&cpu->runq.ready[t->prio], t, run_link);
+    cpu->runq.nready++;
+}
+
+/* Take the best ready thread out of the queue, or NULL. */
+static struct thread *runq_take(struct cpu *cpu)
+{
+    for (int prio = PRIO_COUNT - 1; prio >= 0; prio--) {
+        struct thread *t = XEN_TAILQ_FIRST(&cpu->runq.ready[prio]);
+
+        if (t != NULL) {
+            XEN_TAILQ_REMOVE(&cpu->runq.ready[prio], t, run_link);
+            cpu->runq.nready--;
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* End the running thread's turn after a while, if there is somebody to take over. */
+static void slice_start(struct cpu *cpu, const struct thread *running)
+{
+    if (running != cpu->idle && !XEN_TAILQ_EMPTY(&cpu->runq.ready[running->prio]) &&
+        !timer_armed(&cpu->slice)) {
+        timer_arm(&cpu->slice, clock_now() + SLICE);
+    }
+}
+
+static void slice_end(struct timer *t)
+{
+    (void)t;
+    this_cpu()->need_resched = true;
+}
+
+/* A thread was put into @cpu's queue: have that CPU, or an idle one, look. The queue is locked. */
+static void runq_poke(struct cpu *cpu, const struct thread *t)
+{
+    const struct thread *running = cpu->current;
+
+    if (running == cpu->idle || t->prio > running->prio) {
+        WRITE_ONCE(cpu->need_resched, true);
+        if (cpu != this_cpu()) {
+            cpu_kick(cpu);
+        }
+        return;
+    }
+    if (cpu == this_cpu()) {
+        slice_start(cpu, running);
+    }
+    struct cpu *idler = cpu_find_idle();
+    if (idler != NULL) {
+        cpu_kick(idler);
+    }
+}
+
+/* Take a thread from a CPU that has more than it can run. Upcalls are masked, no queue locked. */
+static bool runq_steal(struct cpu *thief)
+{
+    for (unsigned i = 1; i < CPU_MAX; i++) {
+        struct cpu *victim = cpu_by_id((thief->id + i) % CPU_MAX);
+        struct thread *t = NULL;
+
+        if (victim == NULL || READ_ONCE(victim->runq.nready) == 0) {
+            continue;
+        }
+        spin_acquire(&victim->runq.lock);
+        t = runq_take(victim);
+        if (t != NULL) {
+            t->cpu = thief->id;
+        }
+        spin_release(&victim->runq.lock);
+        if (t != NULL) {
+            spin_acquire(&thief->runq.lock);
+            runq_put(thief, t);
+            spin_release(&thief->runq.lock);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the switch ---- */
+
+/* Run the best ready thread. Upcalls are masked and the run queue is locked; it returns unlocked.
+ */
+static void schedule(struct cpu *cpu)
+{
+    struct thread *prev = cpu->current;
+    struct thread *next;
+    nsec_t now = clock_now();
+
+    ASSERT(cpu->ipl == IPL_NONE);
+    if (prev->state == THREAD_RUNNING && prev != cpu->idle) {
+        runq_put(cpu, prev);
+    }
+    next = cpu->leaving ? NULL : runq_take(cpu);
+    next = next != NULL ? next : cpu->idle;
+    WRITE_ONCE(cpu->need_resched, false);
+    next->state = THREAD_RUNNING;
+    slice_start(cpu, next);
+    if (next != prev) {
+        prev->cpu_time += now - cpu->switched_at;
+        cpu->switched_at = now;
+        cpu->switches++;
+        cpu->current = next;
+        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE;
+        thread_switch(&prev->sp, next->sp);
+    }
+    /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
+    spin_release(&this_cpu()->runq.lock);
+}
+
+void sched_interrupt_exit(struct cpu *cpu)
+{
+    if (READ_ONCE(cpu->need_resched) && cpu->current != NULL) {
+        spin_acquire(&cpu->runq.lock);
+        schedule(cpu);
+    }
+}
+
+void thread_yield(void)
+{
+    upcall_state_t state = upcalls_save();
+    struct cpu *cpu = this_cpu();
+
+    spin_acquire(&cpu->runq.lock);
+    schedule(cpu);
+    upcalls_restore(state);
+}
+
+void sched_block(const bool *still_waiting)
+{
+    upcall_state_t state = upcalls_save();
+    struct cpu *cpu = this_cpu();
+
+    if (state || cpu->ipl != IPL_NONE) {
+        panic("thread \"%s\" sleeps where it must not (upcalls masked: %d, level %d)",
+              cpu->current->name, state, cpu->ipl);
+    }
+    spin_acquire(&cpu->runq.lock);
+    if (READ_ONCE(*still_waiting)) {
+        cpu->current->state = THREAD_BLOCKED;
+        schedule(cpu);
+    } else {
+        spin_release(&cpu->runq.lock);
+    }
+    upcalls_restore(state);
+}
+
+/* Its CPU went offline while the thread slept: it belongs to CPU 0 now. */
+static struct cpu *thread_rehome(struct thread *t, struct cpu *cpu, upcall_state_t *state)
+{
+    while (!cpu->online) {
+        t->cpu = 0;
+        spin_unlock(&cpu->runq.lock, *state);
+        cpu = runq_lock_of(t, state);
+    }
+    return cpu;
+}
+
+void thread_wake(struct thread *t)
+{
+    upcall_state_t state;
+    struct cpu *cpu = thread_rehome(t, runq_lock_of(t, &state), &state);
+
+    if (t->state == THREAD_BLOCKED) {
+        runq_put(cpu, t);
+        runq_poke(cpu, t);
+    }
+    spin_unlock(&cpu->runq.lock, state);
+}
+
+/* Move the ready threads of a leaving CPU to CPU 0 and accept no more. Upcalls are masked. */
+static void runq_evacuate(struct cpu *cpu)
+{
+    struct cpu *heir = cpu_by_id(0);
+    struct thread *t;
+
+    spin_acquire(&heir->runq.lock);
+    spin_acquire(&cpu->runq.lock);
+    WRITE_ONCE(cpu->online, false);
+    while ((t = runq_take(cpu)) != NULL) {
+        t->cpu = heir->id;
+        runq_put(heir, t);
+    }
+    spin_release(&cpu->runq.lock);
+    spin_release(&heir->runq.lock);
+    (void)timer_cancel(&cpu->slice);
+    timer_move_all(cpu, heir);
+}
+
+void sched_idle(void)
+{
+    for (;;) {
+        (void)upcalls_save();
+        struct cpu *cpu = this_cpu();
+
+        if (READ_ONCE(cpu->leaving)) {
+            runq_evacuate(cpu);
+            cpu_leave(cpu);
+        }
+        WRITE_ONCE(cpu->idling, true);
+        if (READ_ONCE(cpu->runq.nready) > 0 || runq_steal(cpu)) {
+            WRITE_ONCE(cpu->idling, false);
+            spin_acquire(&cpu->runq.lock);
+            schedule(cpu);
+        } else {
+            /* Opens the mask and blocks in one step: no wake-up is lost between the two. */
+            (void)HYPERVISOR_sched_op(SCHEDOP_block, NULL);
+            WRITE_ONCE(cpu->idling, false);
+        }
+        upcalls_restore(false);
+    }
+}
+
+static void idle_thread(void *arg)
+{
+    (void)arg;
+    sched_idle();
+}
+
+/* ---- birth and death ---- */
+
+static void thread_free(struct thread *t)
+{
+    kvm_free(t->stack, STACK_PAGES);
+    kfree(t);
+}
+
+static void thread_register(struct thread *t)
+{
+    upcall_state_t state = spin_lock(&thread_list_lock);
+
+    t->id = next_id++;
+    XEN_TAILQ_INSERT_TAIL(&all_threads, t, all_link);
+    spin_unlock(&thread_list_lock, state);
+}
+
+/* Lay out a stack so that the first switch to it returns into thread_entry. */
+static void stack_prime(struct thread *t)
+{
+    uint64_t *sp = (uint64_t *)(t->stack + THREAD_STACK_SIZE);
+
+    *--sp = 0; /* keeps the ABI's alignment at thread_entry's call */
+    *--sp = (uint64_t)thread_entry;
+    sp -= 6; /* the registers that thread_switch pops */
+    t->sp = (uint64_t)sp;
+}
+
+/* A blocked thread that has never run. */
+static struct thread *thread_build(const char *name, void (*fn)(void *arg), void *arg,
+                                   enum thread_prio prio)
+{
+    struct thread *t = kzalloc(sizeof(*t));
+
+    if (t == NULL || (t->stack = kvm_alloc(STACK_PAGES)) == NULL) {
+        log_err("thread \"%s\": no memory for its stack", name);
+        kfree(t);
+        return NULL;
+    }
+    strlcpy(t->name, name, sizeof(t->name));
+    t->fn = fn;
+    t->arg = arg;
+    t->prio = prio;
+    t->state = THREAD_BLOCKED;
+    waitq_init(&t->joiners, "join");
+    stack_prime(t);
+    return t;
+}
+
+struct thread *thread_create(const char *name, void (*fn)(void *arg), void *arg,
+                             enum thread_prio prio)
+{
+    struct thread *t = thread_build(name, fn, arg, prio);
+
+    if (t != NULL) {
+        t->cpu = thread_self()->cpu;
+        thread_register(t);
+        thread_wake(t);
+    }
+    return t;
+}
+
+/* Where thread_entry goes: the new thread holds the lock of the queue it was taken from. */
+void thread_start(void)
+{
+    struct thread *self = this_cpu()->current;
+
+    spin_release(&this_cpu()->runq.lock);
+    upcalls_restore(false);
+    self->fn(self->arg);
+    thread_exit();
+}
+
+/* Free a thread that has ended, once its CPU has left its stack. */
+static void thread_reap(struct thread *t)
+{
+    upcall_state_t state;
+    bool gone = false;
+
+    while (!gone) {
+        struct cpu *cpu = runq_lock_of(t, &state);
+
+        gone = t->state == THREAD_DEAD;
+        spin_unlock(&cpu->runq.lock, state);
+    }
+    thread_free(t);
+}
+
+static void reaper(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        wait_event(&reaper_wait, !XEN_TAILQ_EMPTY(&detached_dead));
+        upcall_state_t state = spin_lock(&thread_list_lock);
+        struct thread *t = XEN_TAILQ_FIRST(&detached_dead);
+
+        XEN_TAILQ_REMOVE(&detached_dead, t, all_link);
+        spin_unlock(&thread_list_lock, state);
+        thread_reap(t);
+    }
+}
+
+/* The thread ended: whoever shall free it is told. Call with thread_list_lock held. */
+static void thread_bequeath(struct thread *t)
+{
+    XEN_TAILQ_INSERT_TAIL(&detached_dead, t, all_link);
+    waitq_wake_one(&reaper_wait);
+}
+
+void thread_exit(void)
+{
+    struct thread *self = thread_self();
+    upcall_state_t state = spin_lock(&thread_list_lock);
+
+    XEN_TAILQ_REMOVE(&all_threads, self, all_link);
+    self->ended = true;
+    if (self->detached && self != &boot_thread) {
+        thread_bequeath(self);
+    }
+    waitq_wake_all(&self->joiners);
+    (void)upcalls_save();
+    spin_release(&thread_list_lock);
+
+    struct cpu *cpu = this_cpu();
+    (void)state;
+    spin_acquire(&cpu->runq.lock);
+    self->state = THREAD_DEAD;
+    schedule(cpu);
+    panic("thread \"%s\" runs after its end", self->name);
+}
+
+void thread_join(struct thread *t)
+{
+    wait_event(&t->joiners, READ_ONCE(t->ended));
+    thread_reap(t);
+}
+
+void thread_detach(struct thread *t)
+{
+    upcall_state_t state = spin_lock(&thread_list_lock);
+
+    t->detached = true;
+    if (t->ended) {
+        thread_bequeath(t);
+    }
+    spin_unlock(&thread_list_lock, state);
+}
+
+__noreturn void stack_overflow(uint64_t rip, uint64_t rbp);
+
+/* psm/stack.S found the running thread too deep; this runs on the emergency stack. */
+void stack_overflow(uint64_t rip, uint64_t rbp)
+{
+    panic_at(rip, rbp, "stack overflow of thread \"%s\"", this_cpu()->current->name);
+}
+
+/* ---- looking at threads ---- */
+
+void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg)
+{
+    static const char *const states[] = {"ready", "running", "blocked", "dead"};
+    struct thread *t;
+    upcall_state_t state = spin_lock(&thread_list_lock);
+
+    XEN_TAILQ_FOREACH(t, &all_threads, all_link)
+    {
+        struct thread_info info = {.id = t->id,
+                                   .cpu = t->cpu,
+                                   .prio = t->prio,
+                                   .state = states[t->state],
+                                   .cpu_time = t->cpu_time};
+
+        strlcpy(info.name, t->name, sizeof(info.name));
+        fn(&info, arg);
+    }
+    spin_unlock(&thread_list_lock, state);
+}
+
+struct thread *sched_guard_owner(const void *va)
+{
+    const char *page = (const char *)((uintptr_t)va & PAGE_MASK);
+    struct thread *t, *found = NULL;
+
+    XEN_TAILQ_FOREACH(t, &all_threads, all_link)
+    {
+        if (page == (char *)t->stack - PAGE_SIZE) {
+            found = t;
+        }
+    }
+    return found;
+}
+
+/* ---- start ---- */
+
+int sched_cpu_init(struct cpu *cpu)
+{
+    char name[THREAD_NAME_MAX];
+
+    spin_init(&cpu->runq.lock, "run queue");
+    for (unsigned i = 0; i < PRIO_COUNT; i++) {
+        XEN_TAILQ_INIT(&cpu->runq.ready[i]);
+    }
+    timer_init(&cpu->slice, slice_end);
+    snprintf(name, sizeof(name), "idle/%u", cpu->id);
+    cpu->idle = thread_build(name, idle_thread, NULL, PRIO_IDLE);
+    if (cpu->idle == NULL) {
+        return -ENOMEM;
+    }
+    cpu->idle->cpu = cpu->id;
+    thread_register(cpu->idle);
+    return 0;
+}
+
+void sched_adopt_idle(struct cpu *cpu)
+{
+    cpu->idle->state = THREAD_RUNNING;
+    cpu->current = cpu->idle;
+    cpu->stack_limit = (uint64_t)cpu->idle->stack + STACK_RESERVE;
+    cpu->switched_at = clock_now();
+    WRITE_ONCE(cpu->leaving, false);
+    WRITE_ONCE(cpu->online, true);
+}
+
+void sched_boot(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    XEN_TAILQ_INIT(&all_threads);
+    XEN_TAILQ_INIT(&detached_dead);
+    waitq_init(&reaper_wait, "reaper");
+    waitq_init(&boot_thread.joiners, "join");
+    strlcpy(boot_thread.name, "main", sizeof(boot_thread.name));
+    boot_thread.prio = PRIO_NORMAL;
+    boot_thread.state = THREAD_RUNNING;
+    boot_thread.stack = boot_stack;
+    boot_thread.detached = true;
+    cpu->current = &boot_thread;
+    cpu->stack_limit = (uint64_t)boot_stack + STACK_RESERVE;
+    thread_register(&boot_thread);
+    if (sched_cpu_init(cpu) != 0 || thread_create("reaper", reaper, NULL, PRIO_NORMAL) == NULL) {
+        panic("no memory for the first threads");
+    }
+}

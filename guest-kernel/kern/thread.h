@@ -1,0 +1,68 @@
+/*
+ * thread.h - kernel threads.
+ *
+ * Threads are preemptive, with fixed priorities and one run queue per vCPU. A thread has a
+ * stack of THREAD_STACK_SIZE with an unmapped guard page below. Sleeping is done with
+ * wait.h; this header makes and ends threads.
+ * Locks: each run queue has one; see thread.c for the order. Suspend: threads stay as they are,
+ * the vCPUs but 0 are taken down and their threads moved.
+ */
+#ifndef KERN_THREAD_H
+#define KERN_THREAD_H
+
+#include "kern/types.h"
+
+#define THREAD_STACK_SIZE (4 * PAGE_SIZE)
+#define THREAD_NAME_MAX   24
+
+enum thread_prio { PRIO_IDLE, PRIO_LOW, PRIO_NORMAL, PRIO_HIGH, PRIO_COUNT };
+
+struct thread;
+
+/**
+ * thread_create() - make a thread and let it run
+ * @name: copied, cut to THREAD_NAME_MAX - 1
+ * @fn: what it does; its return ends the thread
+ *
+ * Return: the thread, owned by the caller until thread_join() or thread_detach(); NULL when
+ * memory ran out (logged). Thread context.
+ */
+struct thread *thread_create(const char *name, void (*fn)(void *arg), void *arg,
+                             enum thread_prio prio);
+
+/** thread_join() - wait for its end and free it. May sleep. */
+void thread_join(struct thread *t);
+
+/** thread_detach() - let it free itself when it ends. */
+void thread_detach(struct thread *t);
+
+/** thread_self() - the running thread. */
+struct thread *thread_self(void);
+
+/** thread_name() - for messages; valid as long as the thread. */
+const char *thread_name(const struct thread *t);
+
+/** thread_yield() - let others of the same priority run. Thread context. */
+void thread_yield(void);
+
+/** thread_sleep_until() - sleep until system time reaches @deadline (nanoseconds). May sleep. */
+void thread_sleep_until(nsec_t deadline);
+
+/** thread_exit() - end the calling thread. */
+__noreturn void thread_exit(void);
+
+/**
+ * thread_foreach() - visit every thread, for `ps` and the debugger
+ * @fn: called with the thread list locked: must not sleep
+ */
+struct thread_info {
+    char name[THREAD_NAME_MAX];
+    unsigned id;
+    unsigned cpu;
+    enum thread_prio prio;
+    const char *state; /* "running", "ready", "blocked", "dead" */
+    nsec_t cpu_time;
+};
+void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg);
+
+#endif /* KERN_THREAD_H */

@@ -1,0 +1,390 @@
+/*
+ * evtchn.c - ports, handlers and priority levels.
+ *
+ * A bound port is a struct evtchn in a two-level table indexed by port. The upcall works in two
+ * steps. Collect: every deliverable port is masked, its pending bit cleared, and it is queued on
+ * its CPU's list for its level. Dispatch: while the highest level with a queue is above the level
+ * that runs, its first port's handler is called with upcalls open; a nested upcall does the same
+ * and so runs only what is more urgent; the rest waits in the queues for the outer loop. When a
+ * handler is done, its port is unmasked, which raises it again if it fired in between.
+ *
+ * A port in a queue or in its handler is `busy`; evtchn_unbind() waits for that to end, so a
+ * handler's argument may be freed afterwards. A handler must not unbind its own port.
+ *
+ * Locks: evtchn_lock, a leaf, over table and flags. It is not held in handlers. cover_lock, over
+ * page_lock.
+ * Suspend: see evtchn.h.
+ */
+#include "os/evtchn.h"
+
+#include "boot/cmdline.h"
+#include "kern/lock.h"
+#include "kern/mem.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "os/evtchn_ops.h"
+#include "os/hypercall.h"
+#include "os/panic.h"
+#include "psm/cpu.h"
+#include "psm/upcall.h"
+
+#define TABLE_SPAN   512 /* ports per leaf of the table */
+#define TABLE_LEAVES (EVTCHN_FIFO_NR_CHANNELS / TABLE_SPAN)
+
+struct evtchn {
+    evtchn_port_t port;
+    const char *name;
+    enum ipl ipl;
+    unsigned vcpu;
+    evtchn_handler_t handler;
+    void *arg;
+    uint64_t count;
+    bool busy;       /* queued or in its handler */
+    bool owner_mask; /* evtchn_mask() was called */
+    XEN_TAILQ_ENTRY(struct evtchn) link;
+};
+
+static spinlock_t evtchn_lock = SPINLOCK("evtchn");
+static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->cover() alone */
+static struct evtchn **table[TABLE_LEAVES];
+static const struct evtchn_ops *ops = &evtchn_2l_ops;
+
+static struct evtchn *evtchn_find(evtchn_port_t port)
+{
+    struct evtchn **leaf = port < ops->limit ? table[port / TABLE_SPAN] : NULL;
+
+    return leaf == NULL ? NULL : leaf[port % TABLE_SPAN];
+}
+
+/* ---- the upcall ---- */
+
+/*
+ * A deliverable port: hold it back and queue its handler. The 2-level words hold the ports of all
+ * vCPUs: another's is left to it, for Xen has signalled that vCPU as well.
+ */
+static void collect_one(struct cpu *cpu, evtchn_port_t port)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
+
+    if (e == NULL || e->vcpu == cpu->id) {
+        ops->mask(port);
+        ops->clear_pending(port);
+    }
+    if (e != NULL && e->vcpu == cpu->id && !e->busy) {
+        e->busy = true;
+        XEN_TAILQ_INSERT_TAIL(&cpu->deferred[e->ipl], e, link);
+        cpu->deferred_levels |= 1u << e->ipl;
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
+static void collect(struct cpu *cpu)
+{
+    while (READ_ONCE(cpu->info.evtchn_upcall_pending)) {
+        WRITE_ONCE(cpu->info.evtchn_upcall_pending, 0);
+        mb();
+        ops->collect(cpu, collect_one);
+    }
+}
+
+static struct evtchn *deferred_take(struct cpu *cpu, enum ipl level)
+{
+    struct evtchn *e = XEN_TAILQ_FIRST(&cpu->deferred[level]);
+
+    XEN_TAILQ_REMOVE(&cpu->deferred[level], e, link);
+    if (XEN_TAILQ_EMPTY(&cpu->deferred[level])) {
+        cpu->deferred_levels &= ~(1u << level);
+    }
+    return e;
+}
+
+/* The handler is over: the port may fire again, unless its owner masked it. */
+static void port_done(struct cpu *cpu, struct evtchn *e)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    evtchn_port_t port = e->port;
+    bool unmask = !e->owner_mask && evtchn_find(port) == e;
+
+    WRITE_ONCE(e->busy, false);
+    if (unmask) {
+        ops->unmask_local(cpu, port);
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
+/* Run what is queued above the current level. Upcalls are masked, but not in the handlers. */
+static void dispatch(struct cpu *cpu)
+{
+    while (cpu->deferred_levels >> (cpu->ipl + 1) != 0) {
+        enum ipl level = 31u - (unsigned)__builtin_clz(cpu->deferred_levels);
+        enum ipl interrupted = cpu->ipl;
+        struct evtchn *e = deferred_take(cpu, level);
+
+        cpu->ipl = level;
+        e->count++;
+        upcalls_restore(false);
+        e->handler(e->port, e->arg);
+        (void)upcalls_save();
+        cpu->ipl = interrupted;
+        port_done(cpu, e);
+        collect(cpu);
+    }
+}
+
+void evtchn_upcall(struct trap_frame *frame)
+{
+    struct cpu *cpu = this_cpu();
+
+    (void)frame;
+    cpu->upcalls++;
+    collect(cpu);
+    dispatch(cpu);
+    if (cpu->ipl == IPL_NONE) {
+        sched_interrupt_exit(cpu);
+    }
+}
+
+/* ---- binding ---- */
+
+/* Make the shared words reach up to a port; two threads may bind at once. */
+static int cover(evtchn_port_t port)
+{
+    upcall_state_t state = spin_lock(&cover_lock);
+    int rc = ops->cover(port);
+
+    spin_unlock(&cover_lock, state);
+    return rc;
+}
+
+/* Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. */
+static int table_insert(struct evtchn *e)
+{
+    struct evtchn **fresh = page_alloc_zeroed(0);
+    int rc = 0;
+
+    if (fresh == NULL) {
+        return -ENOMEM;
+    }
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn ***leaf = &table[e->port / TABLE_SPAN];
+    if (*leaf == NULL) {
+        *leaf = fresh;
+        fresh = NULL;
+    }
+    if ((*leaf)[e->port % TABLE_SPAN] != NULL) {
+        rc = -EBUSY;
+    } else {
+        (*leaf)[e->port % TABLE_SPAN] = e;
+    }
+    spin_unlock(&evtchn_lock, state);
+    if (fresh != NULL) {
+        page_free(fresh, 0);
+    }
+    return rc;
+}
+
+static int bind(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ipl,
+                evtchn_handler_t handler, void *arg)
+{
+    if (port >= ops->limit) {
+        return -ERANGE;
+    }
+    struct evtchn *e = kzalloc(sizeof(*e));
+    if (e == NULL) {
+        return -ENOMEM;
+    }
+    *e = (struct evtchn){
+        .port = port, .name = name, .ipl = ipl, .vcpu = vcpu, .handler = handler, .arg = arg};
+    int rc = cover(port);
+    if (rc == 0) {
+        ops->mask(port);
+        rc = table_insert(e);
+    }
+    if (rc != 0) {
+        kfree(e);
+        return rc;
+    }
+    ops->set_level(port, ipl);
+    evtchn_unmask(port);
+    return 0;
+}
+
+static void port_close(evtchn_port_t port)
+{
+    struct evtchn_close op = {.port = port};
+
+    /* Cannot fail for a port of ours; for one that is gone there is nothing to do. */
+    (void)HYPERVISOR_event_channel_op(EVTCHNOP_close, &op);
+}
+
+/* Bind a handler to a port just made, or close it again. Return: the port or -errno. */
+static int bind_new(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ipl,
+                    evtchn_handler_t handler, void *arg)
+{
+    int rc = bind(port, vcpu, name, ipl, handler, arg);
+
+    if (rc != 0) {
+        port_close(port);
+        return rc;
+    }
+    return (int)port;
+}
+
+int evtchn_alloc_unbound(uint16_t otherend, const char *name, enum ipl ipl,
+                         evtchn_handler_t handler, void *arg)
+{
+    struct evtchn_alloc_unbound op = {.dom = DOMID_SELF, .remote_dom = otherend};
+    long rc = HYPERVISOR_event_channel_op(EVTCHNOP_alloc_unbound, &op);
+
+    return rc != 0 ? (int)rc : bind_new(op.port, 0, name, ipl, handler, arg);
+}
+
+int evtchn_bind_interdomain(uint16_t otherend, evtchn_port_t remote, const char *name, enum ipl ipl,
+                            evtchn_handler_t handler, void *arg)
+{
+    struct evtchn_bind_interdomain op = {.remote_dom = otherend, .remote_port = remote};
+    long rc = HYPERVISOR_event_channel_op(EVTCHNOP_bind_interdomain, &op);
+
+    return rc != 0 ? (int)rc : bind_new(op.local_port, 0, name, ipl, handler, arg);
+}
+
+int evtchn_bind_virq(unsigned virq, unsigned vcpu, const char *name, enum ipl ipl,
+                     evtchn_handler_t handler, void *arg)
+{
+    struct evtchn_bind_virq op = {.virq = virq, .vcpu = vcpu};
+    long rc = HYPERVISOR_event_channel_op(EVTCHNOP_bind_virq, &op);
+
+    return rc != 0 ? (int)rc : bind_new(op.port, vcpu, name, ipl, handler, arg);
+}
+
+int evtchn_bind_ipi(unsigned vcpu, const char *name, enum ipl ipl, evtchn_handler_t handler,
+                    void *arg)
+{
+    struct evtchn_bind_ipi op = {.vcpu = vcpu};
+    long rc = HYPERVISOR_event_channel_op(EVTCHNOP_bind_ipi, &op);
+
+    return rc != 0 ? (int)rc : bind_new(op.port, vcpu, name, ipl, handler, arg);
+}
+
+int evtchn_bind_existing(evtchn_port_t port, const char *name, enum ipl ipl,
+                         evtchn_handler_t handler, void *arg)
+{
+    return bind(port, 0, name, ipl, handler, arg);
+}
+
+void evtchn_unbind(evtchn_port_t port)
+{
+    ops->mask(port);
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
+    if (e != NULL) {
+        table[port / TABLE_SPAN][port % TABLE_SPAN] = NULL;
+    }
+    spin_unlock(&evtchn_lock, state);
+    while (e != NULL && READ_ONCE(e->busy)) {
+        __builtin_ia32_pause();
+    }
+    kfree(e);
+}
+
+void evtchn_close(evtchn_port_t port)
+{
+    evtchn_unbind(port);
+    port_close(port);
+}
+
+/* ---- using ---- */
+
+void evtchn_notify(evtchn_port_t port)
+{
+    struct evtchn_send op = {.port = port};
+
+    /* Fails only when the other end is gone, which its owner learns from xenstore. */
+    (void)HYPERVISOR_event_channel_op(EVTCHNOP_send, &op);
+}
+
+static void set_owner_mask(evtchn_port_t port, bool masked)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
+
+    if (e != NULL) {
+        e->owner_mask = masked;
+    }
+    if (masked) {
+        ops->mask(port);
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
+void evtchn_mask(evtchn_port_t port)
+{
+    set_owner_mask(port, true);
+}
+
+void evtchn_unmask(evtchn_port_t port)
+{
+    struct evtchn_unmask op = {.port = port};
+
+    set_owner_mask(port, false);
+    (void)HYPERVISOR_event_channel_op(EVTCHNOP_unmask, &op);
+}
+
+void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void *arg)
+{
+    for (evtchn_port_t port = 0; port < ops->limit; port++) {
+        if (table[port / TABLE_SPAN] == NULL) {
+            port += TABLE_SPAN - 1;
+            continue;
+        }
+        upcall_state_t state = spin_lock(&evtchn_lock);
+        const struct evtchn *e = evtchn_find(port);
+        struct evtchn_info info = {.port = port};
+
+        if (e != NULL) {
+            info.name = e->name;
+            info.ipl = e->ipl;
+            info.vcpu = e->vcpu;
+            info.count = e->count;
+            info.masked = ops->is_masked(port);
+            info.pending = ops->is_pending(port);
+        }
+        spin_unlock(&evtchn_lock, state);
+        if (e != NULL) {
+            fn(&info, arg);
+        }
+    }
+}
+
+void evtchn_boot(void)
+{
+    for (evtchn_port_t port = 0; port < ops->limit; port++) {
+        ops->mask(port);
+    }
+}
+
+void evtchn_select(void)
+{
+    const char *wanted = cmdline_get("evtchn");
+
+    if (wanted != NULL && strcmp(wanted, "2l") == 0) {
+        return;
+    }
+    if (evtchn_fifo_ops.cpu_init(this_cpu()) == 0) {
+        ops = &evtchn_fifo_ops;
+    }
+}
+
+const char *evtchn_abi(void)
+{
+    return ops->name;
+}
+
+int evtchn_cpu_init(struct cpu *cpu)
+{
+    for (unsigned level = 0; level < IPL_COUNT; level++) {
+        XEN_TAILQ_INIT(&cpu->deferred[level]);
+    }
+    return ops->cpu_init(cpu);
+}

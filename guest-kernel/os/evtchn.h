@@ -1,0 +1,108 @@
+/*
+ * evtchn.h - event channels as prioritised interrupts.
+ *
+ * A port is bound to a handler and an interrupt priority level (IPL). When Xen signals the vCPU,
+ * the upcall collects pending ports and runs handlers from the highest level down, each with
+ * upcalls open, so that a higher level pre-empts a lower one's handler; ports at or below the
+ * running level are kept and replayed when the level drops. A port's event is masked while its
+ * handler runs, so a handler never nests with itself.
+ * Handlers do little: they look at shared memory and wake a thread (wait.h).
+ * Locks: evtchn_lock over the port table. Suspend: ports of other domains are gone
+ * afterwards; their owners bind anew in their resume hooks. VIRQs and IPIs are bound again here.
+ */
+#ifndef OS_EVTCHN_H
+#define OS_EVTCHN_H
+
+#include "kern/types.h"
+
+typedef uint32_t evtchn_port_t;
+#define EVTCHN_NONE 0u /* Xen never hands out port 0 */
+
+enum ipl {
+    IPL_NONE,  /* threads run here */
+    IPL_SOFT,  /* deferred work */
+    IPL_STORE, /* xenbus */
+    IPL_BLOCK,
+    IPL_NET,
+    IPL_CONSOLE,
+    IPL_TIMER,
+    IPL_IPI,
+    IPL_DEBUG, /* the debugger's stop request: pre-empts all else */
+    IPL_COUNT,
+};
+
+typedef void (*evtchn_handler_t)(evtchn_port_t port, void *arg);
+
+/**
+ * evtchn_alloc_unbound() - a port that @otherend may bind to (EVTCHNOP_alloc_unbound)
+ *
+ * Return: the port with @handler bound to it and unmasked, or -errno. Owned by the caller until
+ * evtchn_close(). Thread context.
+ */
+int evtchn_alloc_unbound(uint16_t otherend, const char *name, enum ipl ipl,
+                         evtchn_handler_t handler, void *arg);
+
+/** evtchn_bind_interdomain() - connect to a port that @otherend offered. Else as above. */
+int evtchn_bind_interdomain(uint16_t otherend, evtchn_port_t remote, const char *name, enum ipl ipl,
+                            evtchn_handler_t handler, void *arg);
+
+/** evtchn_bind_virq() - a virtual interrupt (VIRQ_*) of vCPU @vcpu. Else as above. */
+int evtchn_bind_virq(unsigned virq, unsigned vcpu, const char *name, enum ipl ipl,
+                     evtchn_handler_t handler, void *arg);
+
+/** evtchn_bind_ipi() - a port on which vCPU @vcpu can be notified by the others. */
+int evtchn_bind_ipi(unsigned vcpu, const char *name, enum ipl ipl, evtchn_handler_t handler,
+                    void *arg);
+
+/**
+ * evtchn_bind_existing() - attach a handler to a port that the domain builder made
+ *
+ * For the store's and console's ports of start_info. Return: 0 or -errno (-EBUSY: has one).
+ */
+int evtchn_bind_existing(evtchn_port_t port, const char *name, enum ipl ipl,
+                         evtchn_handler_t handler, void *arg);
+
+/** evtchn_close() - unbind the handler and close the port. Waits for a running handler. */
+void evtchn_close(evtchn_port_t port);
+
+/** evtchn_unbind() - remove the handler, leave the port open to Xen. */
+void evtchn_unbind(evtchn_port_t port);
+
+/** evtchn_notify() - send an event to the other end. Any context. */
+void evtchn_notify(evtchn_port_t port);
+
+/** evtchn_mask() / evtchn_unmask() - hold a port's events back; unmask delivers what is pending. */
+void evtchn_mask(evtchn_port_t port);
+void evtchn_unmask(evtchn_port_t port);
+
+struct cpu;
+
+/** evtchn_boot() - mask every port. Boot CPU, before upcalls are unmasked for the first time. */
+void evtchn_boot(void);
+
+/**
+ * evtchn_select() - go over to FIFO events where Xen has them
+ *
+ * Boot CPU, when memory works and no port is bound. `evtchn=2l` on the command line prevents it.
+ */
+void evtchn_select(void);
+
+/** evtchn_abi() - "FIFO" or "2-level". Any context. */
+const char *evtchn_abi(void);
+
+/** evtchn_cpu_init() - queues for a CPU, before it takes its first upcall. 0 or -errno. */
+int evtchn_cpu_init(struct cpu *cpu);
+
+/* For `lsevt` and the debugger. */
+struct evtchn_info {
+    evtchn_port_t port;
+    const char *name;
+    enum ipl ipl;
+    unsigned vcpu;
+    uint64_t count; /* handler calls so far */
+    bool masked, pending;
+};
+/** evtchn_foreach() - visit every bound port; @fn must not sleep. */
+void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void *arg);
+
+#endif /* OS_EVTCHN_H */

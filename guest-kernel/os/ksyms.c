@@ -1,0 +1,78 @@
+/*
+ * ksyms.c - look-up in the symbol table, and the walk up a stack.
+ *
+ * The table's layout is told in boot/mksymtab.py. The first of the two links has no table, hence
+ * the weak reference. No locks; suspend does not touch it.
+ */
+#include "os/ksyms.h"
+
+#include "hat/layout.h"
+#include "kern/string.h"
+#include "psm/trap.h"
+
+#define MAX_DEPTH 48
+
+extern const uint32_t ksyms_table[] __attribute__((weak));
+extern const char _image_start[], _rodata_start[];
+
+static const uint32_t *offsets(void)
+{
+    return ksyms_table + 1;
+}
+
+static const char *name_of(uint32_t index)
+{
+    uint32_t count = ksyms_table[0];
+    const uint32_t *names = offsets() + count;
+
+    return (const char *)(names + count) + names[index];
+}
+
+const char *ksym_find(uint64_t address, uint64_t *offset)
+{
+    if (ksyms_table == NULL || address < (uint64_t)_image_start ||
+        address >= (uint64_t)_rodata_start) {
+        return NULL;
+    }
+    uint32_t wanted = (uint32_t)(address - KERNEL_BASE);
+    uint32_t low = 0, high = ksyms_table[0];
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (offsets()[middle] <= wanted) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    *offset = wanted - offsets()[low];
+    return name_of(low);
+}
+
+uint64_t ksym_address(const char *name)
+{
+    for (uint32_t i = 0; ksyms_table != NULL && i < ksyms_table[0]; i++) {
+        if (strcmp(name_of(i), name) == 0) {
+            return KERNEL_BASE + offsets()[i];
+        }
+    }
+    return 0;
+}
+
+void backtrace(uint64_t rbp, void (*fn)(uint64_t address, void *arg), void *arg)
+{
+    for (unsigned depth = 0; depth < MAX_DEPTH && rbp != 0 && rbp % 8 == 0; depth++) {
+        uint64_t caller, address;
+
+        if (safe_read64((const uint64_t *)rbp, &caller) != 0 ||
+            safe_read64((const uint64_t *)rbp + 1, &address) != 0) {
+            return;
+        }
+        fn(address, arg);
+        if (caller <= rbp) {
+            return;
+        }
+        rbp = caller;
+    }
+}

@@ -1,0 +1,30 @@
+/*
+ * ksyms.h - names for addresses in the kernel's text.
+ *
+ * The table is made by boot/mksymtab.py from the first link. Read-only; any context.
+ */
+#ifndef OS_KSYMS_H
+#define OS_KSYMS_H
+
+#include "kern/types.h"
+
+/**
+ * ksym_find() - the function that an address lies in
+ * @offset: bytes from its start
+ *
+ * Return: its name, or NULL if the address is not in the kernel's text.
+ */
+const char *ksym_find(uint64_t address, uint64_t *offset);
+
+/** ksym_address() - where a function begins, 0 if there is none of this name. */
+uint64_t ksym_address(const char *name);
+
+/**
+ * backtrace() - walk the frame pointers from @rbp
+ * @fn: called with each return address, nearest first
+ *
+ * Stops at a frame that is not readable or does not lie above the one before.
+ */
+void backtrace(uint64_t rbp, void (*fn)(uint64_t address, void *arg), void *arg);
+
+#endif /* OS_KSYMS_H */

@@ -1,0 +1,24 @@
+/*
+ * start_info.h - the page that Xen's domain builder hands over, and the shared page.
+ *
+ * Both pointers are valid from the first C function on. start_info is written by the toolstack at
+ * resume; read its fields anew then. Its layout is struct start_info of xen/xen.h.
+ */
+#ifndef OS_START_INFO_H
+#define OS_START_INFO_H
+
+#include "kern/types.h"
+
+#include <xen/xen.h>
+#include <xen/features.h>
+
+extern struct start_info *start_info;
+extern struct shared_info *shared_info;
+
+/** shared_info_map() - map the page that start_info names; panics if Xen refuses. */
+void shared_info_map(void);
+
+/** xen_has_feature() - a XENFEAT_* flag of this hypervisor (xen/features.h). Any context. */
+bool xen_has_feature(unsigned feature);
+
+#endif /* OS_START_INFO_H */

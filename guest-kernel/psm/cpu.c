@@ -1,0 +1,111 @@
+/*
+ * cpu.c - the vCPUs: their structures, their start, and interrupts between them.
+ *
+ * The boot CPU's structure is static, since it is needed before memory is; the others' are pages.
+ * A secondary CPU is started by giving Xen a whole register context (VCPUOP_initialise); it begins
+ * in cpu_entry() on its idle thread's stack. Locks: none; `cpus` entries are set once, before the
+ * CPU runs. Suspend: see cpu.h.
+ */
+#include "psm/cpu.h"
+
+#include "hat/p2m.h"
+#include "os/hypercall.h"
+#include "os/panic.h"
+
+struct cpu boot_cpu __aligned(PAGE_SIZE); /* named by head.S */
+static struct cpu *cpus[CPU_MAX] = {&boot_cpu};
+
+struct cpu *cpu_by_id(unsigned id)
+{
+    return id < CPU_MAX ? READ_ONCE(cpus[id]) : NULL;
+}
+
+unsigned cpu_count_online(void)
+{
+    unsigned count = 0;
+
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        count += cpus[id] != NULL && READ_ONCE(cpus[id]->online);
+    }
+    return count;
+}
+
+struct cpu *cpu_find_idle(void)
+{
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu != NULL && READ_ONCE(cpu->online) && READ_ONCE(cpu->idling) && cpu != this_cpu()) {
+            return cpu;
+        }
+    }
+    return NULL;
+}
+
+void cpu_kick(struct cpu *cpu)
+{
+    if (cpu->ipi != EVTCHN_NONE) {
+        evtchn_notify(cpu->ipi);
+    }
+}
+
+/* Somebody put a thread or timers into this CPU's queues: have it look at both. */
+static void ipi_interrupt(evtchn_port_t port, void *arg)
+{
+    struct cpu *cpu = arg;
+
+    (void)port;
+    timer_reprogram(cpu);
+    WRITE_ONCE(cpu->need_resched, true);
+}
+
+void cpu_boot_early(void)
+{
+    boot_cpu.self = &boot_cpu;
+    boot_cpu.info.evtchn_upcall_mask = 1;
+    (void)evtchn_cpu_init(&boot_cpu); /* 2-level events: cannot fail */
+}
+
+int cpu_register(struct cpu *cpu)
+{
+    struct vcpu_register_vcpu_info info = {.mfn = virt_to_mfn(cpu).n,
+                                           .offset = (uintptr_t)&cpu->info & ~PAGE_MASK};
+    struct vcpu_register_runstate_memory_area runstate = {.addr.v = &cpu->runstate};
+    long rc = HYPERVISOR_vcpu_op(VCPUOP_register_vcpu_info, cpu->id, &info);
+
+    if (rc != 0) {
+        return (int)rc;
+    }
+    WRITE_ONCE(cpus[cpu->id], cpu);
+    return (int)HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, cpu->id, &runstate);
+}
+
+void cpu_boot(void)
+{
+    int rc = cpu_register(&boot_cpu);
+
+    if (rc != 0) {
+        panic("vCPU 0: Xen refuses its shared areas: %s", errno_name(rc));
+    }
+    boot_cpu.online = true;
+}
+
+int cpu_interrupts_init(struct cpu *cpu)
+{
+    int port = evtchn_bind_ipi(cpu->id, "reschedule", IPL_IPI, ipi_interrupt, cpu);
+
+    if (port < 0) {
+        return port;
+    }
+    cpu->ipi = (evtchn_port_t)port;
+    return timer_cpu_init(cpu);
+}
+
+void cpu_interrupts_close(struct cpu *cpu)
+{
+    evtchn_port_t ipi = cpu->ipi;
+
+    WRITE_ONCE(cpu->ipi, EVTCHN_NONE);
+    evtchn_close(ipi);
+    timer_cpu_close(cpu);
+}

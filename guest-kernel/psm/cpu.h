@@ -1,0 +1,137 @@
+/*
+ * cpu.h - a virtual CPU, and everything that is per CPU.
+ *
+ * One struct cpu per vCPU, reached through the kernel's %gs base. It holds Xen's vcpu_info itself
+ * (VCPUOP_register_vcpu_info), so that masking upcalls is one instruction relative to %gs and
+ * cannot hit the vCPU a thread has just been moved away from. The assembly offsets are checked
+ * below. Fields are used by their own CPU with upcalls masked unless a comment says otherwise.
+ * Suspend: vcpu_info and runstate are registered again at resume.
+ */
+#ifndef PSM_CPU_H
+#define PSM_CPU_H
+
+#include "kern/types.h"
+
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen/vcpu.h>
+#include <xen_list.h>
+
+#include "kern/lock.h"
+#include "kern/thread.h"
+#include "os/evtchn.h"
+#include "psm/timer.h"
+
+#include "psm/offsets.h"
+
+#define CPU_MAX 128
+
+struct evtchn;
+struct mmuq;
+XEN_TAILQ_HEAD(evtchn_queue, struct evtchn);
+XEN_TAILQ_HEAD(thread_queue, struct thread);
+
+/* The threads that are ready to run on one CPU. Locked by @lock, from any CPU. */
+struct run_queue {
+    spinlock_t lock;
+    struct thread_queue ready[PRIO_COUNT];
+    unsigned nready;
+};
+
+struct cpu {
+    struct vcpu_info info __aligned(64); /* shared with Xen */
+    struct cpu *self;                    /* what this_cpu() loads */
+    uint64_t stack_limit;                /* see stack.S: below is too deep for the running thread */
+    unsigned id;
+
+    /* Interrupts: evtchn.c */
+    enum ipl ipl;                            /* level that runs now */
+    struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
+    unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
+    uint64_t upcalls;
+    struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
+    evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
+    evtchn_port_t ipi; /* kicks this CPU */
+
+    /* Threads: thread.c */
+    struct thread *current;
+    struct thread *idle;
+    bool idling;       /* in its idle thread; read from any CPU */
+    bool need_resched; /* set from any CPU */
+    struct run_queue runq;
+    nsec_t switched_at; /* clock_now() when current began to run */
+    uint64_t switches;
+
+    /* Timers: timer.c */
+    spinlock_t timer_lock;
+    evtchn_port_t timer_port;
+    struct timer *timers;        /* root of the heap */
+    struct timer *timer_running; /* whose callback runs now */
+    nsec_t timer_programmed;     /* deadline that Xen knows; NSEC_FOREVER: none */
+    struct timer slice;          /* ends the running thread's turn */
+
+    struct vcpu_runstate_info runstate; /* written by Xen: steal time */
+    struct mmuq *mmuq;                  /* pending page-table updates */
+    bool online;                        /* runs threads; read from any CPU */
+    bool leaving;                       /* shall go offline; set by cpu_stop() */
+};
+
+_Static_assert(offsetof(struct cpu, info) == 0, "lock.c masks upcalls relative to %gs:0");
+_Static_assert(offsetof(struct cpu, stack_limit) == CPU_STACK_LIMIT, "used by assembly");
+_Static_assert(sizeof(struct vcpu_info) == 64, "must not cross a page");
+
+/** this_cpu() - the CPU that runs this. Stable only while upcalls are masked. */
+static inline struct cpu *this_cpu(void)
+{
+    struct cpu *cpu;
+
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct cpu, self)));
+    return cpu;
+}
+
+/** cpu_by_id() - a CPU that was started once, else NULL. Any context. */
+struct cpu *cpu_by_id(unsigned id);
+
+/** cpu_count_online() - how many run now. Any context. */
+unsigned cpu_count_online(void);
+
+/** cpu_find_idle() - a CPU that is idling, NULL if all are busy. Any context. */
+struct cpu *cpu_find_idle(void);
+
+/** cpu_kick() - have another CPU look at its run queue and timers (an IPI). Any context. */
+void cpu_kick(struct cpu *cpu);
+
+/** cpu_boot_early() - make the boot CPU's struct usable: the first thing of all. */
+void cpu_boot_early(void);
+
+/** cpu_register() - enter a new CPU's structure and tell Xen its shared areas. 0 or -errno. */
+int cpu_register(struct cpu *cpu);
+
+/** cpu_start() - bring a secondary vCPU up; nothing if it runs. Thread context, may sleep.
+ *
+ * Return: 0, -ENOENT if the domain has no such vCPU, -ENOMEM, or what Xen answered.
+ */
+int cpu_start(unsigned id);
+
+/** cpu_stop() - take a vCPU other than 0 down, its threads moved. Thread context, may sleep. */
+int cpu_stop(unsigned id);
+
+/** cpu_hotplug_boot() - make cpu_start() and cpu_stop() usable. Once. */
+void cpu_hotplug_boot(void);
+
+/** cpu_leave() - last act of a leaving CPU's idle thread; returns when it is started again. */
+void cpu_leave(struct cpu *cpu);
+
+/** cpu_exists() - whether the domain has such a vCPU, running or not. Any context. */
+bool cpu_exists(unsigned id);
+
+/** cpu_boot() - register vcpu_info and runstate with Xen; the p2m must work. */
+void cpu_boot(void);
+
+/** cpu_interrupts_init() - bind a CPU's timer and IPI. Return: 0 or -errno. */
+int cpu_interrupts_init(struct cpu *cpu);
+
+/** cpu_interrupts_close() - the reverse, when the CPU is down. */
+void cpu_interrupts_close(struct cpu *cpu);
+
+#endif /* PSM_CPU_H */

@@ -1,0 +1,136 @@
+/*
+ * entry.S - where Xen enters the kernel, and the way back.
+ *
+ * Xen pushes ss, rsp, rflags, cs, rip, for some exceptions an error code, then r11 and rcx. Each
+ * stub turns that into a struct trap_frame (trap.h) and calls C. The way back is the iret
+ * hypercall, which restores registers and upcall mask in one step: the mask travels as the IF bit
+ * of the saved rflags, so no window exists between unmasking and returning.
+ */
+
+#define HYPERCALL_IRET 23
+#define VECTOR_UPCALL 0x100
+#define VECTOR_FAILSAFE 0x101
+#define VECTOR_SYSCALL 0x102
+
+    .text
+
+    .macro push_frame
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+    .endm
+
+    .macro pop_frame
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    popq %rcx
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    .endm
+
+/* A stub: rcx and r11 are what Xen pushed last; then come error code (or a zero) and vector. */
+    .macro entry name, vector, has_error
+    .globl \name
+\name:
+    movq (%rsp), %rcx
+    movq 8(%rsp), %r11
+    .if \has_error
+    addq $16, %rsp
+    .else
+    addq $8, %rsp
+    movq $0, (%rsp)
+    .endif
+    pushq $\vector
+    jmp enter_c
+    .endm
+
+enter_c:
+    push_frame
+    movq %rsp, %rdi
+    movq %rsp, %rbx
+    andq $~15, %rsp
+    call trap_dispatch
+    movq %rbx, %rsp
+    pop_frame
+    addq $16, %rsp
+    pushq $0 /* iret_context.flags */
+    jmp hypercall_page + HYPERCALL_IRET * 32
+
+    entry trap_divide, 0, 0
+    entry trap_debug, 1, 0
+    entry trap_nmi, 2, 0
+    entry trap_breakpoint, 3, 0
+    entry trap_overflow, 4, 0
+    entry trap_bounds, 5, 0
+    entry trap_opcode, 6, 0
+    entry trap_device, 7, 0
+    entry trap_double_fault, 8, 1
+    entry trap_tss, 10, 1
+    entry trap_segment, 11, 1
+    entry trap_stack, 12, 1
+    entry trap_protection, 13, 1
+    entry trap_page_fault, 14, 1
+    entry trap_x87, 16, 0
+    entry trap_alignment, 17, 1
+    entry trap_machine, 18, 0
+    entry trap_simd, 19, 0
+    entry evtchn_entry, VECTOR_UPCALL, 0
+    entry syscall_entry, VECTOR_SYSCALL, 0
+
+/* Xen could not load our segments on its way back: it pushed them, and there is no going on. */
+    .globl failsafe_entry
+failsafe_entry:
+    movq (%rsp), %rcx
+    movq 8(%rsp), %r11
+    addq $48, %rsp /* rcx, r11, ds, es, fs, gs */
+    pushq $0
+    pushq $VECTOR_FAILSAFE
+    jmp enter_c
+
+/* safe_read64(rdi: address, rsi: value) and safe_write64(rdi: address, rsi: value) */
+    .macro fixup from, to
+    .pushsection .fixups, "a"
+    .quad \from, \to
+    .popsection
+    .endm
+
+    .globl safe_read64, safe_write64
+safe_read64:
+1:  movq (%rdi), %rax
+    movq %rax, (%rsi)
+    xorl %eax, %eax
+    ret
+safe_write64:
+2:  movq %rsi, (%rdi)
+    xorl %eax, %eax
+    ret
+safe_fault:
+    movl $-14, %eax /* -EFAULT */
+    ret
+    fixup 1b, safe_fault
+    fixup 2b, safe_fault
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,233 @@
+/*
+ * timer.c - a pairing heap of one-shot timers per vCPU.
+ *
+ * The heap's root is the earliest deadline. A node has a list of children, linked by
+ * `sibling`; `link` points at the pointer that points to it, so that any node can be cut out. Xen's
+ * single-shot timer is programmed for the root only, and only when the root gets earlier.
+ * Locks: the owning CPU's timer_lock, of two the lower CPU's first; callbacks run without it. A
+ * canceller on another CPU waits for a running callback. Suspend: timer_cpu_init() again at resume
+ * programs the root anew.
+ */
+#include "psm/timer.h"
+
+#include "os/evtchn.h"
+#include "os/hypercall.h"
+#include "os/panic.h"
+#include "psm/clock.h"
+#include "psm/cpu.h"
+
+/* ---- the heap ---- */
+
+/* Join two heaps: the later root becomes the first child of the earlier. Return: the root. */
+static struct timer *heap_meld(struct timer *a, struct timer *b)
+{
+    if (a == NULL || b == NULL) {
+        return a != NULL ? a : b;
+    }
+    if (b->deadline < a->deadline) {
+        struct timer *later = a;
+
+        a = b;
+        b = later;
+    }
+    b->sibling = a->child;
+    if (b->sibling != NULL) {
+        b->sibling->link = &b->sibling;
+    }
+    a->child = b;
+    b->link = &a->child;
+    return a;
+}
+
+/* Meld a list of siblings into one heap: pairs from the left, then the pairs from the right. */
+static struct timer *heap_meld_list(struct timer *first)
+{
+    struct timer *pairs = NULL, *root = NULL;
+
+    while (first != NULL) {
+        struct timer *a = first, *b = a->sibling;
+
+        first = b != NULL ? b->sibling : NULL;
+        a->sibling = NULL;
+        if (b != NULL) {
+            b->sibling = NULL;
+        }
+        struct timer *pair = heap_meld(a, b);
+        pair->sibling = pairs;
+        pairs = pair;
+    }
+    while (pairs != NULL) {
+        struct timer *next = pairs->sibling;
+
+        pairs->sibling = NULL;
+        root = heap_meld(root, pairs);
+        pairs = next;
+    }
+    return root;
+}
+
+static void heap_set_root(struct cpu *cpu, struct timer *root)
+{
+    cpu->timers = root;
+    if (root != NULL) {
+        root->link = &cpu->timers;
+    }
+}
+
+static void heap_insert(struct cpu *cpu, struct timer *t)
+{
+    t->child = t->sibling = NULL;
+    heap_set_root(cpu, heap_meld(cpu->timers, t));
+}
+
+static void heap_remove(struct cpu *cpu, struct timer *t)
+{
+    bool is_root = cpu->timers == t;
+    struct timer *orphans = heap_meld_list(t->child);
+
+    if (is_root) {
+        heap_set_root(cpu, orphans);
+    } else {
+        *t->link = t->sibling;
+        if (t->sibling != NULL) {
+            t->sibling->link = t->link;
+        }
+        heap_set_root(cpu, heap_meld(cpu->timers, orphans));
+    }
+    t->link = NULL;
+    t->child = t->sibling = NULL;
+}
+
+/* ---- Xen's timer ---- */
+
+/* Have Xen interrupt this CPU for the earliest timer. Its lock is held, and it is this CPU. */
+static void timer_program(struct cpu *cpu)
+{
+    nsec_t deadline = cpu->timers == NULL ? NSEC_FOREVER : cpu->timers->deadline;
+
+    if (deadline >= cpu->timer_programmed) {
+        return;
+    }
+    struct vcpu_set_singleshot_timer op = {.timeout_abs_ns = clock_to_xen(deadline)};
+    long rc = HYPERVISOR_vcpu_op(VCPUOP_set_singleshot_timer, cpu->id, &op);
+
+    ASSERT(rc == 0);
+    cpu->timer_programmed = deadline;
+}
+
+/* VIRQ_TIMER: run what is due. */
+static void timer_interrupt(evtchn_port_t port, void *arg)
+{
+    struct cpu *cpu = arg;
+    upcall_state_t state = spin_lock(&cpu->timer_lock);
+
+    (void)port;
+    cpu->timer_programmed = NSEC_FOREVER;
+    while (cpu->timers != NULL && cpu->timers->deadline <= clock_now()) {
+        struct timer *t = cpu->timers;
+
+        heap_remove(cpu, t);
+        cpu->timer_running = t;
+        spin_unlock(&cpu->timer_lock, state);
+        t->fn(t);
+        state = spin_lock(&cpu->timer_lock);
+        WRITE_ONCE(cpu->timer_running, NULL);
+    }
+    timer_program(cpu);
+    spin_unlock(&cpu->timer_lock, state);
+}
+
+/* ---- for everyone ---- */
+
+void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+    *t = (struct timer){.fn = fn};
+}
+
+void timer_arm(struct timer *t, nsec_t deadline)
+{
+    (void)timer_cancel(t);
+
+    upcall_state_t state = upcalls_save();
+    struct cpu *cpu = this_cpu();
+
+    spin_acquire(&cpu->timer_lock);
+    t->deadline = deadline;
+    WRITE_ONCE(t->cpu, cpu->id);
+    heap_insert(cpu, t);
+    timer_program(cpu);
+    spin_unlock(&cpu->timer_lock, state);
+}
+
+/* Lock the heap that a timer belongs to, which may change until it is locked. Upcalls masked. */
+static struct cpu *timer_lock_of(const struct timer *t)
+{
+    for (;;) {
+        struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
+
+        spin_acquire(&cpu->timer_lock);
+        if (t->cpu == cpu->id) {
+            return cpu;
+        }
+        spin_release(&cpu->timer_lock);
+    }
+}
+
+bool timer_cancel(struct timer *t)
+{
+    upcall_state_t state = upcalls_save();
+    struct cpu *cpu = timer_lock_of(t);
+
+    bool armed = timer_armed(t);
+    if (armed) {
+        heap_remove(cpu, t);
+    }
+    spin_unlock(&cpu->timer_lock, state);
+    while (!armed && cpu != this_cpu() && READ_ONCE(cpu->timer_running) == t) {
+        __builtin_ia32_pause();
+    }
+    return armed;
+}
+
+int timer_cpu_init(struct cpu *cpu)
+{
+    spin_init(&cpu->timer_lock, "timers");
+    cpu->timer_programmed = NSEC_FOREVER;
+    int port = evtchn_bind_virq(VIRQ_TIMER, cpu->id, "timer", IPL_TIMER, timer_interrupt, cpu);
+
+    if (port < 0) {
+        return port;
+    }
+    cpu->timer_port = (evtchn_port_t)port;
+    return 0;
+}
+
+void timer_cpu_close(struct cpu *cpu)
+{
+    evtchn_close(cpu->timer_port);
+}
+
+void timer_move_all(struct cpu *from, struct cpu *to)
+{
+    struct timer *t;
+
+    ASSERT(to->id < from->id); /* the order of the two locks */
+    spin_acquire(&to->timer_lock);
+    spin_acquire(&from->timer_lock);
+    while ((t = from->timers) != NULL) {
+        heap_remove(from, t);
+        WRITE_ONCE(t->cpu, to->id);
+        heap_insert(to, t);
+    }
+    spin_release(&from->timer_lock);
+    spin_release(&to->timer_lock);
+    cpu_kick(to);
+}
+
+void timer_reprogram(struct cpu *cpu)
+{
+    upcall_state_t state = spin_lock(&cpu->timer_lock);
+
+    timer_program(cpu);
+    spin_unlock(&cpu->timer_lock, state);
+}

@@ -1,0 +1,55 @@
+/*
+ * timer.h - one-shot timers.
+ *
+ * Each vCPU has a heap of timers and programs Xen's single-shot timer for the earliest: no
+ * periodic tick. Callbacks run at IPL_TIMER on the vCPU that armed them and must not sleep.
+ * Locks: one per vCPU's heap; not held during a callback. Suspend: deadlines are in clock_now()
+ * time and are programmed again at resume.
+ */
+#ifndef PSM_TIMER_H
+#define PSM_TIMER_H
+
+#include "kern/types.h"
+
+struct timer {
+    nsec_t deadline; /* clock_now() time; read-only for the owner */
+    void (*fn)(struct timer *t);
+    struct timer *child, *sibling, **link; /* pairing heap; NULL link: not armed */
+    unsigned cpu;
+};
+
+/** timer_init() - make a timer usable. The structure must stay while it is armed. */
+void timer_init(struct timer *t, void (*fn)(struct timer *t));
+
+/** timer_armed() - whether it is set to fire. Stable only for who arms it. */
+static inline bool timer_armed(const struct timer *t)
+{
+    return t->link != NULL;
+}
+
+/** timer_arm() - call @t->fn once at @deadline; moves it if armed already. Any context. */
+void timer_arm(struct timer *t, nsec_t deadline);
+
+/**
+ * timer_cancel() - forget it
+ *
+ * Return: true if it was armed and now will not fire. False: it was not armed, or it fired; its
+ * callback is over when this returns (not so when called from the callback). Any context.
+ */
+bool timer_cancel(struct timer *t);
+
+struct cpu;
+
+/** timer_cpu_init() - bind the timer interrupt of a CPU. Return: 0 or -errno. */
+int timer_cpu_init(struct cpu *cpu);
+
+/** timer_cpu_close() - unbind it, when the CPU is down. */
+void timer_cpu_close(struct cpu *cpu);
+
+/** timer_move_all() - hand a leaving CPU's timers to @to. Upcalls masked, on the leaving CPU. */
+void timer_move_all(struct cpu *from, struct cpu *to);
+
+/** timer_reprogram() - look at this CPU's heap anew, after somebody else changed it. */
+void timer_reprogram(struct cpu *cpu);
+
+#endif /* PSM_TIMER_H */

@@ -1,0 +1,159 @@
+/*
+ * trap.c - what happens at an exception.
+ *
+ * Page faults at an address listed in .fixups (entry.S) resume at its fixup; everything else that
+ * the kernel does to itself is a panic which says what, where, and what the address belongs to. The
+ * upcall passes through here because it shares the frame.
+ * Locks: none. Suspend: nothing to do.
+ */
+#include "psm/trap.h"
+
+#include "hat/layout.h"
+#include "kern/sched.h"
+#include "os/hypercall.h"
+#include "os/ksyms.h"
+#include "os/panic.h"
+#include "psm/upcall.h"
+
+#define ENTRY_MASKED 4u /* trap_info.flags: mask upcalls on entry */
+#define DPL(n)       (n)
+
+extern const char trap_divide[], trap_debug[], trap_nmi[], trap_breakpoint[], trap_overflow[],
+    trap_bounds[], trap_opcode[], trap_device[], trap_double_fault[], trap_tss[], trap_segment[],
+    trap_stack[], trap_protection[], trap_page_fault[], trap_x87[], trap_alignment[],
+    trap_machine[], trap_simd[];
+
+static const struct {
+    uint8_t vector, flags;
+    const char *entry;
+    const char *name;
+} traps[] = {
+    {0, ENTRY_MASKED, trap_divide, "division by zero"},
+    {1, ENTRY_MASKED, trap_debug, "debug exception"},
+    {2, ENTRY_MASKED, trap_nmi, "NMI"},
+    {3, ENTRY_MASKED | DPL(3), trap_breakpoint, "breakpoint"},
+    {4, ENTRY_MASKED | DPL(3), trap_overflow, "overflow"},
+    {5, ENTRY_MASKED, trap_bounds, "bounds check"},
+    {6, ENTRY_MASKED, trap_opcode, "invalid opcode"},
+    {7, ENTRY_MASKED, trap_device, "FPU not available"},
+    {8, ENTRY_MASKED, trap_double_fault, "double fault"},
+    {10, ENTRY_MASKED, trap_tss, "invalid TSS"},
+    {11, ENTRY_MASKED, trap_segment, "segment not present"},
+    {12, ENTRY_MASKED, trap_stack, "stack fault"},
+    {13, ENTRY_MASKED, trap_protection, "general protection fault"},
+    {14, ENTRY_MASKED, trap_page_fault, "page fault"},
+    {16, ENTRY_MASKED, trap_x87, "x87 error"},
+    {17, ENTRY_MASKED, trap_alignment, "alignment check"},
+    {18, ENTRY_MASKED, trap_machine, "machine check"},
+    {19, ENTRY_MASKED, trap_simd, "SIMD error"},
+};
+
+static struct trap_info table[ARRAY_SIZE(traps) + 1];
+
+const char *trap_name(unsigned vector)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(traps); i++) {
+        if (traps[i].vector == vector) {
+            return traps[i].name;
+        }
+    }
+    return vector == TRAP_FAILSAFE ? "failsafe callback" : "unknown exception";
+}
+
+const struct trap_info *trap_table(void)
+{
+    return table;
+}
+
+/* Where to go on after a fault at @rip, or 0. */
+static uint64_t fixup_for(uint64_t rip)
+{
+    extern const struct {
+        uint64_t at, resume;
+    } _fixups_start[], _fixups_end[];
+
+    for (size_t i = 0; &_fixups_start[i] < _fixups_end; i++) {
+        if (_fixups_start[i].at == rip) {
+            return _fixups_start[i].resume;
+        }
+    }
+    return 0;
+}
+
+/* What a faulting address is, for the message. */
+static const char *address_kind(uint64_t va)
+{
+    if (va < PAGE_SIZE) {
+        return " (null pointer)";
+    }
+    if (va < USER_END) {
+        return " (user address)";
+    }
+    if (va >= XEN_BASE && va < KPM_BASE) {
+        return " (Xen's own)";
+    }
+    if (va >= KPM_BASE && va < KPM_END) {
+        return " (direct map)";
+    }
+    if (va >= KVM_BASE && va < KVM_END) {
+        return " (kvm)";
+    }
+    return va >= KERNEL_BASE ? " (kernel image)" : "";
+}
+
+static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t va)
+{
+    const struct thread *owner = sched_guard_owner((const void *)va);
+    const char *what = frame->error & PF_FETCH   ? "execute"
+                       : frame->error & PF_WRITE ? "write"
+                                                 : "read";
+    const char *why = frame->error & PF_PRESENT ? "not allowed" : "not mapped";
+
+    if (owner != NULL) {
+        panic_frame(frame, "stack overflow of thread \"%s\": guard page at %#llx", owner->name,
+                    (unsigned long long)(va & PAGE_MASK));
+    }
+    panic_frame(frame, "page fault: cannot %s %#llx%s: %s", what, (unsigned long long)va,
+                address_kind(va), why);
+}
+
+static void page_fault(struct trap_frame *frame)
+{
+    uint64_t va = this_cpu()->info.arch.cr2;
+    uint64_t resume = fixup_for(frame->rip);
+
+    if (resume == 0) {
+        page_fault_panic(frame, va);
+    }
+    frame->rip = resume;
+}
+
+void trap_dispatch(struct trap_frame *frame)
+{
+    switch (frame->vector) {
+    case TRAP_UPCALL:
+        evtchn_upcall(frame);
+        break;
+    case TRAP_PAGE_FAULT:
+        page_fault(frame);
+        break;
+    default:
+        panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
+                    (unsigned long long)frame->error);
+    }
+}
+
+void trap_boot(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(traps); i++) {
+        table[i] = (struct trap_info){.vector = traps[i].vector,
+                                      .flags = traps[i].flags,
+                                      .cs = FLAT_KERNEL_CS,
+                                      .address = (unsigned long)traps[i].entry};
+    }
+    if (HYPERVISOR_set_trap_table(table) != 0 ||
+        HYPERVISOR_set_callbacks((unsigned long)evtchn_entry, (unsigned long)failsafe_entry,
+                                 (unsigned long)syscall_entry) != 0) {
+        panic("Xen refuses our entry points");
+    }
+}

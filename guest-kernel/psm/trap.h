@@ -1,0 +1,57 @@
+/*
+ * trap.h - exceptions, and the frame that entry.S saves.
+ *
+ * Xen reflects exceptions to the handlers named in the trap table, on the running stack, with
+ * upcalls masked. One C function gets them all. No locks; suspend: the table is kept by Xen
+ * per vCPU and set again by the toolstack from the saved context.
+ */
+#ifndef PSM_TRAP_H
+#define PSM_TRAP_H
+
+#include "kern/types.h"
+
+/* As pushed by entry.S, lowest address first; from rip on by Xen. */
+struct trap_frame {
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    uint64_t vector, error;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+#define TRAP_DEBUG              1
+#define TRAP_BREAKPOINT         3
+#define TRAP_DOUBLE_FAULT       8
+#define TRAP_GENERAL_PROTECTION 13
+#define TRAP_PAGE_FAULT         14
+#define TRAP_COUNT              20
+#define TRAP_UPCALL             0x100 /* entry.S's own numbers, for what has no vector */
+#define TRAP_FAILSAFE           0x101
+#define TRAP_SYSCALL            0x102
+
+/* Page-fault error code bits. */
+#define PF_PRESENT 1u
+#define PF_WRITE   2u
+#define PF_USER    4u
+#define PF_FETCH   16u
+
+/** trap_boot() - set the trap table and the callbacks of the boot CPU. */
+void trap_boot(void);
+
+/* For cpu.c, which starts other vCPUs with the same. */
+extern const char evtchn_entry[], failsafe_entry[], syscall_entry[];
+struct trap_info;
+const struct trap_info *trap_table(void);
+
+/** trap_name() - "page fault" for 14. Any context. */
+const char *trap_name(unsigned vector);
+
+/**
+ * safe_read64() - read eight bytes that may not be mapped
+ *
+ * Return: 0, or -EFAULT if the load faulted. Any context.
+ */
+int safe_read64(const uint64_t *address, uint64_t *value) __must_check;
+
+/** safe_write64() - write eight bytes that may not be mapped or writable; else as above. */
+int safe_write64(uint64_t *address, uint64_t value) __must_check;
+
+#endif /* PSM_TRAP_H */
