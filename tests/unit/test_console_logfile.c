@@ -23,7 +23,7 @@ static char base[] = "/tmp/duet-logfile-XXXXXX";
 static int setup(void **state)
 {
     (void)state;
-    memcpy(base + sizeof(base) - 7, "XXXXXX", 6);
+    memset(base + sizeof(base) - 7, 'X', 6);
     return mkdtemp(base) ? 0 : -1;
 }
 
