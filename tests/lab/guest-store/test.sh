@@ -13,11 +13,12 @@ for i in $(seq 300); do
 done | xargs -n 200 xenstore-write
 xenstore-chmod -r "$data/many" "n0" "r$id"
 
-# tell COMMAND: type a line at the guest's console, and wait for the last word that it makes appear.
+attach client
+# tell COMMAND: type a line at the guest's console, and wait until it was done.
 tell() {
     LOG_START[client]=$(stat -c %s "$CONSOLE_LOGS/client.log")
-    printf '%s; echo done-$\r' "$1" > "$(xenstore-read "/local/domain/$id/console/tty")"
-    wait_line client '^done-\$' > /dev/null
+    type_line "$1; echo that-''is-all"
+    wait_line client '^that-is-all' > /dev/null
 }
 
 tell 'xs write data/a/b "two words"; xs read data/a/b; xs ls -r data/a'
