@@ -3,6 +3,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 
 from . import build, host, labs, machine, paths, session, suite
@@ -82,7 +83,7 @@ def do_exec(args):
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not words:
         raise LabError("exec: which command? ./lab exec [--timeout S] -- CMD...")
-    command = words[0] if len(words) == 1 else shlex.join(words)
+    command = words[0] if len(words) == 1 else "exec " + shlex.join(words)
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     return with_lab(args, lambda dom0: dom0.execute(command, args.timeout, tty))
 
@@ -170,7 +171,14 @@ def parser():
     return top
 
 
+def interrupt(*_):
+    """SIGTERM and SIGHUP end us as Ctrl-C does: what we started is ended too."""
+    raise KeyboardInterrupt
+
+
 def main(argv):
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
     args, args.ctest = parser().parse_known_args(argv)
     if args.ctest and args.function is not do_test:
         parser().error(f"{args.sub} has no option {args.ctest[0]}")
