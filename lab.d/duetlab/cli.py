@@ -26,17 +26,14 @@ def with_lab(args, work, keep=True, strict=False):
     With `keep` the lab stays up afterwards, unless we are interrupted. With `strict` dom0 is brought up
     to date in any case; without, a tree that does not build is no hindrance."""
     lab = labs.Lab(args.name, hardware(args))
+    if strict:
+        build.build("release")
     try:
         dom0 = lab.up()
         if strict:
-            build.build("release")
             build.deploy(dom0)
         elif lab.started and not args.bare:
-            try:
-                build.build("release")
-                build.deploy(dom0)
-            except LabError as error:
-                note(f"going on without Duet in dom0: {error}")
+            install(dom0)
         status = work(dom0)
     except BaseException:
         lab.release(keep=False)
@@ -45,9 +42,17 @@ def with_lab(args, work, keep=True, strict=False):
     return status or 0
 
 
+def install(dom0):
+    """Put Duet into a lab that has just come up, if the tree builds."""
+    try:
+        build.build("release")
+        build.deploy(dom0)
+    except LabError as error:
+        note(f"going on without Duet in dom0: {error}")
+
+
 def do_run(args):
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the lab")
-    build.build("release")
     return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty()), keep=False, strict=True)
 
 
