@@ -195,9 +195,9 @@ static void schedule(struct cpu *cpu)
         cpu->switched_at = now;
         cpu->switches++;
         cpu->current = next;
-        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE;
         context_switch(cpu, prev, next);
-        thread_switch(&prev->sp, next->sp);
+        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE; /* no call between this... */
+        thread_switch(&prev->sp, next->sp); /* ... and this */
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
     spin_release(&this_cpu()->runq.lock);

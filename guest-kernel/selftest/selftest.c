@@ -61,6 +61,14 @@ static bool run_one(const struct selftest *test, selftest_say_t say, void *arg)
     return ok;
 }
 
+static bool selected(const struct selftest *test, const char *pattern)
+{
+    if (test->slow) {
+        return pattern != NULL && strcmp(test->name, pattern) == 0;
+    }
+    return pattern == NULL || strstr(test->name, pattern) != NULL;
+}
+
 int selftest_run(const char *pattern, selftest_say_t say, void *arg)
 {
     int ran = 0, failed = 0;
@@ -71,7 +79,7 @@ int selftest_run(const char *pattern, selftest_say_t say, void *arg)
     }
     for (size_t room = 0; room < ARRAY_SIZE(rooms); room++) {
         for (const struct selftest *test = rooms[room]; test->name != NULL; test++) {
-            if (pattern == NULL || strstr(test->name, pattern) != NULL) {
+            if (selected(test, pattern)) {
                 ran++;
                 failed += !run_one(test, say, arg);
             }

@@ -12,13 +12,14 @@
 struct selftest {
     const char *name; /* what it proves */
     bool (*fn)(void);
+    bool slow; /* runs only when it is asked for by its whole name */
 };
 
 /* Where results go: the shell that asked, or the log. */
 typedef void (*selftest_say_t)(void *arg, const char *fmt, ...) __printf_like(2, 3);
 
 /**
- * selftest_run() - run the tests whose name contains @pattern, all for NULL
+ * selftest_run() - run the tests whose name contains @pattern, all but the slow for NULL
  *
  * Prints a line for each, "ok NAME (N us)" or "FAIL NAME: why", and one that counts them.
  * Return: how many failed; -ENOENT if no name matched. Thread context.

@@ -18,9 +18,10 @@
 
 #define BASE   0x400000ull
 #define PAGES  4096
-#define ROUNDS 256 /* times PAGES: a million mappings */
+#define ROUNDS 16
+#define MANY   256 /* times PAGES: a million mappings */
 
-static bool map_cycles_leak_nothing(void)
+static bool map_cycles(unsigned rounds)
 {
     struct uhat *h = uhat_create();
     size_t size = PAGES * sizeof(mfn_t);
@@ -31,7 +32,7 @@ static bool map_cycles_leak_nothing(void)
     for (size_t i = 0; i < PAGES; i++) {
         mfns[i] = virt_to_mfn(page);
     }
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         uint64_t va = BASE + round * 7 * PAGE_SIZE;
 
         CHECK(uhat_map(h, va, mfns, PAGES, HAT_WRITE) == 0);
@@ -42,6 +43,16 @@ static bool map_cycles_leak_nothing(void)
     page_free(page, 0);
     kfree(mfns);
     return true;
+}
+
+static bool map_cycles_leak_nothing(void)
+{
+    return map_cycles(ROUNDS);
+}
+
+static bool a_million_mappings_leak_nothing(void)
+{
+    return map_cycles(MANY);
 }
 
 static bool untouched_memory_reads_zero(void)
@@ -193,12 +204,15 @@ static bool wild_addresses_fault_safely(void)
 }
 
 const struct selftest selftests_hat[] = {
-    {"hat-map-cycles-leak-nothing", map_cycles_leak_nothing},
-    {"hat-untouched-memory-reads-zero", untouched_memory_reads_zero},
-    {"hat-protection-is-enforced", protection_is_enforced},
-    {"hat-clones-copy-on-write", clones_copy_on_write},
-    {"hat-unmapping-reaches-every-vcpu", unmapping_reaches_every_vcpu},
-    {"hat-p2m-and-m2p-agree", p2m_and_m2p_agree},
-    {"hat-wild-addresses-fault-safely", wild_addresses_fault_safely},
-    {NULL, NULL},
+    {.name = "hat-map-cycles-leak-nothing", .fn = map_cycles_leak_nothing},
+    {.name = "hat-untouched-memory-reads-zero", .fn = untouched_memory_reads_zero},
+    {.name = "hat-protection-is-enforced", .fn = protection_is_enforced},
+    {.name = "hat-clones-copy-on-write", .fn = clones_copy_on_write},
+    {.name = "hat-unmapping-reaches-every-vcpu", .fn = unmapping_reaches_every_vcpu},
+    {.name = "hat-p2m-and-m2p-agree", .fn = p2m_and_m2p_agree},
+    {.name = "hat-wild-addresses-fault-safely", .fn = wild_addresses_fault_safely},
+    {.name = "hat-a-million-mappings-leak-nothing",
+     .fn = a_million_mappings_leak_nothing,
+     .slow = true},
+    {.name = NULL},
 };

@@ -176,8 +176,8 @@ static bool work_spreads_over_vcpus(void)
     unsigned wanted = MIN(cpu_count_online(), 2u), used = 0;
 
     CHECK(run_workers(WORKERS, note_cpu, seen));
-    for (unsigned i = 0; i < ARRAY_SIZE(seen); i++) {
-        used += (unsigned)__builtin_popcountll(seen[i]);
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        used += seen[id / 64] >> (id % 64) & 1;
     }
     CHECK(used >= wanted);
     return true;
@@ -236,12 +236,12 @@ static bool sse_registers_are_a_threads_own(void)
 }
 
 const struct selftest selftests_kern[] = {
-    {"kern-locks-exclude", locks_exclude},
-    {"kern-conditions-wake-who-waits", conditions_wake_who_waits},
-    {"kern-waits-end-at-their-deadline", waits_end_at_their_deadline},
-    {"kern-nobody-starves", nobody_starves},
-    {"kern-work-spreads-over-vcpus", work_spreads_over_vcpus},
-    {"kern-ended-threads-leave-nothing", ended_threads_leave_nothing},
-    {"kern-sse-registers-are-a-threads-own", sse_registers_are_a_threads_own},
-    {NULL, NULL},
+    {.name = "kern-locks-exclude", .fn = locks_exclude},
+    {.name = "kern-conditions-wake-who-waits", .fn = conditions_wake_who_waits},
+    {.name = "kern-waits-end-at-their-deadline", .fn = waits_end_at_their_deadline},
+    {.name = "kern-nobody-starves", .fn = nobody_starves},
+    {.name = "kern-work-spreads-over-vcpus", .fn = work_spreads_over_vcpus},
+    {.name = "kern-ended-threads-leave-nothing", .fn = ended_threads_leave_nothing},
+    {.name = "kern-sse-registers-are-a-threads-own", .fn = sse_registers_are_a_threads_own},
+    {.name = NULL},
 };

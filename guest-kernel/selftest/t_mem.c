@@ -76,8 +76,8 @@ static bool running_out_is_an_error(void)
 }
 
 const struct selftest selftests_mem[] = {
-    {"mem-pages-merge-again", pages_merge_again},
-    {"mem-objects-do-not-overlap", objects_do_not_overlap},
-    {"mem-running-out-is-an-error", running_out_is_an_error},
-    {NULL, NULL},
+    {.name = "mem-pages-merge-again", .fn = pages_merge_again},
+    {.name = "mem-objects-do-not-overlap", .fn = objects_do_not_overlap},
+    {.name = "mem-running-out-is-an-error", .fn = running_out_is_an_error},
+    {.name = NULL},
 };

@@ -269,12 +269,12 @@ static bool vcpus_stop_and_start_again(void)
 }
 
 const struct selftest selftests_psm[] = {
-    {"psm-clock-is-monotonic-across-vcpus", clock_is_monotonic_across_vcpus},
-    {"psm-wall-clock-is-plausible", wall_clock_is_plausible},
-    {"psm-timers-fire-in-order-and-not-early", timers_fire_in_order_and_not_early},
-    {"psm-higher-levels-preempt-lower-ones", higher_levels_preempt_lower_ones},
-    {"psm-masked-ports-wait", masked_ports_wait},
-    {"psm-interrupts-reach-every-vcpu", interrupts_reach_every_vcpu},
-    {"psm-vcpus-stop-and-start-again", vcpus_stop_and_start_again},
-    {NULL, NULL},
+    {.name = "psm-clock-is-monotonic-across-vcpus", .fn = clock_is_monotonic_across_vcpus},
+    {.name = "psm-wall-clock-is-plausible", .fn = wall_clock_is_plausible},
+    {.name = "psm-timers-fire-in-order-and-not-early", .fn = timers_fire_in_order_and_not_early},
+    {.name = "psm-higher-levels-preempt-lower-ones", .fn = higher_levels_preempt_lower_ones},
+    {.name = "psm-masked-ports-wait", .fn = masked_ports_wait},
+    {.name = "psm-interrupts-reach-every-vcpu", .fn = interrupts_reach_every_vcpu},
+    {.name = "psm-vcpus-stop-and-start-again", .fn = vcpus_stop_and_start_again},
+    {.name = NULL},
 };

@@ -115,7 +115,7 @@ static void storm_event(struct xs_watch *w, const char *path)
 static bool watch_storms_end_with_the_last_value(void)
 {
     static struct storm s;
-    const uint32_t writes = 300;
+    const uint32_t writes = 50;
 
     s = (struct storm){.watch = {.path = DIR, .fn = storm_event}};
     waitq_init(&s.wake, "selftest");
@@ -133,9 +133,10 @@ static bool watch_storms_end_with_the_last_value(void)
 }
 
 const struct selftest selftests_xen[] = {
-    {"xen-grants-share-and-end", grants_share_and_end},
-    {"xen-values-come-back", values_come_back},
-    {"xen-transactions-are-tried-again", transactions_are_tried_again},
-    {"xen-watch-storms-end-with-the-last-value", watch_storms_end_with_the_last_value},
-    {NULL, NULL},
+    {.name = "xen-grants-share-and-end", .fn = grants_share_and_end},
+    {.name = "xen-values-come-back", .fn = values_come_back},
+    {.name = "xen-transactions-are-tried-again", .fn = transactions_are_tried_again},
+    {.name = "xen-watch-storms-end-with-the-last-value",
+     .fn = watch_storms_end_with_the_last_value},
+    {.name = NULL},
 };
