@@ -60,7 +60,7 @@ class Dom0:
 
     def argv(self, command, tty=False):
         """The ssh command line that runs `command` (one string for dom0's shell) in dom0."""
-        return ["ssh", *self._options, *(["-t"] if tty else []), "127.0.0.1", command]
+        return ["ssh", *self._options, *(["-tt", "-e", "none"] if tty else []), "127.0.0.1", command]
 
     def check(self, command, **kwargs):
         """Run a list of words in dom0; its output, or LabError."""
@@ -84,7 +84,7 @@ class Dom0:
                 return 124
 
     @contextmanager
-    def running(self, command, **streams):
+    def running(self, command, tty=False, **streams):
         """A command under way in dom0, as the Popen of its ssh. Whatever of it is alive when the block is
         left is ended, in dom0 too.
 
@@ -92,7 +92,8 @@ class Dom0:
         it and its children carry a mark in their environment (and not in ps, where pgrep -f would see it).
         """
         mark = f"LAB_EXEC={uuid.uuid4().hex}"
-        child = subprocess.Popen(self.argv(f"export {mark}; {command}"), cwd=self.folder, **streams)
+        child = subprocess.Popen(self.argv(f"export {mark}; {command}", tty), cwd=self.folder,
+                                 **streams)
         finished = False
         try:
             yield child

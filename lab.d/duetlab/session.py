@@ -56,7 +56,9 @@ def _typed(dom0, name, fresh):
     """Type stdin's lines, each when the prompt is there; show the guest's output. Ends when the last
     command is done or the guest has ended. A guest that is not fresh may be at its prompt already: it
     gets an empty line first."""
-    with dom0.running(f"exec xl console {name}", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as console:
+    # On a terminal in dom0: without one, xl console only shows.
+    with dom0.running(f"exec xl console {name}", tty=True, stdin=subprocess.PIPE,
+                      stdout=subprocess.PIPE) as console:
         seen = b"\n" if fresh else _type(console, b"")
         while data := os.read(console.stdout.fileno(), 65536):
             sys.stdout.buffer.write(data)
