@@ -6,6 +6,7 @@
  */
 #include "boot/main.h"
 
+#include "dom0/dom0.h"
 #include "io/xencons/xencons.h"
 #include "kern/log.h"
 #include "kern/mem.h"
@@ -25,7 +26,7 @@ static void say_hello(void)
     struct mem_stats mem;
 
     mem_get_stats(&mem);
-    log_info("Duet " DUET_VERSION ": %llu MiB, %llu MiB free, %s",
+    log_info("Duet " DUET_VERSION "%s: %llu MiB, %llu MiB free, %s", is_dom0() ? " as dom0" : "",
              (unsigned long long)(start_info->nr_pages >> 8),
              (unsigned long long)(mem.pages_free >> 8), start_info->magic);
 }
@@ -51,6 +52,7 @@ void kernel_main(void)
     xenbus_init();          /* the store answers */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
+    dom0_init();            /* if Xen gave us the machine: look at it */
     shell_start();          /* run= and the prompt */
     thread_exit();
 }

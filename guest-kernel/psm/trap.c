@@ -1,10 +1,10 @@
 /*
  * trap.c - what happens at an exception.
  *
- * Page faults at an address listed in .fixups (entry.S) resume at its fixup; everything else that
- * the kernel does to itself is a panic which says what, where, and what the address belongs to. The
- * upcall passes through here because it shares the frame.
- * Locks: none. Suspend: nothing to do.
+ * Page and protection faults of an instruction listed in .fixups (entry.S) resume at its fixup;
+ * everything else that the kernel does to itself is a panic which says what, where, and what the
+ * address belongs to. The upcall passes through here because it shares the frame. Locks: none.
+ * Suspend: nothing to do.
  */
 #include "psm/trap.h"
 
@@ -101,8 +101,9 @@ static const char *address_kind(uint64_t va)
     return va >= KERNEL_BASE ? " (kernel image)" : "";
 }
 
-static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t va)
+static __noreturn void page_fault_panic(const struct trap_frame *frame)
 {
+    uint64_t va = this_cpu()->info.arch.cr2;
     const struct thread *owner = sched_guard_owner((const void *)va);
     const char *what = frame->error & PF_FETCH   ? "execute"
                        : frame->error & PF_WRITE ? "write"
@@ -117,29 +118,34 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t
                 address_kind(va), why);
 }
 
-static void page_fault(struct trap_frame *frame)
+/* Go on at the fixup of the instruction that faulted, if it has one. */
+static bool fix_up(struct trap_frame *frame)
 {
-    uint64_t va = this_cpu()->info.arch.cr2;
     uint64_t resume = fixup_for(frame->rip);
 
-    if (resume == 0) {
-        page_fault_panic(frame, va);
+    if (resume != 0) {
+        frame->rip = resume;
     }
-    frame->rip = resume;
+    return resume != 0;
+}
+
+static __noreturn void trap_panic(const struct trap_frame *frame)
+{
+    if (frame->vector == TRAP_PAGE_FAULT) {
+        page_fault_panic(frame);
+    }
+    panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
+                (unsigned long long)frame->error);
 }
 
 void trap_dispatch(struct trap_frame *frame)
 {
-    switch (frame->vector) {
-    case TRAP_UPCALL:
+    bool fixable = frame->vector == TRAP_PAGE_FAULT || frame->vector == TRAP_GENERAL_PROTECTION;
+
+    if (frame->vector == TRAP_UPCALL) {
         evtchn_upcall(frame);
-        break;
-    case TRAP_PAGE_FAULT:
-        page_fault(frame);
-        break;
-    default:
-        panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
-                    (unsigned long long)frame->error);
+    } else if (!fixable || !fix_up(frame)) {
+        trap_panic(frame);
     }
 }
 
