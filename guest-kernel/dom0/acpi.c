@@ -71,6 +71,18 @@ uint8_t *acpi_copy(const struct acpi_table *table, size_t *len)
     return copy;
 }
 
+void acpi_line(unsigned isa, struct acpi_line *line)
+{
+    const struct acpi_table *t = acpi_find("APIC");
+    size_t len;
+    uint8_t *copy = t != NULL ? acpi_copy(t, &len) : NULL;
+
+    if (copy != NULL) {
+        acpi_parse_line(copy, len, isa, line);
+    }
+    kfree(copy);
+}
+
 /* Adds the table at @at, if there is one and it is new. Return: it or NULL. */
 static struct acpi_table *add_table(uint64_t at)
 {

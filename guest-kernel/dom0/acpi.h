@@ -35,6 +35,9 @@ const char *acpi_sum_name(enum acpi_sum sum);
  */
 uint8_t *acpi_copy(const struct acpi_table *table, size_t *len);
 
+/** acpi_line() - how an ISA interrupt is wired; @line as of acpi_parse_line(). Thread context. */
+void acpi_line(unsigned isa, struct acpi_line *line);
+
 /** acpi_find() - the first table with this signature, or NULL. */
 const struct acpi_table *acpi_find(const char *signature);
 

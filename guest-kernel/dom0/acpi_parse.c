@@ -8,6 +8,10 @@
 #define RSDP_SIZE_V0 20
 #define SLEEP_TYPES  7 /* the largest value that PM1 control has bits for */
 
+#define MADT_ENTRIES       44
+#define MADT_OVERRIDE      2 /* type of an interrupt source override */
+#define MADT_OVERRIDE_SIZE 10
+
 /* AML encodings. */
 enum {
     AML_ZERO = 0x00,
@@ -144,6 +148,27 @@ int acpi_parse_fadt(const uint8_t *table, size_t len, struct acpi_fadt *fadt)
         .hardware_reduced = (flags & 1u << 20) != 0,
     };
     return 0;
+}
+
+void acpi_parse_line(const uint8_t *madt, size_t len, unsigned isa, struct acpi_line *line)
+{
+    size_t size;
+
+    for (size_t at = MADT_ENTRIES; at + 2 <= len; at += size) {
+        const uint8_t *entry = madt + at;
+
+        size = entry[1];
+        if (size < 2 || size > len - at) {
+            return;
+        }
+        if (entry[0] == MADT_OVERRIDE && size >= MADT_OVERRIDE_SIZE && entry[3] == isa) {
+            unsigned polarity = entry[8] & 3, trigger = entry[8] >> 2 & 3;
+
+            line->gsi = get32(entry + 4);
+            line->active_low = polarity == 0 ? line->active_low : polarity == 3;
+            line->level = trigger == 0 ? line->level : trigger == 3;
+        }
+    }
 }
 
 /* A constant at *@at; moves past it. Return: the value or -ENOENT. */

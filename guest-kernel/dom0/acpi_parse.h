@@ -60,6 +60,18 @@ bool acpi_root_entry(const uint8_t *table, size_t len, bool wide, unsigned index
 /** acpi_parse_fadt() - 0, or -EBADMSG if it is too short. */
 int acpi_parse_fadt(const uint8_t *table, size_t len, struct acpi_fadt *fadt) __must_check;
 
+/* How an interrupt line of the ISA bus is wired to the I/O APICs. */
+struct acpi_line {
+    unsigned gsi; /* global number */
+    bool level, active_low;
+};
+
+/**
+ * acpi_parse_line() - what a copy of the MADT says of an ISA interrupt
+ * @line: how it is wired if the table has nothing to say of it; changed where it has
+ */
+void acpi_parse_line(const uint8_t *madt, size_t len, unsigned isa, struct acpi_line *line);
+
 /**
  * acpi_find_s5() - the sleep types of soft off, from the name \_S5 in a DSDT or SSDT
  * @types: the values for PM1a and PM1b control

@@ -24,7 +24,7 @@ void memmap_init(void);
 /** memmap_range() - the @index'th range in order of addresses, NULL past the last. */
 const struct memmap_range *memmap_range(unsigned index);
 
-/** memmap_type_name() - "usable", "reserved", ...; "type N" is not made: "other" for the rest. */
+/** memmap_type_name() - "usable", "reserved", ...; "other" for a type that has no name here. */
 const char *memmap_type_name(uint32_t type);
 
 /**

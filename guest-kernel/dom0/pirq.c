@@ -33,9 +33,11 @@ static void pirq_event(evtchn_port_t port __unused, void *arg)
 static int map_line(struct pirq *p)
 {
     struct physdev_setup_gsi setup = {
-        .gsi = (int)p->gsi, .triggering = p->level, .polarity = p->active_low};
-    struct physdev_map_pirq map = {
-        .domid = DOMID_SELF, .type = MAP_PIRQ_TYPE_GSI, .index = (int)p->gsi, .pirq = (int)p->gsi};
+        .gsi = (int)p->line.gsi, .triggering = p->line.level, .polarity = p->line.active_low};
+    struct physdev_map_pirq map = {.domid = DOMID_SELF,
+                                   .type = MAP_PIRQ_TYPE_GSI,
+                                   .index = (int)p->line.gsi,
+                                   .pirq = (int)p->line.gsi};
     long rc = HYPERVISOR_physdev_op(PHYSDEVOP_setup_gsi, &setup);
 
     if (rc != 0 && rc != -EEXIST) {
@@ -52,7 +54,7 @@ static void unmap_line(const struct pirq *p)
     long rc = HYPERVISOR_physdev_op(PHYSDEVOP_unmap_pirq, &unmap);
 
     if (rc != 0) {
-        log_warn("irq %u (%s): Xen keeps it mapped: %s", p->gsi, p->name, errno_name((int)rc));
+        log_warn("irq %u (%s): Xen keeps it mapped: %s", p->line.gsi, p->name, errno_name((int)rc));
     }
 }
 

@@ -11,12 +11,12 @@
 
 #include <xen_list.h>
 
+#include "dom0/acpi.h"
 #include "os/evtchn.h"
 
 /* A bound interrupt; the owner fills in the first part, which must stay until pirq_unbind(). */
 struct pirq {
-    unsigned gsi;
-    bool level, active_low; /* as the line is wired; ISA: neither */
+    struct acpi_line line;
     const char *name;
     enum ipl ipl;
     void (*handler)(void *arg); /* event handler: does not sleep */

@@ -106,8 +106,7 @@ static void sci_interrupt(void *arg)
     }
 }
 
-static struct pirq sci = {
-    .level = true, .name = "acpi", .ipl = IPL_SOFT, .handler = sci_interrupt, .arg = &sci};
+static struct pirq sci = {.name = "acpi", .ipl = IPL_SOFT, .handler = sci_interrupt, .arg = &sci};
 
 static void button_main(void *arg __unused)
 {
@@ -138,7 +137,6 @@ static bool acpi_mode(void)
     return true;
 }
 
-/* How the SCI is wired: active low and level-triggered, unless ACPI's MADT says other. */
 static void listen_to_button(void)
 {
     struct thread *t;
@@ -148,10 +146,12 @@ static void listen_to_button(void)
         log_warn("power: the firmware does not give ACPI to us: no power button");
         return;
     }
-    sci.gsi = fadt.sci;
+    /* ACPI's default; the MADT may say other. */
+    sci.line = (struct acpi_line){.gsi = fadt.sci, .level = true, .active_low = true};
+    acpi_line(fadt.sci, &sci.line);
     rc = pirq_bind(&sci);
     if (rc != 0) {
-        log_warn("power: irq %u: %s: no power button", sci.gsi, errno_name(rc));
+        log_warn("power: irq %u: %s: no power button", sci.line.gsi, errno_name(rc));
         return;
     }
     t = thread_create("power-button", button_main, NULL, PRIO_HIGH);
@@ -162,7 +162,7 @@ static void listen_to_button(void)
     thread_detach(t);
     ioport_write16((uint16_t)fadt.pm1a_event, PM1_POWER_BUTTON);
     ioport_write16(enable_port(), ioport_read16(enable_port()) | PM1_POWER_BUTTON);
-    log_info("power: the button is heard, irq %u", sci.gsi);
+    log_info("power: the button is heard, irq %u", sci.line.gsi);
 }
 
 /* Whether the FADT describes registers in ports that can be. */

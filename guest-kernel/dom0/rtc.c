@@ -57,7 +57,7 @@ static void rtc_interrupt(void *arg __unused)
 }
 
 static struct pirq interrupt = {
-    .gsi = RTC_ISA_LINE, .name = "rtc", .ipl = IPL_TIMER, .handler = rtc_interrupt};
+    .line = {.gsi = RTC_ISA_LINE}, .name = "rtc", .ipl = IPL_TIMER, .handler = rtc_interrupt};
 
 int rtc_start(void)
 {
@@ -91,4 +91,5 @@ void rtc_stop(void)
 void rtc_init(void)
 {
     mutex_init(&switch_lock, "rtc");
+    acpi_line(RTC_ISA_LINE, &interrupt.line);
 }

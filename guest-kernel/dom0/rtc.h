@@ -11,7 +11,7 @@
 
 #define RTC_HZ 64u
 
-/** rtc_init() - once, before the others. */
+/** rtc_init() - once, before the others, after ACPI. Thread context. */
 void rtc_init(void);
 
 /** rtc_start() - RTC_HZ interrupts a second from here on. Return: 0 or -errno. Thread context. */

@@ -119,9 +119,9 @@ static int cmd_pci(struct shell *sh, int argc, char **argv __unused)
 
 static void irq_line(const struct pirq *p, void *arg)
 {
-    sh_text_add(arg, "%4u  %4u  %4u  %-5s  %-3s  %10lu  %s\n", p->gsi, p->number, p->port,
-                p->level ? "level" : "edge", p->needs_eoi ? "yes" : "no", (ul)READ_ONCE(p->count),
-                p->name);
+    sh_text_add(arg, "%4u  %4u  %4u  %-5s  %-3s  %10lu  %s\n", p->line.gsi, p->number, p->port,
+                p->line.level ? "level" : "edge", p->needs_eoi ? "yes" : "no",
+                (ul)READ_ONCE(p->count), p->name);
 }
 
 static int cmd_irq(struct shell *sh, int argc, char **argv)
