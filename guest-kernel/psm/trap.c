@@ -1,10 +1,10 @@
 /*
  * trap.c - what happens at an exception.
  *
- * Page and protection faults of an instruction listed in .fixups (entry.S) resume at its fixup;
- * everything else that the kernel does to itself is a panic which says what, where, and what the
- * address belongs to. The upcall passes through here because it shares the frame. Locks: none.
- * Suspend: nothing to do.
+ * Page faults at an address listed in .fixups (entry.S) resume at its fixup; everything else that
+ * the kernel does to itself is a panic which says what, where, and what the address belongs to. The
+ * upcall passes through here because it shares the frame.
+ * Locks: none. Suspend: nothing to do.
  */
 #include "psm/trap.h"
 
@@ -14,8 +14,10 @@
 #include "os/ksyms.h"
 #include "os/panic.h"
 #include "psm/upcall.h"
+#include "vm/vm.h"
 
 #define ENTRY_MASKED 4u /* trap_info.flags: mask upcalls on entry */
+#define RFLAGS_IF    (1u << 9)
 #define DPL(n)       (n)
 
 extern const char trap_divide[], trap_debug[], trap_nmi[], trap_breakpoint[], trap_overflow[],
@@ -101,9 +103,19 @@ static const char *address_kind(uint64_t va)
     return va >= KERNEL_BASE ? " (kernel image)" : "";
 }
 
-static __noreturn void page_fault_panic(const struct trap_frame *frame)
+/* Go on at the fixup if the fault was expected: an access through safe_read64() or the like. */
+static bool fixup(struct trap_frame *frame)
 {
-    uint64_t va = this_cpu()->info.arch.cr2;
+    uint64_t resume = fixup_for(frame->rip);
+
+    if (resume != 0) {
+        frame->rip = resume;
+    }
+    return resume != 0;
+}
+
+static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t va)
+{
     const struct thread *owner = sched_guard_owner((const void *)va);
     const char *what = frame->error & PF_FETCH   ? "execute"
                        : frame->error & PF_WRITE ? "write"
@@ -118,34 +130,49 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame)
                 address_kind(va), why);
 }
 
-/* Go on at the fixup of the instruction that faulted, if it has one. */
-static bool fix_up(struct trap_frame *frame)
+/* A thread touched its address space: with upcalls open, as that may sleep, if it had them open. */
+static bool user_fault(const struct trap_frame *frame, uint64_t va)
 {
-    uint64_t resume = fixup_for(frame->rip);
-
-    if (resume != 0) {
-        frame->rip = resume;
+    if ((frame->rflags & RFLAGS_IF) == 0 || this_cpu()->ipl != IPL_NONE) {
+        return false;
     }
-    return resume != 0;
+    upcalls_restore(false);
+    int rc = vm_fault(va, frame->error & PF_FETCH   ? HAT_EXEC
+                          : frame->error & PF_WRITE ? HAT_WRITE
+                                                    : HAT_READ);
+    (void)upcalls_save();
+    return rc == 0;
 }
 
-static __noreturn void trap_panic(const struct trap_frame *frame)
+static void page_fault(struct trap_frame *frame)
 {
-    if (frame->vector == TRAP_PAGE_FAULT) {
-        page_fault_panic(frame);
+    uint64_t va = this_cpu()->info.arch.cr2;
+
+    if (va < USER_END && user_fault(frame, va)) {
+        return;
     }
-    panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
-                (unsigned long long)frame->error);
+    if (!fixup(frame)) {
+        page_fault_panic(frame, va);
+    }
 }
 
 void trap_dispatch(struct trap_frame *frame)
 {
-    bool fixable = frame->vector == TRAP_PAGE_FAULT || frame->vector == TRAP_GENERAL_PROTECTION;
-
-    if (frame->vector == TRAP_UPCALL) {
+    switch (frame->vector) {
+    case TRAP_UPCALL:
         evtchn_upcall(frame);
-    } else if (!fixable || !fix_up(frame)) {
-        trap_panic(frame);
+        break;
+    case TRAP_PAGE_FAULT:
+        page_fault(frame);
+        break;
+    case TRAP_GENERAL_PROTECTION: /* also a port that Xen refuses */
+        if (fixup(frame)) {
+            break;
+        }
+        /* fallthrough */
+    default:
+        panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
+                    (unsigned long long)frame->error);
     }
 }
 

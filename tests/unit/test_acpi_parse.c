@@ -43,8 +43,10 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t len)
 
 static void make_rsdp(uint8_t rsdp[ACPI_RSDP_SIZE], uint8_t revision)
 {
+    static const uint8_t signature[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+
     memset(rsdp, 0, ACPI_RSDP_SIZE);
-    memcpy(rsdp, "RSD PTR ", 8);
+    memcpy(rsdp, signature, sizeof(signature));
     rsdp[15] = revision;
     put32(rsdp + 16, 0x1000);
     put32(rsdp + 20, ACPI_RSDP_SIZE);
