@@ -197,7 +197,7 @@ static void schedule(struct cpu *cpu)
         cpu->current = next;
         context_switch(cpu, prev, next);
         cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE; /* no call between this... */
-        thread_switch(&prev->sp, next->sp); /* ... and this */
+        thread_switch(&prev->sp, next->sp);                       /* ... and this */
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
     spin_release(&this_cpu()->runq.lock);
