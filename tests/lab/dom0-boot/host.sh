@@ -1,8 +1,9 @@
 #!/bin/bash
 # The guest's image, started by Xen as its dom0: it comes up on Xen's console, shows the machine's memory,
-# ACPI tables and PCI devices, takes what is typed on the serial line, counts physical interrupts, edge-
-# and level-triggered, and turns the machine off, at its power button and by itself.
-# timeout: 180
+# ACPI tables and PCI devices, takes what is typed on the serial line, counts physical interrupts (edge-
+# and level-triggered), passes the self-tests that need no store, and turns the machine off, at its power
+# button and by itself.
+# timeout: 300
 set -euo pipefail
 lab=$(dirname "$(readlink -f "$0")")/../../../lab
 work=$(mktemp -d)
@@ -17,7 +18,7 @@ fail() {
 # boot COMMANDS [OPTION...]: start the machine with run=COMMANDS, type stdin's lines; what came over the
 # serial line is in "$work/said" then.
 boot() {
-    "$lab" dom0 --timeout 80 --log "$work/log" --run "$@" > /dev/null || fail "./lab dom0: exit status $?"
+    "$lab" dom0 --timeout 130 --log "$work/log" --run "$@" > /dev/null || fail "./lab dom0: exit status $?"
     tr -d '\r' < "$work/log" > "$work/said"
 }
 
@@ -47,6 +48,7 @@ sleep 1
 irq
 irq rtc off
 xs ls /
+selftest
 EOF
 
 [ "$(grep -E '^\[ *[0-9.]+\]' "$work/said" | head -n 1 | grep -cE 'Duet [0-9.]+ as dom0: 128 MiB')" = 1 ] ||
@@ -75,6 +77,7 @@ said '^ +BAR 5: memory 0x[0-9a-f]+, 4K$'
 grew rtc
 said '^ +9 +9 +[0-9]+  level  yes +0  acpi$'
 said '^xs: /: ENODEV$'
+said '^selftest: [0-9]{2,} passed, 0 failed, [0-9] skipped$'
 said 'power: button pressed$'
 said 'Entering ACPI S5 state'
 if grep -qE 'panic:|crashed|FAILED' "$work/said"; then
@@ -90,7 +93,7 @@ if grep -q 'button pressed' "$work/said"; then
 fi
 
 # A start again is a reset, at which this QEMU ends: nothing was turned off, and the lab says so.
-if "$lab" dom0 --timeout 80 --log "$work/log" --run reboot > /dev/null 2> "$work/err" < /dev/null; then
+if "$lab" dom0 --timeout 130 --log "$work/log" --run reboot > /dev/null 2> "$work/err" < /dev/null; then
     fail "reboot turned the machine off"
 fi
 grep -q 'Hardware Dom0 shutdown: rebooting machine' "$work/log" || fail "reboot: $(cat "$work/err")"
