@@ -2,7 +2,7 @@
  * head.S - what Xen's domain builder reads, and the first instructions.
  *
  * The notes say where the image wants to be and where the hypercall page is; _start leaves the
- * builder's stack for our own and calls C. See xen/elfnote.h and "Start of day" in xen/xen.h.
+ * builder's stack for our own, points %gs at the boot CPU's structure and calls C. See xen/elfnote.h and "Start of day" in xen/xen.h.
  */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
@@ -32,6 +32,10 @@
     /* An L1 entry names a frame if its present bit (1) is set: mask, then value. */
     elfnote XEN_ELFNOTE_L1_MFN_VALID, .quad, 1, 1
 
+/* From xen/xen.h and xen/arch-x86/xen-x86_64.h, which do not suit the assembler. */
+#define SET_SEGMENT_BASE 25
+#define SEGBASE_GS_KERNEL 2
+
     .section .text.head, "ax", @progbits
     .code64
 
@@ -41,7 +45,11 @@ _start:
     cld
     movq $boot_stack_top, %rsp
     xorl %ebp, %ebp
-    movq %rsi, %rdi
+    movq %rsi, %rbx
+    movl $SEGBASE_GS_KERNEL, %edi
+    movq $boot_cpu, %rsi
+    call hypercall_page + SET_SEGMENT_BASE * 32
+    movq %rbx, %rdi
     call dboot
     ud2
 

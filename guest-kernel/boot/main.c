@@ -2,36 +2,57 @@
  * main.c - the kernel's table of contents, in boot order.
  *
  * dboot.c has given us memory and traps. Each line below brings up one room, using only those
- * above it. Suspend and resume walk the same list (os/suspend.c) in their own written order.
+ * above it. Suspend: never runs again; what must be redone is in each room's suspend and resume.
  */
 #include "boot/main.h"
 
+#include "io/xencons/xencons.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/thread.h"
+#include "os/balloon.h"
+#include "os/gnttab.h"
 #include "os/panic.h"
+#include "os/shutdown.h"
 #include "os/start_info.h"
 #include "psm/cpu.h"
+#include "psm/hotplug.h"
+#include "xenbus/xs.h"
+#include "xendev/xendev.h"
 
 static void say_hello(void)
 {
     struct mem_stats mem;
 
     mem_get_stats(&mem);
-    log_info("Duet " DUET_VERSION ": %llu MiB, %llu MiB free, %s",
+    log_info("Duet " DUET_VERSION ": %llu MiB, %llu MiB free, %s events, %s",
              (unsigned long long)(start_info->nr_pages >> 8),
-             (unsigned long long)(mem.pages_free >> 8), start_info->magic);
+             (unsigned long long)(mem.pages_free >> 8), evtchn_abi(), start_info->magic);
+}
+
+static void interrupts_init(void)
+{
+    int rc = cpu_interrupts_init(this_cpu());
+
+    if (rc != 0) {
+        panic("vCPU 0: no timer interrupt: %s", errno_name(rc));
+    }
 }
 
 void kernel_main(void)
 {
-    int rc = cpu_interrupts_init(this_cpu()); /* timer and IPI ports */
-    if (rc != 0) {
-        panic("no timer interrupt: %s", errno_name(rc));
-    }
-    sched_boot();           /* this is now a thread */
-    upcalls_restore(false); /* events arrive from here on */
+    xencons_init(); /* what is said can be read */
     say_hello();
+    interrupts_init();      /* timer and IPI of this vCPU */
+    gnttab_init();          /* pages can be shared */
+    sched_boot();           /* this is now a thread */
+    cpu_hotplug_boot();     /* vCPUs can come and go */
+    upcalls_restore(false); /* events arrive from here on */
+    xenbus_init();          /* the store answers */
+    hotplug_init();         /* the other vCPUs start */
+    balloon_init();         /* memory follows its target */
+    xendev_init();          /* devices are looked for, drivers attach */
+    shutdown_init();        /* the toolstack can end us */
     thread_exit();
 }

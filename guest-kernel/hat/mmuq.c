@@ -8,7 +8,7 @@
 
 #include "hat/hat.h"
 
-#include "kern/log.h"
+#include "kern/mem.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/cpu.h"
@@ -32,6 +32,11 @@ static struct mmuq boot_queue;
 struct mmuq *mmuq_boot_queue(void)
 {
     return &boot_queue;
+}
+
+struct mmuq *mmuq_create(void)
+{
+    return kzalloc(sizeof(struct mmuq));
 }
 
 struct mmuq *mmuq_begin(void)

@@ -18,10 +18,9 @@ struct thread {
     char name[THREAD_NAME_MAX];
     unsigned id;
     enum thread_prio prio;
-    enum thread_state state;                          /* under the lock of cpu's run queue */
-    unsigned cpu;                                     /* whose run queue it belongs to; likewise */
-    char *stack;                                      /* lowest address; a guard page lies below */
-    void *stack_pages[THREAD_STACK_SIZE / PAGE_SIZE]; /* the same in the direct map */
+    enum thread_state state; /* under the lock of cpu's run queue */
+    unsigned cpu;            /* whose run queue it belongs to; likewise */
+    char *stack;             /* lowest address; a guard page lies below */
     void (*fn)(void *arg);
     void *arg;
     nsec_t cpu_time;
@@ -36,6 +35,12 @@ void sched_boot(void);
 
 /** sched_cpu_init() - a CPU's run queue and idle thread. Return: 0 or -ENOMEM. */
 int sched_cpu_init(struct cpu *cpu);
+
+/** sched_idle() - what a CPU does when it has nothing to do; on its idle thread's stack. */
+__noreturn void sched_idle(void);
+
+/** sched_adopt_idle() - make the idle thread the running one: a CPU's start, upcalls masked. */
+void sched_adopt_idle(struct cpu *cpu);
 
 /**
  * sched_block() - sleep until thread_wake(), unless @still_waiting has become false

@@ -11,13 +11,13 @@
  * the thread that runs next, which releases it (switch_finish). So a thread's state never says
  * BLOCKED to another CPU before its registers are saved.
  *
- * Locks, outermost first: a wait queue's; a run queue's. thread_list_lock is a leaf beside them.
- * Suspend: threads of other CPUs are moved to CPU 0 before and stay where they are after.
+ * Locks, outermost first: a wait queue's; a run queue's, of two the lower CPU's. thread_list_lock
+ * is a leaf beside them. Suspend: threads of other CPUs are moved to CPU 0 before and stay where
+ * they are after.
  */
 #include "kern/sched.h"
 
 #include "hat/kvm.h"
-#include "hat/p2m.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
@@ -25,8 +25,9 @@
 #include "os/panic.h"
 #include "psm/clock.h"
 
-#define SLICE       (10 * NSEC_PER_MSEC)
-#define STACK_PAGES (THREAD_STACK_SIZE / PAGE_SIZE)
+#define SLICE         (10 * NSEC_PER_MSEC)
+#define STACK_RESERVE 1536 /* for the deepest function's frame and an upcall: see psm/stack.S */
+#define STACK_PAGES   (THREAD_STACK_SIZE / PAGE_SIZE)
 
 void thread_switch(uint64_t *old_sp, uint64_t new_sp);
 void thread_entry(void);
@@ -78,6 +79,7 @@ static void runq_put(struct cpu *cpu, struct thread *t)
     cpu->runq.nready++;
 }
 
+/* Take the best ready thread out of the queue, or NULL. */
 static struct thread *runq_take(struct cpu *cpu)
 {
     for (int prio = PRIO_COUNT - 1; prio >= 0; prio--) {
@@ -89,7 +91,7 @@ static struct thread *runq_take(struct cpu *cpu)
             return t;
         }
     }
-    return cpu->idle;
+    return NULL;
 }
 
 /* End the running thread's turn after a while, if there is somebody to take over. */
@@ -139,8 +141,8 @@ static bool runq_steal(struct cpu *thief)
             continue;
         }
         spin_acquire(&victim->runq.lock);
-        if (victim->runq.nready > 0) {
-            t = runq_take(victim);
+        t = runq_take(victim);
+        if (t != NULL) {
             t->cpu = thief->id;
         }
         spin_release(&victim->runq.lock);
@@ -168,7 +170,8 @@ static void schedule(struct cpu *cpu)
     if (prev->state == THREAD_RUNNING && prev != cpu->idle) {
         runq_put(cpu, prev);
     }
-    next = runq_take(cpu);
+    next = cpu->leaving ? NULL : runq_take(cpu);
+    next = next != NULL ? next : cpu->idle;
     WRITE_ONCE(cpu->need_resched, false);
     next->state = THREAD_RUNNING;
     slice_start(cpu, next);
@@ -177,6 +180,7 @@ static void schedule(struct cpu *cpu)
         cpu->switched_at = now;
         cpu->switches++;
         cpu->current = next;
+        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE;
         thread_switch(&prev->sp, next->sp);
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
@@ -220,10 +224,21 @@ void sched_block(const bool *still_waiting)
     upcalls_restore(state);
 }
 
+/* Its CPU went offline while the thread slept: it belongs to CPU 0 now. */
+static struct cpu *thread_rehome(struct thread *t, struct cpu *cpu, upcall_state_t *state)
+{
+    while (!cpu->online) {
+        t->cpu = 0;
+        spin_unlock(&cpu->runq.lock, *state);
+        cpu = runq_lock_of(t, state);
+    }
+    return cpu;
+}
+
 void thread_wake(struct thread *t)
 {
     upcall_state_t state;
-    struct cpu *cpu = runq_lock_of(t, &state);
+    struct cpu *cpu = thread_rehome(t, runq_lock_of(t, &state), &state);
 
     if (t->state == THREAD_BLOCKED) {
         runq_put(cpu, t);
@@ -232,14 +247,35 @@ void thread_wake(struct thread *t)
     spin_unlock(&cpu->runq.lock, state);
 }
 
-/* What a CPU does when it has nothing to do. */
-static void idle_loop(void *arg)
+/* Move the ready threads of a leaving CPU to CPU 0 and accept no more. Upcalls are masked. */
+static void runq_evacuate(struct cpu *cpu)
 {
-    (void)arg;
+    struct cpu *heir = cpu_by_id(0);
+    struct thread *t;
+
+    spin_acquire(&heir->runq.lock);
+    spin_acquire(&cpu->runq.lock);
+    WRITE_ONCE(cpu->online, false);
+    while ((t = runq_take(cpu)) != NULL) {
+        t->cpu = heir->id;
+        runq_put(heir, t);
+    }
+    spin_release(&cpu->runq.lock);
+    spin_release(&heir->runq.lock);
+    (void)timer_cancel(&cpu->slice);
+    timer_move_all(cpu, heir);
+}
+
+void sched_idle(void)
+{
     for (;;) {
         (void)upcalls_save();
         struct cpu *cpu = this_cpu();
 
+        if (READ_ONCE(cpu->leaving)) {
+            runq_evacuate(cpu);
+            cpu_leave(cpu);
+        }
         WRITE_ONCE(cpu->idling, true);
         if (READ_ONCE(cpu->runq.nready) > 0 || runq_steal(cpu)) {
             WRITE_ONCE(cpu->idling, false);
@@ -254,44 +290,17 @@ static void idle_loop(void *arg)
     }
 }
 
+static void idle_thread(void *arg)
+{
+    (void)arg;
+    sched_idle();
+}
+
 /* ---- birth and death ---- */
-
-static void stack_destroy(struct thread *t)
-{
-    if (t->stack == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < STACK_PAGES && t->stack_pages[i] != NULL; i++) {
-        kvm_unmap(t->stack + i * PAGE_SIZE, 1);
-        page_free(t->stack_pages[i], 0);
-    }
-    kvm_release(t->stack, STACK_PAGES);
-}
-
-/* Map fresh pages as a stack. */
-static int stack_create(struct thread *t)
-{
-    t->stack = kvm_reserve(STACK_PAGES);
-    for (size_t i = 0; t->stack != NULL && i < STACK_PAGES; i++) {
-        void *page = page_alloc(0);
-
-        if (page == NULL) {
-            return -ENOMEM;
-        }
-        mfn_t mfn = virt_to_mfn(page);
-        int rc = kvm_map(t->stack + i * PAGE_SIZE, &mfn, 1, HAT_WRITE);
-        if (rc != 0) {
-            page_free(page, 0);
-            return rc;
-        }
-        t->stack_pages[i] = page;
-    }
-    return t->stack == NULL ? -ENOMEM : 0;
-}
 
 static void thread_free(struct thread *t)
 {
-    stack_destroy(t);
+    kvm_free(t->stack, STACK_PAGES);
     kfree(t);
 }
 
@@ -321,11 +330,9 @@ static struct thread *thread_build(const char *name, void (*fn)(void *arg), void
 {
     struct thread *t = kzalloc(sizeof(*t));
 
-    if (t == NULL || stack_create(t) != 0) {
+    if (t == NULL || (t->stack = kvm_alloc(STACK_PAGES)) == NULL) {
         log_err("thread \"%s\": no memory for its stack", name);
-        if (t != NULL) {
-            thread_free(t);
-        }
+        kfree(t);
         return NULL;
     }
     strlcpy(t->name, name, sizeof(t->name));
@@ -437,6 +444,14 @@ void thread_detach(struct thread *t)
     spin_unlock(&thread_list_lock, state);
 }
 
+__noreturn void stack_overflow(uint64_t rip, uint64_t rbp);
+
+/* psm/stack.S found the running thread too deep; this runs on the emergency stack. */
+void stack_overflow(uint64_t rip, uint64_t rbp)
+{
+    panic_at(rip, rbp, "stack overflow of thread \"%s\"", this_cpu()->current->name);
+}
+
 /* ---- looking at threads ---- */
 
 void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg)
@@ -485,13 +500,23 @@ int sched_cpu_init(struct cpu *cpu)
     }
     timer_init(&cpu->slice, slice_end);
     snprintf(name, sizeof(name), "idle/%u", cpu->id);
-    cpu->idle = thread_build(name, idle_loop, NULL, PRIO_IDLE);
+    cpu->idle = thread_build(name, idle_thread, NULL, PRIO_IDLE);
     if (cpu->idle == NULL) {
         return -ENOMEM;
     }
     cpu->idle->cpu = cpu->id;
     thread_register(cpu->idle);
     return 0;
+}
+
+void sched_adopt_idle(struct cpu *cpu)
+{
+    cpu->idle->state = THREAD_RUNNING;
+    cpu->current = cpu->idle;
+    cpu->stack_limit = (uint64_t)cpu->idle->stack + STACK_RESERVE;
+    cpu->switched_at = clock_now();
+    WRITE_ONCE(cpu->leaving, false);
+    WRITE_ONCE(cpu->online, true);
 }
 
 void sched_boot(void)
@@ -508,6 +533,7 @@ void sched_boot(void)
     boot_thread.stack = boot_stack;
     boot_thread.detached = true;
     cpu->current = &boot_thread;
+    cpu->stack_limit = (uint64_t)boot_stack + STACK_RESERVE;
     thread_register(&boot_thread);
     if (sched_cpu_init(cpu) != 0 || thread_create("reaper", reaper, NULL, PRIO_NORMAL) == NULL) {
         panic("no memory for the first threads");

@@ -31,6 +31,12 @@ struct waitq {
     XEN_TAILQ_HEAD(waiter_list, struct waiter) waiters;
 };
 
+/* A queue that is usable from the start. */
+#define WAITQ(wq, queuename)                                                              \
+    {                                                                                     \
+        .lock = SPINLOCK(queuename), .waiters = XEN_TAILQ_HEAD_INITIALIZER((wq).waiters), \
+    }
+
 /** waitq_init() - make a queue usable. @name must stay valid. */
 void waitq_init(struct waitq *wq, const char *name);
 
@@ -46,25 +52,25 @@ void waitq_finish(struct waitq *wq, struct waiter *w);
 /**
  * wait_event_until() - sleep until @cond holds or system time reaches @deadline
  *
- * @cond is evaluated several times, without a lock held. Thread context, may sleep.
+ * @cond is evaluated several times, without a lock held, and no more once it was true: it may take
+ * something (mutex_trylock). Thread context, may sleep.
  * Value: 0 when the condition holds, -ETIMEDOUT when the deadline passed first.
  */
 #define wait_event_until(wq, cond, deadline)                \
     ({                                                      \
         struct waiter __w;                                  \
+        bool __true = (cond);                               \
         int __rc = 0;                                       \
-        while (!(cond)) {                                   \
+        while (!__true && __rc == 0) {                      \
             waitq_prepare((wq), &__w);                      \
-            if (!(cond)) {                                  \
+            __true = (cond);                                \
+            if (!__true) {                                  \
                 __rc = waitq_sleep((wq), &__w, (deadline)); \
             }                                               \
             waitq_finish((wq), &__w);                       \
-            if (__rc) {                                     \
-                __rc = (cond) ? 0 : __rc;                   \
-                break;                                      \
-            }                                               \
+            __true = __true || (cond);                      \
         }                                                   \
-        __rc;                                               \
+        __true ? 0 : __rc;                                  \
     })
 
 /** wait_event() - the same without a deadline. */

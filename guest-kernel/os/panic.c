@@ -48,12 +48,17 @@ static void say(const char *fmt, ...)
     va_end(ap);
 }
 
+/* One line of a backtrace. Of a run of equal lines (a recursion) the first is shown. */
 static void say_address(uint64_t address, void *arg)
 {
+    uint64_t *previous = arg;
     uint64_t offset;
     const char *name = ksym_find(address, &offset);
 
-    (void)arg;
+    if (address == *previous) {
+        return;
+    }
+    *previous = address;
     if (name != NULL) {
         say("  %016llx %s+%#llx\n", (unsigned long long)address, name, (unsigned long long)offset);
     } else {
@@ -88,6 +93,18 @@ static __noreturn void crash(void)
     }
 }
 
+/* The other vCPUs stand still where they are, so that they neither print nor change anything. */
+static void stop_others(void)
+{
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        const struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu != NULL && cpu != this_cpu() && cpu->online) {
+            (void)HYPERVISOR_vcpu_op(VCPUOP_down, id, NULL);
+        }
+    }
+}
+
 static void say_who(void)
 {
     const struct cpu *cpu = this_cpu();
@@ -96,13 +113,25 @@ static void say_who(void)
         cpu->current != NULL ? thread_name(cpu->current) : "(none yet)", cpu->ipl);
 }
 
-static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rbp, const char *fmt,
-                              va_list ap)
+static void say_backtrace(uint64_t rip, uint64_t rbp)
+{
+    uint64_t previous = 0;
+
+    say("backtrace:\n");
+    if (rip != 0) {
+        say_address(rip, &previous);
+    }
+    backtrace(rbp, say_address, &previous);
+}
+
+static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
+                              const char *fmt, va_list ap)
 {
     (void)upcalls_save();
     if (__atomic_exchange_n(&panicking, true, __ATOMIC_SEQ_CST)) {
         crash();
     }
+    stop_others();
     say("\npanic: ");
     vsay(fmt, ap);
     say("\n");
@@ -110,11 +139,7 @@ static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rbp, cons
     if (frame != NULL) {
         say_registers(frame);
     }
-    say("backtrace:\n");
-    if (frame != NULL) {
-        say_address(frame->rip, NULL);
-    }
-    backtrace(rbp, say_address, NULL);
+    say_backtrace(rip, rbp);
     crash();
 }
 
@@ -123,7 +148,15 @@ void panic(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    vpanic(NULL, (uint64_t)__builtin_frame_address(0), fmt, ap);
+    vpanic(NULL, 0, (uint64_t)__builtin_frame_address(0), fmt, ap);
+}
+
+void panic_at(uint64_t rip, uint64_t rbp, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vpanic(NULL, rip, rbp, fmt, ap);
 }
 
 void panic_frame(const struct trap_frame *frame, const char *fmt, ...)
@@ -131,5 +164,5 @@ void panic_frame(const struct trap_frame *frame, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    vpanic(frame, frame->rbp, fmt, ap);
+    vpanic(frame, frame->rip, frame->rbp, fmt, ap);
 }

@@ -19,6 +19,9 @@ __noreturn void panic(const char *fmt, ...) __printf_like(1, 2);
 __noreturn void panic_frame(const struct trap_frame *frame, const char *fmt, ...)
     __printf_like(2, 3);
 
+/** panic_at() - the same where only the place is known. */
+__noreturn void panic_at(uint64_t rip, uint64_t rbp, const char *fmt, ...) __printf_like(3, 4);
+
 /* An invariant of our own. What a backend or the toolstack says is never asserted, but checked. */
 #define ASSERT(cond)                                                              \
     do {                                                                          \

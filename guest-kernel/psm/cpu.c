@@ -8,19 +8,11 @@
  */
 #include "psm/cpu.h"
 
-#include "hat/hat.h"
-#include "hat/mmuq.h"
 #include "hat/p2m.h"
-#include "kern/log.h"
-#include "kern/mem.h"
-#include "kern/sched.h"
-#include "kern/string.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
-#include "os/start_info.h"
-#include "psm/trap.h"
 
-static struct cpu boot_cpu __aligned(PAGE_SIZE);
+struct cpu boot_cpu __aligned(PAGE_SIZE); /* named by head.S */
 static struct cpu *cpus[CPU_MAX] = {&boot_cpu};
 
 struct cpu *cpu_by_id(unsigned id)
@@ -57,23 +49,24 @@ void cpu_kick(struct cpu *cpu)
     }
 }
 
-/* The interrupt's only message is that need_resched may be set: the upcall's exit looks. */
+/* Somebody put a thread or timers into this CPU's queues: have it look at both. */
 static void ipi_interrupt(evtchn_port_t port, void *arg)
 {
+    struct cpu *cpu = arg;
+
     (void)port;
-    WRITE_ONCE(((struct cpu *)arg)->need_resched, true);
+    timer_reprogram(cpu);
+    WRITE_ONCE(cpu->need_resched, true);
 }
 
 void cpu_boot_early(void)
 {
     boot_cpu.self = &boot_cpu;
     boot_cpu.info.evtchn_upcall_mask = 1;
-    (void)HYPERVISOR_set_segment_base(SEGBASE_GS_KERNEL, (unsigned long)&boot_cpu);
-    evtchn_cpu_init(&boot_cpu);
+    (void)evtchn_cpu_init(&boot_cpu); /* 2-level events: cannot fail */
 }
 
-/* Tell Xen where this vCPU's shared areas are. */
-static void register_areas(struct cpu *cpu)
+int cpu_register(struct cpu *cpu)
 {
     struct vcpu_register_vcpu_info info = {.mfn = virt_to_mfn(cpu).n,
                                            .offset = (uintptr_t)&cpu->info & ~PAGE_MASK};
@@ -81,17 +74,19 @@ static void register_areas(struct cpu *cpu)
     long rc = HYPERVISOR_vcpu_op(VCPUOP_register_vcpu_info, cpu->id, &info);
 
     if (rc != 0) {
-        panic("vCPU %u: Xen refuses its vcpu_info: %ld", cpu->id, rc);
+        return (int)rc;
     }
-    rc = HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, cpu->id, &runstate);
-    if (rc != 0) {
-        log_warn("vCPU %u: no steal time: %ld", cpu->id, rc);
-    }
+    WRITE_ONCE(cpus[cpu->id], cpu);
+    return (int)HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, cpu->id, &runstate);
 }
 
 void cpu_boot(void)
 {
-    register_areas(&boot_cpu);
+    int rc = cpu_register(&boot_cpu);
+
+    if (rc != 0) {
+        panic("vCPU 0: Xen refuses its shared areas: %s", errno_name(rc));
+    }
     boot_cpu.online = true;
 }
 
@@ -104,4 +99,13 @@ int cpu_interrupts_init(struct cpu *cpu)
     }
     cpu->ipi = (evtchn_port_t)port;
     return timer_cpu_init(cpu);
+}
+
+void cpu_interrupts_close(struct cpu *cpu)
+{
+    evtchn_port_t ipi = cpu->ipi;
+
+    WRITE_ONCE(cpu->ipi, EVTCHN_NONE);
+    evtchn_close(ipi);
+    timer_cpu_close(cpu);
 }

@@ -13,6 +13,7 @@
 #include "kern/types.h"
 
 #include <xen/xen.h>
+#include <xen/event_channel.h>
 #include <xen/vcpu.h>
 #include <xen_list.h>
 
@@ -20,6 +21,8 @@
 #include "kern/thread.h"
 #include "os/evtchn.h"
 #include "psm/timer.h"
+
+#include "psm/offsets.h"
 
 #define CPU_MAX 128
 
@@ -38,6 +41,7 @@ struct run_queue {
 struct cpu {
     struct vcpu_info info __aligned(64); /* shared with Xen */
     struct cpu *self;                    /* what this_cpu() loads */
+    uint64_t stack_limit;                /* see stack.S: below is too deep for the running thread */
     unsigned id;
 
     /* Interrupts: evtchn.c */
@@ -45,6 +49,8 @@ struct cpu {
     struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
     unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
     uint64_t upcalls;
+    struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
+    evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
     evtchn_port_t ipi; /* kicks this CPU */
 
     /* Threads: thread.c */
@@ -58,6 +64,7 @@ struct cpu {
 
     /* Timers: timer.c */
     spinlock_t timer_lock;
+    evtchn_port_t timer_port;
     struct timer *timers;        /* root of the heap */
     struct timer *timer_running; /* whose callback runs now */
     nsec_t timer_programmed;     /* deadline that Xen knows; NSEC_FOREVER: none */
@@ -65,10 +72,12 @@ struct cpu {
 
     struct vcpu_runstate_info runstate; /* written by Xen: steal time */
     struct mmuq *mmuq;                  /* pending page-table updates */
-    bool online;                        /* read from any CPU */
+    bool online;                        /* runs threads; read from any CPU */
+    bool leaving;                       /* shall go offline; set by cpu_stop() */
 };
 
 _Static_assert(offsetof(struct cpu, info) == 0, "lock.c masks upcalls relative to %gs:0");
+_Static_assert(offsetof(struct cpu, stack_limit) == CPU_STACK_LIMIT, "used by assembly");
 _Static_assert(sizeof(struct vcpu_info) == 64, "must not cross a page");
 
 /** this_cpu() - the CPU that runs this. Stable only while upcalls are masked. */
@@ -89,16 +98,40 @@ unsigned cpu_count_online(void);
 /** cpu_find_idle() - a CPU that is idling, NULL if all are busy. Any context. */
 struct cpu *cpu_find_idle(void);
 
-/** cpu_kick() - have another CPU look at its need_resched (an IPI). Any context. */
+/** cpu_kick() - have another CPU look at its run queue and timers (an IPI). Any context. */
 void cpu_kick(struct cpu *cpu);
 
 /** cpu_boot_early() - make the boot CPU's struct usable: the first thing of all. */
 void cpu_boot_early(void);
+
+/** cpu_register() - enter a new CPU's structure and tell Xen its shared areas. 0 or -errno. */
+int cpu_register(struct cpu *cpu);
+
+/** cpu_start() - bring a secondary vCPU up; nothing if it runs. Thread context, may sleep.
+ *
+ * Return: 0, -ENOENT if the domain has no such vCPU, -ENOMEM, or what Xen answered.
+ */
+int cpu_start(unsigned id);
+
+/** cpu_stop() - take a vCPU other than 0 down, its threads moved. Thread context, may sleep. */
+int cpu_stop(unsigned id);
+
+/** cpu_hotplug_boot() - make cpu_start() and cpu_stop() usable. Once. */
+void cpu_hotplug_boot(void);
+
+/** cpu_leave() - last act of a leaving CPU's idle thread; returns when it is started again. */
+void cpu_leave(struct cpu *cpu);
+
+/** cpu_exists() - whether the domain has such a vCPU, running or not. Any context. */
+bool cpu_exists(unsigned id);
 
 /** cpu_boot() - register vcpu_info and runstate with Xen; the p2m must work. */
 void cpu_boot(void);
 
 /** cpu_interrupts_init() - bind a CPU's timer and IPI. Return: 0 or -errno. */
 int cpu_interrupts_init(struct cpu *cpu);
+
+/** cpu_interrupts_close() - the reverse, when the CPU is down. */
+void cpu_interrupts_close(struct cpu *cpu);
 
 #endif /* PSM_CPU_H */

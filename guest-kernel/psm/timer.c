@@ -4,8 +4,9 @@
  * The heap's root is the earliest deadline. A node has a list of children, linked by
  * `sibling`; `link` points at the pointer that points to it, so that any node can be cut out. Xen's
  * single-shot timer is programmed for the root only, and only when the root gets earlier.
- * Locks: the owning CPU's timer_lock, a leaf; callbacks run without it. A canceller on another CPU
- * waits for a running callback. Suspend: timer_cpu_init() again at resume programs the root anew.
+ * Locks: the owning CPU's timer_lock, of two the lower CPU's first; callbacks run without it. A
+ * canceller on another CPU waits for a running callback. Suspend: timer_cpu_init() again at resume
+ * programs the root anew.
  */
 #include "psm/timer.h"
 
@@ -158,12 +159,25 @@ void timer_arm(struct timer *t, nsec_t deadline)
     spin_unlock(&cpu->timer_lock, state);
 }
 
+/* Lock the heap that a timer belongs to, which may change until it is locked. Upcalls masked. */
+static struct cpu *timer_lock_of(const struct timer *t)
+{
+    for (;;) {
+        struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
+
+        spin_acquire(&cpu->timer_lock);
+        if (t->cpu == cpu->id) {
+            return cpu;
+        }
+        spin_release(&cpu->timer_lock);
+    }
+}
+
 bool timer_cancel(struct timer *t)
 {
     upcall_state_t state = upcalls_save();
-    struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
+    struct cpu *cpu = timer_lock_of(t);
 
-    spin_acquire(&cpu->timer_lock);
     bool armed = timer_armed(t);
     if (armed) {
         heap_remove(cpu, t);
@@ -181,5 +195,39 @@ int timer_cpu_init(struct cpu *cpu)
     cpu->timer_programmed = NSEC_FOREVER;
     int port = evtchn_bind_virq(VIRQ_TIMER, cpu->id, "timer", IPL_TIMER, timer_interrupt, cpu);
 
-    return port < 0 ? port : 0;
+    if (port < 0) {
+        return port;
+    }
+    cpu->timer_port = (evtchn_port_t)port;
+    return 0;
+}
+
+void timer_cpu_close(struct cpu *cpu)
+{
+    evtchn_close(cpu->timer_port);
+}
+
+void timer_move_all(struct cpu *from, struct cpu *to)
+{
+    struct timer *t;
+
+    ASSERT(to->id < from->id); /* the order of the two locks */
+    spin_acquire(&to->timer_lock);
+    spin_acquire(&from->timer_lock);
+    while ((t = from->timers) != NULL) {
+        heap_remove(from, t);
+        WRITE_ONCE(t->cpu, to->id);
+        heap_insert(to, t);
+    }
+    spin_release(&from->timer_lock);
+    spin_release(&to->timer_lock);
+    cpu_kick(to);
+}
+
+void timer_reprogram(struct cpu *cpu)
+{
+    upcall_state_t state = spin_lock(&cpu->timer_lock);
+
+    timer_program(cpu);
+    spin_unlock(&cpu->timer_lock, state);
 }

@@ -43,4 +43,13 @@ struct cpu;
 /** timer_cpu_init() - bind the timer interrupt of a CPU. Return: 0 or -errno. */
 int timer_cpu_init(struct cpu *cpu);
 
+/** timer_cpu_close() - unbind it, when the CPU is down. */
+void timer_cpu_close(struct cpu *cpu);
+
+/** timer_move_all() - hand a leaving CPU's timers to @to. Upcalls masked, on the leaving CPU. */
+void timer_move_all(struct cpu *from, struct cpu *to);
+
+/** timer_reprogram() - look at this CPU's heap anew, after somebody else changed it. */
+void timer_reprogram(struct cpu *cpu);
+
 #endif /* PSM_TIMER_H */

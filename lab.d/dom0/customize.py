@@ -23,10 +23,10 @@ LAB_LIB = "usr/lib/duet-lab"
 DOM0_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
 GUEST_MODULES = ["xen-blkfront", "xen-netfront", "crc32c_generic", "ext4", "tun", "loop"]
 
-MASKED = ["xen.service", "xendomains.service", "serial-getty@hvc0.service", "getty@tty1.service",
-          "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "fstrim.timer",
-          "e2scrub_all.timer", "e2scrub_reap.service", "systemd-timesyncd.service",
-          "systemd-networkd-wait-online.service", "ldconfig.service"]
+GUEST_MASKED = ["getty@tty1.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer",
+                "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "ldconfig.service"]
+MASKED = [*GUEST_MASKED, "xen.service", "xendomains.service", "serial-getty@hvc0.service",
+          "systemd-timesyncd.service", "systemd-networkd-wait-online.service"]
 ENABLED = ["xenstored.service", "xen-init-dom0.service", "lab-ready.service",
            "systemd-networkd.service", "ssh.service"]
 
@@ -46,9 +46,10 @@ def overlay(source, root):
 
 
 def mke2fs(root, image, size, *options):
-    """A disk image of `root` without what mmdebstrap mounted in it: seen through a plain bind mount,
-    in a mount namespace that ends with the command."""
-    script = 'mount --bind "$0" /mnt && exec mke2fs -q -t ext4 -d /mnt "$@"'
+    """A disk image of `root` without what mmdebstrap mounted in it, nor apt's downloads: seen through a
+    plain bind mount, in a mount namespace that ends with the command."""
+    script = ('mount --bind "$0" /mnt && mount -t tmpfs none /mnt/var/lib/apt/lists && '
+              'mount -t tmpfs none /mnt/var/cache/apt && exec mke2fs -q -t ext4 -d /mnt "$@"')
     run("unshare", "--mount", "sh", "-c", script, root,
         "-E", "lazy_itable_init=1,lazy_journal_init=1", *options, image, size)
 
@@ -59,7 +60,8 @@ def guest_disk(root, image):
              if (root / name).exists()}
     before = {p for p in (root / "etc").rglob("*")}
     overlay(HERE / "guest", root)
-    run("chroot", root, "systemctl", "enable", "lab-run.service", "serial-getty@hvc0.service")
+    run("chroot", root, "systemctl", "enable", "-q", "lab-run.service", "serial-getty@hvc0.service")
+    run("chroot", root, "systemctl", "mask", "-q", *GUEST_MASKED)
     run("chroot", root, "passwd", "-d", "root")
     mke2fs(root, image, GUEST_DISK)
     for path in sorted({p for p in (root / "etc").rglob("*")} - before, reverse=True):
@@ -149,14 +151,6 @@ def configure(root, out):
     (root / "etc/machine-id").write_text("d0e7d0e7d0e7d0e7d0e7d0e7d0e7d0e7\n", encoding="utf-8")
 
 
-def clean(root):
-    for folder in ("var/lib/apt/lists", "var/cache/apt", "tmp", "var/log/apt"):
-        shutil.rmtree(root / folder, ignore_errors=True)
-        (root / folder).mkdir(parents=True)
-    (root / "tmp").chmod(0o1777)
-    (root / "var/lib/apt/lists/partial").mkdir()
-
-
 def main(root, out, *packages):
     root, out = Path(root), Path(out)
     disk = out / "debian.ext4"
@@ -179,7 +173,6 @@ def main(root, out, *packages):
     run("cp", "--sparse=always", disk, lib / "debian.ext4")
     disk.unlink()
 
-    clean(root)
     # No journal: the disk lives as long as its machine, and each lab starts from a clean copy.
     mke2fs(root, out / "dom0.raw", DOM0_DISK, "-O", "^has_journal")
 

@@ -5,14 +5,14 @@ import shlex
 import shutil
 import sys
 
-from . import labs, machine, paths
+from . import build, host, labs, machine, paths, session, suite
 from .say import LabError, note
 
 ABOUT = """\
 A real Xen host in QEMU: the unmodified Xen 4.17, a Debian dom0 with systemd, and Duet on it.
 
-A lab brought up by `up`, `deploy`, `exec`, `put`, `get`, `console` or `shell` stays up until `down`. If such
-a command is interrupted while it brings the lab up, nothing is left.
+A lab that up, deploy, exec, put, get, console or shell brings up stays up until `./lab down`; one that
+run, test or bench brings up ends with the command. An interrupted command leaves nothing that it started.
 """
 
 
@@ -20,22 +20,52 @@ def hardware(args):
     return machine.Machine(cpus=args.cpus, memory=args.memory)
 
 
-def with_lab(args, work):
-    """Bring the lab up, do `work(dom0)`, leave the lab up unless we are interrupted."""
+def with_lab(args, work, keep=True, strict=False):
+    """Bring the lab up, with Duet on it if it was not up; do `work(dom0)`, which returns an exit status.
+    With `keep` the lab stays up afterwards, unless we are interrupted. With `strict` dom0 is brought up
+    to date in any case; without, a tree that does not build is no hindrance."""
     lab = labs.Lab(args.name, hardware(args))
     try:
-        status = work(lab.up())
+        dom0 = lab.up()
+        if strict:
+            build.build("release")
+            build.deploy(dom0)
+        elif lab.started and not args.bare:
+            try:
+                build.build("release")
+                build.deploy(dom0)
+            except LabError as error:
+                note(f"going on without Duet in dom0: {error}")
+        status = work(dom0)
     except BaseException:
         lab.release(keep=False)
         raise
-    lab.release(keep=True)
+    lab.release(keep)
     return status or 0
+
+
+def do_run(args):
+    host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the lab")
+    build.build("release")
+    return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty()), keep=False, strict=True)
+
+
+def do_test(args):
+    return suite.test(args.name, hardware(args), args.ctest)
+
+
+def do_bench(args):
+    return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks), keep=False, strict=True)
 
 
 def do_up(args):
     status = with_lab(args, lambda dom0: 0)
     note(f"lab '{args.name}' is up; serial log: {paths.LABS / args.name / 'serial.log'}")
     return status
+
+
+def do_deploy(args):
+    return with_lab(args, lambda dom0: 0, strict=True)
 
 
 def do_down(args):
@@ -90,21 +120,34 @@ def parser():
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="sub", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--name", default=os.environ.get("DUET_LAB", "main"),
-                        help="which lab (default: $DUET_LAB, or 'main'); several run side by side")
+    common.add_argument("--name", help="which lab, several run side by side "
+                        "(default: $DUET_LAB, or 'main'; 'test' and 'bench' for these two)")
     shape = argparse.ArgumentParser(add_help=False, parents=[common])
     shape.add_argument("--cpus", type=int, default=int(os.environ.get("DUET_LAB_CPUS", "2")),
                        help="processors of the machine and of dom0 (default: $DUET_LAB_CPUS, or 2)")
     shape.add_argument("--memory", type=int, default=int(os.environ.get("DUET_LAB_MEMORY", "5120")),
                        help="the machine's memory in MiB (default: $DUET_LAB_MEMORY, or 5120)")
 
-    def add(name, function, summary, parent=shape, more=""):
-        sub = commands.add_parser(name, help=summary, description=f"{summary}. {more}".strip(),
+    shape.add_argument("--bare", action="store_true",
+                       help="when this brings the lab up: leave dom0 without Duet")
+
+    def add(command, function, summary, parent=shape, name=None, more=""):
+        sub = commands.add_parser(command, help=summary, description=f"{summary}. {more}".strip(),
                                   parents=[parent])
-        sub.set_defaults(function=function)
+        sub.set_defaults(function=function, default_name=name or os.environ.get("DUET_LAB", "main"))
         return sub
 
-    add("up", do_up, "boot the Xen host")
+    add("run", do_run, "build, boot the Xen host with Duet on it, boot our guest, end at its prompt", more=(
+        "Leave the console with Ctrl-]. If stdin is not a terminal, its lines are typed at the guest's "
+        "prompt one after the other."))
+    sub = add("test", do_test, "build and run every test", name="test", more=(
+        "Unit tests with sanitizers, checks of the source, tests in a fresh lab; ends with ctest's summary."))
+    sub.add_argument("ctest", nargs=argparse.REMAINDER, metavar="[-R REGEX] [CTEST-OPTION...]")
+    sub = add("bench", do_bench, "measure, ours beside the peers'", name="bench")
+    sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
+    add("up", do_up, "boot the Xen host and install Duet in dom0")
+    add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
+        "Only changed files are sent; services whose files changed are restarted."))
     sub = add("down", do_down, "power the Xen host off", common)
     sub.add_argument("--all", action="store_true", help="every lab of this tree")
     sub = add("exec", do_exec, "run a command in dom0 as root", more=(
@@ -129,6 +172,7 @@ def parser():
 
 def main(argv):
     args = parser().parse_args(argv)
+    args.name = args.name or args.default_name
     try:
         return args.function(args)
     except LabError as error:

@@ -62,7 +62,7 @@ class Dom0:
     def execute(self, command, timeout=None, tty=False):
         """Run a command with this process's stdin, stdout and stderr; its exit status, 124 on timeout."""
         if timeout is not None:
-            command = f"timeout -k 5 {timeout:g} sh -c {shlex.quote(command)}"
+            command = f"timeout -k 5 {timeout:g} bash -c {shlex.quote(command)}"
         child = subprocess.Popen(self.argv(command, tty), cwd=self.folder)
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN) if tty else None
         try:

@@ -43,6 +43,7 @@ BUILD_PACKAGES = {
     "clang-tidy": "static check",
     "clang": "libFuzzer targets",
     "cppcheck": "static check",
+    "shellcheck": "static check of scripts",
     "mandoc": "checks the man pages",
 }
 
@@ -116,7 +117,7 @@ def fetch_options():
 
 def require(packages, purpose):
     """Install those of `packages` that are missing."""
-    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
+    if not shutil.which("apt-get"):
         raise LabError("the lab runs on Debian 12: this machine has no apt-get")
     names = missing(packages)
     if not names:
@@ -124,54 +125,80 @@ def require(packages, purpose):
     if os.geteuid() != 0 and not shutil.which("sudo"):
         raise LabError(f"these packages are missing: {' '.join(names)}; run ./lab once as root, "
                        "or install sudo")
+    require_space(Path("/var"), 2, "installing packages", advice="make room")
     note(f"{purpose} needs {', '.join(names)}")
-    with _private_apt() as options:
-        _install(names, options)
+    newer = [n for n in names if n.startswith("qemu-")]
+    others = [n for n in names if n not in newer]
+    with _private_apt(bool(newer)) as (options, backports):
+        if others:
+            _apt(f"install {len(others)} packages", options, "install", "-y", *others)
+        if newer:
+            release = ["-t", "bookworm-backports"] if backports else []
+            _apt("install QEMU", options, "install", "-y", *release, *newer)
 
 
 @contextmanager
-def _private_apt():
-    """apt options that add backports to the machine's entries for this one call only."""
-    entries = debian_sources()
+def _private_apt(backports):
+    """apt options for this one call: the machine's entries of Debian 12, and with `backports` that suite if
+    the mirror has it. The machine's own settings stay as they are."""
+    entries = [e for e in debian_sources() if not e[1].endswith("-backports")]
     uri, _, signed = next(e for e in entries if e[1] == "bookworm")
-    with tempfile.TemporaryDirectory(prefix="duet-apt-") as folder:
+    with tempfile.TemporaryDirectory(prefix="duet-apt-", ignore_cleanup_errors=True) as folder:
         top = Path(folder)
         top.chmod(0o755)
-        (top / "lists/partial").mkdir(parents=True)
         (top / "parts").mkdir()
-        backports = (uri, "bookworm-backports", signed)
-        if backports not in entries:
-            entries.append(backports)
-        (top / "parts/lab.sources").write_text(source_text(entries), encoding="utf-8")
-        yield ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={top}/parts",
-               "-o", f"Dir::State::lists={top}/lists", "-o", "APT::Sandbox::User=root"]
-
-
-def _install(names, options):
-    logs = paths.BUILD / "log"
-    apt = privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *options])
-    run_logged("read the package lists", [*apt, "update"], logs / "apt-update.log",
-               hint=": is this machine offline?")
-    log = logs / "apt-install.log"
-    plain = [*apt, "install", "-y", "--no-install-recommends"]
-    newer = [n for n in names if n.startswith("qemu-")]
-    others = [n for n in names if n not in newer]
-    if others:
-        run_logged(f"install {len(others)} packages", [*plain, *others], log)
-    if newer:
+        (top / "lists/partial").mkdir(parents=True)
+        sources = top / "parts/lab.sources"
+        options = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={top}/parts",
+                   "-o", f"Dir::State::lists={top}/lists", "-o", "APT::Sandbox::User=root",
+                   "-o", "APT::Install-Recommends=false", "-o", "APT::Update::Error-Mode=any"]
         try:
-            run_logged("install QEMU from backports", [*plain, "-t", "bookworm-backports", *newer], log)
-        except LabError:
-            note("backports is not to be had: taking QEMU 7.2")
-            run_logged("install QEMU", [*plain, *newer], log)
+            sources.write_text(source_text(entries), encoding="utf-8")
+            _apt("read the package lists", options, "update")
+            if backports:
+                sources.write_text(source_text([*entries, (uri, "bookworm-backports", signed)]),
+                                   encoding="utf-8")
+                backports = _has_backports(options)
+                if not backports:
+                    sources.write_text(source_text(entries), encoding="utf-8")
+                    _apt("read the package lists", options, "update")
+            yield options, backports
+        finally:
+            subprocess.run(privileged(["rm", "-rf", str(top / "lists")]), check=False)
 
 
-def require_space(folder, gigabytes, purpose):
+def _has_backports(options):
+    try:
+        _apt("read the package lists of backports", options, "update")
+        return True
+    except LabError:
+        note("bookworm-backports is not to be had: QEMU will be Debian 12's own")
+        return False
+
+
+def _apt(text, options, command, *words):
+    run_logged(text, privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *options,
+                                 command, *words]), paths.BUILD / f"log/apt-{command}.log", explain=offline)
+
+
+def offline(log):
+    """One sentence when a log shows that a download failed for want of a network, else None."""
+    found = re.search(r"Temporary failure resolving '?([^'\s]*)|Could not resolve '?([^'\s]*)|"
+                      r"(Network is unreachable)|(Could not connect to \S+)|(Unable to connect to \S+)", log)
+    if not found:
+        return None
+    return ("this machine cannot reach its Debian mirror "
+            f"({next(g for g in found.groups() if g)}): the lab downloads its packages once")
+
+
+def require_space(folder, gigabytes, purpose,
+                  advice="make room, or set DUET_CACHE to a folder on a larger disk"):
+    """LabError unless `folder` (made if need be) has that much room."""
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free / 2**30
     if free < gigabytes:
-        raise LabError(f"{purpose} needs {gigabytes} GiB free in {folder}, there are {free:.1f}: make "
-                       "room, or set DUET_CACHE to a folder on a larger disk")
+        raise LabError(f"{purpose} needs {gigabytes} GiB free in {folder}, there are {free:.1f}: "
+                       + advice)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from . import host, paths
 from .say import note, run_logged
@@ -38,6 +37,7 @@ DOM0_PACKAGES = {
     "dbus": "systemctl's and journald's companion",
     "bridge-utils": "brctl, for the stock vif scripts",
     "iptables": "the stock vif scripts",
+    "iputils-ping": "network tests",
     "busybox-static": "small guests, and a shell when all else is broken",
     "fio": "disk load and measurement",
     "iperf3": "network load and measurement",
@@ -77,7 +77,8 @@ EXCLUDED = [
 
 
 def key():
-    return paths.digest(RECIPE, Path(__file__))
+    """Of all that decides what is in an image, but not of the day it is made."""
+    return paths.digest(RECIPE, *GUEST_PACKAGES, *DOM0_PACKAGES, *EXCLUDED)
 
 
 def folder():
@@ -115,9 +116,9 @@ def _build(image):
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
             "--dpkgopt=force-unsafe-io", "--aptopt=APT::Install-Recommends false",
             *(f"--aptopt={line}" for line in host.fetch_options()),
-            f"--customize-hook={hook}", "--skip=cleanup/reproducible",
+            f"--customize-hook={hook}",
             "bookworm", "-", sources,
-        ]), paths.BUILD / "log/image.log", hint=": is this machine offline?")
+        ]), paths.BUILD / "log/image.log", explain=host.offline)
         if os.geteuid() != 0:
             subprocess.run(host.privileged(["chown", "-R", f"{os.getuid()}:{os.getgid()}", part]),
                            check=True)

@@ -13,7 +13,9 @@ import signal
 import subprocess
 import sys
 
-TRANSIENT = ["disk.qcow2", "qmp.sock", "monitor.sock", "gdb.sock", "serial.sock", "ssh.sock", "lab.json"]
+TRANSIENT = ["disk.qcow2", "qmp.sock", "monitor.sock", "gdb.sock", "serial.sock",
+             "ssh.sock", "lab.json",
+             "deployed.json"]
 
 
 def watch(child, lease):

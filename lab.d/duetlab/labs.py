@@ -33,7 +33,7 @@ class Lab:
         return False
 
     def up(self):
-        """Bring the lab up if it is not; Dom0 with its connection open."""
+        """Bring the lab up if it is not; Dom0 with its connection open. `started` tells which it was."""
         with host.locked(self.folder / "lock", f"waiting for another ./lab at work on lab '{self.name}'"):
             if not self.is_up():
                 host.require(host.LAB_PACKAGES, "the lab")

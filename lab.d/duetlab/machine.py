@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .qmp import Qmp
 from .say import LabError, note, step
 
 BOOT_TIMEOUT = 300  # seconds; about 40 with TCG on two cores
+PROBE_TIMEOUT = 20  # seconds; with KVM two suffice
 READY = "duet-lab: dom0 is ready"
 DOOMED = re.compile(r"Panic on CPU|Kernel panic|duet-lab: cannot load")
 
@@ -46,9 +48,56 @@ def tcg_cpu():
     return TCG_CPU if qemu_version() >= (8, 0) else TCG_CPU + ",-smap,-smep"
 
 
-def accelerator():
-    """QEMU's options for accelerator and processor."""
+def accelerator(img):
+    """QEMU's options for accelerator and processor: KVM where Xen boots on it, else TCG."""
+    if kvm_works(img):
+        return ["-accel", "kvm", "-cpu", "host"]
     return ["-accel", "tcg,thread=multi", "-cpu", tcg_cpu()]
+
+
+def kvm_works(img):
+    """Whether Xen and Linux boot under KVM here: tried once per boot of this machine."""
+    if os.environ.get("DUET_LAB_ACCEL") == "tcg" or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    verdict = paths.cache() / f"kvm-{paths.digest(boot, str(qemu_version()), img.name)}"
+    if not verdict.exists():
+        with tempfile.TemporaryDirectory(dir=paths.cache(), prefix="probe-") as folder:
+            answer = _probe_kvm(img, Path(folder))
+        note("KVM runs Xen here" if answer == "yes" else f"KVM does not run Xen here, taking TCG: {answer}")
+        verdict.write_text(answer + "\n", encoding="utf-8")
+    return verdict.read_text(encoding="utf-8").strip() == "yes"
+
+
+def refuse_kvm(img, reason):
+    """From now on kvm_works() says no, until this machine boots again."""
+    kvm_works(img)
+    for verdict in paths.cache().glob("kvm-*"):
+        verdict.write_text(f"no: {reason}\n", encoding="utf-8")
+
+
+def _probe_kvm(img, folder):
+    """"yes", or why not, from a boot of Xen and Linux up to the initrd."""
+    xen = XEN_ARGS.format(cpus=1, dom0_mem=512)
+    running = Running(folder, [
+        "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "1024M",
+        "-nodefaults", "-display", "none", "-no-reboot", *firmware(img, xen, LINUX_ARGS + " lab.probe"),
+        "-chardev", "file,id=serial,path=serial.log", "-serial", "chardev:serial",
+        "-qmp", "unix:qmp.sock,server=on,wait=off"])
+    try:
+        with step("try KVM with a boot of Xen"):
+            running.wait_serial("duet-lab: probe ok", PROBE_TIMEOUT)
+        return "yes"
+    except LabError as error:
+        return str(error).splitlines()[0].partition(";")[0]
+    finally:
+        running.end()
+
+
+def firmware(img, xen, linux):
+    """What QEMU loads: the hypervisor with dom0's kernel and initrd as its modules."""
+    return ["-kernel", f"{img}/xen", "-append", xen,
+            "-initrd", f"{img}/vmlinux {linux.replace(',', ',,')},{img}/initrd"]
 
 
 def hardware(machine, img, ram):
@@ -56,11 +105,9 @@ def hardware(machine, img, ram):
     `ram` is the -object text of its memory."""
     xen = XEN_ARGS.format(cpus=machine.cpus, dom0_mem=machine.dom0_mem)
     return [
-        "qemu-system-x86_64", "-machine", "q35,memory-backend=ram", *accelerator(),
+        "qemu-system-x86_64", "-machine", "q35,memory-backend=ram", *accelerator(img),
         "-smp", str(machine.cpus), "-m", f"{machine.memory}M", "-object", ram,
-        "-nodefaults", "-display", "none", "-no-reboot",
-        "-kernel", f"{img}/xen", "-append", xen,
-        "-initrd", f"{img}/vmlinux {LINUX_ARGS},{img}/initrd",
+        "-nodefaults", "-display", "none", "-no-reboot", *firmware(img, xen, LINUX_ARGS),
         "-blockdev", "driver=file,filename=disk.qcow2,node-name=file,cache.no-flush=on",
         "-blockdev", "driver=qcow2,file=file,node-name=disk,cache.no-flush=on,discard=unmap",
         "-device", "virtio-blk-pci,drive=disk",
@@ -113,8 +160,8 @@ class Running:
             tail = "\n".join(text.splitlines()[-15:])
             if doomed.search(text):
                 raise LabError(f"the Xen host died at boot; serial log: {file}\n{tail}")
-            if self._process.poll() is not None:
-                raise LabError(f"QEMU ended at boot: {self.log()}\n{tail}")
+            if self._process.poll() is not None or "KVM internal error" in self.log():
+                raise LabError(f"QEMU ended at boot: {self.log().partition(chr(10))[0]}\n{tail}")
             if time.monotonic() > deadline:
                 raise LabError(f"no '{wanted}' within {timeout} s; serial log: {file}\n{tail}")
             time.sleep(0.1)
@@ -136,15 +183,25 @@ def overlay(folder, backing, kind):
 def snapshot(machine):
     """The folder of a booted machine in the cache, booted now if it is not there."""
     img = image.ensure()
+    try:
+        return _snapshot(machine, img)
+    except LabError as error:
+        if not kvm_works(img):
+            raise
+        note(f"KVM ran Xen but not dom0, taking TCG: {error}")
+        refuse_kvm(img, "dom0 did not come up")
+        return _snapshot(machine, img)
+
+
+def _snapshot(machine, img):
     parts = hardware(machine, img, memory_file(machine, "ram", "on"))
     key = paths.digest(img.name, "\0".join(parts), str(qemu_version()))
     folder = paths.cache() / f"boot-{key}"
-    if folder.exists():
-        return folder
-    host.require_space(paths.cache(), 3, "the snapshot of the booted host")
-    with host.locked(paths.cache() / "boot.lock", "waiting for another ./lab that boots the host"):
-        if not folder.exists():
-            _boot(machine, img, folder)
+    if not folder.exists():
+        host.require_space(paths.cache(), 3, "the snapshot of the booted host")
+        with host.locked(paths.cache() / "boot.lock", "waiting for another ./lab that boots the host"):
+            if not folder.exists():
+                _boot(machine, img, folder)
     return folder
 
 

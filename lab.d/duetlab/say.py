@@ -71,8 +71,9 @@ def step(text):
     current.finish()
 
 
-def run_logged(text, argv, log, hint="", **kwargs):
-    """Run `argv` as the step `text`, its output in the file `log`; LabError with the tail if it fails."""
+def run_logged(text, argv, log, explain=None, **kwargs):
+    """Run `argv` as the step `text`, its output in the file `log`. If it fails: LabError with what
+    `explain` makes of the log's text, or with the log's tail."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with step(text) as current, open(log, "w", encoding="utf-8") as out:
         try:
@@ -90,5 +91,7 @@ def run_logged(text, argv, log, hint="", **kwargs):
             child.wait()
             raise
     if status != 0:
-        tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-25:])
-        raise LabError(f"{text} failed (exit status {status}){hint}; log: {log}\n{tail}".rstrip())
+        output = log.read_text(errors="replace")
+        reason = explain(output) if explain else None
+        tail = "\n".join(output.splitlines()[-25:])
+        raise LabError(reason or f"{text} failed (exit status {status}); log: {log}\n{tail}".rstrip())

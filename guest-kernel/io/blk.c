@@ -1,0 +1,217 @@
+/*
+ * blk.c - the table of disks, the checks every request passes, and the calls that wait.
+ *
+ * Owns the table; a struct blk_dev is its driver's memory and lives until its last reference is
+ * gone. Locks: blk_lock (spinlock), a leaf. Suspend: nothing to do here.
+ */
+#include "io/blk.h"
+
+#include "kern/lock.h"
+#include "kern/string.h"
+#include "kern/wait.h"
+
+static spinlock_t blk_lock = SPINLOCK("blk");
+static XEN_TAILQ_HEAD(disk_list, struct blk_dev) disks = XEN_TAILQ_HEAD_INITIALIZER(disks);
+
+/* Caller holds blk_lock. */
+static struct blk_dev *find(const char *name)
+{
+    struct blk_dev *dev;
+
+    XEN_TAILQ_FOREACH(dev, &disks, link)
+    {
+        if (!strcmp(dev->name, name)) {
+            return dev;
+        }
+    }
+    return NULL;
+}
+
+/* The order of a listing: xvdb before xvdaa. */
+static bool sorts_before(const char *a, const char *b)
+{
+    size_t la = strlen(a);
+    size_t lb = strlen(b);
+
+    return la != lb ? la < lb : strcmp(a, b) < 0;
+}
+
+void blk_init(struct blk_dev *dev, const char *name, const struct blk_ops *ops)
+{
+    *dev = (struct blk_dev){.ops = ops, .refs = 1};
+    strlcpy(dev->name, name, sizeof(dev->name));
+}
+
+int blk_register(struct blk_dev *dev)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+    int rc = find(dev->name) ? -EEXIST : 0;
+
+    if (!rc) {
+        struct blk_dev *after;
+
+        dev->listed = true;
+        XEN_TAILQ_FOREACH(after, &disks, link)
+        {
+            if (sorts_before(dev->name, after->name)) {
+                break;
+            }
+        }
+        if (after) {
+            XEN_TAILQ_INSERT_BEFORE(after, dev, link);
+        } else {
+            XEN_TAILQ_INSERT_TAIL(&disks, dev, link);
+        }
+    }
+    spin_unlock(&blk_lock, s);
+    return rc;
+}
+
+void blk_withdraw(struct blk_dev *dev)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+
+    if (dev->listed) {
+        dev->listed = false;
+        XEN_TAILQ_REMOVE(&disks, dev, link);
+    }
+    spin_unlock(&blk_lock, s);
+}
+
+void blk_update_info(struct blk_dev *dev, const struct blk_info *info)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+
+    dev->info = *info;
+    spin_unlock(&blk_lock, s);
+}
+
+void blk_get_info(struct blk_dev *dev, struct blk_info *info)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+
+    *info = dev->info;
+    spin_unlock(&blk_lock, s);
+}
+
+struct blk_dev *blk_get(const char *name)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+    struct blk_dev *dev = find(name);
+
+    if (dev) {
+        dev->refs++;
+    }
+    spin_unlock(&blk_lock, s);
+    return dev;
+}
+
+void blk_put(struct blk_dev *dev)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+    bool last = --dev->refs == 0;
+
+    spin_unlock(&blk_lock, s);
+    if (last) {
+        dev->ops->release(dev);
+    }
+}
+
+/* Whether the part of the disk that @req names exists and may be used in its way. */
+static int check_range(const struct blk_info *info, const struct blk_req *req)
+{
+    uint64_t unit = info->sector_size >> BLK_SECTOR_SHIFT;
+
+    if (req->nsectors == 0 || req->sector % unit || req->nsectors % unit) {
+        return -EINVAL;
+    }
+    if (req->sector >= info->sectors || req->nsectors > info->sectors - req->sector) {
+        return -ENXIO;
+    }
+    if (req->op == BLK_DISCARD) {
+        return info->discard ? 0 : -EOPNOTSUPP;
+    }
+    return (uintptr_t)req->buf & ~PAGE_MASK || !req->buf ? -EINVAL : 0;
+}
+
+int blk_submit(struct blk_dev *dev, struct blk_req *req)
+{
+    struct blk_info info;
+
+    if (!READ_ONCE(dev->listed)) {
+        return -ENODEV;
+    }
+    blk_get_info(dev, &info);
+    if (info.readonly && (req->op == BLK_WRITE || req->op == BLK_DISCARD)) {
+        return -EROFS;
+    }
+    int rc = req->op == BLK_FLUSH ? 0 : check_range(&info, req);
+    if (!rc) {
+        req->issued = 0;
+        req->parts = 0;
+        req->rc = 0;
+        dev->ops->submit(dev, req);
+    }
+    return rc;
+}
+
+/* A caller that waits for its request, on its own stack. */
+struct sync_wait {
+    bool done;
+    int rc;
+};
+
+/*
+ * All such callers share one queue: a queue on the waiter's stack could be gone while the
+ * completion still wakes it.
+ */
+static struct waitq sync_wq = WAITQ(sync_wq, "blk-sync");
+
+static void sync_done(struct blk_req *req, int rc)
+{
+    struct sync_wait *w = req->arg;
+
+    w->rc = rc;
+    __atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+    waitq_wake_all(&sync_wq);
+}
+
+static int submit_and_wait(struct blk_dev *dev, struct blk_req *req)
+{
+    struct sync_wait w = {.done = false};
+
+    req->done = sync_done;
+    req->arg = &w;
+    int rc = blk_submit(dev, req);
+    if (!rc) {
+        wait_event(&sync_wq, __atomic_load_n(&w.done, __ATOMIC_ACQUIRE));
+        rc = w.rc;
+    }
+    return rc;
+}
+
+int blk_rw(struct blk_dev *dev, enum blk_op op, uint64_t sector, uint64_t nsectors, void *buf)
+{
+    struct blk_req req = {.op = op, .sector = sector, .nsectors = nsectors, .buf = buf};
+
+    return submit_and_wait(dev, &req);
+}
+
+int blk_flush(struct blk_dev *dev)
+{
+    struct blk_req req = {.op = BLK_FLUSH};
+
+    return submit_and_wait(dev, &req);
+}
+
+void blk_foreach(void (*fn)(const struct blk_dev *dev, void *arg), void *arg)
+{
+    upcall_state_t s = spin_lock(&blk_lock);
+    const struct blk_dev *dev;
+
+    XEN_TAILQ_FOREACH(dev, &disks, link)
+    {
+        fn(dev, arg);
+    }
+    spin_unlock(&blk_lock, s);
+}

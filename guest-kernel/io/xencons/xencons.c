@@ -1,0 +1,269 @@
+/*
+ * xencons.c - the primary console above its device: buffers, waiting, log sink, panic.
+ *
+ * Output is put into out[] and from there, as far as there is room, into the device; the device's
+ * event moves the rest on. So nobody who logs ever waits, and an output thread is not needed. Input
+ * is moved into in[] by the event, as far as there is room; what does not fit stays in the device.
+ * A panic takes no lock: it pushes out[] and its own text into the device, polling, and gives up
+ * when nobody reads for PANIC_PATIENCE.
+ *
+ * Locks: cons_lock (spinlock): both buffers, the device; a leaf, taken under log_lock.
+ * Suspend: the device is closed before and opened after; out[] is pushed again then.
+ */
+#include "io/xencons/xencons.h"
+
+#include "io/xencons/cons_ops.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/string.h"
+#include "kern/wait.h"
+#include "os/hypercall.h"
+#include "os/panic.h"
+#include "psm/clock.h"
+
+#define OUT_SIZE       16384u /* powers of two */
+#define IN_SIZE        1024u
+#define PANIC_PATIENCE (500 * NSEC_PER_MSEC)
+#define CTRL_C         '\x03'
+
+static spinlock_t cons_lock = SPINLOCK("xencons");
+static const struct cons_ops *ops; /* NULL: no console */
+static char out[OUT_SIZE];
+static uint32_t out_prod, out_cons; /* free-running */
+static char in[IN_SIZE];
+static uint32_t in_prod, in_cons;
+static bool interrupted;
+static uint64_t dropped; /* log bytes that found no room */
+static struct waitq out_wq = WAITQ(out_wq, "xencons-out");
+static struct waitq in_wq = WAITQ(in_wq, "xencons-in");
+
+static uint32_t out_room(void)
+{
+    return OUT_SIZE - (READ_ONCE(out_prod) - READ_ONCE(out_cons));
+}
+
+/* Moves out[] to the device; caller holds cons_lock or panics. True: the other end should know. */
+static bool push_out(void)
+{
+    bool moved = false;
+
+    while (out_cons != out_prod) {
+        uint32_t at = out_cons % OUT_SIZE;
+        size_t n = ops->write(out + at, MIN(out_prod - out_cons, OUT_SIZE - at));
+
+        if (!n) {
+            break;
+        }
+        out_cons += (uint32_t)n;
+        moved = true;
+    }
+    return moved;
+}
+
+/* Takes a ^C note, and drops what was typed before it; caller holds cons_lock. */
+static void take_typed(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == CTRL_C) {
+            interrupted = true;
+            in_cons = in_prod;
+        }
+        in[in_prod++ % IN_SIZE] = text[i];
+    }
+}
+
+/* Moves the device's input to in[]; caller holds cons_lock. */
+static bool pull_in(void)
+{
+    bool moved = false;
+    size_t n;
+
+    do {
+        char text[64];
+
+        n = ops->read(text, MIN(sizeof(text), IN_SIZE - (in_prod - in_cons)));
+        take_typed(text, n);
+        moved = moved || n;
+    } while (n);
+    return moved;
+}
+
+/* The device has room or input. Event handler. */
+static void on_event(void)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+    bool moved = push_out();
+
+    moved = pull_in() || moved;
+    if (moved) {
+        ops->notify();
+    }
+    spin_unlock(&cons_lock, s);
+    waitq_wake_all(&out_wq);
+    waitq_wake_all(&in_wq);
+}
+
+/* Puts one character into out[], newlines as CR LF; false when there is no room. */
+static bool put_char(char c)
+{
+    if (out_room() < 2) {
+        return false;
+    }
+    if (c == '\n') {
+        out[out_prod++ % OUT_SIZE] = '\r';
+    }
+    out[out_prod++ % OUT_SIZE] = c;
+    return true;
+}
+
+/* Puts what fits and starts it on its way. Return: how many characters. Any context. */
+static size_t put_text(const char *text, size_t len)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+    size_t n = 0;
+
+    while (n < len && put_char(text[n])) {
+        n++;
+    }
+    if (push_out()) {
+        ops->notify();
+    }
+    spin_unlock(&cons_lock, s);
+    return n;
+}
+
+static void log_write(const char *text, size_t len)
+{
+    size_t n = put_text(text, len);
+
+    if (n < len) {
+        __atomic_add_fetch(&dropped, len - n, __ATOMIC_RELAXED);
+    }
+}
+
+/* Pushes out[] until it is empty or nobody has read for a while. No locks: the panic's way. */
+static void push_polling(void)
+{
+    nsec_t deadline = clock_now() + PANIC_PATIENCE;
+
+    while (out_cons != out_prod && clock_now() < deadline) {
+        if (push_out()) {
+            ops->notify();
+            deadline = clock_now() + PANIC_PATIENCE;
+        } else {
+            (void)HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
+        }
+    }
+    out_cons = out_prod;
+}
+
+static void panic_write(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!put_char(text[i])) {
+            push_polling();
+            (void)put_char(text[i]);
+        }
+    }
+    push_polling();
+}
+
+void xencons_write(const char *text, size_t len)
+{
+    if (!ops) {
+        return;
+    }
+    while (len) {
+        size_t n = put_text(text, len);
+
+        text += n;
+        len -= n;
+        if (len) {
+            wait_event(&out_wq, out_room() >= 2);
+        }
+    }
+}
+
+static bool typed(void)
+{
+    return READ_ONCE(in_prod) != READ_ONCE(in_cons);
+}
+
+size_t xencons_read(char *buf, size_t size, nsec_t deadline)
+{
+    size_t n = 0;
+
+    if (wait_event_until(&in_wq, typed(), deadline)) {
+        return 0;
+    }
+    upcall_state_t s = spin_lock(&cons_lock);
+    while (n < size && in_cons != in_prod) {
+        buf[n++] = in[in_cons++ % IN_SIZE];
+    }
+    if (pull_in()) {
+        ops->notify();
+    }
+    spin_unlock(&cons_lock, s);
+    return n;
+}
+
+bool xencons_interrupted(void)
+{
+    return READ_ONCE(interrupted);
+}
+
+void xencons_clear_interrupt(void)
+{
+    WRITE_ONCE(interrupted, false);
+}
+
+bool xencons_wait_interrupt(nsec_t deadline)
+{
+    return !wait_event_until(&in_wq, READ_ONCE(interrupted), deadline);
+}
+
+static bool all_read(void)
+{
+    return READ_ONCE(out_cons) == READ_ONCE(out_prod) && ops->drained();
+}
+
+void xencons_flush(nsec_t deadline)
+{
+    if (ops) {
+        (void)wait_event_until(&out_wq, all_read(), deadline);
+    }
+}
+
+static const struct log_sink sink = {.write = log_write};
+static const struct panic_console panic_cons = {.write = panic_write};
+
+void xencons_suspend(void)
+{
+    if (ops) {
+        ops->close();
+    }
+}
+
+int xencons_resume(void)
+{
+    int rc = ops ? ops->open(on_event) : 0;
+
+    if (ops && !rc) {
+        on_event();
+    }
+    return rc;
+}
+
+void xencons_init(void)
+{
+    const struct cons_ops *device = &cons_ring_ops;
+    int rc = device->open(on_event);
+
+    if (rc) {
+        log_err("xencons: no console on the %s: %s", device->name, errno_name(rc));
+        return;
+    }
+    ops = device;
+    panic_set_console(&panic_cons);
+    log_set_sink(&sink);
+}

@@ -1,0 +1,45 @@
+/*
+ * xencons.h - the primary console: what is read and written by the one at the keyboard.
+ *
+ * Output goes through a buffer in memory to the device; log lines that find the buffer full are
+ * dropped (the log keeps them), threads that write wait for room. A newline goes out as CR LF.
+ * Input is bytes as they come; a ^C also sets a flag that long commands look at.
+ * Locks: cons_lock (spinlock), a leaf under log_lock. Suspend: xencons_suspend() and
+ * xencons_resume() let go of the ring and find it again; buffers stay.
+ */
+#ifndef IO_XENCONS_XENCONS_H
+#define IO_XENCONS_XENCONS_H
+
+#include "kern/types.h"
+
+/**
+ * xencons_init() - find the console, print what the log holds, become its sink and panic's console
+ *
+ * Event channels work; threads need not exist. Without a console the kernel runs silently.
+ */
+void xencons_init(void);
+
+/** xencons_write() - write bytes, sleeping while the buffer is full. Thread context. */
+void xencons_write(const char *text, size_t len);
+
+/**
+ * xencons_read() - sleep until something was typed, then take it
+ *
+ * Return: the number of bytes in @buf, at least 1; 0 when @deadline passed. Thread context.
+ */
+size_t xencons_read(char *buf, size_t size, nsec_t deadline);
+
+/** xencons_interrupted() - whether ^C was typed since xencons_clear_interrupt(). Any context. */
+bool xencons_interrupted(void);
+void xencons_clear_interrupt(void);
+
+/** xencons_wait_interrupt() - sleep until ^C was typed (true) or @deadline. Thread context. */
+bool xencons_wait_interrupt(nsec_t deadline);
+
+/** xencons_flush() - sleep until the console's reader has taken everything, or @deadline. */
+void xencons_flush(nsec_t deadline);
+
+void xencons_suspend(void);
+int xencons_resume(void) __must_check;
+
+#endif /* IO_XENCONS_XENCONS_H */

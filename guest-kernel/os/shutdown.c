@@ -1,0 +1,195 @@
+/*
+ * shutdown.c - control/shutdown and the ends of the machine.
+ *
+ * The toolstack writes a word; we answer by writing the empty string in a transaction that makes
+ * sure it is still there (docs/misc/xenstore-paths of Xen), then run the word's action in a thread
+ * of its own, as the watch thread must go on for the devices that are being flushed.
+ *
+ * Owns the list of actions. Locks: actions_lock (spinlock) for it, a leaf; end_lock (mutex), held
+ * for good by the thread that ends the machine. Suspend: nothing to do.
+ */
+#include "os/shutdown.h"
+
+#include "io/blk.h"
+#include "io/xencons/xencons.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "kern/thread.h"
+#include "kern/wait.h"
+#include "os/hypercall.h"
+#include "os/panic.h"
+#include "psm/clock.h"
+#include "xenbus/xs.h"
+
+#define CONSOLE_TIME NSEC_PER_SEC /* what the console's reader gets to take the last lines */
+#define WORD_MAX     32
+
+static spinlock_t actions_lock = SPINLOCK("shutdown-actions");
+static XEN_TAILQ_HEAD(action_list,
+                      struct shutdown_action) actions = XEN_TAILQ_HEAD_INITIALIZER(actions);
+static struct mutex end_lock;
+
+/* Collects references to all disks, as flushing sleeps. */
+struct disks {
+    char names[64][BLK_NAME_MAX];
+    unsigned n;
+};
+
+static void note_disk(const struct blk_dev *dev, void *arg)
+{
+    struct disks *d = arg;
+
+    if (d->n < ARRAY_SIZE(d->names) && !dev->info.readonly) {
+        memcpy(d->names[d->n++], dev->name, BLK_NAME_MAX);
+    }
+}
+
+static void flush_disks(void)
+{
+    struct disks *d = kzalloc(sizeof(*d));
+
+    if (!d) {
+        log_err("shutdown: no memory to flush the disks");
+        return;
+    }
+    blk_foreach(note_disk, d);
+    for (unsigned i = 0; i < d->n; i++) {
+        struct blk_dev *dev = blk_get(d->names[i]);
+        int rc = dev ? blk_flush(dev) : 0;
+
+        if (rc) {
+            log_err("%s: not flushed: %s", d->names[i], errno_name(rc));
+        }
+        if (dev) {
+            blk_put(dev);
+        }
+    }
+    kfree(d);
+}
+
+static __noreturn void end(unsigned reason, const char *what)
+{
+    struct sched_shutdown how = {.reason = reason};
+
+    mutex_lock(&end_lock);
+    flush_disks();
+    log_info("%s", what);
+    xencons_flush(clock_now() + CONSOLE_TIME);
+    (void)HYPERVISOR_sched_op(SCHEDOP_shutdown, &how);
+    panic("Xen did not end the domain");
+}
+
+void machine_poweroff(void)
+{
+    end(SHUTDOWN_poweroff, "Power off.");
+}
+
+void machine_reboot(void)
+{
+    end(SHUTDOWN_reboot, "Rebooting.");
+}
+
+void machine_halt(void)
+{
+    end(SHUTDOWN_poweroff, "Halted.");
+}
+
+static struct shutdown_action *find(const char *word)
+{
+    upcall_state_t s = spin_lock(&actions_lock);
+    struct shutdown_action *a;
+
+    XEN_TAILQ_FOREACH(a, &actions, link)
+    {
+        if (!strcmp(a->word, word)) {
+            break;
+        }
+    }
+    spin_unlock(&actions_lock, s);
+    return a;
+}
+
+/* Reads the word and acknowledges it, in one transaction; an empty one is left alone. */
+static int take_word(xs_txn_t t, void *arg)
+{
+    char *word = arg;
+    char *text;
+
+    *word = '\0';
+    int rc = xs_read(t, "control", "shutdown", &text, NULL);
+    if (rc) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    strlcpy(word, text, WORD_MAX);
+    kfree(text);
+    return *word ? xs_write(t, "control", "shutdown", "") : 0;
+}
+
+static void run_action(void *arg)
+{
+    const struct shutdown_action *a = arg;
+
+    a->run();
+}
+
+/* Watch callback. */
+static void asked(struct xs_watch *w __unused, const char *path __unused)
+{
+    char word[WORD_MAX];
+    int rc = xs_transaction(take_word, word);
+
+    if (rc) {
+        log_err("control/shutdown: %s", errno_name(rc));
+        return;
+    }
+    if (!*word) {
+        return;
+    }
+    struct shutdown_action *a = find(word);
+    if (!a) {
+        log_warn("control/shutdown: \"%s\" is not known here, nothing done", word);
+        return;
+    }
+    log_info("control/shutdown: %s", word);
+    struct thread *t = thread_create("shutdown", run_action, a, PRIO_HIGH);
+    if (!t) {
+        log_err("control/shutdown: %s: no memory for a thread", word);
+        return;
+    }
+    thread_detach(t);
+}
+
+void shutdown_add(struct shutdown_action *action)
+{
+    char feature[WORD_MAX];
+    upcall_state_t s = spin_lock(&actions_lock);
+
+    XEN_TAILQ_INSERT_TAIL(&actions, action, link);
+    spin_unlock(&actions_lock, s);
+    snprintf(feature, sizeof(feature), "feature-%s", action->word);
+    int rc = xs_write(XS_NO_TXN, "control", feature, "1");
+    if (rc) {
+        log_warn("control/%s: %s", feature, errno_name(rc));
+    }
+}
+
+void shutdown_init(void)
+{
+    static struct shutdown_action ends[] = {
+        {.word = "poweroff", .run = machine_poweroff},
+        {.word = "reboot", .run = machine_reboot},
+        {.word = "halt", .run = machine_halt},
+    };
+    static struct xs_watch watch = {.path = "control/shutdown", .fn = asked};
+
+    mutex_init(&end_lock, "shutdown");
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        shutdown_add(&ends[i]);
+    }
+    int rc = xs_watch_add(&watch);
+    if (rc) {
+        log_err("control/shutdown cannot be watched: %s", errno_name(rc));
+    }
+}

@@ -1,0 +1,160 @@
+/*
+ * cpu_start.c - bringing vCPUs up and taking them down.
+ *
+ * A vCPU that never ran is given a whole register context (VCPUOP_initialise) that begins in
+ * cpu_begin() on its idle thread's stack. To go down, a CPU is marked `leaving`, which makes its
+ * scheduler pick the idle thread; that gives threads and timers to CPU 0 and stops itself
+ * (VCPUOP_down) inside cpu_leave(). Starting it again continues there: its structure, stack and
+ * registered areas stay for ever. Only its ports are closed and bound anew, from outside.
+ *
+ * Locks: hotplug_lock makes starts and stops one after the other; the outermost lock.
+ * Suspend: all CPUs but 0 are stopped before and started after.
+ */
+#include "psm/cpu.h"
+
+#include "hat/hat.h"
+#include "kern/log.h"
+#include "kern/mem.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "os/hypercall.h"
+#include "psm/trap.h"
+
+_Static_assert(sizeof(struct cpu) <= PAGE_SIZE, "vcpu_info must be registered within one page");
+
+static struct mutex hotplug_lock;
+static struct waitq changed; /* some CPU went online or offline */
+
+bool cpu_exists(unsigned id)
+{
+    return id < CPU_MAX && HYPERVISOR_vcpu_op(VCPUOP_is_up, id, NULL) >= 0;
+}
+
+/* The first C code of a secondary CPU, on its idle thread's stack, upcalls masked. */
+static __noreturn void cpu_begin(void)
+{
+    sched_adopt_idle(this_cpu());
+    waitq_wake_all(&changed);
+    upcalls_restore(false);
+    sched_idle();
+}
+
+/* The state in which Xen shall start a vCPU. */
+static int cpu_set_context(struct cpu *cpu)
+{
+    struct vcpu_guest_context *context = kzalloc(sizeof(*context));
+
+    if (context == NULL) {
+        return -ENOMEM;
+    }
+    context->flags = VGCF_in_kernel;
+    context->user_regs.rip = (uint64_t)cpu_begin;
+    /* As if called: the ABI wants the stack 8 off a multiple of 16 at a function's entry. */
+    context->user_regs.rsp = (uint64_t)cpu->idle->stack + THREAD_STACK_SIZE - 8;
+    context->user_regs.cs = FLAT_KERNEL_CS;
+    context->user_regs.ss = FLAT_KERNEL_SS;
+    context->kernel_ss = FLAT_KERNEL_SS;
+    context->kernel_sp = context->user_regs.rsp;
+    for (const struct trap_info *t = trap_table(); t->address != 0; t++) {
+        context->trap_ctxt[t->vector] = *t;
+    }
+    context->event_callback_eip = (uint64_t)evtchn_entry;
+    context->failsafe_callback_eip = (uint64_t)failsafe_entry;
+    context->syscall_callback_eip = (uint64_t)syscall_entry;
+    context->gs_base_kernel = (uint64_t)cpu;
+    context->ctrlreg[3] = xen_pfn_to_cr3(hat_kernel_root().n);
+    int rc = (int)HYPERVISOR_vcpu_op(VCPUOP_initialise, cpu->id, context);
+    kfree(context);
+    return rc;
+}
+
+/* Make the structure of a CPU that never ran. It stays, whatever happens next. */
+static int cpu_create(unsigned id)
+{
+    struct cpu *cpu = page_alloc_zeroed(0);
+    int rc = -ENOMEM;
+
+    if (cpu == NULL) {
+        return rc;
+    }
+    cpu->self = cpu;
+    cpu->id = id;
+    cpu->info.evtchn_upcall_mask = 1;
+    cpu->mmuq = mmuq_create();
+    if (cpu->mmuq == NULL || (rc = evtchn_cpu_init(cpu)) != 0 || (rc = sched_cpu_init(cpu)) != 0 ||
+        (rc = cpu_register(cpu)) != 0 || (rc = cpu_set_context(cpu)) != 0) {
+        log_err("vCPU %u: cannot be set up: %s", id, errno_name(rc));
+    }
+    return rc;
+}
+
+static int start_locked(unsigned id)
+{
+    struct cpu *cpu = cpu_by_id(id);
+    int rc = 0;
+
+    if (cpu != NULL && cpu->online) {
+        return 0;
+    }
+    if (cpu == NULL && (rc = cpu_create(id)) != 0) {
+        return rc;
+    }
+    cpu = cpu_by_id(id);
+    rc = cpu_interrupts_init(cpu);
+    if (rc == 0) {
+        rc = (int)HYPERVISOR_vcpu_op(VCPUOP_up, id, NULL);
+    }
+    if (rc != 0) {
+        log_err("vCPU %u: cannot be started: %s", id, errno_name(rc));
+        return rc;
+    }
+    wait_event(&changed, READ_ONCE(cpu->online));
+    return 0;
+}
+
+int cpu_start(unsigned id)
+{
+    if (!cpu_exists(id)) {
+        return -ENOENT;
+    }
+    mutex_lock(&hotplug_lock);
+    int rc = start_locked(id);
+    mutex_unlock(&hotplug_lock);
+    return rc;
+}
+
+void cpu_leave(struct cpu *cpu)
+{
+    waitq_wake_all(&changed);
+    (void)HYPERVISOR_vcpu_op(VCPUOP_down, cpu->id, NULL);
+    sched_adopt_idle(cpu);
+    waitq_wake_all(&changed);
+}
+
+int cpu_stop(unsigned id)
+{
+    struct cpu *cpu = cpu_by_id(id);
+
+    if (id == 0) {
+        return -EINVAL;
+    }
+    mutex_lock(&hotplug_lock);
+    if (cpu != NULL && cpu->online) {
+        WRITE_ONCE(cpu->leaving, true);
+        WRITE_ONCE(cpu->need_resched, true);
+        cpu_kick(cpu);
+        wait_event(&changed, !READ_ONCE(cpu->online));
+        while (HYPERVISOR_vcpu_op(VCPUOP_is_up, id, NULL) > 0) {
+            thread_yield(); /* between its last words and VCPUOP_down: a few instructions */
+        }
+        cpu_interrupts_close(cpu);
+    }
+    mutex_unlock(&hotplug_lock);
+    return 0;
+}
+
+void cpu_hotplug_boot(void)
+{
+    mutex_init(&hotplug_lock, "cpu hotplug");
+    waitq_init(&changed, "cpu state");
+}

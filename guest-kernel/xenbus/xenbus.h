@@ -1,0 +1,35 @@
+/*
+ * xenbus.h - the states in which the two ends of a split device meet, and how to report an error.
+ *
+ * Each end writes its state below its own directory and watches the other's (xen/io/xenbus.h).
+ * No state of its own, no locks; functions may sleep. Suspend: both ends start again at
+ * Initialising after a restore, driven by xendev.
+ */
+#ifndef XENBUS_XENBUS_H
+#define XENBUS_XENBUS_H
+
+#include <xen/io/xenbus.h>
+
+#include "xenbus/xs.h"
+
+/** xenbus_state_name() - "Connected" and the like; "?" for a number that is no state. */
+const char *xenbus_state_name(unsigned state);
+
+/**
+ * xenbus_read_state() - the state written in @dir
+ *
+ * Return: the state; XenbusStateUnknown when it is missing, unreadable or no state.
+ */
+enum xenbus_state xenbus_read_state(const char *dir);
+
+/** xenbus_write_state() - announce our end's state; never creates the node when it is gone. */
+int xenbus_write_state(const char *dir, enum xenbus_state state);
+
+/**
+ * xenbus_dev_error() - report a device's trouble to the log and to error/DIR/error in the store
+ * @dir: the device's directory, "device/vbd/51712"
+ * @err: an error number, either sign
+ */
+void xenbus_dev_error(const char *dir, int err, const char *fmt, ...) __printf_like(3, 4);
+
+#endif /* XENBUS_XENBUS_H */

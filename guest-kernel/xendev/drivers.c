@@ -1,0 +1,13 @@
+/*
+ * drivers.c - the table of drivers: one line for each class that this kernel serves.
+ *
+ * Constant; no locks; suspend does not touch it.
+ */
+#include "xendev/drivers.h"
+
+#include "io/xvbd/xvbd.h"
+
+const struct xendev_driver *const xendev_drivers[] = {
+    &xvbd_driver,
+    NULL,
+};

@@ -1,0 +1,473 @@
+/*
+ * xendev.c - the nexus: the list of devices and what happens to each when the store changes.
+ *
+ * One watch on "device" tells of front ends coming and going; one watch per served device tells of
+ * its back end's state. Both deliver in the watch thread, which alone adds, calls and frees devices
+ * in normal operation; others only read them. An event is a hint: check_device() compares
+ * what the store has now with what we hold and does what the difference asks for:
+ *
+ *   store has it, we do not      attach: make the record, find a driver, probe, watch the back end
+ *   we have it, store does not   detach: remove, drop the watch, free
+ *   its back end is another      detach, then attach
+ *
+ * Owns struct xendev. Locks, in order: list_lock over each dev->lock (see xendev.h).
+ * Suspend: xendev_suspend() drops the back ends' watches, as their paths may change with the host;
+ * xendev_resume() reads the paths anew.
+ */
+#include "xendev/xendev.h"
+
+#include "kern/log.h"
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "psm/clock.h"
+#include "xenbus/xs_parse.h"
+#include "xendev/drivers.h"
+
+#define DEVICE_DIR  "device"
+#define DOMID_LIMIT 0x7ff0u /* DOMID_FIRST_RESERVED: what is above names no domain */
+
+static struct mutex list_lock;
+static XEN_TAILQ_HEAD(device_list, struct xendev) devices = XEN_TAILQ_HEAD_INITIALIZER(devices);
+static struct waitq settle_wq; /* woken by each change */
+static unsigned changes;       /* counts them; atomic */
+static bool scanned;           /* the first look at everything is over */
+
+/* Something changed that xendev_wait_settled() may wait for. */
+static void note_change(void)
+{
+    __atomic_add_fetch(&changes, 1, __ATOMIC_SEQ_CST);
+    waitq_wake_all(&settle_wq);
+}
+
+static const struct xendev_driver *driver_for(const char *class)
+{
+    for (size_t i = 0; xendev_drivers[i]; i++) {
+        if (!strcmp(xendev_drivers[i]->class, class)) {
+            return xendev_drivers[i];
+        }
+    }
+    return NULL;
+}
+
+static struct xendev *find(const char *class, const char *id)
+{
+    struct xendev *dev;
+
+    mutex_lock(&list_lock);
+    XEN_TAILQ_FOREACH(dev, &devices, link)
+    {
+        if (!strcmp(dev->class, class) && !strcmp(dev->id, id)) {
+            break;
+        }
+    }
+    mutex_unlock(&list_lock);
+    return dev;
+}
+
+int xendev_set_state(struct xendev *dev, enum xenbus_state state)
+{
+    int rc = xenbus_write_state(dev->node, state);
+
+    if (!rc) {
+        dev->state = state;
+    } else if (rc != -ENOENT) {
+        log_err("%s: state %s cannot be announced: %s", dev->node, xenbus_state_name(state),
+                errno_name(rc));
+    }
+    note_change();
+    return rc;
+}
+
+void xendev_fatal(struct xendev *dev, int err, const char *fmt, ...)
+{
+    char text[128];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    xenbus_dev_error(dev->node, err, "%s", text);
+    (void)xendev_set_state(dev, XenbusStateClosing);
+    dev->state = XenbusStateClosing; /* for us, whether the store took it or not */
+    note_change();
+}
+
+/* Watch callback: the back end's state, or something else below its state node. */
+static void otherend_event(struct xs_watch *w, const char *path __unused)
+{
+    struct xendev *dev = w->arg;
+
+    mutex_lock(&dev->lock);
+    dev->otherend_state = xenbus_read_state(dev->otherend);
+    log_debug("%s: back end %s is %s", dev->node, dev->otherend,
+              xenbus_state_name(dev->otherend_state));
+    dev->driver->otherend_changed(dev, dev->otherend_state);
+    mutex_unlock(&dev->lock);
+    note_change();
+}
+
+/* What the front end's directory says of its other end. */
+struct peer {
+    char *path;
+    uint32_t domid;
+};
+
+static int read_peer(const char *node, struct peer *peer)
+{
+    const struct xs_field fields[] = {
+        {"backend", XS_STRING, &peer->path, false},
+        {"backend-id", XS_U32, &peer->domid, false},
+    };
+    const char *bad;
+
+    int rc = xs_gather(XS_NO_TXN, node, fields, ARRAY_SIZE(fields), &bad);
+    if (!rc && peer->domid >= DOMID_LIMIT) {
+        kfree(peer->path);
+        bad = "backend-id";
+        rc = -EINVAL;
+    }
+    if (rc && rc != -ENOENT) {
+        log_warn("%s/%s: not usable: %s", node, bad, errno_name(rc));
+    }
+    return rc;
+}
+
+/* Starts to watch the back end's state. Takes effect with a first event. */
+static int watch_otherend(struct xendev *dev)
+{
+    size_t size = strlen(dev->otherend) + sizeof("/state");
+
+    dev->watch_path = kmalloc(size);
+    if (!dev->watch_path) {
+        return -ENOMEM;
+    }
+    snprintf(dev->watch_path, size, "%s/state", dev->otherend);
+    dev->watch = (struct xs_watch){.path = dev->watch_path, .fn = otherend_event, .arg = dev};
+    int rc = xs_watch_add(&dev->watch);
+    if (rc) {
+        kfree(dev->watch_path);
+        dev->watch_path = NULL;
+    }
+    return rc;
+}
+
+static void unwatch_otherend(struct xendev *dev)
+{
+    if (dev->watch_path) {
+        xs_watch_remove(&dev->watch);
+        kfree(dev->watch_path);
+        dev->watch_path = NULL;
+    }
+}
+
+static void free_device(struct xendev *dev)
+{
+    kfree(dev->otherend);
+    kfree(dev);
+}
+
+/* Gives the device to its driver, if there is one and it wants it. */
+static void bind_driver(struct xendev *dev)
+{
+    const struct xendev_driver *driver = driver_for(dev->class);
+
+    if (!driver) {
+        log_debug("%s: no driver for this class", dev->node);
+        return;
+    }
+    mutex_lock(&dev->lock);
+    dev->driver = driver;
+    int rc = driver->probe(dev);
+    if (rc) {
+        dev->driver = NULL;
+    }
+    mutex_unlock(&dev->lock);
+    if (!rc) {
+        rc = watch_otherend(dev);
+        if (rc) {
+            log_err("%s: back end %s cannot be watched: %s", dev->node, dev->otherend,
+                    errno_name(rc));
+        }
+    }
+}
+
+/* Takes @peer's string over. */
+static void attach(const char *class, const char *id, struct peer *peer)
+{
+    struct xendev *dev = kzalloc(sizeof(*dev));
+
+    if (!dev) {
+        log_err("device/%s/%s: no memory to attach it", class, id);
+        kfree(peer->path);
+        return;
+    }
+    strlcpy(dev->class, class, sizeof(dev->class));
+    strlcpy(dev->id, id, sizeof(dev->id));
+    snprintf(dev->node, sizeof(dev->node), DEVICE_DIR "/%s/%s", class, id);
+    dev->otherend = peer->path;
+    dev->otherend_id = (uint16_t)peer->domid;
+    dev->state = xenbus_read_state(dev->node);
+    mutex_init(&dev->lock, "xendev");
+
+    mutex_lock(&list_lock);
+    XEN_TAILQ_INSERT_TAIL(&devices, dev, link);
+    mutex_unlock(&list_lock);
+    bind_driver(dev);
+}
+
+static void detach(struct xendev *dev)
+{
+    log_debug("%s: gone", dev->node);
+    unwatch_otherend(dev);
+    mutex_lock(&dev->lock);
+    if (dev->driver) {
+        dev->driver->remove(dev);
+        dev->driver = NULL;
+    }
+    mutex_unlock(&dev->lock);
+
+    mutex_lock(&list_lock);
+    XEN_TAILQ_REMOVE(&devices, dev, link);
+    mutex_unlock(&list_lock);
+    free_device(dev);
+}
+
+/* Makes our view of one device that of the store. */
+static void check_device(const char *class, const char *id)
+{
+    char node[sizeof(((struct xendev *)0)->node)];
+    struct xendev *dev = find(class, id);
+    struct peer peer = {0};
+
+    snprintf(node, sizeof(node), DEVICE_DIR "/%s/%s", class, id);
+    int rc = read_peer(node, &peer);
+    if (rc && rc != -ENOENT) {
+        return;
+    }
+    if (dev && (rc || strcmp(dev->otherend, peer.path) || dev->otherend_id != peer.domid)) {
+        detach(dev);
+        dev = NULL;
+    }
+    if (!rc && !dev) {
+        attach(class, id, &peer);
+    } else {
+        kfree(peer.path);
+    }
+    note_change();
+}
+
+static void check_class(const char *class)
+{
+    struct xs_list ids;
+
+    if (xs_directory(XS_NO_TXN, DEVICE_DIR, class, &ids)) {
+        return;
+    }
+    for (const char *id = NULL; (id = xs_list_each(&ids, id));) {
+        struct xs_device_path path;
+        char text[64];
+
+        /* Through the parser, so that names that do not fit are left out. */
+        snprintf(text, sizeof(text), DEVICE_DIR "/%s/%s", class, id);
+        if (!xs_parse_device_path(text, &path) && !*path.rest) {
+            check_device(path.class, path.id);
+        }
+    }
+    xs_list_free(&ids);
+}
+
+/* Those that we have and the store no longer lists. */
+static void check_known(void)
+{
+    struct xendev *dev = XEN_TAILQ_FIRST(&devices);
+
+    while (dev) {
+        struct xendev *next = XEN_TAILQ_NEXT(dev, link);
+        char class[sizeof(dev->class)];
+        char id[sizeof(dev->id)];
+
+        memcpy(class, dev->class, sizeof(class));
+        memcpy(id, dev->id, sizeof(id));
+        check_device(class, id);
+        dev = next;
+    }
+}
+
+static void check_all(void)
+{
+    struct xs_list classes;
+    int rc = xs_directory(XS_NO_TXN, DEVICE_DIR, NULL, &classes);
+
+    if (!rc) {
+        for (const char *class = NULL; (class = xs_list_each(&classes, class));) {
+            check_class(class);
+        }
+        xs_list_free(&classes);
+    } else if (rc != -ENOENT) {
+        log_err("xendev: device/ cannot be listed: %s", errno_name(rc));
+    }
+    check_known();
+    WRITE_ONCE(scanned, true);
+    note_change();
+}
+
+/* Watch callback: something below device/ changed; most often a key that is none of ours. */
+static void frontend_event(struct xs_watch *w __unused, const char *path)
+{
+    struct xs_device_path where;
+
+    if (xs_parse_device_path(path, &where)) {
+        check_all();
+    } else if (!*where.rest || !strcmp(where.rest, "backend") ||
+               !strcmp(where.rest, "backend-id")) {
+        check_device(where.class, where.id);
+    }
+}
+
+static bool settled(void)
+{
+    struct xendev *dev;
+    bool all = READ_ONCE(scanned);
+
+    mutex_lock(&list_lock);
+    XEN_TAILQ_FOREACH(dev, &devices, link)
+    {
+        all = all && (!dev->driver || dev->state >= XenbusStateConnected);
+    }
+    mutex_unlock(&list_lock);
+    return all;
+}
+
+void xendev_wait_settled(nsec_t deadline)
+{
+    int rc = 0;
+
+    while (!rc) {
+        unsigned seen = READ_ONCE(changes);
+
+        if (settled()) {
+            return;
+        }
+        rc = wait_event_until(&settle_wq, READ_ONCE(changes) != seen, deadline);
+    }
+}
+
+void xendev_poke(struct xendev *dev)
+{
+    xs_watch_poke(&dev->watch);
+}
+
+/* Calls @fn for every device of one rank. */
+static void each_of_rank(int rank, void (*fn)(struct xendev *dev))
+{
+    struct xendev *dev;
+
+    XEN_TAILQ_FOREACH(dev, &devices, link)
+    {
+        if (dev->driver && dev->driver->rank == rank) {
+            fn(dev);
+        }
+    }
+}
+
+/* The next rank above (@dir 1) or below (-1) @rank, among the drivers; false if none. */
+static bool next_rank(int *rank, int dir)
+{
+    bool found = false;
+    int best = 0;
+
+    for (size_t i = 0; xendev_drivers[i]; i++) {
+        int r = xendev_drivers[i]->rank;
+
+        if (r * dir > *rank * dir && (!found || r * dir < best * dir)) {
+            best = r;
+            found = true;
+        }
+    }
+    if (found) {
+        *rank = best;
+    }
+    return found;
+}
+
+static void suspend_one(struct xendev *dev)
+{
+    unwatch_otherend(dev);
+    mutex_lock(&dev->lock);
+    dev->driver->suspend(dev);
+    mutex_unlock(&dev->lock);
+}
+
+static void resume_one(struct xendev *dev)
+{
+    struct peer peer;
+    int rc = read_peer(dev->node, &peer);
+
+    mutex_lock(&dev->lock);
+    if (!rc) {
+        kfree(dev->otherend);
+        dev->otherend = peer.path;
+        dev->otherend_id = (uint16_t)peer.domid;
+        rc = dev->driver->resume(dev);
+    }
+    if (rc) {
+        log_err("%s: not resumed: %s", dev->node, errno_name(rc));
+    }
+    mutex_unlock(&dev->lock);
+    if (!rc && watch_otherend(dev)) {
+        log_err("%s: back end %s cannot be watched", dev->node, dev->otherend);
+    }
+}
+
+void xendev_suspend(void)
+{
+    mutex_lock(&list_lock);
+    for (int rank = INT32_MAX; next_rank(&rank, -1);) {
+        each_of_rank(rank, suspend_one);
+    }
+    mutex_unlock(&list_lock);
+}
+
+void xendev_resume(void)
+{
+    mutex_lock(&list_lock);
+    for (int rank = -INT32_MAX; next_rank(&rank, 1);) {
+        each_of_rank(rank, resume_one);
+    }
+    mutex_unlock(&list_lock);
+}
+
+void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void *arg)
+{
+    struct xendev *dev;
+
+    mutex_lock(&list_lock);
+    XEN_TAILQ_FOREACH(dev, &devices, link)
+    {
+        struct xendev_info info = {.otherend_id = dev->otherend_id};
+
+        mutex_lock(&dev->lock);
+        memcpy(info.node, dev->node, sizeof(info.node));
+        info.state = dev->state;
+        info.otherend_state = dev->otherend_state;
+        if (dev->driver) {
+            info.driver = dev->driver->class;
+            dev->driver->describe(dev, info.text, sizeof(info.text));
+        }
+        mutex_unlock(&dev->lock);
+        fn(&info, arg);
+    }
+    mutex_unlock(&list_lock);
+}
+
+void xendev_init(void)
+{
+    static struct xs_watch watch = {.path = DEVICE_DIR, .fn = frontend_event};
+
+    mutex_init(&list_lock, "xendev-list");
+    waitq_init(&settle_wq, "xendev-settle");
+    int rc = xs_watch_add(&watch);
+    if (rc) {
+        log_err("xendev: device/ cannot be watched, no device will be found: %s", errno_name(rc));
+    }
+}

@@ -1,0 +1,101 @@
+/*
+ * xendev.h - split devices and their drivers.
+ *
+ * A device is a directory device/CLASS/ID in the store. The nexus makes a struct xendev of each,
+ * watches its back end's state, and calls the driver that registered for CLASS. Calls for one
+ * device never overlap: they come from the watch thread, or from the suspending thread, with the
+ * device's lock held.
+ * Locks, in order: list_lock (mutex: the list of devices), dev->lock (mutex: one device's driver
+ * calls and its fields), then the driver's own. Drivers may use the store in any call.
+ * Suspend: xendev_suspend() calls drivers by falling rank, xendev_resume() by rising rank, after
+ * the store is there again.
+ */
+#ifndef XENDEV_XENDEV_H
+#define XENDEV_XENDEV_H
+
+#include <xen_list.h>
+
+#include "kern/wait.h"
+#include "xenbus/xenbus.h"
+
+struct xendev;
+
+/**
+ * struct xendev_driver - what serves the devices of one class
+ * @class: the directory's name: "vbd"
+ * @rank: order at suspend (high first) and resume (low first)
+ * @probe: a device appeared, its back end is known. Nonzero: not served (logged by the driver)
+ * @otherend_changed: the back end's state is now @state; called once after probe, too. Equal
+ *                    states may come twice
+ * @remove: the device's directory is gone or its back end changed: free everything
+ * @suspend: stop touching the ring; nothing of the peer survives
+ * @resume: dev->otherend is read anew; start over as after probe, keep what users hold
+ * @describe: a line for `lsdev`, without a newline
+ */
+struct xendev_driver {
+    const char *class;
+    int rank;
+    int (*probe)(struct xendev *dev);
+    void (*otherend_changed)(struct xendev *dev, enum xenbus_state state);
+    void (*remove)(struct xendev *dev);
+    void (*suspend)(struct xendev *dev);
+    int (*resume)(struct xendev *dev);
+    void (*describe)(struct xendev *dev, char *buf, size_t size);
+};
+
+struct xendev {
+    char class[24];
+    char id[24];
+    char node[56];  /* "device/vbd/51712" */
+    char *otherend; /* the back end's directory */
+    uint16_t otherend_id;
+    enum xenbus_state state;            /* ours, as announced */
+    enum xenbus_state otherend_state;   /* as last seen */
+    const struct xendev_driver *driver; /* NULL: nobody serves it */
+    void *priv;                         /* the driver's */
+
+    struct mutex lock; /* the rest belongs to xendev.c */
+    struct xs_watch watch;
+    char *watch_path;
+    XEN_TAILQ_ENTRY(struct xendev) link;
+};
+
+/** xendev_init() - look for devices and go on looking. Thread context, once. */
+void xendev_init(void);
+
+/** xendev_wait_settled() - sleep until the devices found at boot are connected, or @deadline. */
+void xendev_wait_settled(nsec_t deadline);
+
+/** xendev_set_state() - announce our end's state. Called with the device's lock held. */
+int xendev_set_state(struct xendev *dev, enum xenbus_state state);
+
+/**
+ * xendev_fatal() - report an error, announce Closing: the device is of no use any more
+ *
+ * Called with the device's lock held; the driver still gets its calls until remove.
+ */
+void xendev_fatal(struct xendev *dev, int err, const char *fmt, ...) __printf_like(3, 4);
+
+/**
+ * xendev_poke() - have otherend_changed called again soon, in the watch thread
+ *
+ * For a driver's event handler that found something to tell the store. Any context.
+ */
+void xendev_poke(struct xendev *dev);
+
+void xendev_suspend(void);
+void xendev_resume(void);
+
+/* What `lsdev` shows of one device. */
+struct xendev_info {
+    char node[56];
+    const char *driver; /* NULL: none */
+    uint16_t otherend_id;
+    enum xenbus_state state, otherend_state;
+    char text[96]; /* the driver's description */
+};
+
+/** xendev_foreach() - visit every device, in the order in which they were found. May sleep. */
+void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void *arg);
+
+#endif /* XENDEV_XENDEV_H */

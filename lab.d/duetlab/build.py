@@ -1,0 +1,109 @@
+"""From the tree to dom0: build a preset, install it into a staging folder, bring dom0 up to it."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from . import host, paths
+from .say import LabError, note, run_logged, step
+
+UNIT_FOLDERS = ("lib/systemd/system/", "usr/lib/systemd/system/", "etc/systemd/system/")
+
+
+def build(preset):
+    """Configure and build a preset of CMakePresets.json."""
+    host.require(host.BUILD_PACKAGES, "the build")
+    log = paths.BUILD / "log"
+    run_logged(f"configure {preset}", ["cmake", "--preset", preset], log / f"configure-{preset}.log",
+               cwd=paths.ROOT)
+    run_logged(f"build {preset}", ["cmake", "--build", "--preset", preset, "-j", str(os.cpu_count())],
+               log / f"build-{preset}.log", cwd=paths.ROOT)
+
+
+def stage(folder):
+    """Install the release build into `folder`/stage, as a package would; that path."""
+    target = folder / "stage"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    run_logged("install into the staging folder", ["cmake", "--install", "build/release"],
+               paths.BUILD / "log/stage.log", cwd=paths.ROOT, env={**os.environ, "DESTDIR": str(target)})
+    return target
+
+
+def manifest(tree):
+    """What a staged tree holds: path -> mark of its content and mode."""
+    found = {}
+    for path in sorted(tree.rglob("*")):
+        name = str(path.relative_to(tree))
+        if path.is_symlink():
+            found[name] = "link " + os.readlink(path)
+        elif path.is_file():
+            mode = path.stat().st_mode & 0o777
+            found[name] = f"{mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return found
+
+
+def units_to_restart(tree, changed):
+    """duet's services whose unit, program or settings are among the changed paths."""
+    services = []
+    for folder in UNIT_FOLDERS:
+        for unit in sorted((tree / folder).glob("duet-*.service")):
+            if "@" in unit.name:
+                continue
+            text = unit.read_text(encoding="utf-8")
+            programs = {p.lstrip("/") for p in re.findall(r"^ExecStart=[-+!:@]*(\S+)", text, re.M)}
+            mine = {folder + unit.name} | programs
+            if any(name in mine or name.startswith(("etc/duet/", "usr/libexec/duet")) for name in changed):
+                services.append(unit.name)
+    return services
+
+
+def deploy(dom0):
+    """Make dom0 hold the release build: changed files are sent, vanished ones removed, services whose
+    files changed are enabled and restarted."""
+    tree = stage(dom0.folder)
+    record = dom0.folder / "deployed.json"
+    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    now = manifest(tree)
+    changed = [name for name, mark in now.items() if before.get(name) != mark]
+    gone = [name for name in before if name not in now]
+    if not changed and not gone:
+        return
+    with step(f"bring dom0 up to date ({len(changed)} files)"):
+        record.unlink(missing_ok=True)
+        _send(dom0, tree, changed)
+        if gone:
+            dom0.check(["rm", "-f", "--", *("/" + name for name in gone)])
+        _refresh(dom0, changed, gone, units_to_restart(tree, changed))
+    record.write_text(json.dumps(now), encoding="utf-8")
+
+
+def _send(dom0, tree, names):
+    if not names:
+        return
+    pack = subprocess.Popen(["tar", "-C", tree, "--owner=0", "--group=0", "--no-recursion", "-cf", "-",
+                             "--null", "-T", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    unpack = subprocess.Popen(dom0.argv("tar -C / --keep-directory-symlink -xmf -"), cwd=dom0.folder,
+                              stdin=pack.stdout)
+    pack.stdout.close()
+    pack.stdin.write(b"".join(name.encode() + b"\0" for name in names))
+    pack.stdin.close()
+    if pack.wait() != 0 or unpack.wait() != 0:
+        raise LabError("sending the tree to dom0 failed")
+
+
+def _refresh(dom0, changed, gone, services):
+    """Tell dom0's system what changed under it."""
+    touched = [*changed, *gone]
+    if any(name.startswith(UNIT_FOLDERS) for name in touched):
+        dom0.check(["systemctl", "daemon-reload"])
+    if any("udev/rules.d/" in name for name in touched):
+        dom0.check(["udevadm", "control", "--reload"])
+    if any("tmpfiles.d/" in name for name in touched):
+        dom0.check(["systemd-tmpfiles", "--create"])
+    if services:
+        dom0.check(["systemctl", "enable", "-q", *services])
+        dom0.check(["systemctl", "restart", *services])
+        note(f"restarted {' '.join(services)}")

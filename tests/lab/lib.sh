@@ -1,0 +1,184 @@
+# What tests and benchmarks share. They run in dom0 as root, in a folder of their own, with TEST set to
+# their name, and begin with: . ./lib.sh
+#
+# A test ends by reaching its end (passed), by fail, or by its first command that fails. Then its guests
+# are destroyed and its files removed; before that, a failure prints what one needs to understand it.
+# shellcheck shell=bash
+set -Eeuo pipefail
+
+CONSOLE_LOGS=/var/log/duet/console
+GUEST_KERNEL=/usr/lib/duet/duet-guest.gz
+LINUX_KERNEL=/usr/lib/duet-lab/vmlinux
+LINUX_INITRD=/usr/lib/duet-lab/linux.initrd
+DEBIAN_INITRD=/usr/lib/duet-lab/debian.initrd
+DEBIAN_DISK=/usr/lib/duet-lab/debian.ext4
+
+WORK=/var/tmp/duet-test/$TEST # disk images and other large files of the test
+rm -rf "$WORK"
+mkdir -p "$WORK"
+
+declare -a GUESTS=()      # names of the guests created here
+declare -A LOG_START=()   # size of a guest's console log before it was created
+UNITS=(duet-console.service duet-block.service xenstored.service)
+BEGAN=$(date +%s)
+
+say() {
+    echo "$TEST: $*"
+}
+
+# fail TEXT: end the test with a sentence.
+fail() {
+    echo "$TEST: FAILED: $*" >&2
+    trap - ERR
+    exit 1
+}
+
+diagnose() {
+    echo "---- xl list"
+    timeout 10 xl list || true
+    echo "---- tail of xl dmesg"
+    timeout 10 xl dmesg | tail -n 25 || true
+    echo "---- journal of duet's units"
+    timeout 20 journalctl --no-pager -q --since "@$BEGAN" "${UNITS[@]/#/--unit=}" | tail -n 60 || true
+    echo "---- dom0's kernel log"
+    dmesg --since "@$BEGAN" 2>/dev/null | tail -n 20 || dmesg | tail -n 10
+    local name
+    for name in "${GUESTS[@]}"; do
+        echo "---- console of $name"
+        guest_log "$name" | tail -n 40 || true
+    done
+}
+
+finish() {
+    local status=$?
+    trap - ERR EXIT
+    set +e
+    [ $status -eq 0 ] || diagnose >&2
+    local name
+    for name in "${GUESTS[@]}"; do
+        xl domid "$name" > /dev/null 2>&1 && timeout 30 xl destroy "$name"
+    done
+    if declare -F cleanup > /dev/null; then
+        cleanup
+    fi
+    rm -rf "$WORK"
+    exit $status
+}
+trap finish EXIT
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+trap 'fail "ran out of time"' TERM
+
+# guest NAME [CONFIG-LINE...]: create a domain that runs our kernel. `memory` is 32 unless a line sets it.
+guest() {
+    local name=$1
+    shift
+    [ -e $GUEST_KERNEL ] || fail "there is no $GUEST_KERNEL: was the guest kernel built and deployed?"
+    create "$name" "kernel = '$GUEST_KERNEL'" "memory = 32" "$@"
+}
+
+# linux_guest NAME [CONFIG-LINE...]: create a domain that runs the small Linux test guest. It runs
+# extra='... run="COMMANDS"' and powers off.
+linux_guest() {
+    local name=$1
+    shift
+    create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$LINUX_INITRD'" "memory = 160" "$@"
+}
+
+# create NAME [CONFIG-LINE...]: create a domain from the lines of an xl configuration.
+create() {
+    local name=$1 log="$CONSOLE_LOGS/$1.log"
+    shift
+    printf '%s\n' "name = '$name'" "$@" > "$name.cfg"
+    GUESTS+=("$name")
+    LOG_START[$name]=$(stat -c %s "$log" 2>/dev/null || echo 0)
+    timeout 60 xl -q create "$name.cfg" || fail "xl create $name: exit status $?"
+}
+
+# guest_log NAME: what the guest has written to its console since create.
+guest_log() {
+    tail -c "+$((${LOG_START[$1]:-0} + 1))" "$CONSOLE_LOGS/$1.log" 2>/dev/null | tr -d '\r'
+}
+
+# wait_line NAME REGEX [SECONDS]: wait until a line of the guest's console matches; prints the line.
+wait_line() {
+    follow "$1" '\r' "$2" "${3:-60}"
+}
+
+# wait_prompt NAME [SECONDS]: wait until our guest's shell shows its prompt, `duet# `, for the first time.
+wait_prompt() {
+    follow "$1" '#' '^duet$' "${2:-60}" > /dev/null
+}
+
+# follow NAME SEPARATOR REGEX SECONDS: the guest's console from its creation on, with SEPARATOR ending a
+# line too, until a line matches.
+follow() {
+    local name=$1 separator=$2 regex=$3 seconds=$4 follower line found=1
+    # shellcheck disable=SC2016
+    exec {lines}< <(exec timeout "$seconds" sh -c 'tail -c "+$1" -F "$2" | stdbuf -o0 tr "$3" "\n"' - \
+        "$((${LOG_START[$name]:-0} + 1))" "$CONSOLE_LOGS/$name.log" "$separator" 2>/dev/null)
+    follower=$!
+    line=$(grep -a -m 1 -E -- "$regex" <&"$lines") && found=0
+    kill "$follower" 2>/dev/null || true
+    exec {lines}<&-
+    [ $found -eq 0 ] || fail "no line '$regex' on the console of $name within $seconds s"
+    printf '%s\n' "$line"
+}
+
+# wait_store PATH REGEX [SECONDS]: wait until the store's value matches.
+wait_store() {
+    local path=$1 regex=$2 seconds=${3:-30} watcher found=1
+    exec {events}< <(exec timeout "$seconds" xenstore-watch "$path" 2>/dev/null)
+    watcher=$!
+    while read -r _ <&"$events"; do
+        if xenstore-read "$path" 2>/dev/null | grep -q -E -- "$regex"; then
+            found=0
+            break
+        fi
+    done
+    kill "$watcher" 2>/dev/null || true
+    exec {events}<&-
+    [ $found -eq 0 ] || fail "$path did not become '$regex' within $seconds s: $(xenstore-read "$path" 2>&1)"
+}
+
+# wait_end NAME [SECONDS]: wait until the domain is gone.
+wait_end() {
+    local name=$1 seconds=${2:-60} watcher found=1
+    exec {events}< <(exec timeout "$seconds" xenstore-watch @releaseDomain 2>/dev/null)
+    watcher=$!
+    while read -r _ <&"$events"; do
+        if ! xl domid "$name" > /dev/null 2>&1; then
+            found=0
+            break
+        fi
+    done
+    kill "$watcher" 2>/dev/null || true
+    exec {events}<&-
+    [ $found -eq 0 ] || fail "domain $name is still there after $seconds s"
+}
+
+# wait_journal UNIT REGEX [SECONDS]: wait until the unit has logged a matching line since the test began.
+wait_journal() {
+    local unit=$1 regex=$2 seconds=${3:-30} follower found=1
+    exec {lines}< <(exec timeout "$seconds" journalctl -q -f -o cat --since "@$BEGAN" -n all --unit "$unit")
+    follower=$!
+    grep -q -m 1 -E -- "$regex" <&"$lines" && found=0
+    kill "$follower" 2>/dev/null || true
+    exec {lines}<&-
+    [ $found -eq 0 ] || fail "no line '$regex' in the journal of $unit within $seconds s"
+}
+
+# image NAME SIZE: a sparse file for a guest's disk; prints its path.
+image() {
+    truncate -s "$2" "$WORK/$1"
+    printf '%s\n' "$WORK/$1"
+}
+
+# disk PATH [VDEV] [MODE]: the xl disk specification of a raw image.
+disk() {
+    printf "'format=raw,vdev=%s,access=%s,target=%s'\n" "${2:-xvda}" "${3:-rw}" "$1"
+}
+
+# same WHAT EXPECTED FOUND: fail unless the two are equal.
+same() {
+    [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
+}
