@@ -79,8 +79,7 @@ static int check_users(struct image *image, const struct image_user *user, const
 {
     struct image_user *other = NULL;
 
-    XEN_TAILQ_FOREACH(other, &image->users, link)
-    {
+    XEN_TAILQ_FOREACH (other, &image->users, link) {
         if (conflict(user, other)) {
             snprintf(
                 why, size, "image %s: in use %s by %s %d/%d, and so not available %s to %s %d/%d",

@@ -156,8 +156,7 @@ void store_close(struct store *st)
     if (st == NULL) {
         return;
     }
-    HASH_ITER(hh, st->watches, w, tmp)
-    {
+    HASH_ITER (hh, st->watches, w, tmp) {
         HASH_DEL(st->watches, w);
         free(w->path);
         w->path = NULL;
