@@ -1,6 +1,7 @@
 # Front ends that write nonsense into the store: a malformed, missing or foreign ring-ref, event-channel,
 # protocol, ring-page-order. The back end goes to 6 (Closed), the journal and error/backend/... name the
 # key and its value, nothing is left behind, and the next device works.
+# timeout: 300
 . ./lib.sh
 
 linux_guest block-front "extra = 'console=hvc0 run=\"until [ -b /dev/xvdz ]; do sleep 0.2; done\"'"
@@ -12,6 +13,10 @@ number=51984
 # front end is not under device/).
 front=/local/domain/$domid/data/vbd/$number
 back=/local/domain/0/backend/vbd/$domid/$number
+
+cleanup() {
+    xenstore-rm "$back" 2>/dev/null
+}
 
 offer() {
     xenstore-rm "$back" 2>/dev/null || true

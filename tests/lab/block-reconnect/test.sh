@@ -24,10 +24,10 @@ same "workers of a closed device" 0 "$(pgrep -c duet-block-work || true)"
 
 # Linux makes a new device of it only when it sees the directory go and come.
 xenstore-rm "$front"
+xenstore-write "$front" ""
+xenstore-chmod "$front" "n$domid" r0
 xenstore-write "$front/backend" "$back" "$front/backend-id" 0 "$front/virtual-device" 51712 \
     "$front/device-type" disk "$front/trusted" 1 "$front/state" 1
-xenstore-chmod -r "$front" "n$domid" r0
-wait_store "$back/state" '^2$|^4$'
 wait_store "$back/state" '^4$'
 
 same "what the first life wrote" "first life" "$(wait_line block-again '^first life' | tr -d '\0')"
