@@ -18,6 +18,7 @@
 #include "os/start_info.h"
 #include "psm/cpu.h"
 #include "psm/hotplug.h"
+#include "shell/shell.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
 
@@ -54,5 +55,6 @@ void kernel_main(void)
     balloon_init();         /* memory follows its target */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
+    shell_start();          /* run= and the prompt */
     thread_exit();
 }

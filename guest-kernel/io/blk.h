@@ -111,7 +111,13 @@ int blk_rw(struct blk_dev *dev, enum blk_op op, uint64_t sector, uint64_t nsecto
 /** blk_flush() - wait until everything written so far is on stable storage. May sleep. */
 int blk_flush(struct blk_dev *dev);
 
-/** blk_foreach() - visit the disks by name; @fn must not sleep. */
-void blk_foreach(void (*fn)(const struct blk_dev *dev, void *arg), void *arg);
+/**
+ * blk_next() - walk the disks by name
+ * @prev: where the walk stands, NULL to begin; this call lets go of it
+ *
+ * Return: the next disk, held on to for the caller; NULL at the end. Disks that come and go
+ * meanwhile are met or not; none is met twice. Any context.
+ */
+struct blk_dev *blk_next(struct blk_dev *prev);
 
 #endif /* IO_BLK_H */

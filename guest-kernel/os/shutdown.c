@@ -31,42 +31,15 @@ static XEN_TAILQ_HEAD(action_list,
                       struct shutdown_action) actions = XEN_TAILQ_HEAD_INITIALIZER(actions);
 static struct mutex end_lock;
 
-/* Collects references to all disks, as flushing sleeps. */
-struct disks {
-    char names[64][BLK_NAME_MAX];
-    unsigned n;
-};
-
-static void note_disk(const struct blk_dev *dev, void *arg)
-{
-    struct disks *d = arg;
-
-    if (d->n < ARRAY_SIZE(d->names) && !dev->info.readonly) {
-        memcpy(d->names[d->n++], dev->name, BLK_NAME_MAX);
-    }
-}
-
 static void flush_disks(void)
 {
-    struct disks *d = kzalloc(sizeof(*d));
-
-    if (!d) {
-        log_err("shutdown: no memory to flush the disks");
-        return;
-    }
-    blk_foreach(note_disk, d);
-    for (unsigned i = 0; i < d->n; i++) {
-        struct blk_dev *dev = blk_get(d->names[i]);
-        int rc = dev ? blk_flush(dev) : 0;
+    for (struct blk_dev *dev = NULL; (dev = blk_next(dev));) {
+        int rc = dev->info.readonly ? 0 : blk_flush(dev);
 
         if (rc) {
-            log_err("%s: not flushed: %s", d->names[i], errno_name(rc));
-        }
-        if (dev) {
-            blk_put(dev);
+            log_err("%s: not flushed: %s", dev->name, errno_name(rc));
         }
     }
-    kfree(d);
 }
 
 static __noreturn void end(unsigned reason, const char *what)
@@ -171,7 +144,8 @@ void shutdown_add(struct shutdown_action *action)
     snprintf(feature, sizeof(feature), "feature-%s", action->word);
     int rc = xs_write(XS_NO_TXN, "control", feature, "1");
     if (rc) {
-        log_warn("control/%s: %s", feature, errno_name(rc));
+        /* Toolstacks give a guest the nodes they know; the request works without. */
+        log_debug("control/%s: %s", feature, errno_name(rc));
     }
 }
 

@@ -88,21 +88,6 @@ static bool pull_in(void)
     return moved;
 }
 
-/* The device has room or input. Event handler. */
-static void on_event(void)
-{
-    upcall_state_t s = spin_lock(&cons_lock);
-    bool moved = push_out();
-
-    moved = pull_in() || moved;
-    if (moved) {
-        ops->notify();
-    }
-    spin_unlock(&cons_lock, s);
-    waitq_wake_all(&out_wq);
-    waitq_wake_all(&in_wq);
-}
-
 /* Puts one character into out[], newlines as CR LF; false when there is no room. */
 static bool put_char(char c)
 {
@@ -114,6 +99,39 @@ static bool put_char(char c)
     }
     out[out_prod++ % OUT_SIZE] = c;
     return true;
+}
+
+/* Says how much of the log is missing, once there is room again; caller holds cons_lock. */
+static void confess_drops(void)
+{
+    char text[64];
+
+    if (dropped && out_room() > OUT_SIZE / 2) {
+        snprintf(text, sizeof(text), "[%lu bytes of log not shown: see dmesg]\n",
+                 (unsigned long)dropped);
+        dropped = 0;
+        for (const char *p = text; *p; p++) {
+            (void)put_char(*p);
+        }
+    }
+}
+
+/* The device has room or input. Event handler. */
+static void on_event(void)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+    bool moved = push_out();
+
+    confess_drops();
+    moved = push_out() || moved;
+
+    moved = pull_in() || moved;
+    if (moved) {
+        ops->notify();
+    }
+    spin_unlock(&cons_lock, s);
+    waitq_wake_all(&out_wq);
+    waitq_wake_all(&in_wq);
 }
 
 /* Puts what fits and starts it on its way. Return: how many characters. Any context. */
@@ -137,7 +155,10 @@ static void log_write(const char *text, size_t len)
     size_t n = put_text(text, len);
 
     if (n < len) {
-        __atomic_add_fetch(&dropped, len - n, __ATOMIC_RELAXED);
+        upcall_state_t s = spin_lock(&cons_lock);
+
+        dropped += len - n;
+        spin_unlock(&cons_lock, s);
     }
 }
 

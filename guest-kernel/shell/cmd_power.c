@@ -1,0 +1,46 @@
+/*
+ * cmd_power.c - commands about the machine's end and about waiting.
+ *
+ * No state, no locks.
+ */
+#include "io/xencons/xencons.h"
+#include "kern/string.h"
+#include "os/shutdown.h"
+#include "psm/clock.h"
+#include "shell/commands.h"
+
+static int cmd_end(struct shell *sh __unused, int argc, char **argv)
+{
+    if (argc != 1) {
+        return SH_USAGE;
+    }
+    if (!strcmp(argv[0], "reboot")) {
+        machine_reboot();
+    } else if (!strcmp(argv[0], "halt")) {
+        machine_halt();
+    }
+    machine_poweroff();
+}
+
+static int cmd_sleep(struct shell *sh, int argc, char **argv)
+{
+    uint64_t seconds;
+
+    if (argc != 2) {
+        return SH_USAGE;
+    }
+    int rc = parse_u64(argv[1], &seconds);
+    if (rc || seconds > UINT32_MAX) {
+        return sh_error(sh, "%s: not a number of seconds", argv[1]);
+    }
+    return xencons_wait_interrupt(clock_now() + seconds * NSEC_PER_SEC) ? SH_INTERRUPTED : SH_OK;
+}
+
+const struct sh_command power_commands[] = {
+    {"sleep", "sleep SECONDS", "wait", NULL, ARGS_NONE, cmd_sleep},
+    {"halt", "halt", "flush the disks and end the domain", NULL, ARGS_NONE, cmd_end},
+    {"poweroff", "poweroff", "the same as halt", NULL, ARGS_NONE, cmd_end},
+    {"reboot", "reboot", "flush the disks and have the domain started again", NULL, ARGS_NONE,
+     cmd_end},
+    {0},
+};
