@@ -99,15 +99,17 @@ static void on_front_event(void *arg, const char *path)
 static int learn(struct device *dev)
 {
     char path[STORE_PATH_MAX];
-    int err = device_xs_read_back(dev);
+    char why[SENTENCE_MAX];
+    int err = device_xs_read_back(dev, why, sizeof(why));
 
     if (err == 0) {
         snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
         store_watch_del(dev->sup->store, &dev->front_watch);
         err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_front_event, dev);
+        snprintf(why, sizeof(why), "%s", store_error(dev->sup->store));
     }
     if (err != 0) {
-        tell_error(dev, err, store_error(dev->sup->store));
+        tell_error(dev, err, why);
         dev->unusable = true;
         enter_closed(dev);
     }

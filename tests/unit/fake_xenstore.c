@@ -237,8 +237,10 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
     out = malloc(n * sizeof(char *) + bytes + 1);
     text = (char *)(out + n);
     for (unsigned int i = 0; i < n; i++) {
-        out[i] = strcpy(text, names[i]);
-        text += strlen(names[i]) + 1;
+        size_t bytes_i = strlen(names[i]) + 1;
+
+        out[i] = memcpy(text, names[i], bytes_i);
+        text += bytes_i;
         free(names[i]);
     }
     if (n == 0) {
@@ -324,8 +326,8 @@ char **xs_check_watch(struct xs_handle *h)
     out = malloc(2 * sizeof(char *) + PATH_BYTES + 32);
     out[XS_WATCH_PATH] = (char *)(out + 2);
     out[XS_WATCH_TOKEN] = out[XS_WATCH_PATH] + PATH_BYTES;
-    strcpy(out[XS_WATCH_PATH], events[first_event].path);
-    strcpy(out[XS_WATCH_TOKEN], events[first_event].token);
+    memcpy(out[XS_WATCH_PATH], events[first_event].path, PATH_BYTES);
+    memcpy(out[XS_WATCH_TOKEN], events[first_event].token, sizeof(events[first_event].token));
     first_event = (first_event + 1) % MAX_EVENTS;
     nr_events--;
     return out;
