@@ -14,8 +14,10 @@
 #include "os/ksyms.h"
 #include "os/panic.h"
 #include "psm/upcall.h"
+#include "vm/vm.h"
 
 #define ENTRY_MASKED 4u /* trap_info.flags: mask upcalls on entry */
+#define RFLAGS_IF    (1u << 9)
 #define DPL(n)       (n)
 
 extern const char trap_divide[], trap_debug[], trap_nmi[], trap_breakpoint[], trap_overflow[],
@@ -101,6 +103,17 @@ static const char *address_kind(uint64_t va)
     return va >= KERNEL_BASE ? " (kernel image)" : "";
 }
 
+/* Go on at the fixup if the fault was expected: an access through safe_read64() or the like. */
+static bool fixup(struct trap_frame *frame)
+{
+    uint64_t resume = fixup_for(frame->rip);
+
+    if (resume != 0) {
+        frame->rip = resume;
+    }
+    return resume != 0;
+}
+
 static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t va)
 {
     const struct thread *owner = sched_guard_owner((const void *)va);
@@ -117,15 +130,30 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t
                 address_kind(va), why);
 }
 
+/* A thread touched its address space: with upcalls open, as that may sleep, if it had them open. */
+static bool user_fault(const struct trap_frame *frame, uint64_t va)
+{
+    if ((frame->rflags & RFLAGS_IF) == 0 || this_cpu()->ipl != IPL_NONE) {
+        return false;
+    }
+    upcalls_restore(false);
+    int rc = vm_fault(va, frame->error & PF_FETCH   ? HAT_EXEC
+                          : frame->error & PF_WRITE ? HAT_WRITE
+                                                    : HAT_READ);
+    (void)upcalls_save();
+    return rc == 0;
+}
+
 static void page_fault(struct trap_frame *frame)
 {
     uint64_t va = this_cpu()->info.arch.cr2;
-    uint64_t resume = fixup_for(frame->rip);
 
-    if (resume == 0) {
+    if (va < USER_END && user_fault(frame, va)) {
+        return;
+    }
+    if (!fixup(frame)) {
         page_fault_panic(frame, va);
     }
-    frame->rip = resume;
 }
 
 void trap_dispatch(struct trap_frame *frame)
@@ -137,6 +165,11 @@ void trap_dispatch(struct trap_frame *frame)
     case TRAP_PAGE_FAULT:
         page_fault(frame);
         break;
+    case TRAP_GENERAL_PROTECTION: /* also a port that Xen refuses */
+        if (fixup(frame)) {
+            break;
+        }
+        /* fallthrough */
     default:
         panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
                     (unsigned long long)frame->error);
