@@ -158,12 +158,14 @@ static void log_write(const char *text, size_t len)
 {
     static const char wipe[] = "\r\x1b[K";
 
-    if (READ_ONCE(reading) && !__atomic_exchange_n(&overrun, true, __ATOMIC_SEQ_CST)) {
+    bool over = READ_ONCE(reading) && !__atomic_exchange_n(&overrun, true, __ATOMIC_SEQ_CST);
+    if (over) {
         (void)put_text(wipe, sizeof(wipe) - 1);
     }
     size_t n = put_text(text, len);
-
-    waitq_wake_all(&in_wq);
+    if (over) {
+        waitq_wake_all(&in_wq);
+    }
     if (n < len) {
         upcall_state_t s = spin_lock(&cons_lock);
 
