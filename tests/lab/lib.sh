@@ -132,7 +132,7 @@ attach() {
     tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
     exec {CONSOLE}<>"$tty"
     stty raw -echo <&"$CONSOLE"
-    cat <&"$CONSOLE" > /dev/null &
+    cat <&"$CONSOLE" > /dev/null 2>&1 &
     ATTACHED+=($!)
 }
 

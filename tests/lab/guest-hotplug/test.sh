@@ -31,9 +31,12 @@ wait_line plugged 'sha256: xvdc: no such disk' > /dev/null
 say "away while it is read"
 xl block-attach plugged "$(disk "$two" xvdd | tr -d "'")"
 wait_line plugged 'xvdd: 256 MiB' > /dev/null
-type_line 'sha256 xvdd; lsdev; echo still-''alive'
+type_line 'sha256 xvdd; echo still-''alive'
 wait_line plugged '[0-9]+ of 256 MiB' > /dev/null
 xl block-detach plugged xvdd
 wait_line plugged 'sha256: xvdd: read at byte [0-9]+: ENODEV' > /dev/null
 wait_line plugged '^still-alive' > /dev/null
+LOG_START[plugged]=$(stat -c %s "$CONSOLE_LOGS/plugged.log")
+type_line 'lsdev; echo listed-''all'
+wait_line plugged '^listed-all' > /dev/null
 ! guest_log plugged | grep -q 'device/vbd/51760' || fail "lsdev still shows the disk"
