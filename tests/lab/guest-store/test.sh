@@ -29,11 +29,11 @@ tell 'xs read data/odd'
 guest_log client | grep -qxF 'a\x09b\x01\xff"c"' || fail "the odd value: $(guest_log client)"
 tell 'xs ls data/many'
 same "names in the long list" 300 "$(guest_log client | grep -c '^entry-with-a-long-name-[0-9]* = "x"$')"
-tell 'xs rm data/a; xs read data/a/b; xs write /local/domain/0/name x; xs read /no/such/thing'
+tell 'xs rm data/a; xs read data/a/b; xs write /local/domain/0/name x; xs read data/nothing'
 ! xenstore-exists "$data/a" || fail "data/a was not removed"
 guest_log client | grep -qxF 'xs: data/a/b: ENOENT' || fail "no error for a removed node"
 guest_log client | grep -qxF 'xs: /local/domain/0/name: EACCES' || fail "no refusal"
-guest_log client | grep -qxF 'xs: /no/such/thing: ENOENT' || fail "no error for a missing node"
+guest_log client | grep -qxF 'xs: data/nothing: ENOENT' || fail "no error for a missing node"
 
 say "a storm of watches"
 for i in $(seq 400); do
