@@ -85,7 +85,8 @@ static void detach(struct console *console)
         return;
     console->attached = false;
     stream_detach(&console->stream);
-    log_msg(LOG_INFO, &console->stream.id, "console of \"%s\" has gone", console->name);
+    log_msg(LOG_DEBUG, &console->stream.id, "console of \"%s\" is no longer in the store",
+            console->name);
 }
 
 static void attach(struct console *console, uint64_t frame, uint32_t port)
@@ -215,6 +216,8 @@ void console_free(struct console *console)
     store_watch_del(shared->store, &console->name_watch);
     loop_defer_cancel(shared->loop, &console->refresh);
     stream_close(&console->stream);
+    if (console->name)
+        log_msg(LOG_INFO, &console->stream.id, "let go of the console of \"%s\"", console->name);
     free(console->name);
     free(console);
 }
