@@ -1,11 +1,13 @@
 # The xenbus tool on the real store: each command in plain and in JSON, its exit status, watches that see
 # changes, waits that end by the event or with 124.
+# timeout: 240
 . ./lib.sh
 
 base=/tool/xenbus-test
 cleanup() {
     xenbus rm -f $base > /dev/null
 }
+cleanup
 
 # status COMMAND...: run it, print its exit status.
 status() {
@@ -25,8 +27,8 @@ same "two values" $'1\ntwo words' "$(xenbus read $base/a $base/b)"
 xenbus write -e $base/bytes 'x\x00\xff\n'
 same "escaped" 'x\x00\xff\n' "$(xenbus read $base/bytes)"
 same "raw" "7800ff0a" "$(xenbus read --raw $base/bytes | od -An -tx1 | tr -d ' \n')"
-same "json" "['1', None] 7800ff0a" \
-    "$(xenbus read --json $base/a $base/bytes | json "[i['value'] for i in j], j[1]['hex']" | tr -d "()," | sed "s/'7800ff0a'/7800ff0a/; s/\['1' None\]/['1', None]/")"
+same "json" "1 None 7800ff0a" \
+    "$(xenbus read --json $base/a $base/bytes | json "j[0]['value'], j[1]['value'], j[1]['hex']")"
 same "as xenstore-read sees it" 1 "$(xenstore-read $base/a)"
 
 say "a write is all or nothing"
@@ -86,7 +88,7 @@ xenstore-write $base/state ''
 wait $waiter
 same "already so" 0 "$(status xenbus wait --timeout 0 $base/a 1)"
 same "never so" 124 "$(status xenbus wait --timeout 0.2 $base/a 2)"
-same "json of a timeout" "True 1" "$(xenbus wait -j -t 0 $base/a 2 2> /dev/null | json "str(j['timed_out']) + ' ' + j['value']")"
+same "json of a timeout" "True 1" "$({ xenbus wait -j -t 0 $base/a 2 2> /dev/null || true; } | json "str(j['timed_out']) + ' ' + j['value']")"
 
 say "devices: a guest's console, and what does not fit"
 linux_guest xb-guest "extra = 'console=hvc0'"
