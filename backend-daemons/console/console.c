@@ -99,12 +99,11 @@ static void attach(struct console *console, uint64_t frame, uint32_t port)
         err = stream_attach(stream, frame, port, &what);
     if (err != 0) {
         console->attached = false;
-        log_msg(LOG_ERR, &stream->id,
-                "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); %s", console->name,
-                what, strerror(-err), (unsigned long long)frame, port,
-                stream->shared->xen.foreign ? "is the domain dying?"
-                                            : "if the domain lives and its toolstack grants no "
-                                              "console page, start with --foreign-map");
+        log_msg(
+            LOG_ERR, &stream->id,
+            "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); tried again when the store "
+            "names another",
+            console->name, what, strerror(-err), (unsigned long long)frame, port);
         return;
     }
     err = store_transaction(store_of(console), write_tty, console);

@@ -186,7 +186,7 @@ same() {
 # console_attach NAME: run xl console, on a terminal as a person would, until console_detach.
 console_attach() {
     coproc CLIENT {
-        exec timeout 110 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 2> /dev/null
+        exec timeout 600 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 2> /dev/null
     }
     client=$CLIENT_PID
     exec {from_client}<&"${CLIENT[0]}" {to_client}>&"${CLIENT[1]}"
