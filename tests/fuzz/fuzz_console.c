@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "replay.h"
-#include "ring.h"
+#include "cons_ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,7 +49,7 @@ static void fuzz_ring(const uint8_t *data, size_t size)
     free(ring);
 }
 
-/* Filtering once is enough, makes nothing longer, and in place is the same. */
+/* Nothing gets longer, and in place it is the same. */
 static void fuzz_replay(const uint8_t *data, size_t size)
 {
     char *in = malloc(size), *out = malloc(size);
