@@ -103,6 +103,17 @@ static const char *address_kind(uint64_t va)
     return va >= KERNEL_BASE ? " (kernel image)" : "";
 }
 
+/* Go on at the fixup if the fault was expected: an access through safe_read64() or the like. */
+static bool fixup(struct trap_frame *frame)
+{
+    uint64_t resume = fixup_for(frame->rip);
+
+    if (resume != 0) {
+        frame->rip = resume;
+    }
+    return resume != 0;
+}
+
 static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t va)
 {
     const struct thread *owner = sched_guard_owner((const void *)va);
@@ -136,15 +147,13 @@ static bool user_fault(const struct trap_frame *frame, uint64_t va)
 static void page_fault(struct trap_frame *frame)
 {
     uint64_t va = this_cpu()->info.arch.cr2;
-    uint64_t resume = fixup_for(frame->rip);
 
     if (va < USER_END && user_fault(frame, va)) {
         return;
     }
-    if (resume == 0) {
+    if (!fixup(frame)) {
         page_fault_panic(frame, va);
     }
-    frame->rip = resume;
 }
 
 void trap_dispatch(struct trap_frame *frame)
@@ -156,6 +165,11 @@ void trap_dispatch(struct trap_frame *frame)
     case TRAP_PAGE_FAULT:
         page_fault(frame);
         break;
+    case TRAP_GENERAL_PROTECTION: /* also a port that Xen refuses */
+        if (fixup(frame)) {
+            break;
+        }
+        /* fallthrough */
     default:
         panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
                     (unsigned long long)frame->error);

@@ -5,8 +5,9 @@ import shlex
 import shutil
 import signal
 import sys
+from pathlib import Path
 
-from . import build, host, labs, machine, paths, session, suite
+from . import as_dom0, build, host, labs, machine, paths, session, suite
 from .say import LabError, note
 
 ABOUT = """\
@@ -54,6 +55,10 @@ def install(dom0):
 def do_run(args):
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the lab")
     return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty()), keep=False, strict=True)
+
+
+def do_dom0(args):
+    return as_dom0.run(args.memory, args.cpus, args.run, args.timeout, args.log)
 
 
 def do_test(args):
@@ -146,6 +151,16 @@ def parser():
     add("run", do_run, "build, boot the Xen host with Duet on it, boot our guest, end at its prompt", more=(
         "Leave the console with Ctrl-]. If stdin is not a terminal, its lines are typed at the guest's "
         "prompt one after the other."))
+    sub = add("dom0", do_dom0, "build, boot Xen with our guest kernel as its dom0", common, more=(
+        "The serial line is on stdin and stdout. On a terminal Ctrl-] x pulls the plug. If stdin is not a "
+        "terminal, its lines are typed at the guest's prompt one after the other, and then the power button "
+        "is pressed. Exit status 0 if the machine was turned off by its dom0, 124 after a timeout."))
+    sub.add_argument("--cpus", type=int, default=2, help="processors of the machine and of dom0 (default: 2)")
+    sub.add_argument("--memory", type=int, default=128, help="dom0's memory in MiB (default: 128)")
+    sub.add_argument("--run", default="", metavar="COMMANDS", help="for the guest's shell, before its prompt")
+    sub.add_argument("--timeout", type=float, metavar="S", help="seconds; then exit status 124")
+    sub.add_argument("--log", type=Path, default=as_dom0.LOG, metavar="FILE",
+                     help=f"what came over the serial line (default: {as_dom0.LOG.relative_to(paths.ROOT)})")
     add("test", do_test, "build and run every test", name="test", more=(
         "Unit tests with sanitizers, checks of the source, tests in a fresh lab; ends with ctest's summary. "
         "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
