@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "replay.h"
-#include "ring.h"
+#include "cons_ring.h"
 
 #define MS_NS 1000000ULL
 

@@ -22,7 +22,7 @@ say "the guest prints numbered lines until it is told to stop"
 console_attach con-restart
 console_expect 'linux: ready'
 console_type 'dmesg -n 1; stty -echo'
-console_type '(i=0; while [ ! -e /stop ]; do echo seq $i; i=$((i+1)); [ $((i % 50)) -gt 0 ] || usleep 20000; done; echo last-$i-) &'
+console_type '(echo; i=0; while [ ! -e /stop ]; do echo seq $i; i=$((i+1)); [ $((i % 50)) -gt 0 ] || usleep 20000; done; echo last-$i-) &'
 wait_line con-restart '^seq 100$' > /dev/null
 console_detach
 
