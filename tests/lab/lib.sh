@@ -101,6 +101,11 @@ guest_log() {
     tail -c "+$((${LOG_START[$1]:-0} + 1))" "$CONSOLE_LOGS/$1.log" 2>/dev/null | tr -d '\r'
 }
 
+# new_log NAME: from here on, wait_line, wait_prompt and guest_log look at what the guest writes now.
+new_log() {
+    LOG_START[$1]=$(stat -c %s "$CONSOLE_LOGS/$1.log")
+}
+
 # wait_line NAME REGEX [SECONDS]: wait until a line of the guest's console matches; prints the line.
 wait_line() {
     follow "$1" '\r' "$2" "${3:-60}"

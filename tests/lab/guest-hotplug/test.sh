@@ -16,7 +16,7 @@ attach plugged
 
 for round in 1 2; do
     say "round $round"
-    LOG_START[plugged]=$(stat -c %s "$CONSOLE_LOGS/plugged.log")
+    new_log plugged
     xl block-attach plugged "$(disk "$one" xvdc | tr -d "'")"
     wait_line plugged 'xvdc: 8 MiB, 512-byte sectors, read-write, served by domain 0' > /dev/null
     type_line 'sha256 xvdc'
@@ -36,7 +36,7 @@ wait_line plugged '[0-9]+ of 256 MiB' > /dev/null
 xl block-detach plugged xvdd
 wait_line plugged 'sha256: xvdd: read at byte [0-9]+: ENODEV' > /dev/null
 wait_line plugged '^still-alive' > /dev/null
-LOG_START[plugged]=$(stat -c %s "$CONSOLE_LOGS/plugged.log")
+new_log plugged
 type_line 'lsdev; echo listed-''all'
 wait_line plugged '^listed-all' > /dev/null
 ! guest_log plugged | grep -q 'device/vbd/51760' || fail "lsdev still shows the disk"

@@ -16,7 +16,7 @@ xenstore-chmod -r "$data/many" "n0" "r$id"
 attach client
 # tell COMMAND: type a line at the guest's console, and wait until it was done.
 tell() {
-    LOG_START[client]=$(stat -c %s "$CONSOLE_LOGS/client.log")
+    new_log client
     type_line "$1; echo that-''is-all"
     wait_line client '^that-is-all' > /dev/null
 }
