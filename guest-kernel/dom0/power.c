@@ -31,13 +31,14 @@
 #define PM1_SLEEP_MASK   (7u << PM1_SLEEP_SHIFT)
 #define PM1_SLEEP_ENABLE (1u << 13)
 #define PORT_LIMIT       0xffffu
-#define SPURIOUS_MAX     1000u /* interrupts that nobody here has an answer to */
+#define SPURIOUS_MAX     1000u /* a second: interrupts that nobody here has an answer to */
 #define ENABLE_TIME      (3 * NSEC_PER_SEC)
 
 static struct acpi_fadt fadt;
 static uint8_t s5_types[2];
 static bool pressed;
-static unsigned spurious;
+static unsigned spurious; /* since spurious_since */
+static nsec_t spurious_since;
 static struct waitq button_wq = WAITQ(button_wq, "power-button");
 
 /* ---- soft off ---- */
@@ -90,6 +91,18 @@ static uint16_t enable_port(void)
     return (uint16_t)(fadt.pm1a_event + fadt.pm1_event_size / 2);
 }
 
+/* Count an interrupt without a cause. Return: whether it is a storm. */
+static bool is_storm(void)
+{
+    nsec_t now = clock_now();
+
+    if (now - spurious_since > NSEC_PER_SEC) {
+        spurious_since = now;
+        spurious = 0;
+    }
+    return ++spurious == SPURIOUS_MAX;
+}
+
 /* SCI: somebody pressed the button, or it is an event that was not asked for. */
 static void sci_interrupt(void *arg)
 {
@@ -99,7 +112,7 @@ static void sci_interrupt(void *arg)
         ioport_write16(port, PM1_POWER_BUTTON); /* writing a one clears it */
         WRITE_ONCE(pressed, true);
         waitq_wake_all(&button_wq);
-    } else if (++spurious == SPURIOUS_MAX) {
+    } else if (is_storm()) {
         log_err("power: %u system control interrupts without a cause: no more are taken",
                 SPURIOUS_MAX);
         pirq_mask(arg);
