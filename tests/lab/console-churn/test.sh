@@ -25,7 +25,7 @@ wait_line con-churn1 "^I came back" 150 > /dev/null
 wait_end con-churn1 120
 same "boots in the log" 2 "$(grep -c 'linux: ready' "$CONSOLE_LOGS/con-churn1.log")"
 
-say "a guest in front of its first instruction has a terminal, and may be destroyed there"
+say "a guest that is paused has a terminal, and may be destroyed so"
 linux_guest con-churn2 "memory = 128" "extra = 'console=hvc0'"
 timeout 60 xl pause con-churn2
 domid=$(xl domid con-churn2)
