@@ -7,6 +7,8 @@
 #include "boot/main.h"
 
 #include "io/xencons/xencons.h"
+#include "kdi/crashtest.h"
+#include "kdi/kdi.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
@@ -15,6 +17,7 @@
 #include "os/panic.h"
 #include "os/shutdown.h"
 #include "os/start_info.h"
+#include "os/sysrq.h"
 #include "psm/cpu.h"
 #include "shell/shell.h"
 #include "xenbus/xs.h"
@@ -45,12 +48,15 @@ void kernel_main(void)
     say_hello();
     interrupts_init();      /* timer and IPI of this vCPU */
     gnttab_init();          /* pages can be shared */
+    kdi_boot();             /* the debugger can be called */
     sched_boot();           /* this is now a thread */
     cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */
     xenbus_init();          /* the store answers */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
+    sysrq_init();           /* and ask for other things */
     shell_start();          /* run= and the prompt */
+    crashtest_boot();       /* crashtest= */
     thread_exit();
 }

@@ -104,6 +104,13 @@ static bool in_range(pfn_t pfn, pfn_t from, pfn_t to)
     return pfn.n >= from.n && pfn.n < to.n;
 }
 
+bool hat_is_table(pfn_t pfn)
+{
+    return in_range(pfn, builder_tables, builder_tables_end) ||
+           in_range(pfn, own_tables, own_tables_next) ||
+           (pfn.n < p2m_limit().n && page_of(pfn)->kind == PAGE_TABLE);
+}
+
 /* The protection of a page in the direct map. */
 static uint64_t kpm_flags(pfn_t pfn, pfn_t tables_end)
 {

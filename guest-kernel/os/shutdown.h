@@ -29,6 +29,9 @@ void shutdown_init(void);
 /** shutdown_add() - let the toolstack ask for another thing. @action must stay. */
 void shutdown_add(struct shutdown_action *action);
 
+/** machine_sync() - flush all disks. May sleep. */
+void machine_sync(void);
+
 /**
  * machine_poweroff(), machine_reboot(), machine_halt() - flush disks and console, then end
  *

@@ -11,5 +11,6 @@ extern const struct sh_command store_commands[];
 extern const struct sh_command disk_commands[];
 extern const struct sh_command dd_commands[];
 extern const struct sh_command power_commands[];
+extern const struct sh_command debug_commands[]; /* kdi/shell.c */
 
 #endif /* SHELL_COMMANDS_H */
