@@ -33,4 +33,10 @@ struct sandbox_rule {
 int sandbox_enter(uid_t id, const char *root, const struct sandbox_rule *rules, unsigned int nr,
                   const char **stage);
 
+/*
+ * The last stage alone, for a daemon that keeps its files: lets all threads of the process make
+ * only the calls of `rules`, any other kills it. Returns 0 or -errno.
+ */
+int sandbox_filter(const struct sandbox_rule *rules, unsigned int nr);
+
 #endif

@@ -34,6 +34,7 @@ void dboot(struct start_info *info)
     slab_boot();
     hat_boot_finish(); /* the builder's other mappings go */
     cmdline_boot();
-    p2m_publish(); /* the toolstack can read the p2m: dump-core, save */
+    evtchn_select(); /* FIFO events, now that there is memory for their arrays */
+    p2m_publish();   /* the toolstack can read the p2m: dump-core, save */
     kernel_main();
 }

@@ -13,12 +13,14 @@
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/thread.h"
+#include "os/balloon.h"
 #include "os/gnttab.h"
 #include "os/panic.h"
 #include "os/shutdown.h"
 #include "os/start_info.h"
 #include "os/sysrq.h"
 #include "psm/cpu.h"
+#include "psm/hotplug.h"
 #include "shell/shell.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
@@ -28,9 +30,9 @@ static void say_hello(void)
     struct mem_stats mem;
 
     mem_get_stats(&mem);
-    log_info("Duet " DUET_VERSION ": %llu MiB, %llu MiB free, %s",
+    log_info("Duet " DUET_VERSION ": %llu MiB, %llu MiB free, %s events, %s",
              (unsigned long long)(start_info->nr_pages >> 8),
-             (unsigned long long)(mem.pages_free >> 8), start_info->magic);
+             (unsigned long long)(mem.pages_free >> 8), evtchn_abi(), start_info->magic);
 }
 
 static void interrupts_init(void)
@@ -53,6 +55,8 @@ void kernel_main(void)
     cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */
     xenbus_init();          /* the store answers */
+    hotplug_init();         /* the other vCPUs start */
+    balloon_init();         /* memory follows its target */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
     sysrq_init();           /* and ask for other things */

@@ -298,3 +298,21 @@ int hat_populate(uint64_t va, size_t npages)
     spin_unlock(&hat_lock, state);
     return rc;
 }
+
+void hat_kpm_unmap(pfn_t pfn)
+{
+    long rc =
+        HYPERVISOR_update_va_mapping((unsigned long)pfn_to_virt(pfn), 0, UVMF_INVLPG | UVMF_ALL);
+
+    ASSERT(rc == 0);
+}
+
+int hat_kpm_map(pfn_t pfn)
+{
+    int rc = hat_populate((uint64_t)pfn_to_virt(pfn), 1);
+
+    if (rc == 0) {
+        set_va_or_die(pfn_to_virt(pfn), pte_make(p2m_get(pfn), PTE_KERNEL_RW));
+    }
+    return rc;
+}

@@ -47,6 +47,12 @@ maddr_t hat_entry_maddr(const pte_t *entry);
  */
 int hat_populate(uint64_t va, size_t npages);
 
+/** hat_kpm_unmap() - take a page out of the direct map, before its frame is given away. */
+void hat_kpm_unmap(pfn_t pfn);
+
+/** hat_kpm_map() - put a page into the direct map, its frame in the p2m. 0, -ENOMEM. */
+int hat_kpm_map(pfn_t pfn) __must_check;
+
 /** p2m_boot_early(), p2m_boot(), p2m_publish() - see p2m.c; called by dboot in this order. */
 void p2m_boot_early(void);
 void p2m_boot(void);

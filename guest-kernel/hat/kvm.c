@@ -13,6 +13,7 @@
 #include "hat/hat.h"
 #include "hat/layout.h"
 #include "hat/mmuq.h"
+#include "hat/p2m.h"
 #include "kern/lock.h"
 #include "kern/mem.h"
 #include "os/panic.h"
@@ -120,5 +121,53 @@ void kvm_unmap(void *va, size_t n)
     mmuq_ext(q, &flush);
     if (mmuq_end(q) != 0) {
         panic("kvm_unmap: %p is no mapping of ours", va);
+    }
+}
+
+mfn_t kvm_to_mfn(const void *va)
+{
+    const pte_t *entry = hat_table_entry((uint64_t)va, 1);
+
+    return entry != NULL && pte_present(*entry) ? pte_mfn(*entry) : MFN_INVALID;
+}
+
+/* Unmap and free the pages of a kvm_alloc() that got as far as @npages. */
+static void free_pages(char *va, size_t npages)
+{
+    for (size_t i = 0; i < npages; i++) {
+        pfn_t pfn;
+        bool ours = m2p_get(kvm_to_mfn(va + i * PAGE_SIZE), &pfn);
+
+        ASSERT(ours);
+        kvm_unmap(va + i * PAGE_SIZE, 1);
+        page_free(pfn_to_virt(pfn), 0);
+    }
+}
+
+void *kvm_alloc(size_t npages)
+{
+    char *va = kvm_reserve(npages);
+
+    for (size_t i = 0; va != NULL && i < npages; i++) {
+        void *page = page_alloc(0);
+        mfn_t mfn = page == NULL ? MFN_INVALID : virt_to_mfn(page);
+
+        if (page == NULL || kvm_map(va + i * PAGE_SIZE, &mfn, 1, HAT_WRITE) != 0) {
+            if (page != NULL) {
+                page_free(page, 0);
+            }
+            free_pages(va, i);
+            kvm_release(va, npages);
+            return NULL;
+        }
+    }
+    return va;
+}
+
+void kvm_free(void *va, size_t npages)
+{
+    if (va != NULL) {
+        free_pages(va, npages);
+        kvm_release(va, npages);
     }
 }

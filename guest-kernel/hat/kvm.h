@@ -43,6 +43,20 @@ int kvm_map(void *va, const mfn_t *mfns, size_t n, enum hat_prot prot);
 void kvm_unmap(void *va, size_t n);
 
 /**
+ * kvm_alloc() - memory that is contiguous in virtual address only, with a guard page below
+ *
+ * Return: the address of @npages writable pages, contents undefined, owned by the caller until
+ * kvm_free(); NULL when memory or address space ran out. Thread context.
+ */
+void *kvm_alloc(size_t npages);
+
+/** kvm_free() - give back what kvm_alloc() returned. NULL does nothing. Thread context. */
+void kvm_free(void *va, size_t npages);
+
+/** kvm_to_mfn() - the frame mapped at an address of a region. Any context. */
+mfn_t kvm_to_mfn(const void *va);
+
+/**
  * kvm_pte_maddr() - machine address of the last-level entry that maps @va
  *
  * For hypercalls that write it themselves (GNTTABOP_map_grant_ref with GNTMAP_contains_pte).

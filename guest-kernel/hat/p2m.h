@@ -35,6 +35,13 @@ void p2m_set(pfn_t pfn, mfn_t mfn);
 /** p2m_limit() - one past the highest pfn that the table covers. */
 pfn_t p2m_limit(void);
 
+/**
+ * p2m_grow() - cover pfns up to @limit, the new ones MFN_INVALID, and tell the toolstack
+ *
+ * Return: 0 or -ENOMEM. Thread context.
+ */
+int p2m_grow(pfn_t limit) __must_check;
+
 /** m2p_get() - the page a frame is; false when the frame is not ours. Any context. */
 bool m2p_get(mfn_t mfn, pfn_t *pfn);
 

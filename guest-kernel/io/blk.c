@@ -155,8 +155,9 @@ int blk_submit(struct blk_dev *dev, struct blk_req *req)
     return rc;
 }
 
-/* A caller that waits for its request, on its own stack. */
-struct sync_wait {
+/* A request whose caller waits for it, on the caller's stack. */
+struct sync_req {
+    struct blk_req req;
     bool done;
     int rc;
 };
@@ -169,39 +170,36 @@ static struct waitq sync_wq = WAITQ(sync_wq, "blk-sync");
 
 static void sync_done(struct blk_req *req, int rc)
 {
-    struct sync_wait *w = req->arg;
+    struct sync_req *r = CONTAINER_OF(req, struct sync_req, req);
 
-    w->rc = rc;
-    __atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+    r->rc = rc;
+    __atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
     waitq_wake_all(&sync_wq);
 }
 
-static int submit_and_wait(struct blk_dev *dev, struct blk_req *req)
+static int submit_and_wait(struct blk_dev *dev, struct sync_req *r)
 {
-    struct sync_wait w = {.done = false};
-
-    req->done = sync_done;
-    req->arg = &w;
-    int rc = blk_submit(dev, req);
+    r->req.done = sync_done;
+    int rc = blk_submit(dev, &r->req);
     if (!rc) {
-        wait_event(&sync_wq, __atomic_load_n(&w.done, __ATOMIC_ACQUIRE));
-        rc = w.rc;
+        wait_event(&sync_wq, __atomic_load_n(&r->done, __ATOMIC_ACQUIRE));
+        rc = r->rc;
     }
     return rc;
 }
 
 int blk_rw(struct blk_dev *dev, enum blk_op op, uint64_t sector, uint64_t nsectors, void *buf)
 {
-    struct blk_req req = {.op = op, .sector = sector, .nsectors = nsectors, .buf = buf};
+    struct sync_req r = {.req = {.op = op, .sector = sector, .nsectors = nsectors, .buf = buf}};
 
-    return submit_and_wait(dev, &req);
+    return submit_and_wait(dev, &r);
 }
 
 int blk_flush(struct blk_dev *dev)
 {
-    struct blk_req req = {.op = BLK_FLUSH};
+    struct sync_req r = {.req = {.op = BLK_FLUSH}};
 
-    return submit_and_wait(dev, &req);
+    return submit_and_wait(dev, &r);
 }
 
 struct blk_dev *blk_next(struct blk_dev *prev)
@@ -209,7 +207,8 @@ struct blk_dev *blk_next(struct blk_dev *prev)
     upcall_state_t s = spin_lock(&blk_lock);
     struct blk_dev *dev;
 
-    XEN_TAILQ_FOREACH (dev, &disks, link) {
+    XEN_TAILQ_FOREACH(dev, &disks, link)
+    {
         if (!prev || sorts_before(prev->name, dev->name)) {
             dev->refs++;
             break;

@@ -45,6 +45,7 @@ struct mem_stats {
     uint64_t pages_free;
     uint64_t pages_pagetable; /* in use as page tables */
     uint64_t pages_slab;
+    uint64_t pages_ballooned; /* holes that Xen may fill */
     uint64_t slab_bytes_used;
     uint64_t alloc_failures; /* requests that found no memory */
     uint64_t free_blocks[PAGE_ORDER_MAX + 1];

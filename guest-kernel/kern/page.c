@@ -11,6 +11,7 @@
 
 #include <xen_list.h>
 
+#include "hat/kvm.h"
 #include "hat/p2m.h"
 #include "kern/lock.h"
 #include "kern/log.h"
@@ -172,6 +173,62 @@ void mem_get_stats(struct mem_stats *out)
     }
     spin_unlock(&page_lock, state);
     slab_get_stats(&out->pages_slab, &out->slab_bytes_used);
+}
+
+int pages_grow(pfn_t limit)
+{
+    size_t size = ROUND_UP(limit.n * sizeof(struct page), PAGE_SIZE);
+    struct page *larger;
+
+    if (limit.n <= pages_limit.n) {
+        return 0;
+    }
+    larger = kvm_alloc(size / PAGE_SIZE);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    /* The old array stays, for those who hold a record's address. */
+    upcall_state_t state = spin_lock(&page_lock);
+    memcpy(larger, pages, pages_limit.n * sizeof(*pages));
+    for (uint64_t i = pages_limit.n; i < limit.n; i++) {
+        larger[i] = (struct page){.kind = PAGE_BALLOON};
+    }
+    stats.pages_ballooned += limit.n - pages_limit.n;
+    pages = larger;
+    pages_limit = limit;
+    spin_unlock(&page_lock, state);
+    return 0;
+}
+
+void page_leave(pfn_t pfn)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    *page_of(pfn) = (struct page){.kind = PAGE_BALLOON};
+    stats.pages_total--;
+    stats.pages_ballooned++;
+    spin_unlock(&page_lock, state);
+}
+
+void page_join(pfn_t pfn)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    stats.pages_total++;
+    stats.pages_ballooned--;
+    block_release(pfn.n, 0);
+    spin_unlock(&page_lock, state);
+}
+
+bool page_find_hole(pfn_t from, pfn_t *hole)
+{
+    for (uint64_t i = from.n; i < pages_limit.n; i++) {
+        if (pages[i].kind == PAGE_BALLOON) {
+            *hole = PFN(i);
+            return true;
+        }
+    }
+    return false;
 }
 
 void page_boot(pfn_t first, pfn_t limit)

@@ -16,6 +16,7 @@ enum page_kind {
     PAGE_USED,     /* head of an allocated block of 2^order */
     PAGE_SLAB,     /* part of a slab of 2^order pages */
     PAGE_LARGE,    /* head of a kmalloc() of whole pages */
+    PAGE_BALLOON,  /* a hole: its frame was given back to Xen */
     PAGE_TABLE,    /* a page table, read-only in the direct map */
 };
 
@@ -36,6 +37,22 @@ void page_boot(pfn_t first, pfn_t limit);
 
 /** page_of() - the record of a page. Panics past the end. */
 struct page *page_of(pfn_t pfn);
+
+/**
+ * pages_grow() - have records for pfns up to @limit, the new ones PAGE_BALLOON
+ *
+ * Return: 0 or -ENOMEM. Thread context; one caller at a time.
+ */
+int pages_grow(pfn_t limit) __must_check;
+
+/** page_leave() - a page taken by page_alloc(0) leaves the kernel's memory: it is a hole now. */
+void page_leave(pfn_t pfn);
+
+/** page_join() - a hole that has a frame and a mapping again becomes free memory. */
+void page_join(pfn_t pfn);
+
+/** page_find_hole() - the first hole at or after @from, false if there is none. */
+bool page_find_hole(pfn_t from, pfn_t *hole);
 
 /** page_set_kind() - relabel the pages of an allocated block. The owner's business. */
 void page_set_kind(void *page, unsigned order, enum page_kind kind);

@@ -18,10 +18,9 @@ struct thread {
     char name[THREAD_NAME_MAX];
     unsigned id;
     enum thread_prio prio;
-    enum thread_state state;                          /* under the lock of cpu's run queue */
-    unsigned cpu;                                     /* whose run queue it belongs to; likewise */
-    char *stack;                                      /* lowest address; a guard page lies below */
-    void *stack_pages[THREAD_STACK_SIZE / PAGE_SIZE]; /* the same in the direct map */
+    enum thread_state state; /* under the lock of cpu's run queue */
+    unsigned cpu;            /* whose run queue it belongs to; likewise */
+    char *stack;             /* lowest address; a guard page lies below */
     void (*fn)(void *arg);
     void *arg;
     nsec_t cpu_time;

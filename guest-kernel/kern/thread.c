@@ -18,7 +18,6 @@
 #include "kern/sched.h"
 
 #include "hat/kvm.h"
-#include "hat/p2m.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
@@ -80,9 +79,10 @@ static void runq_put(struct cpu *cpu, struct thread *t)
     cpu->runq.nready++;
 }
 
+/* Take the best ready thread out of the queue, or NULL. */
 static struct thread *runq_take(struct cpu *cpu)
 {
-    for (int prio = PRIO_COUNT - 1; prio >= 0 && !cpu->leaving; prio--) {
+    for (int prio = PRIO_COUNT - 1; prio >= 0; prio--) {
         struct thread *t = XEN_TAILQ_FIRST(&cpu->runq.ready[prio]);
 
         if (t != NULL) {
@@ -91,7 +91,7 @@ static struct thread *runq_take(struct cpu *cpu)
             return t;
         }
     }
-    return cpu->idle;
+    return NULL;
 }
 
 /* End the running thread's turn after a while, if there is somebody to take over. */
@@ -141,8 +141,8 @@ static bool runq_steal(struct cpu *thief)
             continue;
         }
         spin_acquire(&victim->runq.lock);
-        if (victim->runq.nready > 0) {
-            t = runq_take(victim);
+        t = runq_take(victim);
+        if (t != NULL) {
             t->cpu = thief->id;
         }
         spin_release(&victim->runq.lock);
@@ -170,7 +170,8 @@ static void schedule(struct cpu *cpu)
     if (prev->state == THREAD_RUNNING && prev != cpu->idle) {
         runq_put(cpu, prev);
     }
-    next = runq_take(cpu);
+    next = cpu->leaving ? NULL : runq_take(cpu);
+    next = next != NULL ? next : cpu->idle;
     WRITE_ONCE(cpu->need_resched, false);
     next->state = THREAD_RUNNING;
     slice_start(cpu, next);
@@ -250,19 +251,14 @@ void thread_wake(struct thread *t)
 static void runq_evacuate(struct cpu *cpu)
 {
     struct cpu *heir = cpu_by_id(0);
+    struct thread *t;
 
     spin_acquire(&heir->runq.lock);
     spin_acquire(&cpu->runq.lock);
     WRITE_ONCE(cpu->online, false);
-    for (unsigned prio = 0; prio < PRIO_COUNT; prio++) {
-        struct thread *t;
-
-        while ((t = XEN_TAILQ_FIRST(&cpu->runq.ready[prio])) != NULL) {
-            XEN_TAILQ_REMOVE(&cpu->runq.ready[prio], t, run_link);
-            cpu->runq.nready--;
-            t->cpu = heir->id;
-            runq_put(heir, t);
-        }
+    while ((t = runq_take(cpu)) != NULL) {
+        t->cpu = heir->id;
+        runq_put(heir, t);
     }
     spin_release(&cpu->runq.lock);
     spin_release(&heir->runq.lock);
@@ -302,42 +298,9 @@ static void idle_thread(void *arg)
 
 /* ---- birth and death ---- */
 
-static void stack_destroy(struct thread *t)
-{
-    if (t->stack == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < STACK_PAGES && t->stack_pages[i] != NULL; i++) {
-        kvm_unmap(t->stack + i * PAGE_SIZE, 1);
-        page_free(t->stack_pages[i], 0);
-    }
-    kvm_release(t->stack, STACK_PAGES);
-}
-
-/* Map fresh pages as a stack. */
-static int stack_create(struct thread *t)
-{
-    t->stack = kvm_reserve(STACK_PAGES);
-    for (size_t i = 0; t->stack != NULL && i < STACK_PAGES; i++) {
-        void *page = page_alloc(0);
-
-        if (page == NULL) {
-            return -ENOMEM;
-        }
-        mfn_t mfn = virt_to_mfn(page);
-        int rc = kvm_map(t->stack + i * PAGE_SIZE, &mfn, 1, HAT_WRITE);
-        if (rc != 0) {
-            page_free(page, 0);
-            return rc;
-        }
-        t->stack_pages[i] = page;
-    }
-    return t->stack == NULL ? -ENOMEM : 0;
-}
-
 static void thread_free(struct thread *t)
 {
-    stack_destroy(t);
+    kvm_free(t->stack, STACK_PAGES);
     kfree(t);
 }
 
@@ -367,11 +330,9 @@ static struct thread *thread_build(const char *name, void (*fn)(void *arg), void
 {
     struct thread *t = kzalloc(sizeof(*t));
 
-    if (t == NULL || stack_create(t) != 0) {
+    if (t == NULL || (t->stack = kvm_alloc(STACK_PAGES)) == NULL) {
         log_err("thread \"%s\": no memory for its stack", name);
-        if (t != NULL) {
-            thread_free(t);
-        }
+        kfree(t);
         return NULL;
     }
     strlcpy(t->name, name, sizeof(t->name));

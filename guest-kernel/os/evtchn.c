@@ -11,14 +11,17 @@
  * A port in a queue or in its handler is `busy`; evtchn_unbind() waits for that to end, so a
  * handler's argument may be freed afterwards. A handler must not unbind its own port.
  *
- * Locks: evtchn_lock, a leaf, over table and flags. It is not held in handlers.
+ * Locks: evtchn_lock, a leaf, over table and flags. It is not held in handlers. cover_lock, over
+ * page_lock.
  * Suspend: see evtchn.h.
  */
 #include "os/evtchn.h"
 
+#include "boot/cmdline.h"
 #include "kern/lock.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
+#include "kern/string.h"
 #include "os/evtchn_ops.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
@@ -42,6 +45,7 @@ struct evtchn {
 };
 
 static spinlock_t evtchn_lock = SPINLOCK("evtchn");
+static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->cover() alone */
 static struct evtchn **table[TABLE_LEAVES];
 static const struct evtchn_ops *ops = &evtchn_2l_ops;
 
@@ -145,6 +149,16 @@ void evtchn_upcall(struct trap_frame *frame)
 
 /* ---- binding ---- */
 
+/* Make the shared words reach up to a port; two threads may bind at once. */
+static int cover(evtchn_port_t port)
+{
+    upcall_state_t state = spin_lock(&cover_lock);
+    int rc = ops->cover(port);
+
+    spin_unlock(&cover_lock, state);
+    return rc;
+}
+
 /* Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. */
 static int table_insert(struct evtchn *e)
 {
@@ -184,12 +198,16 @@ static int bind(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ip
     }
     *e = (struct evtchn){
         .port = port, .name = name, .ipl = ipl, .vcpu = vcpu, .handler = handler, .arg = arg};
-    ops->mask(port);
-    int rc = table_insert(e);
+    int rc = cover(port);
+    if (rc == 0) {
+        ops->mask(port);
+        rc = table_insert(e);
+    }
     if (rc != 0) {
         kfree(e);
         return rc;
     }
+    ops->set_level(port, ipl);
     evtchn_unmask(port);
     return 0;
 }
@@ -318,6 +336,10 @@ void evtchn_unmask(evtchn_port_t port)
 void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void *arg)
 {
     for (evtchn_port_t port = 0; port < ops->limit; port++) {
+        if (table[port / TABLE_SPAN] == NULL) {
+            port += TABLE_SPAN - 1;
+            continue;
+        }
         upcall_state_t state = spin_lock(&evtchn_lock);
         const struct evtchn *e = evtchn_find(port);
         struct evtchn_info info = {.port = port};
@@ -344,9 +366,27 @@ void evtchn_boot(void)
     }
 }
 
-void evtchn_cpu_init(struct cpu *cpu)
+void evtchn_select(void)
+{
+    const char *wanted = cmdline_get("evtchn");
+
+    if (wanted != NULL && strcmp(wanted, "2l") == 0) {
+        return;
+    }
+    if (evtchn_fifo_ops.cpu_init(this_cpu()) == 0) {
+        ops = &evtchn_fifo_ops;
+    }
+}
+
+const char *evtchn_abi(void)
+{
+    return ops->name;
+}
+
+int evtchn_cpu_init(struct cpu *cpu)
 {
     for (unsigned level = 0; level < IPL_COUNT; level++) {
         XEN_TAILQ_INIT(&cpu->deferred[level]);
     }
+    return ops->cpu_init(cpu);
 }

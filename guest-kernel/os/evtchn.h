@@ -80,8 +80,18 @@ struct cpu;
 /** evtchn_boot() - mask every port. Boot CPU, before upcalls are unmasked for the first time. */
 void evtchn_boot(void);
 
-/** evtchn_cpu_init() - empty queues for a CPU. Before it takes its first upcall. */
-void evtchn_cpu_init(struct cpu *cpu);
+/**
+ * evtchn_select() - go over to FIFO events where Xen has them
+ *
+ * Boot CPU, when memory works and no port is bound. `evtchn=2l` on the command line prevents it.
+ */
+void evtchn_select(void);
+
+/** evtchn_abi() - "FIFO" or "2-level". Any context. */
+const char *evtchn_abi(void);
+
+/** evtchn_cpu_init() - queues for a CPU, before it takes its first upcall. 0 or -errno. */
+int evtchn_cpu_init(struct cpu *cpu);
 
 /* For `lsevt` and the debugger. */
 struct evtchn_info {

@@ -76,6 +76,25 @@ static void collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t p
     }
 }
 
+static int cover(evtchn_port_t port)
+{
+    return port < EVTCHN_2L_NR_CHANNELS ? 0 : -ERANGE;
+}
+
+/* shared_info and vcpu_info are all there is. */
+static int cpu_init(struct cpu *cpu)
+{
+    (void)cpu;
+    return 0;
+}
+
+/* The bitmaps know no order; evtchn.c's levels are the only ones. */
+static void set_level(evtchn_port_t port, enum ipl level)
+{
+    (void)port;
+    (void)level;
+}
+
 const struct evtchn_ops evtchn_2l_ops = {
     .name = "2-level",
     .limit = EVTCHN_2L_NR_CHANNELS,
@@ -85,4 +104,7 @@ const struct evtchn_ops evtchn_2l_ops = {
     .clear_pending = clear_pending,
     .unmask_local = unmask_local,
     .collect = collect,
+    .cover = cover,
+    .cpu_init = cpu_init,
+    .set_level = set_level,
 };

@@ -27,8 +27,17 @@ struct evtchn_ops {
 
     /* Hand pending, unmasked ports of this CPU (and perhaps others') to @fn. Upcalls masked. */
     void (*collect)(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t port));
+
+    /* Make the shared memory reach up to @port. 0 or -errno. Thread context. */
+    int (*cover)(evtchn_port_t port);
+
+    /* Give Xen a CPU's own shared memory, before its first upcall. 0 or -errno. */
+    int (*cpu_init)(struct cpu *cpu);
+
+    /* Tell Xen a port's urgency. */
+    void (*set_level)(evtchn_port_t port, enum ipl level);
 };
 
-extern const struct evtchn_ops evtchn_2l_ops;
+extern const struct evtchn_ops evtchn_2l_ops, evtchn_fifo_ops;
 
 #endif /* OS_EVTCHN_OPS_H */

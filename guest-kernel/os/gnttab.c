@@ -370,7 +370,7 @@ void gnttab_init(void)
     timer_init(&retry_timer, retry_deferred);
     counts.frames_max = MIN(size.max_nr_frames, FRAMES_CAP);
     table = kvm_reserve(counts.frames_max);
-    notes = kzalloc(counts.frames_max * sizeof(*notes));
+    notes = kzalloc(counts.frames_max * sizeof(void *));
     if (!table || !notes) {
         panic("gnttab: no memory for a table of %u frames", counts.frames_max);
     }

@@ -64,7 +64,7 @@ void cpu_boot_early(void)
 {
     boot_cpu.self = &boot_cpu;
     boot_cpu.info.evtchn_upcall_mask = 1;
-    evtchn_cpu_init(&boot_cpu);
+    (void)evtchn_cpu_init(&boot_cpu); /* 2-level events: cannot fail */
 }
 
 int cpu_register(struct cpu *cpu)

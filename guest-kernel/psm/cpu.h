@@ -13,6 +13,7 @@
 #include "kern/types.h"
 
 #include <xen/xen.h>
+#include <xen/event_channel.h>
 #include <xen/vcpu.h>
 #include <xen_list.h>
 
@@ -49,6 +50,8 @@ struct cpu {
     struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
     unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
     uint64_t upcalls;
+    struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
+    evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
     evtchn_port_t ipi; /* kicks this CPU */
 
     /* Threads: thread.c */

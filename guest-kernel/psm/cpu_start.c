@@ -80,10 +80,9 @@ static int cpu_create(unsigned id)
     cpu->self = cpu;
     cpu->id = id;
     cpu->info.evtchn_upcall_mask = 1;
-    evtchn_cpu_init(cpu);
     cpu->mmuq = mmuq_create();
-    if (cpu->mmuq == NULL || (rc = sched_cpu_init(cpu)) != 0 || (rc = cpu_register(cpu)) != 0 ||
-        (rc = cpu_set_context(cpu)) != 0) {
+    if (cpu->mmuq == NULL || (rc = evtchn_cpu_init(cpu)) != 0 || (rc = sched_cpu_init(cpu)) != 0 ||
+        (rc = cpu_register(cpu)) != 0 || (rc = cpu_set_context(cpu)) != 0) {
         log_err("vCPU %u: cannot be set up: %s", id, errno_name(rc));
     }
     return rc;

@@ -76,7 +76,7 @@ static int parse_operand(struct dd *d, const char *word)
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         size_t n = strlen(keys[i].key);
 
-        if (strncmp(word, keys[i].key, n)) {
+        if (strncmp(word, keys[i].key, n) != 0) {
             continue;
         }
         if (keys[i].end) {

@@ -25,7 +25,7 @@ struct search {
 
 static void offer(struct search *s, const char *candidate)
 {
-    if (strncmp(candidate, s->word, s->len)) {
+    if (strncmp(candidate, s->word, s->len) != 0) {
         return;
     }
     if (s->listing) {

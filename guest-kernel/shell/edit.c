@@ -115,7 +115,7 @@ void edit_remember(struct edit *e, const char *line)
 {
     const char *last = edit_history(e, 1);
 
-    if (*line && (!last || strcmp(last, line))) {
+    if (*line && (!last || strcmp(last, line) != 0)) {
         char *slot = e->history[e->added++ % EDIT_HISTORY];
         size_t n = strnlen(line, EDIT_MAX - 1);
 

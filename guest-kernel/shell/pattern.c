@@ -17,10 +17,12 @@ static void put_hex(char *out, unsigned digits, uint64_t value)
 
 static void record(char out[PATTERN_RECORD], uint32_t seed, uint64_t offset)
 {
+    static const char tail[] = {' ', 'd', 'u', 'e', 't', '.', '\n'};
+
     put_hex(out, 8, seed);
     out[8] = ' ';
     put_hex(out + 9, 16, offset);
-    memcpy(out + 25, " duet.\n", 7);
+    memcpy(out + 25, tail, sizeof(tail));
 }
 
 void pattern_fill(void *buf, size_t len, uint32_t seed, uint64_t offset)

@@ -180,7 +180,7 @@ static int directory_by_parts(xs_txn_t t, const char *dir, const char *key, stru
         if (!generation) {
             generation = kstrdup(reply.body);
             rc = generation ? 0 : -ENOMEM;
-        } else if (strcmp(generation, reply.body)) {
+        } else if (strcmp(generation, reply.body) != 0) {
             rc = -EAGAIN;
         }
         size_t n = (size_t)(reply.body + reply.len - names) - (done ? 1 : 0);

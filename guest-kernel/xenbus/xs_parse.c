@@ -125,7 +125,7 @@ int xs_parse_device_path(const char *path, struct xs_device_path *out)
 {
     static const char prefix[] = "device/";
 
-    if (strncmp(path, prefix, sizeof(prefix) - 1)) {
+    if (strncmp(path, prefix, sizeof(prefix) - 1) != 0) {
         return -EINVAL;
     }
     const char *p = take_part(path + sizeof(prefix) - 1, out->class, sizeof(out->class));

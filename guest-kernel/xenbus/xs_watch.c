@@ -96,10 +96,10 @@ static bool queued_already(const struct xs_watch *w, const char *path)
 /* From here on functions take watch_lock by themselves. */
 static void free_events(struct event_list *list)
 {
-    struct xs_event *e;
+    struct xs_event *e, *next;
 
-    while ((e = XEN_TAILQ_FIRST(list))) {
-        XEN_TAILQ_REMOVE(list, e, link);
+    XEN_TAILQ_FOREACH_SAFE(e, list, link, next)
+    {
         kfree(e);
     }
 }

@@ -244,7 +244,7 @@ static void check_device(const char *class, const char *id)
     if (rc && rc != -ENOENT) {
         return;
     }
-    if (dev && (rc || strcmp(dev->otherend, peer.path) || dev->otherend_id != peer.domid)) {
+    if (dev && (rc || strcmp(dev->otherend, peer.path) != 0 || dev->otherend_id != peer.domid)) {
         detach(dev);
         dev = NULL;
     }

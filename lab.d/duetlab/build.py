@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -74,9 +75,9 @@ def deploy(dom0):
     with step(f"bring dom0 up to date ({len(changed)} files)"):
         record.unlink(missing_ok=True)
         _send(dom0, tree, changed)
-        if gone:
-            dom0.check(["rm", "-f", "--", *("/" + name for name in gone)])
-        _refresh(dom0, changed, gone, units_to_restart(tree, changed))
+        script = refresh_script(changed, gone, set(before), units_to_restart(tree, changed))
+        if script:
+            dom0.check(["bash", "-ec", "\n".join(script)])
     record.write_text(json.dumps(now), encoding="utf-8")
 
 
@@ -94,16 +95,22 @@ def _send(dom0, tree, names):
         raise LabError("sending the tree to dom0 failed")
 
 
-def _refresh(dom0, changed, gone, services):
-    """Tell dom0's system what changed under it."""
+def refresh_script(changed, gone, known, services):
+    """Commands that tell dom0's system what changed under it. `known` are the files it had before: systemd
+    finds a new unit by itself, and reloading costs it seconds."""
     touched = [*changed, *gone]
-    if any(name.startswith(UNIT_FOLDERS) for name in touched):
-        dom0.check(["systemctl", "daemon-reload"])
+    script = []
+    if gone:
+        script.append(shlex.join(["rm", "-f", "--", *("/" + name for name in gone)]))
     if any("udev/rules.d/" in name for name in touched):
-        dom0.check(["udevadm", "control", "--reload"])
+        script.append("udevadm control --reload")
     if any("tmpfiles.d/" in name for name in touched):
-        dom0.check(["systemd-tmpfiles", "--create"])
+        script.append("systemd-tmpfiles --create")
     if services:
-        dom0.check(["systemctl", "enable", "-q", *services])
-        dom0.check(["systemctl", "restart", *services])
-        note(f"restarted {' '.join(services)}")
+        script.append(shlex.join(["systemctl", "enable", "-q", "--no-reload", *services]))
+    if any(name.startswith(UNIT_FOLDERS) and name in known for name in touched):
+        script.append("systemctl daemon-reload")
+    if services:
+        script.append(shlex.join(["systemctl", "restart", *services]))
+        note(f"restarting {' '.join(services)}")
+    return script

@@ -140,9 +140,9 @@ def parser():
     add("run", do_run, "build, boot the Xen host with Duet on it, boot our guest, end at its prompt", more=(
         "Leave the console with Ctrl-]. If stdin is not a terminal, its lines are typed at the guest's "
         "prompt one after the other."))
-    sub = add("test", do_test, "build and run every test", name="test", more=(
-        "Unit tests with sanitizers, checks of the source, tests in a fresh lab; ends with ctest's summary."))
-    sub.add_argument("ctest", nargs=argparse.REMAINDER, metavar="[-R REGEX] [CTEST-OPTION...]")
+    add("test", do_test, "build and run every test", name="test", more=(
+        "Unit tests with sanitizers, checks of the source, tests in a fresh lab; ends with ctest's summary. "
+        "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
     sub = add("bench", do_bench, "measure, ours beside the peers'", name="bench")
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
     add("up", do_up, "boot the Xen host and install Duet in dom0")
@@ -171,7 +171,9 @@ def parser():
 
 
 def main(argv):
-    args = parser().parse_args(argv)
+    args, args.ctest = parser().parse_known_args(argv)
+    if args.ctest and args.function is not do_test:
+        parser().error(f"{args.sub} has no option {args.ctest[0]}")
     args.name = args.name or args.default_name
     try:
         return args.function(args)

@@ -60,7 +60,7 @@ def kvm_works(img):
     if os.environ.get("DUET_LAB_ACCEL") == "tcg" or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    verdict = paths.cache() / f"kvm-{paths.digest(boot, str(qemu_version()), img.name)}"
+    verdict = paths.cache() / f"kvm-{paths.digest(boot, str(qemu_version()))}"
     if not verdict.exists():
         with tempfile.TemporaryDirectory(dir=paths.cache(), prefix="probe-") as folder:
             answer = _probe_kvm(img, Path(folder))

@@ -13,8 +13,7 @@ def test(name, hardware, options):
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the test suite")
     build.build("release")
     build.build("asan")
-    ctest = ["ctest", "--test-dir", str(BUILD_DIR), "--output-on-failure", "--no-tests=error",
-             *(o for o in options if o != "--")]
+    ctest = ["ctest", "--test-dir", str(BUILD_DIR), "--output-on-failure", "--no-tests=error", *options]
     listing = subprocess.run([*ctest, "-N"], capture_output=True, text=True, check=False).stdout
     lab = labs.Lab(name, hardware)
     try:

@@ -1,0 +1,39 @@
+/*
+ * The last bytes that a console printed, addressed by position: the number of bytes printed before.
+ * Readers hold a position and fetch from there; what has been overwritten meanwhile is gone for
+ * them.
+ *
+ * Types owned: struct history (its memory is allocated with the first byte). No locks.
+ */
+#ifndef DUET_CONSOLE_HISTORY_H
+#define DUET_CONSOLE_HISTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct history {
+    char *data;
+    size_t size;
+    /* Position behind the last byte. */
+    uint64_t head;
+};
+
+/* Prepares an empty history that keeps @size bytes (at least 1). */
+void history_init(struct history *history, size_t size);
+
+void history_free(struct history *history);
+
+/* Appends; of more than the size only the end is kept. Returns 0 or -ENOMEM. */
+int history_append(struct history *history, const char *data, size_t len);
+
+/* The oldest position that is still there. */
+uint64_t history_oldest(const struct history *history);
+
+/*
+ * Bytes from *@position on: moves *@position up to the oldest one first if it was overwritten, sets
+ * *@data to a contiguous piece and returns its length (0: nothing beyond *@position). The piece is
+ * valid until the next append. The caller adds to *@position what it used.
+ */
+size_t history_from(const struct history *history, uint64_t *position, const char **data);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * A guest's name as the name of its log. Pure.
+ */
+#ifndef DUET_CONSOLE_NAME_H
+#define DUET_CONSOLE_NAME_H
+
+/* Longest result with its final NUL: leaves room for ".log.NNN" within NAME_MAX. */
+#define NAME_FILE_MAX 216
+
+/*
+ * Writes @name into @file such that it is one component of a path, never hidden, never "." or "..",
+ * and different for different names: letters, digits, '-', '_', '+' and '.' (not in front) stay,
+ * any other byte becomes %XX. A result that would be too long keeps its beginning and ends in "%~"
+ * and a hash of the whole.
+ */
+void name_to_file(const char *name, char file[NAME_FILE_MAX]);
+
+#endif

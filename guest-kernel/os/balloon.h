@@ -1,0 +1,21 @@
+/*
+ * balloon.h - giving memory back to Xen and taking it again, as memory/target says.
+ *
+ * Locks: one mutex over a change of size. Suspend: a change under way is finished first.
+ */
+#ifndef OS_BALLOON_H
+#define OS_BALLOON_H
+
+#include "kern/types.h"
+
+/** balloon_init() - follow memory/target of xenstore. Thread context, after xenbus_init(). */
+void balloon_init(void);
+
+struct balloon_stats {
+    uint64_t target_pages; /* what the toolstack asks for */
+    uint64_t pages;        /* what the domain has */
+};
+/** balloon_get_stats() - a consistent copy. Any context. */
+void balloon_get_stats(struct balloon_stats *stats);
+
+#endif /* OS_BALLOON_H */
