@@ -27,6 +27,8 @@ struct breakpoint {
     bool inserted;
 };
 
+extern const char _rodata_start[];
+
 static struct breakpoint breaks[BREAKS_MAX];
 static bool step_unmasked; /* upcalls were open before the step */
 
@@ -170,7 +172,7 @@ static int cmd_break(int argc, char **argv)
     }
     const char *name = ksym_find(address, &offset);
     struct breakpoint *b = find(0);
-    if (name == NULL) {
+    if (name == NULL || address >= (uint64_t)_rodata_start) {
         kdi_printf("%#llx is not in the kernel's text\n", (ull)address);
     } else if (is_forbidden(name)) {
         kdi_printf("%s is needed to handle breakpoints: it can have none\n", name);

@@ -44,10 +44,12 @@ static void dump_row(uint64_t address, const uint8_t *bytes, size_t n, size_t un
 static int cmd_dump(int argc, char **argv)
 {
     uint64_t address, count = 0;
-    size_t unit = 8;
+    size_t unit = argc > 2 ? unit_size(argv[argc - 1]) : 0;
 
-    if (argc > 2 && unit_size(argv[argc - 1]) != 0) {
-        unit = unit_size(argv[--argc]);
+    if (unit != 0) {
+        argc--;
+    } else {
+        unit = 8;
     }
     if (argc < 2 || argc > 3) {
         return -EINVAL;
@@ -63,12 +65,12 @@ static int cmd_dump(int argc, char **argv)
         if (got > 0) {
             dump_row(address, bytes, got, unit);
         }
-        if (got < want) {
-            kdi_printf("%016llx  cannot be read\n", (ull)(address + got));
-            return 0;
-        }
         address += got;
         left -= got;
+        if (got < want) {
+            kdi_printf("%016llx  cannot be read\n", (ull)address);
+            return 0;
+        }
     }
     return 0;
 }

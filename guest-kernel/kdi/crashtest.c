@@ -20,10 +20,12 @@
 
 #define NOT_CANONICAL 0x4141414141414141ull
 
+/* Volatile and shared, lest compiler and checkers see the bugs coming. */
+static struct thread *volatile nobody;
+static void *volatile object, *volatile again;
+
 static void null_pointer(void)
 {
-    struct thread *volatile nobody = NULL;
-
     log_info("crashtest: thread 0 has priority %d", nobody->prio);
 }
 
@@ -42,10 +44,9 @@ static void stack_overflow_test(void)
 
 static void double_free(void)
 {
-    void *volatile object = kmalloc(100);
-
+    object = again = kmalloc(100);
     kfree(object);
-    kfree(object);
+    kfree(again);
 }
 
 static void write_page_table(void)

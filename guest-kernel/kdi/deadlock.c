@@ -37,7 +37,9 @@ static void check_thread(const struct thread *first, void *arg)
     unsigned *found = arg;
     const struct thread *t = first;
 
-    if (!thread_closes(first) || !thread_closes(first)) {
+    bool closed = thread_closes(first);
+    barrier();
+    if (!closed || !thread_closes(first)) {
         return;
     }
     ++*found;
@@ -87,7 +89,9 @@ static unsigned check_cpus(void)
         const struct cpu *first = cpu_by_id(id);
         const struct cpu *cpu = first;
 
-        if (first == NULL || !cpu_closes(first) || !cpu_closes(first)) {
+        bool closed = first != NULL && cpu_closes(first);
+        barrier();
+        if (!closed || !cpu_closes(first)) {
             continue;
         }
         found++;

@@ -56,7 +56,7 @@ static int term_value(const char *term, uint64_t *value)
                bare_hex(term, value)) {
         return 0;
     }
-    kdi_printf("\"%s\" is no number, symbol of the kernel's text or $register\n", term);
+    kdi_printf("\"%s\" is no number, symbol or $register\n", term);
     return -EINVAL;
 }
 

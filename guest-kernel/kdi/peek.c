@@ -72,11 +72,11 @@ unsigned kdi_walk(uint64_t va, struct kdi_walk steps[4])
 static int poke_frame(mfn_t mfn, uint64_t offset, const uint8_t *data, size_t n)
 {
     pte_t pte = pte_make(mfn, PTE_KERNEL_RW);
-    volatile char *to = alias + offset;
 
     if (alias == NULL) {
         return -ENOMEM;
     }
+    volatile char *to = alias + offset;
     long rc = HYPERVISOR_update_va_mapping((unsigned long)alias, pte.v, UVMF_INVLPG);
     if (rc != 0) {
         return (int)rc;
