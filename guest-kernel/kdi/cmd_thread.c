@@ -50,7 +50,7 @@ static void say_where(const struct thread *t)
         return;
     }
     note_caller(place.rip, &s);
-    if (t->state != THREAD_RUNNING) {
+    if (!kdi_runs(t)) {
         backtrace(place.rbp, note_caller, &s);
     }
     kdi_printf("%s", kdi_symbol(s.address, text));
@@ -61,8 +61,12 @@ static void thread_line(const struct thread *t, void *arg __unused)
     static const char *const states[] = {"ready", "running", "blocked", "dead"};
     static const char *const prios[PRIO_COUNT] = {"idle", "low", "normal", "high"};
     const struct mutex *m = t->wants;
+    unsigned state = t->state;
 
-    kdi_printf("%4u  %3u  %-7s%-6s  %-23s ", t->id, t->cpu, t->state < 4 ? states[t->state] : "?",
+    if (state == THREAD_RUNNING && !kdi_runs(t)) {
+        state = THREAD_READY; /* an idle thread that gave way */
+    }
+    kdi_printf("%4u  %3u  %-7s  %-6s  %-23s ", t->id, t->cpu, state < 4 ? states[state] : "?",
                t->prio < PRIO_COUNT ? prios[t->prio] : "?", t->name);
     say_where(t);
     if (m != NULL) {
@@ -79,7 +83,7 @@ static int cmd_threads(int argc, char **argv __unused)
     if (argc != 1) {
         return -EINVAL;
     }
-    kdi_printf("  id  cpu  state  prio    name                    where\n");
+    kdi_printf("  id  cpu  state    prio    name                    where\n");
     sched_foreach(thread_line, NULL);
     return 0;
 }

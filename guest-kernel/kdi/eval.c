@@ -150,11 +150,18 @@ const struct thread *kdi_thread_named(const char *text)
 #define SAVED_RBP 5
 #define SAVED_RIP 6
 
+bool kdi_runs(const struct thread *t)
+{
+    const struct cpu *cpu = cpu_by_id(t->cpu);
+
+    return cpu != NULL && READ_ONCE(cpu->current) == t;
+}
+
 bool kdi_place_of(const struct thread *t, struct kdi_place *place)
 {
     const struct cpu *cpu = cpu_by_id(t->cpu);
 
-    if (t->state != THREAD_RUNNING || cpu == NULL) {
+    if (cpu == NULL || !kdi_runs(t)) {
         uint64_t sp = t->sp;
 
         return kdi_peek(sp + SAVED_RIP * 8, &place->rip, 8) == 8 &&

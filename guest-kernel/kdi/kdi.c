@@ -111,8 +111,6 @@ static void run_words(struct parsed *w)
 /* The next command of the script. False: there is none. */
 static bool script_next(void)
 {
-    const char *from = script;
-
     if (script == NULL || *script == '\0') {
         return false;
     }
@@ -121,7 +119,11 @@ static bool script_next(void)
         script = NULL;
         return false;
     }
-    kdi_printf(PROMPT "%.*s\n", (int)(script - from), from);
+    kdi_printf(PROMPT);
+    for (int i = 0; i < words.argc; i++) {
+        kdi_printf("%s%s", i > 0 ? " " : "", words.argv[i]);
+    }
+    kdi_printf("\n");
     return true;
 }
 

@@ -129,6 +129,9 @@ struct kdi_place {
     uint64_t rip, rbp;
 };
 
+/** kdi_runs() - whether a CPU executes a thread; its state alone does not tell for idle threads. */
+bool kdi_runs(const struct thread *t);
+
 /** kdi_place_of() - where a thread is: false if it runs on a CPU that did not stop. */
 bool kdi_place_of(const struct thread *t, struct kdi_place *place);
 

@@ -38,16 +38,18 @@ wait_end kdi-panic
 
 say "breakpoints, steps, continue; the other vCPU goes on, too"
 guest kdi-break "vcpus = 2" \
-    "extra = 'crashtest=break kdi=\"b crashtest_target; bl; b kdi_trap; c; bt; s 3; s 200; c; w crashtest_target+0 0x90 b; x crashtest_target 1 b; bc all; c\" run=\"kdi cpus; poweroff\"'"
+    "extra = 'crashtest=break kdi=\"b crashtest_target; bl; b kdi_trap; c; bt; s 3; s 200; c; w crashtest_target-1 0x5a b; x crashtest_target-1 1 b; bc all; c\"'"
 expect kdi-break 'kdi: breakpoint\(\): vCPU 0' 'breakpoint 0 at crashtest_target$' \
     'kdi_trap is needed to handle breakpoints' 'kdi: breakpoint 0: vCPU 0' \
     '^ 0  [0-9a-f]{16}  crashtest_target$' '^ 1  [0-9a-f]{16}  break_rounds' \
-    'kdi: step: vCPU 0' '^[0-9a-f]{16}  upcalls_save' '^[0-9a-f]{16} +90  +\.' \
+    'kdi: step: vCPU 0' '^[0-9a-f]{16}  upcalls_save' '^[0-9a-f]{16} +5a  +Z' \
     'crashtest: went on after the breakpoints'
 for round in 1 2 3 4; do
     expect kdi-break "crashtest: round $round, upcalls were open"
 done
+type_keys kdi-break 'kdi cpus\r'
 expect kdi-break '^  1 .* running, '
+xl sysrq kdi-break o
 wait_end kdi-break
 
 say "a vCPU that takes no events is stopped by an NMI, its place shown"
