@@ -56,9 +56,9 @@ static const pte_t *table_at(mfn_t mfn)
     return kpm_ready ? pfn_to_virt(pfn) : (const pte_t *)(KERNEL_BASE + (pfn.n << PAGE_SHIFT));
 }
 
-const pte_t *hat_table_entry(uint64_t va, unsigned level)
+const pte_t *hat_table_entry_of(mfn_t root, uint64_t va, unsigned level)
 {
-    const pte_t *entry = &table_at(hat_kernel_root())[pte_index(va, TOP_LEVEL)];
+    const pte_t *entry = &table_at(root)[pte_index(va, TOP_LEVEL)];
 
     for (unsigned l = TOP_LEVEL; l > level; l--) {
         if (!pte_present(*entry)) {
@@ -67,6 +67,11 @@ const pte_t *hat_table_entry(uint64_t va, unsigned level)
         entry = &table_at(pte_mfn(*entry))[pte_index(va, l - 1)];
     }
     return entry;
+}
+
+const pte_t *hat_table_entry(uint64_t va, unsigned level)
+{
+    return hat_table_entry_of(hat_kernel_root(), va, level);
 }
 
 maddr_t hat_entry_maddr(const pte_t *entry)
@@ -218,6 +223,18 @@ static void protect(const char *from, const char *to, uint64_t flags)
     }
 }
 
+/* Data stay mapped as they are (one page of them is Xen's shared_info), but not to be executed. */
+static void forbid_execution(const char *from, const char *to)
+{
+    for (; from < to; from += PAGE_SIZE) {
+        const pte_t *entry = hat_table_entry((uint64_t)from, 1);
+
+        if (entry != NULL && pte_present(*entry)) {
+            set_va_or_die(from, (pte_t){entry->v | PTE_NX});
+        }
+    }
+}
+
 static pfn_t boot_va_to_pfn(uintptr_t va)
 {
     return PFN((va - KERNEL_BASE) >> PAGE_SHIFT);
@@ -234,6 +251,7 @@ pfn_t hat_boot(void)
     p2m_boot();
     protect(_image_start, _rodata_start, PTE_KERNEL_RX);
     protect(_rodata_start, _data_start, PTE_KERNEL_RO);
+    forbid_execution(_data_start, _image_end);
     protect(boot_stack_guard, boot_stack_guard + PAGE_SIZE, 0);
     return own_tables_next;
 }
@@ -255,8 +273,7 @@ void hat_boot_finish(void)
 
 /* ---- tables on demand ---- */
 
-/* A page that is to become a table: empty and read-only. */
-static void *table_alloc(void)
+void *hat_table_alloc(void)
 {
     void *page = page_alloc_zeroed(0);
 
@@ -268,6 +285,14 @@ static void *table_alloc(void)
     return page;
 }
 
+void hat_table_free(void *table)
+{
+    set_va_or_die(table, pte_make(virt_to_mfn(table), PTE_KERNEL_RW));
+    page_set_kind(table, 0, PAGE_USED);
+    page_account_tables(-1);
+    page_free(table, 0);
+}
+
 /* Make the table below @va's entry of @level, if it is missing. hat_lock held. */
 static int populate_level(uint64_t va, unsigned level)
 {
@@ -276,7 +301,7 @@ static int populate_level(uint64_t va, unsigned level)
     if (pte_present(*entry)) {
         return 0;
     }
-    void *table = table_alloc();
+    void *table = hat_table_alloc();
     if (table == NULL) {
         return -ENOMEM;
     }

@@ -37,6 +37,9 @@ const pte_t *hat_table_entry(uint64_t va, unsigned level);
 /** hat_is_table() - whether a page is one of the kernel's page tables. Any context. */
 bool hat_is_table(pfn_t pfn);
 
+/** hat_table_entry_of() - the same in the tables below any level-4 table of ours. */
+const pte_t *hat_table_entry_of(mfn_t root, uint64_t va, unsigned level);
+
 /** hat_entry_maddr() - the machine address of such an entry, to write it with. */
 maddr_t hat_entry_maddr(const pte_t *entry);
 
@@ -46,6 +49,16 @@ maddr_t hat_entry_maddr(const pte_t *entry);
  * Return: 0 or -ENOMEM; tables made so far stay. Thread context.
  */
 int hat_populate(uint64_t va, size_t npages);
+
+/**
+ * hat_table_alloc() - a page to be used as a page table: empty, read-only in the direct map
+ *
+ * Return: the page, owned by the caller until hat_table_free(), or NULL. Any context.
+ */
+void *hat_table_alloc(void);
+
+/** hat_table_free() - give it back; Xen must have no reference to it as a table any more. */
+void hat_table_free(void *table);
 
 /** hat_kpm_unmap() - take a page out of the direct map, before its frame is given away. */
 void hat_kpm_unmap(pfn_t pfn);

@@ -19,6 +19,7 @@
 
 struct mmuq {
     unsigned ncalls, nupdates, next;
+    uint64_t hypercalls;
     int error; /* the first since mmuq_begin() */
     bool open;
     upcall_state_t saved;
@@ -57,6 +58,7 @@ static void flush(struct mmuq *q)
         return;
     }
     long rc = HYPERVISOR_multicall(q->calls, q->ncalls);
+    q->hypercalls++;
     ASSERT(rc == 0);
     for (unsigned i = 0; i < q->ncalls && q->error == 0; i++) {
         if ((long)q->calls[i].result < 0) {
@@ -96,15 +98,25 @@ static void queue_array(struct mmuq *q, unsigned op, void *element)
     call->args[1]++;
 }
 
-void mmuq_set_pte(struct mmuq *q, maddr_t entry, pte_t value)
+static void queue_update(struct mmuq *q, uint64_t ptr, pte_t value)
 {
     if (q->nupdates == MAX_UPDATES || q->ncalls == MAX_CALLS) {
         flush(q);
     }
     struct mmu_update *update = &q->updates[q->nupdates++];
 
-    *update = (struct mmu_update){.ptr = entry.a | MMU_NORMAL_PT_UPDATE, .val = value.v};
+    *update = (struct mmu_update){.ptr = ptr, .val = value.v};
     queue_array(q, __HYPERVISOR_mmu_update, update);
+}
+
+void mmuq_set_pte(struct mmuq *q, maddr_t entry, pte_t value)
+{
+    queue_update(q, entry.a | MMU_NORMAL_PT_UPDATE, value);
+}
+
+void mmuq_set_pte_keep_ad(struct mmuq *q, maddr_t entry, pte_t value)
+{
+    queue_update(q, entry.a | MMU_PT_UPDATE_PRESERVE_AD, value);
 }
 
 void mmuq_set_va(struct mmuq *q, const void *va, pte_t value, unsigned long uvmf_flags)
@@ -136,4 +148,9 @@ int mmuq_end(struct mmuq *q)
     q->open = false;
     upcalls_restore(q->saved);
     return error;
+}
+
+uint64_t mmuq_hypercalls(void)
+{
+    return this_cpu()->mmuq->hypercalls;
 }

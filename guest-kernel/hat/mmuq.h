@@ -27,6 +27,9 @@ struct mmuq *mmuq_begin(void);
 /** mmuq_set_pte() - write a page-table entry of any level (MMU_NORMAL_PT_UPDATE). */
 void mmuq_set_pte(struct mmuq *q, maddr_t entry, pte_t value);
 
+/** mmuq_set_pte_keep_ad() - the same, keeping the accessed and dirty bits that the CPU set. */
+void mmuq_set_pte_keep_ad(struct mmuq *q, maddr_t entry, pte_t value);
+
 /** mmuq_set_va() - write the last-level entry that maps @va now (update_va_mapping). */
 void mmuq_set_va(struct mmuq *q, const void *va, pte_t value, unsigned long uvmf_flags);
 
@@ -39,5 +42,8 @@ void mmuq_ext(struct mmuq *q, const struct mmuext_op *op);
  * Return: 0, or the first error that Xen gave for anything since mmuq_begin().
  */
 int mmuq_end(struct mmuq *q) __must_check;
+
+/** mmuq_hypercalls() - how many this CPU's queue has made, for measurements. */
+uint64_t mmuq_hypercalls(void);
 
 #endif /* HAT_MMUQ_H */

@@ -94,12 +94,9 @@ static int cmd_bt(int argc, char **argv)
     } else if (kdi.frame == NULL) {
         return -EINVAL;
     } else {
-        place = (struct kdi_place){.rip = kdi.frame->rip, .rbp = kdi.frame->rbp};
+        kdi_place_of_frame(kdi.frame, &place);
     }
-    if (place.rip != 0) {
-        bt_line(place.rip, &depth);
-    }
-    backtrace(place.rbp, bt_line, &depth);
+    kdi_backtrace(&place, bt_line, &depth);
     return 0;
 }
 

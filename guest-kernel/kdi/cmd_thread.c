@@ -49,10 +49,7 @@ static void say_where(const struct thread *t)
         kdi_printf("running");
         return;
     }
-    note_caller(place.rip, &s);
-    if (!kdi_runs(t)) {
-        backtrace(place.rbp, note_caller, &s);
-    }
+    kdi_backtrace(&place, note_caller, &s);
     kdi_printf("%s", kdi_symbol(s.address, text));
 }
 

@@ -190,14 +190,19 @@ static void spin_masked(void *arg __unused)
 
 static void stuck(void)
 {
+    if (cpu_count_online() < 2) {
+        log_err("crashtest: needs a second vCPU");
+        return;
+    }
     struct thread *t = thread_create("stuck", spin_masked, NULL, PRIO_NORMAL);
 
     if (t == NULL) {
         log_err("crashtest: no memory for a thread");
         return;
     }
+    /* Keeps this vCPU: another one takes the thread, or this thread when its time slice is over. */
     while (!stuck_ready) {
-        thread_sleep_until(clock_now() + NSEC_PER_MSEC);
+        __builtin_ia32_pause();
     }
     log_info("crashtest: vCPU %u spins with upcalls masked", t->cpu);
     kdi_break("crashtest: a stuck vCPU");

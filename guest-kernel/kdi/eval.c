@@ -164,6 +164,7 @@ bool kdi_place_of(const struct thread *t, struct kdi_place *place)
     if (cpu == NULL || !kdi_runs(t)) {
         uint64_t sp = t->sp;
 
+        place->frame = NULL;
         return kdi_peek(sp + SAVED_RIP * 8, &place->rip, 8) == 8 &&
                kdi_peek(sp + SAVED_RBP * 8, &place->rbp, 8) == 8;
     }
@@ -176,6 +177,27 @@ bool kdi_place_of(const struct thread *t, struct kdi_place *place)
     if (frame == NULL) {
         return false;
     }
-    *place = (struct kdi_place){.rip = frame->rip, .rbp = frame->rbp};
+    kdi_place_of_frame(frame, place);
     return true;
+}
+
+void kdi_place_of_frame(const struct trap_frame *frame, struct kdi_place *place)
+{
+    bool whole = frame != kdi.frame || kdi.whole;
+
+    *place =
+        (struct kdi_place){.rip = frame->rip, .rbp = frame->rbp, .frame = whole ? frame : NULL};
+}
+
+void kdi_backtrace(const struct kdi_place *place, void (*fn)(uint64_t address, void *arg),
+                   void *arg)
+{
+    if (place->frame != NULL) {
+        backtrace_frame(place->frame, fn, arg);
+        return;
+    }
+    if (place->rip != 0) {
+        fn(place->rip, arg);
+    }
+    backtrace(place->rbp, fn, arg);
 }

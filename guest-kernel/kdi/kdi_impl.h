@@ -127,13 +127,21 @@ const struct thread *kdi_thread_named(const char *text);
 /* Where a stack's walk begins. */
 struct kdi_place {
     uint64_t rip, rbp;
+    const struct trap_frame *frame; /* all registers, NULL: not known */
 };
+
+/** kdi_backtrace() - call @fn for the place and for each caller, nearest first. */
+void kdi_backtrace(const struct kdi_place *place, void (*fn)(uint64_t address, void *arg),
+                   void *arg);
 
 /** kdi_runs() - whether a CPU executes a thread; its state alone does not tell for idle threads. */
 bool kdi_runs(const struct thread *t);
 
 /** kdi_place_of() - where a thread is: false if it runs on a CPU that did not stop. */
 bool kdi_place_of(const struct thread *t, struct kdi_place *place);
+
+/** kdi_place_of_frame() - the place that a frame tells of. */
+void kdi_place_of_frame(const struct trap_frame *frame, struct kdi_place *place);
 
 /* ---- peek.c ---- */
 

@@ -11,6 +11,9 @@
 #include "psm/cpu.h"
 #include "psm/timer.h"
 
+struct uhat;
+struct vm_space;
+
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
 
 struct thread {
@@ -24,6 +27,9 @@ struct thread {
     void (*fn)(void *arg);
     void *arg;
     nsec_t cpu_time;
+    struct vm_space *space; /* vm_enter()'s, and its tables; NULL: kernel addresses only */
+    struct uhat *uhat;
+    void *fpu;            /* 512 bytes for FXSAVE, NULL: does not use it */
     bool detached, ended; /* under thread_list_lock */
     /* For the debugger: what it sleeps on, and the mutex that it sleeps for. */
     const struct waitq *waits_for;

@@ -18,6 +18,7 @@
 #include "kern/sched.h"
 
 #include "hat/kvm.h"
+#include "hat/uhat.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
@@ -158,6 +159,20 @@ static bool runq_steal(struct cpu *thief)
 
 /* ---- the switch ---- */
 
+/* Exchange what thread_switch() does not: FPU registers and page tables. */
+static void context_switch(struct cpu *cpu, const struct thread *prev, const struct thread *next)
+{
+    if (prev->fpu != NULL) {
+        __asm__ volatile("fxsaveq (%0)" : : "r"(prev->fpu) : "memory");
+    }
+    if (next->fpu != NULL) {
+        __asm__ volatile("fxrstorq (%0)" : : "r"(next->fpu) : "memory");
+    }
+    if (next->uhat != cpu->uhat) {
+        uhat_switch(cpu, next->uhat);
+    }
+}
+
 /* Run the best ready thread. Upcalls are masked and the run queue is locked; it returns unlocked.
  */
 static void schedule(struct cpu *cpu)
@@ -180,8 +195,9 @@ static void schedule(struct cpu *cpu)
         cpu->switched_at = now;
         cpu->switches++;
         cpu->current = next;
-        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE;
-        thread_switch(&prev->sp, next->sp);
+        context_switch(cpu, prev, next);
+        cpu->stack_limit = (uint64_t)next->stack + STACK_RESERVE; /* no call between this... */
+        thread_switch(&prev->sp, next->sp);                       /* ... and this */
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
     spin_release(&this_cpu()->runq.lock);
@@ -301,7 +317,28 @@ static void idle_thread(void *arg)
 static void thread_free(struct thread *t)
 {
     kvm_free(t->stack, STACK_PAGES);
+    kfree(t->fpu);
     kfree(t);
+}
+
+int thread_use_fpu(void)
+{
+    struct thread *self = thread_self();
+    void *area = kzalloc(512);
+
+    if (area == NULL || self->fpu != NULL) {
+        kfree(area);
+        return self->fpu != NULL ? 0 : -ENOMEM;
+    }
+    upcall_state_t state = upcalls_save();
+    __asm__ volatile("fninit\n\t"
+                     "fxsaveq (%0)"
+                     :
+                     : "r"(area)
+                     : "memory");
+    self->fpu = area;
+    upcalls_restore(state);
+    return 0;
 }
 
 static void thread_register(struct thread *t)

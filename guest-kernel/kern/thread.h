@@ -48,6 +48,14 @@ void thread_yield(void);
 /** thread_sleep_until() - sleep until system time reaches @deadline (nanoseconds). May sleep. */
 void thread_sleep_until(nsec_t deadline);
 
+/**
+ * thread_use_fpu() - let the calling thread use x87 and SSE registers from here on
+ *
+ * The kernel itself is compiled without them; they are saved and restored at every switch of a
+ * thread that asked for it. Return: 0 or -ENOMEM.
+ */
+int thread_use_fpu(void) __must_check;
+
 /** thread_exit() - end the calling thread. */
 __noreturn void thread_exit(void);
 

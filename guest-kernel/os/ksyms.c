@@ -76,3 +76,22 @@ void backtrace(uint64_t rbp, void (*fn)(uint64_t address, void *arg), void *arg)
         rbp = caller;
     }
 }
+
+/* A function begins with call __fentry__; push %rbp; mov %rsp, %rbp. */
+#define PUSHES_AT 5
+#define MOVES_AT  6
+
+void backtrace_frame(const struct trap_frame *frame, void (*fn)(uint64_t address, void *arg),
+                     void *arg)
+{
+    const uint64_t *sp = (const uint64_t *)frame->rsp;
+    uint64_t offset, caller;
+    const char *name = ksym_find(frame->rip, &offset);
+
+    fn(frame->rip, arg);
+    if (name != NULL && (offset == 0 || offset == PUSHES_AT || offset == MOVES_AT) &&
+        safe_read64(sp + (offset == MOVES_AT), &caller) == 0) {
+        fn(caller, arg);
+    }
+    backtrace(frame->rbp, fn, arg);
+}

@@ -27,4 +27,14 @@ uint64_t ksym_address(const char *name);
  */
 void backtrace(uint64_t rbp, void (*fn)(uint64_t address, void *arg), void *arg);
 
+struct trap_frame;
+
+/**
+ * backtrace_frame() - the same from an exception: first its rip, then the callers
+ *
+ * Knows that at the very start of a function its frame does not exist yet.
+ */
+void backtrace_frame(const struct trap_frame *frame, void (*fn)(uint64_t address, void *arg),
+                     void *arg);
+
 #endif /* OS_KSYMS_H */

@@ -127,11 +127,15 @@ static void say_who(void)
         cpu->current != NULL ? thread_name(cpu->current) : "(none yet)", cpu->ipl);
 }
 
-static void say_backtrace(uint64_t rip, uint64_t rbp)
+static void say_backtrace(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
 {
     uint64_t previous = 0;
 
     say("backtrace:\n");
+    if (frame != NULL) {
+        backtrace_frame(frame, say_address, &previous);
+        return;
+    }
     if (rip != 0) {
         say_address(rip, &previous);
     }
@@ -172,7 +176,7 @@ static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint
     if (frame != NULL) {
         say_registers(frame);
     }
-    say_backtrace(rip, rbp);
+    say_backtrace(frame, rip, rbp);
     if (kdi_on_panic()) {
         kdi_panic(frame, rip, rbp);
     }

@@ -29,6 +29,7 @@
 struct evtchn;
 struct mmuq;
 struct trap_frame;
+struct uhat;
 XEN_TAILQ_HEAD(evtchn_queue, struct evtchn);
 XEN_TAILQ_HEAD(thread_queue, struct thread);
 
@@ -72,6 +73,7 @@ struct cpu {
     struct timer slice;          /* ends the running thread's turn */
 
     struct vcpu_runstate_info runstate; /* written by Xen: steal time */
+    struct uhat *uhat;                  /* address space that is loaded, NULL: the kernel's */
     struct mmuq *mmuq;                  /* pending page-table updates */
     bool online;                        /* runs threads; read from any CPU */
     bool leaving;                       /* shall go offline; set by cpu_stop() */

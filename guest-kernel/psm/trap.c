@@ -17,8 +17,10 @@
 #include "os/ksyms.h"
 #include "os/panic.h"
 #include "psm/upcall.h"
+#include "vm/vm.h"
 
 #define ENTRY_MASKED 4u /* trap_info.flags: mask upcalls on entry */
+#define RFLAGS_IF    (1u << 9)
 #define DPL(n)       (n)
 
 extern const char trap_divide[], trap_debug[], trap_nmi[], trap_breakpoint[], trap_overflow[],
@@ -137,10 +139,27 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t
                 address_kind(va), why);
 }
 
+/* A thread touched its address space: with upcalls open, as that may sleep, if it had them open. */
+static bool user_fault(const struct trap_frame *frame, uint64_t va)
+{
+    if ((frame->rflags & RFLAGS_IF) == 0 || this_cpu()->ipl != IPL_NONE) {
+        return false;
+    }
+    upcalls_restore(false);
+    int rc = vm_fault(va, frame->error & PF_FETCH   ? HAT_EXEC
+                          : frame->error & PF_WRITE ? HAT_WRITE
+                                                    : HAT_READ);
+    (void)upcalls_save();
+    return rc == 0;
+}
+
 static void page_fault(struct trap_frame *frame)
 {
     uint64_t va = this_cpu()->info.arch.cr2;
 
+    if (va < USER_END && user_fault(frame, va)) {
+        return;
+    }
     if (!fixup(frame)) {
         page_fault_panic(frame, va);
     }

@@ -1,7 +1,7 @@
 /*
  * cmd_dd.c - the command `dd`: bytes from a disk or a source of known bytes to a disk, or compared.
  *
- * Reading is done ahead (stream.h); each block is written, or checked, before the next is taken.
+ * Reading is done ahead and writing behind (stream.h), so that several blocks are under way.
  * No state, no locks.
  */
 #include "kern/mem.h"
@@ -30,8 +30,7 @@ struct dd {
     uint64_t total, done;           /* bytes */
     bool sync;
     struct stream *stream; /* reading from a disk */
-    void *buf;             /* of bs bytes, for the other sources */
-    unsigned order;
+    struct sink *sink;     /* writing to one */
 };
 
 static int parse_end(struct dd *d, struct dd_end *e, const char *text)
@@ -97,8 +96,8 @@ static int check_operands(struct dd *d)
     if (!source || (!target && !d->verify.kind) || (d->out.kind && !target)) {
         return SH_USAGE;
     }
-    if (d->verify.kind == END_DISK) {
-        return sh_error(d->sh, "verify= takes zero or pattern:SEED");
+    if (d->verify.kind == END_DISK || (d->verify.kind && d->in.kind != END_DISK)) {
+        return sh_error(d->sh, "verify= takes zero or pattern:SEED, to compare a disk with");
     }
     if (d->bs < PATTERN_RECORD || d->bs > STREAM_CHUNK_MAX || d->bs % BLK_SECTOR_SIZE) {
         return sh_error(d->sh, "bs=%lu: a multiple of %u, at most %u", (unsigned long)d->bs,
@@ -149,6 +148,24 @@ static int compute_total(struct dd *d)
     return SH_OK;
 }
 
+static int open_disks(struct dd *d)
+{
+    int rc = 0;
+
+    if (d->in.kind == END_DISK) {
+        d->stream = kzalloc(sizeof(*d->stream));
+        rc = d->stream
+                 ? stream_open(d->stream, d->in.disk.dev, d->in.disk.offset >> BLK_SECTOR_SHIFT,
+                               d->total >> BLK_SECTOR_SHIFT, (uint32_t)d->bs)
+                 : -ENOMEM;
+    }
+    if (!rc && d->out.kind == END_DISK) {
+        d->sink = kzalloc(sizeof(*d->sink));
+        rc = d->sink ? sink_open(d->sink, d->out.disk.dev, (uint32_t)d->bs) : -ENOMEM;
+    }
+    return rc ? sh_error(d->sh, "no memory for blocks of %lu bytes", (unsigned long)d->bs) : SH_OK;
+}
+
 static int prepare(struct dd *d)
 {
     int status = compute_total(d);
@@ -159,52 +176,30 @@ static int prepare(struct dd *d)
     if (!status && d->out.kind == END_DISK) {
         status = place(d, &d->out, d->seek, d->total);
     }
-    if (status) {
-        return status;
-    }
-    if (d->in.kind == END_DISK) {
-        d->stream = kmalloc(sizeof(*d->stream));
-        if (d->stream &&
-            !stream_open(d->stream, d->in.disk.dev, d->in.disk.offset >> BLK_SECTOR_SHIFT,
-                         d->total >> BLK_SECTOR_SHIFT, (uint32_t)d->bs)) {
-            return SH_OK;
-        }
-        kfree(d->stream);
-        d->stream = NULL;
-    } else {
-        while ((PAGE_SIZE << d->order) < d->bs) {
-            d->order++;
-        }
-        d->buf = page_alloc_zeroed(d->order);
-        if (d->buf) {
-            return SH_OK;
-        }
-    }
-    return sh_error(d->sh, "no memory for blocks of %lu bytes", (unsigned long)d->bs);
+    return status ? status : open_disks(d);
 }
 
-/* The next block: *@data, or a failure that is written. */
-static int next_block(struct dd *d, void **data, size_t *n)
+/* What a source that is no disk has for the place it goes to. */
+static void generate(struct dd *d, void *buf, size_t n)
 {
-    uint64_t sector;
-
-    if (d->stream) {
-        ssize_t got = stream_next(d->stream, data, &sector);
-
-        if (got < 0) {
-            return sh_error(d->sh, "%s: read at byte %lu: %s", d->in.text,
-                            (unsigned long)(sector << BLK_SECTOR_SHIFT), errno_name((int)got));
-        }
-        *n = (size_t)got;
-        return SH_OK;
-    }
-    *data = d->buf;
-    *n = MIN(d->bs, d->total - d->done);
     if (d->in.kind == END_PATTERN) {
-        /* A pattern's bytes are those of the place they go to. */
-        pattern_fill(d->buf, *n, d->in.seed, d->out.disk.offset + d->done);
+        pattern_fill(buf, n, d->in.seed, d->out.disk.offset + d->done);
+    } else {
+        memset(buf, 0, n);
     }
-    return SH_OK;
+}
+
+static int read_failed(struct dd *d, uint64_t sector, int rc)
+{
+    return sh_error(d->sh, "%s: read at byte %lu: %s", d->in.text,
+                    (unsigned long)(sector << BLK_SECTOR_SHIFT), errno_name(rc));
+}
+
+static int write_failed(struct dd *d, uint64_t sector, int rc)
+{
+    return sh_error(d->sh, "%s: write at byte %lu: %s%s", d->out.text,
+                    (unsigned long)(sector << BLK_SECTOR_SHIFT), errno_name(rc),
+                    rc == -EROFS ? " (the disk is read-only)" : "");
 }
 
 static ssize_t first_nonzero(const uint8_t *p, size_t n)
@@ -231,17 +226,54 @@ static int check_block(struct dd *d, const void *data, size_t n)
                     (unsigned long)(offset + (uint64_t)bad));
 }
 
-static int write_block(struct dd *d, void *data, size_t n)
+/* One block from the source to wherever it goes. */
+static int one_block(struct dd *d)
 {
-    uint64_t offset = d->out.disk.offset + d->done;
-    int rc =
-        blk_rw(d->out.disk.dev, BLK_WRITE, offset >> BLK_SECTOR_SHIFT, n >> BLK_SECTOR_SHIFT, data);
+    size_t n = MIN(d->bs, d->total - d->done);
+    uint64_t sector = 0;
+    void *buf = NULL;
+    void *data;
 
-    if (!rc) {
-        return SH_OK;
+    int rc = d->sink ? sink_buffer(d->sink, &buf, &sector) : 0;
+    if (rc) {
+        return write_failed(d, sector, rc);
     }
-    return sh_error(d->sh, "%s: write at byte %lu: %s%s", d->out.text, (unsigned long)offset,
-                    errno_name(rc), rc == -EROFS ? " (the disk is read-only)" : "");
+    if (d->stream) {
+        ssize_t got = stream_next(d->stream, &data, &sector);
+
+        if (got < 0) {
+            return read_failed(d, sector, (int)got);
+        }
+        n = (size_t)got;
+        if (d->verify.kind && check_block(d, data, n)) {
+            return SH_FAIL;
+        }
+        if (buf) {
+            memcpy(buf, data, n);
+        }
+    } else {
+        generate(d, buf, n);
+    }
+    sector = (d->out.disk.offset + d->done) >> BLK_SECTOR_SHIFT;
+    rc = d->sink ? sink_write(d->sink, sector, n) : 0;
+    if (rc) {
+        return write_failed(d, sector, rc);
+    }
+    d->done += n;
+    return SH_OK;
+}
+
+/* Waits for what is still being written; with conv=fsync, until it is stable. */
+static int finish(struct dd *d)
+{
+    uint64_t sector;
+    int rc = sink_drain(d->sink, &sector);
+
+    if (rc) {
+        return write_failed(d, sector, rc);
+    }
+    rc = d->sync ? blk_flush(d->out.disk.dev) : 0;
+    return rc ? sh_error(d->sh, "%s: flush: %s", d->out.text, errno_name(rc)) : SH_OK;
 }
 
 static int copy(struct dd *d, struct sh_progress *p)
@@ -249,27 +281,10 @@ static int copy(struct dd *d, struct sh_progress *p)
     int status = SH_OK;
 
     while (!status && d->done < d->total) {
-        void *data = NULL;
-        size_t n = 0;
-
-        status = sh_interrupted(d->sh) ? SH_INTERRUPTED : next_block(d, &data, &n);
-        if (!status && d->verify.kind) {
-            status = check_block(d, data, n);
-        }
-        if (!status && d->out.kind) {
-            status = write_block(d, data, n);
-        }
-        if (!status) {
-            d->done += n;
-            sh_progress(d->sh, p, d->done, d->total);
-        }
+        status = sh_interrupted(d->sh) ? SH_INTERRUPTED : one_block(d);
+        sh_progress(d->sh, p, d->done, d->total);
     }
-    if (!status && d->sync && d->out.kind) {
-        int rc = blk_flush(d->out.disk.dev);
-
-        status = rc ? sh_error(d->sh, "%s: flush: %s", d->out.text, errno_name(rc)) : SH_OK;
-    }
-    return status;
+    return !status && d->sink ? finish(d) : status;
 }
 
 static void release(struct dd *d)
@@ -278,11 +293,12 @@ static void release(struct dd *d)
 
     if (d->stream) {
         stream_close(d->stream);
-        kfree(d->stream);
     }
-    if (d->buf) {
-        page_free(d->buf, d->order);
+    if (d->sink) {
+        sink_close(d->sink);
     }
+    kfree(d->stream);
+    kfree(d->sink);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         if (ends[i]->kind == END_DISK) {
             blk_put(ends[i]->disk.dev);

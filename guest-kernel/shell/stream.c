@@ -1,5 +1,5 @@
 /*
- * stream.c - reading a disk with requests in flight ahead of the reader; see stream.h.
+ * stream.c - streams and sinks, several requests in flight; see stream.h.
  */
 #include "shell/stream.h"
 
@@ -47,6 +47,35 @@ static void ask(struct stream *s)
     }
 }
 
+/* Waits for what is under way and frees the buffers. */
+static void free_chunks(struct stream_chunk *chunks, unsigned order)
+{
+    for (unsigned i = 0; i < STREAM_DEPTH; i++) {
+        wait_event(&stream_wq, is_done(&chunks[i]));
+        if (chunks[i].buf) {
+            page_free(chunks[i].buf, order);
+            chunks[i].buf = NULL;
+        }
+    }
+}
+
+/* Buffers of @bytes for all chunks. */
+static int alloc_chunks(struct stream_chunk *chunks, uint32_t bytes, unsigned *order)
+{
+    *order = 0;
+    while ((PAGE_SIZE << *order) < bytes) {
+        (*order)++;
+    }
+    for (unsigned i = 0; i < STREAM_DEPTH; i++) {
+        chunks[i].buf = page_alloc(*order);
+        if (!chunks[i].buf) {
+            free_chunks(chunks, *order);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
 int stream_open(struct stream *s, struct blk_dev *dev, uint64_t first, uint64_t count,
                 uint32_t chunk)
 {
@@ -55,17 +84,7 @@ int stream_open(struct stream *s, struct blk_dev *dev, uint64_t first, uint64_t 
     s->next = first;
     s->end = first + count;
     s->chunk_sectors = chunk >> BLK_SECTOR_SHIFT;
-    while ((PAGE_SIZE << s->order) < chunk) {
-        s->order++;
-    }
-    for (unsigned i = 0; i < STREAM_DEPTH; i++) {
-        s->chunks[i].buf = page_alloc(s->order);
-        if (!s->chunks[i].buf) {
-            stream_close(s);
-            return -ENOMEM;
-        }
-    }
-    return 0;
+    return alloc_chunks(s->chunks, chunk, &s->order);
 }
 
 ssize_t stream_next(struct stream *s, void **data, uint64_t *sector)
@@ -89,12 +108,59 @@ ssize_t stream_next(struct stream *s, void **data, uint64_t *sector)
 
 void stream_close(struct stream *s)
 {
-    for (unsigned i = 0; i < STREAM_DEPTH; i++) {
-        struct stream_chunk *c = &s->chunks[i];
+    free_chunks(s->chunks, s->order);
+}
 
-        wait_event(&stream_wq, is_done(c));
-        if (c->buf) {
-            page_free(c->buf, s->order);
-        }
+int sink_open(struct sink *s, struct blk_dev *dev, uint32_t chunk)
+{
+    memset(s, 0, sizeof(*s));
+    s->dev = dev;
+    return alloc_chunks(s->chunks, chunk, &s->order);
+}
+
+int sink_buffer(struct sink *s, void **buf, uint64_t *sector)
+{
+    struct stream_chunk *c = &s->chunks[s->next];
+
+    wait_event(&stream_wq, is_done(c));
+    *buf = c->buf;
+    *sector = c->req.sector;
+    return c->rc;
+}
+
+int sink_write(struct sink *s, uint64_t sector, size_t bytes)
+{
+    struct stream_chunk *c = &s->chunks[s->next];
+
+    c->req = (struct blk_req){.op = BLK_WRITE,
+                              .sector = sector,
+                              .nsectors = bytes >> BLK_SECTOR_SHIFT,
+                              .buf = c->buf,
+                              .done = chunk_done,
+                              .arg = c};
+    c->busy = true;
+    int rc = blk_submit(s->dev, &c->req);
+    if (rc) {
+        c->busy = false;
     }
+    s->next = (s->next + 1) % STREAM_DEPTH;
+    return rc;
+}
+
+int sink_drain(struct sink *s, uint64_t *sector)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < STREAM_DEPTH && !rc; i++) {
+        void *buf;
+
+        rc = sink_buffer(s, &buf, sector);
+        s->next = (s->next + 1) % STREAM_DEPTH;
+    }
+    return rc;
+}
+
+void sink_close(struct sink *s)
+{
+    free_chunks(s->chunks, s->order);
 }

@@ -1,0 +1,61 @@
+/*
+ * uhat.h - the page tables of one address space.
+ *
+ * An address space has two level-4 tables, as x86-64 PV wants: the kernel's view holds user slots
+ * and the kernel's own, the user's view the user slots alone; both point to the same tables below.
+ * Both are pinned as long as the space lives. Tables are made when something is mapped and given
+ * back when the last entry in them goes.
+ *
+ * This layer moves entries; what a page is for, who owns it and what a fault means is vm/'s
+ * business. Locks: the caller serialises changes of one space (vm.c's mutex). Suspend: pinned
+ * tables are the toolstack's to rewrite; nothing here keeps a machine address across it.
+ */
+#ifndef HAT_UHAT_H
+#define HAT_UHAT_H
+
+#include "hat/addr.h"
+#include "hat/kvm.h"
+
+struct uhat;
+struct cpu;
+
+/** uhat_create() - an empty address space; NULL when memory ran out. Thread context. */
+struct uhat *uhat_create(void);
+
+/** uhat_destroy() - free the tables. Nothing may be mapped and no CPU may be on it. */
+void uhat_destroy(struct uhat *h);
+
+/**
+ * uhat_map() - map frames at user addresses, in batches
+ * @va: page-aligned, with @n pages below USER_END
+ * @prot: HAT_READ with HAT_WRITE and HAT_EXEC
+ *
+ * Entries that were present are replaced, and flushed. Return: 0, -EINVAL for a bad range,
+ * -ENOMEM (then nothing of the failing batch is mapped), or Xen's refusal. Thread context.
+ */
+int uhat_map(struct uhat *h, uint64_t va, const mfn_t *mfns, size_t n,
+             enum hat_prot prot) __must_check;
+
+/** uhat_unmap() - remove entries, flush the CPUs that are on the space, free empty tables. */
+void uhat_unmap(struct uhat *h, uint64_t va, size_t n);
+
+/** uhat_protect() - change the protection of what is mapped in a range, keeping A and D bits. */
+int uhat_protect(struct uhat *h, uint64_t va, size_t n, enum hat_prot prot) __must_check;
+
+/* What is mapped at an address. */
+struct uhat_entry {
+    mfn_t mfn;
+    enum hat_prot prot;
+    bool accessed, dirty;
+};
+
+/** uhat_query() - look; false if nothing is mapped there. Any context. */
+bool uhat_query(const struct uhat *h, uint64_t va, struct uhat_entry *entry);
+
+/** uhat_switch() - put this CPU on a space, NULL: the kernel's. Upcalls masked. */
+void uhat_switch(struct cpu *cpu, struct uhat *h);
+
+/** uhat_tables() - how many tables it has, the level-4 pair included. */
+unsigned uhat_tables(const struct uhat *h);
+
+#endif /* HAT_UHAT_H */

@@ -1,0 +1,83 @@
+/*
+ * t_mem.c - promises of the page and object allocators.
+ */
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "selftest/selftest.h"
+
+#define OBJECTS 300
+
+static bool pages_merge_again(void)
+{
+    struct mem_stats before, after;
+    void *pages[64];
+
+    mem_get_stats(&before);
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        pages[i] = page_alloc(0);
+        CHECK(pages[i] != NULL);
+        memset(pages[i], (int)i, PAGE_SIZE);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i += 2) {
+        page_free(pages[i], 0);
+    }
+    for (size_t i = 1; i < ARRAY_SIZE(pages); i += 2) {
+        CHECK(((unsigned char *)pages[i])[PAGE_SIZE - 1] == i);
+        page_free(pages[i], 0);
+    }
+    mem_get_stats(&after);
+    CHECK(after.free_blocks[0] <= before.free_blocks[0] + 2);
+    return true;
+}
+
+static bool objects_do_not_overlap(void)
+{
+    static unsigned char *objects[OBJECTS];
+
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        size_t size = 1 + i * 37 % 5000;
+
+        objects[i] = kmalloc(size);
+        CHECK(objects[i] != NULL);
+        CHECK((uintptr_t)objects[i] % 16 == 0);
+        memset(objects[i], (int)(i & 0xff), size);
+    }
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        size_t size = 1 + i * 37 % 5000;
+
+        for (size_t at = 0; at < size; at++) {
+            CHECK(objects[i][at] == (i & 0xff));
+        }
+        kfree(objects[i]);
+    }
+    return true;
+}
+
+static bool running_out_is_an_error(void)
+{
+    void *chain = NULL;
+    struct mem_stats empty;
+
+    /* The pages are their own list, so that the test needs no memory to remember them. */
+    for (void **page; (page = page_alloc(0)) != NULL; chain = page) {
+        *page = chain;
+    }
+    mem_get_stats(&empty);
+    bool none = kmalloc(PAGE_SIZE * 2) == NULL;
+    while (chain != NULL) {
+        void *next = *(void **)chain;
+
+        page_free(chain, 0);
+        chain = next;
+    }
+    CHECK(none);
+    CHECK(empty.alloc_failures > 0);
+    return true;
+}
+
+const struct selftest selftests_mem[] = {
+    {.name = "mem-pages-merge-again", .fn = pages_merge_again},
+    {.name = "mem-objects-do-not-overlap", .fn = objects_do_not_overlap},
+    {.name = "mem-running-out-is-an-error", .fn = running_out_is_an_error},
+    {.name = NULL},
+};

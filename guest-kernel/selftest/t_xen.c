@@ -1,0 +1,142 @@
+/*
+ * t_xen.c - promises of grants and the store's client.
+ */
+#include "hat/p2m.h"
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "kern/wait.h"
+#include "os/gnttab.h"
+#include "os/hypercall.h"
+#include "psm/clock.h"
+#include "selftest/selftest.h"
+#include "xenbus/xs.h"
+
+#define DIR "data/selftest"
+
+/* Our number, which grants want in place of DOMID_SELF. */
+static int own_domid(uint16_t *domid)
+{
+    uint32_t number = 0;
+    struct xs_field field = {.key = "domid", .type = XS_U32, .out = &number};
+    int rc = xs_gather(XS_NO_TXN, "", &field, 1, NULL);
+
+    *domid = (uint16_t)number;
+    return rc;
+}
+
+static bool grants_share_and_end(void)
+{
+    uint64_t *page = page_alloc_zeroed(0);
+    struct gnttab_map map;
+    uint16_t domid;
+    gref_t ref;
+
+    CHECK(page != NULL);
+    CHECK(gnttab_alloc(&ref) == 0);
+    CHECK(own_domid(&domid) == 0);
+    gnttab_grant(ref, domid, virt_to_mfn(page), false);
+    CHECK(gnttab_map(domid, ref, false, &map) == 0);
+    *(volatile uint64_t *)map.va = 0x5ca1ab1e;
+    bool seen = *(volatile uint64_t *)page == 0x5ca1ab1e;
+    int busy = gnttab_end(ref);
+    CHECK(gnttab_unmap(&map) == 0);
+    int ended = gnttab_end(ref);
+    gnttab_free(ref);
+    page_free(page, 0);
+    CHECK(seen);
+    CHECK(busy == -EBUSY);
+    CHECK(ended == 0);
+    return true;
+}
+
+static bool values_come_back(void)
+{
+    char *value = NULL;
+    size_t len;
+
+    CHECK(xs_write(XS_NO_TXN, DIR, "key", "a value") == 0);
+    CHECK(xs_read(XS_NO_TXN, DIR, "key", &value, &len) == 0);
+    bool same = len == 7 && strcmp(value, "a value") == 0;
+    kfree(value);
+    CHECK(same);
+    CHECK(xs_rm(XS_NO_TXN, DIR, NULL) == 0);
+    CHECK(xs_read(XS_NO_TXN, DIR, "key", &value, &len) == -ENOENT);
+    return true;
+}
+
+/* Count up, with somebody else writing in between the first two times. */
+static int count_up(xs_txn_t t, void *arg)
+{
+    unsigned *attempts = arg;
+    uint32_t n = 0;
+    struct xs_field field = {.key = "n", .type = XS_U32, .out = &n};
+    int rc = xs_gather(t, DIR, &field, 1, NULL);
+
+    if (rc == 0 && ++*attempts <= 2) {
+        rc = xs_writef(XS_NO_TXN, DIR, "n", "%u", n + 10);
+    }
+    return rc != 0 ? rc : xs_writef(t, DIR, "n", "%u", n + 1);
+}
+
+static bool transactions_are_tried_again(void)
+{
+    unsigned attempts = 0;
+    uint32_t n = 0;
+    struct xs_field field = {.key = "n", .type = XS_U32, .out = &n};
+
+    CHECK(xs_write(XS_NO_TXN, DIR, "n", "0") == 0);
+    CHECK(xs_transaction(count_up, &attempts) == 0);
+    CHECK(xs_gather(XS_NO_TXN, DIR, &field, 1, NULL) == 0);
+    CHECK(xs_rm(XS_NO_TXN, DIR, NULL) == 0);
+    CHECK(attempts == 3);
+    CHECK(n == 21);
+    return true;
+}
+
+struct storm {
+    struct xs_watch watch;
+    struct waitq wake;
+    unsigned events;
+    uint32_t last;
+};
+
+static void storm_event(struct xs_watch *w, const char *path)
+{
+    struct storm *s = CONTAINER_OF(w, struct storm, watch);
+    struct xs_field field = {.key = "storm", .type = XS_U32, .out = &s->last, .optional = true};
+
+    (void)path;
+    s->events++;
+    if (xs_gather(XS_NO_TXN, DIR, &field, 1, NULL) == 0) {
+        waitq_wake_all(&s->wake);
+    }
+}
+
+static bool watch_storms_end_with_the_last_value(void)
+{
+    static struct storm s;
+    const uint32_t writes = 50;
+
+    s = (struct storm){.watch = {.path = DIR, .fn = storm_event}};
+    waitq_init(&s.wake, "selftest");
+    CHECK(xs_watch_add(&s.watch) == 0);
+    for (uint32_t i = 1; i <= writes; i++) {
+        CHECK(xs_writef(XS_NO_TXN, DIR, "storm", "%u", i) == 0);
+    }
+    int rc =
+        wait_event_until(&s.wake, READ_ONCE(s.last) == writes, clock_now() + 10 * NSEC_PER_SEC);
+    xs_watch_remove(&s.watch);
+    CHECK(xs_rm(XS_NO_TXN, DIR, NULL) == 0);
+    CHECK(rc == 0);
+    CHECK(s.events <= writes + 2);
+    return true;
+}
+
+const struct selftest selftests_xen[] = {
+    {.name = "xen-grants-share-and-end", .fn = grants_share_and_end},
+    {.name = "xen-values-come-back", .fn = values_come_back},
+    {.name = "xen-transactions-are-tried-again", .fn = transactions_are_tried_again},
+    {.name = "xen-watch-storms-end-with-the-last-value",
+     .fn = watch_storms_end_with_the_last_value},
+    {.name = NULL},
+};

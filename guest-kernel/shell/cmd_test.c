@@ -1,0 +1,94 @@
+/*
+ * cmd_test.c - commands that try the kernel: self-tests, stress, the cost of mappings.
+ */
+#include "kern/string.h"
+#include "selftest/selftest.h"
+#include "selftest/stress.h"
+#include "shell/commands.h"
+
+#define LINE_MAX 256
+
+/* selftest.h's way of saying something, on the shell's terminal. */
+static void say(void *arg, const char *fmt, ...) __printf_like(2, 3);
+
+static void say(void *arg, const char *fmt, ...)
+{
+    char line[LINE_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    int len = vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    sh_write(arg, line, MIN((size_t)len, sizeof(line) - 1));
+}
+
+static void list_one(const char *name, void *arg)
+{
+    say(arg, "%s\n", name);
+}
+
+static int cmd_selftest(struct shell *sh, int argc, char **argv)
+{
+    const char *pattern = argc == 2 ? argv[1] : NULL;
+
+    if (argc > 2) {
+        return SH_USAGE;
+    }
+    if (pattern != NULL && strcmp(pattern, "-l") == 0) {
+        selftest_foreach(list_one, sh);
+        return SH_OK;
+    }
+    int rc = selftest_run(pattern, say, sh);
+    if (rc == -ENOENT) {
+        return sh_error(sh, "no test's name contains \"%s\": see selftest -l", pattern);
+    }
+    return rc == 0 ? SH_OK : SH_FAIL;
+}
+
+static bool interrupted(void *arg)
+{
+    return sh_interrupted(arg);
+}
+
+static int cmd_stress(struct shell *sh, int argc, char **argv)
+{
+    uint64_t seconds = 60;
+
+    if (argc > 2) {
+        return SH_USAGE;
+    }
+    if (argc == 2 && (parse_u64(argv[1], &seconds) != 0 || seconds == 0)) {
+        return sh_error(sh, "\"%s\" is no number of seconds", argv[1]);
+    }
+    return stress_run(seconds, interrupted, say, sh) == 0 ? SH_OK : SH_FAIL;
+}
+
+static int cmd_mmubench(struct shell *sh, int argc, char **argv __unused)
+{
+    if (argc != 1) {
+        return SH_USAGE;
+    }
+    int rc = mmu_bench(say, sh);
+
+    return rc == 0 ? SH_OK : sh_error(sh, "%s", errno_name(rc));
+}
+
+const struct sh_command test_commands[] = {
+    {.name = "selftest",
+     .usage = "selftest [-l | NAME]",
+     .summary = "run the kernel's own tests",
+     .detail = "Runs the tests whose name contains NAME, without one all but the slow ones;\n"
+               "a slow one runs by its whole name. -l lists the names.\n",
+     .run = cmd_selftest},
+    {.name = "stress",
+     .usage = "stress [SECONDS]",
+     .summary = "load memory, MMU, timers, interrupts, threads and disk at once",
+     .detail = "60 seconds if none are given. Fails if anything goes wrong or memory is missing\n"
+               "afterwards. ^C ends it early.\n",
+     .run = cmd_stress},
+    {.name = "mmubench",
+     .usage = "mmubench",
+     .summary = "show what mapping 1, 64 and 4096 pages costs",
+     .run = cmd_mmubench},
+    {.name = NULL},
+};
