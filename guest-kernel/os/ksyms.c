@@ -89,8 +89,8 @@ void backtrace_frame(const struct trap_frame *frame, void (*fn)(uint64_t address
     const char *name = ksym_find(frame->rip, &offset);
 
     fn(frame->rip, arg);
-    if (name != NULL && (offset == 0 || offset == PUSHES_AT || offset == MOVES_AT) &&
-        safe_read64(sp + (offset == MOVES_AT), &caller) == 0) {
+    if ((name == NULL || offset == 0 || offset == PUSHES_AT || offset == MOVES_AT) &&
+        safe_read64(sp + (name != NULL && offset == MOVES_AT), &caller) == 0) {
         fn(caller, arg);
     }
     backtrace(frame->rbp, fn, arg);

@@ -32,7 +32,7 @@ struct trap_frame;
 /**
  * backtrace_frame() - the same from an exception: first its rip, then the callers
  *
- * Knows that at the very start of a function its frame does not exist yet.
+ * Knows that at the very start of a function, and where a wild call led, no frame exists yet.
  */
 void backtrace_frame(const struct trap_frame *frame, void (*fn)(uint64_t address, void *arg),
                      void *arg);

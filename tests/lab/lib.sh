@@ -91,7 +91,7 @@ create() {
     printf '%s\n' "name = '$name'" "$@" > "$name.cfg"
     GUESTS+=("$name")
     LOG_START[$name]=$(stat -c %s "$log" 2>/dev/null || echo 0)
-    timeout 60 xl -q create "$name.cfg" || fail "xl create $name: exit status $?"
+    timeout 60 xl create -q "$name.cfg" || fail "xl create $name: exit status $?"
 }
 
 # guest_log NAME: what the guest has written to its console since create.

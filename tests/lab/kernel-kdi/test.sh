@@ -1,15 +1,16 @@
 # The in-kernel debugger, driven by its script (kdi=) and by somebody at the console: what it shows after
 # a panic, breakpoints and single steps, writing to text, a vCPU that only an NMI can stop, sysrq, paging,
 # editing and history, going on afterwards.
-# timeout: 300
+# timeout: 600
 . ./lib.sh
 
-# expect NAME REGEX...: lines that must come, in any order.
+# expect NAME LAST REGEX...: wait for a line that matches LAST; by then there are lines for the others.
 expect() {
-    local name=$1 regex
-    shift
+    local name=$1 last=$2 regex
+    shift 2
+    wait_line "$name" "$last" > /dev/null
     for regex in "$@"; do
-        wait_line "$name" "$regex" > /dev/null
+        guest_log "$name" | grep -a -q -E -- "$regex" || fail "no line '$regex' on the console of $name"
     done
 }
 
@@ -23,7 +24,7 @@ type_keys() {
 say "after a panic"
 guest kdi-panic "vcpus = 2" "on_crash = 'destroy'" \
     "extra = 'crashtest=null kdi=\"regs; bt; threads; cpus; evtchn; grants; timers; devices; mem; locks; pte null_pointer; pte 0; x 8; x null_pointer 4 b; sym null_pointer+1; pfn2mfn 1; dmesg; c; ring nothing; bogus; crash\"'"
-expect kdi-panic 'panic: page fault: cannot read .*null pointer' 'kdi: panic: vCPU 0' \
+expect kdi-panic 'bogus: no such command' 'panic: page fault: cannot read .*null pointer' 'kdi: panic: vCPU 0' \
     '^kdi> regs' 'rip [0-9a-f]{16}  null_pointer' \
     '^ ?[0-9]+  [0-9a-f]{16}  kernel_main' \
     'idle  +idle/0 ' 'blocked.* reaper .*, for "reaper"' \
@@ -32,21 +33,17 @@ expect kdi-panic 'panic: page fault: cannot read .*null pointer' 'kdi: panic: vC
     'entries free, .* frames' '^vCPU 1: Xen' '^pages: [0-9]+,' '^no deadlock' \
     '^L4\[511\] .* mfn 0x[0-9a-f]+ pfn 0x[0-9a-f]+ present' '^L1\[.* present accessed' \
     '^L4\[  0\] at .* not present' '^0000000000000008  cannot be read' 'null_pointer\+0x1$' \
-    'pfn 0x1: mfn 0x[0-9a-f]+' 'after a panic nothing goes on' 'there is no device "nothing"' \
-    'bogus: no such command'
+    'pfn 0x1: mfn 0x[0-9a-f]+' 'after a panic nothing goes on' 'there is no device "nothing"'
 wait_end kdi-panic
 
 say "breakpoints, steps, continue; the other vCPU goes on, too"
 guest kdi-break "vcpus = 2" \
     "extra = 'crashtest=break kdi=\"b crashtest_target; bl; b kdi_trap; c; bt; s 3; s 200; c; w crashtest_target-1 0x5a b; x crashtest_target-1 1 b; bc all; c\"'"
-expect kdi-break 'kdi: breakpoint\(\): vCPU 0' 'breakpoint 0 at crashtest_target$' \
+expect kdi-break 'crashtest: went on after the breakpoints' 'kdi: breakpoint\(\): vCPU 0' 'breakpoint 0 at crashtest_target$' \
     'kdi_trap is needed to handle breakpoints' 'kdi: breakpoint 0: vCPU 0' \
     '^ 0  [0-9a-f]{16}  crashtest_target$' '^ 1  [0-9a-f]{16}  break_rounds' \
     'kdi: step: vCPU 0' '^[0-9a-f]{16}  upcalls_save' '^[0-9a-f]{16} +5a  +Z' \
-    'crashtest: went on after the breakpoints'
-for round in 1 2 3 4; do
-    expect kdi-break "crashtest: round $round, upcalls were open"
-done
+    'crashtest: round 1, upcalls were open' 'crashtest: round 4, upcalls were open'
 type_keys kdi-break 'kdi cpus\r'
 expect kdi-break '^  1 .* running, '
 xl sysrq kdi-break o
@@ -54,18 +51,25 @@ wait_end kdi-break
 
 say "a vCPU that takes no events is stopped by an NMI, its place shown"
 guest kdi-stuck "vcpus = 2" "extra = 'crashtest=stuck kdi=\"cpus; bt stuck; threads; poweroff\"'"
-expect kdi-stuck 'crashtest: vCPU [01] spins with upcalls masked' 'stopped by NMI, "stuck"' \
-    '^ 0  [0-9a-f]{16}  spin_masked'
+expect kdi-stuck '^ 0  [0-9a-f]{16}  spin_masked' 'crashtest: vCPU [01] spins with upcalls masked' \
+    'stopped by NMI, "stuck"'
 wait_end kdi-stuck
 
 say "sysrq: letters that report, then the debugger, by hand"
 guest kdi-sysrq "extra = 'kdi'"
 wait_prompt kdi-sysrq
-for letter in h t m e s; do
-    xl sysrq kdi-sysrq $letter
-done
-expect kdi-sysrq 'sysrq d: enter the debugger' 'blocked.*reaper' 'pages: [0-9]+' 'IPI|debugger|timer' \
-    'sysrq: disks are flushed'
+# letter LETTER REGEX: one request at a time, for the store holds one.
+letter() {
+    xl sysrq kdi-sysrq "$1"
+    wait_line kdi-sysrq "$2" > /dev/null
+}
+letter h 'sysrq c: crash'
+letter t 'no deadlock'
+letter m 'free blocks by order'
+letter e '[0-9]+ +8 +[0-9]+ +debugger'
+letter s 'sysrq: disks are flushed'
+letter z "sysrq 'z' is not known here"
+guest_log kdi-sysrq | grep -q 'blocked.*reaper' || fail "sysrq t does not show the threads"
 xl sysrq kdi-sysrq d
 wait_line kdi-sysrq 'kdi: sysrq d' > /dev/null
 say "paging: a page, then q; editing, history, ^C; continue"
