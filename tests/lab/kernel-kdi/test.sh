@@ -28,7 +28,7 @@ expect kdi-panic 'bogus: no such command' 'panic: page fault: cannot read .*null
     '^kdi> regs' 'rip [0-9a-f]{16}  null_pointer' \
     '^ ?[0-9]+  [0-9a-f]{16}  kernel_main' \
     'idle  +idle/0 ' 'blocked.* reaper .*, for "reaper"' \
-    '^  0 .* in the debugger, "main"' '^  1 .* stopped, "idle/1"' \
+    '^  0 .* in the debugger, "main"' '^  1 .* stopped' \
     '^ +[0-9]+ +0 .* console' '^ +[0-9]+ +1 .* debugger' \
     'entries free, .* frames' '^vCPU 1: Xen' '^pages: [0-9]+,' '^no deadlock' \
     '^L4\[511\] .* mfn 0x[0-9a-f]+ pfn 0x[0-9a-f]+ present' '^L1\[.* present accessed' \
