@@ -15,7 +15,9 @@
 #include "gate.h"
 #include "xenbus.h"
 
-#define SENTENCE_MAX 1024
+#define SENTENCE_MAX          1024
+#define MIN_START_INTERVAL_NS 250000000ULL
+#define GUEST_LOG_MS          5000
 
 /* What the store says at the moment of an evaluation. */
 struct view {
@@ -97,15 +99,17 @@ static void on_front_event(void *arg, const char *path)
 static int learn(struct device *dev)
 {
     char path[STORE_PATH_MAX];
-    int err = device_xs_read_back(dev);
+    char why[SENTENCE_MAX];
+    int err = device_xs_read_back(dev, why, sizeof(why));
 
     if (err == 0) {
         snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
         store_watch_del(dev->sup->store, &dev->front_watch);
         err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_front_event, dev);
+        snprintf(why, sizeof(why), "%s", store_error(dev->sup->store));
     }
     if (err != 0) {
-        tell_error(dev, err, store_error(dev->sup->store));
+        tell_error(dev, err, why);
         dev->unusable = true;
         enter_closed(dev);
     }
@@ -163,7 +167,7 @@ static void on_worker_exit(void *arg, int status)
     struct device *dev = arg;
     char text[128];
 
-    if (dev->phase == DEVICE_STOPPING && status == 0) {
+    if (dev->phase == DEVICE_STOPPING && (status == 0 || dev->reported)) {
         worker_finished(dev);
         return;
     }
@@ -218,6 +222,7 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
     case WIRE_BROKEN:
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
         tell_error(dev, -r.err, sentence);
+        dev->reported = true;
         dev->phase = DEVICE_STOPPING;
         break;
     default:
@@ -225,6 +230,24 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
         child_signal(&dev->worker, SIGKILL);
         break;
     }
+}
+
+static void retry(void *arg)
+{
+    device_changed(arg);
+}
+
+/* A guest that comes and goes without end must not keep us busy: it waits its turn. */
+static bool too_soon(struct device *dev)
+{
+    uint64_t now = loop_now_ns();
+    uint64_t next = dev->last_start_ns + MIN_START_INTERVAL_NS;
+
+    if (dev->last_start_ns != 0 && now < next) {
+        return loop_timer_set(dev->sup->loop, &dev->retry, next - now, retry, dev) == 0;
+    }
+    dev->last_start_ns = now;
+    return false;
 }
 
 /* WAITING, and the front end has published its ring: a worker takes over. */
@@ -235,8 +258,13 @@ static void connect_front(struct device *dev)
     char why[SENTENCE_MAX];
     struct wire_config config;
     int fds[WIRE_NR_FDS];
-    int err = device_xs_read_front(dev, &config, why, sizeof(why));
+    int err;
 
+    if (too_soon(dev)) {
+        return;
+    }
+    dev->reported = false;
+    err = device_xs_read_front(dev, &config, why, sizeof(why));
     if (err == 0) {
         err =
             child_start(&dev->worker, dev->sup->loop, argv, on_worker_message, on_worker_exit, dev);
@@ -355,7 +383,7 @@ static bool look(struct device *dev, struct view *v)
         return false;
     }
     if (dev->front != NULL && xenbus_read_state(st, STORE_NO_TX, dev->front, &v->front) != 0) {
-        log_msg(LOG_WARNING, &dev->id, "%s", store_error(st));
+        log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
         v->front = XenbusStateClosing; /* the guest writes nonsense: nothing to go on with */
     }
     store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
@@ -412,6 +440,7 @@ struct device *device_new(struct supervisor *sup, const struct device_key *key)
         return NULL;
     }
     dev->sup = sup;
+    dev->guest_log = (struct log_limit){.burst = 1, .interval_ms = GUEST_LOG_MS};
     dev->key = *key;
     dev->id = (struct log_id){.class = class->name, .domid = key->domid, .device = key->device};
     return dev;
@@ -430,6 +459,7 @@ void device_stop(struct device *dev)
 void device_free(struct device *dev)
 {
     loop_defer_cancel(dev->sup->loop, &dev->work);
+    loop_timer_cancel(dev->sup->loop, &dev->retry);
     store_watch_del(dev->sup->store, &dev->front_watch);
     image_close(&dev->sup->images, &dev->image);
     free(dev->back);

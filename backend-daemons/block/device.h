@@ -61,10 +61,14 @@ struct device {
     bool gone;     /* the back end's directory was removed */
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
+    bool reported; /* the worker has said why it ends */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
     struct child worker;
     struct loop_work work;
+    struct loop_timer retry;
+    uint64_t last_start_ns; /* when a worker was last started */
+    struct log_limit guest_log;
     struct store_watch front_watch;
 };
 

@@ -41,7 +41,7 @@ static bool is_plain_script(const struct device *dev, const char *script)
     return strcmp(script, dev->sup->hotplug_script) == 0;
 }
 
-static int read_front_dir(struct device *dev)
+static int read_front_dir(struct device *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->sup->store;
     char key[96];
@@ -56,6 +56,8 @@ static int read_front_dir(struct device *dev)
                               &id);
     }
     if (err == 0 && (int)id != dev->id.domid) {
+        snprintf(why, why_size, "%s/frontend-id = \"%llu\": not the domain that the path names",
+                 dev->back, (unsigned long long)id);
         return -EINVAL;
     }
     if (err == 0) {
@@ -68,13 +70,15 @@ static int read_front_dir(struct device *dev)
     return err;
 }
 
-int device_xs_read_back(struct device *dev)
+int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->sup->store;
     char *mode = NULL, *kind = NULL, *script = NULL;
     uint64_t removable = 0, discard = 0;
-    int err = read_front_dir(dev);
+    int err;
 
+    why[0] = '\0';
+    err = read_front_dir(dev, why, why_size);
     if (err == 0) {
         err = read_optional(dev, "mode", &mode);
     }
@@ -89,6 +93,9 @@ int device_xs_read_back(struct device *dev)
     }
     if (err == 0) {
         err = store_read_uint_def(st, STORE_NO_TX, dev->back, "discard-enable", 1, 1, &discard);
+    }
+    if (err != 0 && why[0] == '\0') {
+        snprintf(why, why_size, "%s", store_error(st));
     }
     dev->image.read_only = mode == NULL || strchr(mode, 'w') == NULL;
     dev->cdrom = kind != NULL && strcmp(kind, "cdrom") == 0;

@@ -10,9 +10,9 @@
 
 /*
  * Reads what the toolstack wrote about the device: front end, mode, kind, script.
- * Returns 0, or -errno with store_error() telling why.
+ * Returns 0, or -errno with a sentence in `why`.
  */
-int device_xs_read_back(struct device *dev);
+int device_xs_read_back(struct device *dev, char *why, unsigned long why_size);
 
 /*
  * Finds out which file is to be opened. Returns 0 with *path malloc()ed, or with NULL when a

@@ -77,10 +77,9 @@ static bool conflict(const struct image_user *a, const struct image_user *b)
 static int check_users(struct image *image, const struct image_user *user, const char *path,
                        char *why, unsigned long size)
 {
-    struct image_user *other;
+    struct image_user *other = NULL;
 
-    XEN_TAILQ_FOREACH(other, &image->users, link)
-    {
+    XEN_TAILQ_FOREACH (other, &image->users, link) {
         if (conflict(user, other)) {
             snprintf(
                 why, size, "image %s: in use %s by %s %d/%d, and so not available %s to %s %d/%d",
@@ -116,7 +115,8 @@ static int lock_image(struct image *image, int path_fd, bool block, bool write)
 static uint32_t block_discard_granularity(dev_t rdev)
 {
     char path[96];
-    unsigned int bytes = 0;
+    char text[32];
+    unsigned long bytes = 0;
     FILE *f;
 
     snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/discard_granularity", major(rdev),
@@ -125,11 +125,11 @@ static uint32_t block_discard_granularity(dev_t rdev)
     if (f == NULL) {
         return 0; /* a partition, for example */
     }
-    if (fscanf(f, "%u", &bytes) != 1) {
-        bytes = 0;
+    if (fgets(text, sizeof(text), f) != NULL) {
+        bytes = strtoul(text, NULL, 10);
     }
     fclose(f);
-    return bytes;
+    return bytes <= UINT32_MAX ? (uint32_t)bytes : 0;
 }
 
 /* Fills in size and kind of the opened image. Returns 0 or -errno. */

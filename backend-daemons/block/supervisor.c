@@ -122,10 +122,9 @@ static void scan_class(struct device_class *class)
 /* A directory above devices was removed: those that we know below it have to look. */
 static void check_known(struct device_class *class, int domid)
 {
-    struct device *dev, *tmp;
+    struct device *dev = NULL, *tmp = NULL;
 
-    HASH_ITER(hh, class->sup->devices, dev, tmp)
-    {
+    HASH_ITER (hh, class->sup->devices, dev, tmp) {
         if (dev->key.class == (int)(class - class->sup->classes) &&
             (domid < 0 || dev->key.domid == domid)) {
             device_changed(dev);
@@ -209,11 +208,10 @@ static void stop_when_idle(struct supervisor *sup)
 
 void supervisor_stop(struct supervisor *sup)
 {
-    struct device *dev, *tmp;
+    struct device *dev = NULL, *tmp = NULL;
 
     sup->stopping = true;
-    HASH_ITER(hh, sup->devices, dev, tmp)
-    {
+    HASH_ITER (hh, sup->devices, dev, tmp) {
         device_stop(dev);
     }
     stop_when_idle(sup);
@@ -229,10 +227,9 @@ void supervisor_forget(struct supervisor *sup, struct device *dev)
 
 void supervisor_free(struct supervisor *sup)
 {
-    struct device *dev, *tmp;
+    struct device *dev = NULL, *tmp = NULL;
 
-    HASH_ITER(hh, sup->devices, dev, tmp)
-    {
+    HASH_ITER (hh, sup->devices, dev, tmp) {
         HASH_DEL(sup->devices, dev);
         device_free(dev);
     }

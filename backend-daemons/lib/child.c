@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 union fd_control {
     struct cmsghdr align;
     char buf[CMSG_SPACE(CHILD_FDS_MAX * sizeof(int))];

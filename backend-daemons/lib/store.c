@@ -122,7 +122,7 @@ static void dispatch(void *arg)
 struct store *store_open(struct loop *loop, loop_fn *on_lost, void *arg)
 {
     struct store *st = calloc(1, sizeof(*st));
-    uint64_t self;
+    uint64_t self = 0;
     int err;
 
     if (st == NULL) {
@@ -156,8 +156,7 @@ void store_close(struct store *st)
     if (st == NULL) {
         return;
     }
-    HASH_ITER(hh, st->watches, w, tmp)
-    {
+    HASH_ITER (hh, st->watches, w, tmp) {
         HASH_DEL(st->watches, w);
         free(w->path);
         w->path = NULL;
@@ -234,7 +233,7 @@ int store_read_uint(struct store *st, xs_transaction_t t, const char *dir, const
     int err;
 
     err = store_read_str(st, t, dir, key, 64, &value);
-    if (err != 0) {
+    if (value == NULL) {
         return err;
     }
     err = parse_uint(value, max, out);

@@ -6,6 +6,7 @@
  */
 #include "boot/main.h"
 
+#include "dom0/dom0.h"
 #include "io/xencons/xencons.h"
 #include "kdi/crashtest.h"
 #include "kdi/kdi.h"
@@ -30,8 +31,8 @@ static void say_hello(void)
     struct mem_stats mem;
 
     mem_get_stats(&mem);
-    log_info("Duet " DUET_VERSION ": %llu MiB, %llu MiB free, %s events, %s",
-             (unsigned long long)(start_info->nr_pages >> 8),
+    log_info("Duet " DUET_VERSION "%s: %llu MiB, %llu MiB free, %s events, %s",
+             is_dom0() ? " as dom0" : "", (unsigned long long)(start_info->nr_pages >> 8),
              (unsigned long long)(mem.pages_free >> 8), evtchn_abi(), start_info->magic);
 }
 
@@ -60,6 +61,7 @@ void kernel_main(void)
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
     sysrq_init();           /* and ask for other things */
+    dom0_init();            /* if Xen gave us the machine: look at it */
     shell_start();          /* run= and the prompt */
     crashtest_boot();       /* crashtest= */
     thread_exit();

@@ -222,6 +222,9 @@ void balloon_init(void)
 {
     waitq_init(&wake, "balloon");
     have_pages = target_pages = start_info->nr_pages;
+    if (!xs_available()) {
+        return; /* a dom0 stays as Xen made it */
+    }
     if (thread_create("balloon", balloon, NULL, PRIO_LOW) == NULL ||
         xs_watch_add(&target_watch) != 0) {
         log_err("balloon: memory/target is not followed");

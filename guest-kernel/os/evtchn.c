@@ -260,6 +260,15 @@ int evtchn_bind_virq(unsigned virq, unsigned vcpu, const char *name, enum ipl ip
     return rc != 0 ? (int)rc : bind_new(op.port, vcpu, name, ipl, handler, arg);
 }
 
+int evtchn_bind_pirq(unsigned pirq, bool shared, const char *name, enum ipl ipl,
+                     evtchn_handler_t handler, void *arg)
+{
+    struct evtchn_bind_pirq op = {.pirq = pirq, .flags = shared ? BIND_PIRQ__WILL_SHARE : 0};
+    long rc = HYPERVISOR_event_channel_op(EVTCHNOP_bind_pirq, &op);
+
+    return rc != 0 ? (int)rc : bind_new(op.port, 0, name, ipl, handler, arg);
+}
+
 int evtchn_bind_ipi(unsigned vcpu, const char *name, enum ipl ipl, evtchn_handler_t handler,
                     void *arg)
 {

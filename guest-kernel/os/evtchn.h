@@ -50,6 +50,14 @@ int evtchn_bind_interdomain(uint16_t otherend, evtchn_port_t remote, const char 
 int evtchn_bind_virq(unsigned virq, unsigned vcpu, const char *name, enum ipl ipl,
                      evtchn_handler_t handler, void *arg);
 
+/**
+ * evtchn_bind_pirq() - a physical interrupt, on vCPU 0 (EVTCHNOP_bind_pirq)
+ * @pirq: from PHYSDEVOP_map_pirq
+ * @shared: others may use the line as well
+ */
+int evtchn_bind_pirq(unsigned pirq, bool shared, const char *name, enum ipl ipl,
+                     evtchn_handler_t handler, void *arg);
+
 /** evtchn_bind_ipi() - a port on which vCPU @vcpu can be notified by the others. */
 int evtchn_bind_ipi(unsigned vcpu, const char *name, enum ipl ipl, evtchn_handler_t handler,
                     void *arg);

@@ -106,6 +106,13 @@ static inline long HYPERVISOR_console_io(unsigned cmd, unsigned count, const cha
     return hypercall(__HYPERVISOR_console_io, cmd, count, PTR_ARG(text), 0);
 }
 
+/* @op's interface_version is filled in. The initial domain only. */
+static inline long HYPERVISOR_platform_op(struct xen_platform_op *op)
+{
+    op->interface_version = XENPF_INTERFACE_VERSION;
+    return hypercall(__HYPERVISOR_platform_op, PTR_ARG(op), 0, 0, 0);
+}
+
 static inline long HYPERVISOR_physdev_op(unsigned cmd, void *arg)
 {
     return hypercall(__HYPERVISOR_physdev_op, cmd, PTR_ARG(arg), 0, 0);

@@ -31,6 +31,7 @@ static spinlock_t actions_lock = SPINLOCK("shutdown-actions");
 static XEN_TAILQ_HEAD(action_list,
                       struct shutdown_action) actions = XEN_TAILQ_HEAD_INITIALIZER(actions);
 static struct mutex end_lock;
+static void (*turn_off)(void); /* NULL: Xen does it */
 
 void machine_sync(void)
 {
@@ -51,8 +52,16 @@ static __noreturn void end(unsigned reason, const char *what)
     machine_sync();
     log_info("%s", what);
     xencons_flush(clock_now() + CONSOLE_TIME);
+    if (reason == SHUTDOWN_poweroff && turn_off) {
+        turn_off();
+    }
     (void)HYPERVISOR_sched_op(SCHEDOP_shutdown, &how);
     panic("Xen did not end the domain");
+}
+
+void shutdown_set_poweroff(void (*off)(void))
+{
+    turn_off = off;
 }
 
 void machine_poweroff(void)
@@ -126,6 +135,9 @@ void shutdown_add(struct shutdown_action *action)
 
     XEN_TAILQ_INSERT_TAIL(&actions, action, link);
     spin_unlock(&actions_lock, s);
+    if (!xs_available()) {
+        return;
+    }
     snprintf(feature, sizeof(feature), "feature-%s", action->word);
     int rc = xs_write(XS_NO_TXN, "control", feature, "1");
     if (rc) {
@@ -147,7 +159,7 @@ void shutdown_init(void)
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         shutdown_add(&ends[i]);
     }
-    int rc = xs_watch_add(&watch);
+    int rc = xs_available() ? xs_watch_add(&watch) : 0;
     if (rc) {
         log_err("control/shutdown cannot be watched: %s", errno_name(rc));
     }

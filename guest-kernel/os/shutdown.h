@@ -33,6 +33,12 @@ void shutdown_add(struct shutdown_action *action);
 void machine_sync(void);
 
 /**
+ * shutdown_set_poweroff() - how a dom0 turns the machine off, which Xen would only halt
+ * @off: returns if it could not. Thread context
+ */
+void shutdown_set_poweroff(void (*off)(void));
+
+/**
  * machine_poweroff(), machine_reboot(), machine_halt() - flush disks and console, then end
  *
  * To the toolstack a halt is a power off: a domain has no state between the two. Thread context.

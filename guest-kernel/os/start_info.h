@@ -18,6 +18,12 @@ extern struct shared_info *shared_info;
 /** shared_info_map() - map the page that start_info names; panics if Xen refuses. */
 void shared_info_map(void);
 
+/** is_dom0() - whether Xen itself built this domain, and gave it the machine. Any context. */
+static inline bool is_dom0(void)
+{
+    return start_info->flags & SIF_INITDOMAIN;
+}
+
 /** xen_has_feature() - a XENFEAT_* flag of this hypervisor (xen/features.h). Any context. */
 bool xen_has_feature(unsigned feature);
 

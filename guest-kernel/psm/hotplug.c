@@ -48,10 +48,28 @@ static void availability_changed(struct xs_watch *w, const char *path)
 
 static struct xs_watch watch = {.path = "cpu", .fn = availability_changed};
 
+/* Without a store nobody has a wish: a dom0 runs all the vCPUs that Xen gave it. */
+static void start_all(void)
+{
+    for (unsigned id = 1; cpu_exists(id); id++) {
+        int rc = cpu_start(id);
+
+        if (rc != 0) {
+            log_err("vCPU %u: does not start: %s", id, errno_name(rc));
+        }
+    }
+    log_info("%u vCPUs online", cpu_count_online());
+}
+
 void hotplug_init(void)
 {
-    int rc = xs_watch_add(&watch);
+    int rc;
 
+    if (!xs_available()) {
+        start_all();
+        return;
+    }
+    rc = xs_watch_add(&watch);
     if (rc != 0) {
         log_err("cpu/N/availability is not followed: %s", errno_name(rc));
     }

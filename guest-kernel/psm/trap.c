@@ -169,7 +169,7 @@ static void page_fault(struct trap_frame *frame)
 static bool handled(struct trap_frame *frame)
 {
     switch (frame->vector) {
-    case TRAP_GENERAL_PROTECTION: /* also an address that is not canonical */
+    case TRAP_GENERAL_PROTECTION: /* an address that is not canonical, a port that Xen refuses */
         return fixup(frame);
     case TRAP_DEBUG:
     case TRAP_BREAKPOINT:

@@ -11,6 +11,7 @@
 #include "kern/string.h"
 #include "kern/wait.h"
 #include "psm/clock.h"
+#include "xenbus/xs.h"
 
 #define SLACK_PAGES 64 /* what caches may keep */
 
@@ -71,7 +72,7 @@ static bool selected(const struct selftest *test, const char *pattern)
 
 int selftest_run(const char *pattern, selftest_say_t say, void *arg)
 {
-    int ran = 0, failed = 0;
+    int ran = 0, failed = 0, skipped = 0;
 
     if (__atomic_exchange_n(&running, true, __ATOMIC_ACQUIRE)) {
         say(arg, "selftest: runs already\n");
@@ -79,15 +80,25 @@ int selftest_run(const char *pattern, selftest_say_t say, void *arg)
     }
     for (size_t room = 0; room < ARRAY_SIZE(rooms); room++) {
         for (const struct selftest *test = rooms[room]; test->name != NULL; test++) {
-            if (selected(test, pattern)) {
+            if (!selected(test, pattern)) {
+                continue;
+            }
+            if (test->needs_store && !xs_available()) {
+                say(arg, "skip %s: this domain has no store\n", test->name);
+                skipped++;
+            } else {
                 ran++;
                 failed += !run_one(test, say, arg);
             }
         }
     }
     __atomic_store_n(&running, false, __ATOMIC_RELEASE);
-    say(arg, "selftest: %d passed, %d failed\n", ran - failed, failed);
-    return ran == 0 ? -ENOENT : failed;
+    say(arg, "selftest: %d passed, %d failed", ran - failed, failed);
+    if (skipped > 0) {
+        say(arg, ", %d skipped", skipped);
+    }
+    say(arg, "\n");
+    return ran + skipped == 0 ? -ENOENT : failed;
 }
 
 void selftest_foreach(void (*fn)(const char *name, void *arg), void *arg)

@@ -12,7 +12,8 @@
 struct selftest {
     const char *name; /* what it proves */
     bool (*fn)(void);
-    bool slow; /* runs only when it is asked for by its whole name */
+    bool slow;        /* runs only when it is asked for by its whole name */
+    bool needs_store; /* left out where there is none */
 };
 
 /* Where results go: the shell that asked, or the log. */
@@ -21,7 +22,8 @@ typedef void (*selftest_say_t)(void *arg, const char *fmt, ...) __printf_like(2,
 /**
  * selftest_run() - run the tests whose name contains @pattern, all but the slow for NULL
  *
- * Prints a line for each, "ok NAME (N us)" or "FAIL NAME: why", and one that counts them.
+ * Prints a line for each, "ok NAME (N us)", "FAIL NAME: why" or "skip NAME: why", and one that
+ * counts them.
  * Return: how many failed; -ENOENT if no name matched. Thread context.
  */
 int selftest_run(const char *pattern, selftest_say_t say, void *arg);

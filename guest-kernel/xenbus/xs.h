@@ -26,11 +26,15 @@ typedef uint32_t xs_txn_t;
  * xenbus_init() - connect to the store's ring of start_info, start the threads
  *
  * Threads exist, event channels work. Panics if there is no ring: a domain without a store
- * has no devices and no way to be told anything.
+ * has no devices and no way to be told anything. Only the initial domain starts without one, since
+ * nobody has made a store yet.
  */
 void xenbus_init(void);
 void xenbus_suspend(void);
 int xenbus_resume(void) __must_check;
+
+/** xs_available() - whether there is a store; else everything below fails with -ENODEV. */
+bool xs_available(void);
 
 /** xs_read() - a node's value; @len may be NULL. */
 int xs_read(xs_txn_t t, const char *dir, const char *key, char **value, size_t *len) __must_check;

@@ -53,6 +53,7 @@ static struct {
     spinlock_t lock;
     XEN_TAILQ_HEAD(request_list, struct request) requests;
     uint32_t next_id;
+    bool absent; /* the initial domain: there never was a store */
     bool broken;
     uint64_t sent, garbled;
 
@@ -282,7 +283,7 @@ void xs_conn_txn_ended(void)
 static int enlist(struct request *r)
 {
     upcall_state_t s = spin_lock(&conn.lock);
-    int rc = conn.broken ? -EIO : 0;
+    int rc = conn.absent ? -ENODEV : conn.broken ? -EIO : 0;
 
     if (!rc) {
         r->id = conn.next_id++;
@@ -384,6 +385,11 @@ void xs_conn_init(void)
     spin_init(&conn.lock, "xenbus");
     XEN_TAILQ_INIT(&conn.requests);
 
+    if (is_dom0() && start_info->store_evtchn == EVTCHN_NONE) {
+        log_info("xenbus: dom0 has no store, so no split devices either");
+        conn.absent = true;
+        return;
+    }
     int rc = attach();
     if (rc) {
         panic("xenbus: no way to the store: %s", errno_name(rc));
@@ -393,6 +399,11 @@ void xs_conn_init(void)
         panic("xenbus: no memory for the reader thread");
     }
     thread_detach(t);
+}
+
+bool xs_available(void)
+{
+    return !conn.absent;
 }
 
 void xenbus_suspend(void)

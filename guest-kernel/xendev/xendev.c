@@ -492,6 +492,10 @@ void xendev_init(void)
 
     mutex_init(&list_lock, "xendev-list");
     waitq_init(&settle_wq, "xendev-settle");
+    if (!xs_available()) {
+        scanned = true;
+        return;
+    }
     int rc = xs_watch_add(&watch);
     if (rc) {
         log_err("xendev: device/ cannot be watched, no device will be found: %s", errno_name(rc));

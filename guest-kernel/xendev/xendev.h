@@ -63,7 +63,8 @@ struct xendev {
     XEN_TAILQ_ENTRY(struct xendev) link;
 };
 
-/** xendev_init() - look for devices and go on looking. Thread context, once. */
+/** xendev_init() - look for devices and go on looking, if there is a store. Thread context, once.
+ */
 void xendev_init(void);
 
 /** xendev_wait_settled() - sleep until the devices found at boot are connected, or @deadline. */

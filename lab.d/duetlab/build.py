@@ -12,6 +12,14 @@ from .say import LabError, note, run_logged, step
 
 UNIT_FOLDERS = ("lib/systemd/system/", "usr/lib/systemd/system/", "etc/systemd/system/")
 
+# What a package's installation would run after files arrived in these folders.
+REFRESHERS = {
+    "udev/rules.d/": "udevadm control --reload",
+    "sysusers.d/": "systemd-sysusers",
+    "tmpfiles.d/": "systemd-tmpfiles --create",
+    "modules-load.d/": "systemctl restart systemd-modules-load.service",
+}
+
 
 def build(preset):
     """Configure and build a preset of CMakePresets.json."""
@@ -102,14 +110,13 @@ def refresh_script(changed, gone, known, services):
     script = []
     if gone:
         script.append(shlex.join(["rm", "-f", "--", *("/" + name for name in gone)]))
-    if any("udev/rules.d/" in name for name in touched):
-        script.append("udevadm control --reload")
-    if any("tmpfiles.d/" in name for name in touched):
-        script.append("systemd-tmpfiles --create")
     if services:
         script.append(shlex.join(["systemctl", "enable", "-q", "--no-reload", *services]))
     if any(name.startswith(UNIT_FOLDERS) and name in known for name in touched):
         script.append("systemctl daemon-reload")
+    for folder, command in REFRESHERS.items():
+        if any(folder in name for name in touched):
+            script.append(command)
     if services:
         script.append(shlex.join(["systemctl", "restart", *services]))
         note(f"restarting {' '.join(services)}")

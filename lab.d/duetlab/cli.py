@@ -3,9 +3,11 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
+from pathlib import Path
 
-from . import build, host, labs, machine, paths, session, suite
+from . import as_dom0, build, host, labs, machine, paths, session, suite
 from .say import LabError, note
 
 ABOUT = """\
@@ -25,17 +27,14 @@ def with_lab(args, work, keep=True, strict=False):
     With `keep` the lab stays up afterwards, unless we are interrupted. With `strict` dom0 is brought up
     to date in any case; without, a tree that does not build is no hindrance."""
     lab = labs.Lab(args.name, hardware(args))
+    if strict:
+        build.build("release")
     try:
         dom0 = lab.up()
         if strict:
-            build.build("release")
             build.deploy(dom0)
         elif lab.started and not args.bare:
-            try:
-                build.build("release")
-                build.deploy(dom0)
-            except LabError as error:
-                note(f"going on without Duet in dom0: {error}")
+            install(dom0)
         status = work(dom0)
     except BaseException:
         lab.release(keep=False)
@@ -44,10 +43,22 @@ def with_lab(args, work, keep=True, strict=False):
     return status or 0
 
 
+def install(dom0):
+    """Put Duet into a lab that has just come up, if the tree builds."""
+    try:
+        build.build("release")
+        build.deploy(dom0)
+    except LabError as error:
+        note(f"going on without Duet in dom0: {error}")
+
+
 def do_run(args):
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the lab")
-    build.build("release")
     return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty()), keep=False, strict=True)
+
+
+def do_dom0(args):
+    return as_dom0.run(args.memory, args.cpus, args.run, args.timeout, args.log)
 
 
 def do_test(args):
@@ -82,7 +93,7 @@ def do_exec(args):
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not words:
         raise LabError("exec: which command? ./lab exec [--timeout S] -- CMD...")
-    command = words[0] if len(words) == 1 else shlex.join(words)
+    command = words[0] if len(words) == 1 else "exec " + shlex.join(words)
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     return with_lab(args, lambda dom0: dom0.execute(command, args.timeout, tty))
 
@@ -140,6 +151,16 @@ def parser():
     add("run", do_run, "build, boot the Xen host with Duet on it, boot our guest, end at its prompt", more=(
         "Leave the console with Ctrl-]. If stdin is not a terminal, its lines are typed at the guest's "
         "prompt one after the other."))
+    sub = add("dom0", do_dom0, "build, boot Xen with our guest kernel as its dom0", common, more=(
+        "The serial line is on stdin and stdout. On a terminal Ctrl-] x pulls the plug. If stdin is not a "
+        "terminal, its lines are typed at the guest's prompt one after the other, and then the power button "
+        "is pressed. Exit status 0 if the machine was turned off by its dom0, 124 after a timeout."))
+    sub.add_argument("--cpus", type=int, default=2, help="processors of the machine and of dom0 (default: 2)")
+    sub.add_argument("--memory", type=int, default=128, help="dom0's memory in MiB (default: 128)")
+    sub.add_argument("--run", default="", metavar="COMMANDS", help="for the guest's shell, before its prompt")
+    sub.add_argument("--timeout", type=float, metavar="S", help="seconds; then exit status 124")
+    sub.add_argument("--log", type=Path, default=as_dom0.LOG, metavar="FILE",
+                     help=f"what came over the serial line (default: {as_dom0.LOG.relative_to(paths.ROOT)})")
     add("test", do_test, "build and run every test", name="test", more=(
         "Unit tests with sanitizers, checks of the source, tests in a fresh lab; ends with ctest's summary. "
         "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
@@ -170,7 +191,14 @@ def parser():
     return top
 
 
+def interrupt(*_):
+    """SIGTERM and SIGHUP end us as Ctrl-C does: what we started is ended too."""
+    raise KeyboardInterrupt
+
+
 def main(argv):
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
     args, args.ctest = parser().parse_known_args(argv)
     if args.ctest and args.function is not do_test:
         parser().error(f"{args.sub} has no option {args.ctest[0]}")

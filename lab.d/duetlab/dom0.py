@@ -4,12 +4,25 @@ import shlex
 import signal
 import subprocess
 import time
+import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 from .say import LabError
 
 SSH_TIMEOUT = 60  # seconds for the first connection
-GRACE = 10        # seconds that a command has after its timeout in dom0, before ssh itself is killed
+GRACE = 20        # seconds to end a command that timed out or was interrupted
+
+# Ends all processes with MARK in their environment: SIGTERM, and two seconds later SIGKILL.
+KILL_MARKED = """
+marked() { grep -lz '^MARK$' /proc/[0-9]*/environ 2>/dev/null | cut -d / -f 3; }
+marked | xargs -r kill
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    [ -n "$(marked)" ] || exit 0
+    sleep 0.2
+done
+marked | xargs -r kill -9
+"""
 
 
 class Dom0:
@@ -47,7 +60,7 @@ class Dom0:
 
     def argv(self, command, tty=False):
         """The ssh command line that runs `command` (one string for dom0's shell) in dom0."""
-        return ["ssh", *self._options, *(["-t"] if tty else []), "127.0.0.1", command]
+        return ["ssh", *self._options, *(["-tt", "-e", "none"] if tty else []), "127.0.0.1", command]
 
     def check(self, command, **kwargs):
         """Run a list of words in dom0; its output, or LabError."""
@@ -60,21 +73,49 @@ class Dom0:
         return done.stdout.decode(errors="replace")
 
     def execute(self, command, timeout=None, tty=False):
-        """Run a command with this process's stdin, stdout and stderr; its exit status, 124 on timeout."""
-        if timeout is not None:
-            command = f"timeout -k 5 {timeout:g} bash -c {shlex.quote(command)}"
-        child = subprocess.Popen(self.argv(command, tty), cwd=self.folder)
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN) if tty else None
+        """Run a command with this process's stdin, stdout and stderr; its exit status, 124 on timeout. If we
+        are interrupted, so is the command."""
+        if tty:
+            return self._foreground(command)
+        with self.running(command) as child:
+            try:
+                return child.wait(timeout)
+            except subprocess.TimeoutExpired:
+                return 124
+
+    @contextmanager
+    def running(self, command, tty=False, **streams):
+        """A command under way in dom0, as the Popen of its ssh. Whatever of it is alive when the block is
+        left is ended, in dom0 too.
+
+        sshd does not tell a command without a terminal that its client has gone. So that we can end it,
+        it and its children carry a mark in their environment (and not in ps, where pgrep -f would see it).
+        """
+        mark = f"LAB_EXEC={uuid.uuid4().hex}"
+        child = subprocess.Popen(self.argv(f"export {mark}; {command}", tty), cwd=self.folder,
+                                 **streams)
+        finished = False
         try:
-            return child.wait(None if timeout is None else timeout + GRACE)
-        except subprocess.TimeoutExpired:
-            return 124
+            yield child
+            finished = child.poll() is not None
         finally:
+            if not finished:
+                subprocess.run(self.argv(KILL_MARKED.replace("MARK", mark)), cwd=self.folder, check=False,
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=GRACE)
+                child.terminate()
+                child.wait()
+
+    def _foreground(self, command):
+        """The same on a terminal, where Ctrl-C is the command's."""
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        child = subprocess.Popen(self.argv(command, tty=True), cwd=self.folder)
+        try:
+            return child.wait()
+        finally:
+            signal.signal(signal.SIGINT, previous)
             if child.poll() is None:
                 child.terminate()
                 child.wait()
-            if tty:
-                signal.signal(signal.SIGINT, previous)
 
     def copy(self, sources, target, to_dom0):
         """scp to or from dom0, folders with what they hold."""

@@ -1,13 +1,12 @@
 """`./lab run`: our guest and its console, for a user at a terminal or for a script on stdin."""
-import os
 import subprocess
 import sys
 
+from . import typist
 from .say import LabError, note, step
 
 CONFIG = "/usr/share/duet/xl/guest.cfg"
 KERNEL = "/usr/lib/duet/duet-guest.gz"
-PROMPT = b"duet# "
 DOMAIN = "duet"
 
 # The demonstration disk: ext4 with real files, so that there is something to look at.
@@ -25,16 +24,16 @@ fi
 def run(dom0, terminal):
     """Create the guest unless it runs, and attach to its console; an exit status."""
     name = _name(dom0)
-    if not _runs(dom0, name):
+    fresh = not _runs(dom0, name)
+    if fresh:
         with step("make the demonstration disk"):
             dom0.check(["bash", "-c", DEMO_DISK % {"config": CONFIG}])
         with step(f"xl create {CONFIG}"):
             dom0.check(["xl", "create", CONFIG])
-    console = f"exec xl console {name}"
     if terminal:
         note("Ctrl-] leaves the console")
-        return dom0.execute(console, tty=True)
-    return _typed(dom0, name)
+        return dom0.execute(f"exec xl console {name}", tty=True)
+    return _typed(dom0, name, fresh)
 
 
 def _name(dom0):
@@ -52,27 +51,15 @@ def _runs(dom0, name):
                           stdin=subprocess.DEVNULL).returncode == 0
 
 
-def _typed(dom0, name):
+def _typed(dom0, name, fresh):
     """Type stdin's lines, each when the prompt is there; show the guest's output. Ends when the last
-    command is done or the guest has ended."""
-    # A pipe that stays open: xl console would leave at the end of its input.
-    console = subprocess.Popen(dom0.argv(f"exec xl console {name}"), cwd=dom0.folder,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    tail = b""
-    try:
-        while data := os.read(console.stdout.fileno(), 65536):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            tail = (tail + data)[-len(PROMPT):]
-            if tail == PROMPT:
-                line = sys.stdin.buffer.readline()
-                if not line:
-                    sys.stdout.buffer.write(b"\n")
-                    return 0
-                tail = b""
-                console.stdin.write(line.rstrip(b"\n") + b"\r")
-                console.stdin.flush()
+    command is done or the guest has ended. A guest that is not fresh may be at its prompt already: it
+    gets an empty line first."""
+    # On a terminal in dom0: without one, xl console only shows.
+    with dom0.running(f"exec xl console {name}", tty=True, stdin=subprocess.PIPE,
+                      stdout=subprocess.PIPE) as console:
+        seen = b"\n" if fresh else typist.type_line(console, b"")
+        if typist.type_lines(console, seen, last=lambda: False):
+            return console.wait()
+        sys.stdout.buffer.write(b"\n")
         return 0
-    finally:
-        console.terminate()
-        console.wait()

@@ -11,7 +11,7 @@ status=0
 while read -r file; do
     grep -qxF "$PWD/$file" "$known" && echo "$PWD/$file"
 done <<< "$files" \
-    | xargs --no-run-if-empty -P "$(nproc)" -n 4 clang-tidy --quiet -p "$1" \
+    | xargs --no-run-if-empty -P "$(nproc)" -n 1 clang-tidy --quiet -p "$1" \
         --extra-arg=-Wno-unknown-warning-option 2> >(grep -vE '^[0-9]+ warnings? generated|^Suppressed' >&2) \
     || status=1
 exit $status

@@ -11,6 +11,7 @@
 
 /**
  * struct cons_ops - a console device
+ * @cooked: it makes CR LF of a newline by itself
  * @open: find it; @event is called (as an event handler) when there may be room or input. Threads
  *        need not exist. Return 0 or -errno
  * @close: let go of it before a suspend
@@ -21,6 +22,7 @@
  */
 struct cons_ops {
     const char *name;
+    bool cooked;
     int (*open)(void (*event)(void));
     void (*close)(void);
     size_t (*write)(const char *text, size_t len);
@@ -30,5 +32,6 @@ struct cons_ops {
 };
 
 extern const struct cons_ops cons_ring_ops;
+extern const struct cons_ops cons_dom0_ops;
 
 #endif /* IO_XENCONS_CONS_OPS_H */

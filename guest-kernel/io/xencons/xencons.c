@@ -19,6 +19,7 @@
 #include "kern/wait.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
+#include "os/start_info.h"
 #include "psm/clock.h"
 
 #define OUT_SIZE       16384u /* powers of two */
@@ -94,7 +95,7 @@ static bool put_char(char c)
     if (out_room() < 2) {
         return false;
     }
-    if (c == '\n') {
+    if (c == '\n' && !ops->cooked) {
         out[out_prod++ % OUT_SIZE] = '\r';
     }
     out[out_prod++ % OUT_SIZE] = c;
@@ -291,7 +292,7 @@ int xencons_resume(void)
 
 void xencons_init(void)
 {
-    const struct cons_ops *device = &cons_ring_ops;
+    const struct cons_ops *device = is_dom0() ? &cons_dom0_ops : &cons_ring_ops;
     int rc = device->open(on_event);
 
     if (rc) {

@@ -24,11 +24,11 @@ type_keys() {
 say "after a panic"
 guest kdi-panic "vcpus = 2" "on_crash = 'destroy'" \
     "extra = 'crashtest=null kdi=\"regs; bt; threads; cpus; evtchn; grants; timers; devices; mem; locks; pte null_pointer; pte 0; x 8; x null_pointer 4 b; sym null_pointer+1; pfn2mfn 1; dmesg; c; ring nothing; bogus; crash\"'"
-expect kdi-panic 'bogus: no such command' 'panic: page fault: cannot read .*null pointer' 'kdi: panic: vCPU 0' \
+expect kdi-panic 'bogus: no such command' 'panic: page fault: cannot read .*null pointer' 'kdi: panic: vCPU [01]' \
     '^kdi> regs' 'rip [0-9a-f]{16}  null_pointer' \
     '^ ?[0-9]+  [0-9a-f]{16}  kernel_main' \
     'idle  +idle/0 ' 'blocked.* reaper .*, for "reaper"' \
-    '^  0 .* in the debugger, "main"' '^  1 .* stopped' \
+    '^  [01] .* in the debugger, "main"' '^  [01] .* stopped, ' \
     '^ +[0-9]+ +0 .* console' '^ +[0-9]+ +1 .* debugger' \
     'entries free, .* frames' '^vCPU 1: Xen' '^pages: [0-9]+,' '^no deadlock' \
     '^L4\[511\] .* mfn 0x[0-9a-f]+ pfn 0x[0-9a-f]+ present' '^L1\[.* present accessed' \
@@ -39,13 +39,13 @@ wait_end kdi-panic
 say "breakpoints, steps, continue; the other vCPU goes on, too"
 guest kdi-break "vcpus = 2" \
     "extra = 'crashtest=break kdi=\"b crashtest_target; bl; b kdi_trap; c; bt; s 3; s 200; c; w crashtest_target-1 0x5a b; x crashtest_target-1 1 b; bc all; c\"'"
-expect kdi-break 'crashtest: went on after the breakpoints' 'kdi: breakpoint\(\): vCPU 0' 'breakpoint 0 at crashtest_target$' \
-    'kdi_trap is needed to handle breakpoints' 'kdi: breakpoint 0: vCPU 0' \
+expect kdi-break 'crashtest: went on after the breakpoints' 'kdi: breakpoint\(\): vCPU [01]' 'breakpoint 0 at crashtest_target$' \
+    'kdi_trap is needed to handle breakpoints' 'kdi: breakpoint 0: vCPU [01]' \
     '^ 0  [0-9a-f]{16}  crashtest_target$' '^ 1  [0-9a-f]{16}  break_rounds' \
-    'kdi: step: vCPU 0' '^[0-9a-f]{16}  upcalls_save' '^[0-9a-f]{16} +5a  +Z' \
+    'kdi: step: vCPU [01]' '^[0-9a-f]{16}  upcalls_save' '^[0-9a-f]{16} +5a  +Z' \
     'crashtest: round 1, upcalls were open' 'crashtest: round 4, upcalls were open'
 type_keys kdi-break 'kdi cpus\r'
-expect kdi-break '^  1 .* running, '
+expect kdi-break '^  [01] .* running, "shell"'
 xl sysrq kdi-break o
 wait_end kdi-break
 

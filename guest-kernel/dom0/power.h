@@ -1,0 +1,13 @@
+/*
+ * power.h - turning the machine off.
+ *
+ * Xen's own shutdown of a dom0 only halts the processors; soft off is ACPI's, and dom0 has to say
+ * how. The power button asks for the same. Suspend: a dom0 is not saved.
+ */
+#ifndef DOM0_POWER_H
+#define DOM0_POWER_H
+
+/** power_init() - find out how, and listen to the button. After ACPI and ports. Thread context. */
+void power_init(void);
+
+#endif /* DOM0_POWER_H */

@@ -1,0 +1,73 @@
+# Images that cannot be used: missing, a directory, in use by another guest, locked by a program, mounted,
+# empty. Each time `xl` fails at once with a sentence that names the image, the journal has it with the
+# device, and the guest that was there before goes on.
+# timeout: 240
+. ./lib.sh
+
+good=$(image good.img 8M)
+linux_guest block-good "disk = [ $(disk "$good") ]" \
+    "extra = 'console=hvc0 run=\"until [ -b /dev/xvdz ]; do dd if=/dev/xvda of=/dev/null; echo alive; sleep 0.5; done\"'"
+wait_line block-good '^alive' > /dev/null
+domid=$(xl domid block-good)
+
+# expect_refused VDEV NUMBER DISK-SPEC REGEX: block-attach fails within 9 s (libxl's own limit is 10) and says
+# REGEX; so does the journal, together with the device.
+expect_refused() {
+    local vdev=$1 number=$2 spec=$3 regex=$4 output status=0
+    output=$(timeout 9 xl block-attach block-good "vdev=$vdev,$spec" 2>&1) || status=$?
+    [ $status -ne 0 ] || fail "xl block-attach of $spec succeeded"
+    [ $status -ne 124 ] || fail "xl block-attach of $spec did not fail at once"
+    grep -q -E -- "$regex" <<< "$output" || fail "xl says nothing like '$regex': $output"
+    wait_journal duet-block.service "vbd $domid/$number: .*$regex"
+    timeout 30 xl block-detach block-good "$vdev" > /dev/null 2>&1 || true
+    xenstore-exists "/local/domain/0/backend/vbd/$domid/$number" && fail "$vdev is still there"
+    return 0
+}
+
+expect_refused xvdb 51728 "script=block-duet,target=$WORK/missing.img" \
+    "image $WORK/missing.img: No such file or directory"
+expect_refused xvdc 51744 "script=block-duet,target=$WORK" "image $WORK: is a directory"
+expect_refused xvdd 51760 "format=raw,access=rw,target=$good" \
+    "image $good: in use read-write by vbd $domid/51712, and so not available read-write"
+expect_refused xvde 51776 "format=raw,access=ro,target=$good" \
+    "in use read-write by vbd $domid/51712, and so not available read-only"
+
+locked=$(image locked.img 8M)
+coproc LOCKER { exec python3 -u -c "
+import fcntl, struct, sys
+f = open('$locked', 'r+')
+fcntl.fcntl(f, 37, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+print('locked')
+sys.stdin.read()
+"; }
+read -r answer <&"${LOCKER[0]}"
+same "the other program's lock" locked "$answer"
+expect_refused xvdf 51792 "format=raw,access=rw,target=$locked" \
+    "image $locked: in use by another program"
+kill "$LOCKER_PID"
+
+mounted=$(image mounted.img 16M)
+mkfs.ext4 -q -F "$mounted"
+loop=$(losetup -f --show "$mounted")
+mkdir "$WORK/mnt"
+mount "$loop" "$WORK/mnt"
+cleanup() {
+    umount "$WORK/mnt"
+    losetup -d "$loop"
+}
+expect_refused xvdg 51808 "format=raw,access=rw,target=$loop" "image $loop: in use by another program"
+
+empty=$(image empty.img 0)
+expect_refused xvdh 51824 "format=raw,access=rw,target=$empty" \
+    "image $empty: is smaller than one sector"
+
+# A missing image does not even get a domain with the stock script: xl itself looks first.
+printf '%s\n' "name = 'block-none'" "kernel = '$LINUX_KERNEL'" "memory = 160" \
+    "disk = [ 'vdev=xvda,script=block-duet,target=$WORK/missing.img' ]" > none.cfg
+output=$(timeout 30 xl create none.cfg 2>&1) && fail "xl create without an image succeeded"
+grep -q "image $WORK/missing.img: No such file or directory" <<< "$output" ||
+    fail "xl create does not say what is wrong: $output"
+xl domid block-none > /dev/null 2>&1 && fail "a domain is left"
+
+LOG_START[block-good]=$(stat -c %s "$CONSOLE_LOGS/block-good.log")
+wait_line block-good '^alive' > /dev/null

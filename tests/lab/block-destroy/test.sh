@@ -1,0 +1,37 @@
+# xl destroy in the middle of disk I/O leaves nothing: no process, no store entry, no event channel, no
+# grant mapping, no lock; several guests at once, two disks each.
+# timeout: 300
+. ./lib.sh
+
+channels() {
+    /usr/lib/xen-4.17/bin/lsevtchn 0 | grep -c Interdomain || true
+}
+before=$(channels)
+
+for n in 1 2 3; do
+    a=$(image a$n.img 64M)
+    b=$(image b$n.img 64M)
+    linux_guest block-destroy-$n "disk = [ $(disk "$a"), $(disk "$b" xvdb) ]" \
+        "extra = 'console=hvc0 run=\"echo begin; while :; do dd if=/dev/zero of=/dev/xvda bs=1M oflag=direct; dd if=/dev/xvdb of=/dev/null bs=1M; done\"'"
+done
+for n in 1 2 3; do
+    wait_line block-destroy-$n '^begin' > /dev/null
+    id=$(xl domid block-destroy-$n)
+    wait_store "/local/domain/0/backend/vbd/$id/51712/state" '^4$'
+    wait_store "/local/domain/0/backend/vbd/$id/51728/state" '^4$'
+done
+same "workers" 6 "$(pgrep -c duet-block-work)"
+for n in 1 2 3; do
+    id=$(xl domid block-destroy-$n)
+    timeout 30 xl destroy block-destroy-$n
+    xenstore-exists "/local/domain/0/backend/vbd/$id" && fail "the store still has disks of $id"
+done
+
+same "workers after destroy" 0 "$(pgrep -c duet-block-work || true)"
+same "interdomain event channels" "$before" "$(channels)"
+for image in "$WORK"/*.img; do
+    flock -n "$image" true || fail "$image is still locked"
+done
+xl list | grep -q -E '\(null\)|----d-' && fail "a domain lingers on, so its memory is still mapped"
+grep -q "serving 0 block devices" < <(systemctl status duet-block.service) ||
+    fail "the daemon still counts devices"

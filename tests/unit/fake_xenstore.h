@@ -1,0 +1,28 @@
+/*
+ * A xenstored of a few dozen nodes inside the test program: it implements the functions of
+ * libxenstore that lib/store.c calls, with watches (delivered through a pipe, as the real library
+ * does) and transactions that can be made to conflict. Link fake_xenstore.c before the real
+ * library. One thread, no locks.
+ */
+#ifndef FAKE_XENSTORE_H
+#define FAKE_XENSTORE_H
+
+/* Empties the store and forgets all settings. */
+void fake_reset(void);
+
+/* Reads and writes behind the daemon's back; watches fire. fake_get() gives NULL for a missing
+ * node. */
+const char *fake_get(const char *path);
+void fake_set(const char *path, const char *value);
+void fake_rm(const char *path);
+
+/* The next `count` transactions end with EAGAIN. */
+void fake_conflicts(int count);
+
+/* Number of transactions begun since fake_reset(). */
+int fake_transactions(void);
+
+/* Everything fails with EIO from now on, as when xenstored died. */
+void fake_die(void);
+
+#endif

@@ -1,0 +1,490 @@
+/*
+ * The life of a block device as the store shows it, played through with a store inside the program
+ * (fake_xenstore.h) and a stand-in for the worker: this program starts itself in its place. What it
+ * does is chosen by the event channel that the front end publishes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "device.h"
+#include "fake_xenstore.h"
+#include "supervisor.h"
+
+#define FRONT "/local/domain/5/device/vbd/51712"
+#define BACK  "/local/domain/0/backend/vbd/5/51712"
+#define ERROR "/local/domain/0/error/backend/vbd/5/51712/error"
+
+enum { WORKER_SERVES = 10, WORKER_FAILS = 11, WORKER_CRASHES = 12, WORKER_CRASHES_LATER = 13 };
+
+static struct supervisor sup;
+static char image[] = "/tmp/duet-test-device-XXXXXX";
+
+static void report(enum wire_report_kind kind)
+{
+    struct wire_report r = {.kind = kind, .err = EINVAL, .text = "as the test wants it"};
+
+    send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+/* The stand-in for duet-block-worker. */
+static int act_as_worker(void)
+{
+    struct wire_config c;
+    uint32_t order = 0;
+    int fd;
+
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), &fd, WIRE_NR_FDS) != sizeof(c) ||
+        c.magic != WIRE_MAGIC || c.domid != 5 || c.sectors != 16 || c.ring_refs[0] != 8) {
+        return 20;
+    }
+    if (c.event_channel == WORKER_CRASHES) {
+        abort();
+    }
+    if (c.event_channel == WORKER_FAILS) {
+        report(WIRE_FAILED);
+        return 1;
+    }
+    report(WIRE_READY);
+    if (c.event_channel == WORKER_CRASHES_LATER) {
+        abort();
+    }
+    /* an order to stop, or the end of the supervisor */
+    return child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) >= 0 ? 0 : 21;
+}
+
+static void start_supervisor(void)
+{
+    memset(&sup, 0, sizeof(sup));
+    sup.loop = loop_new();
+    sup.worker_path = "/proc/self/exe";
+    sup.hotplug_script = "/etc/xen/scripts/block-duet";
+    sup.uid_base = 0x70000000;
+    assert_int_equal(supervisor_start(&sup), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_reset();
+    fake_set("domid", "0");
+    start_supervisor();
+    return 0;
+}
+
+/* Ends the supervisor in good order: its workers finish. */
+static void stop_supervisor(void)
+{
+    struct loop_timer t = {0};
+
+    supervisor_stop(&sup);
+    if (sup.devices != NULL) {
+        loop_run(sup.loop);
+    }
+    loop_timer_cancel(sup.loop, &t);
+    supervisor_free(&sup);
+    loop_free(sup.loop);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    stop_supervisor();
+    return 0;
+}
+
+/* What until() waits for: `path` has `value` (NULL: is gone). */
+static struct {
+    const char *path, *value;
+    struct loop_timer tick;
+    int ticks;
+} wanted;
+
+static void look(void *arg)
+{
+    const char *found = fake_get(wanted.path);
+
+    (void)arg;
+    if (wanted.value == NULL ? found == NULL : found != NULL && strcmp(found, wanted.value) == 0) {
+        loop_stop(sup.loop, 0);
+    } else if (++wanted.ticks == 5000) {
+        loop_stop(sup.loop, 1);
+    } else {
+        loop_timer_set(sup.loop, &wanted.tick, 1000000, look, NULL);
+    }
+}
+
+/* Runs the loop until the store says so; at most some seconds. */
+static void until(const char *path, const char *value)
+{
+    wanted.path = path;
+    wanted.value = value;
+    wanted.ticks = 0;
+    loop_timer_set(sup.loop, &wanted.tick, 1000000, look, NULL);
+    if (loop_run(sup.loop) != 0) {
+        fail_msg("%s is '%s', not '%s'", path, fake_get(path), value);
+    }
+}
+
+/* Lets everything happen that is going to. */
+static void settle(void)
+{
+    fake_set("/settled", "no");
+    for (int i = 0; i < 20; i++) {
+        fake_set("/settled", i == 19 ? "yes" : "no");
+        until("/settled", i == 19 ? "yes" : "no");
+    }
+}
+
+/* What libxl writes; `state` last, for the fake has no transactions across calls. */
+static void create(const char *params, const char *mode, const char *script)
+{
+    fake_set(FRONT "/backend", BACK);
+    fake_set(FRONT "/state", "1");
+    fake_set(BACK "/frontend", FRONT);
+    fake_set(BACK "/frontend-id", "5");
+    fake_set(BACK "/params", params);
+    fake_set(BACK "/mode", mode);
+    fake_set(BACK "/device-type", "disk");
+    fake_set(BACK "/script", script);
+    fake_set(BACK "/online", "1");
+    fake_set(BACK "/state", "1");
+}
+
+static void publish_ring(int event_channel)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", event_channel);
+    fake_set(FRONT "/ring-ref", "8");
+    fake_set(FRONT "/event-channel", text);
+    fake_set(FRONT "/protocol", "x86_64-abi");
+    fake_set(FRONT "/state", "3");
+}
+
+static void connect_guest(void)
+{
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+    fake_set(FRONT "/state", "4");
+    settle();
+}
+
+/* libxl takes the device out of the store once it is closed. */
+static void vanish(void)
+{
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    settle();
+    assert_int_equal(sup.nr_devices, 0);
+    assert_null(sup.images.images);
+}
+
+static void a_new_device_is_offered(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    assert_string_equal(fake_get(BACK "/feature-flush-cache"), "1");
+    assert_string_equal(fake_get(BACK "/feature-max-indirect-segments"), "64");
+    assert_string_equal(fake_get(BACK "/max-ring-page-order"), "4");
+    assert_string_equal(fake_get(BACK "/feature-discard"), "1");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "connected");
+    assert_string_equal(fake_get(BACK "/script"), "/etc/xen/scripts/block-duet");
+    assert_null(fake_get(BACK "/hotplug-error"));
+    assert_null(fake_get(BACK "/sectors"));
+}
+
+static void a_connected_device_shows_its_size(void **state)
+{
+    (void)state;
+    connect_guest();
+    assert_string_equal(fake_get(BACK "/sectors"), "16");
+    assert_string_equal(fake_get(BACK "/sector-size"), "512");
+    assert_string_equal(fake_get(BACK "/info"), "0");
+    assert_null(fake_get(ERROR));
+}
+
+static void a_read_only_device_says_so_and_offers_no_discard(void **state)
+{
+    (void)state;
+    create(image, "r", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    assert_null(fake_get(BACK "/feature-discard"));
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+    assert_string_equal(fake_get(BACK "/info"), "4");
+}
+
+static void removal_waits_for_the_front_end(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    settle();
+    assert_string_equal(fake_get(BACK "/state"), "5"); /* the guest still writes back its cache */
+    fake_set(FRONT "/state", "5");
+    settle();
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    vanish();
+}
+
+static void removal_of_an_unused_device_is_immediate(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    until(BACK "/state", "6");
+    vanish();
+}
+
+static void a_destroyed_guest_needs_no_farewell(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    vanish();
+}
+
+static void a_device_whose_directory_vanishes_is_forgotten(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_rm("/local/domain/0/backend/vbd/5");
+    fake_rm(FRONT);
+    for (int i = 0; i < 100 && sup.nr_devices != 0; i++) {
+        settle();
+    }
+    assert_int_equal(sup.nr_devices, 0);
+    assert_null(fake_get(BACK "/state")); /* nothing was written back */
+}
+
+static void a_front_end_may_start_again(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/state", "5");
+    until(BACK "/state", "5");
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    assert_non_null(sup.images.images); /* still the guest's */
+    fake_set(FRONT "/state", "1");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+}
+
+static void a_bad_image_is_told_to_xl(void **state)
+{
+    (void)state;
+    create("/nonexistent/disk.img", "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "error");
+    assert_string_equal(fake_get(BACK "/hotplug-error"),
+                        "image /nonexistent/disk.img: No such file or directory");
+    assert_string_equal(fake_get(BACK "/script"), "/etc/xen/scripts/block-duet");
+    assert_string_equal(fake_get(ERROR),
+                        "2 image /nonexistent/disk.img: No such file or directory");
+    publish_ring(WORKER_SERVES); /* nobody told the guest */
+    until(BACK "/state", "6");
+}
+
+static void params_that_are_no_path_are_explained(void **state)
+{
+    (void)state;
+    create("vhd:/disk.vhd", "w", "/etc/xen/scripts/block-tap");
+    until(BACK "/state", "2");
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "format vhd is not supported"));
+    vanish();
+    create("", "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "no image is configured"));
+}
+
+static void a_format_before_the_path_is_understood(void **state)
+{
+    char params[64];
+
+    (void)state;
+    snprintf(params, sizeof(params), "aio:%s", image);
+    create(params, "w", "/etc/xen/scripts/block-tap");
+    until(BACK "/state", "2");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "connected");
+}
+
+static void a_foreign_script_is_left_alone(void **state)
+{
+    (void)state;
+    create("iqn=x,portal=y", "w", "/etc/xen/scripts/block-iscsi");
+    until(BACK "/state", "2");
+    assert_string_equal(fake_get(BACK "/script"), "/etc/xen/scripts/block-iscsi");
+    assert_null(fake_get(BACK "/hotplug-status"));
+    publish_ring(WORKER_SERVES);
+    settle();
+    assert_string_equal(fake_get(BACK "/state"), "2");
+    fake_set(BACK "/physical-device-path", image);
+    fake_set(BACK "/hotplug-status", "connected");
+    until(BACK "/state", "4");
+    assert_string_equal(fake_get(BACK "/sectors"), "16");
+}
+
+static void expect_refused(const char *key, const char *value, const char *error)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), FRONT "/%s", key);
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    fake_set(path, value);
+    until(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), error));
+    vanish();
+}
+
+static void nonsense_of_the_front_end_closes_the_device(void **state)
+{
+    (void)state;
+    expect_refused("ring-ref", "x", FRONT "/ring-ref = \"x\": not a number");
+    expect_refused("event-channel", "-1", FRONT "/event-channel = \"-1\": not a number");
+    expect_refused("protocol", "vax", FRONT "/protocol = \"vax\": not one of");
+    expect_refused("ring-page-order", "5",
+                   FRONT "/ring-page-order = \"5\": not a number from 0 to 4");
+    expect_refused("multi-queue-num-queues", "2", FRONT "/multi-queue-num-queues = \"2\"");
+}
+
+static void a_worker_that_cannot_start_closes_the_device(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_FAILS);
+    until(BACK "/state", "6");
+    assert_string_equal(fake_get(ERROR), "22 " FRONT ": as the test wants it");
+    fake_set(FRONT "/state", "1"); /* the guest may try again */
+    until(BACK "/state", "2");
+}
+
+static void a_worker_that_crashes_closes_its_device_only(void **state)
+{
+    (void)state;
+    for (int how = WORKER_CRASHES; how <= WORKER_CRASHES_LATER; how++) {
+        create(image, "w", "/etc/xen/scripts/block");
+        until(BACK "/state", "2");
+        publish_ring(how);
+        until(BACK "/state", "6");
+        assert_non_null(strstr(fake_get(ERROR), "worker killed by signal 6"));
+        vanish();
+    }
+}
+
+static void a_state_that_is_none_is_taken_for_closing(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/state", "banana");
+    until(BACK "/state", "5");
+}
+
+static void a_restart_does_not_touch_the_store(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set(BACK "/sectors", "not to be written again");
+    start_supervisor();
+    settle();
+    for (int i = 0; i < 100 && (sup.devices == NULL || sup.devices->phase != DEVICE_CONNECTED);
+         i++) {
+        settle();
+    }
+    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_string_equal(fake_get(BACK "/sectors"), "not to be written again");
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+}
+
+static void strange_directories_are_ignored(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/0/backend/vbd/x/1/state", "1");
+    fake_set("/local/domain/0/backend/vbd/5/y/state", "1");
+    fake_set("/local/domain/0/backend/vbd/5/99999999999/state", "1");
+    fake_set("/local/domain/0/backend/vbd/6/1/online", "1");
+    settle();
+    assert_int_equal(sup.nr_devices, 0);
+}
+
+static void a_device_of_another_domains_front_end_is_refused(void **state)
+{
+    (void)state;
+    fake_set(FRONT "/state", "1");
+    fake_set(BACK "/frontend", FRONT);
+    fake_set(BACK "/frontend-id", "6");
+    fake_set(BACK "/state", "1");
+    until(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), BACK "/frontend-id = \"6\": not the domain"));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_device_is_offered),
+        TEST(a_connected_device_shows_its_size),
+        TEST(a_read_only_device_says_so_and_offers_no_discard),
+        TEST(removal_waits_for_the_front_end),
+        TEST(removal_of_an_unused_device_is_immediate),
+        TEST(a_destroyed_guest_needs_no_farewell),
+        TEST(a_device_whose_directory_vanishes_is_forgotten),
+        TEST(a_front_end_may_start_again),
+        TEST(a_bad_image_is_told_to_xl),
+        TEST(params_that_are_no_path_are_explained),
+        TEST(a_format_before_the_path_is_understood),
+        TEST(a_foreign_script_is_left_alone),
+        TEST(nonsense_of_the_front_end_closes_the_device),
+        TEST(a_worker_that_cannot_start_closes_the_device),
+        TEST(a_worker_that_crashes_closes_its_device_only),
+        TEST(a_state_that_is_none_is_taken_for_closing),
+        TEST(a_restart_does_not_touch_the_store),
+        TEST(strange_directories_are_ignored),
+        TEST(a_device_of_another_domains_front_end_is_refused),
+    };
+    int fd, failed;
+
+    if (getenv("TEST_WORKER") != NULL) {
+        return act_as_worker();
+    }
+    setenv("TEST_WORKER", "1", 1);
+    fd = mkstemp(image);
+    if (fd < 0 || ftruncate(fd, 16 * 512) != 0) {
+        return 1;
+    }
+    close(fd);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(image);
+    return failed;
+}

@@ -1,0 +1,352 @@
+/*
+ * The data path of a ring without Xen: the guest's pages are an array here, xengnttab_grant_copy()
+ * copies from and to it, and the disk is a temporary file behind a real io_uring.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xen/xen.h>
+#include <xen/grant_table.h>
+#include <xen/io/blkif.h>
+
+#include "queue.h"
+
+enum { PAGES = 80, DISK_SECTORS = 2048, HANDLE = 51712 };
+
+static uint8_t guest[PAGES][4096];
+static _Alignas(4096) uint8_t ring_page[4096];
+static blkif_sring_t *const sring = (blkif_sring_t *)ring_page;
+static uint32_t rsp_cons;
+static struct engine engine;
+static struct queue q;
+static int disk_fd;
+static int copy_calls;
+
+/* In place of libxengnttab's: a reference is an index into `guest`; others are refused by "Xen". */
+int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count, xengnttab_grant_copy_segment_t *s)
+{
+    (void)xgt;
+    copy_calls++;
+    for (; count-- > 0; s++) {
+        bool from = (s->flags & GNTCOPY_source_gref) != 0;
+        uint32_t ref = from ? s->source.foreign.ref : s->dest.foreign.ref;
+        uint16_t offset = from ? s->source.foreign.offset : s->dest.foreign.offset;
+
+        if (ref >= PAGES || offset + s->len > 4096) {
+            s->status = GNTST_bad_gntref;
+            continue;
+        }
+        s->status = GNTST_okay;
+        if (from) {
+            memcpy(s->dest.virt, &guest[ref][offset], s->len);
+        } else {
+            memcpy(&guest[ref][offset], s->source.virt, s->len);
+        }
+    }
+    return 0;
+}
+
+static int setup(void **state)
+{
+    static const struct log_id id = {.class = "vbd", .domid = 1, .device = HANDLE};
+    char name[] = "/tmp/duet-test-queue-XXXXXX";
+
+    (void)state;
+    memset(ring_page, 0, sizeof(ring_page));
+    memset(guest, 0, sizeof(guest));
+    sring->req_event = sring->rsp_event = 1;
+    rsp_cons = 0;
+    disk_fd = mkstemp(name);
+    unlink(name);
+    if (disk_fd < 0 || ftruncate(disk_fd, DISK_SECTORS * 512) != 0) {
+        return 1;
+    }
+    memset(&q, 0, sizeof(q));
+    q.layout = &blk_layout_x86_64;
+    q.limits = (struct blk_limits){.sectors = DISK_SECTORS, .handle = HANDLE, .discard = true};
+    q.engine = &engine;
+    q.id = &id;
+    ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
+    return engine_init(&engine, QUEUE_MAX_SLOTS, disk_fd) != 0 || queue_init(&q, NULL, 1) != 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    io_uring_queue_exit(&engine.ring);
+    munmap(q.slots[0].buf, (size_t)q.nr_slots * QUEUE_SLOT_BYTES);
+    free(q.copies.segs);
+    free(q.copies.tags);
+    close(disk_fd);
+    return 0;
+}
+
+static blkif_request_t *next_request(uint8_t op, uint64_t id)
+{
+    blkif_request_t *r = &sring->ring[sring->req_prod++ % 32].req;
+
+    memset(r, 0, sizeof(*r));
+    r->operation = op;
+    r->handle = HANDLE;
+    r->id = id;
+    return r;
+}
+
+/* A read or write of whole pages from `first_page` on. */
+static void put_transfer(uint8_t op, uint64_t id, uint64_t sector, uint32_t first_page, uint8_t nr)
+{
+    blkif_request_t *r = next_request(op, id);
+
+    r->sector_number = sector;
+    r->nr_segments = nr;
+    for (uint8_t i = 0; i < nr; i++) {
+        r->seg[i] = (struct blkif_request_segment){.gref = first_page + i, .last_sect = 7};
+    }
+}
+
+/* Works until nothing is in flight. Returns whether the guest was to be notified. */
+static bool work(void)
+{
+    bool notify = false;
+
+    do {
+        struct engine_event ev;
+
+        assert_true(queue_take(&q) >= 0);
+        notify |= queue_answer(&q);
+        assert_int_equal(engine_submit(&engine, q.in_flight > 0), 0);
+        while (engine_next(&engine, &ev)) {
+            queue_complete(&q, ev.tag, ev.res);
+        }
+        notify |= queue_answer(&q);
+    } while (q.in_flight > 0 || ring_pending(&q.ring) > 0);
+    return notify;
+}
+
+/* The next response must be that of request `id`. Returns its status. */
+static int16_t response(uint64_t id, uint8_t op)
+{
+    struct blkif_response *r = &sring->ring[rsp_cons % 32].rsp;
+
+    assert_true(rsp_cons != sring->rsp_prod);
+    rsp_cons++;
+    assert_int_equal(r->id, id);
+    assert_int_equal(r->operation, op);
+    return r->status;
+}
+
+static void what_is_written_can_be_read(void **state)
+{
+    (void)state;
+    for (unsigned int i = 0; i < 11 * 4096; i++) {
+        guest[i / 4096][i % 4096] = (uint8_t)(i * 7 + i / 4096);
+    }
+    put_transfer(BLKIF_OP_WRITE, 1, 100, 0, 11);
+    assert_true(work());
+    assert_int_equal(response(1, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+    put_transfer(BLKIF_OP_READ, 2, 100, 20, 11);
+    work();
+    assert_int_equal(response(2, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+    assert_memory_equal(guest[0], guest[20], 11 * 4096);
+}
+
+static void parts_of_pages_lie_in_a_row_on_disk(void **state)
+{
+    blkif_request_t *r = next_request(BLKIF_OP_WRITE, 3);
+    uint8_t disk[1536];
+
+    (void)state;
+    memset(&guest[0][3 * 512], 'a', 512);
+    memset(&guest[1][0], 'b', 1024);
+    r->sector_number = 7;
+    r->nr_segments = 2;
+    r->seg[0] = (struct blkif_request_segment){.gref = 0, .first_sect = 3, .last_sect = 3};
+    r->seg[1] = (struct blkif_request_segment){.gref = 1, .first_sect = 0, .last_sect = 1};
+    work();
+    assert_int_equal(response(3, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+    assert_int_equal(pread(disk_fd, disk, sizeof(disk), 7 * 512), sizeof(disk));
+    assert_memory_equal(disk, &guest[0][3 * 512], 512);
+    assert_memory_equal(disk + 512, &guest[1][0], 1024);
+}
+
+static void a_batch_needs_one_copy_for_all_its_writes(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 8; i++) {
+        put_transfer(BLKIF_OP_WRITE, i, i * 8, (uint32_t)i, 1);
+    }
+    copy_calls = 0;
+    work();
+    assert_int_equal(copy_calls, 1);
+}
+
+static void an_indirect_request_moves_its_maximum(void **state)
+{
+    blkif_request_indirect_t *r = (blkif_request_indirect_t *)next_request(BLKIF_OP_INDIRECT, 4);
+    struct blkif_request_segment *seg = (struct blkif_request_segment *)guest[79];
+
+    (void)state;
+    memset(guest[0], 0x5a, BLK_MAX_SEGMENTS * 4096);
+    for (uint32_t i = 0; i < BLK_MAX_SEGMENTS; i++) {
+        seg[i] = (struct blkif_request_segment){.gref = i, .last_sect = 7};
+    }
+    r->operation = BLKIF_OP_INDIRECT;
+    r->indirect_op = BLKIF_OP_WRITE;
+    r->nr_segments = BLK_MAX_SEGMENTS;
+    r->sector_number = 0;
+    r->handle = HANDLE;
+    r->id = 4;
+    r->indirect_grefs[0] = 79;
+    work();
+    assert_int_equal(response(4, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+    put_transfer(BLKIF_OP_READ, 5, BLK_MAX_SEGMENTS * 8 - 8, 70, 1);
+    work();
+    assert_int_equal(response(5, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+    assert_memory_equal(guest[70], guest[0], 4096);
+}
+
+static void a_bad_indirect_page_fails_the_request(void **state)
+{
+    blkif_request_indirect_t *r = (blkif_request_indirect_t *)next_request(BLKIF_OP_INDIRECT, 6);
+    struct blkif_request_segment *seg = (struct blkif_request_segment *)guest[79];
+
+    (void)state;
+    r->operation = BLKIF_OP_INDIRECT;
+    r->indirect_op = BLKIF_OP_READ;
+    r->nr_segments = 1;
+    r->handle = HANDLE;
+    r->id = 6;
+    r->indirect_grefs[0] = 1000;
+    work();
+    assert_int_equal(response(6, BLKIF_OP_READ), BLKIF_RSP_ERROR);
+    r = (blkif_request_indirect_t *)next_request(BLKIF_OP_INDIRECT, 7);
+    seg[0] = (struct blkif_request_segment){.gref = 0, .last_sect = 255};
+    r->indirect_op = BLKIF_OP_READ;
+    r->nr_segments = 1;
+    r->sector_number = 0;
+    r->id = 7;
+    r->handle = HANDLE;
+    r->indirect_grefs[0] = 79;
+    work();
+    assert_int_equal(response(7, BLKIF_OP_READ), BLKIF_RSP_ERROR);
+}
+
+static void a_page_that_is_not_granted_fails_only_its_request(void **state)
+{
+    (void)state;
+    put_transfer(BLKIF_OP_WRITE, 8, 0, 1000, 1);
+    put_transfer(BLKIF_OP_READ, 9, 0, 1000, 1);
+    put_transfer(BLKIF_OP_WRITE, 10, 8, 1, 1);
+    work();
+    assert_int_equal(response(8, BLKIF_OP_WRITE), BLKIF_RSP_ERROR);
+    for (int i = 0; i < 2; i++) { /* in whichever order they ended */
+        struct blkif_response *r = &sring->ring[rsp_cons++ % 32].rsp;
+
+        assert_int_equal(r->status, r->id == 9 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+    }
+}
+
+static void a_refused_request_does_not_reach_the_disk(void **state)
+{
+    uint8_t disk[4096], zeros[4096] = {0};
+
+    (void)state;
+    q.limits.read_only = true;
+    memset(guest[0], 'x', 4096);
+    put_transfer(BLKIF_OP_WRITE, 11, 0, 0, 1);
+    next_request(99, 12);
+    work();
+    assert_int_equal(response(11, BLKIF_OP_WRITE), BLKIF_RSP_ERROR);
+    assert_int_equal(response(12, 99), BLKIF_RSP_EOPNOTSUPP);
+    assert_int_equal(pread(disk_fd, disk, sizeof(disk), 0), sizeof(disk));
+    assert_memory_equal(disk, zeros, sizeof(disk));
+}
+
+static void flush_and_discard_work(void **state)
+{
+    blkif_request_discard_t *d;
+    uint8_t disk[4096], zeros[4096] = {0};
+
+    (void)state;
+    memset(guest[0], 'x', 4096);
+    put_transfer(BLKIF_OP_WRITE, 13, 8, 0, 1);
+    work();
+    assert_int_equal(response(13, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+    next_request(BLKIF_OP_FLUSH_DISKCACHE, 14);
+    work();
+    assert_int_equal(response(14, BLKIF_OP_FLUSH_DISKCACHE), BLKIF_RSP_OKAY);
+    d = (blkif_request_discard_t *)next_request(BLKIF_OP_DISCARD, 15);
+    d->sector_number = 8;
+    d->nr_sectors = 8;
+    work();
+    assert_int_equal(response(15, BLKIF_OP_DISCARD), BLKIF_RSP_OKAY);
+    assert_int_equal(pread(disk_fd, disk, sizeof(disk), 4096), sizeof(disk));
+    assert_memory_equal(disk, zeros, sizeof(disk));
+}
+
+static void an_image_that_became_shorter_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(ftruncate(disk_fd, 4096), 0);
+    put_transfer(BLKIF_OP_READ, 16, 4, 0, 1);
+    work();
+    assert_int_equal(response(16, BLKIF_OP_READ), BLKIF_RSP_ERROR);
+}
+
+static void a_full_ring_is_served_many_times_over(void **state)
+{
+    uint64_t seen = 0;
+
+    (void)state;
+    for (unsigned int round = 0; round < 50; round++) {
+        for (uint64_t i = 0; i < 32; i++) {
+            put_transfer(i % 2 ? BLKIF_OP_WRITE : BLKIF_OP_READ, i, i * 16, (uint32_t)i, 2);
+        }
+        work();
+        while (rsp_cons != sring->rsp_prod) {
+            struct blkif_response *r = &sring->ring[rsp_cons++ % 32].rsp;
+
+            assert_int_equal(r->status, BLKIF_RSP_OKAY);
+            assert_true(r->id < 32);
+            seen++;
+        }
+    }
+    assert_int_equal(seen, 50 * 32);
+    assert_int_equal(q.in_flight, 0);
+}
+
+static void impossible_indices_end_it(void **state)
+{
+    (void)state;
+    sring->req_prod = 33;
+    assert_int_equal(queue_take(&q), -EPROTO);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_written_can_be_read),
+        TEST(parts_of_pages_lie_in_a_row_on_disk),
+        TEST(a_batch_needs_one_copy_for_all_its_writes),
+        TEST(an_indirect_request_moves_its_maximum),
+        TEST(a_bad_indirect_page_fails_the_request),
+        TEST(a_page_that_is_not_granted_fails_only_its_request),
+        TEST(a_refused_request_does_not_reach_the_disk),
+        TEST(flush_and_discard_work),
+        TEST(an_image_that_became_shorter_is_an_error),
+        TEST(a_full_ring_is_served_many_times_over),
+        TEST(impossible_indices_end_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+/*
+ * Child processes: this program starts itself, with a word in the environment that says what the
+ * child is to do, and checks that messages, descriptors and the way it ended come through.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+
+static struct loop *loop;
+static struct child child;
+static char got[256];
+static int exit_status;
+
+/* What the started copy does. Returns its exit status. */
+static int act(const char *part)
+{
+    char msg[64];
+    int fd = -1;
+    long n;
+
+    if (strcmp(part, "echo") == 0) {
+        n = child_receive(CHILD_SOCKET_FD, msg, sizeof(msg), &fd, 1);
+        if (n <= 0 || write(fd, msg, (unsigned long)n) != n) {
+            return 10;
+        }
+        return send(CHILD_SOCKET_FD, msg, (unsigned long)n, 0) == n ? 5 : 11;
+    }
+    if (strcmp(part, "no-descriptor") == 0) {
+        n = child_receive(CHILD_SOCKET_FD, msg, sizeof(msg), &fd, 1);
+        return n == -EPROTO ? 0 : 12;
+    }
+    n = child_receive(CHILD_SOCKET_FD, msg, sizeof(msg), NULL, 0); /* until killed or left alone */
+    return n == 0 ? 6 : 13;
+}
+
+static void on_message(void *arg, const void *msg, unsigned long len)
+{
+    (void)arg;
+    snprintf(got, sizeof(got), "%.*s", (int)len, (const char *)msg);
+}
+
+static void on_exit_(void *arg, int status)
+{
+    (void)arg;
+    exit_status = status;
+    loop_stop(loop, 0);
+}
+
+static int start(const char *part)
+{
+    char *argv[] = {"/proc/self/exe", NULL};
+
+    got[0] = '\0';
+    setenv("TEST_CHILD", part, 1);
+    return child_start(&child, loop, argv, on_message, on_exit_, NULL);
+}
+
+static void messages_and_descriptors_come_through(void **state)
+{
+    char back[16] = "";
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(start("echo"), 0);
+    assert_int_equal(child_send(&child, "hello", 5, &fds[1], 1), 0);
+    loop_run(loop);
+    assert_string_equal(got, "hello"); /* delivered although the child has ended */
+    assert_int_equal(read(fds[0], back, sizeof(back)), 5);
+    assert_true(WIFEXITED(exit_status));
+    assert_int_equal(WEXITSTATUS(exit_status), 5);
+    assert_int_equal(child.pid, 0);
+    assert_int_equal(child_send(&child, "x", 1, NULL, 0), -EPIPE);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void a_message_without_its_descriptor_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(start("no-descriptor"), 0);
+    assert_int_equal(child_send(&child, "hello", 5, NULL, 0), 0);
+    loop_run(loop);
+    assert_int_equal(exit_status, 0);
+}
+
+static void the_way_it_ended_is_told(void **state)
+{
+    char text[64];
+
+    (void)state;
+    assert_int_equal(start("wait"), 0);
+    child_signal(&child, SIGKILL);
+    loop_run(loop);
+    child_describe_status(exit_status, text, sizeof(text));
+    assert_string_equal(text, "killed by signal 9 (Killed)");
+    child_describe_status(5 << 8, text, sizeof(text));
+    assert_string_equal(text, "exited with status 5");
+    child_signal(&child, SIGKILL); /* not running: harmless */
+}
+
+static void a_program_that_does_not_exist_is_an_error(void **state)
+{
+    char *argv[] = {"/nonexistent/worker", NULL};
+
+    (void)state;
+    assert_int_equal(child_start(&child, loop, argv, on_message, on_exit_, NULL), -ENOENT);
+    assert_int_equal(child.pid, 0);
+}
+
+static void too_many_descriptors_are_refused(void **state)
+{
+    int fds[CHILD_FDS_MAX + 1] = {0};
+
+    (void)state;
+    assert_int_equal(start("wait"), 0);
+    assert_int_equal(child_send(&child, "x", 1, fds, CHILD_FDS_MAX + 1), -E2BIG);
+    child_signal(&child, SIGKILL);
+    loop_run(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_and_descriptors_come_through),
+        cmocka_unit_test(a_message_without_its_descriptor_is_refused),
+        cmocka_unit_test(the_way_it_ended_is_told),
+        cmocka_unit_test(a_program_that_does_not_exist_is_an_error),
+        cmocka_unit_test(too_many_descriptors_are_refused),
+    };
+    const char *part = getenv("TEST_CHILD");
+    int failed;
+
+    if (part != NULL) {
+        return act(part);
+    }
+    loop = loop_new();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    loop_free(loop);
+    return failed;
+}
