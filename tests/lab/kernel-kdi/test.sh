@@ -31,7 +31,7 @@ expect kdi-panic 'bogus: no such command' 'panic: page fault: cannot read .*null
     '^  [01] .* in the debugger, "main"' '^  [01] .* stopped, ' \
     '^ +[0-9]+ +0 .* console' '^ +[0-9]+ +1 .* debugger' \
     'entries free, .* frames' '^vCPU 1: Xen' '^pages: [0-9]+,' '^no deadlock' \
-    '^L4\[511\] .* mfn 0x[0-9a-f]+ pfn 0x[0-9a-f]+ present' '^L1\[.* present accessed' \
+    '^L4\[511\] .* mfn 0x[0-9a-f]+ pfn 0x[0-9a-f]+ present' '^L1\[.* present user accessed' \
     '^L4\[  0\] at .* not present' '^0000000000000008  cannot be read' 'null_pointer\+0x1$' \
     'pfn 0x1: mfn 0x[0-9a-f]+' 'after a panic nothing goes on' 'there is no device "nothing"'
 wait_end kdi-panic
