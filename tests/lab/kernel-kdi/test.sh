@@ -10,7 +10,7 @@ expect() {
     shift 2
     wait_line "$name" "$last" > /dev/null
     for regex in "$@"; do
-        guest_log "$name" | grep -a -q -E -- "$regex" || fail "no line '$regex' on the console of $name"
+        guest_log "$name" | grep -a -E -- "$regex" > /dev/null || fail "no line '$regex' on the console of $name"
     done
 }
 
@@ -69,7 +69,7 @@ letter m 'free blocks by order'
 letter e '[0-9]+ +8 +[0-9]+ +debugger'
 letter s 'sysrq: disks are flushed'
 letter z "sysrq 'z' is not known here"
-guest_log kdi-sysrq | grep -q 'blocked.*reaper' || fail "sysrq t does not show the threads"
+guest_log kdi-sysrq | grep 'blocked.*reaper' > /dev/null || fail "sysrq t does not show the threads"
 xl sysrq kdi-sysrq d
 wait_line kdi-sysrq 'kdi: sysrq d' > /dev/null
 say "paging: a page, then q; editing, history, ^C; continue"

@@ -11,7 +11,7 @@ bug() {
     say "$kind"
     guest "$name" "on_crash = 'preserve'" "extra = 'crashtest=$kind'"
     wait_line "$name" "^ +[0-9a-f]{16} $function\\+0x" > /dev/null
-    guest_log "$name" | grep -q -E "^panic: $regex" ||
+    guest_log "$name" | grep -E "^panic: $regex" > /dev/null ||
         fail "the panic is not '$regex' but '$(guest_log "$name" | grep '^panic:')'"
     KINDS+=("$kind")
 }
