@@ -8,6 +8,8 @@
 
 #include "dom0/dom0.h"
 #include "io/xencons/xencons.h"
+#include "kdi/crashtest.h"
+#include "kdi/kdi.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
@@ -17,6 +19,7 @@
 #include "os/panic.h"
 #include "os/shutdown.h"
 #include "os/start_info.h"
+#include "os/sysrq.h"
 #include "psm/cpu.h"
 #include "psm/hotplug.h"
 #include "shell/shell.h"
@@ -48,6 +51,7 @@ void kernel_main(void)
     say_hello();
     interrupts_init();      /* timer and IPI of this vCPU */
     gnttab_init();          /* pages can be shared */
+    kdi_boot();             /* the debugger can be called */
     sched_boot();           /* this is now a thread */
     cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */
@@ -56,7 +60,9 @@ void kernel_main(void)
     balloon_init();         /* memory follows its target */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
+    sysrq_init();           /* and ask for other things */
     dom0_init();            /* if Xen gave us the machine: look at it */
     shell_start();          /* run= and the prompt */
+    crashtest_boot();       /* crashtest= */
     thread_exit();
 }

@@ -109,6 +109,13 @@ static bool in_range(pfn_t pfn, pfn_t from, pfn_t to)
     return pfn.n >= from.n && pfn.n < to.n;
 }
 
+bool hat_is_table(pfn_t pfn)
+{
+    return in_range(pfn, builder_tables, builder_tables_end) ||
+           in_range(pfn, own_tables, own_tables_next) ||
+           (pfn.n < p2m_limit().n && page_of(pfn)->kind == PAGE_TABLE);
+}
+
 /* The protection of a page in the direct map. */
 static uint64_t kpm_flags(pfn_t pfn, pfn_t tables_end)
 {
@@ -216,6 +223,18 @@ static void protect(const char *from, const char *to, uint64_t flags)
     }
 }
 
+/* Data stay mapped as they are (one page of them is Xen's shared_info), but not to be executed. */
+static void forbid_execution(const char *from, const char *to)
+{
+    for (; from < to; from += PAGE_SIZE) {
+        const pte_t *entry = hat_table_entry((uint64_t)from, 1);
+
+        if (entry != NULL && pte_present(*entry)) {
+            set_va_or_die(from, (pte_t){entry->v | PTE_NX});
+        }
+    }
+}
+
 static pfn_t boot_va_to_pfn(uintptr_t va)
 {
     return PFN((va - KERNEL_BASE) >> PAGE_SHIFT);
@@ -232,6 +251,7 @@ pfn_t hat_boot(void)
     p2m_boot();
     protect(_image_start, _rodata_start, PTE_KERNEL_RX);
     protect(_rodata_start, _data_start, PTE_KERNEL_RO);
+    forbid_execution(_data_start, _image_end);
     protect(boot_stack_guard, boot_stack_guard + PAGE_SIZE, 0);
     return own_tables_next;
 }

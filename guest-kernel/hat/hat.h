@@ -34,6 +34,9 @@ mfn_t hat_kernel_root(void);
  */
 const pte_t *hat_table_entry(uint64_t va, unsigned level);
 
+/** hat_is_table() - whether a page is one of the kernel's page tables. Any context. */
+bool hat_is_table(pfn_t pfn);
+
 /** hat_table_entry_of() - the same in the tables below any level-4 table of ours. */
 const pte_t *hat_table_entry_of(mfn_t root, uint64_t va, unsigned level);
 

@@ -53,4 +53,13 @@ void spin_unlock(spinlock_t *lock, upcall_state_t state);
 void spin_acquire(spinlock_t *lock);
 void spin_release(spinlock_t *lock);
 
+/**
+ * locks_set_bypass() - whether taking and releasing spinlocks and mutexes does nothing
+ *
+ * For the debugger, which reads structures whose lock a stopped CPU holds. On only while all other
+ * vCPUs stand still and this one runs the debugger, upcalls masked.
+ */
+void locks_set_bypass(bool on);
+bool locks_bypassed(void);
+
 #endif /* KERN_LOCK_H */

@@ -31,6 +31,9 @@ struct thread {
     struct uhat *uhat;
     void *fpu;            /* 512 bytes for FXSAVE, NULL: does not use it */
     bool detached, ended; /* under thread_list_lock */
+    /* For the debugger: what it sleeps on, and the mutex that it sleeps for. */
+    const struct waitq *waits_for;
+    const struct mutex *wants;
     struct waitq joiners;
     XEN_TAILQ_ENTRY(struct thread) run_link;
     XEN_TAILQ_ENTRY(struct thread) all_link;
@@ -60,6 +63,9 @@ void thread_wake(struct thread *t);
 
 /** sched_interrupt_exit() - at the end of an upcall: switch if somebody better waits. */
 void sched_interrupt_exit(struct cpu *cpu);
+
+/** sched_foreach() - visit every thread, with the thread list locked: @fn must not sleep. */
+void sched_foreach(void (*fn)(const struct thread *t, void *arg), void *arg);
 
 /** sched_guard_owner() - the thread on whose guard page @va lies, or NULL. Any context. */
 struct thread *sched_guard_owner(const void *va);

@@ -491,24 +491,43 @@ void stack_overflow(uint64_t rip, uint64_t rbp)
 
 /* ---- looking at threads ---- */
 
-void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg)
+void sched_foreach(void (*fn)(const struct thread *t, void *arg), void *arg)
 {
-    static const char *const states[] = {"ready", "running", "blocked", "dead"};
     struct thread *t;
     upcall_state_t state = spin_lock(&thread_list_lock);
 
     XEN_TAILQ_FOREACH(t, &all_threads, all_link)
     {
-        struct thread_info info = {.id = t->id,
-                                   .cpu = t->cpu,
-                                   .prio = t->prio,
-                                   .state = states[t->state],
-                                   .cpu_time = t->cpu_time};
-
-        strlcpy(info.name, t->name, sizeof(info.name));
-        fn(&info, arg);
+        fn(t, arg);
     }
     spin_unlock(&thread_list_lock, state);
+}
+
+/* A visitor of thread_foreach(), on its way through sched_foreach(). */
+struct thread_visitor {
+    void (*fn)(const struct thread_info *info, void *arg);
+    void *arg;
+};
+
+static void visit_thread(const struct thread *t, void *arg)
+{
+    static const char *const states[] = {"ready", "running", "blocked", "dead"};
+    const struct thread_visitor *visitor = arg;
+    struct thread_info info = {.id = t->id,
+                               .cpu = t->cpu,
+                               .prio = t->prio,
+                               .state = states[t->state],
+                               .cpu_time = t->cpu_time};
+
+    strlcpy(info.name, t->name, sizeof(info.name));
+    visitor->fn(&info, visitor->arg);
+}
+
+void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg)
+{
+    struct thread_visitor visitor = {.fn = fn, .arg = arg};
+
+    sched_foreach(visit_thread, &visitor);
 }
 
 struct thread *sched_guard_owner(const void *va)

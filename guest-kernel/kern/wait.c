@@ -56,6 +56,7 @@ void waitq_prepare(struct waitq *wq, struct waiter *w)
     upcall_state_t state = spin_lock(&wq->lock);
 
     *w = (struct waiter){.thread = thread_self(), .queued = true, .waiting = true};
+    WRITE_ONCE(w->thread->waits_for, wq);
     XEN_TAILQ_INSERT_TAIL(&wq->waiters, w, link);
     spin_unlock(&wq->lock, state);
 }
@@ -64,6 +65,7 @@ void waitq_finish(struct waitq *wq, struct waiter *w)
 {
     upcall_state_t state = spin_lock(&wq->lock);
 
+    WRITE_ONCE(w->thread->waits_for, NULL);
     if (w->queued) {
         XEN_TAILQ_REMOVE(&wq->waiters, w, link);
         w->queued = false;
@@ -124,21 +126,34 @@ bool mutex_trylock(struct mutex *m)
 {
     struct thread *nobody = NULL;
 
+    if (unlikely(locks_bypassed())) {
+        return true;
+    }
     return __atomic_compare_exchange_n(&m->owner, &nobody, thread_self(), false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
 }
 
 void mutex_lock(struct mutex *m)
 {
-    if (READ_ONCE(m->owner) == thread_self()) {
-        panic("mutex \"%s\": taken twice by thread \"%s\"", m->waiters.lock.name,
-              thread_name(thread_self()));
+    struct thread *self = thread_self();
+
+    if (mutex_trylock(m)) {
+        return;
     }
+    if (READ_ONCE(m->owner) == self) {
+        panic("mutex \"%s\": taken twice by thread \"%s\"", m->waiters.lock.name,
+              thread_name(self));
+    }
+    WRITE_ONCE(self->wants, m);
     wait_event(&m->waiters, mutex_trylock(m));
+    WRITE_ONCE(self->wants, NULL);
 }
 
 void mutex_unlock(struct mutex *m)
 {
+    if (unlikely(locks_bypassed())) {
+        return;
+    }
     if (READ_ONCE(m->owner) != thread_self()) {
         panic("mutex \"%s\": released by thread \"%s\", which does not hold it",
               m->waiters.lock.name, thread_name(thread_self()));

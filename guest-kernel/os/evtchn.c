@@ -135,11 +135,13 @@ static void dispatch(struct cpu *cpu)
 void evtchn_upcall(struct trap_frame *frame)
 {
     struct cpu *cpu = this_cpu();
+    struct trap_frame *outer = cpu->frame;
 
-    (void)frame;
+    cpu->frame = frame;
     cpu->upcalls++;
     collect(cpu);
     dispatch(cpu);
+    cpu->frame = outer;
     if (cpu->ipl == IPL_NONE) {
         sched_interrupt_exit(cpu);
     }

@@ -331,6 +331,19 @@ void gnttab_get_stats(struct gnttab_stats *stats)
     spin_unlock(&gnttab_lock, s);
 }
 
+void gnttab_foreach(void (*fn)(const struct gnttab_entry *entry, void *arg), void *arg)
+{
+    for (gref_t ref = 0; ref < READ_ONCE(counts.entries); ref++) {
+        struct gnttab_entry entry = {.ref = ref, .flags = READ_ONCE(table[ref].flags)};
+
+        if ((entry.flags & GTF_type_mask) != 0) {
+            entry.domid = table[ref].domid;
+            entry.mfn = MFN(table[ref].frame);
+            fn(&entry, arg);
+        }
+    }
+}
+
 void gnttab_suspend(void)
 {
     kvm_unmap(table, counts.frames);

@@ -95,6 +95,16 @@ struct gnttab_stats {
 /** gnttab_get_stats() - a consistent copy. Any context. */
 void gnttab_get_stats(struct gnttab_stats *stats);
 
+/* An entry in use, for the debugger. */
+struct gnttab_entry {
+    gref_t ref;
+    uint16_t flags; /* GTF_* of xen/grant_table.h */
+    uint16_t domid;
+    mfn_t mfn;
+};
+/** gnttab_foreach() - visit every entry that grants something. Any context; takes no lock. */
+void gnttab_foreach(void (*fn)(const struct gnttab_entry *entry, void *arg), void *arg);
+
 /** gnttab_suspend() / gnttab_resume() - around a suspend, on vCPU 0, the other vCPUs stopped. */
 void gnttab_suspend(void);
 int gnttab_resume(void) __must_check;

@@ -1,8 +1,8 @@
 /*
  * ksyms.c - look-up in the symbol table, and the walk up a stack.
  *
- * The table's layout is told in boot/mksymtab.py. The first of the two links has no table, hence
- * the weak reference. No locks; suspend does not touch it.
+ * The table's layout is told in boot/mksymtab.py. The first link has no table, hence the
+ * weak reference. No locks; suspend does not touch it.
  */
 #include "os/ksyms.h"
 
@@ -13,7 +13,7 @@
 #define MAX_DEPTH 48
 
 extern const uint32_t ksyms_table[] __attribute__((weak));
-extern const char _image_start[], _rodata_start[];
+extern const char _image_start[], _image_end[];
 
 static const uint32_t *offsets(void)
 {
@@ -31,7 +31,7 @@ static const char *name_of(uint32_t index)
 const char *ksym_find(uint64_t address, uint64_t *offset)
 {
     if (ksyms_table == NULL || address < (uint64_t)_image_start ||
-        address >= (uint64_t)_rodata_start) {
+        address >= (uint64_t)_image_end) {
         return NULL;
     }
     uint32_t wanted = (uint32_t)(address - KERNEL_BASE);
@@ -75,4 +75,23 @@ void backtrace(uint64_t rbp, void (*fn)(uint64_t address, void *arg), void *arg)
         }
         rbp = caller;
     }
+}
+
+/* A function begins with call __fentry__; push %rbp; mov %rsp, %rbp. */
+#define PUSHES_AT 5
+#define MOVES_AT  6
+
+void backtrace_frame(const struct trap_frame *frame, void (*fn)(uint64_t address, void *arg),
+                     void *arg)
+{
+    const uint64_t *sp = (const uint64_t *)frame->rsp;
+    uint64_t offset, caller;
+    const char *name = ksym_find(frame->rip, &offset);
+
+    fn(frame->rip, arg);
+    if ((name == NULL || offset == 0 || offset == PUSHES_AT || offset == MOVES_AT) &&
+        safe_read64(sp + (name != NULL && offset == MOVES_AT), &caller) == 0) {
+        fn(caller, arg);
+    }
+    backtrace(frame->rbp, fn, arg);
 }

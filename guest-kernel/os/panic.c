@@ -2,13 +2,14 @@
  * panic.c - the last words.
  *
  * Text goes straight to the panic console, which polls, and into no ring and through no lock: those
- * may be what broke. A second panic while the first prints ends at once. If there is no console
+ * may be what broke. A panic of the CPU that panics already ends at once. If there is no console
  * yet, the text goes to Xen's own (which a domU may not write on a non-debug Xen; then only Xen's
  * report of the crash remains).
  * Locks: none. Suspend: never returns.
  */
 #include "os/panic.h"
 
+#include "kdi/kdi.h"
 #include "kern/string.h"
 #include "os/hypercall.h"
 #include "os/ksyms.h"
@@ -16,11 +17,25 @@
 #include "psm/trap.h"
 
 static const struct panic_console *console;
-static bool panicking;
+static int panicking = -1; /* the CPU that does */
 
 void panic_set_console(const struct panic_console *new_console)
 {
     console = new_console;
+}
+
+void panic_console_write(const char *text, size_t len)
+{
+    if (console != NULL) {
+        console->write(text, len);
+    } else {
+        (void)HYPERVISOR_console_io(CONSOLEIO_write, (unsigned)len, text);
+    }
+}
+
+size_t panic_console_read(char *buf, size_t size)
+{
+    return console != NULL ? console->read(buf, size) : 0;
 }
 
 static void say(const char *fmt, ...) __printf_like(1, 2);
@@ -30,13 +45,8 @@ static void vsay(const char *fmt, va_list ap)
 {
     char line[256];
     int len = vsnprintf(line, sizeof(line), fmt, ap);
-    size_t n = MIN((size_t)len, sizeof(line) - 1);
 
-    if (console != NULL) {
-        console->write(line, n);
-    } else {
-        (void)HYPERVISOR_console_io(CONSOLEIO_write, (unsigned)n, line);
-    }
+    panic_console_write(line, MIN((size_t)len, sizeof(line) - 1));
 }
 
 static void say(const char *fmt, ...)
@@ -84,9 +94,9 @@ static void say_registers(const struct trap_frame *f)
     }
 }
 
-static __noreturn void crash(void)
+void panic_shutdown(unsigned reason)
 {
-    struct sched_shutdown op = {.reason = SHUTDOWN_crash};
+    struct sched_shutdown op = {.reason = reason};
 
     for (;;) {
         (void)HYPERVISOR_sched_op(SCHEDOP_shutdown, &op);
@@ -94,8 +104,12 @@ static __noreturn void crash(void)
 }
 
 /* The other vCPUs stand still where they are, so that they neither print nor change anything. */
-static void stop_others(void)
+static void stop_others(const struct trap_frame *frame)
 {
+    if (kdi_on_panic()) {
+        kdi_panic_begin(frame);
+        return;
+    }
     for (unsigned id = 0; id < CPU_MAX; id++) {
         const struct cpu *cpu = cpu_by_id(id);
 
@@ -113,25 +127,48 @@ static void say_who(void)
         cpu->current != NULL ? thread_name(cpu->current) : "(none yet)", cpu->ipl);
 }
 
-static void say_backtrace(uint64_t rip, uint64_t rbp)
+static void say_backtrace(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
 {
     uint64_t previous = 0;
 
     say("backtrace:\n");
+    if (frame != NULL) {
+        backtrace_frame(frame, say_address, &previous);
+        return;
+    }
     if (rip != 0) {
         say_address(rip, &previous);
     }
     backtrace(rbp, say_address, &previous);
 }
 
+/* A panic of the panic ends here; another CPU's waits until the first has stopped it. */
+static void panic_once(void)
+{
+    int self = (int)this_cpu()->id;
+    int nobody = -1;
+
+    if (__atomic_compare_exchange_n(&panicking, &nobody, self, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST)) {
+        return;
+    }
+    if (nobody == self) {
+        panic_shutdown(SHUTDOWN_crash);
+    }
+    for (;;) {
+        (void)HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
+    }
+}
+
 static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
                               const char *fmt, va_list ap)
 {
     (void)upcalls_save();
-    if (__atomic_exchange_n(&panicking, true, __ATOMIC_SEQ_CST)) {
-        crash();
+    if (kdi_active_here()) {
+        kdi_abandon(rip != 0 ? rip : (uint64_t)__builtin_return_address(0), fmt, ap);
     }
-    stop_others();
+    panic_once();
+    stop_others(frame);
     say("\npanic: ");
     vsay(fmt, ap);
     say("\n");
@@ -139,8 +176,11 @@ static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint
     if (frame != NULL) {
         say_registers(frame);
     }
-    say_backtrace(rip, rbp);
-    crash();
+    say_backtrace(frame, rip, rbp);
+    if (kdi_on_panic()) {
+        kdi_panic(frame, rip, rbp);
+    }
+    panic_shutdown(SHUTDOWN_crash);
 }
 
 void panic(const char *fmt, ...)

@@ -3,7 +3,8 @@
  *
  * panic() stops the other vCPUs, prints the reason, registers and a symbolised backtrace to the
  * console without using locks or events, and ends the domain with SHUTDOWN_crash, so
- * that xl's on_crash decides what follows. No locks; never returns.
+ * that xl's on_crash decides what follows; with `kdi` on the command line the debugger comes
+ * before that end. No locks; never returns.
  */
 #ifndef OS_PANIC_H
 #define OS_PANIC_H
@@ -33,10 +34,19 @@ __noreturn void panic_at(uint64_t rip, uint64_t rbp, const char *fmt, ...) __pri
 /**
  * struct panic_console - how panic reaches somebody
  * @write: writes bytes and waits, polling, until they are out or time is up; takes no locks
+ * @read: gives what was typed, as much as fits, without waiting; takes no locks. Return how many
  */
 struct panic_console {
     void (*write)(const char *text, size_t len);
+    size_t (*read)(char *buf, size_t size);
 };
 void panic_set_console(const struct panic_console *console);
+
+/** panic_console_write() / panic_console_read() - use it, for the debugger. Others stand still. */
+void panic_console_write(const char *text, size_t len);
+size_t panic_console_read(char *buf, size_t size);
+
+/** panic_shutdown() - end the domain at once, with a SHUTDOWN_* reason (xen/sched.h). */
+__noreturn void panic_shutdown(unsigned reason);
 
 #endif /* OS_PANIC_H */

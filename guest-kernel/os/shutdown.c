@@ -18,6 +18,7 @@
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
+#include "os/control.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/clock.h"
@@ -32,7 +33,7 @@ static XEN_TAILQ_HEAD(action_list,
 static struct mutex end_lock;
 static void (*turn_off)(void); /* NULL: Xen does it */
 
-static void flush_disks(void)
+void machine_sync(void)
 {
     for (struct blk_dev *dev = NULL; (dev = blk_next(dev));) {
         int rc = dev->info.readonly ? 0 : blk_flush(dev);
@@ -48,7 +49,7 @@ static __noreturn void end(unsigned reason, const char *what)
     struct sched_shutdown how = {.reason = reason};
 
     mutex_lock(&end_lock);
-    flush_disks();
+    machine_sync();
     log_info("%s", what);
     xencons_flush(clock_now() + CONSOLE_TIME);
     if (reason == SHUTDOWN_poweroff && turn_off) {
@@ -92,22 +93,6 @@ static struct shutdown_action *find(const char *word)
     return a;
 }
 
-/* Reads the word and acknowledges it, in one transaction; an empty one is left alone. */
-static int take_word(xs_txn_t t, void *arg)
-{
-    char *word = arg;
-    char *text;
-
-    *word = '\0';
-    int rc = xs_read(t, "control", "shutdown", &text, NULL);
-    if (rc) {
-        return rc == -ENOENT ? 0 : rc;
-    }
-    strlcpy(word, text, WORD_MAX);
-    kfree(text);
-    return *word ? xs_write(t, "control", "shutdown", "") : 0;
-}
-
 static void run_action(void *arg)
 {
     const struct shutdown_action *a = arg;
@@ -119,7 +104,7 @@ static void run_action(void *arg)
 static void asked(struct xs_watch *w __unused, const char *path __unused)
 {
     char word[WORD_MAX];
-    int rc = xs_transaction(take_word, word);
+    int rc = control_take("shutdown", word, sizeof(word));
 
     if (rc) {
         log_err("control/shutdown: %s", errno_name(rc));

@@ -29,6 +29,9 @@ void shutdown_init(void);
 /** shutdown_add() - let the toolstack ask for another thing. @action must stay. */
 void shutdown_add(struct shutdown_action *action);
 
+/** machine_sync() - flush all disks. May sleep. */
+void machine_sync(void);
+
 /**
  * shutdown_set_poweroff() - how a dom0 turns the machine off, which Xen would only halt
  * @off: returns if it could not. Thread context

@@ -9,6 +9,7 @@
 #include "psm/cpu.h"
 
 #include "hat/p2m.h"
+#include "kdi/kdi.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 
@@ -98,14 +99,22 @@ int cpu_interrupts_init(struct cpu *cpu)
         return port;
     }
     cpu->ipi = (evtchn_port_t)port;
+    port = evtchn_bind_ipi(cpu->id, "debugger", IPL_DEBUG, kdi_stop_interrupt, cpu);
+    if (port < 0) {
+        return port;
+    }
+    cpu->debug_port = (evtchn_port_t)port;
     return timer_cpu_init(cpu);
 }
 
 void cpu_interrupts_close(struct cpu *cpu)
 {
     evtchn_port_t ipi = cpu->ipi;
+    evtchn_port_t debug = cpu->debug_port;
 
     WRITE_ONCE(cpu->ipi, EVTCHN_NONE);
+    WRITE_ONCE(cpu->debug_port, EVTCHN_NONE);
     evtchn_close(ipi);
+    evtchn_close(debug);
     timer_cpu_close(cpu);
 }

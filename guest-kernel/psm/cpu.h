@@ -28,6 +28,7 @@
 
 struct evtchn;
 struct mmuq;
+struct trap_frame;
 struct uhat;
 XEN_TAILQ_HEAD(evtchn_queue, struct evtchn);
 XEN_TAILQ_HEAD(thread_queue, struct thread);
@@ -76,6 +77,11 @@ struct cpu {
     struct mmuq *mmuq;                  /* pending page-table updates */
     bool online;                        /* runs threads; read from any CPU */
     bool leaving;                       /* shall go offline; set by cpu_stop() */
+
+    /* Debugger: kdi/ */
+    evtchn_port_t debug_port;     /* asks this CPU to stand still */
+    struct trap_frame *frame;     /* of the upcall that runs now, NULL: none */
+    const spinlock_t *wants_lock; /* it spins for this one now */
 };
 
 _Static_assert(offsetof(struct cpu, info) == 0, "lock.c masks upcalls relative to %gs:0");

@@ -8,7 +8,10 @@
  */
 #include "psm/trap.h"
 
+#include "hat/hat.h"
 #include "hat/layout.h"
+#include "hat/p2m.h"
+#include "kdi/kdi.h"
 #include "kern/sched.h"
 #include "os/hypercall.h"
 #include "os/ksyms.h"
@@ -49,6 +52,8 @@ static const struct {
     {18, ENTRY_MASKED, trap_machine, "machine check"},
     {19, ENTRY_MASKED, trap_simd, "SIMD error"},
 };
+
+extern const char _rodata_start[];
 
 static struct trap_info table[ARRAY_SIZE(traps) + 1];
 
@@ -95,12 +100,16 @@ static const char *address_kind(uint64_t va)
         return " (Xen's own)";
     }
     if (va >= KPM_BASE && va < KPM_END) {
-        return " (direct map)";
+        return hat_is_table(PFN((va - KPM_BASE) >> PAGE_SHIFT)) ? " (a page table)"
+                                                                : " (direct map)";
     }
     if (va >= KVM_BASE && va < KVM_END) {
         return " (kvm)";
     }
-    return va >= KERNEL_BASE ? " (kernel image)" : "";
+    if (va >= KERNEL_BASE) {
+        return va < (uint64_t)_rodata_start ? " (kernel text)" : " (kernel image)";
+    }
+    return "";
 }
 
 /* Go on at the fixup if the fault was expected: an access through safe_read64() or the like. */
@@ -156,6 +165,22 @@ static void page_fault(struct trap_frame *frame)
     }
 }
 
+/* Whether somebody took care of an exception that is not in itself the end. */
+static bool handled(struct trap_frame *frame)
+{
+    switch (frame->vector) {
+    case TRAP_GENERAL_PROTECTION: /* an address that is not canonical, a port that Xen refuses */
+        return fixup(frame);
+    case TRAP_DEBUG:
+    case TRAP_BREAKPOINT:
+        return kdi_trap(frame);
+    case TRAP_NMI:
+        return kdi_nmi(frame);
+    default:
+        return false;
+    }
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
     switch (frame->vector) {
@@ -165,14 +190,11 @@ void trap_dispatch(struct trap_frame *frame)
     case TRAP_PAGE_FAULT:
         page_fault(frame);
         break;
-    case TRAP_GENERAL_PROTECTION: /* also a port that Xen refuses */
-        if (fixup(frame)) {
-            break;
-        }
-        /* fallthrough */
     default:
-        panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
-                    (unsigned long long)frame->error);
+        if (!handled(frame)) {
+            panic_frame(frame, "%s (error code %#llx)", trap_name((unsigned)frame->vector),
+                        (unsigned long long)frame->error);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ struct trap_frame {
 };
 
 #define TRAP_DEBUG              1
+#define TRAP_NMI                2
 #define TRAP_BREAKPOINT         3
 #define TRAP_DOUBLE_FAULT       8
 #define TRAP_GENERAL_PROTECTION 13

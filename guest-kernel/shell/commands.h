@@ -12,6 +12,7 @@ extern const struct sh_command disk_commands[];
 extern const struct sh_command dd_commands[];
 extern const struct sh_command machine_commands[];
 extern const struct sh_command power_commands[];
+extern const struct sh_command debug_commands[]; /* kdi/shell.c */
 extern const struct sh_command test_commands[];
 
 #endif /* SHELL_COMMANDS_H */

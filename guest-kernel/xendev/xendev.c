@@ -456,6 +456,32 @@ void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void 
     mutex_unlock(&list_lock);
 }
 
+/* Whether @name is the node or what stands behind one of its slashes. */
+static bool named(const struct xendev *dev, const char *name)
+{
+    size_t node = strlen(dev->node), len = strlen(name);
+
+    return len <= node && !strcmp(dev->node + node - len, name) &&
+           (len == node || dev->node[node - len - 1] == '/');
+}
+
+int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
+{
+    const struct xendev *dev;
+
+    XEN_TAILQ_FOREACH(dev, &devices, link)
+    {
+        if (named(dev, name)) {
+            if (!dev->driver || !dev->driver->show_rings) {
+                return -EOPNOTSUPP;
+            }
+            dev->driver->show_rings(dev, say);
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
 void xendev_init(void)
 {
     static struct xs_watch watch = {.path = DEVICE_DIR, .fn = frontend_event};

@@ -31,6 +31,8 @@ struct xendev;
  * @suspend: stop touching the ring; nothing of the peer survives
  * @resume: dev->otherend is read anew; start over as after probe, keep what users hold
  * @describe: a line for `lsdev`, without a newline
+ * @show_rings: the state of its rings, for the debugger: lines with newlines, through @say; takes
+ *              no lock. May be NULL
  */
 struct xendev_driver {
     const char *class;
@@ -41,6 +43,7 @@ struct xendev_driver {
     void (*suspend)(struct xendev *dev);
     int (*resume)(struct xendev *dev);
     void (*describe)(struct xendev *dev, char *buf, size_t size);
+    void (*show_rings)(const struct xendev *dev, void (*say)(const char *fmt, ...));
 };
 
 struct xendev {
@@ -95,6 +98,16 @@ struct xendev_info {
     enum xenbus_state state, otherend_state;
     char text[96]; /* the driver's description */
 };
+
+/**
+ * xendev_show_rings() - have a device's driver tell about its rings
+ * @name: the whole node, "device/vbd/51712", or the end of it, "51712"
+ * @say: printf-like
+ *
+ * For the debugger: takes no lock, so the devices must not change. Return: 0, -ENOENT if there is no
+ * such device, -EOPNOTSUPP if its driver has nothing to tell.
+ */
+int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...));
 
 /** xendev_foreach() - visit every device, in the order in which they were found. May sleep. */
 void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void *arg);

@@ -356,6 +356,33 @@ static void xvbd_describe(struct xendev *dev, char *buf, size_t size)
              (unsigned long)x->writes, (unsigned long)x->errors);
 }
 
+static void xvbd_show_rings(const struct xendev *dev, void (*say)(const char *fmt, ...))
+{
+    const struct xvbd *x = dev->priv;
+    const struct blkif_front_ring *ring = &x->ring;
+
+    if (!ring->sring) {
+        say("no ring: the back end is not connected\n");
+        return;
+    }
+    say("%s: ring of %u at %p, grant %u, port %u\n", x->blk.name, ring->nr_ents, x->ring_page,
+        x->ring_gref, x->port);
+    say("  ours    req_prod_pvt %u  rsp_cons %u\n", ring->req_prod_pvt, ring->rsp_cons);
+    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", ring->sring->req_prod,
+        ring->sring->req_event, ring->sring->rsp_prod, ring->sring->rsp_event);
+    say("  %u slots under way, %u of them held by the back end's mappings\n", x->busy_slots,
+        x->held_slots);
+    for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
+        const struct xvbd_slot *slot = &x->slots[i];
+
+        if (slot->state != SLOT_FREE) {
+            say("  id %2u  state %d  operation %u  sector %llu+%llu\n", i, slot->state, slot->op,
+                slot->req ? (unsigned long long)(slot->req->sector + slot->first) : 0ull,
+                (unsigned long long)slot->count);
+        }
+    }
+}
+
 const struct xendev_driver xvbd_driver = {
     .class = "vbd",
     .rank = 10,
@@ -365,4 +392,5 @@ const struct xendev_driver xvbd_driver = {
     .suspend = xvbd_suspend,
     .resume = xvbd_resume,
     .describe = xvbd_describe,
+    .show_rings = xvbd_show_rings,
 };
