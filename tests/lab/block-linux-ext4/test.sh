@@ -2,7 +2,7 @@
 # MiB and syncs them; its three disks keep their data apart. Afterwards the file system is clean, what it
 # holds is what the guest wrote, nothing of the kernel's or QEMU's back ends was involved, and no loop
 # device either.
-# timeout: 300
+# timeout: 600
 . ./lib.sh
 
 first=$(image first.img 8M)
@@ -22,9 +22,9 @@ yes first | dd of=/dev/xvda bs=64k count=64 iflag=fullblock; \
 yes third | dd of=/dev/xvdc bs=64k count=64 iflag=fullblock; \
 sync\"'"
 
-wrote=$(wait_line block-ext4 '^[0-9a-f]{64}  /mnt/random' 90)
-same "status of the guest's commands" "status: 0" "$(wait_line block-ext4 '^status: ')"
-wait_end block-ext4
+wrote=$(wait_line block-ext4 '^[0-9a-f]{64}  /mnt/random' 300)
+same "status of the guest's commands" "status: 0" "$(wait_line block-ext4 '^status: ' 200)"
+wait_end block-ext4 200
 
 e2fsck -fn "$data" || fail "the guest left a damaged file system"
 found=$(debugfs -R 'cat /random' "$data" 2>/dev/null | sha256sum)
