@@ -304,7 +304,7 @@ void xs_watch_init(void)
 {
     waitq_init(&work_wq, "xenwatch");
     waitq_init(&idle_wq, "xenwatch-idle");
-    deliverer = thread_create("xenwatch", deliver, NULL, PRIO_NORMAL);
+    deliverer = thread_create("xenwatch", deliver, NULL, PRIO_HIGH);
     if (!deliverer) {
         panic("xenbus: no memory for the watch thread");
     }

@@ -53,7 +53,8 @@ def privileged(argv):
     if os.geteuid() == 0:
         return argv
     if not shutil.which("sudo"):
-        raise LabError(f"'{argv[0]}' needs root: run ./lab as root, or install sudo")
+        raise LabError("packages and dom0's image are made with root's rights: run ./lab as root, or install "
+                       "sudo")
     return ["sudo", *argv]
 
 
@@ -122,9 +123,7 @@ def require(packages, purpose):
     names = missing(packages)
     if not names:
         return
-    if os.geteuid() != 0 and not shutil.which("sudo"):
-        raise LabError(f"these packages are missing: {' '.join(names)}; run ./lab once as root, "
-                       "or install sudo")
+    privileged([])
     require_space(Path("/var"), 2, "installing packages", advice="make room")
     note(f"{purpose} needs {', '.join(names)}")
     newer = [n for n in names if n.startswith("qemu-")]

@@ -8,11 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from . import host, paths
 from .say import note, run_logged
 
 RECIPE = paths.LAB_D / "dom0"
+KEEP_DAYS = 14
 GIGABYTES = 4  # free space that a build needs, downloads and temporary folder together
 
 # What a Debian guest's root disk holds; dom0 is built on top of it.
@@ -89,16 +91,26 @@ def ensure():
     """The folder of the image, built now if the cache does not have it."""
     image = folder()
     if image.exists():
+        os.utime(image)
         return image
     host.require(host.LAB_PACKAGES, "the lab")
     host.require_space(paths.cache(), GIGABYTES, "dom0's image")
     with host.locked(paths.cache() / "image.lock", "waiting for another ./lab that builds the image"):
         if not image.exists():
+            prune()
             _build(image)
     return image
 
 
+def prune():
+    """Remove images and snapshots that nobody has used for KEEP_DAYS."""
+    for old in [*paths.cache().glob("image-*"), *paths.cache().glob("boot-*")]:
+        if old.stat().st_mtime < time.time() - KEEP_DAYS * 86400:
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def _build(image):
+    host.privileged([])
     note("building dom0's image: once per recipe, a few minutes")
     part = image.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)

@@ -202,6 +202,7 @@ def _snapshot(machine, img):
         with host.locked(paths.cache() / "boot.lock", "waiting for another ./lab that boots the host"):
             if not folder.exists():
                 _boot(machine, img, folder)
+    os.utime(folder)
     return folder
 
 

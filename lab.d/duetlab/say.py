@@ -75,23 +75,30 @@ def run_logged(text, argv, log, explain=None, **kwargs):
     """Run `argv` as the step `text`, its output in the file `log`. If it fails: LabError with what
     `explain` makes of the log's text, or with the log's tail."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with step(text) as current, open(log, "w", encoding="utf-8") as out:
-        try:
-            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT, text=True, errors="replace", **kwargs)
-        except FileNotFoundError:
-            raise LabError(f"{text}: there is no program '{argv[0]}'") from None
-        try:
+    with step(text) as current:
+        # Should we be killed, the command is not left behind.
+        child = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *argv], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                 errors="replace", **kwargs)
+        output = _collect(child, log, current)
+        if child.returncode != 0:
+            reason = explain(output) if explain else None
+            tail = "\n".join(output.splitlines()[-25:])
+            raise LabError(reason or f"{text} failed (exit status {child.returncode}); log: {log}\n{tail}")
+
+
+def _collect(child, log, current):
+    """The child's whole output, written to `log` on the way; the child has ended when this returns."""
+    output = []
+    try:
+        with open(log, "w", encoding="utf-8") as out:
             for line in child.stdout:
                 out.write(line)
+                output.append(line)
                 current.detail = line.strip()
-            status = child.wait()
-        except BaseException:
-            child.terminate()
-            child.wait()
-            raise
-    if status != 0:
-        output = log.read_text(errors="replace")
-        reason = explain(output) if explain else None
-        tail = "\n".join(output.splitlines()[-25:])
-        raise LabError(reason or f"{text} failed (exit status {status}); log: {log}\n{tail}".rstrip())
+        child.wait()
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    return "".join(output)

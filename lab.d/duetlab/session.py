@@ -1,13 +1,12 @@
 """`./lab run`: our guest and its console, for a user at a terminal or for a script on stdin."""
-import os
 import subprocess
 import sys
 
+from . import typist
 from .say import LabError, note, step
 
 CONFIG = "/usr/share/duet/xl/guest.cfg"
 KERNEL = "/usr/lib/duet/duet-guest.gz"
-PROMPT = b"duet# "
 DOMAIN = "duet"
 
 # The demonstration disk: ext4 with real files, so that there is something to look at.
@@ -59,23 +58,8 @@ def _typed(dom0, name, fresh):
     # On a terminal in dom0: without one, xl console only shows.
     with dom0.running(f"exec xl console {name}", tty=True, stdin=subprocess.PIPE,
                       stdout=subprocess.PIPE) as console:
-        seen = b"\n" if fresh else _type(console, b"")
-        while data := os.read(console.stdout.fileno(), 65536):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            seen += data
-            # What precedes the first newline is the line's own echo, with prompts that editing redraws.
-            if PROMPT in seen.partition(b"\n")[2]:
-                line = sys.stdin.buffer.readline()
-                if not line:
-                    sys.stdout.buffer.write(b"\n")
-                    return 0
-                seen = _type(console, line.rstrip(b"\r\n"))
-        return console.wait()
-
-
-def _type(console, line):
-    """Send a line; what has been seen of its output, nothing."""
-    console.stdin.write(line + b"\r")
-    console.stdin.flush()
-    return b""
+        seen = b"\n" if fresh else typist.type_line(console, b"")
+        if typist.type_lines(console, seen, last=lambda: False):
+            return console.wait()
+        sys.stdout.buffer.write(b"\n")
+        return 0

@@ -8,14 +8,14 @@ PROMPT = b"duet# "
 def type_lines(process, seen, last, doomed=None):
     """Show what `process` writes to its pipe, and type each line of stdin when the prompt is there. After the
     last one's output `last()` is called, which says whether to go on showing. `seen` is what was
-    seen before. Ends with the process's output too, or when that matches `doomed`."""
+    seen before. True if the output has come to its end, or to what `doomed` matches."""
     typing = True
     while data := os.read(process.stdout.fileno(), 65536):
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         seen += data
         if doomed and doomed.search(seen):
-            return
+            break
         # What precedes the first newline is the line's own echo, with prompts that editing redraws.
         if typing and PROMPT in seen.partition(b"\n")[2]:
             line = sys.stdin.buffer.readline()
@@ -24,7 +24,8 @@ def type_lines(process, seen, last, doomed=None):
             else:
                 typing = False
                 if not last():
-                    return
+                    return False
+    return True
 
 
 def type_line(process, line):

@@ -182,3 +182,35 @@ disk() {
 same() {
     [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
 }
+
+# console_attach NAME: run xl console, on a terminal as a person would, until console_detach.
+console_attach() {
+    coproc CLIENT {
+        exec timeout 600 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 2> /dev/null
+    }
+    client=$CLIENT_PID
+    exec {from_client}<&"${CLIENT[0]}" {to_client}>&"${CLIENT[1]}"
+}
+
+# console_detach: leave with xl console's escape character, Ctrl-], and wait until it has ended.
+console_detach() {
+    printf '\035' >&"$to_client"
+    wait "$client" || true
+    exec {from_client}<&- {to_client}>&-
+}
+
+# console_type LINE: type a line and Enter.
+console_type() {
+    printf '%s\r' "$1" >&"$to_client"
+}
+
+# console_expect REGEX [SECONDS]: read what xl console shows until a line matches.
+console_expect() {
+    local line end=$((SECONDS + ${2:-60}))
+    while [ $SECONDS -lt $end ] && IFS= read -r -t $((end - SECONDS)) line <&"$from_client"; do
+        if [[ $line =~ $1 ]]; then
+            return
+        fi
+    done
+    fail "xl console did not show '$1' within ${2:-60} s"
+}

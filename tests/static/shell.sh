@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck finds nothing in any shell script of the tree.
+# No shell script of the tree has a finding of shellcheck.
 set -euo pipefail
 git ls-files -z | while read -r -d '' file; do
     [ -f "$file" ] && head -n 1 "$file" | grep -qaE '^#!/(usr/)?bin/(env )?(ba|da)?sh' && echo "$file"
