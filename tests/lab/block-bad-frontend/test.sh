@@ -68,7 +68,7 @@ expect_closed "$front/multi-queue-num-queues = \"2\"" multi-queue-num-queues 2 r
 expect_closed "ring-ref: cannot map the ring" ring-ref 4000000 event-channel 1 protocol x86_64-abi
 
 same "processes" "" "$(pgrep duet-block-work || true)"
-flock -n "$disk" true || fail "$disk is still locked"
+same "users of $disk" "" "$(lsof -t -- "$disk" || true)"
 
 other=$(image other.img 8M)
 timeout 30 xl block-attach block-front "format=raw,vdev=xvdb,access=rw,target=$other"

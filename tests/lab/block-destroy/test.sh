@@ -28,9 +28,14 @@ for n in 1 2 3; do
 done
 
 same "workers after destroy" 0 "$(pgrep -c duet-block-work || true)"
+# Nothing tells when the last of other daemons' channels (console, store) is closed.
+for _ in $(seq 50); do
+    [ "$(channels)" -gt "$before" ] || break
+    sleep 0.2
+done
 same "interdomain event channels" "$before" "$(channels)"
 for image in "$WORK"/*.img; do
-    flock -n "$image" true || fail "$image is still locked"
+    same "users of $image" "" "$(lsof -t -- "$image" || true)"
 done
 xl list | grep -q -E '\(null\)|----d-' && fail "a domain lingers on, so its memory is still mapped"
 grep -q "serving 0 block devices" < <(systemctl status duet-block.service) ||
