@@ -5,6 +5,11 @@
 # timeout: 600
 . ./lib.sh
 
+# lines TEXT SIZE: what `yes TEXT` prints first.
+lines() {
+    yes "$1" | head -c "$2" || true
+}
+
 first=$(image first.img 8M)
 data=$(image data.img 256M)
 third=$(image third.img 8M)
@@ -27,8 +32,8 @@ same "status of the guest's commands" "status: 0" "$(wait_line block-ext4 '^stat
 wait_end block-ext4 200
 
 e2fsck -fn "$data" || fail "the guest left a damaged file system"
-same "first disk" "$(yes first | head -c 4M | sha256sum)" "$(head -c 4M "$first" | sha256sum)"
-same "third disk" "$(yes third | head -c 4M | sha256sum)" "$(head -c 4M "$third" | sha256sum)"
+same "first disk" "$(lines first 4M | sha256sum)" "$(head -c 4M "$first" | sha256sum)"
+same "third disk" "$(lines third 4M | sha256sum)" "$(head -c 4M "$third" | sha256sum)"
 same "loop devices" "" "$(losetup -a)"
 same "the kernel's back end" "" "$(lsmod | grep xen_blkback || true)"
 

@@ -5,8 +5,13 @@
 # timeout: 600
 . ./lib.sh
 
+# lines TEXT SIZE: what `yes TEXT` prints first.
+lines() {
+    yes "$1" | head -c "$2" || true
+}
+
 shared=$(image shared.img 8M)
-yes "read only" | head -c 8M > "$shared" || true
+lines "read only" 8M > "$shared"
 before=$(sha256sum < "$shared")
 
 commands='sha256sum /dev/xvda; echo no | dd of=/dev/xvda conv=fsync || echo refused; echo waiting; '

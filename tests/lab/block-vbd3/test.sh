@@ -3,6 +3,11 @@
 # timeout: 600
 . ./lib.sh
 
+# lines TEXT SIZE: what `yes TEXT` prints first.
+lines() {
+    yes "$1" | head -c "$2" || true
+}
+
 image=$(image disk.img 8M)
 linux_guest block-vbd3 \
     "extra = 'console=hvc0 run=\"until [ -b /dev/xvdb ]; do sleep 0.1; done; \
@@ -29,7 +34,7 @@ wait_store "$back/state" '^[234]$' 120
 same "script" /etc/xen/scripts/block-duet "$(xenstore-read "$back/script")"
 XENBUS_PATH=$back /etc/xen/scripts/block-duet add || fail "the script did not accept the disk"
 wait_line block-vbd3 '^written' 200 > /dev/null
-same "the disk" "$(yes vbd3 | head -c 1M | sha256sum)" "$(head -c 1M "$image" | sha256sum)"
+same "the disk" "$(lines vbd3 1M | sha256sum)" "$(head -c 1M "$image" | sha256sum)"
 
 xenstore-write "$back/online" 0 "$back/state" 5
 wait_store "$back/state" '^6$' 120
