@@ -45,7 +45,9 @@ def expect(what, pattern, found):
 
 def main():
     console = Console(sys.argv[1])
-    console.type("\r")
+    # What the daemon remembers of the console comes first: only a word that is typed now counts.
+    console.type("echo begin-''here\r")
+    console.wait("begin-here\r\n")
     console.wait(PROMPT)
 
     expect("a command", "hello\n", console.command("echo hello"))
@@ -58,14 +60,14 @@ def main():
     expect("up, up, down", "kept\n", console.command("\x1b[A\x1b[A\x1b[B"))
     expect("a command's completion", "up 0 days .*", console.command("upt\t"))
     expect("a disk's completion", "00000000  00 00.*", console.command("hexdump xv\t 0 16"))
-    expect("a path's completion", '"?typist"?\n', console.command("xs read na\x15xs read name"))
-    expect("a path's completion by Tab", "51712\n", console.command("xs read device/vbd/51\t/virt\t"))
+    expect("a path's completion", "51712\n", console.command("xs read device/vbd/51\t/virt\t"))
 
     console.type("xs read device/vbd/51712/\t")
     listed = console.wait("virtual-device")
     expect("what a path could be", r".*backend .*backend-id .*", listed + "virtual-device")
     console.type("\x03")
-    expect("^C on the line", r".*\^C\r\n", console.wait(PROMPT))
+    console.wait("^C\r\n")
+    expect("^C on the line", "", console.wait(PROMPT))
 
     expect("an unknown command", "nonsense: no such command; `help` lists them\n", console.command("nonsense"))
     expect("wrong words", "usage: date\n", console.command("date now"))

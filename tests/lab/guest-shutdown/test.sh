@@ -20,7 +20,7 @@ wait_line ender 'control/shutdown: "nonsense" is not known here' > /dev/null
 same "the word, once read" "" "$(xenstore-read "$control/shutdown")"
 
 say "reboot"
-LOG_START[ender]=$(stat -c %s "$CONSOLE_LOGS/ender.log")
+new_log ender
 xl reboot ender
 wait_line ender 'Rebooting\.' > /dev/null
 wait_prompt ender 90

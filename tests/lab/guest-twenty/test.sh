@@ -2,7 +2,7 @@
 # Twenty of our guests with 16 MiB and a disk each run at once, each finds its own disk's content, and
 # when they are destroyed nothing of them is left: no domain, no store entry, no worker, no event
 # channel of dom0.
-# timeout: 400
+# timeout: 600
 . ./lib.sh
 
 count=20
@@ -23,7 +23,7 @@ for i in $(seq $count); do
         "extra = 'run=\"hexdump xvda 0 32; dd if=pattern:$i of=xvda bs=64k seek=1 count=15 conv=fsync\"'"
 done
 for i in $(seq $count); do
-    wait_prompt "twenty$i" 120
+    wait_prompt "twenty$i" 200
     guest_log "twenty$i" | grep -q "|disk of guest .*|" || fail "guest $i did not read its disk"
     same "exit statuses of guest $i" "0 0" "$(guest_log "twenty$i" | sed -n 's/^status: //p' | xargs)"
     same "guest $i's line on its disk" "disk of guest $i" "$(head -n 1 "$WORK/$i.img")"
