@@ -52,9 +52,9 @@ void command_help(const struct command *self, FILE *out);
 /*
  * Reads the options of a sub-command. --json sets *@json, --help prints the help; every other goes
  * to
- * @handle (its letter and argument), which returns false when the argument is not acceptable. Checks
- * the number of arguments.
- * Returns -1 to go on, with optind at the first argument, or the exit code to end with.
+ * @handle (its letter and argument), which returns false when the argument is not acceptable.
+ * Checks the number of arguments. Returns -1 to go on, with optind at the first argument, or the
+ * exit code to end with.
  */
 int command_options(const struct command *self, int argc, char **argv, bool *json,
                     bool (*handle)(int option, const char *arg, void *context), void *context);

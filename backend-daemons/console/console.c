@@ -85,7 +85,8 @@ static void detach(struct console *console)
         return;
     console->attached = false;
     stream_detach(&console->stream);
-    log_msg(LOG_INFO, &console->stream.id, "console of \"%s\" has gone", console->name);
+    log_msg(LOG_DEBUG, &console->stream.id, "console of \"%s\" is no longer in the store",
+            console->name);
 }
 
 static void attach(struct console *console, uint64_t frame, uint32_t port)
@@ -98,12 +99,11 @@ static void attach(struct console *console, uint64_t frame, uint32_t port)
         err = stream_attach(stream, frame, port, &what);
     if (err != 0) {
         console->attached = false;
-        log_msg(LOG_ERR, &stream->id,
-                "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); %s", console->name,
-                what, strerror(-err), (unsigned long long)frame, port,
-                stream->shared->xen.foreign ? "is the domain dying?"
-                                            : "if the domain lives and its toolstack grants no "
-                                              "console page, start with --foreign-map");
+        log_msg(
+            LOG_ERR, &stream->id,
+            "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); tried again when the store "
+            "names another",
+            console->name, what, strerror(-err), (unsigned long long)frame, port);
         return;
     }
     err = store_transaction(store_of(console), write_tty, console);
@@ -215,6 +215,8 @@ void console_free(struct console *console)
     store_watch_del(shared->store, &console->name_watch);
     loop_defer_cancel(shared->loop, &console->refresh);
     stream_close(&console->stream);
+    if (console->name)
+        log_msg(LOG_INFO, &console->stream.id, "let go of the console of \"%s\"", console->name);
     free(console->name);
     free(console);
 }

@@ -8,14 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ring.h"
+#include "replay.h"
+#include "cons_ring.h"
 
 #define MS_NS 1000000ULL
 
 /* How long a reader that does not read may hold its guest. */
 #define STALL_NS (1000 * MS_NS)
 /* What an event costs of the rate, beside the bytes it brings: kicks alone can flood too. */
-#define EVENT_COST 64
+#define EVENT_COST 128
+/* How long output is gathered; much shorter than anybody notices, much longer than a line takes. */
+#define LOOK_AGAIN_NS (2 * MS_NS)
 /* Batches (of at most CONS_OUT_SIZE bytes) per turn of the loop, so that no guest keeps others
  * waiting. */
 #define BATCHES_PER_TURN 4
@@ -91,19 +94,46 @@ static void on_stall(void *arg)
     service(stream);
 }
 
-/* Writes history to the terminal until the readers have all of it or the terminal is full. */
+static void drop_replay(struct stream *stream)
+{
+    free(stream->replay);
+    stream->replay = NULL;
+    stream->replay_len = stream->replay_done = 0;
+}
+
+/* What the reader has to get next: the replay first, then the history. Returns its length. */
+static size_t pending(struct stream *stream, const char **data)
+{
+    if (stream->replay_done < stream->replay_len) {
+        *data = stream->replay + stream->replay_done;
+        return stream->replay_len - stream->replay_done;
+    }
+    return history_from(&stream->history, &stream->cursor, data);
+}
+
+static void written_to_reader(struct stream *stream, size_t len)
+{
+    if (!stream->replay) {
+        stream->cursor += len;
+        return;
+    }
+    stream->replay_done += len;
+    if (stream->replay_done == stream->replay_len)
+        drop_replay(stream);
+}
+
+/* Writes to the terminal until the reader has all, or the terminal is full. */
 static void pump(struct stream *stream)
 {
     const char *data;
     size_t len;
     bool progress = false, blocked = false;
 
-    while (stream->attached && !blocked &&
-           (len = history_from(&stream->history, &stream->cursor, &data)) > 0) {
+    while (stream->attached && !blocked && (len = pending(stream, &data)) > 0) {
         ssize_t written = write(stream->pty.master, data, len);
 
         if (written > 0) {
-            stream->cursor += (uint64_t)written;
+            written_to_reader(stream, (size_t)written);
             progress = true;
         } else if (written == 0 || errno != EINTR) {
             blocked = true;
@@ -142,12 +172,26 @@ static size_t take_batch(struct stream *stream, size_t allowed)
     return batch.len;
 }
 
-static void wait_for_rate(struct stream *stream)
+/* Comes back to service() after @wait. */
+static void service_later(struct stream *stream, uint64_t wait)
 {
-    uint64_t wait = rate_wait_ns(&stream->rate);
-
-    if (loop_timer_set(stream->shared->loop, &stream->rate_timer, wait, service, stream) < 0)
+    if (loop_timer_set(stream->shared->loop, &stream->later, wait, service, stream) < 0)
         loop_defer(stream->shared->loop, &stream->more, service, stream);
+}
+
+/* The ring is empty: waits for the next event. */
+static void rest(struct stream *stream)
+{
+    update_master(stream, stream->master_events & EPOLLOUT);
+    if (!stream->masked)
+        return;
+    if (stream->look_again) {
+        stream->look_again = false;
+        service_later(stream, LOOK_AGAIN_NS);
+        return;
+    }
+    stream->masked = false;
+    xenport_unmask(&stream->shared->xen, &stream->port);
 }
 
 /* Moves what may be moved, then waits for the next event or for what holds it back. */
@@ -162,7 +206,7 @@ static void service(void *arg)
         size_t room = reader_room(stream), taken;
 
         if (rate == 0) {
-            wait_for_rate(stream);
+            service_later(stream, rate_wait_ns(&stream->rate));
             return;
         }
         /* pump() has set the stall timer or asked for EPOLLOUT: either comes back here. */
@@ -170,13 +214,11 @@ static void service(void *arg)
             return;
         taken = take_batch(stream, rate < room ? rate : room);
         if (taken == 0) {
-            update_master(stream, stream->master_events & EPOLLOUT);
-            if (stream->masked) {
-                stream->masked = false;
-                xenport_unmask(&stream->shared->xen, &stream->port);
-            }
+            rest(stream);
             return;
         }
+        /* Only a little: a guest that fills the ring must not wait for the second look. */
+        stream->look_again = taken < CONS_OUT_SIZE / 4;
         rate_spend(&stream->rate, taken);
         pump(stream);
     }
@@ -209,7 +251,26 @@ static void take_input(struct stream *stream)
     xenport_notify(&stream->shared->xen, &stream->port);
 }
 
-/* A reader has come, and gets what the history has. */
+/* Prepares what the history has for a reader that was not there. */
+static void make_replay(struct stream *stream)
+{
+    uint64_t position = history_oldest(&stream->history);
+    size_t len = (size_t)(stream->history.head - position), piece;
+    const char *data;
+
+    stream->cursor = stream->history.head;
+    stream->replay = len > 0 ? malloc(len) : NULL;
+    if (!stream->replay)
+        return;
+    for (size_t at = 0; (piece = history_from(&stream->history, &position, &data)) > 0;
+         at += piece, position += piece)
+        memcpy(stream->replay + at, data, piece);
+    stream->replay_len = replay_filter(stream->replay, len, stream->replay);
+    if (stream->replay_len == 0)
+        drop_replay(stream);
+}
+
+/* A reader has come. */
 static void on_opened(void *arg)
 {
     struct stream *stream = arg;
@@ -221,7 +282,7 @@ static void on_opened(void *arg)
                     stream->master_events, on_master, stream) != 0)
         return;
     stream->attached = true;
-    stream->cursor = history_oldest(&stream->history);
+    make_replay(stream);
     pump(stream);
     service(stream);
 }
@@ -233,6 +294,7 @@ static void on_hangup(struct stream *stream)
 
     loop_fd_del(stream->shared->loop, &stream->master);
     stream->attached = false;
+    drop_replay(stream);
     take_input(stream);
     err = pty_reset(&stream->pty);
     if (err != 0)
@@ -288,7 +350,7 @@ static void let_go(struct stream *stream)
 {
     struct shared *shared = stream->shared;
 
-    loop_timer_cancel(shared->loop, &stream->rate_timer);
+    loop_timer_cancel(shared->loop, &stream->later);
     loop_defer_cancel(shared->loop, &stream->more);
     xenport_unbind(&shared->xen, &stream->port);
     ring_page_unmap(&shared->xen, &stream->page);
@@ -302,7 +364,7 @@ int stream_attach(struct stream *stream, uint64_t frame, uint32_t remote, const 
     int err;
 
     let_go(stream);
-    *what = "mapping the ring (grant of the console page)";
+    *what = "mapping the grant of the console page";
     err = ring_page_map(xen, &stream->page, domid, frame);
     if (err != 0)
         return err;
@@ -342,4 +404,5 @@ void stream_close(struct stream *stream)
     logfile_put(&shared->logs, stream->log);
     stream->log = NULL;
     history_free(&stream->history);
+    drop_replay(stream);
 }

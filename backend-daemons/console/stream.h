@@ -3,11 +3,14 @@
  * has the terminal open, and from the terminal back into the ring.
  *
  * Flow. Output is copied from the ring, logged, remembered, and only then given back to the guest
- * (ring.h), so that whatever kills the daemon loses nothing. Three things may hold it back, each on
- * its own: the guest has used up its rate; a reader is behind by the whole history (the guest waits
- * for it, but not longer than STALL_NS: a reader that has stopped loses output instead); a turn of
- * the loop has been spent on this guest. While output is held back the event channel stays masked.
- * Nobody attached holds nothing back: the history keeps the end for who comes later.
+ * (cons_ring.h), so that whatever kills the daemon loses nothing. Three things may hold it back,
+ * each on its own: the guest has used up its rate; a reader is behind by the whole history (the
+ * guest waits for it, but not longer than STALL_NS: a reader that has stopped loses output
+ * instead); a turn of the loop has been spent on this guest. While output is held back the event
+ * channel stays masked. A guest that prints line by line would cost an event, and a handful of
+ * system calls, for each: so after some output the channel stays masked for another LOOK_AGAIN_NS,
+ * which gathers what follows. Nobody attached holds nothing back: the history keeps the end for who
+ * comes later.
  *
  * Types owned: struct shared (what all consoles have in common), struct stream. One thread, no
  * locks. A guest that is suspended and resumed gets a new page or channel: stream_attach() again.
@@ -52,8 +55,11 @@ struct stream {
     struct history history;
 
     struct rate rate;
-    struct loop_timer rate_timer;
+    /* Comes back when the rate allows more, or for a second look. */
+    struct loop_timer later;
     struct loop_work more;
+    /* The last look found a little output: look once more before events are let through again. */
+    bool look_again;
 
     struct ring_page page;
     struct xenport port;
@@ -66,7 +72,10 @@ struct stream {
     uint32_t master_events;
     struct reader_watch opened;
     bool attached;
-    /* Where the readers are in the history. */
+    /* What the reader gets of the time before it came, and how much of that it has. */
+    char *replay;
+    size_t replay_len, replay_done;
+    /* Where the reader is in the history. */
     uint64_t cursor;
     struct loop_timer stall_timer;
     bool stall_timer_set;

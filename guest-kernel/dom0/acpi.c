@@ -68,6 +68,10 @@ uint8_t *acpi_copy(const struct acpi_table *table, size_t *len)
     uint8_t *copy = table->sum == ACPI_SUM_GOOD ? copy_out(table->at, table->header.length) : NULL;
 
     *len = table->header.length;
+    if (copy != NULL && !acpi_sum_ok(copy, *len)) { /* it is not what it was at boot */
+        kfree(copy);
+        copy = NULL;
+    }
     return copy;
 }
 

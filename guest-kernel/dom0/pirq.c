@@ -102,8 +102,7 @@ void pirq_foreach(void (*fn)(const struct pirq *p, void *arg), void *arg)
     const struct pirq *p;
 
     mutex_lock(&pirq_lock);
-    XEN_TAILQ_FOREACH(p, &bound, link)
-    {
+    XEN_TAILQ_FOREACH (p, &bound, link) {
         fn(p, arg);
     }
     mutex_unlock(&pirq_lock);

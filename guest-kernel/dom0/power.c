@@ -7,7 +7,8 @@
  * of the PM1 status register and raises the system control interrupt (SCI), a level-triggered
  * line, until that bit is cleared.
  *
- * Owns what was read of the FADT, constant after power_init(). Locks: none; `pressed` is set by the
+ * Owns what was read of the FADT, constant after power_init(). Locks: none; events are enabled by
+ * the boot thread and after it by the shell's alone; `pressed` is set by the
  * interrupt and taken by the button's thread. Suspend: a dom0 is not saved.
  */
 #include "dom0/power.h"
@@ -25,19 +26,22 @@
 #include "psm/clock.h"
 
 #define ACPI_S5          5u
+#define PM1_TIMER        (1u << 0)
 #define PM1_POWER_BUTTON (1u << 8)
 #define PM1_SCI_ENABLED  (1u << 0)
 #define PM1_SLEEP_SHIFT  10
 #define PM1_SLEEP_MASK   (7u << PM1_SLEEP_SHIFT)
 #define PM1_SLEEP_ENABLE (1u << 13)
 #define PORT_LIMIT       0xffffu
-#define SPURIOUS_MAX     1000u /* interrupts that nobody here has an answer to */
+#define SPURIOUS_MAX     1000u /* a second: interrupts that nobody here has an answer to */
 #define ENABLE_TIME      (3 * NSEC_PER_SEC)
 
 static struct acpi_fadt fadt;
 static uint8_t s5_types[2];
+static bool listening; /* the SCI is bound */
 static bool pressed;
-static unsigned spurious;
+static unsigned spurious; /* since spurious_since */
+static nsec_t spurious_since;
 static struct waitq button_wq = WAITQ(button_wq, "power-button");
 
 /* ---- soft off ---- */
@@ -90,16 +94,30 @@ static uint16_t enable_port(void)
     return (uint16_t)(fadt.pm1a_event + fadt.pm1_event_size / 2);
 }
 
-/* SCI: somebody pressed the button, or it is an event that was not asked for. */
+/* Count an interrupt without a cause. Return: whether it is a storm. */
+static bool is_storm(void)
+{
+    nsec_t now = clock_now();
+
+    if (now - spurious_since > NSEC_PER_SEC) {
+        spurious_since = now;
+        spurious = 0;
+    }
+    return ++spurious == SPURIOUS_MAX;
+}
+
+/* SCI: what was enabled has happened, or it is an event that nobody here asked for. */
 static void sci_interrupt(void *arg)
 {
     uint16_t port = (uint16_t)fadt.pm1a_event;
+    uint16_t events = ioport_read16(port) & ioport_read16(enable_port());
 
-    if (ioport_read16(port) & PM1_POWER_BUTTON) {
-        ioport_write16(port, PM1_POWER_BUTTON); /* writing a one clears it */
+    ioport_write16(port, events); /* writing a one clears it */
+    if (events & PM1_POWER_BUTTON) {
         WRITE_ONCE(pressed, true);
         waitq_wake_all(&button_wq);
-    } else if (++spurious == SPURIOUS_MAX) {
+    }
+    if (events == 0 && is_storm()) {
         log_err("power: %u system control interrupts without a cause: no more are taken",
                 SPURIOUS_MAX);
         pirq_mask(arg);
@@ -113,6 +131,29 @@ static void button_main(void *arg __unused)
     wait_event(&button_wq, READ_ONCE(pressed));
     log_info("power: button pressed");
     machine_poweroff();
+}
+
+/* Turn fixed events on and off; what had happened before does not count. */
+static void enable_events(uint16_t on, uint16_t off)
+{
+    ioport_write16((uint16_t)fadt.pm1a_event, on);
+    ioport_write16(enable_port(), (uint16_t)((ioport_read16(enable_port()) & ~off) | on));
+}
+
+int power_timer_start(void)
+{
+    if (!listening) {
+        return -ENODEV;
+    }
+    enable_events(PM1_TIMER, 0);
+    return 0;
+}
+
+void power_timer_stop(void)
+{
+    if (listening) {
+        enable_events(0, PM1_TIMER);
+    }
 }
 
 /* Has the firmware hand the fixed events over. */
@@ -137,13 +178,12 @@ static bool acpi_mode(void)
     return true;
 }
 
-static void listen_to_button(void)
+static void listen(void)
 {
-    struct thread *t;
     int rc;
 
     if (!acpi_mode()) {
-        log_warn("power: the firmware does not give ACPI to us: no power button");
+        log_warn("power: the firmware does not give ACPI to us: no events, no power button");
         return;
     }
     /* ACPI's default; the MADT may say other. */
@@ -154,15 +194,14 @@ static void listen_to_button(void)
         log_warn("power: irq %u: %s: no power button", sci.line.gsi, errno_name(rc));
         return;
     }
-    t = thread_create("power-button", button_main, NULL, PRIO_HIGH);
-    if (t == NULL) {
-        pirq_unbind(&sci);
-        return;
+    listening = true;
+    struct thread *t =
+        fadt.power_button ? thread_create("power-button", button_main, NULL, PRIO_HIGH) : NULL;
+    if (t != NULL) {
+        thread_detach(t);
+        enable_events(PM1_POWER_BUTTON, 0);
+        log_info("power: the button is heard, irq %u", sci.line.gsi);
     }
-    thread_detach(t);
-    ioport_write16((uint16_t)fadt.pm1a_event, PM1_POWER_BUTTON);
-    ioport_write16(enable_port(), ioport_read16(enable_port()) | PM1_POWER_BUTTON);
-    log_info("power: the button is heard, irq %u", sci.line.gsi);
 }
 
 /* Whether the FADT describes registers in ports that can be. */
@@ -191,7 +230,5 @@ void power_init(void)
     } else {
         log_warn("power: ACPI does not tell how to turn the machine off: it will halt");
     }
-    if (fadt.power_button) {
-        listen_to_button();
-    }
+    listen();
 }

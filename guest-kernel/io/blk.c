@@ -18,8 +18,7 @@ static struct blk_dev *find(const char *name)
 {
     struct blk_dev *dev;
 
-    XEN_TAILQ_FOREACH(dev, &disks, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &disks, link) {
         if (!strcmp(dev->name, name)) {
             return dev;
         }
@@ -51,8 +50,7 @@ int blk_register(struct blk_dev *dev)
         struct blk_dev *after;
 
         dev->listed = true;
-        XEN_TAILQ_FOREACH(after, &disks, link)
-        {
+        XEN_TAILQ_FOREACH (after, &disks, link) {
             if (sorts_before(dev->name, after->name)) {
                 break;
             }
@@ -207,8 +205,7 @@ struct blk_dev *blk_next(struct blk_dev *prev)
     upcall_state_t s = spin_lock(&blk_lock);
     struct blk_dev *dev;
 
-    XEN_TAILQ_FOREACH(dev, &disks, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &disks, link) {
         if (!prev || sorts_before(prev->name, dev->name)) {
             dev->refs++;
             break;

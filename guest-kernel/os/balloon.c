@@ -225,7 +225,7 @@ void balloon_init(void)
     if (!xs_available()) {
         return; /* a dom0 stays as Xen made it */
     }
-    if (thread_create("balloon", balloon, NULL, PRIO_LOW) == NULL ||
+    if (thread_create("balloon", balloon, NULL, PRIO_HIGH) == NULL ||
         xs_watch_add(&target_watch) != 0) {
         log_err("balloon: memory/target is not followed");
     }

@@ -83,8 +83,7 @@ static struct shutdown_action *find(const char *word)
     upcall_state_t s = spin_lock(&actions_lock);
     struct shutdown_action *a;
 
-    XEN_TAILQ_FOREACH(a, &actions, link)
-    {
+    XEN_TAILQ_FOREACH (a, &actions, link) {
         if (!strcmp(a->word, word)) {
             break;
         }

@@ -251,7 +251,7 @@ static int one_block(struct dd *d)
         if (buf) {
             memcpy(buf, data, n);
         }
-    } else {
+    } else if (buf) {
         generate(d, buf, n);
     }
     sector = (d->out.disk.offset + d->done) >> BLK_SECTOR_SHIFT;

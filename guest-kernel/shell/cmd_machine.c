@@ -7,6 +7,7 @@
 #include "dom0/memmap.h"
 #include "dom0/pci.h"
 #include "dom0/pirq.h"
+#include "dom0/power.h"
 #include "dom0/rtc.h"
 #include "kern/string.h"
 #include "os/start_info.h"
@@ -124,28 +125,51 @@ static void irq_line(const struct pirq *p, void *arg)
                 (ul)READ_ONCE(p->count), p->name);
 }
 
+/* Interrupts that can be had for the asking. */
+static const struct {
+    const char *name;
+    int (*start)(void);
+    void (*stop)(void);
+} sources[] = {
+    {"rtc", rtc_start, rtc_stop},
+    {"timer", power_timer_start, power_timer_stop},
+};
+
+/* irq SOURCE on|off */
+static int switch_source(struct shell *sh, const char *name, const char *to)
+{
+    bool on = !strcmp(to, "on");
+
+    if (!on && strcmp(to, "off") != 0) {
+        return SH_USAGE;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+        if (strcmp(sources[i].name, name) != 0) {
+            continue;
+        }
+        if (on) {
+            int rc = sources[i].start();
+
+            return rc ? sh_error(sh, "%s: %s", name, errno_name(rc)) : SH_OK;
+        }
+        sources[i].stop();
+        return SH_OK;
+    }
+    return SH_USAGE;
+}
+
 static int cmd_irq(struct shell *sh, int argc, char **argv)
 {
     struct sh_text text = {0};
-    bool rtc = argc == 3 && !strcmp(argv[1], "rtc");
 
-    if (argc != 1 && !rtc) {
+    if (argc != 1 && argc != 3) {
         return SH_USAGE;
     }
     if (!has_machine(sh)) {
         return SH_FAIL;
     }
-    if (rtc && !strcmp(argv[2], "on")) {
-        int rc = rtc_start();
-
-        return rc ? sh_error(sh, "rtc: %s", errno_name(rc)) : SH_OK;
-    }
-    if (rtc && !strcmp(argv[2], "off")) {
-        rtc_stop();
-        return SH_OK;
-    }
-    if (rtc) {
-        return SH_USAGE;
+    if (argc == 3) {
+        return switch_source(sh, argv[1], argv[2]);
     }
     sh_text_add(&text, " gsi  pirq  port  wired  eoi       count  name\n");
     pirq_foreach(irq_line, &text);
@@ -156,8 +180,9 @@ const struct sh_command machine_commands[] = {
     {"memmap", "memmap", "dom0: the machine's memory map", NULL, ARGS_NONE, cmd_memmap},
     {"acpi", "acpi", "dom0: the machine's ACPI tables", NULL, ARGS_NONE, cmd_acpi},
     {"pci", "pci", "dom0: what stands on the PCI buses", NULL, ARGS_NONE, cmd_pci},
-    {"irq", "irq [rtc on|off]", "dom0: physical interrupts that are bound",
-     "With `rtc on` the real-time clock interrupts 64 times a second, until `rtc off`.\n"
+    {"irq", "irq [rtc|timer on|off]", "dom0: physical interrupts that are bound",
+     "With `rtc on` the real-time clock interrupts 64 times a second, on an edge-triggered line;\n"
+     "with `timer on` ACPI's timer does every 2.3 seconds, on the level-triggered one of ACPI.\n"
      "eoi: whether Xen waits to be told that an interrupt was served.\n",
      ARGS_NONE, cmd_irq},
     {0},

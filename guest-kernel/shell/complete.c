@@ -164,11 +164,12 @@ static void search(struct search *s, const struct sh_command *c, unsigned index)
     }
 }
 
+/* A word that may go on: a store path has more below it, an operand wants its value. */
 static bool wants_more(const char *word)
 {
     char last = word[strlen(word) - 1];
 
-    return last == '/' || last == '=' || last == ':';
+    return strchr(word, '/') || last == '=' || last == ':';
 }
 
 void sh_complete(struct edit *e)

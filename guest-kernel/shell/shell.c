@@ -161,6 +161,7 @@ static int run_words(struct shell *sh, int argc, char **argv)
     }
     xencons_clear_interrupt();
     int status = c->run(sh, argc, argv);
+    xencons_clear_interrupt();
     if (status == SH_USAGE) {
         sh_printf(sh, "usage: %s\n", c->usage);
     } else if (status == SH_INTERRUPTED) {
@@ -169,7 +170,10 @@ static int run_words(struct shell *sh, int argc, char **argv)
     return status;
 }
 
-/* Runs all commands of a line; @each prints a status line behind each of them. */
+/*
+ * Runs the commands of a line. A script (@each) prints a status line behind each of them and goes
+ * on; a typed line ends with a command that ^C ended.
+ */
 static void run_line(struct shell *sh, const char *line, bool each)
 {
     int rc;
@@ -184,6 +188,8 @@ static void run_line(struct shell *sh, const char *line, bool each)
         }
         if (each && (rc || words.argc)) {
             sh_printf(sh, "status: %d\n", sh->status);
+        } else if (!each && sh->status == SH_INTERRUPTED) {
+            break;
         }
     }
 }
@@ -199,6 +205,7 @@ static bool read_line(struct edit *e)
 
         /* One at a time: what is typed ahead belongs to what runs next. */
         if (!xencons_read(&c, 1, NSEC_FOREVER)) {
+            edit_refresh(e);
             continue;
         }
         result = edit_key(e, c);

@@ -184,8 +184,7 @@ static void answer(const struct xsd_sockmsg *msg, char *body)
     upcall_state_t s = spin_lock(&conn.lock);
     struct request *r;
 
-    XEN_TAILQ_FOREACH(r, &conn.requests, link)
-    {
+    XEN_TAILQ_FOREACH (r, &conn.requests, link) {
         if (r->id == msg->req_id) {
             break;
         }

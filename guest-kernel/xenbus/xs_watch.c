@@ -44,8 +44,7 @@ static struct xs_watch *find(uint32_t token)
 {
     struct xs_watch *w;
 
-    XEN_TAILQ_FOREACH(w, &watches, link)
-    {
+    XEN_TAILQ_FOREACH (w, &watches, link) {
         if (w->token == token) {
             return w;
         }
@@ -84,8 +83,7 @@ static bool queued_already(const struct xs_watch *w, const char *path)
     if (w->merged) {
         return true;
     }
-    XEN_TAILQ_FOREACH(e, &events, link)
-    {
+    XEN_TAILQ_FOREACH (e, &events, link) {
         if (e->watch == w && !strcmp(e->path, path)) {
             return true;
         }
@@ -137,8 +135,7 @@ static void merge_all(void)
     upcall_state_t s = spin_lock(&watch_lock);
     struct xs_watch *w;
 
-    XEN_TAILQ_FOREACH(w, &watches, link)
-    {
+    XEN_TAILQ_FOREACH (w, &watches, link) {
         merge(w);
     }
     spin_unlock(&watch_lock, s);
@@ -304,7 +301,7 @@ void xs_watch_init(void)
 {
     waitq_init(&work_wq, "xenwatch");
     waitq_init(&idle_wq, "xenwatch-idle");
-    deliverer = thread_create("xenwatch", deliver, NULL, PRIO_NORMAL);
+    deliverer = thread_create("xenwatch", deliver, NULL, PRIO_HIGH);
     if (!deliverer) {
         panic("xenbus: no memory for the watch thread");
     }

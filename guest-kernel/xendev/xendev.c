@@ -54,8 +54,7 @@ static struct xendev *find(const char *class, const char *id)
     struct xendev *dev;
 
     mutex_lock(&list_lock);
-    XEN_TAILQ_FOREACH(dev, &devices, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &devices, link) {
         if (!strcmp(dev->class, class) && !strcmp(dev->id, id)) {
             break;
         }
@@ -330,8 +329,7 @@ static bool settled(void)
     bool all = READ_ONCE(scanned);
 
     mutex_lock(&list_lock);
-    XEN_TAILQ_FOREACH(dev, &devices, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &devices, link) {
         all = all && (!dev->driver || dev->state >= XenbusStateConnected);
     }
     mutex_unlock(&list_lock);
@@ -362,8 +360,7 @@ static void each_of_rank(int rank, void (*fn)(struct xendev *dev))
 {
     struct xendev *dev;
 
-    XEN_TAILQ_FOREACH(dev, &devices, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &devices, link) {
         if (dev->driver && dev->driver->rank == rank) {
             fn(dev);
         }
@@ -442,8 +439,7 @@ void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void 
     struct xendev *dev;
 
     mutex_lock(&list_lock);
-    XEN_TAILQ_FOREACH(dev, &devices, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &devices, link) {
         struct xendev_info info = {.otherend_id = dev->otherend_id};
 
         mutex_lock(&dev->lock);

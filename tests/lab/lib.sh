@@ -18,6 +18,7 @@ rm -rf "$WORK"
 mkdir -p "$WORK"
 
 declare -a GUESTS=()      # names of the guests created here
+declare -a ATTACHED=()    # processes that read their consoles
 declare -A LOG_START=()   # size of a guest's console log before it was created
 UNITS=(duet-console.service duet-block.service xenstored.service)
 BEGAN=$(date +%s)
@@ -58,6 +59,7 @@ finish() {
     for name in "${GUESTS[@]}"; do
         xl domid "$name" > /dev/null 2>&1 && timeout 30 xl destroy "$name"
     done
+    [ ${#ATTACHED[@]} -eq 0 ] || kill "${ATTACHED[@]}" 2> /dev/null
     if declare -F cleanup > /dev/null; then
         cleanup
     fi
@@ -99,6 +101,11 @@ guest_log() {
     tail -c "+$((${LOG_START[$1]:-0} + 1))" "$CONSOLE_LOGS/$1.log" 2>/dev/null | tr -d '\r'
 }
 
+# new_log NAME: from here on, wait_line, wait_prompt and guest_log look at what the guest writes now.
+new_log() {
+    LOG_START[$1]=$(stat -c %s "$CONSOLE_LOGS/$1.log")
+}
+
 # wait_line NAME REGEX [SECONDS]: wait until a line of the guest's console matches; prints the line.
 wait_line() {
     follow "$1" '\r' "$2" "${3:-60}"
@@ -122,6 +129,21 @@ follow() {
     exec {lines}<&-
     [ $found -eq 0 ] || fail "no line '$regex' on the console of $name within $seconds s"
     printf '%s\n' "$line"
+}
+
+# attach NAME: sit down at the guest's console; type_line then types there. What it shows is in its log.
+attach() {
+    local tty
+    tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
+    exec {CONSOLE}<>"$tty"
+    stty raw -echo <&"$CONSOLE"
+    cat <&"$CONSOLE" > /dev/null 2>&1 &
+    ATTACHED+=($!)
+}
+
+# type_line TEXT: type a line at the console that was attached last.
+type_line() {
+    printf '%s\r' "$1" >&"$CONSOLE"
 }
 
 # wait_store PATH REGEX [SECONDS]: wait until the store's value matches.
@@ -181,4 +203,36 @@ disk() {
 # same WHAT EXPECTED FOUND: fail unless the two are equal.
 same() {
     [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
+}
+
+# console_attach NAME: run xl console, on a terminal as a person would, until console_detach.
+console_attach() {
+    coproc CLIENT {
+        exec timeout 600 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 2> /dev/null
+    }
+    client=$CLIENT_PID
+    exec {from_client}<&"${CLIENT[0]}" {to_client}>&"${CLIENT[1]}"
+}
+
+# console_detach: leave with xl console's escape character, Ctrl-], and wait until it has ended.
+console_detach() {
+    printf '\035' >&"$to_client"
+    wait "$client" || true
+    exec {from_client}<&- {to_client}>&-
+}
+
+# console_type LINE: type a line and Enter.
+console_type() {
+    printf '%s\r' "$1" >&"$to_client"
+}
+
+# console_expect REGEX [SECONDS]: read what xl console shows until a line matches.
+console_expect() {
+    local line end=$((SECONDS + ${2:-60}))
+    while [ $SECONDS -lt $end ] && IFS= read -r -t $((end - SECONDS)) line <&"$from_client"; do
+        if [[ $line =~ $1 ]]; then
+            return
+        fi
+    done
+    fail "xl console did not show '$1' within ${2:-60} s"
 }

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "ring.h"
+#include "cons_ring.h"
 
 static struct xencons_interface *ring;
 

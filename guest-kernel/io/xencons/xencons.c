@@ -34,6 +34,8 @@ static uint32_t out_prod, out_cons; /* free-running */
 static char in[IN_SIZE];
 static uint32_t in_prod, in_cons;
 static bool interrupted;
+static bool reading;     /* somebody waits in xencons_read(): a line is being typed */
+static bool overrun;     /* log lines were written over it */
 static uint64_t dropped; /* log bytes that found no room */
 static struct waitq out_wq = WAITQ(out_wq, "xencons-out");
 static struct waitq in_wq = WAITQ(in_wq, "xencons-in");
@@ -151,10 +153,19 @@ static size_t put_text(const char *text, size_t len)
     return n;
 }
 
+/* A log line takes the place of one that is being typed, which is shown again below it. */
 static void log_write(const char *text, size_t len)
 {
-    size_t n = put_text(text, len);
+    static const char wipe[] = "\r\x1b[K";
 
+    bool over = READ_ONCE(reading) && !__atomic_exchange_n(&overrun, true, __ATOMIC_SEQ_CST);
+    if (over) {
+        (void)put_text(wipe, sizeof(wipe) - 1);
+    }
+    size_t n = put_text(text, len);
+    if (over) {
+        waitq_wake_all(&in_wq);
+    }
     if (n < len) {
         upcall_state_t s = spin_lock(&cons_lock);
 
@@ -208,14 +219,17 @@ void xencons_write(const char *text, size_t len)
 
 static bool typed(void)
 {
-    return READ_ONCE(in_prod) != READ_ONCE(in_cons);
+    return READ_ONCE(in_prod) != READ_ONCE(in_cons) || READ_ONCE(overrun);
 }
 
 size_t xencons_read(char *buf, size_t size, nsec_t deadline)
 {
     size_t n = 0;
 
-    if (wait_event_until(&in_wq, typed(), deadline)) {
+    WRITE_ONCE(reading, true);
+    int rc = wait_event_until(&in_wq, typed(), deadline);
+    WRITE_ONCE(reading, false);
+    if (rc || __atomic_exchange_n(&overrun, false, __ATOMIC_SEQ_CST)) {
         return 0;
     }
     upcall_state_t s = spin_lock(&cons_lock);
@@ -236,7 +250,14 @@ bool xencons_interrupted(void)
 
 void xencons_clear_interrupt(void)
 {
-    WRITE_ONCE(interrupted, false);
+    upcall_state_t s = spin_lock(&cons_lock);
+
+    /* It dropped what was typed before it, so it is the first if it is there. */
+    if (interrupted && in_cons != in_prod && in[in_cons % IN_SIZE] == CTRL_C) {
+        in_cons++;
+    }
+    interrupted = false;
+    spin_unlock(&cons_lock, s);
 }
 
 bool xencons_wait_interrupt(nsec_t deadline)

@@ -25,12 +25,15 @@ void xencons_write(const char *text, size_t len);
 /**
  * xencons_read() - sleep until something was typed, then take it
  *
- * Return: the number of bytes in @buf, at least 1; 0 when @deadline passed. Thread context.
+ * Return: the number of bytes in @buf, at least 1; 0 when @deadline passed, or when log lines were
+ * written over the line that is being typed: show it again. Thread context.
  */
 size_t xencons_read(char *buf, size_t size, nsec_t deadline);
 
 /** xencons_interrupted() - whether ^C was typed since xencons_clear_interrupt(). Any context. */
 bool xencons_interrupted(void);
+
+/** xencons_clear_interrupt() - forget it, with the ^C itself if nobody read it yet. Any context. */
 void xencons_clear_interrupt(void);
 
 /** xencons_wait_interrupt() - sleep until ^C was typed (true) or @deadline. Thread context. */

@@ -10,8 +10,8 @@
  * Types owned: struct cons_batch. No locks. At suspend the page goes away with the mapping; see
  * console.c.
  */
-#ifndef DUET_CONSOLE_RING_H
-#define DUET_CONSOLE_RING_H
+#ifndef DUET_CONSOLE_CONS_RING_H
+#define DUET_CONSOLE_CONS_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>

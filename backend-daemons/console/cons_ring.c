@@ -1,8 +1,8 @@
 /*
- * The console ring, see ring.h. Protocol: xen/io/console.h; a producer writes bytes, then its
+ * The console ring, see cons_ring.h. Protocol: xen/io/console.h; a producer writes bytes, then its
  * index; a consumer reads the index, then the bytes, then publishes its own.
  */
-#include "ring.h"
+#include "cons_ring.h"
 
 #include <errno.h>
 

@@ -1,0 +1,42 @@
+#!/bin/bash
+# Disks come to and go from our running guest: `xl block-attach` makes one appear that works,
+# `xl block-detach` takes it away with nothing left behind, another takes its place, and one that is
+# being read is taken away under the reader, who gets an error while the guest goes on.
+# timeout: 300
+. ./lib.sh
+
+one=$(image one.img 8M)
+two=$(image two.img 256M)
+dd if=/dev/urandom of="$one" bs=1M count=8 conv=notrunc status=none
+guest plugged "on_poweroff = 'destroy'"
+wait_prompt plugged
+id=$(xl domid plugged)
+
+attach plugged
+
+for round in 1 2; do
+    say "round $round"
+    new_log plugged
+    xl block-attach plugged "$(disk "$one" xvdc | tr -d "'")"
+    wait_line plugged 'xvdc: 8 MiB, 512-byte sectors, read-write, served by domain 0' > /dev/null
+    type_line 'sha256 xvdc'
+    wait_line plugged "$(sha256sum < "$one" | cut -d ' ' -f 1)  xvdc" > /dev/null
+    xl block-detach plugged xvdc
+    wait_line plugged 'xvdc: detached' > /dev/null
+    ! xenstore-exists "/local/domain/$id/device/vbd/51744" || fail "the front end is still in the store"
+done
+type_line 'sha256 xvdc'
+wait_line plugged 'sha256: xvdc: no such disk' > /dev/null
+
+say "away while it is read"
+xl block-attach plugged "$(disk "$two" xvdd | tr -d "'")"
+wait_line plugged 'xvdd: 256 MiB' > /dev/null
+type_line 'sha256 xvdd; echo still-''alive'
+wait_line plugged '[0-9]+ of 256 MiB' > /dev/null
+xl block-detach plugged xvdd
+wait_line plugged 'sha256: xvdd: read at byte [0-9]+: ENODEV' > /dev/null
+wait_line plugged '^still-alive' > /dev/null
+new_log plugged
+type_line 'lsdev; echo listed-''all'
+wait_line plugged '^listed-all' > /dev/null
+! guest_log plugged | grep -q 'device/vbd/51760' || fail "lsdev still shows the disk"
