@@ -192,11 +192,12 @@ def parser():
 
 
 def interrupt(*_):
-    """SIGTERM and SIGHUP end us as Ctrl-C does: what we started is ended too."""
+    """SIGTERM and SIGHUP end us as Ctrl-C does (which a script may have ignored): what we started ends too."""
     raise KeyboardInterrupt
 
 
 def main(argv):
+    signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
     args, args.ctest = parser().parse_known_args(argv)

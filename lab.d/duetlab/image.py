@@ -113,7 +113,7 @@ def _build(image):
     host.privileged([])
     note("building dom0's image: once per recipe, a few minutes")
     part = image.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
+    _discard(part)
     part.mkdir(parents=True)
     try:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "duet-lab", "-f",
@@ -123,7 +123,7 @@ def _build(image):
         sources.write_text(host.source_text(entries), encoding="utf-8")
         hook = f'{sys.executable} {RECIPE}/customize.py "$1" {part} ' + " ".join(DOM0_PACKAGES)
         run_logged("make dom0's root file system", host.privileged([
-            "env", f"TMPDIR={paths.cache()}", "mmdebstrap", "--mode=root", "--format=null",
+            "env", f"TMPDIR={part}", "mmdebstrap", "--mode=root", "--format=null",
             "--variant=minbase", f"--include={','.join(GUEST_PACKAGES)}",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
             "--dpkgopt=force-unsafe-io", "--aptopt=APT::Install-Recommends false",
@@ -136,5 +136,11 @@ def _build(image):
                            check=True)
         part.rename(image)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        _discard(part)
         raise
+
+
+def _discard(part):
+    """Remove an unfinished image: mmdebstrap's files are root's, if it was killed before it removed them."""
+    if part.exists():
+        subprocess.run(host.privileged(["rm", "-rf", "--one-file-system", str(part)]), check=False)

@@ -18,7 +18,7 @@ from . import host, image, paths
 from .qmp import Qmp
 from .say import LabError, note, step
 
-BOOT_TIMEOUT = 300  # seconds; about 40 with TCG on two cores
+BOOT_TIMEOUT = 600  # seconds; about 40 with TCG on two cores that are free
 PROBE_TIMEOUT = 20  # seconds; with KVM two suffice
 READY = "duet-lab: dom0 is ready"
 DOOMED = re.compile(r"Panic on CPU|Kernel panic|duet-lab: cannot load")
