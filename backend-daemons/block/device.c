@@ -34,6 +34,13 @@ static bool front_is_closed(const struct view *v)
     return v->front == XenbusStateClosed || v->front == XenbusStateUnknown;
 }
 
+/* The toolstack wants the device back, and the guest still needs it, to write what it has cached.
+ */
+static bool is_used_while_closing(const struct view *v)
+{
+    return v->back == XenbusStateClosing && v->front == XenbusStateConnected;
+}
+
 /* The front end has published its ring. */
 static bool front_is_ready(const struct view *v)
 {
@@ -116,21 +123,47 @@ static int learn(struct device *dev)
     return err;
 }
 
-/*
- * NEW: opens the image and offers the device. A device that is further already belongs to a guest
- * that we served before a restart: it keeps its state, and the ring is taken up where it was left.
- */
-static void start_life(struct device *dev, const struct view *v)
+/* Reads what decides. Returns false when the back end's directory is gone. */
+static bool look(struct device *dev, struct view *v)
 {
-    bool adopt = v->back == XenbusStateInitWait || v->back == XenbusStateConnected;
+    struct store *st = dev->sup->store;
+    uint64_t online = 0;
+
+    v->front = XenbusStateUnknown;
+    if (xenbus_read_state(st, STORE_NO_TX, dev->back, &v->back) != 0) {
+        log_msg(LOG_ERR, &dev->id, "%s", store_error(st));
+    }
+    if (v->back == XenbusStateUnknown && !store_exists(st, STORE_NO_TX, dev->back, "state")) {
+        return false;
+    }
+    if (dev->front != NULL && xenbus_read_state(st, STORE_NO_TX, dev->front, &v->front) != 0) {
+        log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
+        v->front = XenbusStateClosing; /* the guest writes nonsense: nothing to go on with */
+    }
+    store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
+    v->online = online != 0;
+    return true;
+}
+
+/*
+ * Opens the image and offers the device, for the first time or (`again`) after an earlier life. A
+ * new device that is further already belongs to a guest that we served before a restart: it keeps
+ * its state, and the ring is taken up where it was left.
+ */
+static void start_life(struct device *dev, bool again)
+{
     char why[SENTENCE_MAX];
+    struct view v;
+    bool adopt;
     int err;
 
-    if (v->back == XenbusStateClosing || v->back == XenbusStateClosed) {
-        enter_closed(dev);
+    if (learn(dev) != 0 || !look(dev, &v)) {
         return;
     }
-    if (learn(dev) != 0) {
+    adopt = !again && (v.back == XenbusStateInitWait || v.back == XenbusStateConnected ||
+                       is_used_while_closing(&v));
+    if (!again && !adopt && (v.back == XenbusStateClosing || v.back == XenbusStateClosed)) {
+        enter_closed(dev);
         return;
     }
     err = try_open(dev, why, sizeof(why));
@@ -142,7 +175,7 @@ static void start_life(struct device *dev, const struct view *v)
     }
     dev->phase = DEVICE_WAITING;
     if (adopt) {
-        log_msg(LOG_INFO, &dev->id, "taken over in state %s", xenbus_state_name(v->back));
+        log_msg(LOG_INFO, &dev->id, "taken over in state %s", xenbus_state_name(v.back));
     } else if (device_xs_publish_features(dev, err != 0 ? why : NULL) != 0) {
         log_msg(LOG_ERR, &dev->id, "cannot publish features: %s", store_error(dev->sup->store));
     }
@@ -193,7 +226,7 @@ static void worker_ready(struct device *dev)
     }
     dev->phase = DEVICE_CONNECTED;
     xenbus_read_state(dev->sup->store, STORE_NO_TX, dev->back, &back);
-    if (back != XenbusStateConnected && device_xs_publish_connected(dev) != 0) {
+    if (back == XenbusStateInitWait && device_xs_publish_connected(dev) != 0) {
         log_msg(LOG_ERR, &dev->id, "cannot publish the connection: %s",
                 store_error(dev->sup->store));
     }
@@ -302,7 +335,8 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
     char why[SENTENCE_MAX];
     int err;
 
-    if (v->back == XenbusStateClosing || v->front == XenbusStateClosing || front_is_closed(v)) {
+    if ((v->back == XenbusStateClosing && !is_used_while_closing(v)) ||
+        v->front == XenbusStateClosing || front_is_closed(v)) {
         enter_closed(dev);
         return;
     }
@@ -348,9 +382,7 @@ static void evaluate_closed(struct device *dev, const struct view *v)
         return;
     }
     if (!dev->unusable && v->front == XenbusStateInitialising && v->back == XenbusStateClosed) {
-        struct view fresh = {.back = XenbusStateInitialising, .front = v->front, .online = true};
-
-        start_life(dev, &fresh);
+        start_life(dev, true);
     }
 }
 
@@ -369,28 +401,6 @@ static void evaluate_gone(struct device *dev)
     device_free(dev);
 }
 
-/* Reads what decides. Returns false when the back end's directory is gone. */
-static bool look(struct device *dev, struct view *v)
-{
-    struct store *st = dev->sup->store;
-    uint64_t online = 0;
-
-    v->front = XenbusStateUnknown;
-    if (xenbus_read_state(st, STORE_NO_TX, dev->back, &v->back) != 0) {
-        log_msg(LOG_ERR, &dev->id, "%s", store_error(st));
-    }
-    if (v->back == XenbusStateUnknown && !store_exists(st, STORE_NO_TX, dev->back, "state")) {
-        return false;
-    }
-    if (dev->front != NULL && xenbus_read_state(st, STORE_NO_TX, dev->front, &v->front) != 0) {
-        log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
-        v->front = XenbusStateClosing; /* the guest writes nonsense: nothing to go on with */
-    }
-    store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
-    v->online = online != 0;
-    return true;
-}
-
 static void evaluate(void *arg)
 {
     struct device *dev = arg;
@@ -405,7 +415,7 @@ static void evaluate(void *arg)
     }
     switch (dev->phase) {
     case DEVICE_NEW:
-        start_life(dev, &v);
+        start_life(dev, false);
         break;
     case DEVICE_WAITING:
         evaluate_waiting(dev, &v);

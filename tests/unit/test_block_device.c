@@ -426,6 +426,57 @@ static void a_restart_does_not_touch_the_store(void **state)
     until(BACK "/state", "6");
 }
 
+static void restart(void)
+{
+    stop_supervisor();
+    start_supervisor();
+    settle();
+}
+
+static void a_restart_between_two_lives_misses_nothing(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    restart();
+    assert_string_equal(fake_get(BACK "/state"), "6");
+    fake_set(FRONT "/state", "1");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+}
+
+static void a_restart_during_removal_serves_until_the_front_end_is_done(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    restart();
+    for (int i = 0; i < 100 && sup.devices->phase != DEVICE_CONNECTED; i++) {
+        settle();
+    }
+    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    vanish();
+}
+
+static void a_restart_after_the_front_end_is_done_ends_the_removal(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_set(FRONT "/state", "6");
+    start_supervisor();
+    until(BACK "/state", "6");
+    vanish();
+}
+
 static void strange_directories_are_ignored(void **state)
 {
     (void)state;
@@ -470,6 +521,9 @@ int main(void)
         TEST(a_worker_that_crashes_closes_its_device_only),
         TEST(a_state_that_is_none_is_taken_for_closing),
         TEST(a_restart_does_not_touch_the_store),
+        TEST(a_restart_between_two_lives_misses_nothing),
+        TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
+        TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
         TEST(strange_directories_are_ignored),
         TEST(a_device_of_another_domains_front_end_is_refused),
     };
