@@ -37,7 +37,9 @@ static int give_logs(int log_dir, uid_t uid, gid_t gid)
     if (!dir || fchown(log_dir, uid, gid) < 0)
         err = -errno;
     while (dir && err == 0 && (entry = readdir(dir))) {
-        if (fstatat(log_dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        /* A second name might be somebody else's file, linked to here by who had the directory. */
+        if (fstatat(log_dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+            st.st_nlink != 1)
             continue;
         if (fchownat(log_dir, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
             err = -errno;
