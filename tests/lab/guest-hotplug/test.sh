@@ -13,7 +13,16 @@ wait_prompt plugged
 id=$(xl domid plugged)
 
 attach plugged
+# in_use: how many grant references and KiB of memory the guest has in use.
+in_use() {
+    new_log plugged
+    type_line 'mem; echo mem-''shown'
+    wait_line plugged '^mem-shown' > /dev/null
+    guest_log plugged | awk '$1 == "memory" { all = $2 } $1 == "free" { free = $2 }
+        $1 == "grants" { print $4 - $2, all - free }'
+}
 
+read -r grants_before memory_before <<< "$(in_use)"
 for round in 1 2; do
     say "round $round"
     new_log plugged
@@ -40,3 +49,6 @@ new_log plugged
 type_line 'lsdev; echo listed-''all'
 wait_line plugged '^listed-all' > /dev/null
 ! guest_log plugged | grep -q 'device/vbd/51760' || fail "lsdev still shows the disk"
+read -r grants memory <<< "$(in_use)"
+same "grant references in use" "$grants_before" "$grants"
+[ $((memory - memory_before)) -le 512 ] || fail "memory in use went from $memory_before to $memory KiB"

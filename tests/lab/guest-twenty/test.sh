@@ -28,7 +28,7 @@ for i in $(seq $count); do
     same "exit statuses of guest $i" "0 0" "$(guest_log "twenty$i" | sed -n 's/^status: //p' | xargs)"
     same "guest $i's line on its disk" "disk of guest $i" "$(head -n 1 "$WORK/$i.img")"
     printf -v record '%08x %016x duet.' "$i" 65536
-    same "guest $i's pattern" "$record" "$(dd if="$WORK/$i.img" bs=64k skip=1 status=none | head -n 1)"
+    same "guest $i's pattern" "$record" "$(dd if="$WORK/$i.img" bs=1 skip=65536 count=31 status=none)"
 done
 same "guests that run" $count "$(xl list | grep -c '^twenty')"
 
