@@ -55,7 +55,7 @@ expect kdi-stuck '^ 0  [0-9a-f]{16}  spin_masked' 'crashtest: vCPU [01] spins wi
 wait_end kdi-stuck
 
 say "sysrq: letters that report, then the debugger, by hand"
-guest kdi-sysrq "extra = 'kdi'"
+guest kdi-sysrq "extra = 'kdi'" "disk = [ $(disk "$(image a.img 8M)") ]"
 wait_prompt kdi-sysrq
 # letter LETTER REGEX: one request at a time, for the store holds one.
 letter() {
@@ -73,6 +73,8 @@ xl sysrq kdi-sysrq d
 wait_line kdi-sysrq 'kdi: sysrq d' > /dev/null
 say "paging: a page, then q; editing, history, ^C; continue"
 attach kdi-sysrq
+type_keys 'ring 51712\r'
+wait_line kdi-sysrq 'ours +req_prod_pvt [0-9]+  rsp_cons [0-9]+' > /dev/null
 type_keys 'dmesg\r'
 follow kdi-sysrq '-' '^more$' 30 > /dev/null
 type_keys 'q'
