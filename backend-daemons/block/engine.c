@@ -8,7 +8,8 @@
 #include <fcntl.h>
 #include <poll.h>
 
-#define IMAGE_INDEX 0
+#define IMAGE_INDEX   0
+#define ENGINE_NO_TAG UINT64_MAX
 
 /* By the plain system call: liburing 2.3 does not export its own wrappers of these two. */
 static int restrict_ring(struct io_uring *ring)
@@ -23,7 +24,7 @@ static int restrict_ring(struct io_uring *ring)
         r[n].sqe_op = permitted[n];
     }
     r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    r[n++].sqe_flags = IOSQE_FIXED_FILE;
+    r[n++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
     return io_uring_register((unsigned int)ring->ring_fd, IORING_REGISTER_RESTRICTIONS, r, n);
 }
 
@@ -75,6 +76,23 @@ void engine_poll(struct engine *e, int fd, uint64_t tag)
 
     io_uring_prep_poll_multishot(sqe, fd, POLLIN);
     io_uring_sqe_set_data64(sqe, tag);
+}
+
+void engine_next_port(struct engine *e, int fd, uint32_t *port, uint64_t tag)
+{
+    struct io_uring_sqe *sqe = get_sqe(e);
+
+    io_uring_prep_read(sqe, fd, port, sizeof(*port), 0);
+    io_uring_sqe_set_data64(sqe, tag);
+}
+
+void engine_unmask_port(struct engine *e, int fd, const uint32_t *port)
+{
+    struct io_uring_sqe *sqe = get_sqe(e);
+
+    io_uring_prep_write(sqe, fd, port, sizeof(*port), 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, ENGINE_NO_TAG);
 }
 
 void engine_read(struct engine *e, void *buf, uint32_t bytes, uint64_t offset, uint64_t tag)
@@ -129,9 +147,15 @@ bool engine_next(struct engine *e, struct engine_event *event)
 {
     struct io_uring_cqe *cqe;
 
-    if (io_uring_peek_cqe(&e->ring, &cqe) != 0) {
-        return false;
-    }
+    do {
+        if (io_uring_peek_cqe(&e->ring, &cqe) != 0) {
+            return false;
+        }
+        if (io_uring_cqe_get_data64(cqe) == ENGINE_NO_TAG) {
+            io_uring_cqe_seen(&e->ring, cqe); /* an unmasking that failed: the port is closed */
+            cqe = NULL;
+        }
+    } while (cqe == NULL);
     event->tag = io_uring_cqe_get_data64(cqe);
     event->res = cqe->res;
     event->more = (cqe->flags & IORING_CQE_F_MORE) != 0;

@@ -34,6 +34,15 @@ int engine_init(struct engine *e, unsigned int depth, int image_fd);
 /* Reports `tag` every time `fd` becomes readable, until an event has `more` false. */
 void engine_poll(struct engine *e, int fd, uint64_t tag);
 
+/*
+ * The event channel device, which must be non-blocking: engine_next_port() reports `tag` once an
+ * event has come in; its port, which the device has masked, is in *port then. engine_unmask_port()
+ * unmasks it, silently. *port must stay. An event that comes in while the port is masked is not
+ * lost: it is pending, and delivered when the port is unmasked.
+ */
+void engine_next_port(struct engine *e, int fd, uint32_t *port, uint64_t tag);
+void engine_unmask_port(struct engine *e, int fd, const uint32_t *port);
+
 /* Reads from or writes to the image. `buf` must stay until `tag` is reported. */
 void engine_read(struct engine *e, void *buf, uint32_t bytes, uint64_t offset, uint64_t tag);
 void engine_write(struct engine *e, const void *buf, uint32_t bytes, uint64_t offset, uint64_t tag);

@@ -153,30 +153,30 @@ static int measure(struct image_user *user, const struct stat *st)
     return user->sectors != 0 ? 0 : -ENODATA;
 }
 
-/* O_DIRECT where it takes single sectors: no second cache, and nothing stale after a migration. */
-static bool direct_possible(int path_fd, bool block)
+/*
+ * Whether O_DIRECT takes single sectors here: then there is no second cache, and nothing stale
+ * after a migration. File systems that do not say (statx(2), STATX_DIOALIGN) are used through the
+ * cache.
+ */
+static bool direct_possible(int path_fd)
 {
-    int fd = reopen(path_fd, O_RDONLY);
-    int sector = BLK_SECTOR_BYTES;
+    struct statx sx;
 
-    if (fd < 0) {
+    if (statx(path_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) < 0 ||
+        (sx.stx_mask & STATX_DIOALIGN) == 0) {
         return false;
     }
-    if (block && (ioctl(fd, BLKSSZGET, &sector) < 0 || sector != (int)BLK_SECTOR_BYTES)) {
-        close(fd);
-        return false;
-    }
-    close(fd);
-    return true;
+    return sx.stx_dio_offset_align != 0 && sx.stx_dio_offset_align <= BLK_SECTOR_BYTES &&
+           sx.stx_dio_mem_align <= BLK_SECTOR_BYTES;
 }
 
 /* The descriptor that the worker will have: what the device may do, and no more. */
-static int open_user_fd(int path_fd, const struct image_user *user, bool block)
+static int open_user_fd(int path_fd, const struct image_user *user)
 {
     int access = user->read_only ? O_RDONLY : O_RDWR;
     int fd = -EINVAL;
 
-    if (direct_possible(path_fd, block)) {
+    if (direct_possible(path_fd)) {
         fd = reopen(path_fd, access | O_DIRECT);
     }
     return fd == -EINVAL ? reopen(path_fd, access) : fd;
@@ -242,7 +242,7 @@ static int open_resolved(struct image_table *table, int path_fd, const char *pat
     }
     err = check_users(image, user, path, why, size);
     if (err == 0) {
-        user->fd = open_user_fd(path_fd, user, S_ISBLK(st.st_mode));
+        user->fd = open_user_fd(path_fd, user);
         err = user->fd < 0 ? say(why, size, -user->fd, path, strerror(-user->fd)) : 0;
     }
     if (err == 0) {

@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "notify.h"
+
+#define KERNEL_LOG_MS 5000
 
 /* Keys of a back end's directory whose change can mean something for us. */
 static bool key_matters(const char *key)
@@ -39,6 +42,21 @@ static struct device *find_device(struct supervisor *sup, const struct device_ke
     return dev;
 }
 
+/* Two back ends on one device would corrupt it: what the kernel's driver claims is left to it. */
+static bool kernel_serves(struct device_class *class, int domid, int device)
+{
+    const struct log_id id = {.class = class->name, .domid = domid, .device = device};
+
+    if (class->kernel_driver == NULL || access(class->kernel_driver, F_OK) != 0) {
+        return false;
+    }
+    log_limited(&class->kernel_log, LOG_ERR, &id,
+                "left to the kernel's xen-blkback, which is loaded (%s); unload it with: modprobe "
+                "-r xen-blkback",
+                class->kernel_driver);
+    return true;
+}
+
 /* Something about this device changed; it may be new. */
 static void device_event(struct device_class *class, int domid, int device)
 {
@@ -56,6 +74,9 @@ static void device_event(struct device_class *class, int domid, int device)
 
         snprintf(state, sizeof(state), "%s/%d/%d/state", class->root, domid, device);
         if (!store_exists(sup->store, STORE_NO_TX, state, NULL)) {
+            return;
+        }
+        if (kernel_serves(class, domid, device)) {
             return;
         }
         dev = device_new(sup, &key);
@@ -170,7 +191,9 @@ static void on_store_lost(void *arg)
 
 int supervisor_start(struct supervisor *sup)
 {
-    static const char *const names[NR_CLASSES] = {"vbd", "vbd3"};
+    static const struct {
+        const char *name, *kernel_driver;
+    } known[NR_CLASSES] = {{"vbd", "/sys/bus/xen-backend/drivers/vbd"}, {"vbd3", NULL}};
 
     sup->store = store_open(sup->loop, on_store_lost, sup);
     if (sup->store == NULL) {
@@ -186,7 +209,9 @@ int supervisor_start(struct supervisor *sup)
         int err;
 
         class->sup = sup;
-        class->name = names[i];
+        class->name = known[i].name;
+        class->kernel_driver = known[i].kernel_driver;
+        class->kernel_log = (struct log_limit){.burst = 1, .interval_ms = KERNEL_LOG_MS};
         snprintf(class->root, sizeof(class->root), "/local/domain/%u/backend/%s",
                  store_self_domid(sup->store), class->name);
         err = store_watch_add(sup->store, &class->watch, class->root, on_backend_event, class);

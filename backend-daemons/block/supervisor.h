@@ -26,7 +26,9 @@ struct device;
 struct device_class {
     struct supervisor *sup;
     const char *name;
-    char root[64]; /* absolute path of the directory */
+    const char *kernel_driver; /* in sysfs while the kernel serves this class itself; NULL: never */
+    char root[64];             /* absolute path of the directory */
+    struct log_limit kernel_log;
     struct store_watch watch;
 };
 

@@ -57,7 +57,8 @@ struct worker {
     xengnttab_handle *xgt;
     xenevtchn_handle *xce;
     evtchn_port_t port;
-    bool port_masked; /* an event was read and the port not unmasked since */
+    uint32_t event_port; /* that of the last event: the engine's to write */
+    bool port_masked;    /* an event came in, and the port was not unmasked since */
     bool stopping;
     struct engine engine;
     struct queue queue;
@@ -150,7 +151,7 @@ static int set_up_queue(struct worker *w)
     w->queue.id = &w->id;
     err = queue_init(&w->queue, w->xgt, w->config.domid);
     if (err == 0) {
-        err = engine_init(&w->engine, QUEUE_MAX_SLOTS + 2, w->image_fd);
+        err = engine_init(&w->engine, QUEUE_MAX_SLOTS + 4, w->image_fd);
     }
     if (err != 0) {
         report(WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
@@ -168,8 +169,6 @@ static int enter_sandbox(struct worker *w)
         {SYS_ioctl, gntdev, IOCTL_GNTDEV_GRANT_COPY},    /* grant_batch_run() */
         {SYS_ioctl, evtchn, IOCTL_EVTCHN_NOTIFY},        /* notify_guest() */
         {SYS_ioctl, evtchn, IOCTL_EVTCHN_UNBIND},        /* main(), at the end */
-        {SYS_read, evtchn, 0},                           /* xenevtchn_pending() */
-        {SYS_write, evtchn, 0},                          /* xenevtchn_unmask() */
         {SYS_write, STDERR_FILENO, 0},                   /* log_msg() */
         {SYS_sendto, CHILD_SOCKET_FD, 0},                /* report() */
         {SYS_recvfrom, CHILD_SOCKET_FD, 0},              /* on_supervisor() */
@@ -204,18 +203,25 @@ static void on_supervisor(struct worker *w)
 }
 
 /* The port stays masked from here to unmask_port(): while we are busy no event disturbs us. */
-static void on_event_channel(struct worker *w)
+static void on_event_channel(struct worker *w, int res)
 {
-    if (xenevtchn_pending(w->xce) >= 0) {
+    if (res == sizeof(w->event_port)) {
         w->port_masked = true;
+    } else if (res != -EAGAIN && res != -EINTR) {
+        log_msg(LOG_ERR, &w->id, "cannot read the event channel: %s", strerror(-res));
+        w->stopping = true;
+    } else {
+        engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
     }
 }
 
+/* Both travel with the next submission, so an event costs no system call of its own. */
 static void unmask_port(struct worker *w)
 {
     if (w->port_masked) {
         w->port_masked = false;
-        xenevtchn_unmask(w->xce, w->port);
+        engine_unmask_port(&w->engine, xenevtchn_fd(w->xce), &w->port);
+        engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
     }
 }
 
@@ -226,10 +232,7 @@ static void take_completions(struct worker *w)
     while (engine_next(&w->engine, &ev)) {
         switch (ev.tag) {
         case TAG_EVENT_CHANNEL:
-            on_event_channel(w);
-            if (!ev.more) {
-                engine_poll(&w->engine, xenevtchn_fd(w->xce), TAG_EVENT_CHANNEL);
-            }
+            on_event_channel(w, ev.res);
             break;
         case TAG_SUPERVISOR:
             on_supervisor(w);
@@ -245,8 +248,9 @@ static void take_completions(struct worker *w)
 }
 
 /*
- * Whether to wait now. The order matters: first unmask, so that an event sent from here on reaches
- * us, then ask the guest for events and look at the ring for the last time.
+ * Whether to wait now. The guest is asked for events before the ring is looked at for the last
+ * time; an event that it sends from then on stays pending until the port is unmasked, which the
+ * submission that begins the wait does.
  */
 static bool may_wait(struct worker *w)
 {
@@ -263,7 +267,7 @@ static bool may_wait(struct worker *w)
 /* Stage 4: serves the ring. Returns 0 at the orderly end, or -errno after a report. */
 static int serve(struct worker *w)
 {
-    engine_poll(&w->engine, xenevtchn_fd(w->xce), TAG_EVENT_CHANNEL);
+    engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
     engine_poll(&w->engine, CHILD_SOCKET_FD, TAG_SUPERVISOR);
     notify_guest(w);
     for (;;) {
@@ -287,7 +291,7 @@ static int serve(struct worker *w)
         if (w->stopping && w->queue.in_flight == 0) {
             return 0;
         }
-        n = engine_submit(&w->engine, n == 0 && may_wait(w));
+        n = engine_submit(&w->engine, may_wait(w));
         if (n < 0 && n != -EINTR) {
             report(WIRE_FAILED, -n, "io_uring: %s", strerror(-n));
             return n;

@@ -156,7 +156,7 @@ static void asked(struct xs_watch *w __unused, const char *path __unused)
 void sysrq_init(void)
 {
     static struct xs_watch watch = {.path = "control/sysrq", .fn = asked};
-    int rc = xs_watch_add(&watch);
+    int rc = xs_available() ? xs_watch_add(&watch) : 0;
 
     if (rc != 0) {
         log_err("control/sysrq cannot be watched: %s", errno_name(rc));

@@ -15,8 +15,8 @@
 
 #define SLACK_PAGES 64 /* what caches may keep */
 
-static const struct selftest *const rooms[] = {selftests_mem, selftests_hat, selftests_psm,
-                                               selftests_kern, selftests_xen};
+static const struct selftest *const rooms[] = {selftests_mem,  selftests_hat, selftests_psm,
+                                               selftests_kern, selftests_xen, selftests_blk};
 static bool running;
 static char reason[160];
 

@@ -4,18 +4,19 @@
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/gnttab.h"
 #include "os/hypercall.h"
 #include "os/start_info.h"
 #include "psm/clock.h"
+#include "selftest/own_domid.h"
 #include "selftest/selftest.h"
 #include "xenbus/xs.h"
 
 #define DIR "data/selftest"
 
-/* Our number, which grants want in place of DOMID_SELF. */
-static int own_domid(uint16_t *domid)
+int own_domid(uint16_t *domid)
 {
     uint32_t number = 0;
     struct xs_field field = {.key = "domid", .type = XS_U32, .out = &number};
@@ -47,6 +48,35 @@ static bool grants_share_and_end(void)
     CHECK(seen);
     CHECK(busy == -EBUSY);
     CHECK(ended == 0);
+    return true;
+}
+
+/* A page whose peer does not let go is freed when it does. */
+static bool grants_held_are_freed_later(void)
+{
+    struct gnttab_stats before, held, after;
+    nsec_t deadline = clock_now() + 10 * NSEC_PER_SEC;
+    void *page = page_alloc_zeroed(0);
+    struct gnttab_map map;
+    uint16_t domid;
+    gref_t ref;
+
+    CHECK(page != NULL);
+    CHECK(own_domid(&domid) == 0);
+    gnttab_get_stats(&before);
+    CHECK(gnttab_share_page(domid, page, false, &ref) == 0);
+    CHECK(gnttab_map(domid, ref, false, &map) == 0);
+    gnttab_unshare_page(ref, page);
+    gnttab_get_stats(&held);
+    *(volatile uint64_t *)map.va = 1; /* the page is still there */
+    CHECK(gnttab_unmap(&map) == 0);
+    do {
+        thread_sleep_until(clock_now() + 100 * NSEC_PER_MSEC);
+        gnttab_get_stats(&after);
+    } while (after.deferred != before.deferred && clock_now() < deadline);
+    CHECK(held.deferred == before.deferred + 1);
+    CHECK(after.deferred == before.deferred);
+    CHECK(after.entries - after.entries_free == before.entries - before.entries_free);
     return true;
 }
 
@@ -135,6 +165,7 @@ static bool watch_storms_end_with_the_last_value(void)
 
 const struct selftest selftests_xen[] = {
     {.name = "xen-grants-share-and-end", .fn = grants_share_and_end},
+    {.name = "xen-grants-held-are-freed-later", .fn = grants_held_are_freed_later},
     {.name = "xen-values-come-back", .fn = values_come_back, .needs_store = true},
     {.name = "xen-transactions-are-tried-again",
      .fn = transactions_are_tried_again,

@@ -32,7 +32,8 @@ static spinlock_t watch_lock = SPINLOCK("xenbus-watch");
 static XEN_TAILQ_HEAD(watch_list, struct xs_watch) watches = XEN_TAILQ_HEAD_INITIALIZER(watches);
 static XEN_TAILQ_HEAD(merged_list, struct xs_watch) merged = XEN_TAILQ_HEAD_INITIALIZER(merged);
 static XEN_TAILQ_HEAD(event_list, struct xs_event) events = XEN_TAILQ_HEAD_INITIALIZER(events);
-static struct waitq work_wq, idle_wq;
+static struct waitq work_wq = WAITQ(work_wq, "xenwatch");
+static struct waitq idle_wq = WAITQ(idle_wq, "xenwatch-idle");
 static struct thread *deliverer;
 static struct xs_watch *calling; /* whose callback runs now */
 static uint32_t next_token = 1;
@@ -299,8 +300,6 @@ void xs_watch_get_stats(struct xs_stats *stats)
 
 void xs_watch_init(void)
 {
-    waitq_init(&work_wq, "xenwatch");
-    waitq_init(&idle_wq, "xenwatch-idle");
     deliverer = thread_create("xenwatch", deliver, NULL, PRIO_HIGH);
     if (!deliverer) {
         panic("xenbus: no memory for the watch thread");

@@ -1,7 +1,7 @@
 # Front ends that write nonsense into the store: a malformed, missing or foreign ring-ref, event-channel,
 # protocol, ring-page-order. The back end goes to 6 (Closed), the journal and error/backend/... name the
 # key and its value, nothing is left behind, and the next device works.
-# timeout: 300
+# timeout: 600
 . ./lib.sh
 
 linux_guest block-front "extra = 'console=hvc0 run=\"until [ -b /dev/xvdz ]; do sleep 0.2; done\"'"
@@ -25,12 +25,12 @@ offer() {
     xenstore-write "$back/frontend" "$front" "$back/frontend-id" "$domid" "$back/online" 1 \
         "$back/params" "$disk" "$back/mode" w "$back/device-type" disk "$back/script" \
         /etc/xen/scripts/block "$back/state" 1
-    wait_store "$back/state" '^2$'
+    wait_store "$back/state" '^2$' 120
 }
 
 retire() {
     xenstore-write "$back/online" 0 "$back/state" 5
-    wait_store "$back/state" '^6$'
+    wait_store "$back/state" '^6$' 120
     xenstore-rm "$back"
     xenstore-rm "$front"
 }
@@ -45,7 +45,7 @@ expect_closed() {
         shift 2
     done
     xenstore-write "$front/state" 3
-    wait_store "$back/state" '^6$'
+    wait_store "$back/state" '^6$' 120
     local error
     error=$(xenstore-read "/local/domain/0/error/backend/vbd/$domid/$number/error")
     grep -q -E -- "$regex" <<< "$error" || fail "the error node says '$error', not '$regex'"
@@ -68,8 +68,8 @@ expect_closed "$front/multi-queue-num-queues = \"2\"" multi-queue-num-queues 2 r
 expect_closed "ring-ref: cannot map the ring" ring-ref 4000000 event-channel 1 protocol x86_64-abi
 
 same "processes" "" "$(pgrep duet-block-work || true)"
-flock -n "$disk" true || fail "$disk is still locked"
+same "users of $disk" "" "$(lsof -t -- "$disk" || true)"
 
 other=$(image other.img 8M)
 timeout 30 xl block-attach block-front "format=raw,vdev=xvdb,access=rw,target=$other"
-wait_store "/local/domain/0/backend/vbd/$domid/51728/state" '^4$'
+wait_store "/local/domain/0/backend/vbd/$domid/51728/state" '^4$' 120

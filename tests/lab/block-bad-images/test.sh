@@ -1,13 +1,13 @@
 # Images that cannot be used: missing, a directory, in use by another guest, locked by a program, mounted,
 # empty. Each time `xl` fails at once with a sentence that names the image, the journal has it with the
 # device, and the guest that was there before goes on.
-# timeout: 240
+# timeout: 600
 . ./lib.sh
 
 good=$(image good.img 8M)
 linux_guest block-good "disk = [ $(disk "$good") ]" \
     "extra = 'console=hvc0 run=\"until [ -b /dev/xvdz ]; do dd if=/dev/xvda of=/dev/null; echo alive; sleep 0.5; done\"'"
-wait_line block-good '^alive' > /dev/null
+wait_line block-good '^alive' 200 > /dev/null
 domid=$(xl domid block-good)
 
 # expect_refused VDEV NUMBER DISK-SPEC REGEX: block-attach fails within 9 s (libxl's own limit is 10) and says
@@ -70,4 +70,4 @@ grep -q "image $WORK/missing.img: No such file or directory" <<< "$output" ||
 xl domid block-none > /dev/null 2>&1 && fail "a domain is left"
 
 LOG_START[block-good]=$(stat -c %s "$CONSOLE_LOGS/block-good.log")
-wait_line block-good '^alive' > /dev/null
+wait_line block-good '^alive' 200 > /dev/null

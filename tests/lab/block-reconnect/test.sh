@@ -1,7 +1,7 @@
 # A front end that closes and starts anew with the same device, as after a kexec in the guest: 4 → 5 → 6, and
 # with online=1 the back end offers itself again (2) and serves the new ring. The image stays the guest's
 # all the while.
-# timeout: 240
+# timeout: 600
 . ./lib.sh
 
 image=$(image disk.img 8M)
@@ -18,8 +18,8 @@ domid=$(xl domid block-again)
 front=/local/domain/$domid/device/vbd/51712
 back=/local/domain/0/backend/vbd/$domid/51712
 
-wait_line block-again '^unbound' > /dev/null
-wait_store "$back/state" '^6$'
+wait_line block-again '^unbound' 200 > /dev/null
+wait_store "$back/state" '^6$' 120
 same "workers of a closed device" 0 "$(pgrep -c duet-block-work || true)"
 
 # Linux makes a new device of it only when it sees the directory go and come.
@@ -28,9 +28,9 @@ xenstore-write "$front" ""
 xenstore-chmod "$front" "n$domid" r0
 xenstore-write "$front/backend" "$back" "$front/backend-id" 0 "$front/virtual-device" 51712 \
     "$front/device-type" disk "$front/trusted" 1 "$front/state" 1
-wait_store "$back/state" '^4$'
+wait_store "$back/state" '^4$' 120
 
-same "what the first life wrote" "first life" "$(wait_line block-again '^first life' | tr -d '\0')"
-same "status of the guest's commands" "status: 0" "$(wait_line block-again '^status: ')"
-wait_end block-again
+same "what the first life wrote" "first life" "$(wait_line block-again '^first life' 200 | tr -d '\0')"
+same "status of the guest's commands" "status: 0" "$(wait_line block-again '^status: ' 200)"
+wait_end block-again 200
 same "what the second life wrote" "second life" "$(head -n 1 "$image" | tr -d '\0')"

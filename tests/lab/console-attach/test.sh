@@ -1,9 +1,10 @@
 # Stock `xl console` on our daemon: output is seen, input reaches the guest, who attaches later gets what
 # was printed before, and nothing is left when the guest is destroyed.
+# timeout: 300
 . ./lib.sh
 
 linux_guest con-attach "extra = 'console=hvc0'"
-wait_line con-attach 'linux: ready' > /dev/null
+wait_line con-attach 'linux: ready' 150 > /dev/null
 
 say "who attaches late sees what was printed before"
 console_attach con-attach

@@ -1,27 +1,31 @@
 # Guests come and go, also several at once and again under the same name: each has its output logged,
 # and in the end the daemon holds nothing of any of them.
-# timeout: 240
+# timeout: 400
 . ./lib.sh
 
 unit=duet-console.service
 pid=$(systemctl show -p MainPID --value $unit)
+cleanup() {
+    rm -f "$CONSOLE_LOGS"/con-churn*
+}
+cleanup
 
 say "four guests at once, each prints and ends"
 for i in 1 2 3 4; do
     linux_guest con-churn$i "memory = 128" "extra = 'console=hvc0 run=\"echo I am number $i\"'"
 done
 for i in 1 2 3 4; do
-    wait_line con-churn$i "^I am number $i" > /dev/null
-    wait_end con-churn$i
+    wait_line con-churn$i "^I am number $i" 200 > /dev/null
+    wait_end con-churn$i 120
 done
 
 say "a guest of the same name continues the log"
 linux_guest con-churn1 "memory = 128" "extra = 'console=hvc0 run=\"echo I came back\"'"
-wait_line con-churn1 '^I came back' > /dev/null
-wait_end con-churn1
+wait_line con-churn1 "^I came back" 150 > /dev/null
+wait_end con-churn1 120
 same "boots in the log" 2 "$(grep -c 'linux: ready' "$CONSOLE_LOGS/con-churn1.log")"
 
-say "a guest in front of its first instruction has a terminal, and may be destroyed there"
+say "a guest that is paused has a terminal, and may be destroyed so"
 linux_guest con-churn2 "memory = 128" "extra = 'console=hvc0'"
 timeout 60 xl pause con-churn2
 domid=$(xl domid con-churn2)
@@ -36,6 +40,3 @@ same "pages mapped" 0 "$(grep -c '/dev/xen/gntdev' "/proc/$pid/maps" || true)"
 same "logs held open" 0 "$(find "/proc/$pid/fd" -lname '*con-churn*' | wc -l)"
 same "consoles in the store" "[]" "$(xenbus devices --class console --json)"
 same "domains" "Domain-0" "$(xl list | awk 'NR > 1 {print $1}')"
-cleanup() {
-    rm -f "$CONSOLE_LOGS"/con-churn*
-}

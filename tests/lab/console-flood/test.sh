@@ -1,13 +1,14 @@
 # A guest that floods its console, and one whose reader has stopped reading, hold up neither the other
 # consoles nor the daemon; the guest with the stuck reader itself goes on.
+# timeout: 300
 . ./lib.sh
 
 unit=duet-console.service
 
 linux_guest con-flood "extra = 'console=hvc0 run=\"dmesg -n 1; yes flooding-the-console\"'"
 linux_guest con-quiet "extra = 'console=hvc0'"
-wait_line con-flood '^flooding-the-console' > /dev/null
-wait_line con-quiet 'linux: ready' > /dev/null
+wait_line con-flood '^flooding-the-console' 150 > /dev/null
+wait_line con-quiet 'linux: ready' 150 > /dev/null
 
 say "another guest's console answers"
 console_attach con-quiet

@@ -1,14 +1,16 @@
 # Logs of consoles: renamed guests, logs renamed under the daemon (SIGHUP), and store entries of a
 # console that make no sense: the daemon names the guest and the cause, and goes on.
+# timeout: 300
 . ./lib.sh
 
 unit=duet-console.service
 cleanup() {
     rm -f "$CONSOLE_LOGS"/con-log* "$CONSOLE_LOGS"/con-new*
 }
+cleanup
 
 linux_guest con-log "extra = 'console=hvc0'"
-wait_line con-log 'linux: ready' > /dev/null
+wait_line con-log 'linux: ready' 150 > /dev/null
 domid=$(xl domid con-log)
 console=/local/domain/$domid/console
 console_attach con-log

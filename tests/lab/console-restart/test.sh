@@ -15,7 +15,7 @@ main_pid() {
 }
 
 linux_guest con-restart "extra = 'console=hvc0'"
-wait_line con-restart 'linux: ready' 120 > /dev/null
+wait_line con-restart 'linux: ready' 150 > /dev/null
 restarts=$(systemctl show -p NRestarts --value $unit)
 
 say "the guest prints numbered lines until it is told to stop"

@@ -58,6 +58,9 @@ EOF
     fail "the first line does not say 'Duet ... as dom0'"
 said 'xenbus: dom0 has no store'
 said '2 vCPUs online'
+if grep -q 'ENODEV$' <(grep '^\[' "$work/said"); then
+    fail "something wanted a store: $(grep '^\[.*ENODEV$' "$work/said")"
+fi
 
 # The lab gives the machine 640 MiB below the hole for devices; q35 puts its configuration space at b0000000.
 said '^0000000000000000-000000000009fbff +639  usable$'
