@@ -34,6 +34,11 @@ unsigned uhat_tables(const struct uhat *h)
     return h->tables;
 }
 
+mfn_t uhat_root(const struct uhat *h)
+{
+    return virt_to_mfn(h->kernel_root);
+}
+
 static struct page *table_page(const void *table)
 {
     return page_of(virt_to_pfn(table));
@@ -55,7 +60,7 @@ static uint64_t prot_flags(enum hat_prot prot)
 
 static const pte_t *find(const struct uhat *h, uint64_t va, unsigned level)
 {
-    return hat_table_entry_of(virt_to_mfn(h->kernel_root), va, level);
+    return hat_table_entry_of(uhat_root(h), va, level);
 }
 
 /* ---- birth and death ---- */

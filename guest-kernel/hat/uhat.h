@@ -52,6 +52,9 @@ struct uhat_entry {
 /** uhat_query() - look; false if nothing is mapped there. Any context. */
 bool uhat_query(const struct uhat *h, uint64_t va, struct uhat_entry *entry);
 
+/** uhat_root() - the frame of its level-4 table that has the kernel's slots, too. Any context. */
+mfn_t uhat_root(const struct uhat *h);
+
 /** uhat_switch() - put this CPU on a space, NULL: the kernel's. Upcalls masked. */
 void uhat_switch(struct cpu *cpu, struct uhat *h);
 

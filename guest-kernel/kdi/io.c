@@ -37,18 +37,21 @@ void kdi_io_raw(const char *text, size_t len)
     panic_console_write(text, len);
 }
 
-/* Take in what was typed. */
-static void poll_keys(void)
+/* Take in up to @n keys that were typed. What is not taken is the shell's, after the session. */
+static void poll_keys(size_t n)
 {
-    nkeys += panic_console_read(keys + nkeys, sizeof(keys) - nkeys);
+    nkeys += panic_console_read(keys + nkeys, MIN(n, sizeof(keys) - nkeys));
 }
 
 char kdi_io_key(void)
 {
-    for (poll_keys(); nkeys == 0; poll_keys()) {
+    while (nkeys == 0) {
         struct sched_poll nap = {.timeout = clock_xen() + POLL_INTERVAL};
 
-        (void)HYPERVISOR_sched_op(SCHEDOP_poll, &nap);
+        poll_keys(1);
+        if (nkeys == 0) {
+            (void)HYPERVISOR_sched_op(SCHEDOP_poll, &nap);
+        }
     }
     char key = keys[0];
     nkeys--;
@@ -76,7 +79,7 @@ static void more(void)
 
 bool kdi_io_interrupted(void)
 {
-    poll_keys();
+    poll_keys(sizeof(keys));
     bool found = memchr(keys, CTRL_C, nkeys) != NULL;
     if (found) {
         nkeys = 0;

@@ -11,7 +11,9 @@
 #include "hat/hat.h"
 #include "hat/kvm.h"
 #include "hat/p2m.h"
+#include "hat/uhat.h"
 #include "os/hypercall.h"
+#include "psm/cpu.h"
 
 #define TOP_LEVEL 4
 #define PTE_LARGE (1ull << 7)
@@ -44,7 +46,8 @@ size_t kdi_peek(uint64_t address, void *buf, size_t n)
 
 unsigned kdi_walk(uint64_t va, struct kdi_walk steps[4])
 {
-    mfn_t table = hat_kernel_root();
+    const struct uhat *space = this_cpu()->uhat;
+    mfn_t table = space != NULL ? uhat_root(space) : hat_kernel_root();
     unsigned n = 0;
 
     for (unsigned level = TOP_LEVEL; level > 0; level--) {

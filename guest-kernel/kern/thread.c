@@ -496,8 +496,7 @@ void sched_foreach(void (*fn)(const struct thread *t, void *arg), void *arg)
     struct thread *t;
     upcall_state_t state = spin_lock(&thread_list_lock);
 
-    XEN_TAILQ_FOREACH(t, &all_threads, all_link)
-    {
+    XEN_TAILQ_FOREACH (t, &all_threads, all_link) {
         fn(t, arg);
     }
     spin_unlock(&thread_list_lock, state);
@@ -535,8 +534,7 @@ struct thread *sched_guard_owner(const void *va)
     const char *page = (const char *)((uintptr_t)va & PAGE_MASK);
     struct thread *t, *found = NULL;
 
-    XEN_TAILQ_FOREACH(t, &all_threads, all_link)
-    {
+    XEN_TAILQ_FOREACH (t, &all_threads, all_link) {
         if (page == (char *)t->stack - PAGE_SIZE) {
             found = t;
         }

@@ -1,6 +1,6 @@
 /*
- * sysrq.h - `xl sysrq DOM LETTER`: what an administrator can ask a guest for that listens to nothing
- * else. Watches control/sysrq. Locks: none. Suspend: the watch is set anew by xenbus.
+ * sysrq.h - `xl sysrq DOM LETTER`: what an administrator can ask a guest for that listens to
+ * nothing else. Watches control/sysrq. Locks: none. Suspend: the watch is set anew by xenbus.
  */
 #ifndef OS_SYSRQ_H
 #define OS_SYSRQ_H

@@ -469,8 +469,7 @@ int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
 {
     const struct xendev *dev;
 
-    XEN_TAILQ_FOREACH(dev, &devices, link)
-    {
+    XEN_TAILQ_FOREACH (dev, &devices, link) {
         if (named(dev, name)) {
             if (!dev->driver || !dev->driver->show_rings) {
                 return -EOPNOTSUPP;

@@ -104,8 +104,8 @@ struct xendev_info {
  * @name: the whole node, "device/vbd/51712", or the end of it, "51712"
  * @say: printf-like
  *
- * For the debugger: takes no lock, so the devices must not change. Return: 0, -ENOENT if there is no
- * such device, -EOPNOTSUPP if its driver has nothing to tell.
+ * For the debugger: takes no lock, so the devices must not change. Return: 0, -ENOENT if there is
+ * no such device, -EOPNOTSUPP if its driver has nothing to tell.
  */
 int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...));
 

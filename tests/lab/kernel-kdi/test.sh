@@ -14,11 +14,9 @@ expect() {
     done
 }
 
-# type_keys NAME TEXT: type on the guest's console; \r is Enter.
+# type_keys TEXT: type on the console that was attached last; \r is Enter.
 type_keys() {
-    local tty
-    tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
-    printf '%b' "$2" > "$tty"
+    printf '%b' "$1" >&"$CONSOLE"
 }
 
 say "after a panic"
@@ -44,7 +42,8 @@ expect kdi-break 'crashtest: went on after the breakpoints' 'kdi: breakpoint\(\)
     '^ 0  [0-9a-f]{16}  crashtest_target$' '^ 1  [0-9a-f]{16}  break_rounds' \
     'kdi: step: vCPU [01]' '^[0-9a-f]{16}  upcalls_save' '^[0-9a-f]{16} +5a  +Z' \
     'crashtest: round 1, upcalls were open' 'crashtest: round 4, upcalls were open'
-type_keys kdi-break 'kdi cpus\r'
+attach kdi-break
+type_keys 'kdi cpus\r'
 expect kdi-break '^  [01] .* running, "shell"'
 xl sysrq kdi-break o
 wait_end kdi-break
@@ -56,7 +55,7 @@ expect kdi-stuck '^ 0  [0-9a-f]{16}  spin_masked' 'crashtest: vCPU [01] spins wi
 wait_end kdi-stuck
 
 say "sysrq: letters that report, then the debugger, by hand"
-guest kdi-sysrq "extra = 'kdi'"
+guest kdi-sysrq "extra = 'kdi'" "disk = [ $(disk "$(image a.img 8M)") ]"
 wait_prompt kdi-sysrq
 # letter LETTER REGEX: one request at a time, for the store holds one.
 letter() {
@@ -73,28 +72,32 @@ guest_log kdi-sysrq | grep 'blocked.*reaper' > /dev/null || fail "sysrq t does n
 xl sysrq kdi-sysrq d
 wait_line kdi-sysrq 'kdi: sysrq d' > /dev/null
 say "paging: a page, then q; editing, history, ^C; continue"
-type_keys kdi-sysrq 'dmesg\r'
+attach kdi-sysrq
+type_keys 'ring 51712\r'
+wait_line kdi-sysrq 'ours +req_prod_pvt [0-9]+  rsp_cons [0-9]+' > /dev/null
+type_keys 'dmesg\r'
 follow kdi-sysrq '-' '^more$' 30 > /dev/null
-type_keys kdi-sysrq 'q'
+type_keys 'q'
 wait_line kdi-sysrq '\(stopped\)' > /dev/null
-type_keys kdi-sysrq 'sym kdi_tryp\x7f\x7fap\r'
+type_keys 'sym kdi_tryp\x7f\x7fap\r'
 wait_line kdi-sysrq '^[0-9a-f]{16}  kdi_trap$' > /dev/null
-type_keys kdi-sysrq 'x 1\x03pfn2mfn 1\r'
+type_keys 'x 1\x03pfn2mfn 1\r'
 wait_line kdi-sysrq '^pfn 0x1: mfn' > /dev/null
-type_keys kdi-sysrq '\x1b[A\x1b[A\r'
+new_log kdi-sysrq
+type_keys '\x1b[A\x1b[A\r'
 wait_line kdi-sysrq '^[0-9a-f]{16}  kdi_trap$' > /dev/null
-type_keys kdi-sysrq 'c\r'
-type_keys kdi-sysrq 'echo-is-no-command\r'
+type_keys 'c\r'
+type_keys 'echo-is-no-command\r'
 wait_line kdi-sysrq 'echo-is-no-command: no such command' > /dev/null
 
 say "the shell's kdi: live, and the debugger itself"
-type_keys kdi-sysrq 'kdi locks\r'
+type_keys 'kdi locks\r'
 wait_line kdi-sysrq '^nobody waits for a lock' > /dev/null
-type_keys kdi-sysrq 'kdi\r'
+type_keys 'kdi\r'
 wait_line kdi-sysrq 'kdi: called from the shell' > /dev/null
-type_keys kdi-sysrq 'c\r'
+type_keys 'c\r'
 xl sysrq kdi-sysrq c
 wait_line kdi-sysrq 'panic: sysrq c: a crash was asked for' > /dev/null
 wait_line kdi-sysrq 'kdi: panic' > /dev/null
-type_keys kdi-sysrq 'poweroff\r'
+type_keys 'poweroff\r'
 wait_end kdi-sysrq
