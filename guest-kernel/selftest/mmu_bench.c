@@ -13,7 +13,7 @@
 #include "selftest/stress.h"
 
 #define BASE   0x40000000ull
-#define MOST    4096
+#define MOST   4096
 #define ROUNDS 5
 
 struct cost {
@@ -55,7 +55,7 @@ static int measure(struct uhat *h, const mfn_t *mfns, size_t n, size_t piece, st
 static int bench_table(struct uhat *h, const mfn_t *mfns, selftest_say_t say, void *arg)
 {
     static const size_t counts[] = {1, 64, 4096};
-    struct cost batched, single;
+    struct cost batched = {0}, single = {0};
     int rc = 0;
 
     say(arg, "%6s  %-24s  %-24s\n", "pages", "batched: calls, us", "single: calls, us");

@@ -24,13 +24,13 @@
 struct region {
     uint64_t start, end;
     enum hat_prot prot;
-    XEN_LIST_ENTRY(struct region) link;
+    XEN_TAILQ_ENTRY(struct region) link;
 };
 
 struct vm_space {
     struct mutex lock;
     struct uhat *uhat;
-    XEN_LIST_HEAD(region_list, struct region) regions;
+    XEN_TAILQ_HEAD(region_list, struct region) regions;
     uint64_t resident;
 };
 
@@ -40,7 +40,7 @@ static struct region *region_at(const struct vm_space *s, uint64_t va)
 {
     struct region *r;
 
-    XEN_LIST_FOREACH (r, &s->regions, link) {
+    XEN_TAILQ_FOREACH (r, &s->regions, link) {
         if (va >= r->start && va < r->end) {
             return r;
         }
@@ -52,7 +52,7 @@ static bool region_overlaps(const struct vm_space *s, uint64_t start, uint64_t e
 {
     const struct region *r;
 
-    XEN_LIST_FOREACH (r, &s->regions, link) {
+    XEN_TAILQ_FOREACH (r, &s->regions, link) {
         if (start < r->end && r->start < end) {
             return true;
         }
@@ -68,7 +68,7 @@ static int region_add(struct vm_space *s, uint64_t start, uint64_t end, enum hat
         return -ENOMEM;
     }
     *r = (struct region){.start = start, .end = end, .prot = prot};
-    XEN_LIST_INSERT_HEAD(&s->regions, r, link);
+    XEN_TAILQ_INSERT_TAIL(&s->regions, r, link);
     return 0;
 }
 
@@ -122,7 +122,7 @@ static void region_empty(struct vm_space *s, const struct region *r)
 static void region_remove(struct vm_space *s, struct region *r)
 {
     region_empty(s, r);
-    XEN_LIST_REMOVE(r, link);
+    XEN_TAILQ_REMOVE(&s->regions, r, link);
     kfree(r);
 }
 
@@ -228,16 +228,17 @@ struct vm_space *vm_create(void)
         return NULL;
     }
     mutex_init(&s->lock, "address space");
-    XEN_LIST_INIT(&s->regions);
+    XEN_TAILQ_INIT(&s->regions);
     return s;
 }
 
 void vm_destroy(struct vm_space *s)
 {
-    struct region *r;
+    struct region *r, *next;
 
     mutex_lock(&s->lock);
-    while ((r = XEN_LIST_FIRST(&s->regions)) != NULL) {
+    for (r = XEN_TAILQ_FIRST(&s->regions); r != NULL; r = next) {
+        next = XEN_TAILQ_NEXT(r, link);
         region_remove(s, r);
     }
     mutex_unlock(&s->lock);
@@ -277,7 +278,7 @@ struct vm_space *vm_clone(struct vm_space *parent)
         return NULL;
     }
     mutex_lock(&parent->lock);
-    XEN_LIST_FOREACH (r, &parent->regions, link) {
+    XEN_TAILQ_FOREACH (r, &parent->regions, link) {
         rc = rc == 0 ? region_clone(parent, child, r) : rc;
     }
     mutex_unlock(&parent->lock);

@@ -44,5 +44,5 @@ measure() {
 }
 
 printf '%-28s %15s %15s\n' "xl create to ..." "first line" "prompt"
-measure "Duet guest, 32 MiB" guest '^Duet ' wait_prompt
+measure "Duet guest, 32 MiB" guest 'Duet [0-9]' wait_prompt
 measure "Linux guest, 160 MiB" linux_guest 'Linux version' linux_prompt "extra = 'console=hvc0'"
