@@ -66,7 +66,7 @@ def do_test(args):
 
 
 def do_bench(args):
-    return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks), keep=False, strict=True)
+    return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks, args.soak), keep=False, strict=True)
 
 
 def do_up(args):
@@ -166,6 +166,7 @@ def parser():
         "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
     sub = add("bench", do_bench, "measure, ours beside the peers'", name="bench")
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
+    sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
     add("up", do_up, "boot the Xen host and install Duet in dom0")
     add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
         "Only changed files are sent; services whose files changed are restarted."))

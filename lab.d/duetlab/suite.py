@@ -26,9 +26,10 @@ def test(name, hardware, options):
         lab.release(keep=False)
 
 
-def bench(name, wanted):
-    """Run benchmarks, all or those named, in the lab that is up; exit status of the worst."""
-    folder = paths.ROOT / "tests/bench"
+def bench(name, wanted, soak):
+    """Run benchmarks (or, with `soak`, endurance runs), all or those named, in the lab that is up; exit
+    status of the worst."""
+    folder = paths.ROOT / ("tests/bench/soak" if soak else "tests/bench")
     known = {script.stem: script for script in sorted(folder.glob("*.sh"))}
     unknown = [w for w in wanted if w not in known]
     if unknown:
@@ -36,7 +37,8 @@ def bench(name, wanted):
     status = 0
     for stem in wanted or known:
         note(f"benchmark {stem}")
-        done = subprocess.run([paths.ROOT / "tests/lab/run", known[stem], "1800"], check=False,
+        limit = "10800" if soak else "1800"
+        done = subprocess.run([paths.ROOT / "tests/lab/run", known[stem], limit], check=False,
                               env={**os.environ, "DUET_LAB": name})
         status = max(status, done.returncode)
     return status
