@@ -234,10 +234,11 @@ struct vm_space *vm_create(void)
 
 void vm_destroy(struct vm_space *s)
 {
-    struct region *r;
+    struct region *next;
 
     mutex_lock(&s->lock);
-    while ((r = XEN_LIST_FIRST(&s->regions)) != NULL) {
+    for (struct region *r = XEN_LIST_FIRST(&s->regions); r != NULL; r = next) {
+        next = XEN_LIST_NEXT(r, link);
         region_remove(s, r);
     }
     mutex_unlock(&s->lock);
