@@ -11,8 +11,9 @@ cleanup() {
 cleanup
 
 say "four guests at once, each prints and ends"
-for i in 1 2 3 4; do
-    linux_guest con-churn$i "memory = 128" "extra = 'console=hvc0 run=\"echo I am number $i\"'"
+linux_guest con-churn1 "memory = 128" "extra = 'console=hvc0 run=\"echo I am number 1\"'"
+for i in 2 3 4; do
+    guest con-churn$i "extra = 'run=\"echo I am number $i; halt\"'"
 done
 for i in 1 2 3 4; do
     wait_line con-churn$i "^I am number $i" 200 > /dev/null
@@ -26,7 +27,7 @@ wait_end con-churn1 120
 same "boots in the log" 2 "$(grep -c 'linux: ready' "$CONSOLE_LOGS/con-churn1.log")"
 
 say "a guest that is paused has a terminal, and may be destroyed so"
-linux_guest con-churn2 "memory = 128" "extra = 'console=hvc0'"
+guest con-churn2
 timeout 60 xl pause con-churn2
 domid=$(xl domid con-churn2)
 timeout 30 xenbus wait --exists "/local/domain/$domid/console/tty"
