@@ -10,7 +10,7 @@
  *
  * A reserve of free pages is kept: a target that would leave less is followed as far as possible.
  * See "Memory" in Xen's docs/misc/xenstore-paths and xen/memory.h.
- * Locks: none; the one thread owns all state, `pages` and `target` are read without.
+ * Locks: none; the one thread owns all state, `target_pages` is read without.
  * Suspend: the thread sleeps; it looks at the target again afterwards.
  */
 #include "os/balloon.h"
@@ -33,9 +33,8 @@
 #define KIB_PER_PAGE  (PAGE_SIZE / 1024)
 
 static struct waitq wake;
-static bool changed;          /* the target may be another one */
-static uint64_t target_pages; /* 0: none known yet */
-static uint64_t have_pages;
+static bool changed;            /* the target may be another one */
+static uint64_t target_pages;   /* 0: none known yet */
 static xen_pfn_t frames[BATCH]; /* what a memory_op reads and writes */
 static xen_pfn_t holes[BATCH];  /* the pfns that `frames` were asked for */
 
@@ -48,6 +47,15 @@ static void target_changed(struct xs_watch *w, const char *path)
 }
 
 static struct xs_watch target_watch = {.path = "memory/target", .fn = target_changed};
+
+/* The pages that have a frame: what the p2m covers without the holes. */
+static uint64_t have_pages(void)
+{
+    struct mem_stats mem;
+
+    mem_get_stats(&mem);
+    return p2m_limit().n - mem.pages_ballooned;
+}
 
 static int read_target(uint64_t *pages)
 {
@@ -180,34 +188,27 @@ static uint64_t grow(uint64_t want)
 /* One batch towards the target. Return: whether more can be done now. */
 static bool step(void)
 {
-    uint64_t moved;
+    uint64_t have = have_pages();
 
-    if (target_pages < have_pages) {
-        moved = shrink(have_pages - target_pages);
-        WRITE_ONCE(have_pages, have_pages - moved);
-    } else {
-        moved = grow(target_pages - have_pages);
-        WRITE_ONCE(have_pages, have_pages + moved);
-    }
-    return moved > 0;
+    return (target_pages < have ? shrink(have - target_pages) : grow(target_pages - have)) > 0;
 }
 
 static void balloon(void *arg)
 {
     (void)arg;
     for (;;) {
-        nsec_t retry = have_pages == target_pages ? NSEC_FOREVER : clock_now() + RETRY;
-        uint64_t before = have_pages;
+        nsec_t retry = have_pages() == target_pages ? NSEC_FOREVER : clock_now() + RETRY;
+        uint64_t before = have_pages();
 
         (void)wait_event_until(&wake, READ_ONCE(changed), retry);
         WRITE_ONCE(changed, false);
         if (read_target(&target_pages) != 0) {
             continue;
         }
-        while (target_pages != have_pages && !READ_ONCE(changed) && step()) {
+        while (target_pages != have_pages() && !READ_ONCE(changed) && step()) {
         }
-        if (have_pages != before) {
-            log_info("balloon: %lu MiB, target %lu MiB", have_pages >> 8, target_pages >> 8);
+        if (have_pages() != before) {
+            log_info("balloon: %lu MiB, target %lu MiB", have_pages() >> 8, target_pages >> 8);
         }
     }
 }
@@ -215,13 +216,13 @@ static void balloon(void *arg)
 void balloon_get_stats(struct balloon_stats *stats)
 {
     stats->target_pages = READ_ONCE(target_pages);
-    stats->pages = READ_ONCE(have_pages);
+    stats->pages = have_pages();
 }
 
 void balloon_init(void)
 {
     waitq_init(&wake, "balloon");
-    have_pages = target_pages = start_info->nr_pages;
+    target_pages = start_info->nr_pages;
     if (!xs_available()) {
         return; /* a dom0 stays as Xen made it */
     }

@@ -259,7 +259,7 @@ static void retry_deferred(struct timer *t)
 }
 
 /* Xen's answer for one grant operation as an error number. */
-static int gntst_errno(int16_t status)
+int gnttab_errno(int16_t status)
 {
     switch (status) {
     case GNTST_okay:
@@ -277,6 +277,35 @@ static int gntst_errno(int16_t status)
     }
 }
 
+void gnttab_grant_transfer(gref_t ref, uint16_t domid, pfn_t pfn)
+{
+    table[ref].domid = domid;
+    table[ref].frame = (uint32_t)pfn.n;
+    wmb(); /* Xen looks at the flags first */
+    WRITE_ONCE(table[ref].flags, GTF_accept_transfer);
+}
+
+int gnttab_cancel_transfer(gref_t ref)
+{
+    uint16_t waiting = GTF_accept_transfer;
+
+    return __atomic_compare_exchange_n(&table[ref].flags, &waiting, GTF_invalid, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+               ? 0
+               : -EBUSY;
+}
+
+int gnttab_end_transfer(gref_t ref, mfn_t *mfn)
+{
+    if ((READ_ONCE(table[ref].flags) & GTF_transfer_completed) == 0) {
+        return -EAGAIN;
+    }
+    rmb(); /* the flags before the frame */
+    *mfn = MFN(READ_ONCE(table[ref].frame));
+    WRITE_ONCE(table[ref].flags, GTF_invalid);
+    return 0;
+}
+
 int gnttab_map(uint16_t domid, gref_t ref, bool readonly, struct gnttab_map *map)
 {
     map->va = kvm_reserve(1);
@@ -292,7 +321,7 @@ int gnttab_map(uint16_t domid, gref_t ref, bool readonly, struct gnttab_map *map
     int rc = (int)HYPERVISOR_grant_table_op(GNTTABOP_map_grant_ref, &op, 1);
 
     if (!rc) {
-        rc = gntst_errno(op.status);
+        rc = gnttab_errno(op.status);
     }
     if (rc) {
         kvm_release(map->va, 1);
@@ -313,7 +342,7 @@ int gnttab_unmap(struct gnttab_map *map)
     int rc = (int)HYPERVISOR_grant_table_op(GNTTABOP_unmap_grant_ref, &op, 1);
 
     if (!rc) {
-        rc = gntst_errno(op.status);
+        rc = gnttab_errno(op.status);
     }
     if (!rc) {
         kvm_release(map->va, 1);

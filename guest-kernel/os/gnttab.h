@@ -68,6 +68,23 @@ int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref) __
  */
 void gnttab_unshare_page(gref_t ref, void *page);
 
+/**
+ * gnttab_grant_transfer() - let @domid transfer a page to us, to be known as @pfn
+ * @ref: from gnttab_alloc(), granting nothing now
+ *
+ * For gnttab_move.c. Any context.
+ */
+void gnttab_grant_transfer(gref_t ref, uint16_t domid, pfn_t pfn);
+
+/** gnttab_end_transfer() - the frame that came; -EAGAIN while none has. The entry is empty then. */
+int gnttab_end_transfer(gref_t ref, mfn_t *mfn) __must_check;
+
+/** gnttab_cancel_transfer() - take the permission back; -EBUSY once a page is on its way. */
+int gnttab_cancel_transfer(gref_t ref) __must_check;
+
+/** gnttab_errno() - a GNTST_* status as 0 or -errno. Any context. */
+int gnttab_errno(int16_t status);
+
 /* One page of another domain, mapped here. */
 struct gnttab_map {
     void *va;

@@ -7,6 +7,7 @@
 #include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/gnttab.h"
+#include "os/gnttab_move.h"
 #include "os/hypercall.h"
 #include "os/start_info.h"
 #include "psm/clock.h"
@@ -77,6 +78,50 @@ static bool grants_held_are_freed_later(void)
     CHECK(held.deferred == before.deferred + 1);
     CHECK(after.deferred == before.deferred);
     CHECK(after.entries - after.entries_free == before.entries - before.entries_free);
+    return true;
+}
+
+static bool grants_copy(void)
+{
+    char *page = page_alloc_zeroed(0), *other = page_alloc_zeroed(0);
+    struct gnttab_place place = {.offset = 8};
+    gref_t ref;
+
+    CHECK(page != NULL && other != NULL);
+    CHECK(own_domid(&place.domid) == 0);
+    CHECK(gnttab_share_page(place.domid, page, false, &ref) == 0);
+    place.ref = ref;
+    strlcpy(other + 100, "across", 7);
+    int to = gnttab_copy_to(&place, other + 100, 7);
+    int from = gnttab_copy_from(&place, other, 7);
+    place.offset = PAGE_SIZE - 4;
+    int crossing = gnttab_copy_from(&place, other, 7);
+    bool same = strcmp(page + 8, "across") == 0 && strcmp(other, "across") == 0;
+    gnttab_unshare_page(ref, page);
+    page_free(other, 0);
+    CHECK(to == 0 && from == 0);
+    CHECK(crossing == -EINVAL);
+    CHECK(same);
+    return true;
+}
+
+static bool pages_can_be_transferred(void)
+{
+    struct gnttab_slot slot;
+    uint16_t domid;
+    char *gift = page_alloc(0);
+
+    CHECK(gift != NULL && own_domid(&domid) == 0);
+    strlcpy(gift, "a gift", PAGE_SIZE);
+    CHECK(gnttab_accept(domid, &slot) == 0);
+    CHECK(gnttab_accepted(&slot) == -EAGAIN);
+    CHECK(gnttab_transfer(domid, slot.ref, gift) == 0);
+    CHECK(gnttab_accepted(&slot) == 0);
+    bool same = strcmp(slot.page, "a gift") == 0;
+    page_free(slot.page, 0);
+    CHECK(same);
+    CHECK(gnttab_accept(domid, &slot) == 0);
+    CHECK(gnttab_decline(&slot) == 0);
     return true;
 }
 
@@ -166,6 +211,8 @@ static bool watch_storms_end_with_the_last_value(void)
 const struct selftest selftests_xen[] = {
     {.name = "xen-grants-share-and-end", .fn = grants_share_and_end},
     {.name = "xen-grants-held-are-freed-later", .fn = grants_held_are_freed_later},
+    {.name = "xen-grants-copy", .fn = grants_copy},
+    {.name = "xen-pages-can-be-transferred", .fn = pages_can_be_transferred},
     {.name = "xen-values-come-back", .fn = values_come_back, .needs_store = true},
     {.name = "xen-transactions-are-tried-again",
      .fn = transactions_are_tried_again,

@@ -12,6 +12,7 @@
 #include "os/evtchn.h"
 #include "os/gnttab.h"
 #include "psm/clock.h"
+#include "psm/cpu.h"
 #include "shell/commands.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
@@ -62,6 +63,7 @@ static int cmd_mem(struct shell *sh, int argc, char **argv __unused)
     sh_printf(sh, "memory   %8lu KiB\n", kib(m.pages_total));
     sh_printf(sh, "free     %8lu KiB\n", kib(m.pages_free));
     sh_printf(sh, "tables   %8lu KiB\n", kib(m.pages_pagetable));
+    sh_printf(sh, "balloon  %8lu KiB given back to Xen\n", kib(m.pages_ballooned));
     sh_printf(sh, "slabs    %8lu KiB, %lu bytes of them in use\n", kib(m.pages_slab),
               (ul)m.slab_bytes_used);
     sh_printf(sh, "refused  %8lu requests\n", (ul)m.alloc_failures);
@@ -165,12 +167,39 @@ static int cmd_cmdline(struct shell *sh, int argc, char **argv __unused)
     return SH_OK;
 }
 
+/* How a vCPU has spent its life, as Xen accounts it. */
+static int cmd_cpus(struct shell *sh, int argc, char **argv __unused)
+{
+    if (argc != 1) {
+        return SH_USAGE;
+    }
+    sh_printf(sh,
+              "vcpu  state       running ms    stolen ms   blocked ms    switches     upcalls\n");
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        const struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu == NULL) {
+            continue;
+        }
+        const uint64_t *time = cpu->runstate.time;
+        sh_printf(sh, "%4u  %-8s %13lu %12lu %12lu %11lu %11lu\n", id,
+                  READ_ONCE(cpu->online) ? "online" : "offline",
+                  (ul)(time[RUNSTATE_running] / NSEC_PER_MSEC),
+                  (ul)(time[RUNSTATE_runnable] / NSEC_PER_MSEC),
+                  (ul)(time[RUNSTATE_blocked] / NSEC_PER_MSEC), (ul)cpu->switches,
+                  (ul)cpu->upcalls);
+    }
+    return SH_OK;
+}
+
 const struct sh_command info_commands[] = {
     {"lsdev", "lsdev", "list devices, their drivers and both ends' states", NULL, ARGS_NONE,
      cmd_lsdev},
     {"mem", "mem", "show memory and grant references in use", NULL, ARGS_NONE, cmd_mem},
     {"date", "date", "show the wall clock", NULL, ARGS_NONE, cmd_date},
     {"uptime", "uptime", "show the time since boot", NULL, ARGS_NONE, cmd_uptime},
+    {"cpus", "cpus", "list vCPUs, with the time that Xen gave to others (stolen)", NULL, ARGS_NONE,
+     cmd_cpus},
     {"ps", "ps", "list threads", NULL, ARGS_NONE, cmd_ps},
     {"lsevt", "lsevt", "list event channels", NULL, ARGS_NONE, cmd_lsevt},
     {"dmesg", "dmesg", "show the kernel's messages", NULL, ARGS_NONE, cmd_dmesg},

@@ -1,0 +1,145 @@
+/*
+ * gnttab_move.c - GNTTABOP_copy and GNTTABOP_transfer.
+ *
+ * A page that leaves, or makes room for one that comes, becomes a hole: out of the direct map, no
+ * frame in the p2m (kern/page.h, PAGE_BALLOON). Only PV guests can transfer. Xen writes a received
+ * frame's number into the entry and its m2p; we map it at the pfn that was offered.
+ * Locks and suspend: see gnttab_move.h.
+ */
+#include "os/gnttab_move.h"
+
+#include "hat/hat.h"
+#include "hat/p2m.h"
+#include "kern/mem.h"
+#include "kern/page.h"
+#include "os/hypercall.h"
+
+static bool one_page(const struct gnttab_place *place, const void *memory, uint16_t len)
+{
+    return place->offset + len <= PAGE_SIZE && ((uintptr_t)memory & ~PAGE_MASK) + len <= PAGE_SIZE;
+}
+
+static struct gnttab_copy_ptr granted(const struct gnttab_place *place)
+{
+    return (struct gnttab_copy_ptr){
+        .u.ref = place->ref, .domid = place->domid, .offset = place->offset};
+}
+
+static struct gnttab_copy_ptr own(const void *memory)
+{
+    return (struct gnttab_copy_ptr){.u.gmfn = virt_to_mfn(memory).n,
+                                    .domid = DOMID_SELF,
+                                    .offset = (uint16_t)((uintptr_t)memory & ~PAGE_MASK)};
+}
+
+static int copy(struct gnttab_copy *op)
+{
+    long rc = HYPERVISOR_grant_table_op(GNTTABOP_copy, op, 1);
+
+    return rc != 0 ? (int)rc : gnttab_errno(op->status);
+}
+
+int gnttab_copy_from(const struct gnttab_place *from, void *to, uint16_t len)
+{
+    struct gnttab_copy op = {
+        .source = granted(from), .dest = own(to), .len = len, .flags = GNTCOPY_source_gref};
+
+    return one_page(from, to, len) ? copy(&op) : -EINVAL;
+}
+
+int gnttab_copy_to(const struct gnttab_place *to, const void *from, uint16_t len)
+{
+    struct gnttab_copy op = {
+        .source = own(from), .dest = granted(to), .len = len, .flags = GNTCOPY_dest_gref};
+
+    return one_page(to, from, len) ? copy(&op) : -EINVAL;
+}
+
+/* Make a hole of a page. Return: the frame that was behind it. */
+static mfn_t make_hole(pfn_t pfn)
+{
+    mfn_t mfn = p2m_get(pfn);
+
+    hat_kpm_unmap(pfn);
+    p2m_set(pfn, MFN_INVALID);
+    page_set_kind(pfn_to_virt(pfn), 0, PAGE_RESERVED);
+    return mfn;
+}
+
+static int give_to_xen(mfn_t mfn)
+{
+    xen_pfn_t frame = mfn.n;
+    struct xen_memory_reservation r = {.nr_extents = 1, .domid = DOMID_SELF};
+
+    set_xen_guest_handle(r.extent_start, &frame);
+    return HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r) == 1 ? 0 : -EIO;
+}
+
+int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
+{
+    int rc;
+
+    slot->page = page_alloc(0);
+    if (slot->page == NULL) {
+        return -ENOMEM;
+    }
+    rc = gnttab_alloc(&slot->ref);
+    if (rc != 0) {
+        page_free(slot->page, 0);
+        return rc;
+    }
+    pfn_t pfn = virt_to_pfn(slot->page);
+    rc = give_to_xen(make_hole(pfn));
+    gnttab_grant_transfer(slot->ref, domid, pfn);
+    return rc;
+}
+
+/* Put a frame behind the slot's page, and the page back into use. */
+static int fill_slot(const struct gnttab_slot *slot, mfn_t mfn)
+{
+    pfn_t pfn = virt_to_pfn(slot->page);
+
+    p2m_set(pfn, mfn);
+    int rc = hat_kpm_map(pfn);
+    if (rc == 0) {
+        page_set_kind(slot->page, 0, PAGE_USED);
+    }
+    return rc;
+}
+
+int gnttab_accepted(struct gnttab_slot *slot)
+{
+    mfn_t mfn;
+    int rc = gnttab_end_transfer(slot->ref, &mfn);
+
+    rc = rc == 0 ? fill_slot(slot, mfn) : rc;
+    if (rc == 0) {
+        gnttab_free(slot->ref);
+        slot->ref = GREF_NONE;
+    }
+    return rc;
+}
+
+int gnttab_decline(struct gnttab_slot *slot)
+{
+    pfn_t pfn = virt_to_pfn(slot->page);
+    int rc = gnttab_cancel_transfer(slot->ref);
+
+    if (rc == 0) {
+        gnttab_free(slot->ref);
+        page_leave(pfn); /* a hole like the balloon's, which fills it when the target wants */
+        slot->page = NULL;
+    }
+    return rc;
+}
+
+int gnttab_transfer(uint16_t domid, gref_t ref, void *page)
+{
+    pfn_t pfn = virt_to_pfn(page);
+    mfn_t mfn = make_hole(pfn);
+    struct gnttab_transfer op = {.mfn = mfn.n, .domid = domid, .ref = ref};
+    long rc = HYPERVISOR_grant_table_op(GNTTABOP_transfer, &op, 1);
+
+    page_leave(pfn);
+    return rc != 0 ? (int)rc : gnttab_errno(op.status);
+}
