@@ -100,6 +100,7 @@ static int receive_config(struct worker *w)
     w->id = (struct log_id){
         .class = w->config.class, .domid = w->config.domid, .device = w->config.device};
     log_set_level(w->config.log_level);
+    log_prepare();
     return 0;
 }
 

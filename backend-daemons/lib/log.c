@@ -14,6 +14,14 @@
 #define LINE_MAX_BYTES 2048
 
 static int level = LOG_INFO;
+static int stderr_is_tty = -1; /* not asked yet */
+
+void log_prepare(void)
+{
+    if (stderr_is_tty < 0) {
+        stderr_is_tty = isatty(STDERR_FILENO);
+    }
+}
 
 void log_set_level(int priority)
 {
@@ -97,13 +105,10 @@ unsigned long log_escape(char *dst, unsigned long size, const char *src)
 static unsigned long put_prefix(char *line, unsigned long size, int priority,
                                 const struct log_id *id)
 {
-    static int tty = -1;
     int n = 0;
 
-    if (tty < 0) {
-        tty = isatty(STDERR_FILENO);
-    }
-    if (!tty) {
+    log_prepare();
+    if (!stderr_is_tty) {
         n = snprintf(line, size, "<%d>", priority);
     }
     if (id == NULL || id->class == NULL) {

@@ -34,6 +34,12 @@ struct log_limit {
     unsigned int suppressed;
 };
 
+/*
+ * Finds out now whether standard error is a terminal, which the first line would ask otherwise. For
+ * who is about to enter a sandbox, where asking may be death.
+ */
+void log_prepare(void);
+
 /* Sets the least urgent priority (LOG_ERR … LOG_DEBUG of <syslog.h>) that is still written. */
 void log_set_level(int priority);
 
