@@ -36,6 +36,7 @@ wait_connection() {
 }
 
 wrote=$(wait_line block-restart '^[0-9a-f]{64}  /tmp/random' 200)
+first=${LOG_START[block-restart]}
 for n in 2 3 4; do
     LOG_START[block-restart]=$(stat -c %s "$CONSOLE_LOGS/block-restart.log")
     wait_line block-restart '^round ' 200 > /dev/null
@@ -59,5 +60,6 @@ for part in 0 1 2; do
     found=$(dd if="$image" bs=1M skip=$((part * 2)) count=2 status=none | sha256sum)
     same "sha256 of part $part" "${wrote%% *}" "${found%% *}"
 done
+LOG_START[block-restart]=$first
 guest_log block-restart | grep -i -E 'i/o error|blk_update_request' && fail "the guest saw an error"
 exit 0
