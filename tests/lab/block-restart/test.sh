@@ -4,16 +4,19 @@
 # timeout: 600
 . ./lib.sh
 
-image=$(image disk.img 36M)
+image=$(image disk.img 6M)
+end=$(image end.img 1M)
 linux_guest block-restart "disk = [ $(disk "$image") ]" \
     "extra = 'console=hvc0 run=\"set -e; \
-dd if=/dev/urandom of=/tmp/random bs=1M count=12; \
+dd if=/dev/urandom of=/tmp/random bs=1M count=2; \
 sha256sum /tmp/random; \
-for n in 1 2 3 4 5 6; do \
+n=0; \
+until [ -b /dev/xvdb ]; do \
+n=\$((n + 1)); \
+dd if=/tmp/random of=/dev/xvda bs=64k seek=\$((n % 3 * 32)) oflag=direct; \
+dd if=/dev/xvda bs=64k skip=\$((n % 3 * 32)) count=32 iflag=direct | cmp - /tmp/random; \
 echo round \$n; \
-dd if=/tmp/random of=/dev/xvda bs=64k seek=\$((n % 3 * 192)) oflag=direct; \
-dd if=/dev/xvda bs=64k skip=\$((n % 3 * 192)) count=192 iflag=direct | cmp - /tmp/random; \
-done\"'" "memory = 256"
+done\"'"
 domid=$(xl domid block-restart)
 back=/local/domain/0/backend/vbd/$domid/51712
 
@@ -33,23 +36,30 @@ wait_connection() {
 }
 
 wrote=$(wait_line block-restart '^[0-9a-f]{64}  /tmp/random' 200)
-for n in 1 3 5; do
-    wait_line block-restart "^round $n" 200 > /dev/null
+first=${LOG_START[block-restart]}
+for n in 2 3 4; do
+    LOG_START[block-restart]=$(stat -c %s "$CONSOLE_LOGS/block-restart.log")
+    wait_line block-restart '^round ' 200 > /dev/null
     pid=$(main_pid)
     if [ $n -eq 3 ]; then
         kill -KILL "$pid"
     else
         systemctl restart duet-block.service
     fi
-    wait_connection $((n / 2 + 2))
+    wait_connection $n
     [ "$(main_pid)" != "$pid" ] || fail "the daemon was not restarted"
     same "state of the back end after restart" 4 "$(xenstore-read "$back/state")"
 done
+LOG_START[block-restart]=$(stat -c %s "$CONSOLE_LOGS/block-restart.log")
+round=$(wait_line block-restart '^round ' 200)
+[ "${round#round }" -ge 3 ] || wait_line block-restart '^round 3' 200 > /dev/null
+timeout 60 xl block-attach block-restart "format=raw,vdev=xvdb,access=ro,target=$end"
 same "status of the guest's commands" "status: 0" "$(wait_line block-restart '^status: ' 300)"
 wait_end block-restart 200
 for part in 0 1 2; do
-    found=$(dd if="$image" bs=1M skip=$((part * 12)) count=12 status=none | sha256sum)
+    found=$(dd if="$image" bs=1M skip=$((part * 2)) count=2 status=none | sha256sum)
     same "sha256 of part $part" "${wrote%% *}" "${found%% *}"
 done
+LOG_START[block-restart]=$first
 guest_log block-restart | grep -i -E 'i/o error|blk_update_request' && fail "the guest saw an error"
 exit 0
