@@ -17,7 +17,8 @@ console_expect '^alive-25' 150
 
 say "a reader of the flood that is stopped does not stop the guest"
 tty=$(xenbus read "/local/domain/$(xl domid con-flood)/console/tty")
-socat -u "$tty,raw,echo=0" "EXEC:sleep 1000" &
+stty -F "$tty" raw -echo
+sleep 480 < "$tty" > /dev/null 2>&1 &
 reader=$!
 cleanup() {
     kill -9 $reader 2> /dev/null || true
