@@ -44,7 +44,8 @@ type_line 'sha256 xvdd; echo still-''alive'
 wait_line plugged '[0-9]+ of 256 MiB' > /dev/null
 xl block-detach plugged xvdd
 wait_line plugged 'sha256: xvdd: read at byte [0-9]+: ENODEV' > /dev/null
-wait_line plugged '^still-alive' > /dev/null
+# The line that showed the progress is wiped first.
+wait_line plugged $'^(\e\\[K)?still-alive' > /dev/null
 new_log plugged
 type_line 'lsdev; echo listed-''all'
 wait_line plugged '^listed-all' > /dev/null
