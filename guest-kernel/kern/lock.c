@@ -11,6 +11,9 @@
 #include "os/panic.h"
 #include "psm/cpu.h"
 
+/* After so many turns the holder's vCPU has most likely lost its processor: let Xen run others. */
+#define SPINS_BEFORE_YIELD 512
+
 #define GS_MASK        "%%gs:%c[mask]"
 #define GS_PENDING     "%%gs:%c[pending]"
 #define MASK_OFFSET    [mask] "i"(offsetof(struct vcpu_info, evtchn_upcall_mask))
@@ -73,7 +76,10 @@ static void spin_wait(const spinlock_t *lock, uint16_t ticket)
     struct cpu *cpu = this_cpu();
 
     WRITE_ONCE(cpu->wants_lock, lock);
-    while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket) {
+    for (unsigned spins = 1; __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket; spins++) {
+        if (spins % SPINS_BEFORE_YIELD == 0) {
+            (void)HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
+        }
         __builtin_ia32_pause();
     }
     WRITE_ONCE(cpu->wants_lock, NULL);
