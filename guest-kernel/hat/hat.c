@@ -334,7 +334,9 @@ void hat_kpm_unmap(pfn_t pfn)
 
 int hat_kpm_map(pfn_t pfn)
 {
-    int rc = hat_populate((uint64_t)pfn_to_virt(pfn), 1);
+    uint64_t va = (uint64_t)pfn_to_virt(pfn);
+    /* A page that was mapped before has its tables still. */
+    int rc = hat_table_entry(va, 1) != NULL ? 0 : hat_populate(va, 1);
 
     if (rc == 0) {
         set_va_or_die(pfn_to_virt(pfn), pte_make(p2m_get(pfn), PTE_KERNEL_RW));

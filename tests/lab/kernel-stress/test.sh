@@ -1,13 +1,13 @@
-# A minute of everything at once (address spaces, objects, timers, interrupts, threads, disk reads) on up to
+# Two and a half minutes of everything at once (address spaces, objects, timers, interrupts, threads, disk reads) on up to
 # four vCPUs, while the toolstack takes vCPUs and memory away and gives them back, also above the size at
 # start: nothing fails and no memory is missing afterwards.
-# timeout: 400
+# timeout: 900
 . ./lib.sh
 
 disk=$(image stress.img 64M)
 mkfs.ext4 -q "$disk"
 guest stress "vcpus = 4" "memory = 512" "maxmem = 640" "disk = [ $(disk "$disk") ]" \
-    "extra = 'run=\"stress 60; mem; halt\"'"
+    "extra = 'run=\"stress 150; mem; halt\"'"
 wait_line stress '^memory before' 60 > /dev/null
 wait_line stress '4 vCPUs online' > /dev/null
 
@@ -17,7 +17,7 @@ change() {
     shift
     new_log stress
     "$@"
-    wait_line stress "$text" > /dev/null
+    wait_line stress "$text" 240 > /dev/null
 }
 
 # online N: have the guest run on N vCPUs. The host has fewer than four, which xl must be told to ignore.
@@ -36,7 +36,7 @@ size 64
 online 4
 size 512
 size 640
-wait_line stress '^stress: ' 180 > /dev/null
+wait_line stress '^stress: ' 300 > /dev/null
 LOG_START[stress]=$first
 guest_log stress | grep -E '^(memory|stress)'
 guest_log stress | grep '^stress: passed' > /dev/null || fail "$(guest_log stress | tail -n 25)"
