@@ -1,13 +1,13 @@
 # Two and a half minutes of everything at once (address spaces, objects, timers, interrupts, threads, disk reads) on up to
-# four vCPUs, while the toolstack takes vCPUs and memory away and gives them back, also above the size at
-# start: nothing fails and no memory is missing afterwards.
+# four vCPUs, while the toolstack takes vCPUs and memory away and gives them back: nothing fails and no memory is
+# missing afterwards. Then the domain grows above its size at start.
 # timeout: 900
 . ./lib.sh
 
 disk=$(image stress.img 64M)
 mkfs.ext4 -q "$disk"
 guest stress "vcpus = 4" "memory = 512" "maxmem = 640" "disk = [ $(disk "$disk") ]" \
-    "extra = 'run=\"stress 150; mem; halt\"'"
+    "extra = 'run=\"stress 150; mem\"'"
 wait_line stress '^memory before' 60 > /dev/null
 wait_line stress '4 vCPUs online' > /dev/null
 
@@ -35,9 +35,9 @@ online 1
 size 64
 online 4
 size 512
-size 640
 wait_line stress '^stress: ' 300 > /dev/null
 LOG_START[stress]=$first
 guest_log stress | grep -E '^(memory|stress)'
 guest_log stress | grep '^stress: passed' > /dev/null || fail "$(guest_log stress | tail -n 25)"
-wait_end stress
+# Larger than at its start: the p2m and the records of pages grow for that, so it comes after the count.
+size 640
