@@ -1,5 +1,5 @@
 # The daemon is killed with SIGKILL while a guest prints: the guest notices nothing, of a numbered
-# sequence nothing is missing from its log, and an attached `xl console` goes on by itself.
+# sequence nothing is missing from its log, and the daemon comes back without privileges.
 # timeout: 300
 . ./lib.sh
 
@@ -51,16 +51,4 @@ same "restarts" $((restarts + 3)) "$(systemctl show -p NRestarts --value $unit)"
 same "effective capabilities" 0000000000000000 "$(awk '/^CapEff/ {print $2}' "/proc/$pid/status")"
 same "seccomp mode" 2 "$(awk '/^Seccomp:/ {print $2}' "/proc/$pid/status")"
 same "user" duet-console "$(ps -o user:20= -p "$pid" | tr -d ' ')"
-
-say "an attached client goes on after a kill, and after a restart on purpose"
-# It shows the history again when it has found the new terminal; what is typed before that it drops.
-console_expect 'last-[0-9]+-'
-kill -9 "$pid"
-console_expect 'last-[0-9]+-'
-console_type "echo after-\$((3 * 3))"
-console_expect '^after-9'
-systemctl restart $unit
-console_expect '^after-9'
-console_type "echo again-\$((4 * 4))"
-console_expect '^again-16'
 console_detach
