@@ -30,6 +30,7 @@
     elfnote XEN_ELFNOTE_HYPERCALL_PAGE, .quad, hypercall_page
     elfnote XEN_ELFNOTE_HV_START_LOW, .quad, XEN_BASE
     /* An L1 entry names a frame if its present bit (1) is set: mask, then value. */
+    elfnote XEN_ELFNOTE_SUSPEND_CANCEL, .long, 1 /* a suspend may return 1: nothing happened */
     elfnote XEN_ELFNOTE_L1_MFN_VALID, .quad, 1, 1
 
 /* From xen/xen.h and xen/arch-x86/xen-x86_64.h, which do not suit the assembler. */

@@ -19,6 +19,7 @@
 #include "os/panic.h"
 #include "os/shutdown.h"
 #include "os/start_info.h"
+#include "os/suspend.h"
 #include "os/sysrq.h"
 #include "psm/cpu.h"
 #include "psm/hotplug.h"
@@ -60,6 +61,7 @@ void kernel_main(void)
     balloon_init();         /* memory follows its target */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
+    suspend_init();         /* save us, and bring us back */
     sysrq_init();           /* and ask for other things */
     dom0_init();            /* if Xen gave us the machine: look at it */
     shell_start();          /* run= and the prompt */

@@ -22,6 +22,7 @@
 #include "kern/mem.h"
 #include "kern/page.h"
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "os/start_info.h"
@@ -273,13 +274,20 @@ void hat_boot_finish(void)
 
 /* ---- tables on demand ---- */
 
+static void kpm_protect(const void *page, uint64_t flags)
+{
+    frames_hold();
+    set_va_or_die(page, pte_make(virt_to_mfn(page), flags));
+    frames_release();
+}
+
 void *hat_table_alloc(void)
 {
     void *page = page_alloc_zeroed(0);
 
     if (page != NULL) {
         page_set_kind(page, 0, PAGE_TABLE);
-        set_va_or_die(page, pte_make(virt_to_mfn(page), PTE_KERNEL_RO));
+        kpm_protect(page, PTE_KERNEL_RO);
         page_account_tables(1);
     }
     return page;
@@ -287,7 +295,7 @@ void *hat_table_alloc(void)
 
 void hat_table_free(void *table)
 {
-    set_va_or_die(table, pte_make(virt_to_mfn(table), PTE_KERNEL_RW));
+    kpm_protect(table, PTE_KERNEL_RW);
     page_set_kind(table, 0, PAGE_USED);
     page_account_tables(-1);
     page_free(table, 0);
@@ -335,11 +343,14 @@ void hat_kpm_unmap(pfn_t pfn)
 int hat_kpm_map(pfn_t pfn)
 {
     uint64_t va = (uint64_t)pfn_to_virt(pfn);
+
+    frames_hold();
     /* A page that was mapped before has its tables still. */
     int rc = hat_table_entry(va, 1) != NULL ? 0 : hat_populate(va, 1);
 
     if (rc == 0) {
         set_va_or_die(pfn_to_virt(pfn), pte_make(p2m_get(pfn), PTE_KERNEL_RW));
     }
+    frames_release();
     return rc;
 }

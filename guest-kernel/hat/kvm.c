@@ -16,6 +16,7 @@
 #include "hat/p2m.h"
 #include "kern/lock.h"
 #include "kern/mem.h"
+#include "kern/thread.h"
 #include "os/panic.h"
 
 struct hole {
@@ -62,10 +63,10 @@ void *kvm_reserve(size_t npages)
         va = 0;
     }
     spin_unlock(&kvm_lock, state);
-    if (va == 0 || hat_populate(va - PAGE_SIZE, npages + 1) != 0) {
-        return NULL;
-    }
-    return (void *)va;
+    frames_hold();
+    bool populated = va != 0 && hat_populate(va - PAGE_SIZE, npages + 1) == 0;
+    frames_release();
+    return populated ? (void *)va : NULL;
 }
 
 void kvm_release(void *va, size_t npages)
@@ -98,7 +99,7 @@ maddr_t kvm_pte_maddr(const void *va)
 
 int kvm_map(void *va, const mfn_t *mfns, size_t n, enum hat_prot prot)
 {
-    struct mmuq *q = mmuq_begin();
+    struct mmuq *q = mmuq_begin(); /* upcalls are masked: nobody suspends */
 
     for (size_t i = 0; i < n; i++) {
         mmuq_set_pte(q, kvm_pte_maddr((char *)va + i * PAGE_SIZE),
@@ -136,12 +137,32 @@ static void free_pages(char *va, size_t npages)
 {
     for (size_t i = 0; i < npages; i++) {
         pfn_t pfn;
-        bool ours = m2p_get(kvm_to_mfn(va + i * PAGE_SIZE), &pfn);
 
+        frames_hold();
+        bool ours = m2p_get(kvm_to_mfn(va + i * PAGE_SIZE), &pfn);
+        frames_release();
         ASSERT(ours);
         kvm_unmap(va + i * PAGE_SIZE, 1);
         page_free(pfn_to_virt(pfn), 0);
     }
+}
+
+/* Map a fresh page. 0, -ENOMEM or Xen's refusal. */
+static int add_page(char *va)
+{
+    void *page = page_alloc(0);
+
+    if (page == NULL) {
+        return -ENOMEM;
+    }
+    frames_hold();
+    mfn_t mfn = virt_to_mfn(page);
+    int rc = kvm_map(va, &mfn, 1, HAT_WRITE);
+    frames_release();
+    if (rc != 0) {
+        page_free(page, 0);
+    }
+    return rc;
 }
 
 void *kvm_alloc(size_t npages)
@@ -149,13 +170,7 @@ void *kvm_alloc(size_t npages)
     char *va = kvm_reserve(npages);
 
     for (size_t i = 0; va != NULL && i < npages; i++) {
-        void *page = page_alloc(0);
-        mfn_t mfn = page == NULL ? MFN_INVALID : virt_to_mfn(page);
-
-        if (page == NULL || kvm_map(va + i * PAGE_SIZE, &mfn, 1, HAT_WRITE) != 0) {
-            if (page != NULL) {
-                page_free(page, 0);
-            }
+        if (add_page(va + i * PAGE_SIZE) != 0) {
             free_pages(va, i);
             kvm_release(va, npages);
             return NULL;

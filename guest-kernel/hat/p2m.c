@@ -15,6 +15,7 @@
 #include "kern/lock.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "os/panic.h"
 #include "os/start_info.h"
 #include "psm/trap.h"
@@ -101,6 +102,15 @@ static void fill_list(uint64_t *list, const char *from, uint64_t count)
     }
 }
 
+/* Enter the frames of an array of @count entries, and of the middle pages, into the lists. */
+static void fill_lists(const uint64_t *entries, uint64_t count, uint64_t *top, uint64_t *middle)
+{
+    uint64_t leaves = DIV_ROUND_UP(count, MFNS_PER_PAGE);
+
+    fill_list(middle, (const char *)entries, leaves);
+    fill_list(top, (const char *)middle, DIV_ROUND_UP(leaves, MFNS_PER_PAGE));
+}
+
 /* Make the lists for an array of @entries. 0 or -ENOMEM. */
 static int make_lists(const uint64_t *entries, uint64_t count, uint64_t **top, uint64_t **middle)
 {
@@ -113,8 +123,7 @@ static int make_lists(const uint64_t *entries, uint64_t count, uint64_t **top, u
         return -ENOMEM;
     }
     memset(*middle, 0, middles * PAGE_SIZE);
-    fill_list(*middle, (const char *)entries, leaves);
-    fill_list(*top, (const char *)*middle, middles);
+    fill_lists(entries, count, *top, *middle);
     return 0;
 }
 
@@ -135,15 +144,18 @@ void p2m_publish(void)
     arch->p2m_cr3 = xen_pfn_to_cr3(hat_kernel_root().n);
 }
 
-int p2m_grow(pfn_t limit)
+void p2m_resume(void)
+{
+    fill_lists(p2m, p2m_entries, list_top, list_middle);
+    p2m_publish();
+}
+
+/* p2m_grow() while the frames stay. */
+static int grow_held(pfn_t limit)
 {
     uint64_t npages = DIV_ROUND_UP(limit.n, MFNS_PER_PAGE);
-    uint64_t *top, *middle, *larger;
+    uint64_t *top, *middle, *larger = kvm_alloc(npages);
 
-    if (limit.n <= p2m_entries) {
-        return 0;
-    }
-    larger = kvm_alloc(npages);
     if (larger == NULL) {
         return -ENOMEM;
     }
@@ -162,4 +174,15 @@ int p2m_grow(pfn_t limit)
     p2m_publish();
     spin_unlock(&p2m_lock, state);
     return 0;
+}
+
+int p2m_grow(pfn_t limit)
+{
+    if (limit.n <= p2m_entries) {
+        return 0;
+    }
+    frames_hold();
+    int rc = grow_held(limit);
+    frames_release();
+    return rc;
 }

@@ -42,6 +42,9 @@ pfn_t p2m_limit(void);
  */
 int p2m_grow(pfn_t limit) __must_check;
 
+/** p2m_resume() - announce the table again: the frames of its lists are others now. */
+void p2m_resume(void);
+
 /** m2p_get() - the page a frame is; false when the frame is not ours. Any context. */
 bool m2p_get(mfn_t mfn, pfn_t *pfn);
 

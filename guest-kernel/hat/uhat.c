@@ -15,6 +15,7 @@
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/page.h"
+#include "kern/thread.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/cpu.h"
@@ -67,8 +68,8 @@ static const pte_t *find(const struct uhat *h, uint64_t va, unsigned level)
 
 static int pin(void *table, unsigned cmd)
 {
-    struct mmuext_op op = {.cmd = cmd, .arg1.mfn = virt_to_mfn(table).n};
     struct mmuq *q = mmuq_begin();
+    struct mmuext_op op = {.cmd = cmd, .arg1.mfn = virt_to_mfn(table).n};
 
     mmuq_ext(q, &op);
     return mmuq_end(q);
@@ -77,9 +78,9 @@ static int pin(void *table, unsigned cmd)
 /* The kernel's own slots, shared by every address space: copied once, they do not change. */
 static void fill_kernel_slots(void *root)
 {
+    struct mmuq *q = mmuq_begin();
     const pte_t *kernel = hat_table_entry(KPM_BASE, TOP_LEVEL);
     unsigned first = pte_index(KPM_BASE, TOP_LEVEL);
-    struct mmuq *q = mmuq_begin();
 
     for (unsigned i = first; i < PTES_PER_TABLE; i++) {
         if (pte_present(kernel[i - first])) {
@@ -262,9 +263,11 @@ int uhat_map(struct uhat *h, uint64_t va, const mfn_t *mfns, size_t n, enum hat_
 {
     int rc = range_ok(va, n) ? 0 : -EINVAL;
 
+    frames_hold();
     for (size_t done = 0; done < n && rc == 0; done += BATCH) {
         rc = map_batch(h, va + done * PAGE_SIZE, mfns + done, MIN(n - done, BATCH), prot);
     }
+    frames_release();
     return rc;
 }
 
@@ -289,12 +292,14 @@ static void unmap_batch(struct uhat *h, uint64_t va, size_t n)
 void uhat_unmap(struct uhat *h, uint64_t va, size_t n)
 {
     ASSERT(range_ok(va, n));
+    frames_hold();
     for (size_t done = 0; done < n; done += BATCH) {
         unmap_batch(h, va + done * PAGE_SIZE, MIN(n - done, BATCH));
     }
     for (uint64_t at = va & ~(LEVEL_SPAN(2) - 1); at < va + n * PAGE_SIZE; at += LEVEL_SPAN(2)) {
         drop_tables(h, at);
     }
+    frames_release();
 }
 
 static int protect_batch(struct uhat *h, uint64_t va, size_t n, enum hat_prot prot)
@@ -318,16 +323,20 @@ int uhat_protect(struct uhat *h, uint64_t va, size_t n, enum hat_prot prot)
 {
     int rc = range_ok(va, n) ? 0 : -EINVAL;
 
+    frames_hold();
     for (size_t done = 0; done < n && rc == 0; done += BATCH) {
         rc = protect_batch(h, va + done * PAGE_SIZE, MIN(n - done, BATCH), prot);
     }
+    frames_release();
     return rc;
 }
 
 bool uhat_query(const struct uhat *h, uint64_t va, struct uhat_entry *out)
 {
+    frames_hold();
     const pte_t *entry = va < USER_END ? find(h, va, 1) : NULL;
     pte_t pte = entry == NULL ? PTE_NONE : *entry;
+    frames_release();
 
     if (!pte_present(pte)) {
         return false;

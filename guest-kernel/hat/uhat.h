@@ -8,7 +8,8 @@
  *
  * This layer moves entries; what a page is for, who owns it and what a fault means is vm/'s
  * business. Locks: the caller serialises changes of one space (vm.c's mutex). Suspend: pinned
- * tables are the toolstack's to rewrite; nothing here keeps a machine address across it.
+ * tables are the toolstack's to rewrite; who hands frames in, or keeps those that uhat_query()
+ * told, does so between frames_hold() and frames_release().
  */
 #ifndef HAT_UHAT_H
 #define HAT_UHAT_H

@@ -30,6 +30,7 @@ struct thread {
     struct vm_space *space; /* vm_enter()'s, and its tables; NULL: kernel addresses only */
     struct uhat *uhat;
     void *fpu;            /* 512 bytes for FXSAVE, NULL: does not use it */
+    unsigned frames;      /* frames_hold() depth; changed by itself only */
     bool detached, ended; /* under thread_list_lock */
     /* For the debugger: what it sleeps on, and the mutex that it sleeps for. */
     const struct waitq *waits_for;

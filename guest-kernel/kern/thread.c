@@ -489,6 +489,45 @@ void stack_overflow(uint64_t rip, uint64_t rbp)
     panic_at(rip, rbp, "stack overflow of thread \"%s\"", this_cpu()->current->name);
 }
 
+/* ---- frames ---- */
+
+/* Early at boot there are no threads, and no suspend either. */
+static void frames_count(unsigned change)
+{
+    struct thread *self = thread_self();
+
+    if (self != NULL) {
+        WRITE_ONCE(self->frames, self->frames + change);
+        barrier();
+    }
+}
+
+void frames_hold(void)
+{
+    frames_count(1);
+}
+
+void frames_release(void)
+{
+    barrier();
+    frames_count(-1u);
+}
+
+static void look_for_holder(const struct thread *t, void *arg)
+{
+    bool *held = arg;
+
+    *held = *held || (t->frames != 0 && t != thread_self());
+}
+
+bool frames_held(void)
+{
+    bool held = false;
+
+    sched_foreach(look_for_holder, &held);
+    return held;
+}
+
 /* ---- looking at threads ---- */
 
 void sched_foreach(void (*fn)(const struct thread *t, void *arg), void *arg)

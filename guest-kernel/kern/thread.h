@@ -56,6 +56,20 @@ void thread_sleep_until(nsec_t deadline);
  */
 int thread_use_fpu(void) __must_check;
 
+/**
+ * frames_hold(), frames_release() - between them a suspend waits
+ *
+ * For the stretch in which a thread holds machine frame numbers (in variables, in an array for a
+ * hypercall, on a walk through page tables) and may be preempted: a restore changes all of them.
+ * They nest, cost an increment each, and need no care where upcalls are masked: nobody suspends
+ * then. The store must not be asked in between: requests wait for the end of a suspend.
+ */
+void frames_hold(void);
+void frames_release(void);
+
+/** frames_held() - whether a thread other than the caller holds frames now. */
+bool frames_held(void);
+
 /** thread_exit() - end the calling thread. */
 __noreturn void thread_exit(void);
 

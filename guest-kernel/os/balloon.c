@@ -11,7 +11,7 @@
  * A reserve of free pages is kept: a target that would leave less is followed as far as possible.
  * See "Memory" in Xen's docs/misc/xenstore-paths and xen/memory.h.
  * Locks: none; the one thread owns all state, `target_pages` is read without.
- * Suspend: the thread sleeps; it looks at the target again afterwards.
+ * Suspend: between two batches; the thread looks at the target again afterwards.
  */
 #include "os/balloon.h"
 
@@ -190,7 +190,11 @@ static bool step(void)
 {
     uint64_t have = have_pages();
 
-    return (target_pages < have ? shrink(have - target_pages) : grow(target_pages - have)) > 0;
+    frames_hold();
+    bool moved =
+        (target_pages < have ? shrink(have - target_pages) : grow(target_pages - have)) > 0;
+    frames_release();
+    return moved;
 }
 
 static void balloon(void *arg)

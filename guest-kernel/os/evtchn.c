@@ -387,6 +387,21 @@ void evtchn_select(void)
     }
 }
 
+void evtchn_resume(void)
+{
+    for (size_t i = 0; i < TABLE_LEAVES; i++) {
+        for (size_t j = 0; table[i] != NULL && j < TABLE_SPAN; j++) {
+            ASSERT(table[i][j] == NULL || !table[i][j]->busy);
+            kfree(table[i][j]);
+            table[i][j] = NULL;
+        }
+    }
+    int rc = ops->resume();
+    if (rc != 0) {
+        panic("%s events cannot be set up again: %s", ops->name, errno_name(rc));
+    }
+}
+
 const char *evtchn_abi(void)
 {
     return ops->name;

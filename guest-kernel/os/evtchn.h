@@ -7,8 +7,8 @@
  * running level are kept and replayed when the level drops. A port's event is masked while its
  * handler runs, so a handler never nests with itself.
  * Handlers do little: they look at shared memory and wake a thread (wait.h).
- * Locks: evtchn_lock over the port table. Suspend: ports of other domains are gone
- * afterwards; their owners bind anew in their resume hooks. VIRQs and IPIs are bound again here.
+ * Locks: evtchn_lock over the port table. Suspend: all ports are gone afterwards,
+ * and evtchn_resume() forgets them; their owners bind anew.
  */
 #ifndef OS_EVTCHN_H
 #define OS_EVTCHN_H
@@ -94,6 +94,15 @@ void evtchn_boot(void);
  * Boot CPU, when memory works and no port is bound. `evtchn=2l` on the command line prevents it.
  */
 void evtchn_select(void);
+
+/**
+ * evtchn_resume() - forget every port, and give Xen the shared memory again
+ *
+ * After a restore the old ports mean nothing, or another's: their owners must not close them, but
+ * bind anew. On vCPU 0, the others parked, upcalls masked, vcpu_info registered. Panics if Xen
+ * refuses.
+ */
+void evtchn_resume(void);
 
 /** evtchn_abi() - "FIFO" or "2-level". Any context. */
 const char *evtchn_abi(void);

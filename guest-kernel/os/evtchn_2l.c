@@ -8,6 +8,7 @@
  */
 #include "os/evtchn_ops.h"
 
+#include "kern/string.h"
 #include "os/start_info.h"
 #include "psm/cpu.h"
 
@@ -88,6 +89,14 @@ static int cpu_init(struct cpu *cpu)
     return 0;
 }
 
+/* Every port masked and none pending, whatever the toolstack left there. */
+static int resume(void)
+{
+    memset(shared_info->evtchn_mask, 0xff, sizeof(shared_info->evtchn_mask));
+    memset(shared_info->evtchn_pending, 0, sizeof(shared_info->evtchn_pending));
+    return 0;
+}
+
 /* The bitmaps know no order; evtchn.c's levels are the only ones. */
 static void set_level(evtchn_port_t port, enum ipl level)
 {
@@ -106,5 +115,6 @@ const struct evtchn_ops evtchn_2l_ops = {
     .collect = collect,
     .cover = cover,
     .cpu_init = cpu_init,
+    .resume = resume,
     .set_level = set_level,
 };

@@ -9,13 +9,14 @@
  * See "FIFO ABI" in xen/event_channel.h.
  *
  * Locks: evtchn.c's around evtchn_fifo_cover(); the words are changed by locked instructions only.
- * Suspend: everything is gone afterwards; init and cover are called again.
+ * Suspend: everything is gone afterwards; resume() gives Xen the same pages again, emptied.
  */
 #include "os/evtchn_ops.h"
 
 #include "hat/p2m.h"
 #include "kern/log.h"
 #include "kern/mem.h"
+#include "kern/string.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/cpu.h"
@@ -120,7 +121,18 @@ static void collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t p
     }
 }
 
-/* Give Xen one more page of words, all masked. */
+/* Give Xen a page of words, all masked. */
+static int give_page(event_word_t *page)
+{
+    struct evtchn_expand_array op = {.array_gfn = virt_to_mfn(page).n};
+
+    for (size_t i = 0; i < WORDS_PER_PAGE; i++) {
+        page[i] = MASKED;
+    }
+    return (int)HYPERVISOR_event_channel_op(EVTCHNOP_expand_array, &op);
+}
+
+/* Give Xen one more page of words. */
 static int expand(void)
 {
     event_word_t *page = page_alloc(0);
@@ -128,12 +140,8 @@ static int expand(void)
     if (page == NULL || array_pages == ARRAY_PAGES) {
         return -ENOMEM;
     }
-    for (size_t i = 0; i < WORDS_PER_PAGE; i++) {
-        page[i] = MASKED;
-    }
-    struct evtchn_expand_array op = {.array_gfn = virt_to_mfn(page).n};
     array[array_pages++] = page;
-    int rc = (int)HYPERVISOR_event_channel_op(EVTCHNOP_expand_array, &op);
+    int rc = give_page(page);
     if (rc != 0) {
         array_pages--;
         page_free(page, 0);
@@ -170,6 +178,26 @@ static int cpu_init(struct cpu *cpu)
     return rc;
 }
 
+/* The new domain has 2-level events and no ports of ours: all as at boot, in the same pages. */
+static int resume(void)
+{
+    int rc = 0;
+
+    for (unsigned id = 0; id < CPU_MAX && rc == 0; id++) {
+        struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu != NULL && cpu->fifo != NULL) {
+            memset(cpu->fifo, 0, PAGE_SIZE);
+            memset(cpu->fifo_heads, 0, sizeof(cpu->fifo_heads));
+            rc = cpu_init(cpu);
+        }
+    }
+    for (unsigned i = 0; i < array_pages && rc == 0; i++) {
+        rc = give_page(array[i]);
+    }
+    return rc;
+}
+
 /* Priorities here count down from 15; our levels count up. */
 static void set_level(evtchn_port_t port, enum ipl level)
 {
@@ -190,5 +218,6 @@ const struct evtchn_ops evtchn_fifo_ops = {
     .collect = collect,
     .cover = cover,
     .cpu_init = cpu_init,
+    .resume = resume,
     .set_level = set_level,
 };

@@ -34,6 +34,9 @@ struct evtchn_ops {
     /* Give Xen a CPU's own shared memory, before its first upcall. 0 or -errno. */
     int (*cpu_init)(struct cpu *cpu);
 
+    /* After a restore: shared memory of all CPUs as at boot, all ports masked. 0 or -errno. */
+    int (*resume)(void);
+
     /* Tell Xen a port's urgency. */
     void (*set_level)(evtchn_port_t port, enum ipl level);
 };

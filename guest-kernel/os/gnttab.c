@@ -17,6 +17,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
@@ -63,6 +64,7 @@ static int map_frames(uint32_t n)
     if (!list) {
         return -ENOMEM;
     }
+    frames_hold();
     struct gnttab_setup_table setup = {.dom = DOMID_SELF, .nr_frames = n};
     set_xen_guest_handle(setup.frame_list, list);
 
@@ -74,6 +76,7 @@ static int map_frames(uint32_t n)
         mfn_t mfn = MFN(list[i]);
         rc = kvm_map((char *)table + i * PAGE_SIZE, &mfn, 1, HAT_WRITE);
     }
+    frames_release();
     page_free(list, order);
     return (int)rc;
 }
@@ -191,7 +194,9 @@ int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref)
     int rc = gnttab_alloc(ref);
 
     if (!rc) {
+        frames_hold();
         gnttab_grant(*ref, domid, virt_to_mfn(page), readonly);
+        frames_release();
     }
     return rc;
 }
@@ -312,6 +317,7 @@ int gnttab_map(uint16_t domid, gref_t ref, bool readonly, struct gnttab_map *map
     if (!map->va) {
         return -ENOMEM;
     }
+    frames_hold();
     struct gnttab_map_grant_ref op = {
         .host_addr = kvm_pte_maddr(map->va).a,
         .flags = GNTMAP_host_map | GNTMAP_contains_pte | (readonly ? GNTMAP_readonly : 0),
@@ -323,24 +329,28 @@ int gnttab_map(uint16_t domid, gref_t ref, bool readonly, struct gnttab_map *map
     if (!rc) {
         rc = gnttab_errno(op.status);
     }
+    if (!rc) {
+        map->handle = op.handle;
+        __atomic_add_fetch(&counts.mapped, 1, __ATOMIC_RELAXED);
+    }
+    frames_release();
     if (rc) {
         kvm_release(map->va, 1);
         map->va = NULL;
-        return rc;
     }
-    map->handle = op.handle;
-    __atomic_add_fetch(&counts.mapped, 1, __ATOMIC_RELAXED);
-    return 0;
+    return rc;
 }
 
 int gnttab_unmap(struct gnttab_map *map)
 {
+    frames_hold();
     struct gnttab_unmap_grant_ref op = {
         .host_addr = kvm_pte_maddr(map->va).a,
         .handle = map->handle,
     };
     int rc = (int)HYPERVISOR_grant_table_op(GNTTABOP_unmap_grant_ref, &op, 1);
 
+    frames_release();
     if (!rc) {
         rc = gnttab_errno(op.status);
     }

@@ -12,6 +12,7 @@
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/page.h"
+#include "kern/thread.h"
 #include "os/hypercall.h"
 
 static bool one_page(const struct gnttab_place *place, const void *memory, uint16_t len)
@@ -41,18 +42,22 @@ static int copy(struct gnttab_copy *op)
 
 int gnttab_copy_from(const struct gnttab_place *from, void *to, uint16_t len)
 {
+    frames_hold();
     struct gnttab_copy op = {
         .source = granted(from), .dest = own(to), .len = len, .flags = GNTCOPY_source_gref};
-
-    return one_page(from, to, len) ? copy(&op) : -EINVAL;
+    int rc = one_page(from, to, len) ? copy(&op) : -EINVAL;
+    frames_release();
+    return rc;
 }
 
 int gnttab_copy_to(const struct gnttab_place *to, const void *from, uint16_t len)
 {
+    frames_hold();
     struct gnttab_copy op = {
         .source = own(from), .dest = granted(to), .len = len, .flags = GNTCOPY_dest_gref};
-
-    return one_page(to, from, len) ? copy(&op) : -EINVAL;
+    int rc = one_page(to, from, len) ? copy(&op) : -EINVAL;
+    frames_release();
+    return rc;
 }
 
 /* Make a hole of a page. Return: the frame that was behind it. */
@@ -89,7 +94,9 @@ int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
         return rc;
     }
     pfn_t pfn = virt_to_pfn(slot->page);
+    frames_hold();
     rc = give_to_xen(make_hole(pfn));
+    frames_release();
     gnttab_grant_transfer(slot->ref, domid, pfn);
     return rc;
 }
@@ -110,9 +117,11 @@ static int fill_slot(const struct gnttab_slot *slot, mfn_t mfn)
 int gnttab_accepted(struct gnttab_slot *slot)
 {
     mfn_t mfn;
-    int rc = gnttab_end_transfer(slot->ref, &mfn);
 
+    frames_hold();
+    int rc = gnttab_end_transfer(slot->ref, &mfn);
     rc = rc == 0 ? fill_slot(slot, mfn) : rc;
+    frames_release();
     if (rc == 0) {
         gnttab_free(slot->ref);
         slot->ref = GREF_NONE;
@@ -136,9 +145,12 @@ int gnttab_decline(struct gnttab_slot *slot)
 int gnttab_transfer(uint16_t domid, gref_t ref, void *page)
 {
     pfn_t pfn = virt_to_pfn(page);
+
+    frames_hold();
     mfn_t mfn = make_hole(pfn);
     struct gnttab_transfer op = {.mfn = mfn.n, .domid = domid, .ref = ref};
     long rc = HYPERVISOR_grant_table_op(GNTTABOP_transfer, &op, 1);
+    frames_release();
 
     page_leave(pfn);
     return rc != 0 ? (int)rc : gnttab_errno(op.status);

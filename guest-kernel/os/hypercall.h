@@ -91,6 +91,14 @@ static inline long HYPERVISOR_sched_op(unsigned cmd, void *arg)
     return hypercall(__HYPERVISOR_sched_op, cmd, PTR_ARG(arg), 0, 0);
 }
 
+/* The toolstack finds start_info's frame in the third argument's register (xen/sched.h). */
+static inline long HYPERVISOR_suspend(unsigned long start_info_mfn)
+{
+    struct sched_shutdown how = {.reason = SHUTDOWN_suspend};
+
+    return hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, PTR_ARG(&how), start_info_mfn, 0);
+}
+
 static inline long HYPERVISOR_vcpu_op(unsigned cmd, unsigned vcpu, void *arg)
 {
     return hypercall(__HYPERVISOR_vcpu_op, cmd, vcpu, PTR_ARG(arg), 0);

@@ -6,7 +6,7 @@
  * of its own, as the watch thread must go on for the devices that are being flushed.
  *
  * Owns the list of actions. Locks: actions_lock (spinlock) for it, a leaf; end_lock (mutex), held
- * for good by the thread that ends the machine. Suspend: nothing to do.
+ * for good by the thread that ends the machine. Suspend: see shutdown.h.
  */
 #include "os/shutdown.h"
 
@@ -127,13 +127,10 @@ static void asked(struct xs_watch *w __unused, const char *path __unused)
     thread_detach(t);
 }
 
-void shutdown_add(struct shutdown_action *action)
+static void advertise(const struct shutdown_action *action)
 {
     char feature[WORD_MAX];
-    upcall_state_t s = spin_lock(&actions_lock);
 
-    XEN_TAILQ_INSERT_TAIL(&actions, action, link);
-    spin_unlock(&actions_lock, s);
     if (!xs_available()) {
         return;
     }
@@ -142,6 +139,24 @@ void shutdown_add(struct shutdown_action *action)
     if (rc) {
         /* Toolstacks give a guest the nodes they know; the request works without. */
         log_debug("control/%s: %s", feature, errno_name(rc));
+    }
+}
+
+void shutdown_add(struct shutdown_action *action)
+{
+    upcall_state_t s = spin_lock(&actions_lock);
+
+    XEN_TAILQ_INSERT_TAIL(&actions, action, link);
+    spin_unlock(&actions_lock, s);
+    advertise(action);
+}
+
+void shutdown_resume(void)
+{
+    const struct shutdown_action *a;
+
+    XEN_TAILQ_FOREACH (a, &actions, link) { /* actions are added at boot only */
+        advertise(a);
     }
 }
 

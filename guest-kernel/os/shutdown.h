@@ -2,8 +2,8 @@
  * shutdown.h - ending, as the toolstack asks for it or as somebody here does.
  *
  * Watches control/shutdown; what it may ask for is a table of actions, to which other rooms add
- * theirs (a suspend). Locks: see shutdown.c. Suspend: the watch is
- * set anew by xenbus.
+ * theirs (a suspend). Locks: see shutdown.c. Suspend: the watch is set anew by xenbus, the
+ * features are advertised again by shutdown_resume().
  */
 #ifndef OS_SHUTDOWN_H
 #define OS_SHUTDOWN_H
@@ -28,6 +28,9 @@ void shutdown_init(void);
 
 /** shutdown_add() - let the toolstack ask for another thing. @action must stay. */
 void shutdown_add(struct shutdown_action *action);
+
+/** shutdown_resume() - advertise the actions in the store of a new domain. May sleep. */
+void shutdown_resume(void);
 
 /** machine_sync() - flush all disks. May sleep. */
 void machine_sync(void);

@@ -18,6 +18,22 @@ extern struct shared_info *shared_info;
 /** shared_info_map() - map the page that start_info names; panics if Xen refuses. */
 void shared_info_map(void);
 
+/**
+ * shared_info_unmap() - before a suspend: the toolstack cannot save a mapping of Xen's page
+ *
+ * A page of ours takes its place, so that readers see stale numbers instead of a fault.
+ */
+void shared_info_unmap(void);
+
+/**
+ * start_info_to_pfns() - name the store's and the console's page as the toolstack wants it
+ *
+ * It makes frames of them again when it restores us; after a cancelled suspend that is for
+ * start_info_to_mfns(). Return: 0, -ENXIO if one of them is no page of ours (nothing is changed).
+ */
+int start_info_to_pfns(void) __must_check;
+void start_info_to_mfns(void);
+
 /** is_dom0() - whether Xen itself built this domain, and gave it the machine. Any context. */
 static inline bool is_dom0(void)
 {

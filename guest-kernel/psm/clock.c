@@ -11,8 +11,9 @@
 #include "os/start_info.h"
 #include "psm/cpu.h"
 
-static nsec_t epoch;  /* Xen's time that is clock_now()'s zero */
-static nsec_t latest; /* the largest clock_now() given to anybody */
+static nsec_t epoch;                 /* Xen's time that is clock_now()'s zero */
+static nsec_t latest;                /* the largest clock_now() given to anybody */
+static nsec_t stopped, stopped_wall; /* clock_now() and clock_wall() at the last suspend */
 
 static inline uint64_t rdtsc(void)
 {
@@ -93,6 +94,20 @@ nsec_t clock_wall(void)
         rmb();
     } while ((version & 1) != 0 || version != READ_ONCE(shared_info->wc_version));
     return sec * NSEC_PER_SEC + nsec + clock_xen();
+}
+
+void clock_suspend(void)
+{
+    stopped = clock_now();
+    stopped_wall = clock_wall();
+}
+
+nsec_t clock_resume(void)
+{
+    nsec_t wall = clock_wall();
+
+    epoch = clock_xen() - stopped;
+    return wall > stopped_wall ? wall - stopped_wall : 0;
 }
 
 void clock_boot(void)

@@ -1,8 +1,10 @@
 /*
  * clock.h - what time it is.
  *
- * clock_now() is Xen's system time made monotonic: nanoseconds since boot of this kernel, the same
- * on every vCPU, never backwards, also over save and restore or a move to another host. clock_xen()
+ * clock_now() is Xen's system time made monotonic: nanoseconds that this kernel has run, the same
+ * on every vCPU, never backwards. It stands still while the domain is saved, also when the save is
+ * cancelled, and goes on from there on whatever host; a pause by the toolstack is not seen and
+ * counts. clock_wall() is the host's wall clock and counts everything. clock_xen()
  * is Xen's own count, which timers are programmed in and which jumps at a restore. Locks: none;
  * pvclock's version protocol (xen/xen.h, struct vcpu_time_info).
  */
@@ -22,6 +24,16 @@ nsec_t clock_to_xen(nsec_t now);
 
 /** clock_boot() - let clock_now() begin at zero. Once, by the boot CPU. */
 void clock_boot(void);
+
+/**
+ * clock_suspend(), clock_resume() - stop clock_now() and let it go on from there
+ *
+ * On vCPU 0 with upcalls masked and the other vCPUs parked. Between the two nobody may ask for the
+ * time. clock_resume() returns for how long the clock stood still, by the wall clocks of the two
+ * hosts (0 if the second is behind the first).
+ */
+void clock_suspend(void);
+nsec_t clock_resume(void);
 
 /** clock_wall() - nanoseconds since 1970-01-01 UTC. Any context. */
 nsec_t clock_wall(void);

@@ -91,6 +91,21 @@ void cpu_boot(void)
     boot_cpu.online = true;
 }
 
+void cpus_resume(void)
+{
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        struct cpu *cpu = cpus[id];
+        int rc = cpu == NULL ? 0 : cpu_register(cpu);
+
+        if (rc != 0) {
+            panic("vCPU %u: Xen refuses its shared areas after a restore: %s", id, errno_name(rc));
+        }
+        if (cpu != NULL) {
+            cpu->has_context = id == 0; /* the toolstack saves those that run */
+        }
+    }
+}
+
 int cpu_interrupts_init(struct cpu *cpu)
 {
     int port = evtchn_bind_ipi(cpu->id, "reschedule", IPL_IPI, ipi_interrupt, cpu);

@@ -77,6 +77,8 @@ struct cpu {
     struct mmuq *mmuq;                  /* pending page-table updates */
     bool online;                        /* runs threads; read from any CPU */
     bool leaving;                       /* shall go offline; set by cpu_stop() */
+    bool parked;                        /* went offline for a suspend */
+    bool has_context;                   /* Xen knows where it begins, or where it stopped */
 
     /* Debugger: kdi/ */
     evtchn_port_t debug_port;     /* asks this CPU to stand still */
@@ -132,6 +134,23 @@ void cpu_leave(struct cpu *cpu);
 
 /** cpu_exists() - whether the domain has such a vCPU, running or not. Any context. */
 bool cpu_exists(unsigned id);
+
+/**
+ * cpus_park() - take every vCPU but 0 down and let none come up until cpus_unpark()
+ *
+ * The caller is on vCPU 0 afterwards. Thread context, may sleep.
+ */
+void cpus_park(void);
+
+/** cpus_unpark() - start those again that ran. Thread context, may sleep. */
+void cpus_unpark(void);
+
+/**
+ * cpus_resume() - tell the Xen that restored us each CPU's shared areas
+ *
+ * Panics if it refuses. On vCPU 0, the others parked, upcalls masked.
+ */
+void cpus_resume(void);
 
 /** cpu_boot() - register vcpu_info and runstate with Xen; the p2m must work. */
 void cpu_boot(void);

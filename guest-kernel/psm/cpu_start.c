@@ -7,8 +7,10 @@
  * (VCPUOP_down) inside cpu_leave(). Starting it again continues there: its structure, stack and
  * registered areas stay for ever. Only its ports are closed and bound anew, from outside.
  *
- * Locks: hotplug_lock makes starts and stops one after the other; the outermost lock.
- * Suspend: all CPUs but 0 are stopped before and started after.
+ * Locks: hotplug_lock makes starts and stops one after the other; the outermost lock, held from
+ * cpus_park() to cpus_unpark().
+ * Suspend: all CPUs but 0 are parked. The toolstack saves no context of a CPU that is down, so
+ * after a restore they are given one as if they had never run, on the idle thread's emptied stack.
  */
 #include "psm/cpu.h"
 
@@ -64,6 +66,7 @@ static int cpu_set_context(struct cpu *cpu)
     context->gs_base_kernel = (uint64_t)cpu;
     context->ctrlreg[3] = xen_pfn_to_cr3(hat_kernel_root().n);
     int rc = (int)HYPERVISOR_vcpu_op(VCPUOP_initialise, cpu->id, context);
+    cpu->has_context = rc == 0;
     kfree(context);
     return rc;
 }
@@ -82,7 +85,7 @@ static int cpu_create(unsigned id)
     cpu->info.evtchn_upcall_mask = 1;
     cpu->mmuq = mmuq_create();
     if (cpu->mmuq == NULL || (rc = evtchn_cpu_init(cpu)) != 0 || (rc = sched_cpu_init(cpu)) != 0 ||
-        (rc = cpu_register(cpu)) != 0 || (rc = cpu_set_context(cpu)) != 0) {
+        (rc = cpu_register(cpu)) != 0) {
         log_err("vCPU %u: cannot be set up: %s", id, errno_name(rc));
     }
     return rc;
@@ -100,7 +103,10 @@ static int start_locked(unsigned id)
         return rc;
     }
     cpu = cpu_by_id(id);
-    rc = cpu_interrupts_init(cpu);
+    rc = cpu->has_context ? 0 : cpu_set_context(cpu);
+    if (rc == 0) {
+        rc = cpu_interrupts_init(cpu);
+    }
     if (rc == 0) {
         rc = (int)HYPERVISOR_vcpu_op(VCPUOP_up, id, NULL);
     }
@@ -131,6 +137,18 @@ void cpu_leave(struct cpu *cpu)
     waitq_wake_all(&changed);
 }
 
+static void stop_locked(struct cpu *cpu)
+{
+    WRITE_ONCE(cpu->leaving, true);
+    WRITE_ONCE(cpu->need_resched, true);
+    cpu_kick(cpu);
+    wait_event(&changed, !READ_ONCE(cpu->online));
+    while (HYPERVISOR_vcpu_op(VCPUOP_is_up, cpu->id, NULL) > 0) {
+        thread_yield(); /* between its last words and VCPUOP_down: a few instructions */
+    }
+    cpu_interrupts_close(cpu);
+}
+
 int cpu_stop(unsigned id)
 {
     struct cpu *cpu = cpu_by_id(id);
@@ -140,17 +158,36 @@ int cpu_stop(unsigned id)
     }
     mutex_lock(&hotplug_lock);
     if (cpu != NULL && cpu->online) {
-        WRITE_ONCE(cpu->leaving, true);
-        WRITE_ONCE(cpu->need_resched, true);
-        cpu_kick(cpu);
-        wait_event(&changed, !READ_ONCE(cpu->online));
-        while (HYPERVISOR_vcpu_op(VCPUOP_is_up, id, NULL) > 0) {
-            thread_yield(); /* between its last words and VCPUOP_down: a few instructions */
-        }
-        cpu_interrupts_close(cpu);
+        stop_locked(cpu);
     }
     mutex_unlock(&hotplug_lock);
     return 0;
+}
+
+void cpus_park(void)
+{
+    mutex_lock(&hotplug_lock);
+    for (unsigned id = 1; id < CPU_MAX; id++) {
+        struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu != NULL && cpu->online) {
+            cpu->parked = true;
+            stop_locked(cpu);
+        }
+    }
+}
+
+void cpus_unpark(void)
+{
+    for (unsigned id = 1; id < CPU_MAX; id++) {
+        struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu != NULL && cpu->parked) {
+            cpu->parked = false;
+            (void)start_locked(id); /* says so if it cannot */
+        }
+    }
+    mutex_unlock(&hotplug_lock);
 }
 
 void cpu_hotplug_boot(void)

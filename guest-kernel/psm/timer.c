@@ -224,6 +224,12 @@ void timer_move_all(struct cpu *from, struct cpu *to)
     cpu_kick(to);
 }
 
+void timer_resume(struct cpu *cpu)
+{
+    cpu->timer_programmed = NSEC_FOREVER;
+    timer_reprogram(cpu);
+}
+
 void timer_reprogram(struct cpu *cpu)
 {
     upcall_state_t state = spin_lock(&cpu->timer_lock);

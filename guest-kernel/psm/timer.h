@@ -46,6 +46,10 @@ int timer_cpu_init(struct cpu *cpu);
 /** timer_cpu_close() - unbind it, when the CPU is down. */
 void timer_cpu_close(struct cpu *cpu);
 
+/** timer_resume() - program Xen's timer of vCPU 0 after a suspend; upcalls masked, others parked.
+ */
+void timer_resume(struct cpu *cpu);
+
 /** timer_move_all() - hand a leaving CPU's timers to @to. Upcalls masked, on the leaving CPU. */
 void timer_move_all(struct cpu *from, struct cpu *to);
 

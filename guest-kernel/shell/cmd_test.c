@@ -2,6 +2,7 @@
  * cmd_test.c - commands that try the kernel: self-tests, stress, the cost of mappings.
  */
 #include "kern/string.h"
+#include "selftest/journal.h"
 #include "selftest/selftest.h"
 #include "selftest/stress.h"
 #include "shell/commands.h"
@@ -63,6 +64,42 @@ static int cmd_stress(struct shell *sh, int argc, char **argv)
     return stress_run(seconds, interrupted, say, sh) == 0 ? SH_OK : SH_FAIL;
 }
 
+/* "journal: running: ..." or "stopped"; the lanes' last sequences are for who checks the disk. */
+static int journal_print(struct shell *sh, const char *state, const struct journal_report *r)
+{
+    sh_printf(sh, "journal: %s: %lu written, %lu read, %lu wrong; %lu slots, last", state,
+              (unsigned long)r->written, (unsigned long)r->read, (unsigned long)r->wrong,
+              (unsigned long)r->slots);
+    for (unsigned i = 0; i < JOURNAL_LANES; i++) {
+        sh_printf(sh, " %lu", (unsigned long)r->last[i]);
+    }
+    sh_printf(sh, "\n");
+    return r->wrong == 0 ? SH_OK : SH_FAIL;
+}
+
+static int cmd_journal(struct shell *sh, int argc, char **argv)
+{
+    struct journal_report report;
+    const char *verb = argc > 1 ? argv[1] : "";
+    const char *state = "running";
+    int rc;
+
+    if (argc == 3 && strcmp(verb, "start") == 0) {
+        rc = journal_start(argv[2]);
+    } else if (argc == 2 && strcmp(verb, "status") == 0) {
+        rc = journal_status(&report);
+    } else if (argc == 2 && strcmp(verb, "stop") == 0) {
+        state = "stopped";
+        rc = journal_stop(&report);
+    } else {
+        return SH_USAGE;
+    }
+    if (rc != 0) {
+        return sh_error(sh, "%s: %s", argv[argc - 1], errno_name(rc));
+    }
+    return argc == 2 ? journal_print(sh, state, &report) : SH_OK;
+}
+
 static int cmd_mmubench(struct shell *sh, int argc, char **argv __unused)
 {
     if (argc != 1) {
@@ -86,6 +123,14 @@ const struct sh_command test_commands[] = {
      .detail = "60 seconds if none are given. Fails if anything goes wrong or memory is missing\n"
                "afterwards. ^C ends it early.\n",
      .run = cmd_stress},
+    {.name = "journal",
+     .usage = "journal start DISK | status | stop",
+     .summary = "write numbered, checksummed blocks to a disk in the background",
+     .detail =
+         "Overwrites the disk from its start, round and round, and reads back. `stop` reads all\n"
+         "of it back. Fails if a block is lost, torn or not where it belongs.\n",
+     .args = ARGS_DISK,
+     .run = cmd_journal},
     {.name = "mmubench",
      .usage = "mmubench",
      .summary = "show what mapping 1, 64 and 4096 pages costs",

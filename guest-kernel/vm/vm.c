@@ -6,7 +6,7 @@
  * copied, without any it is simply made writable.
  * Locks: the space's mutex, over regions, tables and `resident`; a clone takes the parent's only,
  * for nobody knows the child yet. Reference counts are atomic: two spaces may drop a page at once.
- * Suspend: nothing to do.
+ * Suspend: waits until no space is locked.
  */
 #include "vm/vm.h"
 
@@ -33,6 +33,19 @@ struct vm_space {
     XEN_TAILQ_HEAD(region_list, struct region) regions;
     uint64_t resident;
 };
+
+/* What is done with a space handles frames throughout. */
+static void space_lock(struct vm_space *s)
+{
+    mutex_lock(&s->lock);
+    frames_hold();
+}
+
+static void space_unlock(struct vm_space *s)
+{
+    frames_release();
+    mutex_unlock(&s->lock);
+}
 
 /* ---- regions ---- */
 
@@ -78,9 +91,9 @@ int vm_map(struct vm_space *s, uint64_t va, uint64_t len, enum hat_prot prot)
         len > USER_END - va) {
         return -EINVAL;
     }
-    mutex_lock(&s->lock);
+    space_lock(s);
     int rc = region_overlaps(s, va, va + len) ? -EEXIST : region_add(s, va, va + len, prot);
-    mutex_unlock(&s->lock);
+    space_unlock(s);
     return rc;
 }
 
@@ -128,13 +141,13 @@ static void region_remove(struct vm_space *s, struct region *r)
 
 int vm_unmap(struct vm_space *s, uint64_t va)
 {
-    mutex_lock(&s->lock);
+    space_lock(s);
     struct region *r = region_at(s, va);
     bool found = r != NULL && r->start == va;
     if (found) {
         region_remove(s, r);
     }
-    mutex_unlock(&s->lock);
+    space_unlock(s);
     return found ? 0 : -ENOENT;
 }
 
@@ -211,9 +224,9 @@ int vm_fault(uint64_t va, enum hat_prot access)
     if (s == NULL) {
         return -EFAULT;
     }
-    mutex_lock(&s->lock);
+    space_lock(s);
     int rc = fault_locked(s, va & PAGE_MASK, access);
-    mutex_unlock(&s->lock);
+    space_unlock(s);
     return rc;
 }
 
@@ -236,12 +249,12 @@ void vm_destroy(struct vm_space *s)
 {
     struct region *r, *next;
 
-    mutex_lock(&s->lock);
+    space_lock(s);
     for (r = XEN_TAILQ_FIRST(&s->regions); r != NULL; r = next) {
         next = XEN_TAILQ_NEXT(r, link);
         region_remove(s, r);
     }
-    mutex_unlock(&s->lock);
+    space_unlock(s);
     uhat_destroy(s->uhat);
     kfree(s);
 }
@@ -277,11 +290,11 @@ struct vm_space *vm_clone(struct vm_space *parent)
     if (child == NULL) {
         return NULL;
     }
-    mutex_lock(&parent->lock);
+    space_lock(parent);
     XEN_TAILQ_FOREACH (r, &parent->regions, link) {
         rc = rc == 0 ? region_clone(parent, child, r) : rc;
     }
-    mutex_unlock(&parent->lock);
+    space_unlock(parent);
     if (rc != 0) {
         vm_destroy(child);
         return NULL;

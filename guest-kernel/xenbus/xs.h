@@ -30,8 +30,17 @@ typedef uint32_t xs_txn_t;
  * nobody has made a store yet.
  */
 void xenbus_init(void);
+
+/**
+ * xenbus_suspend() - wait for what is under way, let nobody but the caller start more
+ *
+ * Then one of: xenbus_resume(), in a new domain: find the ring, set the watches anew, let the
+ * others in (0, -ENXIO, or what the store answered; they are let in anyhow); xenbus_cancel(),
+ * in the same domain: let them in.
+ */
 void xenbus_suspend(void);
 int xenbus_resume(void) __must_check;
+void xenbus_cancel(void);
 
 /** xs_available() - whether there is a store; else everything below fails with -ENODEV. */
 bool xs_available(void);
@@ -134,6 +143,18 @@ int xs_watch_add(struct xs_watch *w) __must_check;
  * Called from the watch thread itself, it returns inside the running call.
  */
 void xs_watch_remove(struct xs_watch *w);
+
+/** xs_watch_forget() - stop, in a domain whose store never heard of this watch: after a restore. */
+void xs_watch_forget(struct xs_watch *w);
+
+/**
+ * xs_watches_hold(), xs_watches_release() - no callback runs between the two
+ *
+ * xs_watches_hold() waits for the running one; events that come meanwhile are kept.
+ * Not from a callback. May sleep.
+ */
+void xs_watches_hold(void);
+void xs_watches_release(void);
 
 /** xs_watch_poke() - have @w->fn called with the watched path, as if it had changed. Any context.
  */

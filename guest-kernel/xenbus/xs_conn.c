@@ -10,8 +10,9 @@
  * Owns: the ring page's mapping, the port, struct request (each on its sender's stack).
  * Locks, in order: gate_lock (mutex: who may start, for suspend), tx_lock (mutex: the request
  * ring), conn.lock (spinlock: list of requests, counters). Wait queues are leaves.
- * Suspend: xenbus_suspend() closes the gate, waits until no request and no transaction is open, and
- * leaves the port; xenbus_resume() finds the ring again in start_info and opens the gate.
+ * Suspend: xenbus_suspend() closes the gate and waits until no request and no transaction is open;
+ * xenbus_resume() finds the ring again in start_info, sets the watches and opens the gate;
+ * xenbus_cancel() only opens it.
  */
 #include "xenbus/xs_conn.h"
 
@@ -412,26 +413,29 @@ void xenbus_suspend(void)
     while (conn.busy) {
         cond_wait(&conn.gate, &conn.gate_lock);
     }
+    conn.resumer = thread_self();
     mutex_unlock(&conn.gate_lock);
-    evtchn_unbind(conn.port);
+}
+
+/* Opens the gate. */
+void xenbus_cancel(void)
+{
+    mutex_lock(&conn.gate_lock);
+    conn.closed = false;
+    conn.resumer = NULL;
+    cond_broadcast(&conn.gate);
+    mutex_unlock(&conn.gate_lock);
 }
 
 int xenbus_resume(void)
 {
-    mutex_lock(&conn.gate_lock);
-    conn.resumer = thread_self();
-    mutex_unlock(&conn.gate_lock);
     int rc = attach();
 
     waitq_wake_all(&conn.ring_wq);
     if (!rc) {
         rc = xs_watch_again();
     }
-    mutex_lock(&conn.gate_lock);
-    conn.closed = false;
-    conn.resumer = NULL;
-    cond_broadcast(&conn.gate);
-    mutex_unlock(&conn.gate_lock);
+    xenbus_cancel();
     return rc;
 }
 

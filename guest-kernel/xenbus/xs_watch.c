@@ -39,6 +39,7 @@ static struct xs_watch *calling; /* whose callback runs now */
 static uint32_t next_token = 1;
 static uint64_t events_seen, events_merged;
 static unsigned watch_count;
+static bool held; /* nobody is called */
 
 /* Caller holds watch_lock for the helpers down to the next comment about it. */
 static struct xs_watch *find(uint32_t token)
@@ -165,12 +166,12 @@ static struct xs_watch *next_work(struct xs_event **event)
     upcall_state_t s = spin_lock(&watch_lock);
     struct xs_watch *w = NULL;
 
-    *event = XEN_TAILQ_FIRST(&events);
+    *event = held ? NULL : XEN_TAILQ_FIRST(&events);
     if (*event) {
         XEN_TAILQ_REMOVE(&events, *event, link);
         w = (*event)->watch;
         w->queued--;
-    } else if ((w = XEN_TAILQ_FIRST(&merged))) {
+    } else if (!held && (w = XEN_TAILQ_FIRST(&merged))) {
         XEN_TAILQ_REMOVE(&merged, w, merged_link);
         w->merged = false;
     }
@@ -181,7 +182,7 @@ static struct xs_watch *next_work(struct xs_event **event)
 
 static bool work_there(void)
 {
-    return READ_ONCE(events.tqh_first) || READ_ONCE(merged.tqh_first);
+    return !READ_ONCE(held) && (READ_ONCE(events.tqh_first) || READ_ONCE(merged.tqh_first));
 }
 
 static void deliver(void *arg __unused)
@@ -230,6 +231,31 @@ static void forget(struct xs_watch *w)
     }
     spin_unlock(&watch_lock, s);
     free_events(&garbage);
+}
+
+static void set_held(bool on)
+{
+    upcall_state_t s = spin_lock(&watch_lock);
+
+    held = on;
+    spin_unlock(&watch_lock, s);
+}
+
+void xs_watches_hold(void)
+{
+    set_held(true);
+    wait_event(&idle_wq, !READ_ONCE(calling));
+}
+
+void xs_watches_release(void)
+{
+    set_held(false);
+    waitq_wake_all(&work_wq);
+}
+
+void xs_watch_forget(struct xs_watch *w)
+{
+    forget(w);
 }
 
 int xs_watch_add(struct xs_watch *w)
@@ -281,7 +307,8 @@ int xs_watch_again(void)
     int rc = 0;
 
     spin_unlock(&watch_lock, s);
-    /* Others stand at the gate before they remove a watch; new ones come at the tail: no lock. */
+    /* Others stand at the gate before they remove a watch; new ones come at the tail: no lock. One
+     * that was added while the gate was shut is told to the store twice, which does no harm. */
     for (; w && !rc; w = XEN_TAILQ_NEXT(w, link)) {
         rc = tell_store(XS_WATCH, w);
     }

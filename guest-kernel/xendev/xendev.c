@@ -11,8 +11,8 @@
  *   its back end is another      detach, then attach
  *
  * Owns struct xendev. Locks, in order: list_lock over each dev->lock (see xendev.h).
- * Suspend: xendev_suspend() drops the back ends' watches, as their paths may change with the host;
- * xendev_resume() reads the paths anew.
+ * Suspend: the watch thread is held by then, so nothing here changes. xendev_forget() drops the
+ * back ends' watches, as their paths change with the domain; xendev_resume() reads the paths anew.
  */
 #include "xendev/xendev.h"
 
@@ -389,12 +389,29 @@ static bool next_rank(int *rank, int dir)
 
 static void suspend_one(struct xendev *dev)
 {
-    unwatch_otherend(dev);
     mutex_lock(&dev->lock);
     dev->driver->suspend(dev);
     mutex_unlock(&dev->lock);
 }
 
+static void cancel_one(struct xendev *dev)
+{
+    mutex_lock(&dev->lock);
+    dev->driver->cancel(dev);
+    mutex_unlock(&dev->lock);
+}
+
+/* The watch on the old back end is unknown to the new domain's store. */
+static void forget_one(struct xendev *dev)
+{
+    if (dev->watch_path) {
+        xs_watch_forget(&dev->watch);
+        kfree(dev->watch_path);
+        dev->watch_path = NULL;
+    }
+}
+
+/* A device that the store no longer has is resumed as well, and detached by the next event. */
 static void resume_one(struct xendev *dev)
 {
     struct peer peer;
@@ -405,33 +422,46 @@ static void resume_one(struct xendev *dev)
         kfree(dev->otherend);
         dev->otherend = peer.path;
         dev->otherend_id = (uint16_t)peer.domid;
-        rc = dev->driver->resume(dev);
+    }
+    dev->otherend_state = XenbusStateUnknown;
+    dev->driver->resume(dev);
+    mutex_unlock(&dev->lock);
+    if (!rc) {
+        rc = watch_otherend(dev);
     }
     if (rc) {
-        log_err("%s: not resumed: %s", dev->node, errno_name(rc));
+        log_err("%s: not resumed: back end %s: %s", dev->node, dev->otherend, errno_name(rc));
     }
-    mutex_unlock(&dev->lock);
-    if (!rc && watch_otherend(dev)) {
-        log_err("%s: back end %s cannot be watched", dev->node, dev->otherend);
+}
+
+/* Calls @fn for all devices that have a driver, by falling (@dir -1) or rising (1) rank. */
+static void each_by_rank(int dir, void (*fn)(struct xendev *dev))
+{
+    mutex_lock(&list_lock);
+    for (int rank = -dir * INT32_MAX; next_rank(&rank, dir);) {
+        each_of_rank(rank, fn);
     }
+    mutex_unlock(&list_lock);
 }
 
 void xendev_suspend(void)
 {
-    mutex_lock(&list_lock);
-    for (int rank = INT32_MAX; next_rank(&rank, -1);) {
-        each_of_rank(rank, suspend_one);
-    }
-    mutex_unlock(&list_lock);
+    each_by_rank(-1, suspend_one);
+}
+
+void xendev_cancel(void)
+{
+    each_by_rank(1, cancel_one);
+}
+
+void xendev_forget(void)
+{
+    each_by_rank(1, forget_one);
 }
 
 void xendev_resume(void)
 {
-    mutex_lock(&list_lock);
-    for (int rank = -INT32_MAX; next_rank(&rank, 1);) {
-        each_of_rank(rank, resume_one);
-    }
-    mutex_unlock(&list_lock);
+    each_by_rank(1, resume_one);
 }
 
 void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void *arg)

@@ -7,8 +7,8 @@
  * device's lock held.
  * Locks, in order: list_lock (mutex: the list of devices), dev->lock (mutex: one device's driver
  * calls and its fields), then the driver's own. Drivers may use the store in any call.
- * Suspend: xendev_suspend() calls drivers by falling rank, xendev_resume() by rising rank, after
- * the store is there again.
+ * Suspend: xendev_suspend() calls drivers by falling rank, xendev_resume() or xendev_cancel() by
+ * rising rank, after the store is there again.
  */
 #ifndef XENDEV_XENDEV_H
 #define XENDEV_XENDEV_H
@@ -28,8 +28,11 @@ struct xendev;
  * @otherend_changed: the back end's state is now @state; called once after probe, too. Equal
  *                    states may come twice
  * @remove: the device's directory is gone or its back end changed: free everything
- * @suspend: stop touching the ring; nothing of the peer survives
- * @resume: dev->otherend is read anew; start over as after probe, keep what users hold
+ * @suspend: give the back end no more work, let it end what it has for a moment; tear nothing down
+ * @cancel: the suspend did not happen: go on, nothing has changed
+ * @resume: this is another domain: ring, port and grants that the back end had are gone (the port's
+ *          number may be another's: not to be closed). dev->otherend is read anew; start over as
+ *          after probe, keep what users hold
  * @describe: a line for `lsdev`, without a newline
  * @show_rings: the state of its rings, for the debugger: lines with newlines, through @say; takes
  *              no lock. May be NULL
@@ -41,7 +44,8 @@ struct xendev_driver {
     void (*otherend_changed)(struct xendev *dev, enum xenbus_state state);
     void (*remove)(struct xendev *dev);
     void (*suspend)(struct xendev *dev);
-    int (*resume)(struct xendev *dev);
+    void (*cancel)(struct xendev *dev);
+    void (*resume)(struct xendev *dev);
     void (*describe)(struct xendev *dev, char *buf, size_t size);
     void (*show_rings)(const struct xendev *dev, void (*say)(const char *fmt, ...));
 };
@@ -87,7 +91,15 @@ void xendev_fatal(struct xendev *dev, int err, const char *fmt, ...) __printf_li
  */
 void xendev_poke(struct xendev *dev);
 
+/**
+ * xendev_suspend() - have all drivers hold still; the store's watches are held. May sleep
+ *
+ * Then one of: xendev_cancel(), to let them go on; or, in a new domain, xendev_forget(), before
+ * xenbus_resume(), to drop the watches on the old back ends, and xendev_resume() after it.
+ */
 void xendev_suspend(void);
+void xendev_cancel(void);
+void xendev_forget(void);
 void xendev_resume(void);
 
 /* What `lsdev` shows of one device. */

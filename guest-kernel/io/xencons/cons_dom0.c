@@ -4,7 +4,7 @@
  * Output is a hypercall that takes everything; Xen buffers it for the line. Input is what is typed
  * while the line's keyboard is switched to dom0 (three times Ctrl-a): Xen keeps it in a small
  * buffer and raises VIRQ_CONSOLE for each byte. See CONSOLEIO_* in xen/xen.h.
- * Owns the port. Locks: the caller's cons_lock. Suspend: the VIRQ is bound anew by open().
+ * Owns the port. Locks: the caller's cons_lock. Suspend: a dom0 is not saved.
  */
 #include "io/xencons/cons_ops.h"
 #include "os/evtchn.h"
@@ -30,11 +30,6 @@ static int dom0_open(void (*event)(void))
     }
     port = (evtchn_port_t)rc;
     return 0;
-}
-
-static void dom0_close(void)
-{
-    evtchn_close(port);
 }
 
 static size_t dom0_write(const char *text, size_t len)
@@ -66,7 +61,6 @@ const struct cons_ops cons_dom0_ops = {
     .name = "console of Xen",
     .cooked = true,
     .open = dom0_open,
-    .close = dom0_close,
     .write = dom0_write,
     .read = dom0_read,
     .notify = dom0_notify,

@@ -1,8 +1,8 @@
 /*
  * cons_ops.h - what a console device must do for xencons.c.
  *
- * One table for the ring of a domU, one for Xen's own console in a dom0. All but @open, @close are
- * called with cons_lock held, or by a panic, and neither sleep nor log.
+ * One table for the ring of a domU, one for Xen's own console in a dom0. All but @open are called
+ * with cons_lock held, or by a panic, and neither sleep nor log.
  */
 #ifndef IO_XENCONS_CONS_OPS_H
 #define IO_XENCONS_CONS_OPS_H
@@ -12,9 +12,8 @@
 /**
  * struct cons_ops - a console device
  * @cooked: it makes CR LF of a newline by itself
- * @open: find it; @event is called (as an event handler) when there may be room or input. Threads
- *        need not exist. Return 0 or -errno
- * @close: let go of it before a suspend
+ * @open: find it, also after a restore; @event is called (as an event handler) when there may be
+ * room or input. Threads need not exist. Return 0 or -errno
  * @write: take as many bytes as there is room for now; return how many
  * @read: give what was typed, as much as fits; return how many
  * @notify: tell the other end what was written or read
@@ -24,7 +23,6 @@ struct cons_ops {
     const char *name;
     bool cooked;
     int (*open)(void (*event)(void));
-    void (*close)(void);
     size_t (*write)(const char *text, size_t len);
     size_t (*read)(char *buf, size_t size);
     void (*notify)(void);

@@ -42,11 +42,6 @@ static int ring_open(void (*event)(void))
     return evtchn_bind_existing(port, "console", IPL_CONSOLE, ring_event, NULL);
 }
 
-static void ring_close(void)
-{
-    evtchn_unbind(port);
-}
-
 static size_t ring_write(const char *text, size_t len)
 {
     XENCONS_RING_IDX prod = ring->out_prod;
@@ -95,7 +90,6 @@ static bool ring_drained(void)
 const struct cons_ops cons_ring_ops = {
     .name = "ring",
     .open = ring_open,
-    .close = ring_close,
     .write = ring_write,
     .read = ring_read,
     .notify = ring_notify,

@@ -8,7 +8,8 @@
  * when nobody reads for PANIC_PATIENCE.
  *
  * Locks: cons_lock (spinlock): both buffers, the device; a leaf, taken under log_lock.
- * Suspend: the device is closed before and opened after; out[] is pushed again then.
+ * Suspend: the device is opened anew after a restore and out[] pushed into it; a cancelled suspend
+ * leaves everything as it is.
  */
 #include "io/xencons/xencons.h"
 
@@ -293,13 +294,6 @@ void xencons_flush(nsec_t deadline)
 
 static const struct log_sink sink = {.write = log_write};
 static const struct panic_console panic_cons = {.write = panic_write, .read = panic_read};
-
-void xencons_suspend(void)
-{
-    if (ops) {
-        ops->close();
-    }
-}
 
 int xencons_resume(void)
 {

@@ -4,8 +4,8 @@
  * Output goes through a buffer in memory to the device; log lines that find the buffer full are
  * dropped (the log keeps them), threads that write wait for room. A newline goes out as CR LF.
  * Input is bytes as they come; a ^C also sets a flag that long commands look at.
- * Locks: cons_lock (spinlock), a leaf under log_lock. Suspend: xencons_suspend() and
- * xencons_resume() let go of the ring and find it again; buffers stay.
+ * Locks: cons_lock (spinlock), a leaf under log_lock. Suspend: after a restore
+ * xencons_resume() finds the ring again; buffers stay.
  */
 #ifndef IO_XENCONS_XENCONS_H
 #define IO_XENCONS_XENCONS_H
@@ -42,7 +42,7 @@ bool xencons_wait_interrupt(nsec_t deadline);
 /** xencons_flush() - sleep until the console's reader has taken everything, or @deadline. */
 void xencons_flush(nsec_t deadline);
 
-void xencons_suspend(void);
+/** xencons_resume() - find the console of the domain that we are now. 0 or -errno. Any context. */
 int xencons_resume(void) __must_check;
 
 #endif /* IO_XENCONS_XENCONS_H */

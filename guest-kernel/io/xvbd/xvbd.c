@@ -12,7 +12,8 @@
  * a timer looks each HELD_PERIOD.
  *
  * Owns struct xvbd_slot and the queue of waiting requests. Locks: x->lock (see xvbd_impl.h);
- * requests are completed after it was dropped. Suspend: xvbd_stop(DOWN), then xvbd_start().
+ * requests are completed after it was dropped. Suspend: xvbd_pause(); then, in another
+ * domain, xvbd_stop(DOWN), xvbd_unpause() and xvbd_start(), or, in the same, xvbd_unpause() alone.
  */
 #include "io/xvbd/xvbd_impl.h"
 
@@ -257,7 +258,7 @@ static bool pump(struct xvbd *x)
     struct blk_req *req;
     int notify;
 
-    if (x->state != XVBD_UP) {
+    if (x->state != XVBD_UP || x->paused) {
         return false;
     }
     while ((req = XEN_TAILQ_FIRST(&x->queue)) && send_part(x, req)) {
@@ -391,7 +392,7 @@ static void retry_held(struct timer *t)
         if (slot->state == SLOT_HELD && end_grants(slot)) {
             x->held_slots--;
             settle_slot(x, slot, &ended);
-            if (slot->state == SLOT_READY && x->state == XVBD_UP) {
+            if (slot->state == SLOT_READY && x->state == XVBD_UP && !x->paused) {
                 send_slot(x, slot);
             }
         }
@@ -408,17 +409,45 @@ static void retry_held(struct timer *t)
     complete(&ended);
 }
 
+/* Sends what is to be sent again, and what waits. Caller holds x->lock. */
+static bool pump_all(struct xvbd *x)
+{
+    for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
+        if (x->state == XVBD_UP && x->slots[i].state == SLOT_READY) {
+            send_slot(x, &x->slots[i]);
+        }
+    }
+    return pump(x);
+}
+
 void xvbd_start(struct xvbd *x)
 {
     upcall_state_t s = spin_lock(&x->lock);
 
     x->state = XVBD_UP;
-    for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
-        if (x->slots[i].state == SLOT_READY) {
-            send_slot(x, &x->slots[i]);
-        }
+    bool notify = pump_all(x);
+    spin_unlock(&x->lock, s);
+    if (notify) {
+        evtchn_notify(x->port);
     }
-    bool notify = pump(x);
+}
+
+int xvbd_pause(struct xvbd *x, nsec_t deadline)
+{
+    upcall_state_t s = spin_lock(&x->lock);
+    bool up = x->state == XVBD_UP;
+
+    x->paused = true;
+    spin_unlock(&x->lock, s);
+    return up ? wait_event_until(&x->idle_wq, READ_ONCE(x->busy_slots) == 0, deadline) : 0;
+}
+
+void xvbd_unpause(struct xvbd *x)
+{
+    upcall_state_t s = spin_lock(&x->lock);
+
+    x->paused = false;
+    bool notify = pump_all(x);
     spin_unlock(&x->lock, s);
     if (notify) {
         evtchn_notify(x->port);

@@ -60,6 +60,7 @@ struct xvbd {
     gref_t ring_gref;
     evtchn_port_t port;
     bool barrier_only; /* flushes are write barriers */
+    bool paused;       /* nothing is sent, for a suspend; under the lock */
 
     spinlock_t lock;
     enum xvbd_state state;
@@ -88,6 +89,16 @@ void xvbd_event(evtchn_port_t port, void *arg);
 
 /** xvbd_start() - the ring page is shared and both ends are connected: send what waits. */
 void xvbd_start(struct xvbd *x);
+
+/**
+ * xvbd_pause() - send nothing more, and give the back end until @deadline for what it has
+ *
+ * Return: 0, -ETIMEDOUT if something is still under way. May sleep.
+ */
+int xvbd_pause(struct xvbd *x, nsec_t deadline);
+
+/** xvbd_unpause() - go on, on the same ring if there is one. */
+void xvbd_unpause(struct xvbd *x);
 
 /**
  * xvbd_stop() - the ring is of no use any more; its port is closed already

@@ -9,7 +9,7 @@
  * listed and its requests waiting, Closed, and start over at InitWait
  *
  * All of it runs in the watch thread with the xendev's lock held. Every value is the back end's:
- * checked here, once. Suspend: xvbd_suspend() takes the ring down, keeping the requests.
+ * checked here, once. Suspend: see xvbd.c.
  * Format of the keys: xen/io/blkif.h.
  */
 #include <stdint.h>
@@ -24,8 +24,9 @@
 #include "kern/string.h"
 #include "psm/clock.h"
 
-#define DRAIN_TIME  (5 * NSEC_PER_SEC) /* what a closing back end gets to end requests */
-#define MAX_SECTORS (1ull << 55)       /* so that byte offsets fit 64 bits */
+#define DRAIN_TIME   (5 * NSEC_PER_SEC) /* what a closing back end gets to end requests */
+#define QUIESCE_TIME (2 * NSEC_PER_SEC) /* the same before a suspend */
+#define MAX_SECTORS  (1ull << 55)       /* so that byte offsets fit 64 bits */
 
 static void release(struct blk_dev *dev)
 {
@@ -327,19 +328,38 @@ static void xvbd_remove(struct xendev *dev)
     blk_put(&x->blk);
 }
 
+/* An old ring that is never read again must not have a write in it that comes late. */
 static void xvbd_suspend(struct xendev *dev)
 {
     struct xvbd *x = dev->priv;
 
-    unpublish(x);
-    if (x->state == XVBD_UP) {
-        xvbd_stop(x, XVBD_DOWN, 0);
+    if (xvbd_pause(x, clock_now() + QUIESCE_TIME)) {
+        log_warn("%s: back end of domain %u has not ended %u requests, they are sent again if this "
+                 "is a restore",
+                 x->blk.name, x->otherend_id, READ_ONCE(x->busy_slots));
     }
 }
 
-static int xvbd_resume(struct xendev *dev)
+static void xvbd_cancel(struct xendev *dev)
 {
-    return xendev_set_state(dev, XenbusStateInitialising);
+    xvbd_unpause(dev->priv);
+}
+
+static void xvbd_resume(struct xendev *dev)
+{
+    struct xvbd *x = dev->priv;
+
+    if (x->published) {
+        x->published = false;
+        x->port = EVTCHN_NONE;
+        gnttab_unshare_page(x->ring_gref, x->ring_page);
+        x->ring_page = NULL;
+    }
+    if (x->state == XVBD_UP) {
+        xvbd_stop(x, XVBD_DOWN, 0);
+    }
+    xvbd_unpause(x);
+    (void)xendev_set_state(dev, XenbusStateInitialising);
 }
 
 static void xvbd_describe(struct xendev *dev, char *buf, size_t size)
@@ -390,6 +410,7 @@ const struct xendev_driver xvbd_driver = {
     .otherend_changed = xvbd_otherend_changed,
     .remove = xvbd_remove,
     .suspend = xvbd_suspend,
+    .cancel = xvbd_cancel,
     .resume = xvbd_resume,
     .describe = xvbd_describe,
     .show_rings = xvbd_show_rings,
