@@ -194,9 +194,9 @@ static void say_where(void)
 {
     char *domid = NULL;
 
-    (void)xs_read(XS_NO_TXN, "domid", NULL, &domid, NULL);
+    int rc = xs_read(XS_NO_TXN, "domid", NULL, &domid, NULL);
     log_info("suspend: away %lu ms, resumed as domain %s",
-             (unsigned long)(stats.away / NSEC_PER_MSEC), domid != NULL ? domid : "?");
+             (unsigned long)(stats.away / NSEC_PER_MSEC), rc == 0 ? domid : "?");
     kfree(domid);
 }
 

@@ -200,6 +200,77 @@ disk() {
     printf "'format=raw,vdev=%s,access=%s,target=%s'\n" "${2:-xvda}" "${3:-rw}" "$1"
 }
 
+# type_to NAME LINE: type a line at a guest's console, whoever reads it.
+type_to() {
+    local tty
+    tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
+    {
+        stty raw -echo <&"$typing"
+        printf '%s\r' "$2" >&"$typing"
+    } {typing}<> "$tty"
+    exec {typing}>&-
+}
+
+# journal_grows NAME: the guest's `journal` goes on writing: more blocks than at the last call, none wrong.
+declare -A JOURNALED=()
+journal_grows() {
+    local name=$1 line written=0
+    new_log "$name"
+    type_to "$name" "journal status"
+    line=$(wait_line "$name" '^journal: running: [0-9]+ written' 120)
+    [[ $line =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "$name: $line"
+    written=${BASH_REMATCH[1]}
+    [ "$written" -gt "${JOURNALED[$name]:-0}" ] || fail "$name: no block was written since ${JOURNALED[$name]}"
+    JOURNALED[$name]=$written
+}
+
+# journal_ends NAME IMAGE: stop the guest's `journal`, which reads all of it back; then read it here.
+journal_ends() {
+    local name=$1 line
+    new_log "$name"
+    type_to "$name" "journal stop"
+    line=$(wait_line "$name" '^journal: stopped: ' 240)
+    [[ $line =~ \ 0\ wrong\;\ ([0-9]+)\ slots,\ last\ (.*) ]] || fail "$name: $line"
+    # shellcheck disable=SC2086
+    journal_check "$2" "${BASH_REMATCH[1]}" ${BASH_REMATCH[2]} || fail "$name: the blocks on its disk are not right"
+}
+
+# journal_check IMAGE SLOTS LAST...: every block of a `journal` is where it belongs, whole, and the latest. See
+# guest-kernel/selftest/journal.h.
+journal_check() {
+    python3 - "$@" << 'PYTHON'
+import hashlib
+import struct
+import sys
+
+path, slots, lasts = sys.argv[1], int(sys.argv[2]), [int(word) for word in sys.argv[3:]]
+wrong = 0
+with open(path, "rb") as disk:
+    for lane, last in enumerate(lasts):
+        for slot in range(min(slots, last)):
+            disk.seek((lane * slots + slot) * 4096)
+            block = disk.read(4096)
+            sequence = last - (last - 1 - slot) % slots
+            head = b"duet-jnl" + struct.pack("<3Q", lane, slot, sequence)
+            want = head + struct.pack("<Q", sequence) * ((4096 - 64) // 8)
+            if block != want + hashlib.sha256(want).digest():
+                wrong += 1
+                print(f"{path}: lane {lane}, slot {slot}: not sequence {sequence}: {block[:40]!r}")
+print(f"{sum(lasts)} blocks were written, {sum(min(slots, last) for last in lasts)} read, {wrong} wrong")
+sys.exit(wrong != 0)
+PYTHON
+}
+
+# save_restore NAME: save a guest of ours to a file, let it go, have it come back; prints how long it was away.
+save_restore() {
+    local name=$1 file=$WORK/$1.save
+    new_log "$name"
+    timeout 600 xl save "$name" "$file" > "$name.xl" 2>&1 || fail "xl save $name: $(cat "$name.xl")"
+    timeout 600 xl restore -e "$file" > "$name.xl" 2>&1 || fail "xl restore $name: $(cat "$name.xl")"
+    rm "$file"
+    wait_line "$name" 'suspend: away [0-9]+ ms, resumed as domain' 120 | sed 's/.*suspend: //'
+}
+
 # same WHAT EXPECTED FOUND: fail unless the two are equal.
 same() {
     [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"

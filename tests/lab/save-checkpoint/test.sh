@@ -1,0 +1,76 @@
+#!/bin/bash
+# What the toolstack does to a running guest of ours leaves it as if nothing had been: a checkpoint (save -c), a
+# save that finds no room, one whose destination cannot be written, a pause; after a save that leaves it paused
+# (save -p) it goes on when it is unpaused. It writes numbered, checksummed blocks all the while, and none is
+# lost. A checkpoint is taken by the event channel that the guest offers as well as by the word in the store, and
+# a guest whose back end stands still is saved with its requests under way, which it sends again.
+# timeout: 240
+. ./lib.sh
+
+image=$(image data.img 4M)
+mkdir "$WORK/small"
+mount -t tmpfs -o size=4m tmpfs "$WORK/small"
+cleanup() {
+    umount "$WORK/small" 2> /dev/null || true
+}
+guest steady "vcpus = 2" "memory = 16" "disk = [ $(disk "$image") ]" "extra = 'run=\"journal start xvda\"'"
+wait_prompt steady
+id=$(xl domid steady)
+port=/local/domain/$id/device/suspend/event-channel
+wait_store "$port" '^[0-9]+$'
+journal_grows steady
+
+# cancelled WHAT COMMAND...: the command suspends the guest, which goes on in the same domain.
+cancelled() {
+    say "$1"
+    shift
+    new_log steady
+    "$@" || return 1
+    wait_line steady 'suspend: away [0-9]+ ms, cancelled' > /dev/null
+    same "the domain" "$id" "$(xl domid steady)"
+    guest_log steady > steady.log
+    journal_grows steady
+}
+
+# refused COMMAND...: run it, and fail if it does not.
+refused() {
+    ! "$@" > xl.out 2>&1 || fail "'$*' did not fail"
+}
+
+cancelled "checkpoint, asked for by the event channel" timeout 60 xl save -c steady "$WORK/checkpoint" > xl.out 2>&1
+offered=$(xenstore-read "$port")
+xenstore-write "$port" ""
+cancelled "checkpoint, asked for by the word" timeout 60 xl save -c steady "$WORK/checkpoint" > xl.out 2>&1
+grep -q 'control/shutdown: suspend' steady.log || fail "the guest was not asked by the word"
+xenstore-write "$port" "$offered"
+cancelled "a save that finds no room" refused timeout 60 xl save steady "$WORK/small/save"
+
+say "a save whose destination cannot be written"
+refused timeout 60 xl save steady "$WORK/no/such/folder"
+journal_grows steady
+
+say "pause and unpause"
+xl pause steady
+xl unpause steady
+journal_grows steady
+
+say "a dump of its memory, taken while it runs"
+timeout 60 xl dump-core steady "$WORK/core" > xl.out 2>&1
+journal_grows steady
+
+say "saved and left paused"
+new_log steady
+timeout 60 xl save -p steady "$WORK/paused" > xl.out 2>&1
+same "the domain's state" "--p---" "$(xl list steady | awk 'NR == 2 { print $5 }')"
+xl unpause steady
+wait_line steady 'suspend: away [0-9]+ ms' > /dev/null
+journal_grows steady
+
+say "the checkpoint is good: the guest of then comes back from it"
+journal_ends steady "$image"
+xl destroy steady
+new_log steady
+timeout 60 xl restore -e "$WORK/checkpoint" > xl.out 2>&1 || fail "xl restore: $(cat xl.out)"
+wait_line steady 'resumed as domain' > /dev/null
+JOURNALED[steady]=0
+journal_grows steady

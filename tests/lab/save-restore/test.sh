@@ -1,0 +1,75 @@
+#!/bin/bash
+# Our guest is saved to a file and restored, over and over, in four shapes (1 and 4 vCPUs, 16 MiB and 1 GiB)
+# side by side, while it writes numbered, checksummed blocks to a disk: nothing is lost, torn or wrong, for the
+# guest and for who reads its disk afterwards; it comes back each time, to its prompt, with the vCPUs and
+# devices it had; memory, grants and event channels do not grow, in the guest and in dom0.
+# timeout: 600
+. ./lib.sh
+ROUNDS_SMALL=${ROUNDS_SMALL:-24} # of each 16 MiB guest
+ROUNDS_LARGE=${ROUNDS_LARGE:-1}  # of each 1 GiB guest
+
+# resources NAME: what the guest has in use, as far as it must not grow.
+resources() {
+    new_log "$1"
+    type_to "$1" "mem; lsevt; ps; echo ready"
+    wait_line "$1" '^ready' > /dev/null
+    guest_log "$1" > "$1.resources"
+    free=$(awk '$1 == "free" { print $2 }' "$1.resources")
+    grants=$(awk '$1 == "grants" { print $2, $4 }' "$1.resources")
+    ports=$(grep -c -E '^ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[a-z]' "$1.resources")
+    vcpus=$(grep -c 'idle/' "$1.resources")
+}
+
+# dom0_resources: event channels of dom0, open files of our daemons, and their processes.
+dom0_resources() {
+    local daemon=
+    /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
+    for daemon in duet-blockd duet-consoled; do
+        pgrep -c "$daemon" || true
+        ls "/proc/$(pgrep -o "$daemon")/fd" | wc -l
+    done
+}
+
+# shape NAME VCPUS MIB ROUNDS: the life of one guest.
+shape() {
+    local name=$1 rounds=$4 round free grants ports vcpus
+    local image
+    image=$(image "$name.img" 4M)
+    guest "$name" "vcpus = $2" "memory = $3" "disk = [ $(disk "$image") ]"
+    wait_prompt "$name" 120
+    resources "$name"
+    local was="$free" was_rest="$grants $ports $vcpus"
+    type_to "$name" "journal start xvda"
+    for ((round = 1; round <= rounds; round++)); do
+        journal_grows "$name"
+        echo "$name, round $round of $rounds: $(save_restore "$name")"
+    done
+    journal_grows "$name"
+    journal_ends "$name" "$image"
+    resources "$name"
+    same "$name: grants free and in all, event channels, vCPUs" "$was_rest" "$grants $ports $vcpus"
+    [ "$free" -ge $((was - 64)) ] || fail "$name: $free KiB are free, $was KiB were"
+    xl destroy "$name"
+}
+
+before=$(dom0_resources | xargs)
+declare -A running=()
+for shape in "small1 1 16 $ROUNDS_SMALL" "small4 4 16 $ROUNDS_SMALL" "large1 1 1024 $ROUNDS_LARGE" "large4 4 1024 $ROUNDS_LARGE"; do
+    name=${shape%% *}
+    GUESTS+=("$name")
+    # shellcheck disable=SC2086
+    (trap - EXIT; trap 'fail "line $LINENO: $BASH_COMMAND"' ERR; shape $shape) &
+    running[$name]=$!
+done
+for name in "${!running[@]}"; do
+    wait "${running[$name]}" || fail "$name did not get through, see above"
+done
+wait_idle() {
+    [ "$(dom0_resources | xargs)" = "$before" ]
+}
+for _ in $(seq 60); do # the daemons close what a destroyed guest had when the store tells them
+    wait_idle && break
+    timeout 1 xenstore-watch /local/domain/0/backend > /dev/null 2>&1 || true
+done
+same "dom0's event channels, our daemons' processes and files" "$before" "$(dom0_resources | xargs)"
+same "back ends that are left" "" "$(xenstore-ls -f /local/domain/0/backend 2> /dev/null | grep -E '/(vbd3?|console)/[0-9]+/[0-9]+ ' || true)"
