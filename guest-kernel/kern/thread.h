@@ -48,6 +48,9 @@ void thread_yield(void);
 /** thread_sleep_until() - sleep until system time reaches @deadline (nanoseconds). May sleep. */
 void thread_sleep_until(nsec_t deadline);
 
+/** thread_sleep_until_wall() - the same by clock_wall(): time while saved counts. May sleep. */
+void thread_sleep_until_wall(nsec_t deadline);
+
 /**
  * thread_use_fpu() - let the calling thread use x87 and SSE registers from here on
  *

@@ -116,6 +116,17 @@ void thread_sleep_until(nsec_t deadline)
     (void)sleep_until(&waiting, deadline);
 }
 
+void thread_sleep_until_wall(nsec_t deadline)
+{
+    bool waiting = true;
+    struct alarm alarm = {.thread = thread_self(), .waiting = &waiting};
+
+    timer_init(&alarm.timer, alarm_ring);
+    timer_arm_wall(&alarm.timer, deadline);
+    sched_block(&waiting);
+    (void)timer_cancel(&alarm.timer);
+}
+
 void mutex_init(struct mutex *m, const char *name)
 {
     m->owner = NULL;

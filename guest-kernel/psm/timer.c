@@ -5,8 +5,8 @@
  * `sibling`; `link` points at the pointer that points to it, so that any node can be cut out. Xen's
  * single-shot timer is programmed for the root only, and only when the root gets earlier.
  * Locks: the owning CPU's timer_lock, of two the lower CPU's first; callbacks run without it. A
- * canceller on another CPU waits for a running callback. Suspend: timer_cpu_init() again at resume
- * programs the root anew.
+ * canceller on another CPU waits for a running callback. Suspend: only vCPU 0 has timers then;
+ * timer_resume() reckons those by the wall clock anew and programs the root.
  */
 #include "psm/timer.h"
 
@@ -144,7 +144,15 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t))
     *t = (struct timer){.fn = fn};
 }
 
-void timer_arm(struct timer *t, nsec_t deadline)
+/* A wall-clock deadline in clock_now() time. */
+static nsec_t deadline_of_wall(nsec_t wall)
+{
+    nsec_t now = clock_wall();
+
+    return clock_now() + (wall > now ? wall - now : 0);
+}
+
+static void arm(struct timer *t, nsec_t deadline, nsec_t wall)
 {
     (void)timer_cancel(t);
 
@@ -153,10 +161,21 @@ void timer_arm(struct timer *t, nsec_t deadline)
 
     spin_acquire(&cpu->timer_lock);
     t->deadline = deadline;
+    t->wall = wall;
     WRITE_ONCE(t->cpu, cpu->id);
     heap_insert(cpu, t);
     timer_program(cpu);
     spin_unlock(&cpu->timer_lock, state);
+}
+
+void timer_arm(struct timer *t, nsec_t deadline)
+{
+    arm(t, deadline, 0);
+}
+
+void timer_arm_wall(struct timer *t, nsec_t deadline)
+{
+    arm(t, deadline_of_wall(deadline), deadline);
 }
 
 /* Lock the heap that a timer belongs to, which may change until it is locked. Upcalls masked. */
@@ -224,10 +243,31 @@ void timer_move_all(struct cpu *from, struct cpu *to)
     cpu_kick(to);
 }
 
+/* Take all timers out of the heap and put them back by what their owners asked for. */
+static void heap_rebuild(struct cpu *cpu)
+{
+    struct timer *all = NULL, *t;
+
+    while ((t = cpu->timers) != NULL) {
+        heap_remove(cpu, t);
+        t->sibling = all;
+        all = t;
+    }
+    while ((t = all) != NULL) {
+        all = t->sibling;
+        t->deadline = t->wall != 0 ? deadline_of_wall(t->wall) : t->deadline;
+        heap_insert(cpu, t);
+    }
+}
+
 void timer_resume(struct cpu *cpu)
 {
+    upcall_state_t state = spin_lock(&cpu->timer_lock);
+
+    heap_rebuild(cpu);
     cpu->timer_programmed = NSEC_FOREVER;
-    timer_reprogram(cpu);
+    timer_program(cpu);
+    spin_unlock(&cpu->timer_lock, state);
 }
 
 void timer_reprogram(struct cpu *cpu)

@@ -4,7 +4,8 @@
  * Each vCPU has a heap of timers and programs Xen's single-shot timer for the earliest: no
  * periodic tick. Callbacks run at IPL_TIMER on the vCPU that armed them and must not sleep.
  * Locks: one per vCPU's heap; not held during a callback. Suspend: deadlines are in clock_now()
- * time and are programmed again at resume.
+ * time, which stands still meanwhile, and are programmed again; those given by the wall clock are
+ * reckoned anew.
  */
 #ifndef PSM_TIMER_H
 #define PSM_TIMER_H
@@ -13,6 +14,7 @@
 
 struct timer {
     nsec_t deadline; /* clock_now() time; read-only for the owner */
+    nsec_t wall;     /* the same in clock_wall() time, for which it was armed; 0: for the other */
     void (*fn)(struct timer *t);
     struct timer *child, *sibling, **link; /* pairing heap; NULL link: not armed */
     unsigned cpu;
@@ -31,6 +33,13 @@ static inline bool timer_armed(const struct timer *t)
 void timer_arm(struct timer *t, nsec_t deadline);
 
 /**
+ * timer_arm_wall() - the same, @deadline being a clock_wall() time
+ *
+ * Time that passes while the domain is saved counts: what became due meanwhile fires at once.
+ */
+void timer_arm_wall(struct timer *t, nsec_t deadline);
+
+/**
  * timer_cancel() - forget it
  *
  * Return: true if it was armed and now will not fire. False: it was not armed, or it fired; its
@@ -46,8 +55,7 @@ int timer_cpu_init(struct cpu *cpu);
 /** timer_cpu_close() - unbind it, when the CPU is down. */
 void timer_cpu_close(struct cpu *cpu);
 
-/** timer_resume() - program Xen's timer of vCPU 0 after a suspend; upcalls masked, others parked.
- */
+/** timer_resume() - vCPU 0's timers after a suspend; upcalls masked, all others parked. */
 void timer_resume(struct cpu *cpu);
 
 /** timer_move_all() - hand a leaving CPU's timers to @to. Upcalls masked, on the leaving CPU. */

@@ -107,6 +107,51 @@ static bool timers_fire_in_order_and_not_early(void)
     return true;
 }
 
+/*
+ * What a suspend does to the clock and to timers, without going anywhere. A timer by the wall clock
+ * fires AWAY earlier than one that was armed together with it for clock_now().
+ */
+#define AWAY (30 * NSEC_PER_MSEC)
+
+static void be_away(void)
+{
+    cpus_park();
+    upcall_state_t state = upcalls_save();
+    nsec_t back = clock_xen() + AWAY;
+
+    clock_suspend();
+    while (clock_xen() < back) {
+        __builtin_ia32_pause();
+    }
+    (void)clock_resume();
+    timer_resume(this_cpu());
+    upcalls_restore(state);
+    cpus_unpark();
+}
+
+static bool time_stands_still_while_away_and_wall_timers_know(void)
+{
+    static struct shot by_clock, by_wall;
+    nsec_t before = clock_now(), xen_before = clock_xen(), wall = clock_wall();
+    nsec_t due = before + AWAY + SOON;
+
+    shots_fired = 0;
+    timer_init(&by_clock.timer, shot_fire);
+    timer_init(&by_wall.timer, shot_fire);
+    timer_arm(&by_clock.timer, due);
+    timer_arm_wall(&by_wall.timer, wall + AWAY + SOON);
+    be_away();
+    nsec_t xen_passed = clock_xen() - xen_before;
+    nsec_t passed = clock_now() - before;
+    CHECK(passed + AWAY <= xen_passed + NSEC_PER_MSEC);
+    thread_sleep_until(due + SOON);
+    CHECK(shots_fired == 2);
+    CHECK(by_clock.fired_at >= due);
+    CHECK(by_wall.order == 0);
+    CHECK(clock_wall() >= wall + AWAY + SOON);
+    return true;
+}
+
 /* ---- interrupt levels ---- */
 
 struct level_test {
@@ -272,6 +317,8 @@ const struct selftest selftests_psm[] = {
     {.name = "psm-clock-is-monotonic-across-vcpus", .fn = clock_is_monotonic_across_vcpus},
     {.name = "psm-wall-clock-is-plausible", .fn = wall_clock_is_plausible},
     {.name = "psm-timers-fire-in-order-and-not-early", .fn = timers_fire_in_order_and_not_early},
+    {.name = "psm-time-stands-still-while-away-and-wall-timers-know",
+     .fn = time_stands_still_while_away_and_wall_timers_know},
     {.name = "psm-higher-levels-preempt-lower-ones", .fn = higher_levels_preempt_lower_ones},
     {.name = "psm-masked-ports-wait", .fn = masked_ports_wait},
     {.name = "psm-interrupts-reach-every-vcpu", .fn = interrupts_reach_every_vcpu},

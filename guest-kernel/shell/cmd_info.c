@@ -11,6 +11,7 @@
 #include "kern/thread.h"
 #include "os/evtchn.h"
 #include "os/gnttab.h"
+#include "os/suspend.h"
 #include "psm/clock.h"
 #include "psm/cpu.h"
 #include "shell/commands.h"
@@ -36,12 +37,18 @@ static int cmd_uptime(struct shell *sh, int argc, char **argv __unused)
 {
     uint64_t now = clock_now() / NSEC_PER_MSEC;
     uint64_t s = now / 1000;
+    struct suspend_stats away;
 
     if (argc != 1) {
         return SH_USAGE;
     }
     sh_printf(sh, "up %lu days %02lu:%02lu:%02lu.%03lu\n", (ul)(s / 86400), (ul)(s / 3600 % 24),
               (ul)(s / 60 % 60), (ul)(s % 60), (ul)(now % 1000));
+    suspend_get_stats(&away);
+    if (away.resumed + away.cancelled > 0) {
+        sh_printf(sh, "restored %u times, suspended in vain %u times, the last for %lu ms\n",
+                  away.resumed, away.cancelled, (ul)(away.away / NSEC_PER_MSEC));
+    }
     return SH_OK;
 }
 
