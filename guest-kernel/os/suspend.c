@@ -5,8 +5,8 @@
  * offer in device/suspend/event-channel. A thread of its own then does, in this order:
  *
  *   threads run      watches held, so that no device comes, goes or changes state
- *                    devices give their back ends no more work; those end what they have
  *                    the store's gate closed, open requests and transactions ended
+ *                    devices give their back ends no more work; those end what they have
  *                    vCPUs but 0 parked; here we are on vCPU 0
  *                    no thread is preempted while it handles machine frames (frames_hold())
  *   upcalls masked   the clock stops
@@ -230,8 +230,8 @@ static void suspend(void)
     int how = -EBUSY;
 
     xs_watches_hold();
-    xendev_suspend();
     xenbus_suspend();
+    xendev_suspend();
     cpus_park();
     if (mask_when_unheld(&state)) {
         how = go();

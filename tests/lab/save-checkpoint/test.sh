@@ -58,7 +58,7 @@ xl unpause steady
 journal_grows steady
 
 say "a dump of its memory, taken while it runs"
-timeout 60 xl dump-core steady "$WORK/core" > xl.out 2>&1
+timeout 60 xl dump-core steady "$WORK/core" > xl.out 2>&1 || fail "xl dump-core: $? $(cat xl.out)"
 journal_grows steady
 
 say "saved and left paused"
@@ -67,6 +67,11 @@ timeout 60 xl save -p steady "$WORK/paused" > xl.out 2>&1
 same "the domain's state" "--p---" "$(xl list steady | awk 'NR == 2 { print $5 }')"
 xl unpause steady
 wait_line steady 'suspend: away [0-9]+ ms' > /dev/null
+journal_grows steady
+
+say "a migration that this Xen refuses (it was built without shadow page tables)"
+refused timeout 60 xl migrate -s "" steady "xl migrate-receive" > xl.out 2>&1
+same "the domain" "$id" "$(xl domid steady)"
 journal_grows steady
 
 say "the checkpoint is good: the guest of then comes back from it"
