@@ -4,7 +4,7 @@
 # (save -p) it goes on when it is unpaused. It writes numbered, checksummed blocks all the while, and none is
 # lost. A checkpoint is taken by the event channel that the guest offers as well as by the word in the store, and
 # a guest whose back end stands still is saved with its requests under way, which it sends again.
-# timeout: 240
+# timeout: 480
 . ./lib.sh
 
 image=$(image data.img 4M)
@@ -72,6 +72,23 @@ journal_grows steady
 say "a migration that this Xen refuses (it was built without shadow page tables)"
 refused timeout 60 xl migrate -s "" steady "xl migrate-receive" > xl.out 2>&1
 same "the domain" "$id" "$(xl domid steady)"
+journal_grows steady
+
+say "saved while its back end stands still: what was under way is sent again"
+worker=$(pgrep -U $((0x70000000 + id)))
+kill -STOP "$worker"
+new_log steady
+timeout 120 xl save steady "$WORK/stuck" > xl.out 2>&1 &
+saver=$!
+wait_line steady 'back end of domain 0 has not ended [0-9]+ requests' > /dev/null
+until [[ $(xl list steady | awk 'NR == 2 { print $5 }') = *s* ]]; do
+    kill -0 $saver || fail "xl save: $(cat xl.out)"
+done
+kill -CONT "$worker"
+wait $saver || fail "xl save: $(cat xl.out)"
+new_log steady
+timeout 60 xl restore -e "$WORK/stuck" > xl.out 2>&1 || fail "xl restore: $(cat xl.out)"
+wait_line steady 'resumed as domain' > /dev/null
 journal_grows steady
 
 say "the checkpoint is good: the guest of then comes back from it"
