@@ -20,8 +20,10 @@ free_kib() {
     guest_log "$1" | awk '$1 == "free" { print $2 }'
 }
 
+# began NAME VCPUS MIB: create the guest, once, and note what it has in use after a first round.
 declare -A free=() used=() images=()
-add() {
+began() {
+    [ -z "${images[$1]:-}" ] || return 0
     images[$1]=$(image "$1.img" 4M)
     guest "$1" "vcpus = $2" "memory = $3" "disk = [ $(disk "${images[$1]}") ]"
     wait_prompt "$1" 120
@@ -31,29 +33,43 @@ add() {
     free[$1]=$(free_kib "$1")
     used[$1]=$(in_use "$1")
 }
-add small1 1 16
-add small4 4 16
-add large1 1 1024
-add large4 4 1024
 
-ports=$(/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l)
+# ended NAME: nothing is missing, in the guest and on its disk.
+ended() {
+    local now
+    same "$1: free grants, and lines of grants and event channels" "${used[$1]}" "$(in_use "$1")"
+    now=$(free_kib "$1")
+    echo "$1: ${free[$1]} KiB free at the start, $now KiB at the end"
+    [ "$now" -ge $((${free[$1]} - 64)) ] || fail "$1: memory is missing"
+    journal_ends "$1" "${images[$1]}"
+    xl destroy "$1"
+}
+
+# dom0_ports: event channels that dom0 has.
+dom0_ports() {
+    /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
+}
+
+shapes=("small1 1 16" "small4 4 16" "large1 1 1024" "large4 4 1024")
+ports=$(dom0_ports)
 longest=0
 for ((round = 1; round <= ROUNDS; round++)); do
-    names=(small1 small4)
-    [ $((round % 50)) -ne 0 ] || names=(large1 large4)
-    name=${names[round / 50 % 2]}
-    [ $((round % 50)) -eq 0 ] || name=${names[round % 2]}
+    shape=${shapes[round % 2]}
+    [ $((round % 50)) -ne 0 ] || shape=${shapes[2 + round / 50 % 2]}
+    name=${shape%% *}
+    # shellcheck disable=SC2086
+    began $shape
     away=$(save_restore "$name")
     [[ $away =~ away\ ([0-9]+) ]]
     [ "${BASH_REMATCH[1]}" -le $longest ] || longest=${BASH_REMATCH[1]}
     journal_grows "$name"
     [ $((round % 10)) -ne 0 ] || echo "round $round of $ROUNDS, longest away $longest ms"
 done
-same "dom0's event channels" "$ports" "$(/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l)"
 for name in "${!images[@]}"; do
-    same "$name: free grants, and lines of grants and event channels" "${used[$name]}" "$(in_use "$name")"
-    now=$(free_kib "$name")
-    echo "$name: ${free[$name]} KiB free at the start, $now KiB at the end"
-    [ "$now" -ge $((${free[$name]} - 64)) ] || fail "$name: memory is missing"
-    journal_ends "$name" "${images[$name]}"
+    ended "$name"
 done
+for _ in $(seq 60); do # what the guests had is closed when the store tells
+    [ "$(dom0_ports)" != "$ports" ] || break
+    timeout 1 xenstore-watch /local/domain/0/backend > /dev/null 2>&1 || true
+done
+same "dom0's event channels" "$ports" "$(dom0_ports)"
