@@ -3,9 +3,9 @@
 # side by side, while it writes numbered, checksummed blocks to a disk: nothing is lost, torn or wrong, for the
 # guest and for who reads its disk afterwards; it comes back each time, to its prompt, with the vCPUs and
 # devices it had; memory, grants and event channels do not grow, in the guest and in dom0.
-# timeout: 600
+# timeout: 900
 . ./lib.sh
-ROUNDS_SMALL=${ROUNDS_SMALL:-10} # of each 16 MiB guest
+ROUNDS_SMALL=${ROUNDS_SMALL:-8} # of each 16 MiB guest
 ROUNDS_LARGE=${ROUNDS_LARGE:-1}  # of each 1 GiB guest
 
 # resources NAME: what the guest has in use, as far as it must not grow.
