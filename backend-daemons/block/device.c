@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,10 +66,35 @@ static void tell_error(struct device *dev, int err, const char *sentence)
     xenbus_write_error(dev->sup->store, dev->back, -err, sentence);
 }
 
+static struct device *device_of(struct image_user *user)
+{
+    return (struct device *)((char *)user - offsetof(struct device, image));
+}
+
+static void wake(struct image_user *user)
+{
+    device_changed(device_of(user));
+}
+
+/* No worker has the image any more: who waits for it may have it. */
+static void drop_image(struct device *dev)
+{
+    image_drop(&dev->image);
+    image_each_rival(&dev->image, wake);
+}
+
+static void give_image_back(struct device *dev)
+{
+    image_each_rival(&dev->image, wake);
+    image_close(&dev->sup->images, &dev->image);
+}
+
 /* Ends a life of the device; the toolstack or a new front end may start another. */
 static void enter_closed(struct device *dev)
 {
     dev->phase = DEVICE_CLOSED;
+    dev->yielding = false;
+    drop_image(dev);
     set_state(dev, XenbusStateClosed);
 }
 
@@ -190,6 +216,13 @@ static void worker_finished(struct device *dev)
         device_free(dev);
         return;
     }
+    if (dev->yielding) {
+        dev->yielding = false;
+        dev->phase = DEVICE_YIELDED;
+        drop_image(dev);
+        device_changed(dev);
+        return;
+    }
     log_msg(LOG_INFO, &dev->id, "disconnected");
     enter_closed(dev);
     device_changed(dev);
@@ -204,6 +237,7 @@ static void on_worker_exit(void *arg, int status)
         worker_finished(dev);
         return;
     }
+    dev->yielding = false; /* nobody knows what it left undone: no other worker may go on */
     child_describe_status(status, text, sizeof(text));
     if (dev->phase == DEVICE_STOPPING) {
         log_msg(LOG_WARNING, &dev->id, "worker %s while it was stopping", text);
@@ -283,7 +317,39 @@ static bool too_soon(struct device *dev)
     return false;
 }
 
-/* WAITING, and the front end has published its ring: a worker takes over. */
+static void stop_worker(struct device *dev)
+{
+    const uint32_t order = WIRE_STOP;
+
+    dev->phase = DEVICE_STOPPING;
+    if (child_send(&dev->worker, &order, sizeof(order), NULL, 0) != 0) {
+        child_signal(&dev->worker, SIGTERM);
+    }
+}
+
+/*
+ * Another device of the same virtual machine has the image taken: the old end of a migration to
+ * this host, whose guest is suspended. It has to let go, and wakes us when it has.
+ */
+static bool must_wait_for_image(struct device *dev)
+{
+    struct image_user *holder = image_rival(&dev->image, true);
+    struct device *old;
+
+    if (holder == NULL) {
+        return false;
+    }
+    old = device_of(holder);
+    if (old->phase == DEVICE_STARTING || old->phase == DEVICE_CONNECTED) {
+        log_msg(LOG_INFO, &old->id, "makes way for %s %d/%d, the same virtual machine's",
+                dev->id.class, dev->id.domid, dev->id.device);
+        old->yielding = true;
+        stop_worker(old);
+    }
+    return true;
+}
+
+/* The front end has published its ring: a worker takes over. */
 static void connect_front(struct device *dev)
 {
     char name[64];
@@ -293,11 +359,14 @@ static void connect_front(struct device *dev)
     int fds[WIRE_NR_FDS];
     int err;
 
-    if (too_soon(dev)) {
+    if (must_wait_for_image(dev) || too_soon(dev)) {
         return;
     }
     dev->reported = false;
-    err = device_xs_read_front(dev, &config, why, sizeof(why));
+    err = image_take(&dev->image, why, sizeof(why));
+    if (err == 0) {
+        err = device_xs_read_front(dev, &config, why, sizeof(why));
+    }
     if (err == 0) {
         err =
             child_start(&dev->worker, dev->sup->loop, argv, on_worker_message, on_worker_exit, dev);
@@ -317,16 +386,6 @@ static void connect_front(struct device *dev)
         snprintf(name, sizeof(name), "cannot configure the worker: %s", strerror(-err));
         tell_error(dev, err, name);
         child_signal(&dev->worker, SIGKILL);
-    }
-}
-
-static void stop_worker(struct device *dev)
-{
-    const uint32_t order = WIRE_STOP;
-
-    dev->phase = DEVICE_STOPPING;
-    if (child_send(&dev->worker, &order, sizeof(order), NULL, 0) != 0) {
-        child_signal(&dev->worker, SIGTERM);
     }
 }
 
@@ -372,13 +431,26 @@ static void evaluate_connected(struct device *dev, const struct view *v)
     stop_worker(dev);
 }
 
+/*
+ * The disk went to the other end of a migration. That one is gone again, and our guest still has
+ * its ring: the migration failed, and the guest goes on here.
+ */
+static void evaluate_yielded(struct device *dev, const struct view *v)
+{
+    if (!front_is_ready(v)) {
+        enter_closed(dev);
+    } else if (image_rival(&dev->image, false) == NULL) {
+        connect_front(dev);
+    }
+}
+
 static void evaluate_closed(struct device *dev, const struct view *v)
 {
     if (v->back == XenbusStateClosing) {
         set_state(dev, XenbusStateClosed);
     }
     if (!v->online || v->front == XenbusStateUnknown) {
-        image_close(&dev->sup->images, &dev->image);
+        give_image_back(dev);
         return;
     }
     if (!dev->unusable && v->front == XenbusStateInitialising && v->back == XenbusStateClosed) {
@@ -426,6 +498,9 @@ static void evaluate(void *arg)
         break;
     case DEVICE_STOPPING:
         break; /* on_worker_exit() goes on */
+    case DEVICE_YIELDED:
+        evaluate_yielded(dev, &v);
+        break;
     case DEVICE_CLOSED:
         evaluate_closed(dev, &v);
         break;
@@ -471,7 +546,7 @@ void device_free(struct device *dev)
     loop_defer_cancel(dev->sup->loop, &dev->work);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
     store_watch_del(dev->sup->store, &dev->front_watch);
-    image_close(&dev->sup->images, &dev->image);
+    give_image_back(dev);
     free(dev->back);
     free(dev->front);
     free(dev);
