@@ -17,6 +17,7 @@
 #include "xenbus.h"
 
 #define SENTENCE_MAX          1024
+#define MAX_NAME              4096
 #define MIN_START_INTERVAL_NS 250000000ULL
 #define GUEST_LOG_MS          5000
 
@@ -25,6 +26,7 @@ struct view {
     enum xenbus_state back;
     enum xenbus_state front;
     bool online;
+    bool away; /* xl has moved the guest to another end, and is about to start it there */
 };
 
 static void evaluate(void *arg);
@@ -122,10 +124,39 @@ static int try_open(struct device *dev, char *why, unsigned long why_size)
     return err;
 }
 
-static void on_front_event(void *arg, const char *path)
+static void on_event(void *arg, const char *path)
 {
     (void)path;
     device_changed(arg);
+}
+
+#define NAME_KEY "/local/domain/%d/name"
+
+static int watch_name(struct device *dev)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), NAME_KEY, dev->id.domid);
+    store_watch_del(dev->sup->store, &dev->name_watch);
+    return store_watch_add(dev->sup->store, &dev->name_watch, path, on_event, dev);
+}
+
+/* Whether xl calls the domain the old end of a migration that is about to succeed. */
+static bool is_away(struct device *dev)
+{
+    static const char suffix[] = "--migratedaway";
+    char path[64];
+    char *name;
+    bool away;
+
+    snprintf(path, sizeof(path), NAME_KEY, dev->id.domid);
+    if (store_read_str(dev->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name) != 0) {
+        return false;
+    }
+    away =
+        strlen(name) >= strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0;
+    free(name);
+    return away;
 }
 
 /* Learns what the device is. Returns 0, or -errno after telling. */
@@ -138,7 +169,10 @@ static int learn(struct device *dev)
     if (err == 0) {
         snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
         store_watch_del(dev->sup->store, &dev->front_watch);
-        err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_front_event, dev);
+        err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_event, dev);
+        if (err == 0) {
+            err = watch_name(dev);
+        }
         snprintf(why, sizeof(why), "%s", store_error(dev->sup->store));
     }
     if (err != 0) {
@@ -168,6 +202,7 @@ static bool look(struct device *dev, struct view *v)
     }
     store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
     v->online = online != 0;
+    v->away = is_away(dev);
     return true;
 }
 
@@ -327,6 +362,14 @@ static void stop_worker(struct device *dev)
     }
 }
 
+/* The guest goes on elsewhere, `why` tells where: its worker ends, without a word in the store. */
+static void yield_disk(struct device *dev, const char *why)
+{
+    log_msg(LOG_INFO, &dev->id, "lets go of its disk: %s", why);
+    dev->yielding = true;
+    stop_worker(dev);
+}
+
 /*
  * Another device of the same virtual machine has the image taken: the old end of a migration to
  * this host, whose guest is suspended. It has to let go, and wakes us when it has.
@@ -341,10 +384,11 @@ static bool must_wait_for_image(struct device *dev)
     }
     old = device_of(holder);
     if (old->phase == DEVICE_STARTING || old->phase == DEVICE_CONNECTED) {
-        log_msg(LOG_INFO, &old->id, "makes way for %s %d/%d, the same virtual machine's",
-                dev->id.class, dev->id.domid, dev->id.device);
-        old->yielding = true;
-        stop_worker(old);
+        char why[64];
+
+        snprintf(why, sizeof(why), "%s %d/%d is the same virtual machine's", dev->id.class,
+                 dev->id.domid, dev->id.device);
+        yield_disk(old, why);
     }
     return true;
 }
@@ -409,6 +453,11 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
     if (!front_is_ready(v)) {
         return;
     }
+    if (v->away) {
+        dev->phase = DEVICE_YIELDED;
+        device_changed(dev);
+        return;
+    }
     if (dev->unusable) {
         enter_closed(dev); /* why was told when it became unusable */
     } else if (dev->image.image != NULL) {
@@ -419,6 +468,10 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
 /* Both with a worker that starts and with one that serves. */
 static void evaluate_connected(struct device *dev, const struct view *v)
 {
+    if (front_is_ready(v) && v->away) {
+        yield_disk(dev, "the guest was moved away");
+        return;
+    }
     if (front_is_ready(v)) {
         return; /* also while we are asked to close: the guest still needs its disk to do so */
     }
@@ -432,14 +485,30 @@ static void evaluate_connected(struct device *dev, const struct view *v)
 }
 
 /*
- * The disk went to the other end of a migration. That one is gone again, and our guest still has
- * its ring: the migration failed, and the guest goes on here.
+ * The disk went to the other end of a migration. When that one is gone again, and our guest still
+ * has its ring, the migration has failed, and the guest goes on here.
  */
 static void evaluate_yielded(struct device *dev, const struct view *v)
 {
+    char why[SENTENCE_MAX];
+    int err;
+
     if (!front_is_ready(v)) {
         enter_closed(dev);
-    } else if (image_rival(&dev->image, false) == NULL) {
+        return;
+    }
+    if (v->away) {
+        give_image_back(dev);
+        return;
+    }
+    if (image_rival(&dev->image, false) != NULL) {
+        return;
+    }
+    err = try_open(dev, why, sizeof(why));
+    if (err != 0) {
+        tell_error(dev, err, why);
+        enter_closed(dev);
+    } else if (dev->image.image != NULL) {
         connect_front(dev);
     }
 }
@@ -546,6 +615,7 @@ void device_free(struct device *dev)
     loop_defer_cancel(dev->sup->loop, &dev->work);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
     store_watch_del(dev->sup->store, &dev->front_watch);
+    store_watch_del(dev->sup->store, &dev->name_watch);
     give_image_back(dev);
     free(dev->back);
     free(dev->front);

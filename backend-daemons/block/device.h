@@ -11,13 +11,16 @@
  *   CLOSED ──online=1 and the front end starts anew──▶ WAITING
  *   CLOSED ──directory removed──▶ freed
  *
- * A migration to the same host makes two devices of one disk. When the new one's guest runs, which
- * is when its front end connects, the old one's is suspended and has to give way:
+ * In a migration the guest is suspended at the old end, and its disk has to be let go there before
+ * the guest runs at the new end. Two things tell: xl renames the old end to NAME--migratedaway
+ * before it permits the new one to start (and back if that fails); and when both ends are on this
+ * host, the new one's front end connects, which is the work of a guest that runs.
  *
- *   CONNECTED ──another end of the same disk connects──▶ STOPPING ──▶ YIELDED (4 still)
- *   YIELDED ──the other end is gone: the migration failed──▶ STARTING
+ *   CONNECTED ──renamed, or another end of the same disk connects──▶ STOPPING ──▶ YIELDED (4 still)
+ *   YIELDED ──named as before, and no other end is there: the migration failed──▶ STARTING
  *
- * The new worker starts after the old one has finished, flushed and closed the image.
+ * A worker for the new end starts after that of the old one has finished, flushed and closed the
+ * image.
  *
  * device_evaluate() is the only place where phases change by what the store says; every event just
  * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
@@ -74,7 +77,7 @@ struct device {
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
     bool reported; /* the worker has said why it ends */
-    bool yielding; /* it ends because another end of the same disk connects */
+    bool yielding; /* it ends because the guest goes on at another end */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
     struct child worker;
@@ -82,7 +85,7 @@ struct device {
     struct loop_timer retry;
     uint64_t last_start_ns; /* when a worker was last started */
     struct log_limit guest_log;
-    struct store_watch front_watch;
+    struct store_watch front_watch, name_watch;
 };
 
 /* Creates a device in phase NEW and asks for its evaluation. Returns NULL without memory. */

@@ -597,6 +597,41 @@ static void a_migration_that_fails_early_is_not_noticed(void **state)
     assert_int_equal(sup.nr_devices, 1);
 }
 
+static void a_guest_that_was_moved_away_lets_go_of_its_disk(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/name", "web");
+    connect_guest();
+    fake_set("/local/domain/5/name", "web--migratedaway");
+    expect_phase(5, DEVICE_YIELDED);
+    settle();
+    assert_null(sup.images.images); /* not even locked */
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set("/local/domain/5/name", "web"); /* it could not be started there */
+    expect_phase(5, DEVICE_CONNECTED);
+    assert_true(device_of_domain(5)->image.taken);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set("/local/domain/5/name", "web--migratedaway");
+    expect_phase(5, DEVICE_YIELDED);
+    fake_set(BACK "/online", "0"); /* and now it could */
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    vanish();
+}
+
+static void a_restart_leaves_the_disk_of_a_guest_moved_away(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set("/local/domain/5/name", "web--migratedaway");
+    expect_phase(5, DEVICE_YIELDED);
+    restart();
+    expect_phase(5, DEVICE_YIELDED);
+    settle();
+    assert_null(sup.images.images);
+}
+
 static void an_old_end_that_crashes_is_closed(void **state)
 {
     (void)state;
@@ -674,6 +709,8 @@ int main(void)
         TEST(the_old_end_of_a_migration_makes_way),
         TEST(the_old_end_goes_on_when_the_new_one_is_gone),
         TEST(a_migration_that_fails_early_is_not_noticed),
+        TEST(a_guest_that_was_moved_away_lets_go_of_its_disk),
+        TEST(a_restart_leaves_the_disk_of_a_guest_moved_away),
         TEST(an_old_end_that_crashes_is_closed),
         TEST(a_yielded_device_closes_with_its_front_end),
         TEST(strange_directories_are_ignored),
