@@ -54,7 +54,7 @@ save_and_restore() {
 }
 
 image=$(image disk.img $((SLOTS * SLOT)))
-linux_guest $NAME "memory = 64" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 run=\"\
+linux_guest $NAME "memory = 80" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 run=\"\
 dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
 echo payload \$(sha256sum < /tmp/random); \
 n=0; \
@@ -115,7 +115,7 @@ for n in $(seq $((last - SLOTS + 2)) "$last"); do
     [ $slot -eq $((begun % SLOTS)) ] && [ "$begun" -ne "$last" ] && continue
     found=$(dd if="$image" bs=$SLOT skip=$slot count=1 status=none | head -c 4096 | tr -d ' ')
     same "number in slot $slot" "$n" "$found"
-    found=$(dd if="$image" bs=$SLOT skip=$slot count=1 status=none | tail -c +4097 | sha256sum)
+    found=$(dd if="$image" bs=$SLOT skip=$slot count=1 status=none | tail -c +4097 | sha256sum | xargs)
     same "what round $n wrote" "$payload" "$found"
 done
 say "$last rounds of writing, each found"
