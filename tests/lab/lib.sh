@@ -69,6 +69,7 @@ finish() {
 trap finish EXIT
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 trap 'fail "ran out of time"' TERM
+trap 'fail "line $LINENO: whom this was written to has ended: $BASH_COMMAND"' PIPE
 
 # guest NAME [CONFIG-LINE...]: create a domain that runs our kernel. `memory` is 32 unless a line sets it.
 guest() {
