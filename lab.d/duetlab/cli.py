@@ -186,6 +186,7 @@ def parser():
         "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
     sub = add("bench", do_bench, "measure, ours beside the peers'", name="bench")
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
+    two_hosts(sub)
     sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
     two_hosts(add("up", do_up, "boot the Xen host and install Duet in dom0"))
     sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(

@@ -6,7 +6,9 @@
 . ./lib.sh
 readonly OTHER=host-b
 saved=$WORK/saved
-image=$(image disk.img 16M)
+# The disk is there to be moved too; between two hosts it is the one that they share.
+image=/dev/vdb
+[ -b $image ] || image=$(image disk.img 16M)
 
 now() {
     echo "${EPOCHREALTIME/./}"
@@ -31,7 +33,7 @@ duet_away() {
 
 linux_start() {
     linux_guest "$@" "extra = 'console=hvc0 run=\"\
-s=\$(sed s/[.].*//\;s/^/1/ /proc/uptime); last=0; \
+last=0; \
 while read up rest < /proc/uptime; \
 do \
 up=\${up%.*}\${up#*.}; \
@@ -43,25 +45,28 @@ done\"'"
 }
 
 linux_away() {
-    sed -n 's/^away \([0-9]*\) ms.*/\1/p' | sort -n | tail -n 1
+    awk '/Restarting tasks/ { back = 1 } back && !told && /^away [0-9]+ ms/ { print $2; told = 1 }'
 }
 
-# timed LABEL NAME KIND COMMAND...: a row: how long it took, how long the guest says that it was away.
+# timed LABEL COMMAND...: the beginning of a row: how long it took, how large the file is after a save.
 timed() {
-    local label=$1 name=$2 kind=$3 began took size=-
-    shift 3
+    local label=$1 began took size=
+    shift
     began=$(now)
-    timeout 300 "$@" > xl.out 2>&1 < /dev/null || fail "$*: $(grep -v Frames xl.out)"
+    timeout 600 "$@" > xl.out 2>&1 < /dev/null || fail "$*: $(grep -v Frames xl.out)"
     took=$(($(now) - began))
-    [ "$label" != save ] || size=$(($(stat -c %s "$saved") / 1048576))
-    printf '    %-26s %8d ms %10s' "$label" $((took / 1000)) "$size"
+    [ "$2" != save ] || size=$(($(stat -c %s "$saved") / 1048576))
+    printf '  %-28s %8d ms %10s' "$label" $((took / 1000)) "$size"
 }
 
-# away KIND NAME [HOST]: the end of the row, once the guest has said it.
+# away KIND NAME [HOST]: the end of the row, from what the guest has said since new_log, here or there.
 away() {
-    local ms='' end=$((SECONDS + 60)) log=$CONSOLE_LOGS/$2.log
+    local ms='' end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ] && [ -z "$ms" ]; do
-        ms=$({ guest_log "$2"; [ -z "${3:-}" ] || ssh "$3" cat "$log" | tr -d '\r'; } | "$1_away")
+        ms=$({
+            guest_log "$2"
+            [ -z "${3:-}" ] || ssh "$3" cat "$CONSOLE_LOGS/$2.log" | tr -d '\r'
+        } | "$1_away")
         [ -n "$ms" ] || sleep 0.2
     done
     printf ' %9s ms\n' "${ms:-?}"
@@ -74,25 +79,31 @@ rows() {
     printf '%s\n' "$label"
     "${kind}_start" "$name" "disk = [ $(disk "$image") ]" "$@"
     new_log "$name"
-    timed save "$name" "$kind" xl save "$name" "$saved"
+    timed save xl save "$name" "$saved"
     echo
-    timed restore "$name" "$kind" xl restore "$saved"
+    timed restore xl restore "$saved"
     away "$kind" "$name"
     new_log "$name"
-    timed 'checkpoint (save -c)' "$name" "$kind" xl save -c "$name" "$saved"
+    timed "checkpoint (save -c)" xl save -c "$name" "$saved"
     away "$kind" "$name"
+    rm -f "$saved"
     if can_migrate; then
         new_log "$name"
-        timed 'migrate to the same host' "$name" "$kind" xl migrate -s '' "$name" 'xl migrate-receive'
+        timed "migrate to the same host" xl migrate -s '' "$name" 'xl migrate-receive'
         away "$kind" "$name"
+        new_log "$name"
+        ssh $OTHER "rm -f $CONSOLE_LOGS/$name.log; systemctl kill -s HUP duet-console"
+        timed "migrate to $OTHER" xl migrate "$name" $OTHER
+        away "$kind" "$name" $OTHER
+        ssh $OTHER xl destroy "$name"
+    else
+        xl destroy "$name"
     fi
-    rm -f "$saved"
-    xl destroy "$name"
 }
 
 printf '%-30s %11s %10s %12s\n' "" took "file, MiB" "guest away"
 rows "Duet guest, 16 MiB" duet "memory = 16"
-rows "Duet guest, 80 MiB" duet "memory = 80"
-rows "Linux guest, 80 MiB" linux "memory = 80"
+rows "Duet guest, 96 MiB" duet "memory = 96"
+rows "Linux guest, 96 MiB" linux "memory = 96"
 rows "Duet guest, 1 GiB" duet "memory = 1024"
 rows "Linux guest, 1 GiB" linux "memory = 1024"

@@ -54,7 +54,7 @@ save_and_restore() {
 }
 
 image=$(image disk.img $((SLOTS * SLOT)))
-linux_guest $NAME "memory = 80" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 run=\"\
+linux_guest $NAME "memory = 96" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 run=\"\
 dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
 echo payload \$(sha256sum < /tmp/random); \
 n=0; \
@@ -105,7 +105,7 @@ same "domain id after checkpoints" "$domid" "$(xl domid $NAME)"
 xl pause $NAME
 LOG_START[$NAME]=$begin
 guest_log $NAME > said
-grep -E 'FAILED|[Ee]rror' said && fail "the guest saw an error"
+grep -E '^FAILED|I/O error' said && fail "the guest saw an error"
 last=$(sed -n 's/^round \([0-9]*\) done$/\1/p' said | tail -n 1)
 sed -n 's/^round \([0-9]*\) done$/\1/p' said | cmp - <(seq "$last") || fail "rounds are missing in $log, or twice"
 begun=$(sed -n 's/^round \([0-9]*\) and$/\1/p' said | tail -n 1)

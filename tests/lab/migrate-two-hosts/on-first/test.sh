@@ -1,8 +1,9 @@
-# What host.sh tells, in dom0 of the first host. Another kind of guest is a set of three functions, KIND_start,
-# KIND_line and KIND_check.
+# What host.sh tells, in dom0 of the first host. A kind of guest is a set of four functions: KIND_start,
+# KIND_line, KIND_last and KIND_check.
 . ./lib.sh
 
-readonly KINDS=(linux) OTHER=host-b DISK=/dev/vdb SLOTS=8 SLOT=266240 # bytes: a page and 256 KiB
+readonly KINDS=(linux) # and duet, ours, once it can be suspended
+readonly OTHER=host-b DISK=/dev/vdb SLOTS=8 SLOT=266240 # bytes: a page and 256 KiB
 master=$WORK/ssh
 
 # One connection for all that is asked there, with xl's own beside it.
@@ -17,7 +18,7 @@ cleanup() {
 
 # linux_start NAME: writes numbered blocks, and answers the lines that are typed.
 linux_start() {
-    linux_guest "$1" "memory = 80" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 run=\"\
+    linux_guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 run=\"\
 dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
 echo payload \$(sha256sum < /tmp/random); \
 n=0; \
@@ -27,6 +28,7 @@ do \
 dd if=/tmp/block of=/dev/xvda bs=260k seek=\$((n % 8)) oflag=direct conv=notrunc,fsync 2> /dev/null && \
 dd if=/dev/xvda bs=260k skip=\$((n % 8)) count=1 iflag=direct 2> /dev/null | cmp - /tmp/block && \
 echo round \$n done || echo FAILED; \
+usleep 100000; \
 done & \
 while read word number; \
 do \
@@ -42,10 +44,15 @@ linux_line() {
     printf 'line %d' "$1"
 }
 
+# linux_last: what is typed last, to be answered with `stop heard`, after which it writes no more.
+linux_last() {
+    printf 'stop'
+}
+
 # linux_check NAME: the guest has stopped writing: rounds and blocks are all there, whichever host looks.
 linux_check() {
-    local last n found
-    grep -aiE 'FAILED|i/o error' said && fail "the guest saw an error"
+    local last n found host
+    grep -aE '^FAILED|I/O error' said && fail "the guest saw an error"
     last=$(grep -aoE 'round [0-9]+ done' said | tail -n 1 | cut -d ' ' -f 2)
     # What was in the console's ring when the guest was suspended may be in both hosts' logs.
     grep -aoE 'round [0-9]+ done' said | uniq | cut -d ' ' -f 2 | cmp - <(seq "$last") ||
@@ -58,6 +65,37 @@ linux_check() {
         done
     done
     say "$last rounds of writing, each found"
+}
+
+# duet_start NAME: at its prompt. Each line that is typed there writes a pattern in a place of its own, and
+# says so; two blanks in what is typed and one in the answer tell them apart.
+duet_start() {
+    guest "$1" "memory = 16" "disk = [ $(disk $DISK) ]"
+    wait_prompt "$1"
+}
+
+duet_line() {
+    printf 'dd if=pattern:%d of=xvda bs=64k count=1 seek=%d conv=fsync; echo line %d  heard' "$1" "$1" "$1"
+}
+
+duet_last() {
+    printf 'echo stop  heard'
+}
+
+# duet_check NAME: what each line wrote is on the disk, whichever host looks.
+duet_check() {
+    local host
+    cat > pattern.py << 'PYTHON'
+import sys
+for seed in range(1, int(sys.argv[1]) + 1):
+    for at in range(seed * 65536, (seed + 1) * 65536, 32):
+        sys.stdout.write("%08x %016x duet.\n" % (seed, at))
+PYTHON
+    for host in "bash -c" "on_other"; do
+        $host "dd if=$DISK bs=64k skip=1 count=$number iflag=direct status=none" |
+            cmp - <(python3 pattern.py "$number") || fail "the disk differs, seen by ${host/bash -c/host-a}"
+    done
+    say "$number patterns written, each found"
 }
 
 # holders: who has the disk open, of the host where it runs.
@@ -89,7 +127,7 @@ type_next() {
     number=$((number + 1))
     local _
     for _ in $(seq 20); do
-        printf '\025%s\r' "$("$1_line" $number)" >&"$to_client" || true
+        printf '\025%s\r' "$("$1_line" $number)" >&"$to_client" 2> /dev/null || true
         heard $number && return
         kill -0 "$client" 2> /dev/null || return 0 # the guest is elsewhere: the line is typed again there
     done
@@ -100,10 +138,11 @@ type_next() {
 move() {
     local kind=$1 name=$2 console=$3 began=$SECONDS before=$number mover
     shift 3
-    timeout 200 xl migrate "$@" > migrate.log 2>&1 < /dev/null &
+    timeout 300 xl migrate "$@" > migrate.log 2>&1 < /dev/null &
     mover=$!
     while kill -0 $mover 2> /dev/null && kill -0 "$client" 2> /dev/null; do
         type_next "$kind"
+        sleep 0.5 # at a person's pace: typing must not take the time of what it watches
     done
     wait $mover || fail "xl migrate $*: $(grep -v Frames migrate.log)"
     say "$name moved in $((SECONDS - began)) s; typed meanwhile: $((number - before)) lines"
@@ -133,8 +172,8 @@ migrate() {
         "$(journalctl -q -o cat --since "@$since" -u duet-block | grep -c 'lets go of its disk: the guest was moved')"
     xl domid "$name" 2> /dev/null && fail "$name is still on the first host"
 
-    printf '\025stop\r' >&"$to_client"
-    console_expect 'stop.*heard' 60
+    printf '\025%s\r' "$("${kind}_last")" >&"$to_client"
+    console_expect 'stop heard' 60
     cat <(guest_log "$name") <(on_other cat "$CONSOLE_LOGS/$name.log" | tr -d '\r') > said
     for n in $(seq "$number"); do
         grep -a "line $n heard" said > /dev/null || fail "line $n was typed and is in no log"
