@@ -36,7 +36,7 @@ goes_on() {
 }
 
 image=$(image disk.img 4M)
-linux_guest $NAME "memory = 96" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 run=\"\
+linux_guest $NAME "memory = 96" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
 dd if=/dev/urandom of=/tmp/random bs=256k count=4 2> /dev/null; \
 n=0; \
 while n=\$((n + 1)); \

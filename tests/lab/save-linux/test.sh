@@ -5,7 +5,7 @@
 # timeout: 500
 . ./lib.sh
 
-readonly NAME=save-linux ROUNDS=12 SLOTS=8 SLOT=266240 # bytes: a page with the round's number, 256 KiB
+readonly NAME=save-linux ROUNDS=12 SLOTS=8 SLOT=266240 # bytes: 65 pages, the first with the round's number
 saved=$WORK/saved
 log=$CONSOLE_LOGS/$NAME.log
 
@@ -54,7 +54,7 @@ save_and_restore() {
 }
 
 image=$(image disk.img $((SLOTS * SLOT)))
-linux_guest $NAME "memory = 96" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 run=\"\
+linux_guest $NAME "memory = 96" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
 dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
 echo payload \$(sha256sum < /tmp/random); \
 n=0; \
@@ -113,9 +113,9 @@ for n in $(seq $((last - SLOTS + 2)) "$last"); do
     slot=$((n % SLOTS))
     # A round that has begun may have overwritten the oldest one.
     [ $slot -eq $((begun % SLOTS)) ] && [ "$begun" -ne "$last" ] && continue
-    found=$(dd if="$image" bs=$SLOT skip=$slot count=1 status=none | head -c 4096 | tr -d ' ')
+    found=$(dd if="$image" bs=4k skip=$((slot * 65)) count=1 status=none | tr -d ' ')
     same "number in slot $slot" "$n" "$found"
-    found=$(dd if="$image" bs=$SLOT skip=$slot count=1 status=none | tail -c +4097 | sha256sum | xargs)
+    found=$(dd if="$image" bs=4k skip=$((slot * 65 + 1)) count=64 status=none | sha256sum | xargs)
     same "what round $n wrote" "$payload" "$found"
 done
 say "$last rounds of writing, each found"

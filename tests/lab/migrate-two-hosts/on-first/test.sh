@@ -18,7 +18,7 @@ cleanup() {
 
 # linux_start NAME: writes numbered blocks, and answers the lines that are typed.
 linux_start() {
-    linux_guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 run=\"\
+    linux_guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
 dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
 echo payload \$(sha256sum < /tmp/random); \
 n=0; \
