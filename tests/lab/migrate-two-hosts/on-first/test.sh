@@ -157,7 +157,7 @@ migrate() {
     local kind=$1 name=migrate-$1 since
     number=0
     since=$(date +%s)
-    on_other "truncate -s 0 $CONSOLE_LOGS/$name.log 2> /dev/null" || true
+    on_other "rm -f $CONSOLE_LOGS/$name.log"
     "${kind}_start" "$name"
     sit_down "xl console $name"
     type_next "$kind"
