@@ -1,7 +1,7 @@
 # A whole Debian, unmodified: its own kernel, initramfs, systemd and root file system on xvda. Its second
 # disk takes 100 MiB of ext4 data, a third is attached, used and detached while it runs. After it has shut
 # down both file systems are clean and the data is what it wrote.
-# timeout: 600
+# timeout: 900
 . ./lib.sh
 
 name=block-debian
@@ -22,7 +22,8 @@ create $name "kernel = '/usr/lib/duet-lab/vmlinuz'" "ramdisk = '$DEBIAN_INITRD'"
     "disk = [ $(disk "$root"), $(disk "$data" xvdb) ]" "extra = 'root=/dev/xvda console=hvc0 quiet'"
 back=/local/domain/0/backend/vbd/$(xl domid $name)/51744
 attach $name
-wait_line $name 'root@debian:' 400 > /dev/null
+# The last line before the shell's prompt, which no end of line follows.
+wait_line $name '^permitted by applicable law' 400 > /dev/null
 does boot 'systemctl is-active multi-user.target'
 
 say "it writes 100 MiB and syncs them"
