@@ -3,7 +3,7 @@
 # while it writes to a disk that both have and while somebody types at its console. Every line that was typed
 # and every block that was written arrives, the console's log goes on, and in the end the disk is open on
 # the second host alone. on-first/test.sh does it, in dom0 of the first host, for each kind of guest.
-# timeout: 900
+# timeout: 1500
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 lab=$here/../../../lab
