@@ -454,6 +454,7 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
         return;
     }
     if (v->away) {
+        log_msg(LOG_INFO, &dev->id, "not connected: by its name the guest was moved away");
         dev->phase = DEVICE_YIELDED;
         device_changed(dev);
         return;
