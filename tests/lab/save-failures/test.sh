@@ -64,7 +64,7 @@ systemctl start duet-block.service
 say "without duet-block.service: refused"
 
 mv "$image" "$image.away"
-refused "image $image: No such file or directory"
+refused "$image: No such file or directory"
 say "without its image: refused"
 mv "$image.away" "$image"
 
