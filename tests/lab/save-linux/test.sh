@@ -120,8 +120,10 @@ for n in $(seq $((last - SLOTS + 2)) "$last"); do
 done
 say "$last rounds of writing, each found"
 
-# Started anew from its configuration, which came with the saved file.
+# Started anew from its configuration, which came with the saved file: by the xl that restored it, and only
+# as long as that has not seen it suspended, which a checkpoint does.
 xl unpause $NAME
+save_and_restore
 new_log $NAME
 xl reboot -F $NAME
 wait_line $NAME '^payload ' 90 > /dev/null
