@@ -48,6 +48,7 @@ union rx_slot {
         int16_t status;
     } response;
     uint8_t extra[8];
+    uint32_t words[2]; /* as which it is written to the ring */
 };
 
 struct rx {

@@ -53,8 +53,8 @@ static void respond(struct tx *t, const struct net_packet *p, int16_t status)
 {
     for (unsigned int i = 0; i < p->nr_slots; i++) {
         bool extra = i >= 1 && i <= p->nr_extras;
-        struct netif_tx_response rsp = {.id = extra ? 0 : p->ids[i],
-                                        .status = extra ? NETIF_RSP_NULL : status};
+        _Alignas(uint32_t) struct netif_tx_response rsp = {
+            .id = extra ? 0 : p->ids[i], .status = extra ? NETIF_RSP_NULL : status};
 
         ring_respond(&t->ring, &rsp, sizeof(rsp));
     }

