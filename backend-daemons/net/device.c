@@ -19,6 +19,8 @@
 #define SENTENCE_MAX          1024
 #define MIN_START_INTERVAL_NS 250000000ULL
 #define GUEST_LOG_MS          5000
+#define MAX_DEATHS            5
+#define SHORT_LIFE_NS         10000000000ULL
 
 _Static_assert(sizeof(struct device_key) == 2 * sizeof(int), "hashed as a whole");
 
@@ -147,20 +149,18 @@ static void start_life(struct device *dev, const struct view *v, bool again)
 {
     bool adopt = !again && v->back != XenbusStateInitialising && v->back != XenbusStateUnknown;
     char why[SENTENCE_MAX];
-    int err;
+    int err = learn(dev, why, sizeof(why));
 
-    if (adopt && v->back >= XenbusStateClosing && v->back <= XenbusStateClosed) {
-        learn(dev, why, sizeof(why));
-        enter_closed(dev);
-        return;
-    }
-    err = learn(dev, why, sizeof(why));
     if (err == 0) {
-        err = open_tap(dev, adopt, why, sizeof(why));
+        err = open_tap(dev, adopt || again, why, sizeof(why));
     }
     if (err != 0) {
         dev->unusable = true;
         tell_error(dev, err, why);
+        enter_closed(dev);
+        return;
+    }
+    if (adopt && (v->back == XenbusStateClosing || v->back == XenbusStateClosed)) {
         enter_closed(dev);
         return;
     }
@@ -186,6 +186,28 @@ static void rest_tap(struct device *dev)
     tap_set_queues(&dev->tap, 1, &stage);
 }
 
+/*
+ * The worker died of itself. Another takes over, for the guest's rings are as good as before; but not
+ * for ever, if it is the guest that brings them down.
+ */
+static void worker_died(struct device *dev, const char *how)
+{
+    char sentence[SENTENCE_MAX];
+
+    dev->deaths = loop_now_ns() - dev->last_start_ns < SHORT_LIFE_NS ? dev->deaths + 1 : 1;
+    if (dev->deaths < MAX_DEATHS) {
+        log_msg(LOG_ERR, &dev->id, "worker %s; starting another", how);
+        dev->phase = DEVICE_WAITING;
+        return;
+    }
+    snprintf(sentence, sizeof(sentence), "worker %s, %u times in a row; the device is closed", how,
+             dev->deaths);
+    dev->deaths = 0;
+    rest_tap(dev);
+    tell_error(dev, -EIO, sentence);
+    enter_closed(dev);
+}
+
 static void on_worker_exit(void *arg, int status)
 {
     struct device *dev = arg;
@@ -198,8 +220,7 @@ static void on_worker_exit(void *arg, int status)
         return;
     }
     if (dev->phase != DEVICE_STOPPING) {
-        log_msg(LOG_ERR, &dev->id, "worker %s; starting another", text);
-        dev->phase = DEVICE_WAITING;
+        worker_died(dev, text);
     } else {
         rest_tap(dev);
         log_msg(status == 0 || dev->reported ? LOG_INFO : LOG_WARNING, &dev->id,

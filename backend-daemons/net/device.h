@@ -67,6 +67,7 @@ struct device {
     struct loop_work work;
     struct loop_timer retry;
     uint64_t last_start_ns; /* when a worker was last started */
+    unsigned int deaths;    /* of workers, one soon after the other */
     struct log_limit guest_log;
     struct store_watch front_watch, mcast_watch;
 };
