@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct credit {
-    uint64_t bytes;    /* per interval; 0: no limit */
+    uint64_t bytes; /* per interval; 0: no limit */
     uint64_t interval_ns;
     uint64_t left;
     uint64_t next_ns; /* when the next interval begins */

@@ -28,8 +28,8 @@ struct ctrl {
 int ctrl_init(struct ctrl *c, struct hash *hash, xengnttab_handle *xgt, uint16_t domid);
 
 /*
- * Carries out what waits. Returns 0, or -EPROTO when the guest broke the ring. `*notify` is set when
- * the guest must be notified.
+ * Carries out what waits. Returns 0, or -EPROTO when the guest broke the ring. `*notify` is set
+ * when the guest must be notified.
  */
 int ctrl_take(struct ctrl *c, bool *notify);
 

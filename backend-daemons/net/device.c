@@ -187,8 +187,8 @@ static void rest_tap(struct device *dev)
 }
 
 /*
- * The worker died of itself. Another takes over, for the guest's rings are as good as before; but not
- * for ever, if it is the guest that brings them down.
+ * The worker died of itself. Another takes over, for the guest's rings are as good as before; but
+ * not for ever, if it is the guest that brings them down.
  */
 static void worker_died(struct device *dev, const char *how)
 {

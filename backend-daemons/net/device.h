@@ -57,9 +57,9 @@ struct device {
     char *back;  /* absolute directory of the back end */
     char *front; /* of the front end; NULL until read */
     enum device_phase phase;
-    bool unusable;   /* no tap: nothing to wait for but removal */
-    bool reported;   /* the worker has said why it ends */
-    bool has_script; /* the toolstack runs a script, whose end is to be waited for */
+    bool unusable;           /* no tap: nothing to wait for but removal */
+    bool reported;           /* the worker has said why it ends */
+    bool has_script;         /* the toolstack runs a script, whose end is to be waited for */
     unsigned int max_queues; /* offered */
     struct tap tap;
     struct child worker;

@@ -192,8 +192,7 @@ static int read_ctrl(struct store *st, xs_transaction_t t, struct front_read *r)
         return 0;
     }
     err = read_u32(st, t, r->dev->front, "ctrl-ring-ref", &c->ctrl_ref);
-    return err != 0 ? err
-                    : read_u32(st, t, r->dev->front, "event-channel-ctrl", &c->ctrl_port);
+    return err != 0 ? err : read_u32(st, t, r->dev->front, "event-channel-ctrl", &c->ctrl_port);
 }
 
 /* What the guest can do with the packets that it receives. */

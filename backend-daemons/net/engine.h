@@ -1,7 +1,7 @@
 /*
  * The worker's one place to wait and its way to the tap: an io_uring. Packets, event channels and
- * the supervisor's socket all complete here. In a PV dom0 every system call passes through Xen, so a
- * batch of packets costs one call to submit, and waiting comes with it.
+ * the supervisor's socket all complete here. In a PV dom0 every system call passes through Xen, so
+ * a batch of packets costs one call to submit, and waiting comes with it.
  *
  * Packets from the tap are read by a chain of hard-linked reads: one after the other, so that they
  * stay in order and only the first that finds the tap empty waits.

@@ -6,22 +6,22 @@
 #include <errno.h>
 #include <string.h>
 
-#define ETHERTYPE_OFFSET  12U
-#define ETHERTYPE_IPV4    0x0800U
-#define ETHERTYPE_IPV6    0x86ddU
-#define ETHERTYPE_VLAN    0x8100U
-#define ETHERTYPE_QINQ    0x88a8U
-#define VLAN_BYTES        4U
-#define MAX_VLAN_TAGS     2
-#define IPV4_MIN_HEADER   20U
-#define IPV6_HEADER       40U
-#define MAX_IPV6_HEADERS  8
-#define IPV4_FRAGMENTED   0x3fffU /* more-fragments bit and offset */
-#define IPV6_FRAGMENTED   0xfff9U /* the same in IPv6's fragment header */
-#define TCP_MIN_HEADER    20U
-#define UDP_HEADER        8U
-#define TCP_CHECKSUM      16
-#define UDP_CHECKSUM      6
+#define ETHERTYPE_OFFSET 12U
+#define ETHERTYPE_IPV4   0x0800U
+#define ETHERTYPE_IPV6   0x86ddU
+#define ETHERTYPE_VLAN   0x8100U
+#define ETHERTYPE_QINQ   0x88a8U
+#define VLAN_BYTES       4U
+#define MAX_VLAN_TAGS    2
+#define IPV4_MIN_HEADER  20U
+#define IPV6_HEADER      40U
+#define MAX_IPV6_HEADERS 8
+#define IPV4_FRAGMENTED  0x3fffU /* more-fragments bit and offset */
+#define IPV6_FRAGMENTED  0xfff9U /* the same in IPv6's fragment header */
+#define TCP_MIN_HEADER   20U
+#define UDP_HEADER       8U
+#define TCP_CHECKSUM     16
+#define UDP_CHECKSUM     6
 
 /* IPv6 extension headers (RFC 8200). */
 enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };

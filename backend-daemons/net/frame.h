@@ -22,11 +22,11 @@ enum { FRAME_TCP = 6, FRAME_UDP = 17 };
 
 struct frame {
     enum frame_ip ip;
-    bool fragment;       /* one of several IP fragments: the transport header may be elsewhere */
-    uint8_t protocol;    /* of the transport header: FRAME_TCP, ... */
+    bool fragment;    /* one of several IP fragments: the transport header may be elsewhere */
+    uint8_t protocol; /* of the transport header: FRAME_TCP, ... */
     uint16_t ip_offset;
-    uint16_t transport;  /* offset of the transport header; 0: none was found */
-    uint16_t payload;    /* offset behind the transport header, TCP and UDP only; 0: none */
+    uint16_t transport; /* offset of the transport header; 0: none was found */
+    uint16_t payload;   /* offset behind the transport header, TCP and UDP only; 0: none */
 };
 
 /* Takes `bytes` bytes apart. Whatever they are, the result's offsets lie within them. */

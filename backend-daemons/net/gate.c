@@ -55,8 +55,7 @@ static int take_extra(const union net_slot *slot, struct net_packet *out, int *e
         return 0;
     case XEN_NETIF_EXTRA_TYPE_MCAST_ADD:
     case XEN_NETIF_EXTRA_TYPE_MCAST_DEL:
-        out->mcast =
-            extra.type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD ? NET_MCAST_ADD : NET_MCAST_DEL;
+        out->mcast = extra.type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD ? NET_MCAST_ADD : NET_MCAST_DEL;
         memcpy(out->mcast_mac, extra.u.mcast.addr, NET_MAC_BYTES);
         return 0;
     case XEN_NETIF_EXTRA_TYPE_HASH:
@@ -98,12 +97,13 @@ static void take_fragment(const struct netif_tx_request *req, uint32_t bytes,
         return;
     }
     if (bytes != 0) { /* an empty fragment is legal, and nothing to copy */
-        out->fragments[out->nr_fragments++] =
-            (struct net_fragment){.ref = req->gref, .offset = req->offset, .bytes = (uint16_t)bytes};
+        out->fragments[out->nr_fragments++] = (struct net_fragment){
+            .ref = req->gref, .offset = req->offset, .bytes = (uint16_t)bytes};
     }
 }
 
-/* The fragments behind the extras; returns -EAGAIN, -EPROTO, or 0 with the size of them in *rest. */
+/* The fragments behind the extras; returns -EAGAIN, -EPROTO, or 0 with the size of them in *rest.
+ */
 static int count_fragments(const union net_slot *slots, unsigned int nr, uint16_t flags,
                            struct net_packet *out, uint32_t *rest)
 {

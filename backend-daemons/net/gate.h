@@ -1,11 +1,11 @@
 /*
  * The gate: the one place where slots of the transmit ring become a packet that we act on.
  *
- * gate_packet() takes private copies of the slots that wait (ring_peek() made them, once) and checks
- * how they hang together and every field; what it returns is within all limits, and the code behind
- * it checks nothing again and looks at no shared memory. Follows xen/io/netif.h, "Guest transmit":
- * the first slot carries the size of the whole packet, extra-info slots follow it, then one slot for
- * each further fragment.
+ * gate_packet() takes private copies of the slots that wait (ring_peek() made them, once) and
+ * checks how they hang together and every field; what it returns is within all limits, and the code
+ * behind it checks nothing again and looks at no shared memory. Follows xen/io/netif.h, "Guest
+ * transmit": the first slot carries the size of the whole packet, extra-info slots follow it, then
+ * one slot for each further fragment.
  *
  * Types: union net_slot, struct net_fragment, net_packet. Pure functions: no state, no locks,
  * nothing to suspend.
@@ -54,11 +54,11 @@ struct net_packet {
     uint16_t nr_slots;  /* of the ring, extras included */
     uint16_t nr_extras; /* they follow the first slot */
     uint16_t nr_fragments;
-    uint16_t bytes;            /* of the whole packet */
-    bool csum_blank;           /* the checksum field holds the pseudo-header's sum only */
-    bool data_validated;       /* the guest vouches for the checksum */
-    enum net_gso gso;          /* cut it into segments of `gso_bytes` payload each */
-    enum net_mcast_op mcast;   /* no packet: a change of the multicast filter */
+    uint16_t bytes;          /* of the whole packet */
+    bool csum_blank;         /* the checksum field holds the pseudo-header's sum only */
+    bool data_validated;     /* the guest vouches for the checksum */
+    enum net_gso gso;        /* cut it into segments of `gso_bytes` payload each */
+    enum net_mcast_op mcast; /* no packet: a change of the multicast filter */
     uint16_t gso_bytes;
     uint8_t mcast_mac[NET_MAC_BYTES];
     uint16_t ids[NET_MAX_SLOTS]; /* for the responses, by slot; extras have none */

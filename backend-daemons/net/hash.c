@@ -7,14 +7,14 @@
 #include <xen/xen.h>
 #include <xen/io/netif.h>
 
-#define ALL_TYPES                                                                                  \
-    (XEN_NETIF_CTRL_HASH_TYPE_IPV4 | XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP |                           \
+#define ALL_TYPES                                                        \
+    (XEN_NETIF_CTRL_HASH_TYPE_IPV4 | XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP | \
      XEN_NETIF_CTRL_HASH_TYPE_IPV6 | XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
-#define IPV4_ADDRESSES    12U /* offset of source and destination in an IPv4 header */
-#define IPV6_ADDRESSES    8U
-#define PORTS_BYTES       4U
-#define MAX_TUPLE         36U
-#define PAGE_BYTES        4096U
+#define IPV4_ADDRESSES 12U /* offset of source and destination in an IPv4 header */
+#define IPV6_ADDRESSES 8U
+#define PORTS_BYTES    4U
+#define MAX_TUPLE      36U
+#define PAGE_BYTES     4096U
 
 bool hash_enabled(const struct hash *h)
 {
@@ -137,7 +137,8 @@ void hash_request(struct hash *h, const struct xen_netif_ctrl_request *req,
 
 uint32_t hash_toeplitz(const uint8_t *key, const uint8_t *data, uint32_t bytes)
 {
-    uint32_t window = (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 | (uint32_t)key[2] << 8 | key[3];
+    uint32_t window =
+        (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 | (uint32_t)key[2] << 8 | key[3];
     uint32_t value = 0;
 
     for (uint32_t i = 0; i < bytes; i++) {

@@ -23,27 +23,27 @@
 
 static void usage(FILE *out)
 {
-    fputs("Usage: duet-netd [OPTION]...\n"
-          "Serves the network devices (vif) of Xen guests: each is a tap, vifD.N, of this domain.\n"
-          "\n"
-          "  -l, --log-level LEVEL  error, warning, notice, info (default) or debug\n"
-          "  -q, --max-queues N     queues that a guest may use, 1 to 8 (default 8)\n"
-          "  -t, --stall SECONDS    the link is down for a guest that takes no packets for so long\n"
-          "                         (default 60)\n"
-          "  -u, --uid-base UID     a worker runs as UID plus its guest's domain id\n"
-          "                         (default 0x70000000)\n"
-          "  -w, --worker PATH      program that serves one device\n"
-          "                         (default " DUET_NET_WORKER ")\n"
-          "  -h, --help             show this and exit\n"
-          "  -V, --version          show the version and exit\n"
-          "\n"
-          "Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot go on, 2 for wrong usage.\n",
-          out);
+    fputs(
+        "Usage: duet-netd [OPTION]...\n"
+        "Serves the network devices (vif) of Xen guests: each is a tap, vifD.N, of this domain.\n"
+        "\n"
+        "  -l, --log-level LEVEL  error, warning, notice, info (default) or debug\n"
+        "  -q, --max-queues N     queues that a guest may use, 1 to 8 (default 8)\n"
+        "  -t, --stall SECONDS    the link is down for a guest that takes no packets for so long\n"
+        "                         (default 60)\n"
+        "  -u, --uid-base UID     a worker runs as UID plus its guest's domain id\n"
+        "                         (default 0x70000000)\n"
+        "  -w, --worker PATH      program that serves one device\n"
+        "                         (default " DUET_NET_WORKER ")\n"
+        "  -h, --help             show this and exit\n"
+        "  -V, --version          show the version and exit\n"
+        "\n"
+        "Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot go on, 2 for wrong usage.\n",
+        out);
 }
 
 /* Reads a number from `min` to `max`, or says what is wrong. */
-static bool take_number(const char *option, unsigned long min, unsigned long max,
-                        unsigned int *out)
+static bool take_number(const char *option, unsigned long min, unsigned long max, unsigned int *out)
 {
     char *end;
     unsigned long n;

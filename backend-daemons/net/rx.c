@@ -14,9 +14,9 @@
 _Static_assert(sizeof(union rx_slot) == sizeof(struct netif_rx_response), "receive slot");
 _Static_assert(sizeof(struct netif_extra_info) == sizeof(union rx_slot), "extra-info slot");
 
-#define MAX_COPIES       256U
-#define READ_BYTES       (VNET_HEADER + RX_BUFFER_BYTES - GRANT_PAGE_BYTES)
-#define ETHERNET_HEADER  14U
+#define MAX_COPIES      256U
+#define READ_BYTES      (VNET_HEADER + RX_BUFFER_BYTES - GRANT_PAGE_BYTES)
+#define ETHERNET_HEADER 14U
 
 int rx_init(struct rx *r, xengnttab_handle *xgt, uint16_t domid)
 {
@@ -27,10 +27,10 @@ int rx_init(struct rx *r, xengnttab_handle *xgt, uint16_t domid)
         return -errno;
     }
     for (unsigned int i = RX_BUFFERS; i-- > 0;) {
-        r->buffers[i] = (struct rx_buffer){
-            .data = pool + (uint64_t)i * RX_BUFFER_BYTES + GRANT_PAGE_BYTES,
-            .home = r,
-            .next = r->free};
+        r->buffers[i] =
+            (struct rx_buffer){.data = pool + (uint64_t)i * RX_BUFFER_BYTES + GRANT_PAGE_BYTES,
+                               .home = r,
+                               .next = r->free};
         r->free = &r->buffers[i];
     }
     r->nr_free = RX_BUFFERS;
@@ -76,8 +76,8 @@ static void complete_checksum(struct vif *vif, struct rx_buffer *buf, const stru
 {
     struct virtio_net_hdr *h = &buf->header;
 
-    if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 ||
-        (f->ip == FRAME_IPV4 && vif->csum_v4) || (f->ip == FRAME_IPV6 && vif->csum_v6)) {
+    if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 || (f->ip == FRAME_IPV4 && vif->csum_v4) ||
+        (f->ip == FRAME_IPV6 && vif->csum_v6)) {
         return;
     }
     if (frame_complete_checksum(buf->data, buf->bytes, h->csum_start, h->csum_offset) == 0) {
@@ -161,8 +161,7 @@ static void put_extras(struct rx *r, const struct rx_buffer *buf)
     struct netif_extra_info extra = {.flags = 0};
 
     if (buf->header.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
-        bool v4 =
-            (buf->header.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4;
+        bool v4 = (buf->header.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4;
 
         extra.type = XEN_NETIF_EXTRA_TYPE_GSO;
         extra.flags = buf->hash.valid ? XEN_NETIF_EXTRA_FLAG_MORE : 0;

@@ -34,9 +34,9 @@ struct rx;
 
 struct rx_buffer {
     struct rx_buffer *next;
-    struct rx *home;   /* whose buffer it is; another queue may be delivering it */
-    uint8_t *data;     /* the packet, at the start of a page; the tap's header ends here */
-    uint32_t bytes;    /* of the packet */
+    struct rx *home; /* whose buffer it is; another queue may be delivering it */
+    uint8_t *data;   /* the packet, at the start of a page; the tap's header ends here */
+    uint32_t bytes;  /* of the packet */
     struct virtio_net_hdr header;
     struct hash_result hash;
 };
@@ -61,7 +61,7 @@ struct rx {
     struct rx_buffer buffers[RX_BUFFERS];
     struct rx_buffer *free;
     unsigned int nr_free;
-    unsigned int posted; /* reads of the tap under way */
+    unsigned int posted;             /* reads of the tap under way */
     struct rx_buffer *first, **tail; /* wait for room, in order */
     unsigned int waiting;
     uint32_t want;             /* slots that the first one needs */

@@ -32,7 +32,8 @@ int tap_open(struct tap *t, const char *name, bool multi_queue, const char **sta
 /* Brings the number of open queues to `nr`. Returns 0 or -errno with `*stage` set. */
 int tap_set_queues(struct tap *t, unsigned int nr, const char **stage);
 
-/* What the guest can do with packets from the tap, TUN_F_* of linux/if_tun.h. Returns 0 or -errno. */
+/* What the guest can do with packets from the tap, TUN_F_* of linux/if_tun.h. Returns 0 or -errno.
+ */
 int tap_set_offload(struct tap *t, unsigned int offload);
 
 /* Link up or down. Returns 0 or -errno. */

@@ -94,8 +94,8 @@ static int take_slots(struct tx *t, unsigned int pending, struct net_packet *p)
 }
 
 /*
- * Stage 2 for one packet. Its place in the buffer is such that fragments behind the first, which are
- * whole pages as a rule, do not straddle pages of ours: each would cost a copy more.
+ * Stage 2 for one packet. Its place in the buffer is such that fragments behind the first, which
+ * are whole pages as a rule, do not straddle pages of ours: each would cost a copy more.
  */
 static void queue_copies(struct tx *t, struct tx_buffer *buf)
 {
@@ -194,7 +194,8 @@ static int prepare(struct tx_buffer *buf)
         h.flags = VIRTIO_NET_HDR_F_DATA_VALID;
     }
     if (p->gso != NET_GSO_NONE) {
-        if (f.protocol != FRAME_TCP || f.ip != (p->gso == NET_GSO_TCPV4 ? FRAME_IPV4 : FRAME_IPV6)) {
+        if (f.protocol != FRAME_TCP ||
+            f.ip != (p->gso == NET_GSO_TCPV4 ? FRAME_IPV4 : FRAME_IPV6)) {
             return -EBADMSG;
         }
         h.gso_type = f.ip == FRAME_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;

@@ -33,7 +33,7 @@ enum vif_tag {
 #define TAG(kind, queue, index) ((uint64_t)(kind) << 32 | (uint64_t)(queue) << 16 | (index))
 #define TAG_KIND(tag)           ((unsigned int)((tag) >> 32))
 #define TAG_QUEUE(tag)          ((unsigned int)((tag) >> 16 & 0xffff))
-#define TAG_INDEX(tag)          ((unsigned int)((tag) & 0xffff))
+#define TAG_INDEX(tag)          ((unsigned int)((tag)&0xffff))
 
 struct vif {
     struct log_id id;

@@ -39,9 +39,9 @@ struct wire_config {
     struct wire_queue queues[WIRE_MAX_QUEUES];
     bool has_ctrl;
     uint32_t ctrl_ref, ctrl_port;
-    bool can_sg;        /* the guest takes packets of several slots */
-    bool csum_v4, csum_v6; /* the guest completes checksums of what it receives */
-    bool rx_notify;     /* the guest says when it has made room */
+    bool can_sg;            /* the guest takes packets of several slots */
+    bool csum_v4, csum_v6;  /* the guest completes checksums of what it receives */
+    bool rx_notify;         /* the guest says when it has made room */
     uint32_t stall_seconds; /* without room for so long: the link is down */
     struct wire_settings settings;
 };

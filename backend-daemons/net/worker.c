@@ -59,8 +59,8 @@ struct worker {
     xengnttab_handle *xgt;
     xenevtchn_handle *xce;
     evtchn_port_t tx_ports[WIRE_MAX_QUEUES], rx_ports[WIRE_MAX_QUEUES], ctrl_port;
-    uint32_t events[MAX_PORTS];   /* ports of the last read: the engine's to write */
-    uint32_t unmask[MAX_PORTS];   /* masked by the device since they were read */
+    uint32_t events[MAX_PORTS]; /* ports of the last read: the engine's to write */
+    uint32_t unmask[MAX_PORTS]; /* masked by the device since they were read */
     unsigned int nr_unmask;
     bool reading_ports;
     bool stopping;
@@ -221,8 +221,8 @@ static int connect_guest(struct worker *w)
     if (err != 0) {
         return err;
     }
-    err = fcntl(xenevtchn_fd(w->xce), F_SETFL, O_NONBLOCK) < 0 ? -errno
-                                                               : engine_init(&w->vif.engine);
+    err =
+        fcntl(xenevtchn_fd(w->xce), F_SETFL, O_NONBLOCK) < 0 ? -errno : engine_init(&w->vif.engine);
     if (err != 0) {
         report(w, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
     }
@@ -330,8 +330,7 @@ static void unmask_ports(struct worker *w)
 {
     if (w->nr_unmask != 0) {
         engine_write_silently(&w->vif.engine, xenevtchn_fd(w->xce), w->unmask,
-                              w->nr_unmask * (uint32_t)sizeof(w->unmask[0]),
-                              TAG(TAG_UNMASK, 0, 0));
+                              w->nr_unmask * (uint32_t)sizeof(w->unmask[0]), TAG(TAG_UNMASK, 0, 0));
         w->nr_unmask = 0;
     }
     if (!w->reading_ports) {
@@ -367,8 +366,8 @@ static void take_completions(struct worker *w)
     }
 }
 
-static int broken(struct worker *w, const char *ring, unsigned int queue,
-                  const struct ring_back *r, int err)
+static int broken(struct worker *w, const char *ring, unsigned int queue, const struct ring_back *r,
+                  int err)
 {
     report(w, WIRE_BROKEN, -err,
            "%s ring of queue %u: impossible indices or a packet without an end: req_prod %u, taken "

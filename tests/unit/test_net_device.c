@@ -1,7 +1,7 @@
 /*
  * The life of a network device as the store shows it: a store inside the program (fake_xenstore.h),
- * taps that only count (in place of tap.c), and this program itself in the worker's place. What that
- * one does is chosen by the event channel that the front end publishes.
+ * taps that only count (in place of tap.c), and this program itself in the worker's place. What
+ * that one does is chosen by the event channel that the front end publishes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,8 +127,9 @@ static int act_as_worker(unsigned int nr_queues)
             return 0;
         }
         if (order.kind == WIRE_SET) { /* a link that is down says that the settings came */
-            tell(WIRE_CARRIER, order.settings.rate_bytes == 1000 &&
-                                       order.settings.headroom == 256 ? ETIMEDOUT : 0);
+            tell(WIRE_CARRIER, order.settings.rate_bytes == 1000 && order.settings.headroom == 256
+                                   ? ETIMEDOUT
+                                   : 0);
         }
     }
     return 0;
@@ -145,8 +146,9 @@ static void check_goal(void *arg)
     const char *found = goal.path != NULL ? fake_get(goal.path) : NULL;
 
     (void)arg;
-    if (goal.path != NULL && (found == NULL ? goal.value == NULL
-                                            : goal.value != NULL && strcmp(found, goal.value) == 0)) {
+    if (goal.path != NULL &&
+        (found == NULL ? goal.value == NULL
+                       : goal.value != NULL && strcmp(found, goal.value) == 0)) {
         loop_stop(sup.loop, 0);
     } else if (goal.tries-- == 0) {
         loop_stop(sup.loop, goal.path == NULL ? 0 : 1);
@@ -361,7 +363,8 @@ static void no_tap_no_device(void **state)
     fake_set(BACK "/frontend-id", "7");
     fake_set(BACK "/state", "1");
     reach(BACK "/state", "6");
-    assert_string_equal(fake_get(ERROR), "16 interface vif7.0: being a test: Device or resource busy");
+    assert_string_equal(fake_get(ERROR),
+                        "16 interface vif7.0: being a test: Device or resource busy");
 }
 
 static void refused(const char *key, const char *value, const char *error)
@@ -423,8 +426,9 @@ static void a_worker_that_dies_once_is_replaced(void **state)
     connect_guest();
     first = sup.devices->worker.pid;
     child_signal(&sup.devices->worker, SIGKILL);
-    for (int i = 0; i < 100 && (sup.devices->phase != DEVICE_CONNECTED ||
-                                sup.devices->worker.pid == first); i++) {
+    for (int i = 0;
+         i < 100 && (sup.devices->phase != DEVICE_CONNECTED || sup.devices->worker.pid == first);
+         i++) {
         idle();
     }
     assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);

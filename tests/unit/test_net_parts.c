@@ -19,10 +19,12 @@
 
 /* Ethernet, IPv4 (header of 20), TCP; addresses and ports of the Toeplitz example below. */
 static const uint8_t tcp4[] = {
-    0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x08, 0x00,                    /* Ethernet */
-    0x45, 0, 0, 44, 0, 0, 0x40, 0, 64, 6, 0, 0, 66, 9, 149, 187, 161, 142, 100, 80, /* IPv4 */
-    0x0a, 0xea, 0x06, 0xe6, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0, 0, 0, 0, 0,   /* TCP */
-    'd', 'u', 'e', 't'};
+    0x02, 0,    0,    0,    0,   1,  0x02, 0, 0,  0, 0, 2, 0x08, 0x00, /* Ethernet */
+    0x45, 0,    0,    44,   0,   0,  0x40, 0, 64, 6, 0, 0, 66,   9,
+    149,  187,  161,  142,  100, 80, /* IPv4 */
+    0x0a, 0xea, 0x06, 0xe6, 0,   0,  0,    1, 0,  0, 0, 2, 0x50, 0x18,
+    1,    0,    0,    0,    0,   0, /* TCP */
+    'd',  'u',  'e',  't'};
 
 static void a_plain_frame(void **state)
 {

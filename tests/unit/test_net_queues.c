@@ -83,7 +83,8 @@ static int setup(void **state)
     tx.tap_fd = rx.tap_fd = tap[0];
     ring_attach(&tx.ring, tx_page, sizeof(tx_page), sizeof(union netif_tx_sring_entry));
     ring_attach(&rx.ring, rx_page, sizeof(rx_page), sizeof(union netif_rx_sring_entry));
-    return engine_init(&vif.engine) != 0 || tx_init(&tx, NULL, 1) != 0 || rx_init(&rx, NULL, 1) != 0;
+    return engine_init(&vif.engine) != 0 || tx_init(&tx, NULL, 1) != 0 ||
+           rx_init(&rx, NULL, 1) != 0;
 }
 
 static int teardown(void **state)

@@ -8,6 +8,11 @@
 UNITS+=(duet-net.service)
 GUEST_IP=192.168.77.50
 SECOND_IP=192.168.77.51
+NET6=fd00:6475:6574
+
+cleanup() {
+    ip -6 addr del $NET6::1/64 dev xenbr0 || true
+}
 
 # in_guest COMMANDS: run them in the guest, over the network; prints what they print.
 in_guest() {
@@ -24,9 +29,10 @@ worker() {
     pgrep -f /duet-net-worker || true
 }
 
+ip -6 addr add $NET6::1/64 dev xenbr0 nodad
 linux_guest net-linux "vcpus = 2" "vif = [ 'bridge=xenbr0,mac=00:16:3e:11:22:33' ]" \
-    "extra = 'console=hvc0 run=\"ip addr add $GUEST_IP/24 dev eth0; ip link set eth0 up; \
-nc -ll -p 99 -e sh\"'"
+    "extra = 'console=hvc0 run=\"ip addr add $GUEST_IP/24 dev eth0; \
+ip -6 addr add $NET6::50/64 dev eth0; ip link set eth0 up; nc -ll -p 99 -e sh\"'"
 domid=$(xl domid net-linux)
 back=/local/domain/0/backend/vif/$domid/0
 wait_store "$back/state" '^4$' 200
@@ -34,7 +40,7 @@ same "carrier" 1 "$(xenstore-read "$back/carrier")"
 same "the kernel's back end" "" "$(lsmod | grep xen_netback || true)"
 [ -e "/sys/class/net/xenbr0/brif/vif$domid.0" ] || fail "vif$domid.0 is not on the bridge"
 reach $GUEST_IP
-reach "fe80::216:3eff:fe11:2233%xenbr0" -6
+reach $NET6::50 -6
 
 say "data"
 in_guest 'ping -c 3 192.168.77.1' | grep '3 packets received' > /dev/null ||
