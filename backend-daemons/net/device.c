@@ -407,13 +407,19 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
     }
 }
 
+static bool same_settings(const struct wire_settings *a, const struct wire_settings *b)
+{
+    return a->rate_bytes == b->rate_bytes && a->rate_us == b->rate_us &&
+           a->headroom == b->headroom && a->multicast_control == b->multicast_control;
+}
+
 /* What may change while connected: `rate`, multicast control, the XDP headroom. */
 static void update_settings(struct device *dev)
 {
     struct wire_settings s;
 
     device_xs_read_settings(dev, &s);
-    if (memcmp(&s, &dev->settings, sizeof(s)) != 0) {
+    if (!same_settings(&s, &dev->settings)) {
         dev->settings = s;
         if (send_order(dev, WIRE_SET) != 0) {
             log_msg(LOG_WARNING, &dev->id, "the worker does not take its new settings");

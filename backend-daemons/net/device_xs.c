@@ -271,21 +271,36 @@ int device_xs_read_front(struct device *dev, struct wire_config *config, unsigne
     return store_transaction(dev->sup->store, read_front_tx, &r);
 }
 
+/* A decimal number up to `max` that ends with `stop`; *rest is what follows. */
+static bool take_number(const char *s, char stop, uint64_t max, uint64_t *out, const char **rest)
+{
+    char *end;
+
+    if (*s < '0' || *s > '9') {
+        return false;
+    }
+    errno = 0;
+    *out = strtoull(s, &end, 10);
+    *rest = end + 1;
+    return errno == 0 && *end == stop && *out <= max;
+}
+
 /* `rate` is "BYTES,MICROSECONDS"; 4294967295 bytes mean no limit. */
 static void read_rate(struct device *dev, struct wire_settings *s)
 {
     char *rate = NULL;
+    const char *rest;
     uint64_t bytes = 0, us = 0;
-    int end = 0;
 
     store_read_str(dev->sup->store, STORE_NO_TX, dev->back, "rate", 64, &rate);
     if (rate == NULL) {
         return;
     }
-    if (sscanf(rate, "%" SCNu64 ",%" SCNu64 "%n", &bytes, &us, &end) != 2 || rate[end] != '\0') {
+    if (!take_number(rate, ',', UINT32_MAX, &bytes, &rest) ||
+        !take_number(rest, '\0', UINT32_MAX, &us, &rest)) {
         log_msg(LOG_WARNING, &dev->id, "%s/rate = \"%s\": not BYTES,MICROSECONDS; not limited",
                 dev->back, rate);
-    } else if (bytes < UINT32_MAX && us <= UINT32_MAX) {
+    } else if (bytes < UINT32_MAX) {
         s->rate_bytes = bytes;
         s->rate_us = us;
     }

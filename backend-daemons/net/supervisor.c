@@ -70,12 +70,15 @@ static struct device *add_device(struct supervisor *sup, const struct device_key
 static void on_event(void *arg, int domid, int device, const char *key)
 {
     struct supervisor *sup = arg;
-    const struct device_key name = {.domid = domid, .device = device};
+    struct device_key name;
     struct device *dev;
 
     if (sup->stopping || !key_matters(key)) {
         return;
     }
+    memset(&name, 0, sizeof(name));
+    name.domid = domid;
+    name.device = device;
     HASH_FIND(hh, sup->devices, &name, sizeof(name), dev);
     if (dev == NULL) {
         dev = add_device(sup, &name);

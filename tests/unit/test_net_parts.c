@@ -43,12 +43,13 @@ static void a_plain_frame(void **state)
 
 static void vlan_tags_are_stepped_over(void **state)
 {
+    static const uint8_t tags[] = {0x88, 0xa8, 0, 5, 0x81, 0, 0, 7};
     uint8_t tagged[sizeof(tcp4) + 8];
     struct frame f;
 
     (void)state;
     memcpy(tagged, tcp4, 12);
-    memcpy(tagged + 12, "\x88\xa8\x00\x05\x81\x00\x00\x07", 8);
+    memcpy(tagged + 12, tags, sizeof(tags));
     memcpy(tagged + 20, tcp4 + 12, sizeof(tcp4) - 12);
     frame_parse(tagged, sizeof(tagged), &f);
     assert_int_equal(f.ip, FRAME_IPV4);

@@ -159,10 +159,11 @@ static int16_t tx_status(void)
 /* An IPv4 TCP frame of `payload` bytes behind its 54 of headers, at guest page `ref`. */
 static void make_tcp4(uint32_t ref, uint16_t payload)
 {
+    static const uint8_t start[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45};
     uint8_t *p = guest[ref];
 
     memset(p, 0, 54);
-    memcpy(p, "\x02\0\0\0\0\1\x02\0\0\0\0\2\x08\0\x45", 15);
+    memcpy(p, start, sizeof(start));
     p[16] = (uint8_t)((40 + payload) >> 8);
     p[17] = (uint8_t)(40 + payload);
     p[23] = FRAME_TCP;
