@@ -177,7 +177,7 @@ static int prepare(struct tx_buffer *buf)
 {
     const struct net_packet *p = &buf->packet;
     struct virtio_net_hdr h = {.flags = 0};
-    struct frame f;
+    struct frame f = {.ip = FRAME_NOT_IP};
 
     if (p->csum_blank || p->gso != NET_GSO_NONE) {
         frame_parse(buf->data, p->bytes, &f);

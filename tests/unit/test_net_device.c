@@ -163,7 +163,7 @@ static void reach(const char *path, const char *value)
     goal.path = path;
     goal.value = value;
     goal.tries = 10000;
-    check_goal(NULL);
+    loop_timer_set(sup.loop, &goal.timer, 0, check_goal, NULL);
     if (loop_run(sup.loop) != 0) {
         fail_msg("%s: '%s' instead of '%s'", path, fake_get(path), value);
     }

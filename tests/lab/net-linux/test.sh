@@ -21,7 +21,7 @@ in_guest() {
 
 # reach ADDRESS [OPTION...]: wait until it answers.
 reach() {
-    timeout 60 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
+    timeout 120 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
         fail "$1 does not answer"
 }
 
@@ -35,6 +35,7 @@ linux_guest net-linux "vcpus = 2" "vif = [ 'bridge=xenbr0,mac=00:16:3e:11:22:33'
 ip -6 addr add $NET6::50/64 dev eth0; ip link set eth0 up; nc -ll -p 99 -e sh\"'"
 domid=$(xl domid net-linux)
 back=/local/domain/0/backend/vif/$domid/0
+wait_line net-linux '^linux: ready' 250 > /dev/null
 wait_store "$back/state" '^4$' 200
 same "carrier" 1 "$(xenstore-read "$back/carrier")"
 same "the kernel's back end" "" "$(lsmod | grep xen_netback || true)"
