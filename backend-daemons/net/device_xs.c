@@ -230,8 +230,10 @@ static int read_features(struct store *st, xs_transaction_t t, struct front_read
     }
     c->csum_v4 = !no_csum;
     *r->offload = c->csum_v4 || c->csum_v6 ? TUN_F_CSUM : 0;
-    *r->offload |= c->csum_v4 && c->can_sg && gso_v4 ? TUN_F_TSO4 : 0;
-    *r->offload |= c->csum_v6 && c->can_sg && gso_v6 ? TUN_F_TSO6 : 0;
+    c->gso_v4 = c->csum_v4 && c->can_sg && gso_v4;
+    c->gso_v6 = c->csum_v6 && c->can_sg && gso_v6;
+    *r->offload |= c->gso_v4 ? TUN_F_TSO4 : 0;
+    *r->offload |= c->gso_v6 ? TUN_F_TSO6 : 0;
     return err;
 }
 

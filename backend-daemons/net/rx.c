@@ -93,7 +93,6 @@ static struct rx *classify(struct rx *r, struct rx_buffer *buf)
     struct frame f;
 
     buf->hash.valid = false;
-    memcpy(&buf->header, buf->data - VNET_HEADER, VNET_HEADER);
     if (want_hash || ((buf->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 &&
                       !(vif->csum_v4 && vif->csum_v6))) {
         frame_parse(buf->data, buf->bytes, &f);
@@ -103,18 +102,38 @@ static struct rx *classify(struct rx *r, struct rx_buffer *buf)
     return want_hash ? &r->all[hash_queue(&vif->hash, &buf->hash)] : r;
 }
 
+/* What the tap queued for an earlier life of the guest may be of a kind that this one cannot take.
+ */
+static bool gso_accepted(const struct vif *vif, const struct rx_buffer *buf)
+{
+    switch (buf->header.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+    case VIRTIO_NET_HDR_GSO_NONE:
+        return true;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+        return vif->gso_v4;
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+        return vif->gso_v6;
+    default:
+        return false;
+    }
+}
+
 void rx_complete(struct rx *r, unsigned int index, int res)
 {
     struct rx_buffer *buf = &r->buffers[index];
     struct rx *to;
 
     r->posted--;
+    if (res < 0 && res != -EAGAIN && res != -EINTR) {
+        r->vif->tap_error = res;
+    }
     if (res < (int)(VNET_HEADER + ETHERNET_HEADER)) {
         release(buf);
         return;
     }
     buf->bytes = (uint32_t)res - VNET_HEADER;
-    if (!mcast_wanted(&r->vif->mcast, buf->data)) {
+    memcpy(&buf->header, buf->data - VNET_HEADER, VNET_HEADER);
+    if (!mcast_wanted(&r->vif->mcast, buf->data) || !gso_accepted(r->vif, buf)) {
         drop(r, buf);
         return;
     }
@@ -289,16 +308,16 @@ static bool fill_batch(struct rx *r, unsigned int room, struct rx_buffer **done)
 }
 
 /* What waited too long is dropped, and the memory it held is free. */
-static void drain(struct rx *r, uint64_t now_ns)
+static void drain(struct rx *r)
 {
-    if (r->blocked_since_ns != 0 && now_ns - r->blocked_since_ns >= RX_DRAIN_NS) {
+    if (vif_now(r->vif) - r->blocked_since_ns >= RX_DRAIN_NS) {
         while (r->first != NULL) {
             drop(r, take_first(r));
         }
     }
 }
 
-int rx_deliver(struct rx *r, uint64_t now_ns, bool *notify)
+int rx_deliver(struct rx *r, bool *notify)
 {
     bool room = true;
 
@@ -328,9 +347,9 @@ int rx_deliver(struct rx *r, uint64_t now_ns, bool *notify)
         return 0;
     }
     if (r->blocked_since_ns == 0) {
-        r->blocked_since_ns = now_ns;
+        r->blocked_since_ns = vif_now(r->vif);
     }
-    drain(r, now_ns);
+    drain(r);
     return 0;
 }
 

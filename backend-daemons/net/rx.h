@@ -84,7 +84,7 @@ void rx_complete(struct rx *r, unsigned int index, int res);
  * Delivers what the guest has room for. Returns 0, or -EPROTO when the guest broke the ring.
  * `*notify` is set when the guest must be notified.
  */
-int rx_deliver(struct rx *r, uint64_t now_ns, bool *notify);
+int rx_deliver(struct rx *r, bool *notify);
 
 /* Whether waiting now is right: if room is needed, asks the guest for an event and looks again. */
 bool rx_may_wait(const struct rx *r);

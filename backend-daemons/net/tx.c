@@ -94,20 +94,31 @@ static int take_slots(struct tx *t, unsigned int pending, struct net_packet *p)
 }
 
 /*
- * Stage 2 for one packet. Its place in the buffer is such that fragments behind the first, which
- * are whole pages as a rule, do not straddle pages of ours: each would cost a copy more.
+ * Where in its buffer a packet begins: so that the whole pages among its fragments do not straddle
+ * pages of ours, for that would make two copies of each.
  */
+static uint32_t place(const struct net_packet *p)
+{
+    uint32_t before = 0, offset;
+
+    if (p->nr_fragments == 1) {
+        return SMALL_OFFSET;
+    }
+    for (unsigned int i = 0; i + 1 < p->nr_fragments && p->fragments[i].bytes < GRANT_PAGE_BYTES;
+         i++) {
+        before += p->fragments[i].bytes;
+    }
+    offset = GRANT_PAGE_BYTES - before % GRANT_PAGE_BYTES;
+    return offset < SMALL_OFFSET ? offset + GRANT_PAGE_BYTES : offset;
+}
+
+/* Stage 2 for one packet. */
 static void queue_copies(struct tx *t, struct tx_buffer *buf)
 {
     const struct net_packet *p = &buf->packet;
-    uint32_t offset = SMALL_OFFSET;
     uint8_t *to;
 
-    if (p->nr_fragments > 1) {
-        offset = GRANT_PAGE_BYTES - p->fragments[0].bytes % GRANT_PAGE_BYTES;
-        offset = offset < SMALL_OFFSET ? SMALL_OFFSET : offset;
-    }
-    buf->data = buf->memory + offset;
+    buf->data = buf->memory + place(p);
     buf->err = 0;
     to = buf->data;
     for (unsigned int i = 0; i < p->nr_fragments; i++) {
@@ -118,8 +129,13 @@ static void queue_copies(struct tx *t, struct tx_buffer *buf)
     }
 }
 
+static bool may_send(struct vif *vif, uint32_t bytes)
+{
+    return vif->credit.bytes == 0 || credit_spend(&vif->credit, bytes, vif_now(vif));
+}
+
 /* Stages 1 and 2: fills `b`. Returns 0 or -EPROTO. */
-static int collect(struct tx *t, unsigned int pending, uint64_t now_ns, struct batch *b)
+static int collect(struct tx *t, unsigned int pending, struct batch *b)
 {
     while (pending > 0 && t->free != NULL && t->copies.nr + NET_MAX_FRAGMENTS <= t->copies.max) {
         struct tx_buffer *buf = t->free;
@@ -132,7 +148,7 @@ static int collect(struct tx *t, unsigned int pending, uint64_t now_ns, struct b
         if (err == -EPROTO) {
             return err;
         }
-        if (err == 0 && !credit_spend(&t->vif->credit, buf->packet.bytes, now_ns)) {
+        if (err == 0 && !may_send(t->vif, buf->packet.bytes)) {
             t->no_credit = true;
             return 0;
         }
@@ -224,7 +240,7 @@ static void finish(struct tx *t, struct tx_buffer *buf)
                  VNET_HEADER + buf->packet.bytes, TAG(TAG_TX, t->queue, number(t, buf)));
 }
 
-int tx_take(struct tx *t, uint64_t now_ns, bool *notify)
+int tx_take(struct tx *t, bool *notify)
 {
     struct batch b = {.first = NULL, .tail = &b.first};
     struct tx_buffer *buf, *next;
@@ -237,7 +253,7 @@ int tx_take(struct tx *t, uint64_t now_ns, bool *notify)
     if (pending <= 0) {
         return pending;
     }
-    err = collect(t, (unsigned int)pending, now_ns, &b);
+    err = collect(t, (unsigned int)pending, &b);
     run_copies(t, b.first);
     for (buf = b.first; buf != NULL; buf = next) {
         next = buf->next;

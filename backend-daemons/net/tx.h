@@ -25,7 +25,7 @@
 #include "vif.h"
 
 #define TX_BUFFERS      64U
-#define TX_BUFFER_BYTES (18U * GRANT_PAGE_BYTES)
+#define TX_BUFFER_BYTES (18U * GRANT_PAGE_BYTES) /* a packet, wherever in two pages it begins */
 
 struct tx_buffer {
     struct tx_buffer *next;
@@ -55,7 +55,7 @@ int tx_init(struct tx *t, xengnttab_handle *xgt, uint16_t domid);
  * Takes a batch of packets. Returns how many slots were answered, or -EPROTO when the guest broke
  * the ring. `*notify` is set when the guest must be notified.
  */
-int tx_take(struct tx *t, uint64_t now_ns, bool *notify);
+int tx_take(struct tx *t, bool *notify);
 
 /* The write from buffer `index` has ended. */
 void tx_complete(struct tx *t, unsigned int index, int res);

@@ -16,6 +16,7 @@
 #include "engine.h"
 #include "hash.h"
 #include "log.h"
+#include "loop.h"
 #include "mcast.h"
 #include "wire.h"
 
@@ -37,14 +38,28 @@ enum vif_tag {
 
 struct vif {
     struct log_id id;
+    uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see vif_now() */
+    int tap_error;   /* -errno: the tap is lost */
     struct engine engine;
     struct wire_statistics statistics;
     struct credit credit;
     struct mcast mcast;
     struct hash hash;
     struct log_limit guest_log; /* mistakes of the guest */
-    bool can_sg, csum_v4, csum_v6;
+    bool can_sg, csum_v4, csum_v6, gso_v4, gso_v6;
     uint32_t headroom;
 };
+
+/*
+ * CLOCK_MONOTONIC of this turn. In a PV domain the clock is a system call: few turns need it, none
+ * needs it twice.
+ */
+static inline uint64_t vif_now(struct vif *vif)
+{
+    if (vif->now_ns == 0) {
+        vif->now_ns = loop_now_ns();
+    }
+    return vif->now_ns;
+}
 
 #endif

@@ -41,6 +41,7 @@ struct wire_config {
     uint32_t ctrl_ref, ctrl_port;
     bool can_sg;            /* the guest takes packets of several slots */
     bool csum_v4, csum_v6;  /* the guest completes checksums of what it receives */
+    bool gso_v4, gso_v6;    /* the guest takes packets yet to be segmented */
     bool rx_notify;         /* the guest says when it has made room */
     uint32_t stall_seconds; /* without room for so long: the link is down */
     struct wire_settings settings;

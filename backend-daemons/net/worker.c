@@ -117,6 +117,8 @@ static int receive_config(struct worker *w, unsigned int nr_queues)
         .can_sg = c->can_sg,
         .csum_v4 = c->csum_v4,
         .csum_v6 = c->csum_v6,
+        .gso_v4 = c->gso_v4,
+        .gso_v6 = c->gso_v6,
     };
     apply_settings(w, &c->settings);
     log_set_level(c->log_level);
@@ -377,16 +379,16 @@ static int broken(struct worker *w, const char *ring, unsigned int queue, const 
 }
 
 /* One turn for one queue. Returns whether there was anything to do, or -errno after a report. */
-static int serve_queue(struct worker *w, unsigned int i, uint64_t now_ns)
+static int serve_queue(struct worker *w, unsigned int i)
 {
     bool notify_tx = false, notify_rx = false;
-    int n = tx_take(&w->tx[i], now_ns, &notify_tx);
+    int n = tx_take(&w->tx[i], &notify_tx);
     int err;
 
     if (n < 0) {
         return broken(w, "transmit", i, &w->tx[i].ring, n);
     }
-    err = rx_deliver(&w->rx[i], now_ns, &notify_rx);
+    err = rx_deliver(&w->rx[i], &notify_rx);
     if (err != 0) {
         return broken(w, "receive", i, &w->rx[i].ring, err);
     }
@@ -401,7 +403,7 @@ static int serve_queue(struct worker *w, unsigned int i, uint64_t now_ns)
 }
 
 /* A turn over all rings. */
-static int serve_rings(struct worker *w, uint64_t now_ns)
+static int serve_rings(struct worker *w)
 {
     int busy = 0;
 
@@ -417,7 +419,7 @@ static int serve_rings(struct worker *w, uint64_t now_ns)
         }
     }
     for (unsigned int i = 0; i < w->config.nr_queues; i++) {
-        int n = serve_queue(w, i, now_ns);
+        int n = serve_queue(w, i);
 
         if (n < 0) {
             return n;
@@ -433,10 +435,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* The link goes down for who takes no packets for too long. Returns when to look again. */
-static uint64_t watch_stalls(struct worker *w, uint64_t now_ns)
+static uint64_t watch_stalls(struct worker *w)
 {
     uint64_t stall_ns = w->config.stall_seconds * NS_PER_S;
-    uint64_t next = UINT64_MAX;
+    uint64_t next = UINT64_MAX, now_ns;
     bool up = true;
 
     for (unsigned int i = 0; i < w->config.nr_queues; i++) {
@@ -445,6 +447,7 @@ static uint64_t watch_stalls(struct worker *w, uint64_t now_ns)
         if (since == 0) {
             continue;
         }
+        now_ns = vif_now(&w->vif);
         if (now_ns - since < RX_DRAIN_NS) {
             next = earlier(next, since + RX_DRAIN_NS);
         }
@@ -463,9 +466,9 @@ static uint64_t watch_stalls(struct worker *w, uint64_t now_ns)
  * for the last time; an event that it sends from then on stays pending until its port is unmasked,
  * which the submission that begins the wait does.
  */
-static uint64_t may_wait(struct worker *w, uint64_t now_ns)
+static uint64_t may_wait(struct worker *w)
 {
-    uint64_t until = watch_stalls(w, now_ns);
+    uint64_t until = watch_stalls(w);
     bool wait = true;
 
     for (unsigned int i = 0; i < w->config.nr_queues; i++) {
@@ -477,11 +480,11 @@ static uint64_t may_wait(struct worker *w, uint64_t now_ns)
     if (w->config.has_ctrl && ring_final_check(&w->ctrl.ring)) {
         wait = false;
     }
-    if (!wait || until <= now_ns) {
+    if (!wait || (until != UINT64_MAX && until <= vif_now(&w->vif))) {
         return 0;
     }
     unmask_ports(w);
-    return until == UINT64_MAX ? until : until - now_ns;
+    return until == UINT64_MAX ? until : until - vif_now(&w->vif);
 }
 
 static unsigned int writes_in_flight(const struct worker *w)
@@ -511,21 +514,22 @@ static int serve(struct worker *w)
 {
     begin(w);
     for (;;) {
-        uint64_t now_ns = loop_now_ns(), wait_ns = 0;
-        int busy = 0, err;
+        uint64_t wait_ns = UINT64_MAX;
+        int err;
 
+        w->vif.now_ns = 0;
         w->stopping = w->stopping || terminated;
         if (w->stopping) {
             if (writes_in_flight(w) == 0) {
                 return 0;
             }
-            wait_ns = UINT64_MAX;
         } else {
-            busy = serve_rings(w, now_ns);
+            int busy = serve_rings(w);
+
             if (busy < 0) {
                 return busy;
             }
-            wait_ns = busy ? 0 : may_wait(w, now_ns);
+            wait_ns = busy ? 0 : may_wait(w);
         }
         err = engine_submit(&w->vif.engine, wait_ns);
         if (err < 0 && err != -EINTR) {
@@ -533,6 +537,11 @@ static int serve(struct worker *w)
             return err;
         }
         take_completions(w);
+        if (w->vif.tap_error != 0) {
+            report(w, WIRE_FAILED, -w->vif.tap_error, "the interface is lost: %s",
+                   strerror(-w->vif.tap_error));
+            return w->vif.tap_error;
+        }
     }
 }
 

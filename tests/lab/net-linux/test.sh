@@ -7,11 +7,12 @@
 
 UNITS+=(duet-net.service)
 GUEST_IP=192.168.77.50
-SECOND_IP=192.168.77.51
+SECOND_NET=192.168.78
 NET6=fd00:6475:6574
 
 cleanup() {
     ip -6 addr del $NET6::1/64 dev xenbr0 || true
+    ip addr del $SECOND_NET.1/24 dev xenbr0 || true
 }
 
 # in_guest COMMANDS: run them in the guest, over the network; prints what they print.
@@ -25,11 +26,21 @@ reach() {
         fail "$1 does not answer"
 }
 
+# receive_from_guest PORT FILE HERE: a file of the guest, over TCP.
+receive_from_guest() {
+    local receiver
+    timeout 120 socat -u "TCP-LISTEN:$1,reuseaddr" "CREATE:$3" &
+    receiver=$!
+    in_guest "until nc 192.168.77.1 $1 < $2; do :; done" > /dev/null
+    wait $receiver
+}
+
 worker() {
     pgrep -f /duet-net-worker || true
 }
 
 ip -6 addr add $NET6::1/64 dev xenbr0 nodad
+ip addr add $SECOND_NET.1/24 dev xenbr0
 linux_guest net-linux "vcpus = 2" "vif = [ 'bridge=xenbr0,mac=00:16:3e:11:22:33' ]" \
     "extra = 'console=hvc0 run=\"ip addr add $GUEST_IP/24 dev eth0; \
 ip -6 addr add $NET6::50/64 dev eth0; ip link set eth0 up; nc -ll -p 99 -e sh\"'"
@@ -48,14 +59,12 @@ in_guest 'ping -c 3 192.168.77.1' | grep '3 packets received' > /dev/null ||
     fail "the guest cannot ping dom0"
 head -c 16M /dev/urandom > "$WORK/sent"
 in_guest 'nc -l -p 5556 > /tmp/blob & echo listening' > /dev/null
-until timeout 120 busybox nc $GUEST_IP 5556 < "$WORK/sent"; do :; done
+timeout 120 socat -u "FILE:$WORK/sent" TCP:$GUEST_IP:5556,retry=50,interval=0.2
 sum=$(sha256sum < "$WORK/sent")
+in_guest 'while pidof nc | grep -q " "; do :; done' # one serves us, the other may still write
 same "sha256 of what the guest received" "${sum%% *}" \
     "$(in_guest 'sha256sum /tmp/blob' | cut -d ' ' -f 1)"
-timeout 120 busybox nc -l -p 5557 > "$WORK/back" < /dev/null &
-receiver=$!
-in_guest 'until nc 192.168.77.1 5557 < /tmp/blob; do :; done' > /dev/null
-wait $receiver
+receive_from_guest 5557 /tmp/blob "$WORK/back"
 back_sum=$(sha256sum < "$WORK/back")
 same "sha256 of what came back" "${sum%% *}" "${back_sum%% *}"
 
@@ -74,11 +83,8 @@ same "state after the restart" 4 "$(xenstore-read "$back/state")"
 say "rate"
 xenstore-write "$back/rate" 100000,50000
 in_guest 'head -c 3M /dev/zero > /tmp/3M' > /dev/null
-timeout 120 busybox nc -l -p 5558 > /dev/null < /dev/null &
-receiver=$!
 began=${EPOCHREALTIME/./}
-in_guest 'until nc 192.168.77.1 5558 < /tmp/3M; do :; done' > /dev/null
-wait $receiver
+receive_from_guest 5558 /tmp/3M "$WORK/3M"
 took=$((${EPOCHREALTIME/./} - began))
 [ $took -gt 1000000 ] || fail "3 MiB passed a limit of 2 MB/s in $took us"
 xenstore-rm "$back/rate"
@@ -87,8 +93,10 @@ say "second interface"
 timeout 60 xl network-attach net-linux bridge=xenbr0 vifname=duet-second
 wait_store "/local/domain/0/backend/vif/$domid/1/state" '^4$' 100
 [ -e /sys/class/net/xenbr0/brif/duet-second ] || fail "duet-second is not on the bridge"
-in_guest "ip addr add $SECOND_IP/32 dev eth1; ip link set eth1 up" > /dev/null
-reach $SECOND_IP
+in_guest "ip addr add $SECOND_NET.50/24 dev eth1; ip link set eth1 up; \
+until ping -c 1 -W 2 -I eth1 $SECOND_NET.1; do :; done" > /dev/null
+[ "$(cat /sys/class/net/duet-second/statistics/rx_packets)" -gt 0 ] ||
+    fail "nothing came through the second interface"
 timeout 60 xl network-detach net-linux 1
 xenstore-exists "/local/domain/0/backend/vif/$domid/1" && fail "network-detach left the back end"
 timeout 30 sh -c 'while [ -e /sys/class/net/duet-second ]; do :; done' || fail "duet-second is left"
