@@ -46,13 +46,20 @@ static bool kernel_serves(struct supervisor *sup, int domid, int device)
     return true;
 }
 
+static bool device_exists(void *arg, int domid, int device)
+{
+    struct supervisor *sup = arg;
+    char state[128];
+
+    snprintf(state, sizeof(state), "%s/%d/%d/state", sup->class.root, domid, device);
+    return store_exists(sup->store, STORE_NO_TX, state, NULL);
+}
+
 static struct device *add_device(struct supervisor *sup, const struct device_key *key)
 {
-    char state[128];
     struct device *dev;
 
-    snprintf(state, sizeof(state), "%s/%d/%d/state", sup->class.root, key->domid, key->device);
-    if (!store_exists(sup->store, STORE_NO_TX, state, NULL) ||
+    if (!device_exists(sup, key->domid, key->device) ||
         kernel_serves(sup, key->domid, key->device)) {
         return NULL;
     }
@@ -124,9 +131,11 @@ int supervisor_start(struct supervisor *sup)
     err = backend_class_watch(&sup->class, sup->store, "vif", on_event, on_look, sup);
     if (err != 0) {
         log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+        return err;
     }
+    tap_remove_stale(sup->tap_prefix, device_exists, sup);
     show_status(sup);
-    return err;
+    return 0;
 }
 
 static void stop_when_idle(struct supervisor *sup)

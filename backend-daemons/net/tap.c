@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -107,4 +108,62 @@ void tap_close(struct tap *t, bool remove)
     while (t->nr_fds > 0) {
         close(t->fds[--t->nr_fds]);
     }
+}
+
+/* Reads "PREFIX12.3". Returns false for any other name. */
+static bool parse_name(const char *name, const char *prefix, int *domid, int *device)
+{
+    unsigned long len = strlen(prefix);
+    char *end;
+
+    if (strncmp(name, prefix, len) != 0 || name[len] < '0' || name[len] > '9') {
+        return false;
+    }
+    *domid = (int)strtol(name + len, &end, 10);
+    if (*end != '.' || end[1] < '0' || end[1] > '9') {
+        return false;
+    }
+    *device = (int)strtol(end + 1, &end, 10);
+    return *end == '\0';
+}
+
+/* Whether `name` is a tap, and if so whether it was created for several queues. */
+static bool is_tap(const char *name, bool *multi_queue)
+{
+    char path[96], text[32] = "";
+    unsigned long flags;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
+    f = fopen(path, "re");
+    if (f == NULL) {
+        return false;
+    }
+    fgets(text, sizeof(text), f);
+    fclose(f);
+    flags = strtoul(text, NULL, 0);
+    *multi_queue = (flags & IFF_MULTI_QUEUE) != 0;
+    return (flags & IFF_TAP) != 0;
+}
+
+void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg)
+{
+    struct if_nameindex *all = if_nameindex();
+
+    for (struct if_nameindex *i = all; i != NULL && i->if_name != NULL; i++) {
+        struct tap t = {.nr_fds = 0};
+        const char *stage;
+        int domid, device;
+
+        if (!parse_name(i->if_name, prefix, &domid, &device) || wanted(arg, domid, device) ||
+            !is_tap(i->if_name, &t.multi_queue)) {
+            continue;
+        }
+        t.fds[0] = attach(&t, i->if_name, &stage); /* fails while somebody else uses it */
+        if (t.fds[0] >= 0) {
+            t.nr_fds = 1;
+            tap_close(&t, true);
+        }
+    }
+    if_freenameindex(all);
 }

@@ -42,4 +42,13 @@ int tap_set_link(struct tap *t, bool up);
 /* Closes the descriptors; with `remove` the device ceases to exist. */
 void tap_close(struct tap *t, bool remove);
 
+/* Whether a device exists for the tap PREFIXdomid.device. */
+typedef bool tap_wanted_fn(void *arg, int domid, int device);
+
+/*
+ * Removes taps named PREFIXdomid.device for which `wanted` is false: those of guests that ended
+ * while no daemon ran. Interfaces of other kinds are left alone.
+ */
+void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg);
+
 #endif

@@ -31,7 +31,7 @@ enum { SERVES = 10, FAILS, DIES, BREAKS, NOT_AS_EXPECTED = 20 };
 
 static struct supervisor sup;
 static struct {
-    int opened, removed, error;
+    int opened, removed, error, stale;
     bool multi_queue, up;
     unsigned int queues, offload;
     char name[16];
@@ -79,6 +79,12 @@ int tap_set_link(struct tap *t, bool up)
     (void)t;
     taps.up = up;
     return 0;
+}
+
+void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg)
+{
+    assert_string_equal(prefix, "vif");
+    taps.stale = wanted(arg, 7, 0) ? 0 : 1;
 }
 
 void tap_close(struct tap *t, bool remove)
@@ -463,6 +469,18 @@ static void a_restart_leaves_store_and_tap(void **state)
     }
     assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
     assert_int_equal(taps.opened, 2);
+    assert_int_equal(taps.stale, 0);
+}
+
+static void a_restart_after_all_is_over_cleans_up(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop();
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    start();
+    assert_int_equal(taps.stale, 1);
 }
 
 static void a_restart_after_the_end_removes_the_tap(void **state)
@@ -499,6 +517,7 @@ int main(int argc, char **argv)
         CASE(settings_change_under_way),
         CASE(a_restart_leaves_store_and_tap),
         CASE(a_restart_after_the_end_removes_the_tap),
+        CASE(a_restart_after_all_is_over_cleans_up),
     };
 
     if (argc == 2 && fcntl(CHILD_SOCKET_FD, F_GETFD) >= 0) {
