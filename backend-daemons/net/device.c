@@ -323,7 +323,7 @@ static int start_worker(struct device *dev, const struct wire_config *config, ch
                         unsigned long why_size)
 {
     char number[16];
-    char *argv[] = {(char *)dev->sup->worker_path, number, NULL};
+    char *argv[] = {(char *)dev->sup->worker_path, number, dev->tap.name, NULL}; /* for ps(1) */
     int err;
 
     snprintf(number, sizeof(number), "%u", config->nr_queues);

@@ -139,9 +139,8 @@ static bool is_tap(const char *name, bool *multi_queue)
     if (f == NULL) {
         return false;
     }
-    fgets(text, sizeof(text), f);
+    flags = fgets(text, sizeof(text), f) != NULL ? strtoul(text, NULL, 0) : 0;
     fclose(f);
-    flags = strtoul(text, NULL, 0);
     *multi_queue = (flags & IFF_MULTI_QUEUE) != 0;
     return (flags & IFF_TAP) != 0;
 }

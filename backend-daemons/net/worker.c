@@ -563,7 +563,7 @@ int main(int argc, char **argv)
 {
     static struct worker w;
     struct sigaction sa = {.sa_handler = on_sigterm};
-    unsigned long nr_queues = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
+    unsigned long nr_queues = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     int err;
 
     if (nr_queues == 0 || nr_queues > WIRE_MAX_QUEUES ||

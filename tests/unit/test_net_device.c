@@ -520,7 +520,7 @@ int main(int argc, char **argv)
         CASE(a_restart_after_all_is_over_cleans_up),
     };
 
-    if (argc == 2 && fcntl(CHILD_SOCKET_FD, F_GETFD) >= 0) {
+    if (argc == 3 && fcntl(CHILD_SOCKET_FD, F_GETFD) >= 0) {
         return act_as_worker((unsigned int)strtoul(argv[1], NULL, 10));
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

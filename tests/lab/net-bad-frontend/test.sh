@@ -54,5 +54,5 @@ refused "$front/event-channel-ctrl: No such file" tx-ring-ref 8 rx-ring-ref 9 ev
 refused "tx-ring-ref: cannot map reference 4000000" tx-ring-ref 4000000 rx-ring-ref 9 event-channel 1
 
 wait_journal duet-net.service "vif $domid/9: removed"
-same "processes" "" "$(pgrep -f /duet-net-worker || true)"
+same "processes" "" "$(pgrep -f "/duet-net-worker . vif$domid\.9" || true)"
 same "interfaces" "" "$(find /sys/class/net -name "vif$domid.*")"
