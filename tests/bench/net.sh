@@ -4,7 +4,7 @@
 . ./lib.sh
 
 UNITS+=(duet-net.service)
-SECONDS_EACH=${SECONDS_EACH:-8}
+SECONDS_EACH=${SECONDS_EACH:-4}
 IP=192.168.77.50
 
 make_initrd() {
