@@ -62,8 +62,10 @@ static bool type_is_ours(struct console *console)
     return ours;
 }
 
-/* Writes the terminal's path where clients look for it, unless the console has gone meanwhile or
- * has it: rewriting it would make attached clients open it again. */
+/* Writes the terminal's path where clients look for it, unless the console has gone meanwhile.
+ *
+ * A write makes attached clients open the terminal again: right for a new terminal, also when it
+ * has the number of a killed daemon's, whose clients would wait for ever; needless otherwise. */
 static int write_tty(struct store *st, xs_transaction_t t, void *arg)
 {
     const struct console *console = arg;
@@ -73,7 +75,7 @@ static int write_tty(struct store *st, xs_transaction_t t, void *arg)
     if (!store_exists(st, t, console->dir, "ring-ref"))
         return -ENOENT;
     err = store_read_str(st, t, console->dir, "tty", PTY_PATH_MAX, &tty);
-    if (err != 0 || strcmp(tty, console->stream.pty.path) != 0)
+    if (!console->tty_written || err != 0 || strcmp(tty, console->stream.pty.path) != 0)
         err = store_write(st, t, console->dir, "tty", "%s", console->stream.pty.path);
     free(tty);
     return err;
@@ -107,6 +109,7 @@ static void attach(struct console *console, uint64_t frame, uint32_t port)
         return;
     }
     err = store_transaction(store_of(console), write_tty, console);
+    console->tty_written = console->tty_written || err == 0;
     if (err != 0 && err != -ENOENT)
         log_msg(LOG_ERR, &stream->id, "%s/tty: cannot write: %s; xl console will not find it",
                 console->dir, strerror(-err));

@@ -32,6 +32,8 @@ struct console {
     bool ring_changed;
     bool name_changed;
     bool attached;
+    /* This terminal's path stands in the store. */
+    bool tty_written;
     /* Was there before the daemon. */
     bool seed;
     console_fn *fn;

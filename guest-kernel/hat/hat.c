@@ -306,6 +306,7 @@ static int populate_level(uint64_t va, unsigned level)
         return -ENOMEM;
     }
     set_pte_or_die(hat_entry_maddr(entry), pte_make(virt_to_mfn(table), PTE_TABLE_FLAGS));
+    page_account_map(1);
     return 0;
 }
 
@@ -324,22 +325,26 @@ int hat_populate(uint64_t va, size_t npages)
     return rc;
 }
 
-void hat_kpm_unmap(pfn_t pfn)
+mfn_t hat_kpm_unmap(pfn_t pfn)
 {
+    mfn_t mfn = p2m_get(pfn);
     long rc =
         HYPERVISOR_update_va_mapping((unsigned long)pfn_to_virt(pfn), 0, UVMF_INVLPG | UVMF_ALL);
 
     ASSERT(rc == 0);
+    p2m_set(pfn, MFN_INVALID);
+    return mfn;
 }
 
-int hat_kpm_map(pfn_t pfn)
+int hat_kpm_map(pfn_t pfn, mfn_t mfn)
 {
     uint64_t va = (uint64_t)pfn_to_virt(pfn);
     /* A page that was mapped before has its tables still. */
     int rc = hat_table_entry(va, 1) != NULL ? 0 : hat_populate(va, 1);
 
     if (rc == 0) {
-        set_va_or_die(pfn_to_virt(pfn), pte_make(p2m_get(pfn), PTE_KERNEL_RW));
+        p2m_set(pfn, mfn);
+        set_va_or_die(pfn_to_virt(pfn), pte_make(mfn, PTE_KERNEL_RW));
     }
     return rc;
 }

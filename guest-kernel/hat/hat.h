@@ -60,11 +60,19 @@ void *hat_table_alloc(void);
 /** hat_table_free() - give it back; Xen must have no reference to it as a table any more. */
 void hat_table_free(void *table);
 
-/** hat_kpm_unmap() - take a page out of the direct map, before its frame is given away. */
-void hat_kpm_unmap(pfn_t pfn);
+/**
+ * hat_kpm_unmap() - make a page a hole, without a mapping in the direct map and an entry in the p2m
+ *
+ * Return: the frame that was behind it, now the caller's to give away. Thread context.
+ */
+mfn_t hat_kpm_unmap(pfn_t pfn);
 
-/** hat_kpm_map() - put a page into the direct map, its frame in the p2m. 0, -ENOMEM. */
-int hat_kpm_map(pfn_t pfn) __must_check;
+/**
+ * hat_kpm_map() - put a frame behind a hole: into the p2m and the direct map
+ *
+ * Return: 0, or -ENOMEM when a page table lacks; it is still a hole then. Thread context.
+ */
+int hat_kpm_map(pfn_t pfn, mfn_t mfn) __must_check;
 
 /** p2m_boot_early(), p2m_boot(), p2m_publish() - see p2m.c; called by dboot in this order. */
 void p2m_boot_early(void);

@@ -14,6 +14,7 @@
 #include "hat/kvm.h"
 #include "kern/lock.h"
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/string.h"
 #include "os/panic.h"
 #include "os/start_info.h"
@@ -161,5 +162,6 @@ int p2m_grow(pfn_t limit)
     list_middle = middle;
     p2m_publish();
     spin_unlock(&p2m_lock, state);
+    page_account_map(npages + DIV_ROUND_UP(npages, MFNS_PER_PAGE) + 1);
     return 0;
 }

@@ -45,6 +45,7 @@ struct mem_stats {
     uint64_t pages_free;
     uint64_t pages_pagetable; /* in use as page tables */
     uint64_t pages_slab;
+    uint64_t pages_map;       /* taken since boot for kernel tables, p2m and records: they stay */
     uint64_t pages_ballooned; /* holes that Xen may fill */
     uint64_t slab_bytes_used;
     uint64_t alloc_failures; /* requests that found no memory */

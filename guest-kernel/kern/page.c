@@ -163,6 +163,14 @@ void page_account_tables(long delta)
     spin_unlock(&page_lock, state);
 }
 
+void page_account_map(uint64_t count)
+{
+    upcall_state_t state = spin_lock(&page_lock);
+
+    stats.pages_map += count;
+    spin_unlock(&page_lock, state);
+}
+
 void mem_get_stats(struct mem_stats *out)
 {
     upcall_state_t state = spin_lock(&page_lock);
@@ -196,6 +204,7 @@ int pages_grow(pfn_t limit)
     stats.pages_ballooned += limit.n - pages_limit.n;
     pages = larger;
     pages_limit = limit;
+    stats.pages_map += size / PAGE_SIZE;
     spin_unlock(&page_lock, state);
     return 0;
 }

@@ -60,6 +60,9 @@ void page_set_kind(void *page, unsigned order, enum page_kind kind);
 /** page_account_tables() - count page tables taken (+) or returned (-). Any context. */
 void page_account_tables(long delta);
 
+/** page_account_map() - count pages taken to describe memory, see mem_stats. Any context. */
+void page_account_map(uint64_t count);
+
 /** page_account_failure() - somebody's request found no memory: count it and say so. */
 void page_account_failure(size_t bytes);
 

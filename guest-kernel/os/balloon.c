@@ -79,6 +79,13 @@ static struct xen_memory_reservation reservation(xen_pfn_t *extents, unsigned co
 
 /* ---- smaller ---- */
 
+long balloon_give(xen_pfn_t *given, unsigned count)
+{
+    struct xen_memory_reservation r = reservation(given, count);
+
+    return HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r);
+}
+
 /* Take up to @want free pages out of the direct map; their frames go to `frames`. */
 static unsigned deflate_collect(uint64_t want)
 {
@@ -92,9 +99,7 @@ static unsigned deflate_collect(uint64_t want)
             break;
         }
         pfn_t pfn = virt_to_pfn(page);
-        frames[n++] = p2m_get(pfn).n;
-        hat_kpm_unmap(pfn);
-        p2m_set(pfn, MFN_INVALID);
+        frames[n++] = hat_kpm_unmap(pfn).n;
         page_leave(pfn);
     }
     return n;
@@ -104,8 +109,7 @@ static unsigned deflate_collect(uint64_t want)
 static uint64_t shrink(uint64_t want)
 {
     unsigned n = deflate_collect(want);
-    struct xen_memory_reservation r = reservation(frames, n);
-    long done = n == 0 ? 0 : HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r);
+    long done = n == 0 ? 0 : balloon_give(frames, n);
 
     if (done != n) {
         log_err("balloon: Xen took %ld of %u pages", done, n);
@@ -145,21 +149,11 @@ static unsigned inflate_collect(uint64_t want)
 /* A hole got a frame: use it. False if there is no memory for a page table. */
 static bool hole_fill(pfn_t pfn, mfn_t mfn)
 {
-    p2m_set(pfn, mfn);
-    if (hat_kpm_map(pfn) != 0) {
-        p2m_set(pfn, MFN_INVALID);
+    if (hat_kpm_map(pfn, mfn) != 0) {
         return false;
     }
     page_join(pfn);
     return true;
-}
-
-/* Give a frame back that could not be used. */
-static void return_frame(xen_pfn_t frame)
-{
-    struct xen_memory_reservation r = reservation(&frame, 1);
-
-    (void)HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r);
 }
 
 /* Take memory from Xen. Return: pages gained, 0 when it or we cannot now. */
@@ -176,8 +170,8 @@ static uint64_t grow(uint64_t want)
     for (long i = 0; i < done; i++) {
         if (hole_fill(PFN(holes[i]), MFN(frames[i]))) {
             gained++;
-        } else {
-            return_frame(frames[i]);
+        } else if (balloon_give(&frames[i], 1) != 1) {
+            log_err("balloon: Xen did not take a frame back");
         }
     }
     return gained;

@@ -12,6 +12,7 @@
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/page.h"
+#include "os/balloon.h"
 #include "os/hypercall.h"
 
 static bool one_page(const struct gnttab_place *place, const void *memory, uint16_t len)
@@ -55,24 +56,13 @@ int gnttab_copy_to(const struct gnttab_place *to, const void *from, uint16_t len
     return one_page(to, from, len) ? copy(&op) : -EINVAL;
 }
 
-/* Make a hole of a page. Return: the frame that was behind it. */
+/* Make a hole of a page that is not the balloon's. Return: the frame that was behind it. */
 static mfn_t make_hole(pfn_t pfn)
 {
-    mfn_t mfn = p2m_get(pfn);
+    mfn_t mfn = hat_kpm_unmap(pfn);
 
-    hat_kpm_unmap(pfn);
-    p2m_set(pfn, MFN_INVALID);
     page_set_kind(pfn_to_virt(pfn), 0, PAGE_RESERVED);
     return mfn;
-}
-
-static int give_to_xen(mfn_t mfn)
-{
-    xen_pfn_t frame = mfn.n;
-    struct xen_memory_reservation r = {.nr_extents = 1, .domid = DOMID_SELF};
-
-    set_xen_guest_handle(r.extent_start, &frame);
-    return HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r) == 1 ? 0 : -EIO;
 }
 
 int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
@@ -89,7 +79,8 @@ int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
         return rc;
     }
     pfn_t pfn = virt_to_pfn(slot->page);
-    rc = give_to_xen(make_hole(pfn));
+    xen_pfn_t frame = make_hole(pfn).n;
+    rc = balloon_give(&frame, 1) == 1 ? 0 : -EIO;
     gnttab_grant_transfer(slot->ref, domid, pfn);
     return rc;
 }
@@ -97,10 +88,8 @@ int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
 /* Put a frame behind the slot's page, and the page back into use. */
 static int fill_slot(const struct gnttab_slot *slot, mfn_t mfn)
 {
-    pfn_t pfn = virt_to_pfn(slot->page);
+    int rc = hat_kpm_map(virt_to_pfn(slot->page), mfn);
 
-    p2m_set(pfn, mfn);
-    int rc = hat_kpm_map(pfn);
     if (rc == 0) {
         page_set_kind(slot->page, 0, PAGE_USED);
     }

@@ -63,7 +63,7 @@ def guest_disk(root, image):
              if (root / name).exists()}
     before = {p for p in (root / "etc").rglob("*")}
     overlay(HERE / "guest", root)
-    run("chroot", root, "systemctl", "enable", "-q", "lab-run.service", "serial-getty@hvc0.service")
+    run("chroot", root, "systemctl", "enable", "-q", "serial-getty@hvc0.service")
     run("chroot", root, "systemctl", "mask", "-q", *GUEST_MASKED)
     run("chroot", root, "passwd", "-d", "root")
     mke2fs(root, image, GUEST_DISK)
@@ -133,7 +133,12 @@ def add_packages(root, packages):
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive",
                    "APT_CONFIG": os.environ["MMDEBSTRAP_APT_CONFIG"]}
     (root / "etc/initramfs-tools/conf.d").mkdir(parents=True, exist_ok=True)
-    (root / "etc/initramfs-tools/conf.d/lab").write_text("COMPRESS=gzip\n", encoding="utf-8")
+    # The initramfs is for Debian guests alone: what their disk needs, for a quick start under emulation.
+    (root / "etc/initramfs-tools/conf.d/lab").write_text("COMPRESS=gzip\nMODULES=list\n",
+                                                         encoding="utf-8")
+    modules = root / "usr/share/initramfs-tools/modules.d"
+    modules.mkdir(parents=True, exist_ok=True)
+    (modules / "lab").write_text("xen-blkfront\next4\n", encoding="utf-8")
     run("apt-get", "-q", "-y", "--no-install-recommends", "-o", f"DPkg::Chroot-Directory={root}",
         "install", *packages, env=environment)
 

@@ -69,6 +69,7 @@ finish() {
 trap finish EXIT
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 trap 'fail "ran out of time"' TERM
+trap 'fail "line $LINENO: whom this was written to has ended: $BASH_COMMAND"' PIPE
 
 # guest NAME [CONFIG-LINE...]: create a domain that runs our kernel. `memory` is 32 unless a line sets it.
 guest() {
@@ -117,18 +118,27 @@ wait_prompt() {
 }
 
 # follow NAME SEPARATOR REGEX SECONDS: the guest's console from its creation on, with SEPARATOR ending a
-# line too, until a line matches.
+# line too, until a line matches; prints the line.
 follow() {
-    local name=$1 separator=$2 regex=$3 seconds=$4 follower line found=1
+    local found
+    found=$(await "$CONSOLE_LOGS/$1.log" "${LOG_START[$1]:-0}" "$2" "$3" "$4") \
+        || fail "no line '$3' on the console of $1 within $4 s"
+    printf '%s\n' "${found#*:}"
+}
+
+# await FILE START SEPARATOR REGEX SECONDS: a growing file from byte START on, with SEPARATOR ending a line
+# too, until a line matches; prints `OFFSET:LINE`, its place counted from START.
+await() {
+    local seconds=$5 follower line found=1
     # shellcheck disable=SC2016
     exec {lines}< <(exec timeout "$seconds" sh -c 'tail -c "+$1" -F "$2" | stdbuf -o0 tr "$3" "\n"' - \
-        "$((${LOG_START[$name]:-0} + 1))" "$CONSOLE_LOGS/$name.log" "$separator" 2>/dev/null)
+        "$(($2 + 1))" "$1" "$3" 2>/dev/null)
     follower=$!
-    line=$(grep -a -m 1 -E -- "$regex" <&"$lines") && found=0
+    line=$(grep -a -b -m 1 -E -- "$4" <&"$lines") && found=0
     kill "$follower" 2>/dev/null || true
     exec {lines}<&-
-    [ $found -eq 0 ] || fail "no line '$regex' on the console of $name within $seconds s"
     printf '%s\n' "$line"
+    return $found
 }
 
 # attach NAME: sit down at the guest's console; type_line then types there. What it shows is in its log.
@@ -207,18 +217,21 @@ same() {
 
 # console_attach NAME: run xl console, on a terminal as a person would, until console_detach.
 console_attach() {
+    shown=$WORK/$1.shown
+    seen=0
+    : > "$shown"
     coproc CLIENT {
-        exec timeout 600 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 2> /dev/null
+        exec timeout 600 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 > "$shown" 2> /dev/null
     }
     client=$CLIENT_PID
-    exec {from_client}<&"${CLIENT[0]}" {to_client}>&"${CLIENT[1]}"
+    exec {to_client}>&"${CLIENT[1]}"
 }
 
 # console_detach: leave with xl console's escape character, Ctrl-], and wait until it has ended.
 console_detach() {
     printf '\035' >&"$to_client"
     wait "$client" || true
-    exec {from_client}<&- {to_client}>&-
+    exec {to_client}>&-
 }
 
 # console_type LINE: type a line and Enter.
@@ -226,13 +239,11 @@ console_type() {
     printf '%s\r' "$1" >&"$to_client"
 }
 
-# console_expect REGEX [SECONDS]: read what xl console shows until a line matches.
+# console_expect REGEX [SECONDS]: wait until a line of what xl console shows matches, after the one that the
+# last call found.
 console_expect() {
-    local line end=$((SECONDS + ${2:-60}))
-    while [ $SECONDS -lt $end ] && IFS= read -r -t $((end - SECONDS)) line <&"$from_client"; do
-        if [[ $line =~ $1 ]]; then
-            return
-        fi
-    done
-    fail "xl console did not show '$1' within ${2:-60} s"
+    local found line LC_ALL=C
+    found=$(await "$shown" "$seen" '\r' "$1" "${2:-60}") || fail "xl console did not show '$1' within ${2:-60} s"
+    line=${found#*:}
+    seen=$((seen + ${found%%:*} + ${#line} + 1))
 }

@@ -1,5 +1,6 @@
 # The daemon is killed with SIGKILL while a guest prints: the guest notices nothing, of a numbered
-# sequence nothing is missing from its log, and the daemon comes back without privileges.
+# sequence nothing is missing from its log, the daemon comes back without privileges, and an attached
+# `xl console` goes on by itself.
 # timeout: 300
 . ./lib.sh
 
@@ -14,17 +15,12 @@ main_pid() {
     systemctl show -p MainPID --value $unit
 }
 
-linux_guest con-restart "extra = 'console=hvc0'"
-wait_line con-restart 'linux: ready' 150 > /dev/null
+say "the guest prints numbered lines until it is told to stop, and does what is typed"
+linux_guest con-restart "extra = 'console=hvc0 run=\"dmesg -n 1; stty -echo; \
+(i=0; while [ ! -e /stop ]; do echo seq \$i; i=\$((i+1)); [ \$((i % 50)) -gt 0 ] || usleep 20000; done; echo last-\$i-) & \
+while read -r line; do eval \$line; done\"'"
+wait_line con-restart '^seq 100$' 150 > /dev/null
 restarts=$(systemctl show -p NRestarts --value $unit)
-
-say "the guest prints numbered lines until it is told to stop"
-console_attach con-restart
-console_expect 'linux: ready'
-console_type 'dmesg -n 1; stty -echo'
-console_type '(echo; i=0; while [ ! -e /stop ]; do echo seq $i; i=$((i+1)); [ $((i % 50)) -gt 0 ] || usleep 20000; done; printf "\nlast-$i-\n") &'
-wait_line con-restart '^seq 100$' > /dev/null
-console_detach
 
 say "the daemon is killed three times meanwhile"
 for _ in 1 2 3; do
@@ -38,7 +34,6 @@ wait_line con-restart 'last-[0-9]+-' 120 > /dev/null
 last=$(guest_log con-restart | sed -n 's/^.*last-\([0-9]*\)-$/\1/p')
 
 say "nothing of the $last lines is missing, and their order is right"
-# The shell's prompt may come before the first number, on its line.
 # A batch may stand twice when the kill hits between its logging and its consumption: skip what is not new.
 guest_log con-restart | sed -n 's/^.*seq \([0-9][0-9]*\)$/\1/p' \
     | awk -v last="$last" '$1 == n { n++ } $1 > n { print "after " n - 1 " came " $1; wrong = 1; exit }
@@ -51,4 +46,16 @@ same "restarts" $((restarts + 3)) "$(systemctl show -p NRestarts --value $unit)"
 same "effective capabilities" 0000000000000000 "$(awk '/^CapEff/ {print $2}' "/proc/$pid/status")"
 same "seccomp mode" 2 "$(awk '/^Seccomp:/ {print $2}' "/proc/$pid/status")"
 same "user" duet-console "$(ps -o user:20= -p "$pid" | tr -d ' ')"
+
+say "an attached client goes on after a kill, and after a restart on purpose"
+# It shows the history again when it has found the new terminal; what is typed before that it drops.
+console_expect 'last-[0-9]+-'
+kill -9 "$pid"
+console_expect 'last-[0-9]+-'
+console_type "echo after-\$((3 + 3))"
+console_expect 'after-6'
+systemctl restart $unit
+console_expect 'after-6'
+console_type "echo again-\$((4 + 4))"
+console_expect 'again-8'
 console_detach
