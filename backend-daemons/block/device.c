@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "xenbus.h"
 
 #define SENTENCE_MAX          1024
+#define MAX_NAME              4096
 #define MIN_START_INTERVAL_NS 250000000ULL
 #define GUEST_LOG_MS          5000
 
@@ -24,6 +26,7 @@ struct view {
     enum xenbus_state back;
     enum xenbus_state front;
     bool online;
+    bool away; /* xl has moved the guest to another end, and is about to start it there */
 };
 
 static void evaluate(void *arg);
@@ -65,10 +68,35 @@ static void tell_error(struct device *dev, int err, const char *sentence)
     xenbus_write_error(dev->sup->store, dev->back, -err, sentence);
 }
 
+static struct device *device_of(struct image_user *user)
+{
+    return (struct device *)((char *)user - offsetof(struct device, image));
+}
+
+static void wake(struct image_user *user)
+{
+    device_changed(device_of(user));
+}
+
+/* No worker has the image any more: who waits for it may have it. */
+static void drop_image(struct device *dev)
+{
+    image_drop(&dev->image);
+    image_each_rival(&dev->image, wake);
+}
+
+static void give_image_back(struct device *dev)
+{
+    image_each_rival(&dev->image, wake);
+    image_close(&dev->sup->images, &dev->image);
+}
+
 /* Ends a life of the device; the toolstack or a new front end may start another. */
 static void enter_closed(struct device *dev)
 {
     dev->phase = DEVICE_CLOSED;
+    dev->yielding = false;
+    drop_image(dev);
     set_state(dev, XenbusStateClosed);
 }
 
@@ -96,10 +124,39 @@ static int try_open(struct device *dev, char *why, unsigned long why_size)
     return err;
 }
 
-static void on_front_event(void *arg, const char *path)
+static void on_event(void *arg, const char *path)
 {
     (void)path;
     device_changed(arg);
+}
+
+#define NAME_KEY "/local/domain/%d/name"
+
+static int watch_name(struct device *dev)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), NAME_KEY, dev->id.domid);
+    store_watch_del(dev->sup->store, &dev->name_watch);
+    return store_watch_add(dev->sup->store, &dev->name_watch, path, on_event, dev);
+}
+
+/* Whether xl calls the domain the old end of a migration that is about to succeed. */
+static bool is_away(struct device *dev)
+{
+    static const char suffix[] = "--migratedaway";
+    char path[64];
+    char *name;
+    bool away;
+
+    snprintf(path, sizeof(path), NAME_KEY, dev->id.domid);
+    if (store_read_str(dev->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name) != 0) {
+        return false;
+    }
+    away =
+        strlen(name) >= strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0;
+    free(name);
+    return away;
 }
 
 /* Learns what the device is. Returns 0, or -errno after telling. */
@@ -112,7 +169,10 @@ static int learn(struct device *dev)
     if (err == 0) {
         snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
         store_watch_del(dev->sup->store, &dev->front_watch);
-        err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_front_event, dev);
+        err = store_watch_add(dev->sup->store, &dev->front_watch, path, on_event, dev);
+        if (err == 0) {
+            err = watch_name(dev);
+        }
         snprintf(why, sizeof(why), "%s", store_error(dev->sup->store));
     }
     if (err != 0) {
@@ -142,6 +202,7 @@ static bool look(struct device *dev, struct view *v)
     }
     store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
     v->online = online != 0;
+    v->away = is_away(dev);
     return true;
 }
 
@@ -190,6 +251,13 @@ static void worker_finished(struct device *dev)
         device_free(dev);
         return;
     }
+    if (dev->yielding) {
+        dev->yielding = false;
+        dev->phase = DEVICE_YIELDED;
+        drop_image(dev);
+        device_changed(dev);
+        return;
+    }
     log_msg(LOG_INFO, &dev->id, "disconnected");
     enter_closed(dev);
     device_changed(dev);
@@ -204,6 +272,7 @@ static void on_worker_exit(void *arg, int status)
         worker_finished(dev);
         return;
     }
+    dev->yielding = false; /* nobody knows what it left undone: no other worker may go on */
     child_describe_status(status, text, sizeof(text));
     if (dev->phase == DEVICE_STOPPING) {
         log_msg(LOG_WARNING, &dev->id, "worker %s while it was stopping", text);
@@ -283,7 +352,48 @@ static bool too_soon(struct device *dev)
     return false;
 }
 
-/* WAITING, and the front end has published its ring: a worker takes over. */
+static void stop_worker(struct device *dev)
+{
+    const uint32_t order = WIRE_STOP;
+
+    dev->phase = DEVICE_STOPPING;
+    if (child_send(&dev->worker, &order, sizeof(order), NULL, 0) != 0) {
+        child_signal(&dev->worker, SIGTERM);
+    }
+}
+
+/* The guest goes on elsewhere, `why` tells where: its worker ends, without a word in the store. */
+static void yield_disk(struct device *dev, const char *why)
+{
+    log_msg(LOG_INFO, &dev->id, "lets go of its disk: %s", why);
+    dev->yielding = true;
+    stop_worker(dev);
+}
+
+/*
+ * Another device of the same virtual machine has the image taken: the old end of a migration to
+ * this host, whose guest is suspended. It has to let go, and wakes us when it has.
+ */
+static bool must_wait_for_image(struct device *dev)
+{
+    struct image_user *holder = image_rival(&dev->image, true);
+    struct device *old;
+
+    if (holder == NULL) {
+        return false;
+    }
+    old = device_of(holder);
+    if (old->phase == DEVICE_STARTING || old->phase == DEVICE_CONNECTED) {
+        char why[64];
+
+        snprintf(why, sizeof(why), "%s %d/%d is the same virtual machine's", dev->id.class,
+                 dev->id.domid, dev->id.device);
+        yield_disk(old, why);
+    }
+    return true;
+}
+
+/* The front end has published its ring: a worker takes over. */
 static void connect_front(struct device *dev)
 {
     char name[64];
@@ -293,11 +403,14 @@ static void connect_front(struct device *dev)
     int fds[WIRE_NR_FDS];
     int err;
 
-    if (too_soon(dev)) {
+    if (must_wait_for_image(dev) || too_soon(dev)) {
         return;
     }
     dev->reported = false;
-    err = device_xs_read_front(dev, &config, why, sizeof(why));
+    err = image_take(&dev->image, why, sizeof(why));
+    if (err == 0) {
+        err = device_xs_read_front(dev, &config, why, sizeof(why));
+    }
     if (err == 0) {
         err =
             child_start(&dev->worker, dev->sup->loop, argv, on_worker_message, on_worker_exit, dev);
@@ -317,16 +430,6 @@ static void connect_front(struct device *dev)
         snprintf(name, sizeof(name), "cannot configure the worker: %s", strerror(-err));
         tell_error(dev, err, name);
         child_signal(&dev->worker, SIGKILL);
-    }
-}
-
-static void stop_worker(struct device *dev)
-{
-    const uint32_t order = WIRE_STOP;
-
-    dev->phase = DEVICE_STOPPING;
-    if (child_send(&dev->worker, &order, sizeof(order), NULL, 0) != 0) {
-        child_signal(&dev->worker, SIGTERM);
     }
 }
 
@@ -350,6 +453,12 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
     if (!front_is_ready(v)) {
         return;
     }
+    if (v->away) {
+        log_msg(LOG_INFO, &dev->id, "not connected: by its name the guest was moved away");
+        dev->phase = DEVICE_YIELDED;
+        device_changed(dev);
+        return;
+    }
     if (dev->unusable) {
         enter_closed(dev); /* why was told when it became unusable */
     } else if (dev->image.image != NULL) {
@@ -360,6 +469,10 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
 /* Both with a worker that starts and with one that serves. */
 static void evaluate_connected(struct device *dev, const struct view *v)
 {
+    if (front_is_ready(v) && v->away) {
+        yield_disk(dev, "the guest was moved away");
+        return;
+    }
     if (front_is_ready(v)) {
         return; /* also while we are asked to close: the guest still needs its disk to do so */
     }
@@ -372,13 +485,42 @@ static void evaluate_connected(struct device *dev, const struct view *v)
     stop_worker(dev);
 }
 
+/*
+ * The disk went to the other end of a migration. When that one is gone again, and our guest still
+ * has its ring, the migration has failed, and the guest goes on here.
+ */
+static void evaluate_yielded(struct device *dev, const struct view *v)
+{
+    char why[SENTENCE_MAX];
+    int err;
+
+    if (!front_is_ready(v)) {
+        enter_closed(dev);
+        return;
+    }
+    if (v->away) {
+        give_image_back(dev);
+        return;
+    }
+    if (image_rival(&dev->image, false) != NULL) {
+        return;
+    }
+    err = try_open(dev, why, sizeof(why));
+    if (err != 0) {
+        tell_error(dev, err, why);
+        enter_closed(dev);
+    } else if (dev->image.image != NULL) {
+        connect_front(dev);
+    }
+}
+
 static void evaluate_closed(struct device *dev, const struct view *v)
 {
     if (v->back == XenbusStateClosing) {
         set_state(dev, XenbusStateClosed);
     }
     if (!v->online || v->front == XenbusStateUnknown) {
-        image_close(&dev->sup->images, &dev->image);
+        give_image_back(dev);
         return;
     }
     if (!dev->unusable && v->front == XenbusStateInitialising && v->back == XenbusStateClosed) {
@@ -426,6 +568,9 @@ static void evaluate(void *arg)
         break;
     case DEVICE_STOPPING:
         break; /* on_worker_exit() goes on */
+    case DEVICE_YIELDED:
+        evaluate_yielded(dev, &v);
+        break;
     case DEVICE_CLOSED:
         evaluate_closed(dev, &v);
         break;
@@ -471,7 +616,8 @@ void device_free(struct device *dev)
     loop_defer_cancel(dev->sup->loop, &dev->work);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
     store_watch_del(dev->sup->store, &dev->front_watch);
-    image_close(&dev->sup->images, &dev->image);
+    store_watch_del(dev->sup->store, &dev->name_watch);
+    give_image_back(dev);
     free(dev->back);
     free(dev->front);
     free(dev);

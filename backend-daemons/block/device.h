@@ -3,10 +3,24 @@
  *
  * Phases, and the `state` that the store shows meanwhile:
  *
- *   NEW ──open image, publish features──▶ WAITING (2) ──front end at 3 or 4: start worker──▶
- * STARTING STARTING ──worker is ready: publish size──▶ CONNECTED (4) ──front end closed or gone──▶
- * STOPPING STOPPING (5) ──worker has finished and is gone──▶ CLOSED (6) CLOSED ──online=1 and the
- * front end starts anew──▶ WAITING; ──directory removed──▶ freed
+ *   NEW ──find and lock image, publish features──▶ WAITING (2)
+ *   WAITING ──front end at 3 or 4: take image, start worker──▶ STARTING
+ *   STARTING ──worker is ready: publish size──▶ CONNECTED (4)
+ *   CONNECTED ──front end closed or gone──▶ STOPPING (5)
+ *   STOPPING ──worker has finished and is gone: drop image──▶ CLOSED (6)
+ *   CLOSED ──online=1 and the front end starts anew──▶ WAITING
+ *   CLOSED ──directory removed──▶ freed
+ *
+ * In a migration the guest is suspended at the old end, and its disk has to be let go there before
+ * the guest runs at the new end. Two things tell: xl renames the old end to NAME--migratedaway
+ * before it permits the new one to start (and back if that fails); and when both ends are on this
+ * host, the new one's front end connects, which is the work of a guest that runs.
+ *
+ *   CONNECTED ──renamed, or another end of the same disk connects──▶ STOPPING ──▶ YIELDED (4 still)
+ *   YIELDED ──named as before, and no other end is there: the migration failed──▶ STARTING
+ *
+ * A worker for the new end starts after that of the old one has finished, flushed and closed the
+ * image.
  *
  * device_evaluate() is the only place where phases change by what the store says; every event just
  * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
@@ -14,10 +28,10 @@
  * end is written by the toolstack.
  *
  * Stock libxl waits for state 2, then runs the key `script`, and shows `hotplug-error` when the
- * script fails. We open the image before state 2, so we replace the stock script by our own, which
- * only looks at our verdict: a bad image makes `xl` fail at once and with our sentence, and no loop
- * device is made. Other scripts (iSCSI, DRBD, …) run as they are, and we use what they leave in
- * `physical-device-path`.
+ * script fails. We find and lock the image before state 2, so we replace the stock script by our
+ * own, which only looks at our verdict: a bad image makes `xl` fail at once and with our sentence,
+ * and no loop device is made. Other scripts (iSCSI, DRBD, …) run as they are, and we use what they
+ * leave in `physical-device-path`.
  *
  * Types: struct device, struct device_key. One thread, no locks. At suspend the toolstack removes
  * the device; after the restore there is a new one under a new domain id.
@@ -47,6 +61,7 @@ enum device_phase {
     DEVICE_STARTING,
     DEVICE_CONNECTED,
     DEVICE_STOPPING,
+    DEVICE_YIELDED,
     DEVICE_CLOSED,
 };
 
@@ -62,6 +77,7 @@ struct device {
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
     bool reported; /* the worker has said why it ends */
+    bool yielding; /* it ends because the guest goes on at another end */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
     struct child worker;
@@ -69,7 +85,7 @@ struct device {
     struct loop_timer retry;
     uint64_t last_start_ns; /* when a worker was last started */
     struct log_limit guest_log;
-    struct store_watch front_watch;
+    struct store_watch front_watch, name_watch;
 };
 
 /* Creates a device in phase NEW and asks for its evaluation. Returns NULL without memory. */

@@ -26,6 +26,7 @@ struct image_key {
 
 struct image {
     struct image_key key;
+    char *path; /* of the first user, for messages */
     int lock_fd;
     bool exclusive; /* locked and claimed for writing */
     XEN_TAILQ_HEAD(image_users, struct image_user) users;
@@ -65,13 +66,17 @@ static int reopen(int path_fd, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-/* Whether two users may not have the same image at the same time. */
+/* Whether two users may not have taken the same image at the same time. */
+static bool exclude(const struct image_user *a, const struct image_user *b)
+{
+    return a != b && !(a->read_only && b->read_only);
+}
+
+/* Whether the image cannot even be promised to both: they are not two ends of a migration. */
 static bool conflict(const struct image_user *a, const struct image_user *b)
 {
-    if (a->read_only && b->read_only) {
-        return false;
-    }
-    return a->id.domid == b->id.domid || a->vm[0] == '\0' || strcmp(a->vm, b->vm) != 0;
+    return exclude(a, b) &&
+           (a->id.domid == b->id.domid || a->vm[0] == '\0' || strcmp(a->vm, b->vm) != 0);
 }
 
 static int check_users(struct image *image, const struct image_user *user, const char *path,
@@ -132,8 +137,8 @@ static uint32_t block_discard_granularity(dev_t rdev)
     return bytes <= UINT32_MAX ? (uint32_t)bytes : 0;
 }
 
-/* Fills in size and kind of the opened image. Returns 0 or -errno. */
-static int measure(struct image_user *user, const struct stat *st)
+/* Fills in size and kind of the image, opened as `fd`. Returns 0 or -errno. */
+static int measure(struct image_user *user, int fd, const struct stat *st)
 {
     uint64_t bytes = (uint64_t)st->st_size;
     unsigned int physical = BLK_SECTOR_BYTES;
@@ -142,8 +147,7 @@ static int measure(struct image_user *user, const struct stat *st)
     user->rdev = st->st_rdev;
     user->discard_granularity = st->st_blksize > 0 ? (uint32_t)st->st_blksize : 4096;
     if (user->block_device) {
-        if (ioctl(user->fd, BLKGETSIZE64, &bytes) < 0 ||
-            ioctl(user->fd, BLKPBSZGET, &physical) < 0) {
+        if (ioctl(fd, BLKGETSIZE64, &bytes) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0) {
             return -errno;
         }
         user->discard_granularity = block_discard_granularity(st->st_rdev);
@@ -158,11 +162,11 @@ static int measure(struct image_user *user, const struct stat *st)
  * after a migration. File systems that do not say (statx(2), STATX_DIOALIGN) are used through the
  * cache.
  */
-static bool direct_possible(int path_fd)
+static bool direct_possible(int fd)
 {
     struct statx sx;
 
-    if (statx(path_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) < 0 ||
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) < 0 ||
         (sx.stx_mask & STATX_DIOALIGN) == 0) {
         return false;
     }
@@ -171,15 +175,16 @@ static bool direct_possible(int path_fd)
 }
 
 /* The descriptor that the worker will have: what the device may do, and no more. */
-static int open_user_fd(int path_fd, const struct image_user *user)
+static int open_user_fd(const struct image_user *user)
 {
     int access = user->read_only ? O_RDONLY : O_RDWR;
+    int lock_fd = user->image->lock_fd;
     int fd = -EINVAL;
 
-    if (direct_possible(path_fd)) {
-        fd = reopen(path_fd, access | O_DIRECT);
+    if (direct_possible(lock_fd)) {
+        fd = reopen(lock_fd, access | O_DIRECT);
     }
-    return fd == -EINVAL ? reopen(path_fd, access) : fd;
+    return fd == -EINVAL ? reopen(lock_fd, access) : fd;
 }
 
 static void release(struct image_table *table, struct image *image)
@@ -187,13 +192,14 @@ static void release(struct image_table *table, struct image *image)
     if (XEN_TAILQ_EMPTY(&image->users)) {
         HASH_DEL(table->images, image);
         close(image->lock_fd);
+        free(image->path);
         free(image);
     }
 }
 
 /* The image for this identity, locked; new in the table if nobody uses it yet. */
 static int find_image(struct image_table *table, const struct image_key *key, int path_fd,
-                      const struct image_user *user, struct image **out)
+                      const char *path, const struct image_user *user, struct image **out)
 {
     struct image *image;
     int err;
@@ -205,9 +211,12 @@ static int find_image(struct image_table *table, const struct image_key *key, in
             return -ENOMEM;
         }
         image->key = *key;
+        image->path = strdup(path);
         XEN_TAILQ_INIT(&image->users);
-        err = lock_image(image, path_fd, key->ino == 0, !user->read_only);
+        err = image->path == NULL ? -ENOMEM
+                                  : lock_image(image, path_fd, key->ino == 0, !user->read_only);
         if (err != 0) {
+            free(image->path);
             free(image);
             return err;
         }
@@ -235,20 +244,15 @@ static int open_resolved(struct image_table *table, int path_fd, const char *pat
     memset(&key, 0, sizeof(key));
     key.dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
     key.ino = S_ISBLK(st.st_mode) ? 0 : st.st_ino;
-    err = find_image(table, &key, path_fd, user, &image);
+    err = find_image(table, &key, path_fd, path, user, &image);
     if (err != 0) {
         return say(why, size, -err, path,
                    err == -EBUSY ? "in use by another program of this host" : strerror(-err));
     }
     err = check_users(image, user, path, why, size);
     if (err == 0) {
-        user->fd = open_user_fd(path_fd, user);
-        err = user->fd < 0 ? say(why, size, -user->fd, path, strerror(-user->fd)) : 0;
-    }
-    if (err == 0) {
-        err = measure(user, &st);
+        err = measure(user, image->lock_fd, &st);
         if (err != 0) {
-            close(user->fd);
             say(why, size, -err, path,
                 err == -ENODATA ? "is smaller than one sector of 512 bytes" : strerror(-err));
         }
@@ -258,6 +262,7 @@ static int open_resolved(struct image_table *table, int path_fd, const char *pat
         return err;
     }
     user->image = image;
+    user->taken = false;
     XEN_TAILQ_INSERT_TAIL(&image->users, user, link);
     return 0;
 }
@@ -279,6 +284,59 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
     return err;
 }
 
+struct image_user *image_rival(const struct image_user *user, bool holding)
+{
+    struct image_user *other = NULL;
+
+    if (user->image == NULL) {
+        return NULL;
+    }
+    XEN_TAILQ_FOREACH (other, &user->image->users, link) {
+        if (exclude(user, other) && (other->taken || !holding)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+void image_each_rival(const struct image_user *user, void (*fn)(struct image_user *rival))
+{
+    struct image_user *other = NULL;
+
+    if (user->image == NULL) {
+        return;
+    }
+    XEN_TAILQ_FOREACH (other, &user->image->users, link) {
+        if (exclude(user, other)) {
+            fn(other);
+        }
+    }
+}
+
+int image_take(struct image_user *user, char *why, unsigned long why_size)
+{
+    int fd;
+
+    if (user->taken) {
+        return 0;
+    }
+    fd = open_user_fd(user);
+    if (fd < 0) {
+        return say(why, why_size, -fd, user->image->path, strerror(-fd));
+    }
+    user->fd = fd;
+    user->taken = true;
+    return 0;
+}
+
+void image_drop(struct image_user *user)
+{
+    if (user->taken) {
+        user->taken = false;
+        close(user->fd);
+    }
+}
+
 void image_close(struct image_table *table, struct image_user *user)
 {
     struct image *image = user->image;
@@ -286,8 +344,8 @@ void image_close(struct image_table *table, struct image_user *user)
     if (image == NULL) {
         return;
     }
+    image_drop(user);
     XEN_TAILQ_REMOVE(&image->users, user, link);
     user->image = NULL;
-    close(user->fd);
     release(table, image);
 }

@@ -10,7 +10,8 @@
  *   4. tell the supervisor READY, kick the guest once (kicks sent while nobody listened are lost),
  *      scan the ring once, then serve until STOP, SIGTERM or the supervisor's end
  * On the way out everything that was taken from the ring is finished and answered, so that the ring
- * is at rest and another worker can go on with it.
+ * is at rest and another worker can go on with it; and the image is flushed, because that worker
+ * may be one of another host.
  *
  * A mistake of the guest that leaves the ring usable is answered and logged; one that does not ends
  * the worker (WIRE_BROKEN). A broken invariant of ours is fatal.
@@ -47,6 +48,7 @@
 /* Tags of the engine beside the slots' numbers. */
 #define TAG_EVENT_CHANNEL 0x10000ULL
 #define TAG_SUPERVISOR    0x10001ULL
+#define TAG_LAST_FLUSH    0x10002ULL
 
 #define EMPTY_DIRECTORY "/run/duet/empty"
 
@@ -60,6 +62,7 @@ struct worker {
     uint32_t event_port; /* that of the last event: the engine's to write */
     bool port_masked;    /* an event came in, and the port was not unmasked since */
     bool stopping;
+    enum { FLUSH_DUE, FLUSH_UNDER_WAY, FLUSHED } last_flush;
     struct engine engine;
     struct queue queue;
 };
@@ -241,6 +244,13 @@ static void take_completions(struct worker *w)
                 engine_poll(&w->engine, CHILD_SOCKET_FD, TAG_SUPERVISOR);
             }
             break;
+        case TAG_LAST_FLUSH:
+            w->last_flush = FLUSHED;
+            if (ev.res < 0) {
+                log_msg(LOG_ERR, &w->id, "the last flush of the image failed: %s",
+                        strerror(-ev.res));
+            }
+            break;
         default:
             queue_complete(&w->queue, ev.tag, ev.res);
             break;
@@ -256,13 +266,28 @@ static void take_completions(struct worker *w)
 static bool may_wait(struct worker *w)
 {
     if (w->stopping) {
-        return w->queue.in_flight > 0;
+        return w->queue.in_flight > 0 || w->last_flush == FLUSH_UNDER_WAY;
     }
     if (w->queue.free == NULL) {
         return true; /* no slot: only a completion lets us go on */
     }
     unmask_port(w);
     return !ring_final_check(&w->queue.ring);
+}
+
+/* Whether all is done that is to be done before the end: answers are, then the flush is due. */
+static bool finished(struct worker *w)
+{
+    if (!w->stopping || w->queue.in_flight > 0) {
+        return false;
+    }
+    if (w->last_flush == FLUSH_DUE && w->config.read_only) {
+        w->last_flush = FLUSHED;
+    } else if (w->last_flush == FLUSH_DUE) {
+        engine_flush(&w->engine, TAG_LAST_FLUSH);
+        w->last_flush = FLUSH_UNDER_WAY;
+    }
+    return w->last_flush == FLUSHED;
 }
 
 /* Stage 4: serves the ring. Returns 0 at the orderly end, or -errno after a report. */
@@ -289,7 +314,7 @@ static int serve(struct worker *w)
         if (queue_answer(&w->queue)) {
             notify_guest(w);
         }
-        if (w->stopping && w->queue.in_flight == 0) {
+        if (finished(w)) {
             return 0;
         }
         n = engine_submit(&w->engine, may_wait(w));

@@ -20,7 +20,8 @@ static struct store *store_of(const struct console *console)
     return console->stream.shared->store;
 }
 
-/* Reads the domain's name and logs under it. Returns -ENOENT when the domain has left the store. */
+/* Reads the domain's name and logs under it, under one name from end to end of a migration. Returns
+ * -ENOENT when the domain has left the store. */
 static int refresh_name(struct console *console)
 {
     char *name = NULL;
@@ -36,6 +37,7 @@ static int refresh_name(struct console *console)
                 store_error(store_of(console)));
     if (!name && asprintf(&name, "domain-%u", console->domid) < 0)
         return -ENOMEM;
+    name_drop_role(name);
     if (!console->name || strcmp(name, console->name) != 0) {
         err = stream_set_log(&console->stream, name);
         if (err != 0) {

@@ -50,3 +50,18 @@ void name_to_file(const char *name, char file[NAME_FILE_MAX])
     if (used == 0)
         snprintf(file, NAME_FILE_MAX, "%%");
 }
+
+void name_drop_role(char *name)
+{
+    static const char *const roles[] = {"--incoming", "--migratedaway"};
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        size_t role = strlen(roles[i]);
+
+        if (len > role && strcmp(name + len - role, roles[i]) == 0) {
+            name[len - role] = '\0';
+            return;
+        }
+    }
+}

@@ -39,14 +39,25 @@ static volatile uint32_t *entry(const struct ring_back *r, uint32_t index)
                                  (uint64_t)(index & (r->nr_entries - 1)) * r->entry_bytes);
 }
 
-void ring_copy(struct ring_back *r, void *dst)
+void ring_peek(const struct ring_back *r, uint32_t ahead, void *dst)
 {
-    volatile uint32_t *src = entry(r, r->req_cons++);
+    volatile uint32_t *src = entry(r, r->req_cons + ahead);
     uint32_t *d = dst;
 
     for (uint32_t i = 0; i < r->entry_bytes / sizeof(uint32_t); i++) {
         d[i] = src[i];
     }
+}
+
+void ring_consume(struct ring_back *r, uint32_t count)
+{
+    r->req_cons += count;
+}
+
+void ring_copy(struct ring_back *r, void *dst)
+{
+    ring_peek(r, 0, dst);
+    ring_consume(r, 1);
 }
 
 void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes)
@@ -71,9 +82,17 @@ bool ring_publish(struct ring_back *r)
     return r->rsp_prod - event < r->rsp_prod - old;
 }
 
+bool ring_final_check_many(const struct ring_back *r, uint32_t want)
+{
+    int pending;
+
+    __atomic_store_n(&r->shared->req_event, r->req_cons + want, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    pending = ring_pending(r);
+    return pending < 0 || (uint32_t)pending >= want;
+}
+
 bool ring_final_check(const struct ring_back *r)
 {
-    __atomic_store_n(&r->shared->req_event, r->req_cons + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return ring_pending(r) != 0;
+    return ring_final_check_many(r, 1);
 }

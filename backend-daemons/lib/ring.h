@@ -53,6 +53,15 @@ int ring_pending(const struct ring_back *r);
 /* Copies the next request into `dst` (entry_bytes long), once, and consumes it. */
 void ring_copy(struct ring_back *r, void *dst);
 
+/*
+ * Copies the request `ahead` places after the next one into `dst`, once, and consumes nothing: for
+ * messages of several requests. `ahead` must be less than what ring_pending() returned.
+ */
+void ring_peek(const struct ring_back *r, uint32_t ahead, void *dst);
+
+/* Consumes `count` requests that were looked at by ring_peek(). */
+void ring_consume(struct ring_back *r, uint32_t count);
+
 /* Writes the next response (`bytes` <= entry_bytes long) without publishing it. */
 void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes);
 
@@ -64,5 +73,8 @@ bool ring_publish(struct ring_back *r);
  * meanwhile (or the ring broke), so that waiting now could lose a wake-up.
  */
 bool ring_final_check(const struct ring_back *r);
+
+/* As ring_final_check(), for who has use for no fewer than `want` (at least 1) requests. */
+bool ring_final_check_many(const struct ring_back *r, uint32_t want);
 
 #endif

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import as_dom0, build, host, labs, machine, paths, session, suite
+from . import as_dom0, build, host, labs, machine, pair, paths, session, suite
 from .say import LabError, note
 
 ABOUT = """\
@@ -25,21 +25,26 @@ def hardware(args):
 def with_lab(args, work, keep=True, strict=False):
     """Bring the lab up, with Duet on it if it was not up; do `work(dom0)`, which returns an exit status.
     With `keep` the lab stays up afterwards, unless we are interrupted. With `strict` dom0 is brought up
-    to date in any case; without, a tree that does not build is no hindrance."""
-    lab = labs.Lab(args.name, hardware(args))
+    to date in any case; without, a tree that does not build is no hindrance. With --two-hosts all this is
+    done with both, and `work` is for the first."""
+    two = getattr(args, "two_hosts", False)
+    hosts = pair.make(args.name, args.cpus, args.memory) if two else [labs.Lab(args.name, hardware(args))]
     if strict:
         build.build("release")
     try:
-        dom0 = lab.up()
-        if strict:
-            build.deploy(dom0)
-        elif lab.started and not args.bare:
-            install(dom0)
-        status = work(dom0)
+        dom0s = pair.up(hosts) if two else [hosts[0].up()]
+        for lab, dom0 in zip(hosts, dom0s):
+            if strict:
+                build.deploy(dom0)
+            elif lab.started and not args.bare:
+                install(dom0)
+        status = work(dom0s[0])
     except BaseException:
-        lab.release(keep=False)
+        for lab in hosts:
+            lab.release(keep=False)
         raise
-    lab.release(keep)
+    for lab in hosts:
+        lab.release(keep)
     return status or 0
 
 
@@ -54,7 +59,8 @@ def install(dom0):
 
 def do_run(args):
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the lab")
-    return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty()), keep=False, strict=True)
+    disk = pair.SHARED_DISK if args.two_hosts else None
+    return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty(), disk), keep=False, strict=True)
 
 
 def do_dom0(args):
@@ -80,13 +86,19 @@ def do_deploy(args):
 
 
 def do_down(args):
-    names = labs.names() if args.all else [args.name]
+    names = labs.names() if args.all else [args.name, *partner(args.name)]
     for name in names:
         if labs.Lab(name).down():
             note(f"lab '{name}' is down")
         elif not args.all:
             note(f"lab '{name}' was not up")
     return 0
+
+
+def partner(name):
+    """The other host's lab, if this one is one of two: neither is of use without the other."""
+    lab = labs.Lab(name)
+    return [p for p in [lab.facts().get("partner")] if p] if lab.is_up() else []
 
 
 def do_exec(args):
@@ -126,6 +138,11 @@ def do_clean(args):
     return 0
 
 
+def two_hosts(sub):
+    sub.add_argument("--two-hosts", action="store_true", help="two labs, NAME and NAME-b, with a network between "
+                     f"them and a disk that both have, {pair.SHARED_DISK}: guests migrate from one to the other")
+
+
 def parser():
     top = argparse.ArgumentParser(prog="lab", description=ABOUT,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,9 +165,12 @@ def parser():
         sub.set_defaults(function=function, default_name=name or os.environ.get("DUET_LAB", "main"))
         return sub
 
-    add("run", do_run, "build, boot the Xen host with Duet on it, boot our guest, end at its prompt", more=(
+    sub = add("run", do_run, "build, boot the Xen host with Duet on it, boot our guest, end at its prompt", more=(
         "Leave the console with Ctrl-]. If stdin is not a terminal, its lines are typed at the guest's "
-        "prompt one after the other."))
+        "prompt one after the other. With --two-hosts the guest's disk is the one that both share: from "
+        "another terminal, ./lab exec -- xl migrate duet host-b moves it, and ./lab console --name NAME-b duet "
+        "follows."))
+    two_hosts(sub)
     sub = add("dom0", do_dom0, "build, boot Xen with our guest kernel as its dom0", common, more=(
         "The serial line is on stdin and stdout. On a terminal Ctrl-] x pulls the plug. If stdin is not a "
         "terminal, its lines are typed at the guest's prompt one after the other, and then the power button "
@@ -166,10 +186,12 @@ def parser():
         "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
     sub = add("bench", do_bench, "measure, ours beside the peers'", name="bench")
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
+    two_hosts(sub)
     sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
-    add("up", do_up, "boot the Xen host and install Duet in dom0")
-    add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
+    two_hosts(add("up", do_up, "boot the Xen host and install Duet in dom0"))
+    sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
         "Only changed files are sent; services whose files changed are restarted."))
+    two_hosts(sub)
     sub = add("down", do_down, "power the Xen host off", common)
     sub.add_argument("--all", action="store_true", help="every lab of this tree")
     sub = add("exec", do_exec, "run a command in dom0 as root", more=(

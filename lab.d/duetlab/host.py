@@ -103,9 +103,9 @@ def _one_line(file):
             yield found[2], found[3], signed[1] if signed else ""
 
 
-def source_text(entries):
-    """apt's deb822 text for entries as debian_sources() gives them."""
-    return "\n".join(f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\n"
+def source_text(entries, kind="deb"):
+    """apt's deb822 text for entries as debian_sources() gives them; of source packages with deb-src."""
+    return "\n".join(f"Types: {kind}\nURIs: {uri}\nSuites: {suite}\nComponents: main\n"
                      + (f"Signed-By: {signed}\n" if signed else "") for uri, suite, signed in entries)
 
 
@@ -164,6 +164,26 @@ def _private_apt(backports):
             yield options, backports
         finally:
             subprocess.run(privileged(["rm", "-rf", str(top / "lists")]), check=False)
+
+
+@contextmanager
+def source_packages(folder):
+    """A function that gives the start of an apt command line (`apt("apt-get")`) for the source packages of
+    Debian 12. What apt needs is kept in `folder` for as long."""
+    top = folder / "apt"
+    (top / "lists/partial").mkdir(parents=True)
+    (top / "parts").mkdir()
+    entries = [e for e in debian_sources() if not e[1].endswith("-backports")]
+    (top / "parts/lab.sources").write_text(source_text(entries, "deb-src"), encoding="utf-8")
+    options = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={top}/parts",
+               "-o", f"Dir::State::lists={top}/lists", "-o", f"Dir::Cache={top}",
+               "-o", "APT::Sandbox::User=root"]
+    run_logged("read the lists of source packages", ["apt-get", "-q", *options, "update"],
+               paths.BUILD / "log/apt-source.log", explain=offline)
+    try:
+        yield lambda program: [program, *options]
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
 
 
 def _has_backports(options):

@@ -15,7 +15,7 @@ import sys
 
 TRANSIENT = ["disk.qcow2", "qmp.sock", "monitor.sock", "gdb.sock", "serial.sock",
              "ssh.sock", "lab.json",
-             "deployed.json"]
+             "deployed.json", "peer.sock", "disk.sock", "shared.img"]
 
 
 def watch(child, lease):

@@ -47,8 +47,12 @@ class Lab:
                         raise
             return self._connect()
 
+    def facts(self):
+        """What machine.start() wrote about a lab that is up."""
+        return json.loads((self.folder / "lab.json").read_text(encoding="utf-8"))
+
     def _connect(self):
-        facts = json.loads((self.folder / "lab.json").read_text(encoding="utf-8"))
+        facts = self.facts()
         dom0 = Dom0(self.folder, facts["port"], facts["image"])
         dom0.connect()
         return dom0

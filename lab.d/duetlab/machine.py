@@ -14,12 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import host, image, paths
+from . import host, hypervisor, image, paths
 from .qmp import Qmp
 from .say import LabError, note, step
 
 BOOT_TIMEOUT = 600  # seconds; about 40 with TCG on two cores that are free
 PROBE_TIMEOUT = 20  # seconds; with KVM two suffice
+SHARED_MIB = 1024   # size of the disk that two hosts share
 READY = "duet-lab: dom0 is ready"
 DOOMED = re.compile(r"Panic on CPU|Kernel panic|duet-lab: cannot load")
 
@@ -31,12 +32,15 @@ LINUX_ARGS = "console=hvc0 net.ifnames=0 mitigations=off quiet loglevel=4 system
 
 
 class Machine:
-    """What a lab is made of. `cpus` are the machine's and dom0's, `memory` and `dom0_mem` are MiB."""
+    """What a lab is made of. `cpus` are the machine's and dom0's, `memory` and `dom0_mem` are MiB. One of two
+    hosts (pair.py) has `partner`, the name of the other one's lab, and is the `first` of them or not."""
 
-    def __init__(self, cpus=2, memory=5120, dom0_mem=1024):
+    def __init__(self, cpus=2, memory=5120, dom0_mem=1024, partner=None, first=True):
         self.cpus = cpus
         self.memory = memory
         self.dom0_mem = dom0_mem
+        self.partner = partner
+        self.first = first
 
 
 def qemu_version():
@@ -94,20 +98,41 @@ def _probe_kvm(img, folder):
         running.end()
 
 
-def firmware(img, xen, linux):
-    """What QEMU loads: the hypervisor with dom0's kernel and initrd as its modules."""
-    return ["-kernel", f"{img}/xen", "-append", xen,
+def firmware(img, xen, linux, binary=None):
+    """What QEMU loads: the hypervisor (the image's, or `binary`) with dom0's kernel and initrd as modules."""
+    return ["-kernel", str(binary or f"{img}/xen"), "-append", xen,
             "-initrd", f"{img}/vmlinux {linux.replace(',', ',,')},{img}/initrd"]
 
 
-def hardware(machine, img, ram):
-    """The part of the command line that makes the machine, the same at boot and at each start.
+def pair_hardware(machine, plugged):
+    """The two devices more that each of two hosts has: a disk that both share, and a network between them.
+    The disk is a file of the first host's QEMU, which serves it to the second one's (serve_disk). At boot,
+    when a snapshot is made for whatever pair there will be, nothing is plugged in yet."""
+    disk, net = f"driver=null-co,size={SHARED_MIB << 20},read-zeroes=on", "hubport,hubid=0"
+    if plugged:
+        other = f"../{machine.partner}"
+        net = f"dgram,local.type=unix,local.path=peer.sock,remote.type=unix,remote.path={other}/peer.sock"
+        disk = ("driver=file,filename=shared.img,locking=off,cache.no-flush=on" if machine.first else
+                f"driver=nbd,server.type=unix,server.path={other}/disk.sock,export=shared")
+    return ["-blockdev", f"{disk},node-name=shared", "-device", "virtio-blk-pci,drive=shared,share-rw=on",
+            "-netdev", f"{net},id=peer", "-device", "virtio-net-pci,netdev=peer,romfile="]
+
+
+def serve_disk(qmp):
+    """The first host's QEMU serves the shared disk."""
+    qmp.run("nbd-server-start", addr={"type": "unix", "data": {"path": "disk.sock"}})
+    qmp.run("block-export-add", type="nbd", id="shared", **{"node-name": "shared"}, writable=True)
+
+
+def hardware(machine, img, ram, plugged=False):
+    """The part of the command line that makes the machine, the same devices at boot and at each start.
     `ram` is the -object text of its memory."""
+    binary = hypervisor.ensure() if machine.partner else None
     xen = XEN_ARGS.format(cpus=machine.cpus, dom0_mem=machine.dom0_mem)
     return [
         "qemu-system-x86_64", "-machine", "q35,memory-backend=ram", *accelerator(img),
         "-smp", str(machine.cpus), "-m", f"{machine.memory}M", "-object", ram,
-        "-nodefaults", "-display", "none", "-no-reboot", *firmware(img, xen, LINUX_ARGS),
+        "-nodefaults", "-display", "none", "-no-reboot", *firmware(img, xen, LINUX_ARGS, binary),
         "-blockdev", "driver=file,filename=disk.qcow2,node-name=file,cache.no-flush=on",
         "-blockdev", "driver=qcow2,file=file,node-name=disk,cache.no-flush=on,discard=unmap",
         "-device", "virtio-blk-pci,drive=disk",
@@ -117,6 +142,7 @@ def hardware(machine, img, ram):
         "-qmp", "unix:qmp.sock,server=on,wait=off",
         "-monitor", "unix:monitor.sock,server=on,wait=off",
         "-chardev", "socket,id=gdb,path=gdb.sock,server=on,wait=off", "-gdb", "chardev:gdb",
+        *(pair_hardware(machine, plugged) if machine.partner else []),
     ]
 
 
@@ -240,7 +266,10 @@ def start(machine, folder):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "disk.qcow2").unlink(missing_ok=True)
     overlay(folder, booted / "base.qcow2", "qcow2")
-    argv = hardware(machine, img, memory_file(machine, booted / "ram", "off"))
+    argv = hardware(machine, img, memory_file(machine, booted / "ram", "off"), plugged=True)
+    if machine.partner and machine.first:
+        with open(folder / "shared.img", "wb") as shared:
+            shared.truncate(SHARED_MIB << 20)
     running = Running(folder, [*argv, "-incoming", "defer"])
     try:
         with running.qmp() as qmp:
@@ -253,8 +282,10 @@ def start(machine, folder):
             if not found:
                 raise LabError("QEMU opened no port for ssh")
             qmp.run("cont")
+            if machine.partner and machine.first:
+                serve_disk(qmp)
         facts = {"port": int(found[1]), "image": str(img), "cpus": machine.cpus,
-                 "memory": machine.memory}
+                 "memory": machine.memory, "partner": machine.partner}
         (folder / "lab.json").write_text(json.dumps(facts), encoding="utf-8")
     except BaseException:
         running.end()

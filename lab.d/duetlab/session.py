@@ -13,6 +13,10 @@ DOMAIN = "duet"
 DEMO_DISK = """
 set -e
 disk=$(sed -n 's/.*target=\\([^,"'"'"' ]*\\).*/\\1/p' %(config)s | head -n 1)
+if [ -n "%(shared)s" ]; then
+    mke2fs -q -F -t ext4 -d /usr/share/zoneinfo %(shared)s 64M
+    exit
+fi
 if [ -n "$disk" ] && [ ! -e "$disk" ]; then
     mkdir -p "$(dirname "$disk")"
     mke2fs -q -t ext4 -d /usr/share/zoneinfo "$disk.part" 64M
@@ -21,15 +25,17 @@ fi
 """
 
 
-def run(dom0, terminal):
-    """Create the guest unless it runs, and attach to its console; an exit status."""
+def run(dom0, terminal, shared=None):
+    """Create the guest unless it runs, and attach to its console; an exit status. Its disk is the one that
+    its configuration names, or the device `shared`."""
     name = _name(dom0)
     fresh = not _runs(dom0, name)
     if fresh:
         with step("make the demonstration disk"):
-            dom0.check(["bash", "-c", DEMO_DISK % {"config": CONFIG}])
+            dom0.check(["bash", "-c", DEMO_DISK % {"config": CONFIG, "shared": shared or ""}])
         with step(f"xl create {CONFIG}"):
-            dom0.check(["xl", "create", CONFIG])
+            more = [f"disk=['format=raw,vdev=xvda,access=rw,target={shared}']"] if shared else []
+            dom0.check(["xl", "create", CONFIG, *more])
     if terminal:
         note("Ctrl-] leaves the console")
         return dom0.execute(f"exec xl console {name}", tty=True)

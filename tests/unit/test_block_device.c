@@ -23,9 +23,18 @@
 
 #define FRONT "/local/domain/5/device/vbd/51712"
 #define BACK  "/local/domain/0/backend/vbd/5/51712"
-#define ERROR "/local/domain/0/error/backend/vbd/5/51712/error"
+/* The new end of a migration of that guest. */
+#define FRONT_6 "/local/domain/6/device/vbd/51712"
+#define BACK_6  "/local/domain/0/backend/vbd/6/51712"
+#define ERROR   "/local/domain/0/error/backend/vbd/5/51712/error"
 
-enum { WORKER_SERVES = 10, WORKER_FAILS = 11, WORKER_CRASHES = 12, WORKER_CRASHES_LATER = 13 };
+enum {
+    WORKER_SERVES = 10,
+    WORKER_FAILS,
+    WORKER_CRASHES,
+    WORKER_CRASHES_LATER,
+    WORKER_CRASHES_AT_STOP,
+};
 
 static struct supervisor sup;
 static char image[] = "/tmp/duet-test-device-XXXXXX";
@@ -45,7 +54,8 @@ static int act_as_worker(void)
     int fd;
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), &fd, WIRE_NR_FDS) != sizeof(c) ||
-        c.magic != WIRE_MAGIC || c.domid != 5 || c.sectors != 16 || c.ring_refs[0] != 8) {
+        c.magic != WIRE_MAGIC || c.domid < 5 || c.domid > 6 || c.sectors != 16 ||
+        c.ring_refs[0] != 8) {
         return 20;
     }
     if (c.event_channel == WORKER_CRASHES) {
@@ -60,7 +70,13 @@ static int act_as_worker(void)
         abort();
     }
     /* an order to stop, or the end of the supervisor */
-    return child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) >= 0 ? 0 : 21;
+    if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
+        return 21;
+    }
+    if (c.event_channel == WORKER_CRASHES_AT_STOP) {
+        abort();
+    }
+    return 0;
 }
 
 static void start_supervisor(void)
@@ -477,6 +493,172 @@ static void a_restart_after_the_front_end_is_done_ends_the_removal(void **state)
     vanish();
 }
 
+/* The new end of a migration, as libxl and the restored guest write it. */
+static void create_new_end(void)
+{
+    fake_set("/local/domain/6/vm", "/vm/u");
+    fake_set(FRONT_6 "/state", "1");
+    fake_set(BACK_6 "/frontend", FRONT_6);
+    fake_set(BACK_6 "/frontend-id", "6");
+    fake_set(BACK_6 "/params", image);
+    fake_set(BACK_6 "/mode", "w");
+    fake_set(BACK_6 "/script", "/etc/xen/scripts/block");
+    fake_set(BACK_6 "/online", "1");
+    fake_set(BACK_6 "/state", "1");
+    until(BACK_6 "/state", "2");
+    assert_string_equal(fake_get(BACK_6 "/hotplug-status"), "connected");
+}
+
+static void connect_new_end(void)
+{
+    fake_set(FRONT_6 "/ring-ref", "8");
+    fake_set(FRONT_6 "/event-channel", "10");
+    fake_set(FRONT_6 "/protocol", "x86_64-abi");
+    fake_set(FRONT_6 "/state", "3");
+    until(BACK_6 "/state", "4");
+}
+
+static struct device *device_of_domain(int domid)
+{
+    struct device_key key;
+    struct device *dev;
+
+    memset(&key, 0, sizeof(key));
+    key.domid = domid;
+    key.device = 51712;
+    HASH_FIND(hh, sup.devices, &key, sizeof(key), dev);
+    assert_non_null(dev);
+    return dev;
+}
+
+static void expect_phase(int domid, enum device_phase phase)
+{
+    for (int i = 0; i < 100 && device_of_domain(domid)->phase != phase; i++) {
+        settle();
+    }
+    assert_int_equal(device_of_domain(domid)->phase, phase);
+}
+
+static void the_old_end_of_a_migration_makes_way(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/vm", "/vm/u");
+    connect_guest();
+    create_new_end();
+    settle();
+    expect_phase(5, DEVICE_CONNECTED); /* nothing has happened yet */
+    assert_false(device_of_domain(6)->image.taken);
+    connect_new_end();
+    expect_phase(5, DEVICE_YIELDED);
+    assert_false(device_of_domain(5)->image.taken);
+    assert_true(device_of_domain(6)->image.taken);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set(BACK "/online", "0"); /* the old domain is destroyed */
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    fake_rm(BACK);
+    settle();
+    assert_int_equal(sup.nr_devices, 1);
+    expect_phase(6, DEVICE_CONNECTED);
+}
+
+static void the_old_end_goes_on_when_the_new_one_is_gone(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/vm", "/vm/u");
+    connect_guest();
+    create_new_end();
+    connect_new_end();
+    expect_phase(5, DEVICE_YIELDED);
+    fake_set(BACK_6 "/online", "0"); /* the migration has failed */
+    fake_set(BACK_6 "/state", "5");
+    fake_rm(FRONT_6);
+    until(BACK_6 "/state", "6");
+    fake_rm(BACK_6);
+    expect_phase(5, DEVICE_CONNECTED);
+    assert_true(device_of_domain(5)->image.taken);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+static void a_migration_that_fails_early_is_not_noticed(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/vm", "/vm/u");
+    connect_guest();
+    create_new_end();
+    fake_set(BACK_6 "/online", "0");
+    fake_set(BACK_6 "/state", "5");
+    fake_rm(FRONT_6);
+    until(BACK_6 "/state", "6");
+    fake_rm(BACK_6);
+    settle();
+    expect_phase(5, DEVICE_CONNECTED);
+    assert_int_equal(sup.nr_devices, 1);
+}
+
+static void a_guest_that_was_moved_away_lets_go_of_its_disk(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/name", "web");
+    connect_guest();
+    fake_set("/local/domain/5/name", "web--migratedaway");
+    expect_phase(5, DEVICE_YIELDED);
+    settle();
+    assert_null(sup.images.images); /* not even locked */
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set("/local/domain/5/name", "web"); /* it could not be started there */
+    expect_phase(5, DEVICE_CONNECTED);
+    assert_true(device_of_domain(5)->image.taken);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set("/local/domain/5/name", "web--migratedaway");
+    expect_phase(5, DEVICE_YIELDED);
+    fake_set(BACK "/online", "0"); /* and now it could */
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    vanish();
+}
+
+static void a_restart_leaves_the_disk_of_a_guest_moved_away(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set("/local/domain/5/name", "web--migratedaway");
+    expect_phase(5, DEVICE_YIELDED);
+    restart();
+    expect_phase(5, DEVICE_YIELDED);
+    settle();
+    assert_null(sup.images.images);
+}
+
+static void an_old_end_that_crashes_is_closed(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/vm", "/vm/u");
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_CRASHES_AT_STOP);
+    until(BACK "/state", "4");
+    fake_set(FRONT "/state", "4");
+    create_new_end();
+    connect_new_end();
+    until(BACK "/state", "6");
+}
+
+static void a_yielded_device_closes_with_its_front_end(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/5/vm", "/vm/u");
+    connect_guest();
+    create_new_end();
+    connect_new_end();
+    expect_phase(5, DEVICE_YIELDED);
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    expect_phase(6, DEVICE_CONNECTED);
+}
+
 static void strange_directories_are_ignored(void **state)
 {
     (void)state;
@@ -524,6 +706,13 @@ int main(void)
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
+        TEST(the_old_end_of_a_migration_makes_way),
+        TEST(the_old_end_goes_on_when_the_new_one_is_gone),
+        TEST(a_migration_that_fails_early_is_not_noticed),
+        TEST(a_guest_that_was_moved_away_lets_go_of_its_disk),
+        TEST(a_restart_leaves_the_disk_of_a_guest_moved_away),
+        TEST(an_old_end_that_crashes_is_closed),
+        TEST(a_yielded_device_closes_with_its_front_end),
         TEST(strange_directories_are_ignored),
         TEST(a_device_of_another_domains_front_end_is_refused),
     };

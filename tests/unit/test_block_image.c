@@ -128,19 +128,72 @@ static void another_name_is_the_same_image(void **state)
     image_close(&table, &a);
 }
 
-static void the_two_ends_of_a_migration_share(void **state)
+static void take(struct image_user *u)
+{
+    assert_int_equal(image_take(u, why, sizeof(why)), 0);
+    assert_true(u->taken);
+}
+
+static void the_two_ends_of_a_migration_take_turns(void **state)
 {
     struct image_user old = user(1, false, "/vm/u"), new = user(2, false, "/vm/u"),
-                      again = user(2, false, "/vm/u");
+                      again = user(2, false, "/vm/u"), other = user(3, false, "/vm/v");
 
     (void)state;
     make("a", 4096);
     assert_int_equal(open_(&old, "a"), 0);
-    assert_int_equal(open_(&new, "a"), 0);
+    assert_null(image_rival(&old, false));
+    take(&old);
+    assert_int_equal(open_(&new, "a"), 0); /* is promised it, and knows its size */
+    assert_int_equal(new.sectors, 8);
+    assert_false(new.taken);
+    assert_ptr_equal(image_rival(&new, true), &old);
+    assert_ptr_equal(image_rival(&old, false), &new);
+    assert_null(image_rival(&old, true));
     assert_int_equal(open_(&again, "a"), -EBUSY); /* twice in one domain is a mistake */
+    assert_int_equal(open_(&other, "a"), -EBUSY);
+    image_drop(&old);
+    assert_null(image_rival(&new, true));
+    take(&new);
     image_close(&table, &old);
+    assert_null(image_rival(&new, false));
     image_close(&table, &new);
     assert_null(table.images);
+}
+
+static unsigned int rivals;
+
+static void count_rival(struct image_user *rival)
+{
+    assert_int_equal(rival->id.domid, 2);
+    rivals++;
+}
+
+static void readers_are_no_rivals(void **state)
+{
+    struct image_user a = user(1, true, "/vm/u"), b = user(2, true, "/vm/u");
+    struct image_user w = user(1, false, "/vm/u"), v = user(2, false, "/vm/u");
+
+    (void)state;
+    make("a", 4096);
+    assert_int_equal(open_(&a, "a"), 0);
+    assert_int_equal(open_(&b, "a"), 0);
+    take(&a);
+    take(&b);
+    assert_null(image_rival(&a, false));
+    rivals = 0;
+    image_each_rival(&a, count_rival);
+    assert_int_equal(rivals, 0);
+    image_close(&table, &a);
+    image_close(&table, &b);
+    assert_int_equal(open_(&w, "a"), 0);
+    assert_int_equal(open_(&v, "a"), 0);
+    image_each_rival(&w, count_rival);
+    assert_int_equal(rivals, 1);
+    image_close(&table, &w);
+    image_close(&table, &v);
+    image_each_rival(&w, count_rival); /* harmless */
+    assert_null(image_rival(&w, false));
 }
 
 static void domains_without_a_vm_path_are_not_the_same(void **state)
@@ -189,6 +242,7 @@ static void a_read_only_users_descriptor_cannot_write(void **state)
     (void)state;
     make("a", 4096);
     assert_int_equal(open_(&u, "a"), 0);
+    assert_int_equal(image_take(&u, why, sizeof(why)), 0);
     assert_int_equal(fcntl(u.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
     image_close(&table, &u);
 }
@@ -211,7 +265,8 @@ int main(void)
         cmocka_unit_test(only_files_and_block_devices_will_do),
         cmocka_unit_test(one_writer_or_many_readers),
         cmocka_unit_test(another_name_is_the_same_image),
-        cmocka_unit_test(the_two_ends_of_a_migration_share),
+        cmocka_unit_test(the_two_ends_of_a_migration_take_turns),
+        cmocka_unit_test(readers_are_no_rivals),
         cmocka_unit_test(domains_without_a_vm_path_are_not_the_same),
         cmocka_unit_test(other_programs_are_locked_out_and_respected),
         cmocka_unit_test(a_read_only_users_descriptor_cannot_write),

@@ -150,6 +150,33 @@ static void no_wake_up_is_lost(void **state)
     assert_true(ring_final_check(&ring));
 }
 
+static void a_message_of_several_requests_is_looked_at_before_it_is_taken(void **state)
+{
+    uint64_t raw[14];
+
+    (void)state;
+    page[64] = 0xaa;
+    page[64 + 112] = 0xbb;
+    shared->req_prod = 3;
+    ring_peek(&ring, 1, raw);
+    assert_int_equal(*(uint8_t *)raw, 0xbb);
+    assert_int_equal(ring_pending(&ring), 3);
+    ring_consume(&ring, 2);
+    assert_int_equal(ring_pending(&ring), 1);
+}
+
+static void who_wants_several_requests_sleeps_until_they_are_there(void **state)
+{
+    (void)state;
+    shared->req_prod = 2;
+    assert_false(ring_final_check_many(&ring, 3));
+    assert_int_equal(shared->req_event, 3);
+    shared->req_prod = 3;
+    assert_true(ring_final_check_many(&ring, 3));
+    shared->req_prod = 77;
+    assert_true(ring_final_check_many(&ring, 3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +189,9 @@ int main(void)
         cmocka_unit_test_setup(the_front_end_is_notified_only_when_it_asks, setup),
         cmocka_unit_test_setup(a_front_end_that_writes_rsp_prod_changes_nothing, setup),
         cmocka_unit_test_setup(no_wake_up_is_lost, setup),
+        cmocka_unit_test_setup(a_message_of_several_requests_is_looked_at_before_it_is_taken,
+                               setup),
+        cmocka_unit_test_setup(who_wants_several_requests_sleeps_until_they_are_there, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

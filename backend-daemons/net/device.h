@@ -1,0 +1,90 @@
+/*
+ * One network device of one guest, as its back end sees it: the XenBus state machine.
+ *
+ * Phases, and the `state` that the store shows meanwhile:
+ *
+ *   NEW       tap created, features published: to WAITING (2); the toolstack runs its script now
+ *   WAITING   front end at 4 and the script done (`hotplug-status`): worker started, to STARTING
+ *   STARTING  worker is ready: to CONNECTED (4)
+ *   CONNECTED front end closed or gone: to STOPPING (5); worker died of itself: to WAITING, which
+ *             starts another
+ *   STOPPING  worker gone: to CLOSED (6)
+ *   CLOSED    front end starts anew: to WAITING (2); directory removed: tap removed, freed
+ *
+ * device_evaluate() is the only place where phases change by what the store says; every event just
+ * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
+ * directory of the front end belongs to the guest and everything in it is checked; that of the back
+ * end is written by the toolstack.
+ *
+ * The tap outlives the phases and also the daemon (tap.h): one that is started again finds it, and
+ * takes up rings that are in use where their responses end. The network forgives what got lost.
+ *
+ * Types: struct device, struct device_key. One thread, no locks. At suspend the toolstack removes
+ * the device; after the restore there is a new one under a new domain id.
+ */
+#ifndef DUET_NET_DEVICE_H
+#define DUET_NET_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "child.h"
+#include "supervisor.h"
+#include "tap.h"
+#include "wire.h"
+
+/* Identifies a device. No padding: it is hashed as a whole. */
+struct device_key {
+    int domid;
+    int device;
+};
+
+enum device_phase {
+    DEVICE_NEW,
+    DEVICE_WAITING,
+    DEVICE_STARTING,
+    DEVICE_CONNECTED,
+    DEVICE_STOPPING,
+    DEVICE_CLOSED,
+};
+
+struct device {
+    struct device_key key;
+    UT_hash_handle hh;
+    struct supervisor *sup;
+    struct log_id id;
+    char *back;  /* absolute directory of the back end */
+    char *front; /* of the front end; NULL until read */
+    enum device_phase phase;
+    bool unusable;           /* no tap: nothing to wait for but removal */
+    bool reported;           /* the worker has said why it ends */
+    bool has_script;         /* the toolstack runs a script, whose end is to be waited for */
+    unsigned int max_queues; /* offered */
+    struct tap tap;
+    struct child worker;
+    struct wire_settings settings; /* that the worker has */
+    struct loop_work work;
+    struct loop_timer retry;
+    uint64_t last_start_ns; /* when a worker was last started */
+    unsigned int deaths;    /* of workers, one soon after the other */
+    struct log_limit guest_log;
+    struct store_watch front_watch, mcast_watch;
+};
+
+/* Creates a device in phase NEW. Returns NULL without memory. */
+struct device *device_new(struct supervisor *sup, const struct device_key *key);
+
+/* Asks for its evaluation before the loop waits again. */
+void device_changed(struct device *dev);
+
+/* Stops the worker, for the end of the supervisor: store and tap are left as they are. */
+void device_stop(struct device *dev);
+
+/* Asks the worker for its statistics. */
+void device_count(struct device *dev);
+
+/* Frees it at once. No worker may run. */
+void device_free(struct device *dev);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * Multicast control: see mcast.h. The list is short and read only for multicast: no index.
+ */
+#include "mcast.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Its place in the list, or m->nr. */
+static unsigned int find(const struct mcast *m, const uint8_t *mac)
+{
+    unsigned int i = 0;
+
+    while (i < m->nr && memcmp(m->list[i], mac, NET_MAC_BYTES) != 0) {
+        i++;
+    }
+    return i;
+}
+
+int mcast_change(struct mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES])
+{
+    unsigned int i = find(m, mac);
+
+    if (op == NET_MCAST_DEL) {
+        if (i < m->nr) {
+            memmove(m->list[i], m->list[--m->nr], NET_MAC_BYTES);
+        }
+        return 0;
+    }
+    if (i == MCAST_MAX) {
+        return -ENOSPC;
+    }
+    if (i == m->nr) {
+        memcpy(m->list[m->nr++], mac, NET_MAC_BYTES);
+    }
+    return 0;
+}
+
+bool mcast_wanted(const struct mcast *m, const uint8_t mac[NET_MAC_BYTES])
+{
+    static const uint8_t broadcast[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+    if (!m->enabled || (mac[0] & 1) == 0 || memcmp(mac, broadcast, NET_MAC_BYTES) == 0) {
+        return true;
+    }
+    return find(m, mac) < m->nr;
+}

@@ -1,0 +1,29 @@
+/*
+ * Multicast control (xen/io/netif.h): the list of multicast addresses that a guest wants to hear.
+ * The guest changes it by extra-info slots; it is applied only while the guest asks for it.
+ *
+ * Types: struct mcast. One owner, no locks. A guest that is suspended sends its list again.
+ */
+#ifndef DUET_NET_MCAST_H
+#define DUET_NET_MCAST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gate.h"
+
+#define MCAST_MAX 64U
+
+struct mcast {
+    bool enabled;
+    unsigned int nr;
+    uint8_t list[MCAST_MAX][NET_MAC_BYTES];
+};
+
+/* Adds or removes an address. Returns 0, or -ENOSPC when the list is full. */
+int mcast_change(struct mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES]);
+
+/* Whether a frame to this address is for the guest. Broadcast and unicast always are. */
+bool mcast_wanted(const struct mcast *m, const uint8_t mac[NET_MAC_BYTES]);
+
+#endif

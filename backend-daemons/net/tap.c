@@ -1,0 +1,168 @@
+/*
+ * Taps: see tap.h. Follows Documentation/networking/tuntap.rst of Linux.
+ */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static int attach(const struct tap *t, const char *name, const char **stage)
+{
+    struct ifreq ifr = {0};
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+    *stage = "opening /dev/net/tun";
+    if (fd < 0) {
+        return -errno;
+    }
+    snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+    ifr.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+    ifr.ifr_flags |= t->multi_queue ? IFF_MULTI_QUEUE : 0;
+    *stage = "attaching to the tap (TUNSETIFF)";
+    if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
+        int err = errno;
+
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage)
+{
+    int header = sizeof(struct virtio_net_hdr);
+    int err = 0;
+
+    *t = (struct tap){.multi_queue = multi_queue};
+    snprintf(t->name, sizeof(t->name), "%s", name);
+    t->fds[0] = attach(t, name, stage);
+    if (t->fds[0] < 0) {
+        return t->fds[0];
+    }
+    t->nr_fds = 1;
+    if (ioctl(t->fds[0], TUNSETVNETHDRSZ, &header) < 0) {
+        *stage = "setting the header's size (TUNSETVNETHDRSZ)";
+        err = -errno;
+    } else if (ioctl(t->fds[0], TUNSETPERSIST, 1) < 0) {
+        *stage = "making the tap persistent (TUNSETPERSIST)";
+        err = -errno;
+    } else if (tap_set_link(t, false) != 0) {
+        *stage = "setting the link down (TUNSETCARRIER)";
+        err = -errno;
+    }
+    if (err != 0) {
+        tap_close(t, true);
+    }
+    return err;
+}
+
+int tap_set_queues(struct tap *t, unsigned int nr, const char **stage)
+{
+    struct ifreq ifr = {0};
+
+    while (t->nr_fds > nr && t->nr_fds > 1) {
+        close(t->fds[--t->nr_fds]);
+    }
+    if (t->nr_fds >= nr) {
+        return 0;
+    }
+    *stage = "asking for the tap's name (TUNGETIFF)"; /* the hotplug script may have changed it */
+    if (ioctl(t->fds[0], TUNGETIFF, &ifr) < 0) {
+        return -errno;
+    }
+    while (t->nr_fds < nr) {
+        int fd = attach(t, ifr.ifr_name, stage);
+
+        if (fd < 0) {
+            return fd;
+        }
+        t->fds[t->nr_fds++] = fd;
+    }
+    return 0;
+}
+
+int tap_set_offload(struct tap *t, unsigned int offload)
+{
+    return ioctl(t->fds[0], TUNSETOFFLOAD, (unsigned long)offload) < 0 ? -errno : 0;
+}
+
+int tap_set_link(struct tap *t, bool up)
+{
+    unsigned int carrier = up;
+
+    return ioctl(t->fds[0], TUNSETCARRIER, &carrier) < 0 ? -errno : 0;
+}
+
+void tap_close(struct tap *t, bool remove)
+{
+    if (t->nr_fds != 0 && remove) {
+        ioctl(t->fds[0], TUNSETPERSIST, 0);
+    }
+    while (t->nr_fds > 0) {
+        close(t->fds[--t->nr_fds]);
+    }
+}
+
+/* Reads "PREFIX12.3". Returns false for any other name. */
+static bool parse_name(const char *name, const char *prefix, int *domid, int *device)
+{
+    unsigned long len = strlen(prefix);
+    char *end;
+
+    if (strncmp(name, prefix, len) != 0 || name[len] < '0' || name[len] > '9') {
+        return false;
+    }
+    *domid = (int)strtol(name + len, &end, 10);
+    if (*end != '.' || end[1] < '0' || end[1] > '9') {
+        return false;
+    }
+    *device = (int)strtol(end + 1, &end, 10);
+    return *end == '\0';
+}
+
+/* Whether `name` is a tap, and if so whether it was created for several queues. */
+static bool is_tap(const char *name, bool *multi_queue)
+{
+    char path[96], text[32] = "";
+    unsigned long flags;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
+    f = fopen(path, "re");
+    if (f == NULL) {
+        return false;
+    }
+    flags = fgets(text, sizeof(text), f) != NULL ? strtoul(text, NULL, 0) : 0;
+    fclose(f);
+    *multi_queue = (flags & IFF_MULTI_QUEUE) != 0;
+    return (flags & IFF_TAP) != 0;
+}
+
+void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg)
+{
+    struct if_nameindex *all = if_nameindex();
+
+    for (struct if_nameindex *i = all; i != NULL && i->if_name != NULL; i++) {
+        struct tap t = {.nr_fds = 0};
+        const char *stage;
+        int domid, device;
+
+        if (!parse_name(i->if_name, prefix, &domid, &device) || wanted(arg, domid, device) ||
+            !is_tap(i->if_name, &t.multi_queue)) {
+            continue;
+        }
+        t.fds[0] = attach(&t, i->if_name, &stage); /* fails while somebody else uses it */
+        if (t.fds[0] >= 0) {
+            t.nr_fds = 1;
+            tap_close(&t, true);
+        }
+    }
+    if_freenameindex(all);
+}

@@ -1,0 +1,77 @@
+"""The hypervisor of hosts that migrate: Debian's Xen, built from Debian's source with log-dirty mode.
+
+`xl migrate` moves a guest while it runs, and asks Xen which of its pages it writes meanwhile. For a PV
+guest that is a part of shadow paging, which Debian's binary leaves out (CONFIG_SHADOW_PAGING), and so
+refuses every migration of one. It is built here with that option and Debian's own settings for the rest, once,
+and kept in the cache. Labs of one host run Debian's binary.
+"""
+import os
+import shutil
+import subprocess
+
+from . import host, paths
+from .say import LabError, run_logged, step
+
+PACKAGES = {
+    "bison": "Xen's configuration",
+    "flex": "Xen's configuration",
+    "dpkg-dev": "unpacks the source package",
+    "python3": "Xen's build",
+}
+OPTION = "CONFIG_SHADOW_PAGING"
+RELEASE = "4.17."
+GIGABYTES = 1  # free space that the build needs
+
+
+def folder():
+    return paths.cache() / f"xen-{paths.digest(OPTION, RELEASE)}"
+
+
+def ensure():
+    """The path of the hypervisor, as QEMU loads it; built now if the cache does not have it."""
+    target = folder()
+    if not target.exists():
+        host.require({**host.BUILD_PACKAGES, **PACKAGES}, "a hypervisor that migrates guests")
+        host.require_space(paths.cache(), GIGABYTES, "the hypervisor's build")
+        with host.locked(paths.cache() / "xen.lock", "waiting for another ./lab that builds the hypervisor"):
+            if not target.exists():
+                _build(target)
+    os.utime(target)
+    return target / "xen"
+
+
+def _build(target):
+    part = target.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        xen = _source(part) / "xen"
+        config = (xen.parent / "debian/xen-kconfig").read_text(encoding="utf-8")
+        (xen / ".config").write_text(f"{config}\n{OPTION}=y\n", encoding="utf-8")
+        log = paths.BUILD / "log"
+        make = ["make", "-C", str(xen), "XEN_TARGET_ARCH=x86_64"]
+        run_logged("configure Xen", [*make, "olddefconfig"], log / "configure-xen.log")
+        if f"{OPTION}=y" not in (xen / ".config").read_text(encoding="utf-8").splitlines():
+            raise LabError(f"this source of Xen does not know {OPTION}: {xen}")
+        run_logged("build Xen with log-dirty mode (once)", [*make, f"-j{os.cpu_count()}"], log / "build-xen.log")
+        (part / "out").mkdir()
+        shutil.copy(xen / "xen", part / "out/xen")
+        (part / "out").rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _source(part):
+    """Debian's source of Xen, newest first, as far as the mirror has it; unpacked below `part`."""
+    with host.source_packages(part) as apt:
+        listing = subprocess.run([*apt("apt-cache"), "showsrc", "xen"], capture_output=True, text=True, check=False)
+        versions = [line.split()[1] for line in listing.stdout.splitlines() if line.startswith("Version: ")]
+        with step("fetch the source of Xen"):
+            for version in sorted((v for v in versions if v.startswith(RELEASE)), reverse=True):
+                done = subprocess.run([*apt("apt-get"), "-q", "source", f"xen={version}"], cwd=part,
+                                      capture_output=True, text=True, check=False)
+                found = [p for p in part.glob("xen-*") if p.is_dir()]
+                if done.returncode == 0 and found:
+                    return found[0]
+    raise LabError(f"the Debian mirror has no source of Xen {RELEASE.rstrip('.')}: "
+                   "is 'deb-src' served by the URIs of /etc/apt?")

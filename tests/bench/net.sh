@@ -1,0 +1,90 @@
+# The network of a Linux guest, on duet-netd and on xen-netback in the same boot: TCP both ways, ping
+# latency, small datagrams, and what the back end's side costs dom0 in CPU time.
+# The guest runs iperf3 from an initramfs made here: the lab's, and dom0's iperf3 with its libraries.
+. ./lib.sh
+
+UNITS+=(duet-net.service)
+SECONDS_EACH=${SECONDS_EACH:-4}
+IP=192.168.77.50
+
+make_initrd() {
+    local root=$WORK/extra library
+    mkdir -p "$root/usr/bin"
+    cp /usr/bin/iperf3 "$root/usr/bin/"
+    ldd /usr/bin/iperf3 | grep -o '/[^ ]*' | while read -r library; do
+        mkdir -p "$root/$(dirname "$library")"
+        cp -L "$library" "$root/$library"
+    done
+    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd"
+}
+
+cleanup() {
+    systemctl start duet-net.service
+    modprobe -q -r xen-netback || true
+}
+
+# figure JSON-TEXT FILE-WORDS...: a number out of iperf3's json.
+figure() {
+    python3 -c 'import json, sys
+value = json.load(open(sys.argv[1]))["end"]
+for word in sys.argv[2:]: value = value[word]
+print(value)' "$@"
+}
+
+# busy: microseconds that dom0's vCPUs have not been idle, since boot.
+busy() {
+    awk '/^cpu / { print int(($2 + $3 + $4 + $7 + $8) * 1000000 / '"$(getconf CLK_TCK)"') }' /proc/stat
+}
+
+# stream LABEL NAME OPTION...: a TCP stream; a row with Mbit/s and dom0's CPU time per MiB.
+stream() {
+    local label=$1 out="$WORK/iperf.json" began
+    shift
+    began=$(busy)
+    timeout 60 iperf3 -c $IP -t "$SECONDS_EACH" -J "$@" > "$out"
+    printf '%-14s %-22s %9.0f Mbit/s %9.0f us/MiB\n' "$BACKEND" "$label" \
+        "$(echo "$(figure "$out" sum_received bits_per_second)" | awk '{ print $1 / 1e6 }')" \
+        "$(echo "$(($(busy) - began))" "$(figure "$out" sum_received bytes)" |
+            awk '{ print $1 / ($2 / 1048576) }')"
+}
+
+# packets LABEL OPTION...: 64-byte datagrams; a row with packets a second that arrived.
+packets() {
+    local label=$1 out="$WORK/iperf.json" began
+    shift
+    began=$(busy)
+    timeout 60 iperf3 -c $IP -u -b 0 -l 22 -t "$SECONDS_EACH" -J "$@" > "$out"
+    echo "$(figure "$out" sum packets)" "$(figure "$out" sum lost_packets)" "$(($(busy) - began))" |
+        awk -v b="$BACKEND" -v l="$label" -v s="$SECONDS_EACH" \
+            '{ n = $1 - $2; printf "%-14s %-22s %9.0f packets/s %6.0f us/packet\n", b, l, n / s, $3 / n }'
+}
+
+latency() {
+    ping -i 0.02 -c 200 $IP | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n | awk -v b="$BACKEND" \
+        '{ t[NR] = $1 } END { printf "%-14s %-22s %9.2f ms p50 %9.2f ms p99\n", b, "ping", t[int(NR * 0.5)], t[int(NR * 0.99)] }'
+}
+
+# measure BACKEND: everything, with a fresh guest.
+measure() {
+    BACKEND=$1
+    create "bench-net-$1" "kernel = '$LINUX_KERNEL'" "ramdisk = '$WORK/initrd'" "memory = 200" \
+        "vif = [ 'bridge=xenbr0' ]" \
+        "extra = 'console=hvc0 run=\"ip addr add $IP/24 dev eth0; ip link set eth0 up; iperf3 -s\"'"
+    wait_store "/local/domain/0/backend/vif/$(xl domid "bench-net-$1")/0/state" '^4$' 200
+    timeout 100 sh -c "until ping -q -c 1 -W 1 $IP > /dev/null; do :; done"
+    wait_line "bench-net-$1" 'Server listening' 60 > /dev/null
+    latency
+    stream "TCP to the guest"
+    stream "TCP from the guest" -R
+    packets "64 bytes to the guest"
+    packets "64 bytes from the guest" -R
+    xl destroy "bench-net-$1"
+    wait_end "bench-net-$1"
+}
+
+make_initrd
+systemctl start duet-net.service
+measure duet-netd
+systemctl stop duet-net.service
+modprobe xen-netback
+measure xen-netback

@@ -1,0 +1,192 @@
+# What host.sh tells, in dom0 of the first host. A kind of guest is a set of four functions: KIND_start,
+# KIND_line, KIND_last and KIND_check.
+. ./lib.sh
+
+readonly KINDS=(linux) # and duet, ours, once it can be suspended
+readonly OTHER=host-b DISK=/dev/vdb SLOTS=8 SLOT=266240 # bytes: a page and 256 KiB
+master=$WORK/ssh
+
+# One connection for all that is asked there, with xl's own beside it.
+on_other() {
+    ssh -S "$master" $OTHER "$@"
+}
+
+cleanup() {
+    on_other "xl list | awk 'NR > 2 { print \$1 }' | xargs -r -n 1 xl destroy"
+    ssh -S "$master" -O exit $OTHER 2> /dev/null
+}
+
+# linux_start NAME: writes numbered blocks, and answers the lines that are typed.
+linux_start() {
+    linux_guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
+dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
+echo payload \$(sha256sum < /tmp/random); \
+n=0; \
+while [ ! -e /tmp/stop ] && n=\$((n + 1)); \
+do \
+{ printf %-4096d \$n; cat /tmp/random; } > /tmp/block; \
+dd if=/tmp/block of=/dev/xvda bs=260k seek=\$((n % 8)) oflag=direct conv=notrunc,fsync 2> /dev/null && \
+dd if=/dev/xvda bs=260k skip=\$((n % 8)) count=1 iflag=direct 2> /dev/null | cmp - /tmp/block && \
+echo round \$n done || echo FAILED; \
+usleep 100000; \
+done & \
+while read word number; \
+do \
+[ \$word = stop ] && touch /tmp/stop && wait; \
+echo \$word \$number heard; \
+done\"'"
+    payload=$(wait_line "$1" '^payload ' 90)
+    wait_line "$1" '^round 2 done' 60 > /dev/null
+}
+
+# linux_line NUMBER: what is typed, to be answered with `line NUMBER heard`.
+linux_line() {
+    printf 'line %d' "$1"
+}
+
+# linux_last: what is typed last, to be answered with `stop heard`, after which it writes no more.
+linux_last() {
+    printf 'stop'
+}
+
+# linux_check NAME: the guest has stopped writing: rounds and blocks are all there, whichever host looks.
+linux_check() {
+    local last n found host
+    grep -aE '^FAILED|I/O error' said && fail "the guest saw an error"
+    last=$(grep -aoE 'round [0-9]+ done' said | tail -n 1 | cut -d ' ' -f 2)
+    # What was in the console's ring when the guest was suspended may be in both hosts' logs.
+    grep -aoE 'round [0-9]+ done' said | uniq | cut -d ' ' -f 2 | cmp - <(seq "$last") ||
+        fail "rounds are missing in the logs"
+    for n in $(seq $((last - SLOTS + 1)) "$last"); do
+        for host in "bash -c" "on_other"; do
+            found=$($host "dd if=$DISK bs=$SLOT skip=$((n % SLOTS)) count=1 iflag=direct status=none | \
+                (head -c 4096 | xargs; sha256sum)" | xargs)
+            same "what round $n wrote, seen by ${host/bash -c/host-a}" "$n ${payload#payload }" "$found"
+        done
+    done
+    say "$last rounds of writing, each found"
+}
+
+# duet_start NAME: at its prompt. Each line that is typed there writes a pattern in a place of its own, and
+# says so; two blanks in what is typed and one in the answer tell them apart.
+duet_start() {
+    guest "$1" "memory = 16" "disk = [ $(disk $DISK) ]"
+    wait_prompt "$1"
+}
+
+duet_line() {
+    printf 'dd if=pattern:%d of=xvda bs=64k count=1 seek=%d conv=fsync; echo line %d  heard' "$1" "$1" "$1"
+}
+
+duet_last() {
+    printf 'echo stop  heard'
+}
+
+# duet_check NAME: what each line wrote is on the disk, whichever host looks.
+duet_check() {
+    local host
+    cat > pattern.py << 'PYTHON'
+import sys
+for seed in range(1, int(sys.argv[1]) + 1):
+    for at in range(seed * 65536, (seed + 1) * 65536, 32):
+        sys.stdout.write("%08x %016x duet.\n" % (seed, at))
+PYTHON
+    for host in "bash -c" "on_other"; do
+        $host "dd if=$DISK bs=64k skip=1 count=$number iflag=direct status=none" |
+            cmp - <(python3 pattern.py "$number") || fail "the disk differs, seen by ${host/bash -c/host-a}"
+    done
+    say "$number patterns written, each found"
+}
+
+# holders: who has the disk open, of the host where it runs.
+HOLDERS="find /proc/[0-9]*/fd -lname $DISK 2> /dev/null | cut -d / -f 3 | sort -u | xargs -r -n 1 \
+    sh -c 'cat /proc/\$0/comm'"
+
+# sit_down COMMAND: at a console, as a person does; who sat at another has left it.
+sit_down() {
+    coproc CLIENT {
+        exec timeout 600 socat - EXEC:"$1",pty,setsid,ctty,raw,echo=0 2> /dev/null
+    }
+    client=$CLIENT_PID
+    exec {from_client}<&"${CLIENT[0]}" {to_client}>&"${CLIENT[1]}"
+    ATTACHED+=("$client")
+}
+
+# heard NUMBER: the guest answers the line within some seconds, unless the console ends.
+heard() {
+    local line end=$((SECONDS + 8))
+    while [ $SECONDS -lt $end ] && IFS= read -r -t $((end - SECONDS)) line <&"$from_client"; do
+        [[ $line == *"line $1 heard"* ]] && return
+    done
+    return 1
+}
+
+# type_next KIND: the next line, until the guest has answered it. Ctrl-U takes back what was typed of it
+# before the console ended or the guest was suspended.
+type_next() {
+    number=$((number + 1))
+    local _
+    for _ in $(seq 20); do
+        printf '\025%s\r' "$("$1_line" $number)" >&"$to_client" 2> /dev/null || true
+        heard $number && return
+        kill -0 "$client" 2> /dev/null || return 0 # the guest is elsewhere: the line is typed again there
+    done
+    fail "nobody answered line $number"
+}
+
+# move KIND NAME CONSOLE MIGRATE-ARGUMENT...: migrate, and type all the while; then sit down at CONSOLE.
+move() {
+    local kind=$1 name=$2 console=$3 began=$SECONDS before=$number mover
+    shift 3
+    timeout 300 xl migrate "$@" > migrate.log 2>&1 < /dev/null &
+    mover=$!
+    while kill -0 $mover 2> /dev/null && kill -0 "$client" 2> /dev/null; do
+        type_next "$kind"
+        sleep 0.5 # at a person's pace: typing must not take the time of what it watches
+    done
+    wait $mover || fail "xl migrate $*: $(grep -v Frames migrate.log)"
+    say "$name moved in $((SECONDS - began)) s; typed meanwhile: $((number - before)) lines"
+    sit_down "$console"
+    number=$((number - 1)) # perhaps it was not answered there
+    type_next "$kind"
+    type_next "$kind"
+}
+
+# migrate KIND: the whole life of a guest of that kind.
+migrate() {
+    local kind=$1 name=migrate-$1 since
+    number=0
+    since=$(date +%s)
+    on_other "rm -f $CONSOLE_LOGS/$name.log"
+    "${kind}_start" "$name"
+    sit_down "xl console $name"
+    type_next "$kind"
+
+    move "$kind" "$name" "xl console $name" -s '' "$name" 'xl migrate-receive'
+    same "holders of the disk" "duet-block-work duet-blockd" "$(sh -c "$HOLDERS" | sort | xargs)"
+
+    move "$kind" "$name" "ssh -tt -S $master $OTHER xl console $name" "$name" $OTHER
+    same "who has the disk open on the first host" "" "$(sh -c "$HOLDERS")"
+    same "who has it open on the second" "duet-block-work duet-blockd" "$(on_other "$HOLDERS" | sort | xargs)"
+    same "times the disk was let go of for a guest that was moved away" 2 \
+        "$(journalctl -q -o cat --since "@$since" -u duet-block | grep -c 'lets go of its disk: the guest was moved')"
+    xl domid "$name" 2> /dev/null && fail "$name is still on the first host"
+
+    printf '\025%s\r' "$("${kind}_last")" >&"$to_client"
+    console_expect 'stop heard' 60
+    cat <(guest_log "$name") <(on_other cat "$CONSOLE_LOGS/$name.log" | tr -d '\r') > said
+    for n in $(seq "$number"); do
+        grep -a "line $n heard" said > /dev/null || fail "line $n was typed and is in no log"
+    done
+    "${kind}_check" "$name"
+    find $CONSOLE_LOGS -name "$name-*" | grep . && fail "the console's log has others beside it"
+    on_other xl destroy "$name"
+    say "$number lines typed, each heard"
+}
+
+trap '' PIPE # a console that ends while somebody types
+ssh -M -S "$master" -f -N $OTHER > /dev/null 2>&1 < /dev/null
+for kind in "${KINDS[@]}"; do
+    migrate "$kind"
+done
+exit 0

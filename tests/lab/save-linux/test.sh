@@ -1,0 +1,132 @@
+# A Linux guest on duet-consoled and duet-blockd goes and comes by save, restore, checkpoint (also one that
+# leaves it paused), pause, dump and reboot, and writes numbered blocks all the while: every block that it
+# was told is written is there, whole and last, the rounds go on in one console log without a gap, and dom0
+# ends as it began: as many event channels, devices and descriptors, and no more memory.
+# timeout: 500
+. ./lib.sh
+
+readonly NAME=save-linux ROUNDS=12 SLOTS=8 SLOT=266240 # bytes: 65 pages, the first with the round's number
+saved=$WORK/saved
+log=$CONSOLE_LOGS/$NAME.log
+
+# Both are what dom0 holds while the guest runs.
+event_channels() {
+    /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
+}
+
+pid_of() {
+    systemctl show --value --property MainPID "$1"
+}
+
+descriptors() {
+    find "/proc/$(pid_of "$1")/fd" | wc -l
+}
+
+memory() {
+    awk '$1 == "VmRSS:" { print $2 }' "/proc/$(pid_of "$1")/status"
+}
+
+holdings() {
+    echo "channels $(event_channels) devices $(xenstore-ls -f /local/domain/0/backend | grep -c '/state = ')" \
+        "blockd $(descriptors duet-block) consoled $(descriptors duet-console)"
+}
+
+# settled EXPECTED: until dom0 holds as much as then; a domain that was destroyed goes in its own time.
+settled() {
+    local _
+    for _ in $(seq 50); do
+        [ "$(holdings)" = "$1" ] && return
+        sleep 0.2
+    done
+    fail "dom0 held '$1' after the first round, and now '$(holdings)'"
+}
+
+# more_rounds: wait until the guest has begun and ended a round from now on.
+more_rounds() {
+    new_log $NAME
+    wait_line $NAME '^round [0-9]+ and$' 60 > /dev/null
+    wait_line $NAME '^round [0-9]+ done$' 60 > /dev/null
+}
+
+save_and_restore() {
+    timeout 60 xl save $NAME "$saved" 2> xl.err || fail "xl save: $(cat xl.err)"
+    timeout 60 xl restore "$saved" 2> xl.err || fail "xl restore: $(cat xl.err)"
+}
+
+image=$(image disk.img $((SLOTS * SLOT)))
+linux_guest $NAME "memory = 96" "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
+dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
+echo payload \$(sha256sum < /tmp/random); \
+n=0; \
+while n=\$((n + 1)); \
+do \
+{ printf %-4096d \$n; cat /tmp/random; } > /tmp/block; \
+echo round \$n and; \
+dd if=/tmp/block of=/dev/xvda bs=260k seek=\$((n % 8)) oflag=direct conv=notrunc,fsync 2> /tmp/said && \
+dd if=/dev/xvda bs=260k skip=\$((n % 8)) count=1 iflag=direct 2> /tmp/said | cmp - /tmp/block || \
+{ echo FAILED; cat /tmp/said; break; }; \
+echo round \$n done; \
+done\"'"
+begin=${LOG_START[$NAME]}
+payload=$(wait_line $NAME '^payload ' 90)
+payload=${payload#payload }
+more_rounds
+save_and_restore
+more_rounds
+holds=$(holdings)
+resident=$(($(memory duet-block) + $(memory duet-console)))
+
+for round in $(seq 2 $ROUNDS); do
+    save_and_restore
+    more_rounds
+done
+settled "$holds"
+say "$ROUNDS rounds: $holds; the daemons' memory: first $resident KiB, now" \
+    "$(($(memory duet-block) + $(memory duet-console))) KiB"
+[ $(($(memory duet-block) + $(memory duet-console))) -le $((resident + 512)) ] ||
+    fail "the daemons' memory grew by more than 512 KiB over $ROUNDS rounds"
+
+# The saved file is a checkpoint; the guest goes on under its number, with the ring that it had.
+domid=$(xl domid $NAME)
+timeout 60 xl save -c $NAME "$saved" 2> xl.err || fail "xl save -c: $(cat xl.err)"
+more_rounds
+timeout 60 xl save -p $NAME "$saved" 2> xl.err || fail "xl save -p: $(cat xl.err)"
+xl list $NAME | tail -n 1 | grep -E ' --p--- +[0-9.]+$' > /dev/null || fail "xl save -p did not leave it paused"
+xl unpause $NAME
+more_rounds
+xl pause $NAME
+timeout 60 xl dump-core $NAME "$WORK/core" > /dev/null
+[ "$(head -c 4 "$WORK/core")" = $'\177ELF' ] || fail "xl dump-core wrote no ELF file"
+xl unpause $NAME
+more_rounds
+same "domain id after checkpoints" "$domid" "$(xl domid $NAME)"
+
+# What the guest believes and what the disk has: paused between two writes or within one.
+xl pause $NAME
+LOG_START[$NAME]=$begin
+guest_log $NAME > said
+grep -E '^FAILED|I/O error' said && fail "the guest saw an error"
+last=$(sed -n 's/^round \([0-9]*\) done$/\1/p' said | tail -n 1)
+sed -n 's/^round \([0-9]*\) done$/\1/p' said | cmp - <(seq "$last") || fail "rounds are missing in $log, or twice"
+begun=$(sed -n 's/^round \([0-9]*\) and$/\1/p' said | tail -n 1)
+for n in $(seq $((last - SLOTS + 2)) "$last"); do
+    slot=$((n % SLOTS))
+    # A round that has begun may have overwritten the oldest one.
+    [ $slot -eq $((begun % SLOTS)) ] && [ "$begun" -ne "$last" ] && continue
+    found=$(dd if="$image" bs=4k skip=$((slot * 65)) count=1 status=none | tr -d ' ')
+    same "number in slot $slot" "$n" "$found"
+    found=$(dd if="$image" bs=4k skip=$((slot * 65 + 1)) count=64 status=none | sha256sum | xargs)
+    same "what round $n wrote" "$payload" "$found"
+done
+say "$last rounds of writing, each found"
+
+# Started anew from its configuration, which came with the saved file: by the xl that restored it, and only
+# as long as that has not seen it suspended, which a checkpoint does.
+xl unpause $NAME
+save_and_restore
+new_log $NAME
+xl reboot -F $NAME
+wait_line $NAME '^payload ' 90 > /dev/null
+more_rounds
+find $CONSOLE_LOGS -name "$NAME-*" | grep . && fail "the console's log has others beside it"
+exit 0

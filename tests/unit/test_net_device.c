@@ -1,0 +1,527 @@
+/*
+ * The life of a network device as the store shows it: a store inside the program (fake_xenstore.h),
+ * taps that only count (in place of tap.c), and this program itself in the worker's place. What
+ * that one does is chosen by the event channel that the front end publishes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "device.h"
+#include "fake_xenstore.h"
+#include "supervisor.h"
+
+#define FRONT "/local/domain/7/device/vif/0"
+#define BACK  "/local/domain/0/backend/vif/7/0"
+#define ERROR "/local/domain/0/error/backend/vif/7/0/error"
+
+enum { SERVES = 10, FAILS, DIES, BREAKS, NOT_AS_EXPECTED = 20 };
+
+static struct supervisor sup;
+static struct {
+    int opened, removed, error, stale;
+    bool multi_queue, up;
+    unsigned int queues, offload;
+    char name[16];
+} taps;
+
+/* In place of tap.c. */
+int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage)
+{
+    *stage = "being a test";
+    if (taps.error != 0) {
+        return taps.error;
+    }
+    *t = (struct tap){.multi_queue = multi_queue, .nr_fds = 1};
+    t->fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    snprintf(t->name, sizeof(t->name), "%s", name);
+    snprintf(taps.name, sizeof(taps.name), "%s", name);
+    taps.multi_queue = multi_queue;
+    taps.opened++;
+    return 0;
+}
+
+int tap_set_queues(struct tap *t, unsigned int nr, const char **stage)
+{
+    *stage = "";
+    taps.queues = nr;
+    for (unsigned int i = t->nr_fds; i < nr; i++) {
+        t->fds[i] = dup(t->fds[0]);
+    }
+    for (unsigned int i = nr; i < t->nr_fds; i++) {
+        close(t->fds[i]);
+    }
+    t->nr_fds = nr;
+    return 0;
+}
+
+int tap_set_offload(struct tap *t, unsigned int offload)
+{
+    (void)t;
+    taps.offload = offload;
+    return 0;
+}
+
+int tap_set_link(struct tap *t, bool up)
+{
+    (void)t;
+    taps.up = up;
+    return 0;
+}
+
+void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg)
+{
+    assert_string_equal(prefix, "vif");
+    taps.stale = wanted(arg, 7, 0) ? 0 : 1;
+}
+
+void tap_close(struct tap *t, bool remove)
+{
+    taps.removed += remove && t->nr_fds != 0 ? 1 : 0;
+    while (t->nr_fds > 0) {
+        close(t->fds[--t->nr_fds]);
+    }
+}
+
+static void tell(enum wire_report_kind kind, int err)
+{
+    struct wire_report r = {.kind = kind, .err = err, .text = "so the test wants"};
+
+    send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+/* The stand-in for duet-net-worker. It carries orders out by telling of them. */
+static int act_as_worker(unsigned int nr_queues)
+{
+    int fds[WIRE_MAX_QUEUES];
+    struct wire_config c;
+    struct wire_order order;
+
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues) != sizeof(c) ||
+        c.magic != WIRE_MAGIC || c.domid != 7 || c.nr_queues != nr_queues ||
+        c.queues[0].tx_ref != 8 || c.queues[nr_queues - 1].rx_ref != 9) {
+        return NOT_AS_EXPECTED;
+    }
+    switch (c.queues[0].tx_port) {
+    case DIES:
+        abort();
+    case FAILS:
+        tell(WIRE_FAILED, EINVAL);
+        return 1;
+    default:
+        tell(WIRE_READY, 0);
+        break;
+    }
+    if (c.queues[0].tx_port == BREAKS) {
+        tell(WIRE_BROKEN, EPROTO);
+        return 1;
+    }
+    while (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) == sizeof(order)) {
+        if (order.kind == WIRE_STOP) {
+            return 0;
+        }
+        if (order.kind == WIRE_SET) { /* a link that is down says that the settings came */
+            tell(WIRE_CARRIER, order.settings.rate_bytes == 1000 && order.settings.headroom == 256
+                                   ? ETIMEDOUT
+                                   : 0);
+        }
+    }
+    return 0;
+}
+
+static struct {
+    const char *path, *value;
+    int tries;
+    struct loop_timer timer;
+} goal;
+
+static void check_goal(void *arg)
+{
+    const char *found = goal.path != NULL ? fake_get(goal.path) : NULL;
+
+    (void)arg;
+    if (goal.path != NULL &&
+        (found == NULL ? goal.value == NULL
+                       : goal.value != NULL && strcmp(found, goal.value) == 0)) {
+        loop_stop(sup.loop, 0);
+    } else if (goal.tries-- == 0) {
+        loop_stop(sup.loop, goal.path == NULL ? 0 : 1);
+    } else {
+        loop_timer_set(sup.loop, &goal.timer, 1000000, check_goal, NULL);
+    }
+}
+
+/* Runs the daemon until the store's `path` has `value`. */
+static void reach(const char *path, const char *value)
+{
+    goal.path = path;
+    goal.value = value;
+    goal.tries = 10000;
+    loop_timer_set(sup.loop, &goal.timer, 0, check_goal, NULL);
+    if (loop_run(sup.loop) != 0) {
+        fail_msg("%s: '%s' instead of '%s'", path, fake_get(path), value);
+    }
+}
+
+/* Lets happen what is going to. */
+static void idle(void)
+{
+    goal.path = NULL;
+    goal.tries = 30;
+    check_goal(NULL);
+    loop_run(sup.loop);
+}
+
+static void start(void)
+{
+    memset(&sup, 0, sizeof(sup));
+    sup.loop = loop_new();
+    sup.worker_path = "/proc/self/exe";
+    sup.tap_prefix = "vif";
+    sup.uid_base = 0x70000000;
+    sup.max_queues = 4;
+    sup.stall_seconds = 60;
+    assert_int_equal(supervisor_start(&sup), 0);
+}
+
+static void stop(void)
+{
+    supervisor_stop(&sup);
+    if (sup.devices != NULL) {
+        loop_run(sup.loop);
+    }
+    supervisor_free(&sup);
+    loop_free(sup.loop);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&taps, 0, sizeof(taps));
+    memset(&goal, 0, sizeof(goal));
+    fake_reset();
+    fake_set("domid", "0");
+    start();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    stop();
+    return 0;
+}
+
+/* What libxl writes. */
+static void create(void)
+{
+    fake_set(FRONT "/backend", BACK);
+    fake_set(FRONT "/state", "1");
+    fake_set(BACK "/frontend", FRONT);
+    fake_set(BACK "/frontend-id", "7");
+    fake_set(BACK "/script", "/etc/xen/scripts/vif-bridge");
+    fake_set(BACK "/online", "1");
+    fake_set(BACK "/state", "1");
+    reach(BACK "/state", "2");
+    fake_set(BACK "/hotplug-status", "connected");
+}
+
+/* What the guest writes. */
+static void publish(int port)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", port);
+    fake_set(FRONT "/tx-ring-ref", "8");
+    fake_set(FRONT "/rx-ring-ref", "9");
+    fake_set(FRONT "/event-channel", text);
+    fake_set(FRONT "/request-rx-copy", "1");
+    fake_set(FRONT "/feature-rx-notify", "1");
+    fake_set(FRONT "/state", "4");
+}
+
+static void connect_guest(void)
+{
+    create();
+    publish(SERVES);
+    reach(BACK "/state", "4");
+}
+
+static void the_tap_exists_before_the_script_runs(void **state)
+{
+    (void)state;
+    create();
+    assert_string_equal(taps.name, "vif7.0");
+    assert_int_equal(taps.opened, 1);
+    assert_false(taps.multi_queue);
+    assert_string_equal(fake_get(BACK "/feature-rx-copy"), "1");
+    assert_string_equal(fake_get(BACK "/feature-rx-flip"), "0");
+    assert_string_equal(fake_get(BACK "/feature-gso-tcpv6"), "1");
+    assert_string_equal(fake_get(BACK "/feature-ctrl-ring"), "1");
+    assert_string_equal(fake_get(BACK "/multi-queue-max-queues"), "1");
+}
+
+static void connection_waits_for_the_script(void **state)
+{
+    (void)state;
+    create();
+    fake_set(BACK "/hotplug-status", "working on it");
+    publish(SERVES);
+    idle();
+    assert_string_equal(fake_get(BACK "/state"), "2");
+    fake_set(BACK "/hotplug-status", "connected");
+    reach(BACK "/state", "4");
+    assert_string_equal(fake_get(BACK "/carrier"), "1");
+}
+
+static void a_guest_of_several_cpus_gets_queues(void **state)
+{
+    (void)state;
+    fake_set("/local/domain/7/cpu/0/availability", "online");
+    fake_set("/local/domain/7/cpu/1/availability", "online");
+    create();
+    assert_true(taps.multi_queue);
+    assert_string_equal(fake_get(BACK "/multi-queue-max-queues"), "2");
+    fake_set(FRONT "/multi-queue-num-queues", "2");
+    fake_set(FRONT "/queue-0/tx-ring-ref", "8");
+    fake_set(FRONT "/queue-0/rx-ring-ref", "18");
+    fake_set(FRONT "/queue-0/event-channel-tx", "10");
+    fake_set(FRONT "/queue-0/event-channel-rx", "11");
+    fake_set(FRONT "/queue-1/tx-ring-ref", "19");
+    fake_set(FRONT "/queue-1/rx-ring-ref", "9");
+    fake_set(FRONT "/queue-1/event-channel", "12");
+    fake_set(FRONT "/request-rx-copy", "1");
+    fake_set(FRONT "/state", "4");
+    reach(BACK "/state", "4");
+    assert_int_equal(taps.queues, 2);
+}
+
+static void offloads_are_what_the_guest_can_take(void **state)
+{
+    (void)state;
+    create();
+    publish(SERVES);
+    reach(BACK "/state", "4");
+    assert_int_equal(taps.offload, TUN_F_CSUM); /* IPv4's is on unless it is refused */
+    fake_set(FRONT "/state", "6");
+    reach(BACK "/state", "6");
+    fake_set(FRONT "/feature-sg", "1");
+    fake_set(FRONT "/feature-gso-tcpv4", "1");
+    fake_set(FRONT "/feature-gso-tcpv6", "1");
+    fake_set(FRONT "/feature-ipv6-csum-offload", "1");
+    fake_set(FRONT "/feature-no-csum-offload", "1");
+    fake_set(FRONT "/state", "1");
+    reach(BACK "/state", "2");
+    publish(SERVES);
+    reach(BACK "/state", "4");
+    assert_int_equal(taps.offload, TUN_F_CSUM | TUN_F_TSO6);
+    assert_int_equal(taps.opened, 1); /* the tap stayed */
+}
+
+static void removal_takes_the_tap_away(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    idle();
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    fake_set(FRONT "/state", "6");
+    reach(BACK "/state", "6");
+    assert_int_equal(taps.removed, 0); /* the script still wants it */
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    idle();
+    assert_int_equal(taps.removed, 1);
+    assert_int_equal(sup.nr_devices, 0);
+}
+
+static void a_destroyed_guest_needs_no_goodbye(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    reach(BACK "/state", "6");
+    fake_rm(BACK);
+    idle();
+    assert_int_equal(taps.removed, 1);
+}
+
+static void no_tap_no_device(void **state)
+{
+    (void)state;
+    taps.error = -EBUSY;
+    fake_set(BACK "/frontend", FRONT);
+    fake_set(BACK "/frontend-id", "7");
+    fake_set(BACK "/state", "1");
+    reach(BACK "/state", "6");
+    assert_string_equal(fake_get(ERROR),
+                        "16 interface vif7.0: being a test: Device or resource busy");
+}
+
+static void refused(const char *key, const char *value, const char *error)
+{
+    char path[128];
+
+    create();
+    snprintf(path, sizeof(path), FRONT "/%s", key);
+    publish(SERVES);
+    fake_set(path, value);
+    reach(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), error));
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    idle();
+}
+
+static void nonsense_of_the_guest_closes_its_device(void **state)
+{
+    (void)state;
+    refused("tx-ring-ref", "x", FRONT "/tx-ring-ref = \"x\": not a number");
+    refused("rx-ring-ref", "99999999999", FRONT "/rx-ring-ref = \"99999999999\": not a number");
+    refused("event-channel", "-1", FRONT "/event-channel = \"-1\": not a number");
+    refused("request-rx-copy", "0", FRONT "/request-rx-copy is not 1");
+    refused("multi-queue-num-queues", "0", "at least one");
+    refused("multi-queue-num-queues", "5", "not a number from 0 to 1");
+    refused("feature-sg", "yes", FRONT "/feature-sg = \"yes\"");
+    refused("ctrl-ring-ref", "no", FRONT "/ctrl-ring-ref = \"no\"");
+}
+
+static void a_worker_that_reports_why_closes_the_device(void **state)
+{
+    (void)state;
+    for (int how = FAILS; how <= BREAKS; how += BREAKS - FAILS) {
+        create();
+        publish(how);
+        reach(BACK "/state", "6");
+        assert_non_null(strstr(fake_get(ERROR), FRONT ": so the test wants"));
+        fake_rm(BACK);
+        fake_rm(FRONT);
+        idle();
+    }
+}
+
+static void a_worker_that_dies_again_and_again_closes_the_device(void **state)
+{
+    (void)state;
+    create();
+    publish(DIES);
+    reach(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), "killed by signal 6 (Aborted), 5 times in a row"));
+}
+
+static void a_worker_that_dies_once_is_replaced(void **state)
+{
+    pid_t first;
+
+    (void)state;
+    connect_guest();
+    first = sup.devices->worker.pid;
+    child_signal(&sup.devices->worker, SIGKILL);
+    for (int i = 0;
+         i < 100 && (sup.devices->phase != DEVICE_CONNECTED || sup.devices->worker.pid == first);
+         i++) {
+        idle();
+    }
+    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_int_not_equal(sup.devices->worker.pid, first);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+static void settings_change_under_way(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/rate", "1000,50000");
+    fake_set(FRONT "/xdp-headroom", "256");
+    fake_set(FRONT "/state", "7");
+    reach(BACK "/state", "8");
+    fake_set(FRONT "/state", "4");
+    reach(BACK "/state", "4");
+    reach(BACK "/carrier", "0");
+}
+
+static void a_restart_leaves_store_and_tap(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop();
+    assert_int_equal(taps.removed, 0);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    start();
+    for (int i = 0; i < 100 && (sup.devices == NULL || sup.devices->phase != DEVICE_CONNECTED);
+         i++) {
+        idle();
+    }
+    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_int_equal(taps.opened, 2);
+    assert_int_equal(taps.stale, 0);
+}
+
+static void a_restart_after_all_is_over_cleans_up(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop();
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    start();
+    assert_int_equal(taps.stale, 1);
+}
+
+static void a_restart_after_the_end_removes_the_tap(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    stop();
+    fake_rm(FRONT);
+    start();
+    reach(BACK "/state", "6");
+    fake_rm(BACK);
+    idle();
+    assert_int_equal(taps.removed, 1);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(the_tap_exists_before_the_script_runs),
+        CASE(connection_waits_for_the_script),
+        CASE(a_guest_of_several_cpus_gets_queues),
+        CASE(offloads_are_what_the_guest_can_take),
+        CASE(removal_takes_the_tap_away),
+        CASE(a_destroyed_guest_needs_no_goodbye),
+        CASE(no_tap_no_device),
+        CASE(nonsense_of_the_guest_closes_its_device),
+        CASE(a_worker_that_reports_why_closes_the_device),
+        CASE(a_worker_that_dies_again_and_again_closes_the_device),
+        CASE(a_worker_that_dies_once_is_replaced),
+        CASE(settings_change_under_way),
+        CASE(a_restart_leaves_store_and_tap),
+        CASE(a_restart_after_the_end_removes_the_tap),
+        CASE(a_restart_after_all_is_over_cleans_up),
+    };
+
+    if (argc == 3 && fcntl(CHILD_SOCKET_FD, F_GETFD) >= 0) {
+        return act_as_worker((unsigned int)strtoul(argv[1], NULL, 10));
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
