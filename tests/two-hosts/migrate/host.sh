@@ -14,4 +14,4 @@ if [ -z "${DUET_PAIR:-}" ]; then
     "$lab" up --two-hosts --name "$pair"
 fi
 "$lab" deploy --two-hosts --name "$pair"
-DUET_LAB=$pair "$here/../run" "$here/on-first" 700
+DUET_LAB=$pair "$here/../../lab/run" "$here/on-first" 700
