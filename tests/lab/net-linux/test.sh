@@ -83,10 +83,11 @@ same "state after the restart" 4 "$(xenstore-read "$back/state")"
 
 say "rate"
 xenstore-write "$back/rate" 50000,50000
-in_guest 'head -c 2M /dev/zero > /tmp/2M' > /dev/null
+in_guest 'dd if=/dev/zero of=/tmp/2M bs=1M count=2' > /dev/null
 began=${EPOCHREALTIME/./}
 receive_from_guest 5558 /tmp/2M "$WORK/2M"
 took=$((${EPOCHREALTIME/./} - began))
+same "bytes of what arrived" 2097152 "$(stat -c %s "$WORK/2M")"
 [ $took -gt 1000000 ] || fail "2 MiB passed a limit of 1 MB/s in $took us"
 xenstore-rm "$back/rate"
 
