@@ -23,9 +23,17 @@ static inline uint64_t rdtsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* A delta of the TSC in nanoseconds: shifted, then multiplied by a 32-bit fraction. */
+/*
+ * A delta of the TSC in nanoseconds: shifted, then multiplied by a 32-bit fraction.
+ *
+ * A processor whose TSC is a little behind the one that Xen took the stamp on gives a negative
+ * delta. Taken for a large one it would carry clock_now() centuries ahead, where it would stay.
+ */
 static uint64_t scale(uint64_t delta, int8_t shift, uint32_t mul)
 {
+    if ((int64_t)delta < 0) {
+        return 0;
+    }
     delta = shift < 0 ? delta >> -shift : delta << shift;
     return (uint64_t)(((unsigned __int128)delta * mul) >> 32);
 }
