@@ -275,8 +275,12 @@ static void on_opened(void *arg)
 {
     struct stream *stream = arg;
 
-    if (stream->attached || !pty_has_reader(&stream->pty))
+    if (stream->attached)
         return;
+    if (!pty_has_reader(&stream->pty)) {
+        take_input(stream); /* it came, typed and left before we looked */
+        return;
+    }
     stream->master_events = EPOLLIN;
     if (loop_fd_add(stream->shared->loop, &stream->master, stream->pty.master,
                     stream->master_events, on_master, stream) != 0)
