@@ -62,6 +62,9 @@ void sched_block(const bool *still_waiting);
 /** thread_wake() - make a blocked thread ready; nothing if it is not blocked. Any context. */
 void thread_wake(struct thread *t);
 
+/** sched_kicked() - another CPU may have queued a thread here: limit the running one's turn. */
+void sched_kicked(struct cpu *cpu);
+
 /** sched_interrupt_exit() - at the end of an upcall: switch if somebody better waits. */
 void sched_interrupt_exit(struct cpu *cpu);
 

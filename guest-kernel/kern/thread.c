@@ -124,6 +124,8 @@ static void runq_poke(struct cpu *cpu, const struct thread *t)
     }
     if (cpu == this_cpu()) {
         slice_start(cpu, running);
+    } else if (t->prio == running->prio && !timer_armed(&cpu->slice)) {
+        cpu_kick(cpu); /* a CPU arms its own timers: sched_kicked() */
     }
     struct cpu *idler = cpu_find_idle();
     if (idler != NULL) {
@@ -201,6 +203,14 @@ static void schedule(struct cpu *cpu)
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
     spin_release(&this_cpu()->runq.lock);
+}
+
+void sched_kicked(struct cpu *cpu)
+{
+    upcall_state_t state = spin_lock(&cpu->runq.lock);
+
+    slice_start(cpu, cpu->current);
+    spin_unlock(&cpu->runq.lock, state);
 }
 
 void sched_interrupt_exit(struct cpu *cpu)

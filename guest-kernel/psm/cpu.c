@@ -10,6 +10,7 @@
 
 #include "hat/p2m.h"
 #include "kdi/kdi.h"
+#include "kern/sched.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 
@@ -57,7 +58,7 @@ static void ipi_interrupt(evtchn_port_t port, void *arg)
 
     (void)port;
     timer_reprogram(cpu);
-    WRITE_ONCE(cpu->need_resched, true);
+    sched_kicked(cpu);
 }
 
 void cpu_boot_early(void)

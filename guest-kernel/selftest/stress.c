@@ -105,6 +105,7 @@ static bool step_ipi(struct worker *w)
     struct cpu *cpu = cpu_by_id((unsigned)pick(w, CPU_MAX));
 
     if (cpu != NULL && READ_ONCE(cpu->online)) {
+        WRITE_ONCE(cpu->need_resched, true);
         cpu_kick(cpu);
     } else {
         thread_yield();

@@ -156,6 +156,66 @@ static bool nobody_starves(void)
     return ran == WORKERS;
 }
 
+/* A thread that sleeps until it is called, and counts how often it was. */
+struct sleeper {
+    struct waitq calls;
+    unsigned called, answered, wanted;
+};
+
+static void answer(void *arg)
+{
+    struct sleeper *s = arg;
+
+    while (READ_ONCE(s->answered) < s->wanted) {
+        wait_event(&s->calls, READ_ONCE(s->called) > READ_ONCE(s->answered));
+        WRITE_ONCE(s->answered, s->answered + 1);
+    }
+}
+
+/* Call the sleeper, and wait for its answer without giving up this vCPU of our own accord. */
+static bool call(struct sleeper *s)
+{
+    nsec_t limit = clock_now() + 10 * NSEC_PER_SEC;
+
+    WRITE_ONCE(s->called, s->called + 1);
+    waitq_wake_one(&s->calls);
+    while (READ_ONCE(s->answered) < s->called && clock_now() < limit) {
+        __builtin_ia32_pause();
+    }
+    return s->answered == s->called;
+}
+
+/* Whoever wakes on a vCPU that another thread keeps busy gets a turn, wherever the call came from. */
+static bool woken_threads_get_their_turn(void)
+{
+    struct sleeper sleeper = {.wanted = 20};
+    struct spinner busy = {0};
+    struct thread *spinners[WORKERS];
+    unsigned n = MIN(cpu_count_online(), (unsigned)WORKERS);
+    bool all = true;
+
+    waitq_init(&sleeper.calls, "selftest");
+    struct thread *t = thread_create("sleeper", answer, &sleeper, PRIO_NORMAL);
+    CHECK(t != NULL);
+    for (unsigned i = 0; i < n; i++) {
+        spinners[i] = thread_create("spinner", spin, &busy, PRIO_NORMAL);
+        CHECK(spinners[i] != NULL);
+    }
+    while (all && sleeper.called < sleeper.wanted) {
+        all = call(&sleeper);
+    }
+    WRITE_ONCE(busy.stop, true);
+    for (unsigned i = 0; i < n; i++) {
+        thread_join(spinners[i]);
+    }
+    while (sleeper.called < sleeper.wanted) {
+        (void)call(&sleeper);
+    }
+    thread_join(t);
+    CHECK(all);
+    return true;
+}
+
 static void note_cpu(void *arg)
 {
     uint64_t *seen = arg;
@@ -240,6 +300,7 @@ const struct selftest selftests_kern[] = {
     {.name = "kern-conditions-wake-who-waits", .fn = conditions_wake_who_waits},
     {.name = "kern-waits-end-at-their-deadline", .fn = waits_end_at_their_deadline},
     {.name = "kern-nobody-starves", .fn = nobody_starves},
+    {.name = "kern-woken-threads-get-their-turn", .fn = woken_threads_get_their_turn},
     {.name = "kern-work-spreads-over-vcpus", .fn = work_spreads_over_vcpus},
     {.name = "kern-ended-threads-leave-nothing", .fn = ended_threads_leave_nothing},
     {.name = "kern-sse-registers-are-a-threads-own", .fn = sse_registers_are_a_threads_own},
