@@ -274,6 +274,37 @@ sys.exit(wrong != 0)
 PYTHON
 }
 
+# What a Linux guest runs to write numbered blocks to /dev/xvda, round and round, and to read each back: it says
+# `payload SHA256` once, then `round N and` and `round N done`, until there is a file /tmp/stop. A block is 65
+# pages, of which the first has the number and the rest are the payload.
+# shellcheck disable=SC2016
+WRITE_ROUNDS='dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
+echo payload $(sha256sum < /tmp/random); \
+n=0; \
+while [ ! -e /tmp/stop ] && n=$((n + 1)); \
+do \
+{ printf %-4096d $n; cat /tmp/random; } > /tmp/block; \
+echo round $n and; \
+dd if=/tmp/block of=/dev/xvda bs=260k seek=$((n % 8)) oflag=direct conv=notrunc,fsync 2> /tmp/said && \
+dd if=/dev/xvda bs=260k skip=$((n % 8)) count=1 iflag=direct 2> /tmp/said | cmp - /tmp/block && \
+echo round $n done || { echo FAILED; cat /tmp/said; break; }; \
+done'
+WRITE_ROUNDS=${WRITE_ROUNDS//\\$'\n'/}
+WRITE_SLOTS=8 WRITE_SIZE=266240
+
+# written_check DISK PAYLOAD BEGUN DONE: what a guest wrote whose last words were `round BEGUN and` and `round
+# DONE done`. The round that was under way may have overwritten the oldest one.
+written_check() {
+    local n found disk=$1 payload=$2 begun=$3 last=$4
+    for n in $(seq $((last - 7)) "$last"); do
+        [ $((n % 8)) -eq $((begun % 8)) ] && [ "$begun" -ne "$last" ] && continue
+        found=$(dd if="$disk" bs=260k skip=$((n % 8)) count=1 iflag=direct status=none |
+            (head -c 4096 | xargs; sha256sum) | xargs)
+        [ "$found" = "$n $payload" ] || { echo "$disk: round $n wrote '$n $payload', found '$found'"; return 1; }
+    done
+    echo "$last rounds of writing, each found"
+}
+
 # save_restore NAME: save a guest of ours to a file, let it go, have it come back; prints how long it was away.
 save_restore() {
     local name=$1 file=$WORK/$1.save

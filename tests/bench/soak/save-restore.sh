@@ -1,8 +1,10 @@
-# A thousand save/restore rounds of our guest, in four shapes by turns (1 and 4 vCPUs, 16 MiB; every 50th round 1
-# GiB), while it writes numbered, checksummed blocks: none is lost or wrong, and neither the guest's memory,
-# grants and event channels nor dom0's event channels and our daemons' open files grow. ROUNDS changes the number.
+# A thousand save/restore rounds: of our guest in four shapes by turns (1 and 4 vCPUs, 16 MiB; every 50th round 1
+# GiB), and every 10th round of a Linux guest, while they write numbered, checksummed blocks: none is lost or wrong,
+# and neither our guest's memory, grants and event channels nor dom0's event channels and our daemons' memory and
+# open files grow. ROUNDS changes the number.
 . ./lib.sh
 ROUNDS=${ROUNDS:-1000}
+NAME=linux
 
 # in_use NAME: the guest's free grants and its event channels.
 in_use() {
@@ -45,17 +47,70 @@ ended() {
     xl destroy "$1"
 }
 
+# linux_began: as began, of the Linux guest.
+linux_began() {
+    [ -z "${images[$NAME]:-}" ] || return 0
+    images[$NAME]=$(image $NAME.img $((WRITE_SLOTS * WRITE_SIZE)))
+    linux_guest $NAME "memory = 96" "disk = [ $(disk "${images[$NAME]}") ]" \
+        "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"$WRITE_ROUNDS\"'"
+    linux_log=${LOG_START[$NAME]}
+    payload=$(wait_line $NAME '^payload ' 90)
+}
+
+# linux_round: save it, restore it, and see it write; how long it was away is not known.
+linux_round() {
+    linux_began
+    wait_line $NAME '^round [0-9]+ done$' > /dev/null
+    timeout 600 xl save $NAME "$WORK/$NAME.save" > $NAME.xl 2>&1 || fail "xl save $NAME: $(cat $NAME.xl)"
+    timeout 600 xl restore "$WORK/$NAME.save" > $NAME.xl 2>&1 || fail "xl restore $NAME: $(cat $NAME.xl)"
+    rm "$WORK/$NAME.save"
+    new_log $NAME
+}
+
+# linux_ended: every round that it was told is written is there, and the last blocks are on its disk.
+linux_ended() {
+    wait_line $NAME '^round [0-9]+ done$' > /dev/null
+    xl pause $NAME
+    LOG_START[$NAME]=$linux_log
+    guest_log $NAME > said
+    grep -E '^FAILED|I/O error' said && fail "the Linux guest saw an error"
+    sed -n 's/^round \([0-9]*\) done$/\1/p' said > ended
+    cmp ended <(seq "$(tail -n 1 ended)") || fail "rounds are missing in $NAME.log, or twice"
+    written_check "${images[$NAME]}" "${payload#payload }" \
+        "$(sed -n 's/^round \([0-9]*\) and$/\1/p' said | tail -n 1)" "$(tail -n 1 ended)" ||
+        fail "the blocks on the Linux guest's disk are not right"
+    xl destroy $NAME
+    unset "images[$NAME]"
+}
+
+# memory: what our daemons have in memory, in KiB.
+memory() {
+    awk '$1 == "VmRSS:" { sum += $2 } END { print sum }' \
+        "/proc/$(pgrep -o duet-blockd)/status" "/proc/$(pgrep -o duet-consoled)/status"
+}
+
+# files: how many files they have open.
+files() {
+    find "/proc/$(pgrep -o duet-blockd)/fd" "/proc/$(pgrep -o duet-consoled)/fd" | wc -l
+}
+
 # dom0_ports: event channels that dom0 has.
 dom0_ports() {
     /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
 }
 
 shapes=("small1 1 16" "small4 4 16" "large1 1 1024" "large4 4 1024")
-ports=$(dom0_ports)
+ports=$(dom0_ports) open=$(files)
 longest=0
 for ((round = 1; round <= ROUNDS; round++)); do
+    [ $round -ne 100 ] || resident=$(memory) # every guest is there by then
+    if [ $((round % 10)) -eq 0 ]; then
+        linux_round
+        echo "round $round of $ROUNDS, longest away $longest ms"
+        continue
+    fi
     shape=${shapes[round % 2]}
-    [ $((round % 50)) -ne 0 ] || shape=${shapes[2 + round / 50 % 2]}
+    [ $((round % 50)) -ne 49 ] || shape=${shapes[2 + round / 50 % 2]}
     name=${shape%% *}
     # shellcheck disable=SC2086
     began $shape
@@ -63,8 +118,10 @@ for ((round = 1; round <= ROUNDS; round++)); do
     [[ $away =~ away\ ([0-9]+) ]]
     [ "${BASH_REMATCH[1]}" -le $longest ] || longest=${BASH_REMATCH[1]}
     journal_grows "$name"
-    [ $((round % 10)) -ne 0 ] || echo "round $round of $ROUNDS, longest away $longest ms"
 done
+echo "our daemons' memory: ${resident:=$(memory)} KiB after round 100, now $(memory) KiB"
+[ "$(memory)" -le $((resident + 1024)) ] || fail "our daemons' memory grew"
+linux_ended
 for name in "${!images[@]}"; do
     ended "$name"
 done
@@ -73,3 +130,4 @@ for _ in $(seq 60); do # what the guests had is closed when the store tells
     timeout 1 xenstore-watch /local/domain/0/backend > /dev/null 2>&1 || true
 done
 same "dom0's event channels" "$ports" "$(dom0_ports)"
+same "files that our daemons have open" "$open" "$(files)"

@@ -3,7 +3,7 @@
 . ./lib.sh
 
 readonly KINDS=(duet linux)
-readonly OTHER=host-b DISK=/dev/vdb SLOTS=8 SLOT=266240 # bytes: a page and 256 KiB
+readonly OTHER=host-b DISK=/dev/vdb
 master=$WORK/ssh
 
 # One connection for all that is asked there, with xl's own beside it.
@@ -26,17 +26,7 @@ watch_clock+='[ $((n-${l:-n})) -lt 20 ] || echo pause $(((n-l)*10)) ms; l=$n; us
 # linux_start NAME: writes numbered blocks, and answers the lines that are typed.
 linux_start() {
     linux_guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
-dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
-echo payload \$(sha256sum < /tmp/random); \
-n=0; \
-while [ ! -e /tmp/stop ] && n=\$((n + 1)); \
-do \
-{ printf %-4096d \$n; cat /tmp/random; } > /tmp/block; \
-dd if=/tmp/block of=/dev/xvda bs=260k seek=\$((n % 8)) oflag=direct conv=notrunc,fsync 2> /dev/null && \
-dd if=/dev/xvda bs=260k skip=\$((n % 8)) count=1 iflag=direct 2> /dev/null | cmp - /tmp/block && \
-echo round \$n done || echo FAILED; \
-usleep 100000; \
-done & \
+$WRITE_ROUNDS & \
 $watch_clock & \
 while read word number; \
 do \
@@ -65,20 +55,13 @@ linux_stop() {
 
 # linux_check NAME: the guest has stopped writing: rounds and blocks are all there, whichever host looks.
 linux_check() {
-    local last n found host
+    local last
     grep -aE '^FAILED|I/O error' said && fail "the guest saw an error"
     last=$(grep -aoE 'round [0-9]+ done' said | tail -n 1 | cut -d ' ' -f 2)
     # What was in the console's ring when the guest was suspended may be in both hosts' logs.
     grep -aoE 'round [0-9]+ done' said | uniq | cut -d ' ' -f 2 | cmp - <(seq "$last") ||
         fail "rounds are missing in the logs"
-    for n in $(seq $((last - SLOTS + 1)) "$last"); do
-        for host in "bash -c" "on_other"; do
-            found=$($host "dd if=$DISK bs=$SLOT skip=$((n % SLOTS)) count=1 iflag=direct status=none | \
-                (head -c 4096 | xargs; sha256sum)" | xargs)
-            same "what round $n wrote, seen by ${host/bash -c/host-a}" "$n ${payload#payload }" "$found"
-        done
-    done
-    say "$last rounds of writing, each found"
+    on_both written_check $DISK "${payload#payload }" "$last" "$last"
 }
 
 # duet_start NAME: at its prompt, with numbered blocks written and a timer ticking.
@@ -109,10 +92,13 @@ duet_check() {
     line=$(grep -a '^journal: stopped: ' said) || fail "no word of the journal's end"
     [[ $line =~ \ 0\ wrong\;\ ([0-9]+)\ slots,\ last\ (.*) ]] || fail "$1: $line"
     # shellcheck disable=SC2086
-    journal_check $DISK "${BASH_REMATCH[1]}" ${BASH_REMATCH[2]} || fail "the disk differs, seen by host-a"
-    # shellcheck disable=SC2086
-    { declare -f journal_check; echo journal_check $DISK "${BASH_REMATCH[1]}" ${BASH_REMATCH[2]}; } |
-        on_other bash || fail "the disk differs, seen by $OTHER"
+    on_both journal_check $DISK "${BASH_REMATCH[1]}" ${BASH_REMATCH[2]}
+}
+
+# on_both FUNCTION ARGUMENT...: both hosts find the disk right.
+on_both() {
+    "$@" || fail "the disk differs, seen by host-a"
+    { declare -f "$1"; printf '%q ' "$@"; } | on_other bash || fail "the disk differs, seen by $OTHER"
 }
 
 # longest: the largest of the numbers in standard input, 0 without.
