@@ -1,7 +1,7 @@
-# A thousand save/restore rounds: of our guest in four shapes by turns (1 and 4 vCPUs, 16 MiB; every 50th round 1
-# GiB), and every 10th round of a Linux guest, while they write numbered, checksummed blocks: none is lost or wrong,
-# and neither our guest's memory, grants and event channels nor dom0's event channels and our daemons' memory and
-# open files grow. ROUNDS changes the number.
+# A thousand save/restore rounds, by turns of our guest in four shapes (1 and 4 vCPUs, 16 MiB; once in 50 rounds 1
+# GiB) and of a Linux guest, which write numbered, checksummed blocks all the while: none is lost or wrong, and
+# neither our guest's memory, grants and event channels nor dom0's event channels and our daemons' memory and open
+# files grow. Who is not at turn is paused, so that the others have the processors. ROUNDS changes the number.
 . ./lib.sh
 ROUNDS=${ROUNDS:-1000}
 NAME=linux
@@ -39,12 +39,22 @@ began() {
 # ended NAME: nothing is missing, in the guest and on its disk.
 ended() {
     local now
+    xl unpause "$1"
     same "$1: free grants, and lines of grants and event channels" "${used[$1]}" "$(in_use "$1")"
     now=$(free_kib "$1")
     echo "$1: ${free[$1]} KiB free at the start, $now KiB at the end"
     [ "$now" -ge $((${free[$1]} - 64)) ] || fail "$1: memory is missing"
     journal_ends "$1" "${images[$1]}"
     xl destroy "$1"
+}
+
+# our_round NAME: save it, restore it, and see it write.
+our_round() {
+    local away
+    away=$(save_restore "$1")
+    [[ $away =~ away\ ([0-9]+) ]]
+    [ "${BASH_REMATCH[1]}" -le "$longest" ] || longest=${BASH_REMATCH[1]}
+    journal_grows "$1"
 }
 
 # linux_began: as began, of the Linux guest.
@@ -59,7 +69,6 @@ linux_began() {
 
 # linux_round: save it, restore it, and see it write; how long it was away is not known.
 linux_round() {
-    linux_began
     wait_line $NAME '^round [0-9]+ done$' > /dev/null
     timeout 600 xl save $NAME "$WORK/$NAME.save" > $NAME.xl 2>&1 || fail "xl save $NAME: $(cat $NAME.xl)"
     timeout 600 xl restore "$WORK/$NAME.save" > $NAME.xl 2>&1 || fail "xl restore $NAME: $(cat $NAME.xl)"
@@ -69,6 +78,7 @@ linux_round() {
 
 # linux_ended: every round that it was told is written is there, and the last blocks are on its disk.
 linux_ended() {
+    xl unpause $NAME
     wait_line $NAME '^round [0-9]+ done$' > /dev/null
     xl pause $NAME
     LOG_START[$NAME]=$linux_log
@@ -99,29 +109,40 @@ dom0_ports() {
     /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
 }
 
-shapes=("small1 1 16" "small4 4 16" "large1 1 1024" "large4 4 1024")
-ports=$(dom0_ports) open=$(files)
-longest=0
-for ((round = 1; round <= ROUNDS; round++)); do
-    [ $round -ne 100 ] || resident=$(memory) # every guest is there by then
-    if [ $((round % 10)) -eq 0 ]; then
-        linux_round
-        echo "round $round of $ROUNDS, longest away $longest ms"
-        continue
+# turn ROUNDS KIND NAME [VCPUS MIB]: so many rounds of one guest, as long as there are any left.
+turn() {
+    local count=$1 kind=$2 name=$3
+    [ $round -lt "$ROUNDS" ] || return 0
+    [ -z "${images[$name]:-}" ] || xl unpause "$name"
+    if [ "$kind" = ours ]; then
+        began "${@:3}"
+    else
+        linux_began
     fi
-    shape=${shapes[round % 2]}
-    [ $((round % 50)) -ne 49 ] || shape=${shapes[2 + round / 50 % 2]}
-    name=${shape%% *}
-    # shellcheck disable=SC2086
-    began $shape
-    away=$(save_restore "$name")
-    [[ $away =~ away\ ([0-9]+) ]]
-    [ "${BASH_REMATCH[1]}" -le $longest ] || longest=${BASH_REMATCH[1]}
-    journal_grows "$name"
+    for ((; count > 0 && round < ROUNDS; count--)); do
+        "${kind/ours/our}_round" "$name"
+        round=$((round + 1))
+        [ $((round % 10)) -ne 0 ] || echo "round $round of $ROUNDS, longest away $longest ms"
+    done
+    xl pause "$name"
+}
+
+ports=$(dom0_ports) open=$(files)
+longest=0 round=0
+while [ $round -lt "$ROUNDS" ]; do
+    turn 22 ours small1 1 16
+    turn 22 ours small4 4 16
+    turn 5 linux $NAME
+    if [ $((round % 100)) -lt 50 ]; then
+        turn 1 ours large1 1 1024
+    else
+        turn 1 ours large4 4 1024
+        : "${resident:=$(memory)}" # every guest has been there by now
+    fi
 done
-echo "our daemons' memory: ${resident:=$(memory)} KiB after round 100, now $(memory) KiB"
+echo "our daemons' memory: ${resident:=$(memory)} KiB after 100 rounds, now $(memory) KiB"
 [ "$(memory)" -le $((resident + 1024)) ] || fail "our daemons' memory grew"
-linux_ended
+[ -z "${images[$NAME]:-}" ] || linux_ended
 for name in "${!images[@]}"; do
     ended "$name"
 done

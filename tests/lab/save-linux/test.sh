@@ -1,5 +1,5 @@
 # A Linux guest on duet-consoled and duet-blockd goes and comes by save, restore, checkpoint (also one that
-# leaves it paused), pause, dump and reboot, and writes numbered blocks all the while: every block that it
+# leaves it paused), pause, dump, trigger and reboot, and writes numbered blocks all the while: every block that it
 # was told is written is there, whole and last, the rounds go on in one console log without a gap, and dom0
 # ends as it began: as many event channels, devices and descriptors, and no more memory.
 # timeout: 500
@@ -87,6 +87,9 @@ xl pause $NAME
 timeout 60 xl dump-core $NAME "$WORK/core" > /dev/null
 [ "$(head -c 4 "$WORK/core")" = $'\177ELF' ] || fail "xl dump-core wrote no ELF file"
 xl unpause $NAME
+more_rounds
+xl trigger $NAME nmi
+wait_line $NAME 'NMI received for unknown reason' > /dev/null
 more_rounds
 same "domain id after checkpoints" "$domid" "$(xl domid $NAME)"
 
