@@ -534,11 +534,13 @@ static void xennetf_cancel(struct xendev *dev)
     net_changed(&x->net);
 }
 
+/* Another domain has another back end: what the old one broke does not count. */
 static void xennetf_resume(struct xendev *dev)
 {
     struct xnf *x = dev->priv;
 
-    unpublish(x, x->state == XNF_UP ? XNF_DOWN : x->state, true);
+    unpublish(x, x->closing ? XNF_GONE : XNF_DOWN, true);
+    x->report = false;
     xnf_unpause(x);
     (void)xendev_set_state(dev, XenbusStateInitialising);
 }
