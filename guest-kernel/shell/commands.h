@@ -14,6 +14,7 @@ extern const struct sh_command machine_commands[];
 extern const struct sh_command net_commands[];
 extern const struct sh_command ping_commands[];
 extern const struct sh_command iperf_commands[];
+extern const struct sh_command httpd_commands[];
 extern const struct sh_command power_commands[];
 extern const struct sh_command debug_commands[]; /* kdi/shell.c */
 extern const struct sh_command test_commands[];
