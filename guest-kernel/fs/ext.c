@@ -67,13 +67,56 @@ struct dirent {
     char name[];
 } __packed;
 
+/* Whether the block is kept; then a copy of it. */
+static bool cached(const struct ext_fs *fs, uint64_t block, void *page)
+{
+    struct ext_cache *c = fs->cache;
+    upcall_state_t state = spin_lock(&c->lock);
+    bool found = c->slots[block % EXT_CACHED].block == block;
+
+    if (found) {
+        memcpy(page, c->slots[block % EXT_CACHED].page, fs->block_size);
+    }
+    spin_unlock(&c->lock, state);
+    return found;
+}
+
+/* Keeps a copy, in the place of another block's. */
+static void keep(const struct ext_fs *fs, uint64_t block, const void *page)
+{
+    struct ext_cache *c = fs->cache;
+    size_t slot = block % EXT_CACHED;
+    void *spare = READ_ONCE(c->slots[slot].page) ? NULL : page_alloc(0);
+    upcall_state_t state = spin_lock(&c->lock);
+
+    if (!c->slots[slot].page) {
+        c->slots[slot].page = spare;
+        spare = NULL;
+    }
+    if (c->slots[slot].page) {
+        memcpy(c->slots[slot].page, page, fs->block_size);
+        c->slots[slot].block = block;
+    }
+    spin_unlock(&c->lock, state);
+    if (spare) {
+        page_free(spare, 0);
+    }
+}
+
 int ext_read_block(const struct ext_fs *fs, uint64_t block, void *page)
 {
     if (!block || block >= fs->blocks) {
         return -EINVAL;
     }
+    if (cached(fs, block, page)) {
+        return 0;
+    }
     uint64_t per_block = fs->block_size >> BLK_SECTOR_SHIFT;
-    return blk_rw(fs->dev, BLK_READ, block * per_block, per_block, page);
+    int rc = blk_rw(fs->dev, BLK_READ, block * per_block, per_block, page);
+    if (!rc) {
+        keep(fs, block, page);
+    }
+    return rc;
 }
 
 /* What of a superblock keeps this reader from the file system; NULL if nothing does. */
@@ -143,11 +186,23 @@ int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why)
         .inode_size = s.revision ? s.inode_size : OLD_INODE_SIZE,
         .desc_size = s.incompat & INCOMPAT_64BIT ? s.desc_size : GROUP_DESC_OLD,
     };
+    fs->cache = kzalloc(sizeof(*fs->cache));
+    if (!fs->cache) {
+        *why = "there is no memory for it";
+        return -ENOMEM;
+    }
+    spin_init(&fs->cache->lock, "ext");
     return 0;
 }
 
 void ext_close(struct ext_fs *fs)
 {
+    for (unsigned i = 0; i < EXT_CACHED; i++) {
+        if (fs->cache->slots[i].page) {
+            page_free(fs->cache->slots[i].page, 0);
+        }
+    }
+    kfree(fs->cache);
     blk_put(fs->dev);
 }
 

@@ -1,19 +1,31 @@
 /*
  * ext.h - files of an ext2, ext3 or ext4 file system, read only.
  *
- * A struct ext_fs does not change once it is open and may be used by many threads; a struct
- * ext_file belongs to one. The disk is somebody else's: every number read from it is checked before
- * it is used, and a walk's length is bounded by what was checked. What the file system does not
- * say, or says wrong, is -EINVAL. Layout: the kernel's documentation of ext4's data structures.
- * Locks: none. Suspend: requests under way are the block layer's business.
+ * A struct ext_fs does not change once it is open, but for its cache, and may be used by many
+ * threads; a struct ext_file belongs to one. Who writes to the disk meanwhile may not be seen. The
+ * disk is somebody else's: every number read from it is checked before it is used, and a walk's
+ * length is bounded by what was checked. What the file system does not say, or says wrong, is
+ * -EINVAL. Layout: the kernel's documentation of ext4's data structures. Locks: the cache's
+ * (spinlock), a leaf. Suspend: requests under way are the block layer's business.
  */
 #ifndef FS_EXT_H
 #define FS_EXT_H
 
 #include "io/blk.h"
+#include "kern/lock.h"
 
 #define EXT_NAME_MAX 255
-#define EXT_LEVELS   5 /* of an extent tree, below the inode */
+#define EXT_LEVELS   5  /* of an extent tree, below the inode */
+#define EXT_CACHED   64 /* blocks that are kept */
+
+/* Blocks that were read one at a time: inodes, folders, small files. Under the lock. */
+struct ext_cache {
+    spinlock_t lock;
+    struct {
+        void *page;
+        uint64_t block;
+    } slots[EXT_CACHED];
+};
 
 struct ext_fs {
     struct blk_dev *dev; /* held */
@@ -21,6 +33,7 @@ struct ext_fs {
     uint64_t blocks;
     uint32_t first_block; /* the superblock's */
     uint32_t inodes, inodes_per_group, inode_size, desc_size;
+    struct ext_cache *cache;
 };
 
 enum ext_type { EXT_FILE, EXT_DIR, EXT_OTHER };
@@ -88,7 +101,7 @@ int ext_each(struct ext_file *dir,
 /** ext_inode() - open a file by its number. As ext_find(). */
 int ext_inode(const struct ext_fs *fs, uint32_t inode, struct ext_file *file);
 
-/** ext_read_block() - read one block into a page. -EINVAL past the end. For ext*.c. */
+/** ext_read_block() - read one block into a page, or find it kept. -EINVAL past the end. */
 int ext_read_block(const struct ext_fs *fs, uint64_t block, void *page);
 
 #endif /* FS_EXT_H */

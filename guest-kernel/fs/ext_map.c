@@ -193,7 +193,8 @@ static int map_blocks(struct ext_file *f, uint64_t lblock, uint64_t want, struct
     return 0;
 }
 
-/* Reads a run to where it belongs; a request's memory begins a page. */
+/* Reads a run to where it belongs: one block by way of the cache; a request's memory begins a page.
+ */
 static int read_run(struct ext_file *f, const struct run *run, uint8_t *to, uint64_t *done)
 {
     uint64_t per_block = f->fs->block_size >> BLK_SECTOR_SHIFT;
@@ -209,8 +210,10 @@ static int read_run(struct ext_file *f, const struct run *run, uint8_t *to, uint
     if (!direct) {
         count = MIN(count, PAGE_SIZE / f->fs->block_size);
     }
-    int rc = blk_rw(f->fs->dev, BLK_READ, run->block * per_block, count * per_block,
-                    direct ? to : f->bounce);
+    void *page = direct ? to : f->bounce;
+    int rc = count == 1
+                 ? ext_read_block(f->fs, run->block, page)
+                 : blk_rw(f->fs->dev, BLK_READ, run->block * per_block, count * per_block, page);
     if (!rc && !direct) {
         memcpy(to, f->bounce, count * f->fs->block_size);
     }

@@ -70,27 +70,42 @@ static const char *type_of(const char *path)
     return "application/octet-stream";
 }
 
-/* Gives up when the peer takes nothing for PATIENCE, or when the server stops. */
-static bool send(struct httpd_conn *c, const char *data, size_t len, bool more)
+/*
+ * Sends @parts, a head and a body, in as few segments as can be. Gives up when the peer takes
+ * nothing for PATIENCE, or when the server stops.
+ */
+static bool send_parts(struct httpd_conn *c, struct netvector *parts, unsigned n, bool more)
 {
     nsec_t deadline = clock_now() + PATIENCE;
     err_t err = ERR_OK;
 
-    while (len && (err == ERR_OK || err == ERR_WOULDBLOCK) && clock_now() < deadline &&
+    while (n && (err == ERR_OK || err == ERR_WOULDBLOCK) && clock_now() < deadline &&
            !httpd_stopping()) {
         size_t written = 0;
 
-        err = netconn_write_partly(c->nc, data, len, NETCONN_COPY | (more ? NETCONN_MORE : 0),
-                                   &written);
+        err = netconn_write_vectors_partly(c->nc, parts, (u16_t)n,
+                                           NETCONN_COPY | (more ? NETCONN_MORE : 0), &written);
         if (written) {
             deadline = clock_now() + PATIENCE;
             httpd_count(0, 0, written);
         }
-        data += written;
-        len -= written;
+        for (; n && written >= parts->len; n--, parts++) {
+            written -= parts->len;
+        }
+        if (n) {
+            parts->ptr = (const char *)parts->ptr + written;
+            parts->len -= written;
+        }
     }
-    httpd_count(0, len != 0, 0);
-    return !len;
+    httpd_count(0, n != 0, 0);
+    return !n;
+}
+
+static bool send(struct httpd_conn *c, const char *data, size_t len, bool more)
+{
+    struct netvector part = {.ptr = data, .len = len};
+
+    return send_parts(c, &part, len != 0, more);
 }
 
 /* A date of RFC 9110: "Sun, 06 Nov 1994 08:49:37 GMT". */
@@ -129,23 +144,28 @@ static bool answer_status(struct httpd_conn *c, int status, const char *field)
     return send(c, c->out, (size_t)n, false) && c->req.keep;
 }
 
-/* Sends @count bytes from @first on, or breaks off: then the connection has to end. */
-static bool send_file(struct httpd_conn *c, struct ext_file *f, uint64_t first, uint64_t count)
+/* Sends @n bytes of c->out, then @count of the file from @first on; or breaks off. */
+static bool send_file(struct httpd_conn *c, int n, struct ext_file *f, uint64_t first,
+                      uint64_t count)
 {
+    struct netvector parts[2] = {{.ptr = c->out, .len = (size_t)n}};
+    unsigned heads = 1;
     size_t skip = first % f->fs->block_size;
 
-    for (uint64_t at = first - skip; count; skip = 0) {
-        ssize_t n = ext_read(f, at, c->buf, HTTPD_BUF_SIZE);
+    for (uint64_t at = first - skip; count; heads = 0, skip = 0) {
+        ssize_t got =
+            ext_read(f, at, c->buf, MIN(HTTPD_BUF_SIZE, ROUND_UP(skip + count, PAGE_SIZE)));
 
-        if (n <= (ssize_t)skip) {
+        if (got <= (ssize_t)skip) {
             httpd_count(0, 1, 0);
             return false;
         }
-        size_t len = MIN((uint64_t)n - skip, count);
-        if (!send(c, c->buf + skip, len, count > len)) {
+        size_t len = MIN((uint64_t)got - skip, count);
+        parts[heads] = (struct netvector){.ptr = c->buf + skip, .len = len};
+        if (!send_parts(c, parts, heads + 1, count > len)) {
             return false;
         }
-        at += (uint64_t)n;
+        at += (uint64_t)got;
         count -= len;
     }
     return true;
@@ -172,7 +192,7 @@ static bool answer_file(struct httpd_conn *c, struct ext_file *f, const char *pa
                   "Last-Modified: %s\r\nAccept-Ranges: bytes\r\n%sContent-Length: %lu\r\n\r\n",
                   modified, field, (unsigned long)count);
     bool body = !c->req.head && count;
-    return send(c, c->out, (size_t)n, body) && (!body || send_file(c, f, first, count)) &&
+    return (body ? send_file(c, n, f, first, count) : send(c, c->out, (size_t)n, false)) &&
            c->req.keep;
 }
 
