@@ -168,6 +168,21 @@ static int take_field(char *line, struct http_request *req)
     return strchr(line, ':') ? 0 : BAD;
 }
 
+/* The next line, terminated; NULL when no line ends in what is left. */
+static char *next_line(char **text, const char *end)
+{
+    char *line = *text;
+    char *stop = memchr(line, '\n', (size_t)(end - line));
+
+    if (!stop) {
+        return NULL;
+    }
+    *text = stop + 1;
+    stop -= stop > line && stop[-1] == '\r';
+    *stop = '\0';
+    return line;
+}
+
 int http_parse(char *text, size_t len, struct http_request *req)
 {
     char *end = text + len;
@@ -178,17 +193,11 @@ int http_parse(char *text, size_t len, struct http_request *req)
         return BAD;
     }
     for (bool first = true; !status && text < end; first = false) {
-        char *line = text;
-        char *stop = memchr(text, '\n', (size_t)(end - text));
+        char *line = next_line(&text, end);
 
-        if (!stop) {
+        if (!line) {
             status = BAD;
-            break;
-        }
-        text = stop + 1;
-        stop -= stop > line && stop[-1] == '\r';
-        *stop = '\0';
-        if (first) {
+        } else if (first) {
             status = take_request_line(line, req);
         } else if (*line) {
             status = take_field(line, req);
@@ -218,4 +227,40 @@ int http_range(const struct http_request *req, uint64_t size, uint64_t *first, u
         *count = MIN(*count, req->last - req->first + 1);
     }
     return 206;
+}
+
+/* "HTTP/1.1 200 OK" */
+static bool take_status_line(char *line, struct http_reply *reply)
+{
+    uint64_t status;
+    char *at = after(line, "http/1.");
+
+    at = at ? strchr(at, ' ') : NULL;
+    at = at ? take_number(at + 1, &status) : NULL;
+    reply->status = at && status < 1000 ? (int)status : 0;
+    return reply->status >= 100 && (*at == ' ' || !*at);
+}
+
+int http_parse_reply(char *text, size_t len, struct http_reply *reply)
+{
+    char *end = text + len;
+    char *line;
+
+    memset(reply, 0, sizeof(*reply));
+    if (memchr(text, '\0', len) || !(line = next_line(&text, end)) ||
+        !take_status_line(line, reply)) {
+        return -EINVAL;
+    }
+    while ((line = next_line(&text, end))) {
+        char *value = after(line, "content-length:");
+
+        if (value) {
+            value = take_number(skip_blanks(value), &reply->length);
+            reply->sized = value && !*skip_blanks(value);
+        }
+        if ((value && !reply->sized) || after(line, "transfer-encoding:")) {
+            return -EINVAL;
+        }
+    }
+    return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * request.h - a request of HTTP/1.1 (RFC 9110, RFC 9112), as a server of files understands it.
+ * request.h - a request of HTTP/1.1 (RFC 9110, RFC 9112), as a server of files understands it, and
+ * the head of an answer, as a client does.
  *
  * Plain C, no state; compiles on the host for tests/unit and tests/fuzz. The peer is hostile.
  */
@@ -41,5 +42,15 @@ int http_parse(char *text, size_t len, struct http_request *req);
  * Return: 200 for all of it, 206 with *@first and *@count, 416 when there is no such part.
  */
 int http_range(const struct http_request *req, uint64_t size, uint64_t *first, uint64_t *count);
+
+/* The head of an answer, as a client sees it. */
+struct http_reply {
+    int status;
+    bool sized; /* @length is known; else the end of the connection is that of the body */
+    uint64_t length;
+};
+
+/** http_parse_reply() - understand it. @text as of http_parse(). Return: 0 or -EINVAL. */
+int http_parse_reply(char *text, size_t len, struct http_reply *reply);
 
 #endif /* HTTPD_REQUEST_H */
