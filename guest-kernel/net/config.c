@@ -12,8 +12,9 @@
 #define WORD_MAX  64
 #define V4_PREFIX 24 /* where no prefix is given */
 #define V6_PREFIX 64
-#define V6_SLOT   (LWIP_IPV6_NUM_ADDRESSES - 1) /* of a static address; SLAAC fills from the front \
-                                                 */
+#define V6_SLOT                                                                      \
+    (LWIP_IPV6_NUM_ADDRESSES - 1) /* of a static address; SLAAC fills from the front \
+                                   */
 
 struct plan {
     bool none, dhcp, have4, have6;

@@ -332,15 +332,18 @@ struct ethif *ethif_of(const struct netif *netif)
     return netif->linkoutput == output ? netif->state : NULL;
 }
 
-/* Says what addresses an interface has, each time that IPv4's changes. */
+/* Says each new address of IPv4. */
 static void say_address(struct netif *netif)
 {
+    struct ethif *e = netif->state;
     char text[IP4ADDR_STRLEN_MAX];
 
-    if (netif_is_up(netif) && !ip4_addr_isany(netif_ip4_addr(netif))) {
-        ip4addr_ntoa_r(netif_ip4_addr(netif), text, sizeof(text));
-        log_info("%s: address %s", net_if_name(netif), text);
+    if (ip4_addr_cmp(&e->said, netif_ip4_addr(netif))) {
+        return;
     }
+    ip4_addr_copy(e->said, *netif_ip4_addr(netif));
+    ip4addr_ntoa_r(&e->said, text, sizeof(text));
+    log_info("%s: address %s", e->name, ip4_addr_isany(&e->said) ? "given back" : text);
 }
 
 static err_t init(struct netif *netif)

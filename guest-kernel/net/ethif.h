@@ -16,6 +16,7 @@ struct ethif {
     struct net_dev *dev;
     char name[NET_NAME_MAX];
     bool offload_tcp; /* TCP's checksums are left to the other end */
+    ip4_addr_t said;  /* the address that was told in the log */
     bool dead;        /* removed; the message under way frees it */
 
     struct tcpip_callback_msg *msg; /* has the tcpip thread look at events */

@@ -80,6 +80,16 @@ bool net_if_info(const struct netif *netif, struct net_info *info)
     return e != NULL;
 }
 
+void net_addr_text(const ip_addr_t *addr, char *text, size_t size)
+{
+    if (!ipaddr_ntoa_r(addr, text, (int)size)) {
+        strlcpy(text, "?", size);
+    }
+    for (char *c = text; *c && *c != '%'; c++) {
+        *c = lwip_tolower(*c);
+    }
+}
+
 /* In the order of lwip/err.h, from ERR_OK down. */
 static const char *const errors[] = {
     "no error",

@@ -40,6 +40,9 @@ struct netif *net_if_find(const char *name);
 /** net_if_info() - what its driver says of it; false for the loopback. lwIP's lock is held. */
 bool net_if_info(const struct netif *netif, struct net_info *info);
 
+/** net_addr_text() - an address as RFC 5952 writes it; cut to @size. Any context. */
+void net_addr_text(const ip_addr_t *addr, char *text, size_t size);
+
 /** net_strerror() - an error of lwIP's in words, for messages. Any context. */
 const char *net_strerror(err_t err);
 

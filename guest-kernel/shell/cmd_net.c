@@ -50,7 +50,7 @@ static void show_addresses(struct sh_text *out, const struct netif *netif)
     }
     for (s8_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
         if (!ip6_addr_isinvalid(netif_ip6_addr_state(netif, i))) {
-            ip6addr_ntoa_r(netif_ip6_addr(netif, i), text, sizeof(text));
+            net_addr_text(netif_ip_addr6(netif, i), text, sizeof(text));
             sh_text_add(out, "      inet6 %s/64 %s\n", text,
                         state_name(netif_ip6_addr_state(netif, i)));
         }
@@ -90,7 +90,7 @@ static void show_all(struct sh_text *out)
     }
     for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
         if (!ip_addr_isany(dns_getserver(i))) {
-            ipaddr_ntoa_r(dns_getserver(i), text, sizeof(text));
+            net_addr_text(dns_getserver(i), text, sizeof(text));
             sh_text_add(out, "dns   %s\n", text);
         }
     }
@@ -147,14 +147,17 @@ static struct netif *chosen(const char *name)
     return netif && netif->hwaddr_len ? netif : NULL;
 }
 
+/* Asks, unless that goes on already; or gives the address back. */
 static int start_dhcp(struct shell *sh, const char *name, bool release)
 {
     LOCK_TCPIP_CORE();
     struct netif *netif = chosen(name);
     err_t err = netif ? ERR_OK : ERR_IF;
-    if (netif) {
+    if (netif && release) {
         dhcp_release_and_stop(netif);
-        err = release ? ERR_OK : dhcp_start(netif);
+    } else if (netif &&
+               (!netif_dhcp_data(netif) || netif_dhcp_data(netif)->state == DHCP_STATE_OFF)) {
+        err = dhcp_start(netif);
     }
     UNLOCK_TCPIP_CORE();
     if (!netif) {

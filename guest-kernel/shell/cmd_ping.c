@@ -231,7 +231,7 @@ static int cmd_ping(struct shell *sh, int argc, char **argv)
     if (rc) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(sh, "%s: no such host", host);
     }
-    ipaddr_ntoa_r(&p.to, p.name, sizeof(p.name));
+    net_addr_text(&p.to, p.name, sizeof(p.name));
     waitq_init(&p.wq, "ping");
     p.id = (uint16_t)LWIP_RAND();
     sh_printf(sh, "ping %s (%s): %u bytes of data\n", host, p.name, p.size);
