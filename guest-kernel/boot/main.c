@@ -14,6 +14,7 @@
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/thread.h"
+#include "net/stack.h"
 #include "os/balloon.h"
 #include "os/gnttab.h"
 #include "os/panic.h"
@@ -59,6 +60,7 @@ void kernel_main(void)
     xenbus_init();          /* the store answers */
     hotplug_init();         /* the other vCPUs start */
     balloon_init();         /* memory follows its target */
+    net_stack_init();       /* interfaces will be served */
     xendev_init();          /* devices are looked for, drivers attach */
     shutdown_init();        /* the toolstack can end us */
     suspend_init();         /* save us, and bring us back */

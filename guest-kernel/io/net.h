@@ -56,6 +56,7 @@ struct net_info {
 };
 
 struct net_dev;
+struct thread;
 
 /**
  * struct net_user - who opened an interface; called by the driver
@@ -94,7 +95,8 @@ struct net_dev {
     const struct net_user *user; /* the rest belongs to net.c */
     void *user_arg;
     unsigned refs, calls;
-    bool listed;
+    struct thread *teller; /* runs the user's @gone now */
+    bool listed, announced;
     XEN_TAILQ_ENTRY(struct net_dev) link;
 };
 
@@ -103,7 +105,7 @@ struct net_dev {
 /** net_init() - fill in an interface that is not listed yet; the caller holds one reference. */
 void net_init(struct net_dev *dev, const char *name, const struct net_ops *ops);
 
-/** net_register() - list it under its name. -EEXIST: the name is taken. Any context. */
+/** net_register() - list it under its name. -EEXIST: the name is taken. Thread context. */
 int net_register(struct net_dev *dev) __must_check;
 
 /** net_withdraw() - nobody finds it any more, and its user is told that it is gone. May sleep. */
@@ -143,20 +145,30 @@ struct net_dev *net_next(struct net_dev *prev);
  */
 void net_set_arrival(void (*arrived)(struct net_dev *dev));
 
-/** net_open() - become its user. Return: 0, -EBUSY if it has one, -ENODEV. Any context. */
+/**
+ * net_open() - become its user
+ * @user: all of its functions are there
+ *
+ * An open interface is held on to until net_close(). Return: 0, -EBUSY if it has a user, -ENODEV.
+ * Any context.
+ */
 int net_open(struct net_dev *dev, const struct net_user *user, void *arg) __must_check;
 
-/** net_close() - the reverse; when it returns, none of the user's functions runs. May sleep. */
+/**
+ * net_close() - the reverse; when it returns, none of the user's functions runs
+ *
+ * Of these only @gone may call it. May sleep.
+ */
 void net_close(struct net_dev *dev);
 
-/** net_get_info() - a consistent copy. Any context. */
+/** net_get_info() - what is known of it. Any context. */
 void net_get_info(struct net_dev *dev, struct net_info *info);
 
 /**
  * net_transmit() - send a frame
  *
  * The bytes are copied before this returns. Return: 0, -EAGAIN (no room: @writable will be
- * called), -ENETDOWN (no carrier), -EMSGSIZE, -ENODEV. Any context.
+ * called), -ENOTCONN (no carrier), -EMSGSIZE, -ENODEV. Any context.
  */
 int net_transmit(struct net_dev *dev, const struct net_frame *frame, const struct net_piece *pieces,
                  unsigned n) __must_check;

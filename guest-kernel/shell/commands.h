@@ -11,6 +11,11 @@ extern const struct sh_command store_commands[];
 extern const struct sh_command disk_commands[];
 extern const struct sh_command dd_commands[];
 extern const struct sh_command machine_commands[];
+extern const struct sh_command net_commands[];
+extern const struct sh_command ping_commands[];
+extern const struct sh_command fetch_commands[];
+extern const struct sh_command iperf_commands[];
+extern const struct sh_command httpd_commands[];
 extern const struct sh_command power_commands[];
 extern const struct sh_command debug_commands[]; /* kdi/shell.c */
 extern const struct sh_command test_commands[];

@@ -101,6 +101,7 @@ static void otherend_event(struct xs_watch *w, const char *path __unused)
     log_debug("%s: back end %s is %s", dev->node, dev->otherend,
               xenbus_state_name(dev->otherend_state));
     dev->driver->otherend_changed(dev, dev->otherend_state);
+    WRITE_ONCE(dev->otherend_told, dev->otherend_state);
     mutex_unlock(&dev->lock);
     note_change();
 }
@@ -323,6 +324,14 @@ static void frontend_event(struct xs_watch *w __unused, const char *path)
     }
 }
 
+/* Network devices are connected when the back end says so, after us. */
+static bool device_settled(const struct xendev *dev)
+{
+    return !dev->driver || dev->state > XenbusStateConnected ||
+           (dev->state == XenbusStateConnected &&
+            READ_ONCE(dev->otherend_told) >= XenbusStateConnected);
+}
+
 static bool settled(void)
 {
     struct xendev *dev;
@@ -330,7 +339,7 @@ static bool settled(void)
 
     mutex_lock(&list_lock);
     XEN_TAILQ_FOREACH (dev, &devices, link) {
-        all = all && (!dev->driver || dev->state >= XenbusStateConnected);
+        all = all && device_settled(dev);
     }
     mutex_unlock(&list_lock);
     return all;

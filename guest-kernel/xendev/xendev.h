@@ -58,6 +58,7 @@ struct xendev {
     uint16_t otherend_id;
     enum xenbus_state state;            /* ours, as announced */
     enum xenbus_state otherend_state;   /* as last seen */
+    enum xenbus_state otherend_told;    /* the last one that the driver has dealt with */
     const struct xendev_driver *driver; /* NULL: nobody serves it */
     void *priv;                         /* the driver's */
 

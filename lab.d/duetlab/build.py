@@ -7,10 +7,11 @@ import shlex
 import shutil
 import subprocess
 
-from . import host, paths
+from . import host, paths, source
 from .say import LabError, note, run_logged, step
 
 UNIT_FOLDERS = ("lib/systemd/system/", "usr/lib/systemd/system/", "etc/systemd/system/")
+LWIP = "2.1.3"  # the TCP/IP stack of the guest kernel
 
 # What a package's installation would run after files arrived in these folders.
 REFRESHERS = {
@@ -25,8 +26,9 @@ def build(preset):
     """Configure and build a preset of CMakePresets.json."""
     host.require(host.BUILD_PACKAGES, "the build")
     log = paths.BUILD / "log"
-    run_logged(f"configure {preset}", ["cmake", "--preset", preset], log / f"configure-{preset}.log",
-               cwd=paths.ROOT)
+    lwip = source.ensure("lwip", LWIP)
+    run_logged(f"configure {preset}", ["cmake", "--preset", preset, f"-DLWIP_SOURCE={lwip}"],
+               log / f"configure-{preset}.log", cwd=paths.ROOT)
     run_logged(f"build {preset}", ["cmake", "--build", "--preset", preset, "-j", str(os.cpu_count())],
                log / f"build-{preset}.log", cwd=paths.ROOT)
 

@@ -7,15 +7,13 @@ and kept in the cache. Labs of one host run Debian's binary.
 """
 import os
 import shutil
-import subprocess
 
-from . import host, paths
-from .say import LabError, run_logged, step
+from . import host, paths, source
+from .say import LabError, run_logged
 
 PACKAGES = {
     "bison": "Xen's configuration",
     "flex": "Xen's configuration",
-    "dpkg-dev": "unpacks the source package",
     "python3": "Xen's build",
 }
 OPTION = "CONFIG_SHADOW_PAGING"
@@ -45,7 +43,7 @@ def _build(target):
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        xen = _source(part) / "xen"
+        xen = source.unpack("xen", RELEASE, part)[1] / "xen"
         config = (xen.parent / "debian/xen-kconfig").read_text(encoding="utf-8")
         (xen / ".config").write_text(f"{config}\n{OPTION}=y\n", encoding="utf-8")
         log = paths.BUILD / "log"
@@ -59,19 +57,3 @@ def _build(target):
         (part / "out").rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _source(part):
-    """Debian's source of Xen, newest first, as far as the mirror has it; unpacked below `part`."""
-    with host.source_packages(part) as apt:
-        listing = subprocess.run([*apt("apt-cache"), "showsrc", "xen"], capture_output=True, text=True, check=False)
-        versions = [line.split()[1] for line in listing.stdout.splitlines() if line.startswith("Version: ")]
-        with step("fetch the source of Xen"):
-            for version in sorted((v for v in versions if v.startswith(RELEASE)), reverse=True):
-                done = subprocess.run([*apt("apt-get"), "-q", "source", f"xen={version}"], cwd=part,
-                                      capture_output=True, text=True, check=False)
-                found = [p for p in part.glob("xen-*") if p.is_dir()]
-                if done.returncode == 0 and found:
-                    return found[0]
-    raise LabError(f"the Debian mirror has no source of Xen {RELEASE.rstrip('.')}: "
-                   "is 'deb-src' served by the URIs of /etc/apt?")

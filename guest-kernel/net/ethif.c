@@ -1,0 +1,436 @@
+/*
+ * ethif.c - frames between lwIP and a driver.
+ *
+ * In: the driver's upcall copies a frame once into memory of the stack, queues it and posts a
+ * message that is under way at most once per interface; the tcpip thread takes frames in
+ * batches. Out: lwIP's output, under its lock, hands the driver the pieces, which copies them. When
+ * there is no room the segment stays with TCP, and goes as soon as the driver says that there is.
+ * The same message carries the driver's other news, so that nothing of lwIP runs in its context.
+ * The mailbox has room for every such message: one for each interface, one for each loopback.
+ * Locks, in order: lwIP's, rx_lock (spinlock, a leaf). Suspend: the driver lets the carrier go and
+ * come, which has lwIP announce its addresses and ask DHCP again; queued frames are taken after.
+ */
+#include "net/ethif.h"
+
+#include "boot/cmdline.h"
+#include "kern/log.h"
+#include "kern/string.h"
+#include "lwip/etharp.h"
+#include "lwip/ethip6.h"
+#include "lwip/pbuf.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ip6.h"
+#include "net/heap.h"
+#include "net/stack.h"
+#include "netif/ethernet.h"
+
+#define RX_QUEUE_BYTES (1024 * 1024ul)
+#define RX_BATCH       64
+
+enum { EV_RX = 1, EV_WRITABLE = 2, EV_CHANGED = 4, EV_GONE = 8 };
+
+/* Checks that do not depend on what the sender vouches for. */
+#define CHECK_ALWAYS \
+    (NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_ICMP | NETIF_CHECKSUM_CHECK_ICMP6)
+#define CHECK_DATA (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
+#define GENERATE                                                                \
+    (NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_UDP | NETIF_CHECKSUM_GEN_ICMP | \
+     NETIF_CHECKSUM_GEN_ICMP6)
+
+/* A received frame: lwIP's buffer with its bytes behind it. */
+struct rx_frame {
+    struct pbuf_custom pc; /* first: lwIP gives it back */
+    struct rx_frame *next;
+    bool trusted; /* TCP's and UDP's checksums need no look */
+    uint8_t bytes[];
+};
+
+static void kick(struct ethif *e, unsigned event)
+{
+    __atomic_or_fetch(&e->events, event, __ATOMIC_RELEASE);
+    if (!__atomic_exchange_n(&e->posted, true, __ATOMIC_ACQ_REL) &&
+        tcpip_callbackmsg_trycallback_fromisr(e->msg) != ERR_OK) {
+        panic("%s: the tcpip thread's mailbox is full", e->name);
+    }
+}
+
+/* ---- in ---- */
+
+static void rx_free(struct pbuf *p)
+{
+    heap_free(CONTAINER_OF((struct pbuf_custom *)p, struct rx_frame, pc));
+}
+
+static void copy_in(uint8_t *to, const struct net_piece *pieces, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(to, pieces[i].base, pieces[i].len);
+        to += pieces[i].len;
+    }
+}
+
+/* Queues a copy; false when there is no room. */
+static bool rx_take(struct ethif *e, const struct net_frame *frame, const struct net_piece *pieces,
+                    unsigned n)
+{
+    struct rx_frame *f = READ_ONCE(e->rx_bytes) + frame->len <= RX_QUEUE_BYTES
+                             ? heap_alloc(sizeof(*f) + frame->len)
+                             : NULL;
+
+    if (!f) {
+        return false;
+    }
+    copy_in(f->bytes, pieces, n);
+    f->pc.custom_free_function = rx_free;
+    f->trusted = frame->csum_blank || frame->csum_valid;
+    f->next = NULL;
+    (void)pbuf_alloced_custom(PBUF_RAW, (u16_t)frame->len, PBUF_RAM, &f->pc, f->bytes,
+                              (u16_t)frame->len);
+    upcall_state_t state = spin_lock(&e->rx_lock);
+    *e->rx_last = f;
+    e->rx_last = &f->next;
+    e->rx_bytes += frame->len;
+    spin_unlock(&e->rx_lock, state);
+    return true;
+}
+
+static void on_receive(void *arg, const struct net_frame *frame, const struct net_piece *pieces,
+                       unsigned n)
+{
+    struct ethif *e = arg;
+
+    if (frame->len <= NET_FRAME_MAX && rx_take(e, frame, pieces, n)) {
+        kick(e, EV_RX);
+    } else {
+        e->rx_dropped++;
+    }
+}
+
+static struct rx_frame *rx_next(struct ethif *e)
+{
+    upcall_state_t state = spin_lock(&e->rx_lock);
+    struct rx_frame *f = e->rx_first;
+
+    if (f) {
+        e->rx_first = f->next;
+        e->rx_bytes -= f->pc.pbuf.tot_len;
+        if (!e->rx_first) {
+            e->rx_last = &e->rx_first;
+        }
+    }
+    spin_unlock(&e->rx_lock, state);
+    return f;
+}
+
+static u16_t generated(const struct ethif *e)
+{
+    return GENERATE | (e->offload_tcp ? 0 : NETIF_CHECKSUM_GEN_TCP);
+}
+
+/*
+ * One frame into lwIP. Between frames the interface checks no data: what then comes in was sent by
+ * this host to itself, maybe without checksums.
+ */
+static void deliver(struct ethif *e, struct rx_frame *f)
+{
+    u16_t base = generated(e) | CHECK_ALWAYS;
+
+    NETIF_SET_CHECKSUM_CTRL(&e->netif, base | (f->trusted ? 0 : CHECK_DATA));
+    if (e->netif.input(&f->pc.pbuf, &e->netif) != ERR_OK) {
+        pbuf_free(&f->pc.pbuf);
+    }
+    NETIF_SET_CHECKSUM_CTRL(&e->netif, base);
+}
+
+static void rx_batch(struct ethif *e)
+{
+    struct rx_frame *f = NULL;
+
+    for (unsigned i = 0; i < RX_BATCH && (f = rx_next(e)); i++) {
+        deliver(e, f);
+    }
+    if (f) {
+        kick(e, EV_RX);
+    }
+}
+
+/* ---- out ---- */
+
+/*
+ * For a TCP segment whose checksum lwIP left out: put the pseudo header's there, which the other
+ * end goes on from. lwIP keeps all headers of a segment in its first buffer.
+ */
+static bool blank_checksum(const struct ethif *e, struct pbuf *p)
+{
+    uint8_t *eth = p->payload;
+    uint8_t *ip = eth + SIZEOF_ETH_HDR;
+
+    if (!e->offload_tcp || p->len < SIZEOF_ETH_HDR + IP_HLEN + TCP_HLEN) {
+        return false;
+    }
+    unsigned v = ip[0] >> 4;
+    unsigned at = SIZEOF_ETH_HDR + (v == 4 ? (ip[0] & 15u) * 4 : IP6_HLEN);
+    uint16_t type = (uint16_t)(eth[12] << 8 | eth[13]);
+    if ((type != ETHTYPE_IP && type != ETHTYPE_IPV6) || ip[v == 4 ? 9 : 6] != IP_PROTO_TCP ||
+        p->len < at + sizeof(struct tcp_hdr)) {
+        return false;
+    }
+    struct tcp_hdr *tcp = (struct tcp_hdr *)(eth + at);
+    uint32_t sum = lwip_htons(IP_PROTO_TCP) + lwip_htons((u16_t)(p->tot_len - at));
+    unsigned words = v == 4 ? 4 : 16;
+    uint8_t *addrs = ip + (v == 4 ? 12 : 8);
+    for (unsigned i = 0; i < words; i++) {
+        uint16_t word;
+
+        memcpy(&word, addrs + 2 * i, sizeof(word));
+        sum += word;
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    tcp->chksum = (u16_t)((sum & 0xffff) + (sum >> 16));
+    return true;
+}
+
+static unsigned gather(const struct pbuf *p, struct net_piece *pieces)
+{
+    unsigned n = 0;
+
+    for (; p && n <= NET_PIECES_MAX; p = p->next) {
+        if (p->len && n < NET_PIECES_MAX) {
+            pieces[n] = (struct net_piece){.base = p->payload, .len = p->len};
+        }
+        n += p->len != 0;
+    }
+    return n;
+}
+
+static err_t transmit(struct ethif *e, struct pbuf *p)
+{
+    struct net_piece pieces[NET_PIECES_MAX];
+    struct net_frame frame = {.len = p->tot_len, .csum_blank = blank_checksum(e, p)};
+    unsigned n = gather(p, pieces);
+
+    if (n > NET_PIECES_MAX) {
+        struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
+        err_t err = whole ? transmit(e, whole) : ERR_MEM;
+
+        if (whole) {
+            pbuf_free(whole);
+        }
+        return err;
+    }
+    switch (net_transmit(e->dev, &frame, pieces, n)) {
+    case 0:
+        return ERR_OK;
+    case -EAGAIN:
+        return ERR_MEM;
+    case -EMSGSIZE:
+        return ERR_VAL;
+    default:
+        return ERR_IF;
+    }
+}
+
+static err_t output(struct netif *netif, struct pbuf *p)
+{
+    return transmit(netif->state, p);
+}
+
+/* ---- news ---- */
+
+/* Takes over what the driver says now. A carrier that went and came back is seen as that, too. */
+static void update(struct ethif *e)
+{
+    struct net_info info;
+
+    net_get_info(e->dev, &info);
+    e->netif.mtu = info.mtu;
+    e->netif.mtu6 = info.mtu;
+    e->offload_tcp = info.csum_v4 && info.csum_v6;
+    NETIF_SET_CHECKSUM_CTRL(&e->netif, generated(e) | CHECK_ALWAYS);
+    netif_set_link_down(&e->netif);
+    if (info.carrier) {
+        netif_set_link_up(&e->netif);
+    }
+}
+
+static void release(struct ethif *e)
+{
+    tcpip_callbackmsg_delete(e->msg);
+    heap_free(e);
+}
+
+/* After net_close() no function of the driver's user runs; a message may still be under way. */
+static void take_down(struct ethif *e)
+{
+    struct rx_frame *f;
+
+    net_close(e->dev);
+    netif_remove(&e->netif);
+    net_put(e->dev);
+    while ((f = rx_next(e))) {
+        pbuf_free(&f->pc.pbuf);
+    }
+    log_info("%s: gone", e->name);
+    if (__atomic_load_n(&e->posted, __ATOMIC_ACQUIRE)) {
+        e->dead = true;
+    } else {
+        release(e);
+    }
+}
+
+/* In the tcpip thread, with lwIP's lock. */
+static void work(void *arg)
+{
+    struct ethif *e = arg;
+
+    __atomic_store_n(&e->posted, false, __ATOMIC_SEQ_CST);
+    unsigned events = __atomic_exchange_n(&e->events, 0, __ATOMIC_ACQ_REL);
+
+    if (e->dead) {
+        release(e);
+    } else if (events & EV_GONE) {
+        take_down(e);
+    } else {
+        if (events & EV_CHANGED) {
+            update(e);
+        }
+        if (events & EV_RX) {
+            rx_batch(e);
+        }
+        if (events & EV_WRITABLE) {
+            tcp_txnow();
+        }
+    }
+}
+
+static void on_writable(void *arg)
+{
+    kick(arg, EV_WRITABLE);
+}
+
+static void on_changed(void *arg)
+{
+    kick(arg, EV_CHANGED);
+}
+
+static void on_gone(void *arg)
+{
+    kick(arg, EV_GONE);
+}
+
+static const struct net_user ethif_user = {
+    .receive = on_receive,
+    .writable = on_writable,
+    .changed = on_changed,
+    .gone = on_gone,
+};
+
+/* ---- arrival ---- */
+
+struct ethif *ethif_of(const struct netif *netif)
+{
+    return netif->linkoutput == output ? netif->state : NULL;
+}
+
+/* Says each new address of IPv4. */
+static void say_address(struct netif *netif)
+{
+    struct ethif *e = netif->state;
+    char text[IP4ADDR_STRLEN_MAX];
+
+    if (ip4_addr_cmp(&e->said, netif_ip4_addr(netif))) {
+        return;
+    }
+    ip4_addr_copy(e->said, *netif_ip4_addr(netif));
+    ip4addr_ntoa_r(&e->said, text, sizeof(text));
+    log_info("%s: address %s", e->name, ip4_addr_isany(&e->said) ? "given back" : text);
+}
+
+static err_t init(struct netif *netif)
+{
+    struct ethif *e = netif->state;
+    struct net_info info;
+
+    net_get_info(e->dev, &info);
+    memcpy(netif->hwaddr, info.mac, NET_MAC_LEN);
+    netif->hwaddr_len = NET_MAC_LEN;
+    netif->name[0] = 'e';
+    netif->name[1] = 't';
+    netif->mtu = netif->mtu6 = info.mtu;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
+                   NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
+    netif->output = etharp_output;
+    netif->output_ip6 = ethip6_output;
+    netif->linkoutput = output;
+    netif_set_status_callback(netif, say_address);
+    return ERR_OK;
+}
+
+/* The kernel's command line is asked first, then the toolstack. */
+static void configure(struct ethif *e)
+{
+    struct net_info info;
+    char key[NET_NAME_MAX + 3];
+    const char *bad;
+
+    net_get_info(e->dev, &info);
+    snprintf(key, sizeof(key), "ip.%s", e->name);
+    const char *text = cmdline_get(key);
+    if (!text && !strcmp(e->name, "eth0")) {
+        text = cmdline_get("ip");
+    }
+    if (!text) {
+        text = info.ip;
+    }
+    if (net_configure(&e->netif, text, &bad)) {
+        log_warn("%s: '%s' in ip=%s is no address, gw=, dns=, dhcp or none: trying DHCP", e->name,
+                 bad, text);
+        (void)net_configure(&e->netif, "dhcp", &bad);
+    }
+}
+
+static struct ethif *make(struct net_dev *dev)
+{
+    struct ethif *e = heap_calloc(1, sizeof(*e));
+
+    if (!e || !(e->msg = tcpip_callbackmsg_new(work, e))) {
+        heap_free(e);
+        return NULL;
+    }
+    strlcpy(e->name, dev->name, sizeof(e->name));
+    spin_init(&e->rx_lock, "ethif rx");
+    e->rx_last = &e->rx_first;
+    e->dev = net_get(dev->name);
+    return e;
+}
+
+void ethif_arrived(struct net_dev *dev)
+{
+    struct ethif *e = net_stack_start() ? NULL : make(dev);
+
+    if (!e) {
+        log_err("%s: no memory to serve it", dev->name);
+        return;
+    }
+    LOCK_TCPIP_CORE();
+    bool added = e->dev && netif_add_noaddr(&e->netif, e, init, ethernet_input);
+    int rc = added ? net_open(e->dev, &ethif_user, e) : -ENODEV;
+    if (rc == 0) {
+        if (!netif_default) {
+            netif_set_default(&e->netif);
+        }
+        netif_set_up(&e->netif);
+        update(e);
+        configure(e);
+    } else {
+        log_err("%s: not served: %s", e->name, errno_name(rc));
+        if (added) {
+            netif_remove(&e->netif);
+        }
+        if (e->dev) {
+            net_put(e->dev);
+        }
+        release(e);
+    }
+    UNLOCK_TCPIP_CORE();
+}

@@ -1,0 +1,38 @@
+/*
+ * ethif.h - an Ethernet interface of lwIP over one of io/net.h.
+ */
+#ifndef NET_ETHIF_H
+#define NET_ETHIF_H
+
+#include "io/net.h"
+#include "kern/lock.h"
+#include "lwip/netif.h"
+#include "lwip/tcpip.h"
+
+struct rx_frame;
+
+struct ethif {
+    struct netif netif; /* lwIP's lock */
+    struct net_dev *dev;
+    char name[NET_NAME_MAX];
+    bool offload_tcp; /* TCP's checksums are left to the other end */
+    ip4_addr_t said;  /* the address that was told in the log */
+    bool dead;        /* removed; the message under way frees it */
+
+    struct tcpip_callback_msg *msg; /* has the tcpip thread look at events */
+    bool posted;                    /* it is under way. Atomic */
+    unsigned events;                /* EV_* of ethif.c. Atomic */
+
+    spinlock_t rx_lock;
+    struct rx_frame *rx_first, **rx_last;
+    size_t rx_bytes;     /* queued */
+    uint64_t rx_dropped; /* no memory, or the queue was full */
+};
+
+/** ethif_of() - the interface that lwIP's belongs to, NULL for the loopback. */
+struct ethif *ethif_of(const struct netif *netif);
+
+/** ethif_arrived() - serve an interface from here on: net_set_arrival(). Thread context. */
+void ethif_arrived(struct net_dev *dev);
+
+#endif /* NET_ETHIF_H */

@@ -1,0 +1,181 @@
+/*
+ * stack.c - starting lwIP; names, addresses and errors for its users. See stack.h.
+ *
+ * Locks: start_lock (mutex), over lwIP's. Suspend: nothing to do.
+ */
+#include "net/stack.h"
+
+#include "kern/string.h"
+#include "kern/wait.h"
+#include "lwip/dns.h"
+#include "lwip/sys.h"
+#include "lwip/tcpip.h"
+#include "net/ethif.h"
+#include "net/heap.h"
+#include "net/random.h"
+#include "psm/clock.h"
+
+#define LOOK_UP (200 * NSEC_PER_MSEC) /* how often a waiting command looks whether to give up */
+
+static struct mutex start_lock;
+static bool started; /* under start_lock */
+
+void net_stack_init(void)
+{
+    mutex_init(&start_lock, "net start");
+    net_set_arrival(ethif_arrived);
+}
+
+static void is_up(void *arg)
+{
+    sys_sem_signal(arg);
+}
+
+int net_stack_start(void)
+{
+    sys_sem_t up;
+    int rc = 0;
+
+    mutex_lock(&start_lock);
+    if (!started) {
+        heap_boot();
+        random_boot();
+        started = true;
+        if (sys_sem_new(&up, 0) == ERR_OK) {
+            tcpip_init(is_up, &up);
+            sys_sem_wait(&up);
+        }
+    }
+    mutex_unlock(&start_lock);
+    return rc;
+}
+
+const char *net_if_name(const struct netif *netif)
+{
+    const struct ethif *e = ethif_of(netif);
+
+    return e ? e->name : "lo";
+}
+
+struct netif *net_if_find(const char *name)
+{
+    struct netif *netif;
+
+    NETIF_FOREACH(netif)
+    {
+        if (!strcmp(net_if_name(netif), name)) {
+            return netif;
+        }
+    }
+    return NULL;
+}
+
+bool net_if_info(const struct netif *netif, struct net_info *info)
+{
+    const struct ethif *e = ethif_of(netif);
+
+    if (e) {
+        net_get_info(e->dev, info);
+    }
+    return e != NULL;
+}
+
+void net_addr_text(const ip_addr_t *addr, char *text, size_t size)
+{
+    if (!ipaddr_ntoa_r(addr, text, (int)size)) {
+        strlcpy(text, "?", size);
+    }
+    for (char *c = text; *c && *c != '%'; c++) {
+        *c = lwip_tolower(*c);
+    }
+}
+
+/* In the order of lwip/err.h, from ERR_OK down. */
+static const char *const errors[] = {
+    "no error",
+    "out of the network's memory",
+    "out of the network's buffers",
+    "timed out",
+    "no route to it",
+    "in progress",
+    "not a valid value",
+    "would block",
+    "the address is in use",
+    "connecting already",
+    "connected already",
+    "not connected",
+    "the interface cannot send",
+    "the connection was aborted",
+    "the peer refused or reset the connection",
+    "the connection is closed",
+    "not a valid argument",
+};
+
+const char *net_strerror(err_t err)
+{
+    unsigned index = (unsigned)-err;
+
+    return index < ARRAY_SIZE(errors) ? errors[index] : "an unknown error";
+}
+
+/* A question to DNS: its asker may leave before the answer comes. All under lwIP's lock. */
+struct question {
+    sys_sem_t answered;
+    ip_addr_t addr;
+    bool found, abandoned;
+};
+
+static void answer(const char *name, const ip_addr_t *addr, void *arg)
+{
+    struct question *q = arg;
+
+    (void)name;
+    if (q->abandoned) {
+        heap_free(q);
+        return;
+    }
+    q->found = addr != NULL;
+    if (addr) {
+        q->addr = *addr;
+    }
+    sys_sem_signal(&q->answered);
+}
+
+/* Waits for the answer, or until the asker gives up; then the question is the answerer's. */
+static int wait_answer(struct question *q, bool (*give_up)(void *arg), void *arg)
+{
+    while (sys_arch_sem_wait(&q->answered, LOOK_UP / NSEC_PER_MSEC) == SYS_ARCH_TIMEOUT) {
+        if (give_up && give_up(arg)) {
+            LOCK_TCPIP_CORE();
+            bool late = q->answered.count == 0;
+            q->abandoned = late;
+            UNLOCK_TCPIP_CORE();
+            if (late) {
+                return -EAGAIN;
+            }
+        }
+    }
+    return q->found ? 0 : -ENOENT;
+}
+
+int net_resolve(const char *host, uint8_t type, bool (*give_up)(void *arg), void *arg,
+                ip_addr_t *addr)
+{
+    struct question *q = heap_calloc(1, sizeof(*q));
+
+    if (!q || sys_sem_new(&q->answered, 0) != ERR_OK) {
+        heap_free(q);
+        return -ENOMEM;
+    }
+    LOCK_TCPIP_CORE();
+    err_t err = dns_gethostbyname_addrtype(host, addr, answer, q, type);
+    UNLOCK_TCPIP_CORE();
+    int rc = err == ERR_OK ? 0 : err == ERR_INPROGRESS ? wait_answer(q, give_up, arg) : -ENOENT;
+    if (err == ERR_INPROGRESS && !rc) {
+        *addr = q->addr;
+    }
+    if (rc != -EAGAIN) {
+        heap_free(q);
+    }
+    return rc;
+}

@@ -1,0 +1,246 @@
+/*
+ * t_tcpip.c - promises of the TCP/IP stack, over the loopback interface.
+ *
+ * A server thread and the test talk through netconns, as commands do. Each test gives back all that
+ * the stack took for it, connections that wait for their end apart: those are waited for.
+ * No state but the running test's; suspend does not touch it.
+ */
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "kern/thread.h"
+#include "lwip/api.h"
+#include "net/heap.h"
+#include "net/stack.h"
+#include "psm/clock.h"
+#include "selftest/selftest.h"
+#include "shell/pattern.h"
+#include "shell/sha256.h"
+
+#define STREAM_BYTES (4u << 20)
+#define CHUNK        (16u << 10)
+#define CONNECTIONS  100
+#define PORT         7777
+#define PATIENCE     (20 * NSEC_PER_SEC)
+#define TIMEOUT      20000 /* ms, of every wait in lwIP */
+
+/* What the server does with a connection; false when something was wrong. */
+struct server {
+    struct netconn *listener;
+    struct thread *thread;
+    bool (*serve)(struct netconn *conn, void *arg);
+    void *arg;
+    unsigned connections; /* to be served */
+    bool ok;
+};
+
+static void server_main(void *arg)
+{
+    struct server *s = arg;
+
+    s->ok = true;
+    for (unsigned i = 0; i < s->connections && s->ok; i++) {
+        struct netconn *conn;
+
+        s->ok = netconn_accept(s->listener, &conn) == ERR_OK;
+        if (s->ok) {
+            netconn_set_recvtimeout(conn, TIMEOUT);
+            s->ok = s->serve(conn, s->arg);
+            netconn_delete(conn);
+        }
+    }
+}
+
+static bool start_server(struct server *s)
+{
+    s->listener = netconn_new(NETCONN_TCP_IPV6);
+    CHECK(s->listener != NULL);
+    netconn_set_recvtimeout(s->listener, TIMEOUT);
+    if (netconn_bind(s->listener, IP6_ADDR_ANY, PORT) == ERR_OK &&
+        netconn_listen(s->listener) == ERR_OK) {
+        s->thread = thread_create("selftest-net", server_main, s, PRIO_NORMAL);
+    }
+    if (!s->thread) {
+        netconn_delete(s->listener);
+        CHECK(!"the server starts");
+    }
+    return true;
+}
+
+static bool end_server(struct server *s)
+{
+    thread_join(s->thread);
+    netconn_delete(s->listener);
+    CHECK(s->ok);
+    return true;
+}
+
+static struct netconn *connect(bool v6)
+{
+    struct netconn *conn = netconn_new(v6 ? NETCONN_TCP_IPV6 : NETCONN_TCP);
+    ip_addr_t to =
+        v6 ? (ip_addr_t)IPADDR6_INIT_HOST(0, 0, 0, 1) : (ip_addr_t)IPADDR4_INIT_BYTES(127, 0, 0, 1);
+
+    if (conn && netconn_connect(conn, &to, PORT) != ERR_OK) {
+        netconn_delete(conn);
+        conn = NULL;
+    }
+    return conn;
+}
+
+/* All that came, hashed. */
+static bool hash_stream(struct netconn *conn, void *arg)
+{
+    struct sha256 hash;
+    struct pbuf *p;
+    err_t err;
+
+    sha256_init(&hash);
+    while ((err = netconn_recv_tcp_pbuf(conn, &p)) == ERR_OK) {
+        for (struct pbuf *q = p; q; q = q->next) {
+            sha256_update(&hash, q->payload, q->len);
+        }
+        pbuf_free(p);
+    }
+    sha256_final(&hash, arg);
+    return err == ERR_CLSD;
+}
+
+static bool send_pattern(struct netconn *conn, uint8_t *chunk, uint8_t digest[SHA256_SIZE])
+{
+    struct sha256 hash;
+
+    sha256_init(&hash);
+    for (unsigned at = 0; at < STREAM_BYTES; at += CHUNK) {
+        pattern_fill(chunk, CHUNK, 5, at);
+        sha256_update(&hash, chunk, CHUNK);
+        CHECK(netconn_write(conn, chunk, CHUNK, NETCONN_COPY) == ERR_OK);
+    }
+    sha256_final(&hash, digest);
+    return true;
+}
+
+static bool stream(bool v6)
+{
+    uint8_t sent[SHA256_SIZE], got[SHA256_SIZE] = {0};
+    struct server s = {.serve = hash_stream, .arg = got, .connections = 1};
+    uint8_t *chunk = kmalloc(CHUNK);
+
+    CHECK(chunk != NULL && net_stack_start() == 0 && start_server(&s));
+    struct netconn *conn = connect(v6);
+    bool ok = conn && send_pattern(conn, chunk, sent);
+    if (conn) {
+        netconn_delete(conn);
+    }
+    kfree(chunk);
+    CHECK(end_server(&s) && ok);
+    CHECK(!memcmp(sent, got, sizeof(sent)));
+    return true;
+}
+
+static bool stream_v4(void)
+{
+    return stream(false);
+}
+
+static bool stream_v6(void)
+{
+    return stream(true);
+}
+
+/* Sends back what it gets, until the peer ends. */
+static bool echo(struct netconn *conn, void *arg __unused)
+{
+    struct netbuf *buf;
+    err_t err;
+
+    while ((err = netconn_recv(conn, &buf)) == ERR_OK) {
+        void *data;
+        u16_t len;
+
+        do {
+            (void)netbuf_data(buf, &data, &len);
+            err = netconn_write(conn, data, len, NETCONN_COPY);
+        } while (err == ERR_OK && netbuf_next(buf) >= 0);
+        netbuf_delete(buf);
+        CHECK(err == ERR_OK);
+    }
+    return err == ERR_CLSD;
+}
+
+static bool one_echo(unsigned i)
+{
+    uint8_t out[256];
+    struct netbuf *buf;
+    struct netconn *conn = connect(i % 2);
+
+    CHECK(conn != NULL);
+    netconn_set_recvtimeout(conn, TIMEOUT);
+    pattern_fill(out, sizeof(out), i, 0);
+    bool ok = netconn_write(conn, out, sizeof(out), NETCONN_COPY) == ERR_OK &&
+              netconn_recv(conn, &buf) == ERR_OK;
+    if (ok) {
+        uint8_t in[sizeof(out)] = {0};
+
+        ok = netbuf_copy(buf, in, sizeof(in)) == sizeof(in) && !memcmp(in, out, sizeof(in));
+        netbuf_delete(buf);
+    }
+    netconn_delete(conn);
+    CHECK(ok);
+    return true;
+}
+
+/* Sleeps until the stack holds no more than before: connections that ended wait for a while. */
+static bool memory_is_back(size_t before)
+{
+    nsec_t deadline = clock_now() + PATIENCE;
+
+    while (heap_used() > before && clock_now() < deadline) {
+        thread_sleep_until(clock_now() + 100 * NSEC_PER_MSEC);
+    }
+    CHECK(heap_used() <= before);
+    return true;
+}
+
+static bool many_connections(void)
+{
+    struct server s = {.serve = echo, .connections = CONNECTIONS};
+
+    CHECK(net_stack_start() == 0);
+    size_t before = heap_used();
+    CHECK(start_server(&s));
+    bool ok = true;
+    for (unsigned i = 0; i < CONNECTIONS && ok; i++) {
+        ok = one_echo(i);
+    }
+    CHECK(end_server(&s) && ok);
+    return memory_is_back(before);
+}
+
+static bool nobody_listens(void)
+{
+    CHECK(net_stack_start() == 0);
+    CHECK(connect(false) == NULL);
+    CHECK(connect(true) == NULL);
+    return true;
+}
+
+/* What peers can make the stack keep has an end. */
+static bool quota(void)
+{
+    CHECK(net_stack_start() == 0);
+    size_t left = heap_quota() - heap_used();
+    CHECK(heap_alloc(left + PAGE_SIZE) == NULL);
+    void *some = heap_alloc(PAGE_SIZE);
+    CHECK(some != NULL);
+    heap_free(some);
+    return true;
+}
+
+const struct selftest selftests_tcpip[] = {
+    {.name = "tcpip-a-stream-arrives-as-it-was-sent-v4", .fn = stream_v4},
+    {.name = "tcpip-a-stream-arrives-as-it-was-sent-v6", .fn = stream_v6},
+    {.name = "tcpip-a-hundred-connections-leave-no-memory", .fn = many_connections},
+    {.name = "tcpip-a-port-nobody-listens-on-refuses", .fn = nobody_listens},
+    {.name = "tcpip-the-stack-keeps-to-its-quota", .fn = quota},
+    {.name = NULL},
+};
