@@ -315,10 +315,10 @@ static struct ethif *ethif_to(const struct tcp_pcb *pcb)
     return netif ? ethif_of(netif) : NULL;
 }
 
-/* lwIP's hook: the next thing that it does is to look at the MTU. */
+/* lwIP's hook: the next thing that it does is to look at the MTU. Resets may have no connection. */
 u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts)
 {
-    struct ethif *e = bulk_size(pcb) ? ethif_to(pcb) : NULL;
+    struct ethif *e = pcb && bulk_size(pcb) ? ethif_to(pcb) : NULL;
 
     if (e) {
         show_mtu(&e->netif);
