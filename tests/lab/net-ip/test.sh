@@ -5,6 +5,7 @@
 # timeout: 300
 . ./lib.sh
 
+# shellcheck shell=bash
 UNITS+=(duet-net.service)
 NET=192.168.77
 NET6=fd00:6475:6970
