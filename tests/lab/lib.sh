@@ -87,6 +87,26 @@ linux_guest() {
     create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$LINUX_INITRD'" "memory = 160" "$@"
 }
 
+# linux_initrd PROGRAM...: the small Linux guest's initrd with programs of dom0 and their libraries; prints where.
+linux_initrd() {
+    local root=$WORK/extra file
+    mkdir -p "$root/usr/bin"
+    for file in "$@"; do
+        cp "$(command -v "$file")" "$root/usr/bin/"
+        ldd "$(command -v "$file")" | grep -o '/[^ ]*' | while read -r file; do
+            mkdir -p "$root/$(dirname "$file")"
+            cp -L "$file" "$root/$file"
+        done
+    done
+    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd"
+    echo "$WORK/initrd"
+}
+
+# in_linux ADDRESS COMMANDS: have a Linux guest that runs `nc -ll -p 99 -e sh` run them; prints what they print.
+in_linux() {
+    printf '%s\nexit\n' "$2" | timeout 120 busybox nc "$1" 99
+}
+
 # create NAME [CONFIG-LINE...]: create a domain from the lines of an xl configuration.
 create() {
     local name=$1 log="$CONSOLE_LOGS/$1.log"
