@@ -5,6 +5,9 @@
  * message that is under way at most once per interface; the tcpip thread takes frames in
  * batches. Out: lwIP's output, under its lock, hands the driver the pieces, which copies them. When
  * there is no room the segment stays with TCP, and goes as soon as the driver says that there is.
+ * Connections that send much (ethif_bulk()) have segments of several times what the peer takes at
+ * once; they leave as one frame, which the back end cuts. lwIP, which knows no such thing, would
+ * fragment it: the MTU is hidden from it between its hook for a segment and our output function.
  * The same message carries the driver's other news, so that nothing of lwIP runs in its context.
  * The mailbox has room for every such message: one for each interface, one for each loopback.
  * Locks, in order: lwIP's, rx_lock (spinlock, a leaf). Suspend: the driver lets the carrier go and
@@ -21,11 +24,14 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ip6.h"
 #include "net/heap.h"
+#include "net/port/hooks.h"
 #include "net/stack.h"
 #include "netif/ethernet.h"
 
 #define RX_QUEUE_BYTES (1024 * 1024ul)
 #define RX_BATCH       64
+#define BULK_ARG       0     /* of a connection's extra arguments, which nobody else uses */
+#define BULK_SEGMENT   15000 /* bytes of a large segment: with its headers it fits four pages */
 
 enum { EV_RX = 1, EV_WRITABLE = 2, EV_CHANGED = 4, EV_GONE = 8 };
 
@@ -156,38 +162,81 @@ static void rx_batch(struct ethif *e)
 
 /* ---- out ---- */
 
-/*
- * For a TCP segment whose checksum lwIP left out: put the pseudo header's there, which the other
- * end goes on from. lwIP keeps all headers of a segment in its first buffer.
- */
-static bool blank_checksum(const struct ethif *e, struct pbuf *p)
+/* Where the headers of a TCP segment are. lwIP keeps all of them in its first buffer. */
+struct headers {
+    uint8_t *ip;
+    struct tcp_hdr *tcp;
+    unsigned at; /* bytes before the TCP header */
+    bool v6;
+};
+
+static bool find_headers(struct pbuf *p, struct headers *h)
 {
     uint8_t *eth = p->payload;
-    uint8_t *ip = eth + SIZEOF_ETH_HDR;
 
-    if (!e->offload_tcp || p->len < SIZEOF_ETH_HDR + IP_HLEN + TCP_HLEN) {
+    if (p->len < SIZEOF_ETH_HDR + IP_HLEN + TCP_HLEN) {
         return false;
     }
-    unsigned v = ip[0] >> 4;
-    unsigned at = SIZEOF_ETH_HDR + (v == 4 ? (ip[0] & 15u) * 4 : IP6_HLEN);
     uint16_t type = (uint16_t)(eth[12] << 8 | eth[13]);
-    if ((type != ETHTYPE_IP && type != ETHTYPE_IPV6) || ip[v == 4 ? 9 : 6] != IP_PROTO_TCP ||
-        p->len < at + sizeof(struct tcp_hdr)) {
-        return false;
-    }
-    struct tcp_hdr *tcp = (struct tcp_hdr *)(eth + at);
-    uint32_t sum = lwip_htons(IP_PROTO_TCP) + lwip_htons((u16_t)(p->tot_len - at));
-    unsigned words = v == 4 ? 4 : 16;
-    uint8_t *addrs = ip + (v == 4 ? 12 : 8);
-    for (unsigned i = 0; i < words; i++) {
+    h->ip = eth + SIZEOF_ETH_HDR;
+    h->v6 = type == ETHTYPE_IPV6;
+    h->at = SIZEOF_ETH_HDR + (h->v6 ? IP6_HLEN : (h->ip[0] & 15u) * 4);
+    h->tcp = (struct tcp_hdr *)(eth + h->at);
+    return (h->v6 || type == ETHTYPE_IP) && h->ip[h->v6 ? 6 : 9] == IP_PROTO_TCP &&
+           p->len >= h->at + TCP_HLEN;
+}
+
+/* Puts the pseudo header's sum where lwIP left the checksum out; the other end goes on from it. */
+static void blank_checksum(const struct pbuf *p, const struct headers *h)
+{
+    uint32_t sum = lwip_htons(IP_PROTO_TCP) + lwip_htons((u16_t)(p->tot_len - h->at));
+    const uint8_t *addrs = h->ip + (h->v6 ? 8 : 12);
+
+    for (unsigned i = 0; i < (h->v6 ? 16 : 4); i++) {
         uint16_t word;
 
         memcpy(&word, addrs + 2 * i, sizeof(word));
         sum += word;
     }
     sum = (sum & 0xffff) + (sum >> 16);
-    tcp->chksum = (u16_t)((sum & 0xffff) + (sum >> 16));
-    return true;
+    h->tcp->chksum = (u16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* What the peer of a connection with large segments takes at once, 0 for others. */
+static u16_t bulk_size(const struct tcp_pcb *pcb)
+{
+    return (u16_t)(uintptr_t)tcp_ext_arg_get(pcb, BULK_ARG);
+}
+
+/* What the peer of a large segment takes at once; never more than the interface does. */
+static u16_t cut_size(const struct ethif *e, const struct headers *h)
+{
+    u16_t most = (u16_t)(e->netif.mtu - (h->at - SIZEOF_ETH_HDR) - TCP_HLEN);
+
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+        if (lwip_htons(pcb->local_port) == h->tcp->src &&
+            lwip_htons(pcb->remote_port) == h->tcp->dest &&
+            !memcmp(&pcb->remote_ip, h->ip + (h->v6 ? 24 : 16), h->v6 ? 16 : 4) && bulk_size(pcb)) {
+            return LWIP_MIN(most, bulk_size(pcb));
+        }
+    }
+    return most;
+}
+
+static void describe(const struct ethif *e, struct pbuf *p, struct net_frame *frame)
+{
+    struct headers h;
+
+    *frame = (struct net_frame){.len = p->tot_len};
+    if (!e->offload_tcp || !find_headers(p, &h)) {
+        return;
+    }
+    blank_checksum(p, &h);
+    frame->csum_blank = true;
+    if (p->tot_len > SIZEOF_ETH_HDR + e->netif.mtu) {
+        frame->gso = h.v6 ? NET_GSO_TCPV6 : NET_GSO_TCPV4;
+        frame->gso_size = cut_size(e, &h);
+    }
 }
 
 static unsigned gather(const struct pbuf *p, struct net_piece *pieces)
@@ -206,8 +255,10 @@ static unsigned gather(const struct pbuf *p, struct net_piece *pieces)
 static err_t transmit(struct ethif *e, struct pbuf *p)
 {
     struct net_piece pieces[NET_PIECES_MAX];
-    struct net_frame frame = {.len = p->tot_len, .csum_blank = blank_checksum(e, p)};
+    struct net_frame frame;
     unsigned n = gather(p, pieces);
+
+    describe(e, p, &frame);
 
     if (n > NET_PIECES_MAX) {
         struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
@@ -235,9 +286,90 @@ static err_t output(struct netif *netif, struct pbuf *p)
     return transmit(netif->state, p);
 }
 
+static void show_mtu(struct netif *netif)
+{
+    const struct ethif *e = netif->state;
+
+    if (!netif->mtu) {
+        netif->mtu = e->mtu;
+        netif->mtu6 = e->mtu6;
+    }
+}
+
+static err_t output4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
+{
+    show_mtu(netif);
+    return etharp_output(netif, p, to);
+}
+
+static err_t output6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
+{
+    show_mtu(netif);
+    return ethip6_output(netif, p, to);
+}
+
+static struct ethif *ethif_to(const struct tcp_pcb *pcb)
+{
+    struct netif *netif = ip_route(&pcb->local_ip, &pcb->remote_ip);
+
+    return netif ? ethif_of(netif) : NULL;
+}
+
+/* lwIP's hook: the next thing that it does is to look at the MTU. Resets may have no connection. */
+u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts)
+{
+    struct ethif *e = pcb && bulk_size(pcb) ? ethif_to(pcb) : NULL;
+
+    if (e) {
+        show_mtu(&e->netif);
+        if (p->tot_len + IP6_HLEN > e->netif.mtu) {
+            e->mtu = e->netif.mtu;
+            e->mtu6 = e->netif.mtu6;
+            e->netif.mtu = e->netif.mtu6 = 0;
+        }
+    }
+    return opts;
+}
+
+void ethif_bulk(struct tcp_pcb *pcb)
+{
+    const struct ethif *e = ethif_to(pcb);
+    bool can = e && e->offload_tcp && (IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4);
+
+    if (can && pcb->state == ESTABLISHED && !bulk_size(pcb) && pcb->mss &&
+        pcb->mss <= BULK_SEGMENT / 2 && !ip_addr_cmp(&pcb->local_ip, &pcb->remote_ip)) {
+        tcp_ext_arg_set(pcb, BULK_ARG, (void *)(uintptr_t)pcb->mss);
+        pcb->mss = (u16_t)(BULK_SEGMENT / pcb->mss * pcb->mss);
+        pcb->cwnd = LWIP_MAX(pcb->cwnd, pcb->mss); /* about the ten segments of RFC 6928 */
+        tcp_nagle_disable(pcb);
+    }
+}
+
+/* Connections with large segments cannot go on over an interface that cuts none. */
+static void end_bulk(const struct ethif *e)
+{
+    struct tcp_pcb *pcb = tcp_active_pcbs;
+
+    while (pcb) {
+        bool can = IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4;
+
+        if (bulk_size(pcb) && ethif_to(pcb) == e && !(can && e->offload_tcp)) {
+            log_warn("%s: a connection is ended: the new back end does not segment", e->name);
+            tcp_abort(pcb);
+            pcb = tcp_active_pcbs;
+        } else {
+            pcb = pcb->next;
+        }
+    }
+}
+
 /* ---- news ---- */
 
-/* Takes over what the driver says now. A carrier that went and came back is seen as that, too. */
+/*
+ * Takes over what the driver says now. A carrier that goes is not told to lwIP, which would end
+ * what is being written as if there were no way to the peer; frames are refused meanwhile. When it
+ * comes, lwIP sees it go and come.
+ */
 static void update(struct ethif *e)
 {
     struct net_info info;
@@ -246,10 +378,14 @@ static void update(struct ethif *e)
     e->netif.mtu = info.mtu;
     e->netif.mtu6 = info.mtu;
     e->offload_tcp = info.csum_v4 && info.csum_v6;
+    e->gso_v4 = info.gso_v4;
+    e->gso_v6 = info.gso_v6;
     NETIF_SET_CHECKSUM_CTRL(&e->netif, generated(e) | CHECK_ALWAYS);
-    netif_set_link_down(&e->netif);
     if (info.carrier) {
+        end_bulk(e);
+        netif_set_link_down(&e->netif);
         netif_set_link_up(&e->netif);
+        tcp_txnow();
     }
 }
 
@@ -359,8 +495,8 @@ static err_t init(struct netif *netif)
     netif->mtu = netif->mtu6 = info.mtu;
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
                    NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
-    netif->output = etharp_output;
-    netif->output_ip6 = ethip6_output;
+    netif->output = output4;
+    netif->output_ip6 = output6;
     netif->linkoutput = output;
     netif_set_status_callback(netif, say_address);
     return ERR_OK;

@@ -10,14 +10,17 @@
 #include "lwip/tcpip.h"
 
 struct rx_frame;
+struct tcp_pcb;
 
 struct ethif {
     struct netif netif; /* lwIP's lock */
     struct net_dev *dev;
     char name[NET_NAME_MAX];
-    bool offload_tcp; /* TCP's checksums are left to the other end */
-    ip4_addr_t said;  /* the address that was told in the log */
-    bool dead;        /* removed; the message under way frees it */
+    bool offload_tcp;    /* TCP's checksums are left to the other end */
+    bool gso_v4, gso_v6; /* and large segments, too */
+    u16_t mtu, mtu6;     /* the interface's own, while lwIP's is hidden */
+    ip4_addr_t said;     /* the address that was told in the log */
+    bool dead;           /* removed; the message under way frees it */
 
     struct tcpip_callback_msg *msg; /* has the tcpip thread look at events */
     bool posted;                    /* it is under way. Atomic */
@@ -31,6 +34,13 @@ struct ethif {
 
 /** ethif_of() - the interface that lwIP's belongs to, NULL for the loopback. */
 struct ethif *ethif_of(const struct netif *netif);
+
+/**
+ * ethif_bulk() - have an established connection send large segments, if its interface can cut them
+ *
+ * lwIP's lock is held.
+ */
+void ethif_bulk(struct tcp_pcb *pcb);
 
 /** ethif_arrived() - serve an interface from here on: net_set_arrival(). Thread context. */
 void ethif_arrived(struct net_dev *dev);

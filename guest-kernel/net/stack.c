@@ -7,6 +7,7 @@
 
 #include "kern/string.h"
 #include "kern/wait.h"
+#include "lwip/api.h"
 #include "lwip/dns.h"
 #include "lwip/sys.h"
 #include "lwip/tcpip.h"
@@ -88,6 +89,15 @@ void net_addr_text(const ip_addr_t *addr, char *text, size_t size)
     for (char *c = text; *c && *c != '%'; c++) {
         *c = lwip_tolower(*c);
     }
+}
+
+void net_bulk(struct netconn *conn)
+{
+    LOCK_TCPIP_CORE();
+    if (conn->pcb.tcp) {
+        ethif_bulk(conn->pcb.tcp);
+    }
+    UNLOCK_TCPIP_CORE();
 }
 
 /* In the order of lwip/err.h, from ERR_OK down. */

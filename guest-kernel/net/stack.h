@@ -43,6 +43,16 @@ bool net_if_info(const struct netif *netif, struct net_info *info);
 /** net_addr_text() - an address as RFC 5952 writes it; cut to @size. Any context. */
 void net_addr_text(const ip_addr_t *addr, char *text, size_t size);
 
+struct netconn;
+
+/**
+ * net_bulk() - a connection is about to send much
+ *
+ * Its segments are then several times as large as its peer takes, and cut by the interface's back
+ * end on their way; nothing changes where that is not offered. Established connections. May sleep.
+ */
+void net_bulk(struct netconn *conn);
+
 /** net_strerror() - an error of lwIP's in words, for messages. Any context. */
 const char *net_strerror(err_t err);
 

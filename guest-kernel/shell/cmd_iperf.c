@@ -115,6 +115,7 @@ static int send_stream(struct iperf *o, struct netconn *conn)
     uint64_t sent = 0;
     err_t err = ERR_OK;
 
+    net_bulk(conn);
     netconn_set_sendtimeout(conn, LOOK);
     while (!err && clock_now() < end && (!o->bytes || sent < o->bytes) && !sh_interrupted(o->sh)) {
         size_t want = o->bytes ? MIN(o->bytes - sent, CHUNK) : CHUNK;

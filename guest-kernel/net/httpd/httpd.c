@@ -98,6 +98,7 @@ static void connection_main(void *arg)
     struct httpd_conn *c = arg;
 
     netconn_set_recvtimeout(c->nc, LOOK);
+    net_bulk(c->nc);
     serve(c);
     free_connection(c);
 }

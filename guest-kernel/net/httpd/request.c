@@ -189,7 +189,7 @@ int http_parse(char *text, size_t len, struct http_request *req)
     int status = 0;
 
     memset(req, 0, sizeof(*req));
-    if (memchr(text, '\0', len)) {
+    if (!len || memchr(text, '\0', len)) {
         return BAD;
     }
     for (bool first = true; !status && text < end; first = false) {
@@ -253,12 +253,11 @@ int http_parse_reply(char *text, size_t len, struct http_reply *reply)
     }
     while ((line = next_line(&text, end))) {
         char *value = after(line, "content-length:");
+        char *end_of_value = value ? take_number(skip_blanks(value), &reply->length) : NULL;
 
-        if (value) {
-            value = take_number(skip_blanks(value), &reply->length);
-            reply->sized = value && !*skip_blanks(value);
-        }
-        if ((value && !reply->sized) || after(line, "transfer-encoding:")) {
+        reply->sized = reply->sized || end_of_value;
+        if ((value && (!end_of_value || *skip_blanks(end_of_value))) ||
+            after(line, "transfer-encoding:")) {
             return -EINVAL;
         }
     }

@@ -12,4 +12,10 @@
 u32_t random_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
                  u16_t remote_port);
 
+struct pbuf;
+struct tcp_pcb;
+
+/** ethif_segment() - a TCP segment is about to be sent. Return: @opts. lwIP's lock is held. */
+u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts);
+
 #endif /* PORT_HOOKS_H */

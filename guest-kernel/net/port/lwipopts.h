@@ -106,6 +106,10 @@
 #define LWIP_CHECKSUM_ON_COPY 0
 #define CHECKSUM_CHECK_UDP    1
 
+/* Segments that the interface cuts to size: see ethif.c. */
+#define LWIP_TCP_PCB_NUM_EXT_ARGS                        1
+#define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, hdr, pcb, opts) ethif_segment((p), (pcb), (opts))
+
 /* RFC 6528: sequence numbers nobody can guess. See random.c. */
 #define LWIP_HOOK_FILENAME                  "net/port/hooks.h"
 #define LWIP_HOOK_TCP_ISN(lip, lp, rip, rp) random_isn((lip), (lp), (rip), (rp))
