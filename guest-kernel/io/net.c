@@ -102,10 +102,13 @@ static const struct net_user *enter(struct net_dev *dev, void **arg)
 static void leave(struct net_dev *dev)
 {
     upcall_state_t s = spin_lock(&net_lock);
+    bool closing = !dev->user;
 
     dev->calls--;
     spin_unlock(&net_lock, s);
-    waitq_wake_all(&calls_wq);
+    if (closing) {
+        waitq_wake_all(&calls_wq);
+    }
 }
 
 void net_withdraw(struct net_dev *dev)

@@ -201,7 +201,7 @@ static const uint8_t tcp4[] = {
 
 static uint32_t hash_with(size_t at, uint8_t value, size_t len)
 {
-    uint8_t *copy = malloc(len); /* of its exact size */
+    uint8_t *copy = malloc(len ? len : 1); /* of its exact size */
 
     assert_non_null(copy);
     memcpy(copy, tcp4, len);

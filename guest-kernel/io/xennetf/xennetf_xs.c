@@ -10,7 +10,8 @@
  *     online=0, or gone
  *   Closing, Closed, and     it may come again: stop, stay listed; Closed, and once it is Closed as
  *     online=1               well, Initialising, which asks it to offer itself again
- *   InitWait while we move   it went and came between two looks: new queues
+ *   InitWait while we move   it went and came, and may be at work on the old rings: Closed, so that
+ *                            it starts over
  *
  * All of it runs in the watch thread with the xendev's lock held. Every value is the back end's:
  * checked here, once. Suspend: frames stand still; in another domain the queues are thrown away
@@ -372,6 +373,7 @@ static void lose_backend(struct xnf *x)
              x->otherend_id);
     unpublish(x, XNF_DOWN, false);
     net_changed(&x->net);
+    (void)xendev_set_state(x->xdev, XenbusStateClosed);
 }
 
 /* Whether the toolstack means the device to stay. */
@@ -391,7 +393,6 @@ static void backend_leaves(struct xnf *x, enum xenbus_state state)
     }
     if (x->published) {
         lose_backend(x);
-        (void)xendev_set_state(x->xdev, XenbusStateClosed);
     }
     /* One that never was connected may be closed because of us: no second attempt then. */
     if (state == XenbusStateClosed && x->was_up) {
@@ -425,6 +426,7 @@ static void xennetf_otherend_changed(struct xendev *dev, enum xenbus_state state
         }
         if (state == XenbusStateInitWait && x->state == XNF_UP) {
             lose_backend(x);
+            break;
         }
         if (!x->published) {
             publish(x);
@@ -534,11 +536,13 @@ static void xennetf_cancel(struct xendev *dev)
     net_changed(&x->net);
 }
 
+/* Another domain has another back end: what the old one broke does not count. */
 static void xennetf_resume(struct xendev *dev)
 {
     struct xnf *x = dev->priv;
 
-    unpublish(x, x->state == XNF_UP ? XNF_DOWN : x->state, true);
+    unpublish(x, x->closing ? XNF_GONE : XNF_DOWN, true);
+    x->report = false;
     xnf_unpause(x);
     (void)xendev_set_state(dev, XenbusStateInitialising);
 }
