@@ -590,7 +590,7 @@ struct device *device_new(struct supervisor *sup, const struct device_key *key)
     if (dev == NULL) {
         return NULL;
     }
-    if (asprintf(&dev->back, "%s/%d/%d", class->root, key->domid, key->device) < 0) {
+    if (asprintf(&dev->back, "%s/%d/%d", class->watch.root, key->domid, key->device) < 0) {
         free(dev);
         return NULL;
     }

@@ -6,23 +6,18 @@
  * The ring is restricted (IORING_REGISTER_RESTRICTIONS) to the few operations below before the
  * first guest byte is read, because seccomp does not see what travels through it.
  *
- * Types: struct engine, struct engine_event. One owner, no locks. Nothing to suspend.
+ * Types: struct engine. One owner, no locks. Nothing to suspend.
  */
 #ifndef DUET_BLOCK_ENGINE_H
 #define DUET_BLOCK_ENGINE_H
 
-#include <liburing.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "uring.h"
+
 struct engine {
     struct io_uring ring;
-};
-
-struct engine_event {
-    uint64_t tag;
-    int res;   /* bytes, poll mask, or -errno */
-    bool more; /* a poll that stays armed */
 };
 
 /*
@@ -60,6 +55,6 @@ void engine_discard(struct engine *e, uint64_t offset, uint64_t bytes, uint64_t 
 int engine_submit(struct engine *e, bool block);
 
 /* Takes the next completed operation. Returns false when there is none. */
-bool engine_next(struct engine *e, struct engine_event *event);
+bool engine_next(struct engine *e, struct uring_event *event);
 
 #endif

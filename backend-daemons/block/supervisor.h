@@ -1,10 +1,6 @@
 /*
- * The supervisor: finds the block devices that this domain serves and hands each to its state
- * machine (device.h).
- *
- * One watch on `backend/vbd` and one on `backend/vbd3` report every change below them; the path of
- * an event names the device, which is found in a hash table. So an event costs the same with one
- * guest and with a thousand. An event for a whole domain's directory walks that domain's devices.
+ * The supervisor: finds the block devices that this domain serves, of the classes vbd and vbd3
+ * (lib/backends.h), and hands each to its state machine (device.h).
  *
  * Types: struct supervisor. One thread, no locks. Suspended guests simply lose their devices.
  */
@@ -16,6 +12,7 @@
 #include <sys/types.h>
 #include <uthash.h>
 
+#include "backends.h"
 #include "image.h"
 #include "loop.h"
 #include "store.h"
@@ -27,9 +24,8 @@ struct device_class {
     struct supervisor *sup;
     const char *name;
     const char *kernel_driver; /* in sysfs while the kernel serves this class itself; NULL: never */
-    char root[64];             /* absolute path of the directory */
     struct log_limit kernel_log;
-    struct store_watch watch;
+    struct backend_class watch;
 };
 
 enum {

@@ -231,7 +231,7 @@ static void unmask_port(struct worker *w)
 
 static void take_completions(struct worker *w)
 {
-    struct engine_event ev;
+    struct uring_event ev;
 
     while (engine_next(&w->engine, &ev)) {
         switch (ev.tag) {

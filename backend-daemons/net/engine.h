@@ -9,25 +9,20 @@
  * The ring is restricted (IORING_REGISTER_RESTRICTIONS) to the few operations below before the
  * first guest byte is read, because seccomp does not see what travels through it.
  *
- * Types: struct engine, struct engine_event. One owner, no locks. Nothing to suspend.
+ * Types: struct engine. One owner, no locks. Nothing to suspend.
  */
 #ifndef DUET_NET_ENGINE_H
 #define DUET_NET_ENGINE_H
 
-#include <liburing.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "uring.h"
 
 #define ENGINE_DEPTH 256U
 
 struct engine {
     struct io_uring ring;
-};
-
-struct engine_event {
-    uint64_t tag;
-    int res;   /* bytes, poll mask, or -errno */
-    bool more; /* a poll that stays armed */
 };
 
 /*
@@ -58,6 +53,6 @@ void engine_write_silently(struct engine *e, int fd, const void *buf, uint32_t b
 int engine_submit(struct engine *e, uint64_t wait_ns);
 
 /* Takes the next completed operation. Returns false when there is none. */
-bool engine_next(struct engine *e, struct engine_event *event);
+bool engine_next(struct engine *e, struct uring_event *event);
 
 #endif

@@ -343,7 +343,7 @@ static void unmask_ports(struct worker *w)
 
 static void take_completions(struct worker *w)
 {
-    struct engine_event ev;
+    struct uring_event ev;
 
     while (engine_next(&w->vif.engine, &ev)) {
         switch (TAG_KIND(ev.tag)) {

@@ -1,7 +1,7 @@
 /*
  * kdi.c - the debugger's entry, its prompt, and the way back.
  *
- *   int3, a step's end, a panic
+ *   int3, a step's end, an NMI, a panic
  *        |
  *   own: of several CPUs that come at once one goes on, the others wait as if stopped
  *        |
@@ -329,6 +329,18 @@ bool kdi_trap(struct trap_frame *frame)
     session(frame, why, true, false);
     proceed(frame);
     return true;
+}
+
+void kdi_nmi(struct trap_frame *frame)
+{
+    if (kdi_nmi_was_ours(frame) || kdi_active_here()) {
+        return;
+    }
+    own(frame);
+    kdi_breaks_remove();
+    kdi_stop_others();
+    session(frame, "NMI", true, false);
+    proceed(frame);
 }
 
 /* ---- panics ---- */

@@ -62,8 +62,8 @@ __noreturn void kdi_abandon(uint64_t rip, const char *fmt, va_list ap) __printf_
 /** kdi_trap() - int3 or a debug exception. Return: whether it was the debugger's. */
 bool kdi_trap(struct trap_frame *frame);
 
-/** kdi_nmi() - an NMI. Return: whether it was the debugger's. */
-bool kdi_nmi(struct trap_frame *frame);
+/** kdi_nmi() - an NMI: the debugger stops this CPU, or somebody outside asks for the debugger. */
+void kdi_nmi(struct trap_frame *frame);
 
 /** kdi_stop_interrupt() - handler of a CPU's debug port: stand still until told otherwise. */
 void kdi_stop_interrupt(evtchn_port_t port, void *cpu);

@@ -79,6 +79,9 @@ void kdi_stop_others(void);
 /** kdi_release_others() - and go on. */
 void kdi_release_others(void);
 
+/** kdi_nmi_was_ours() - take an NMI that one of the two above sent. Return: whether it was. */
+bool kdi_nmi_was_ours(const struct trap_frame *frame);
+
 /** kdi_park() - if the machine is being stopped, stand still here until it goes on. */
 void kdi_park(const struct trap_frame *frame, enum kdi_stop how);
 

@@ -23,6 +23,7 @@
 static struct {
     const struct trap_frame *frame;
     enum kdi_stop how;
+    bool nmi_sent; /* and not taken yet: it may come after all goes on again */
 } stops[CPU_MAX];
 
 static bool stopping; /* the machine stands still, or is about to */
@@ -69,13 +70,15 @@ void kdi_stop_interrupt(evtchn_port_t port __unused, void *arg)
     upcalls_restore(state);
 }
 
-bool kdi_nmi(struct trap_frame *frame)
+bool kdi_nmi_was_ours(const struct trap_frame *frame)
 {
-    if (!READ_ONCE(stopping) || kdi_active_here()) {
-        return false;
+    bool ours = __atomic_exchange_n(&stops[this_cpu()->id].nmi_sent, false, __ATOMIC_SEQ_CST);
+
+    if (READ_ONCE(stopping) && !kdi_active_here()) {
+        kdi_park(frame, KDI_BY_NMI);
+        return true;
     }
-    kdi_park(frame, KDI_BY_NMI);
-    return true;
+    return ours;
 }
 
 static bool is_loose(unsigned id)
@@ -97,6 +100,7 @@ static void ask_by_ipi(unsigned id)
 
 static void ask_by_nmi(unsigned id)
 {
+    WRITE_ONCE(stops[id].nmi_sent, true);
     (void)HYPERVISOR_vcpu_op(VCPUOP_send_nmi, id, NULL);
 }
 

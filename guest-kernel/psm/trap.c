@@ -175,7 +175,8 @@ static bool handled(struct trap_frame *frame)
     case TRAP_BREAKPOINT:
         return kdi_trap(frame);
     case TRAP_NMI:
-        return kdi_nmi(frame);
+        kdi_nmi(frame);
+        return true;
     default:
         return false;
     }

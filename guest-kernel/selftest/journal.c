@@ -2,9 +2,10 @@
  * journal.c - numbered, checksummed blocks written to a disk all the while, and read back.
  *
  * One thread per lane writes its next block, and reads back one of its former ones now and then. A
- * wrong block or a failed request is logged when it is found and counted. Locks: journal_lock
- * (mutex) over start, status and stop; a lane's numbers belong to its thread. Suspend: nothing to
- * do, which is what it is for.
+ * wrong block or a failed request is logged when it is found and counted. One more thread sleeps
+ * for a tick, again and again, with a better priority. Locks: journal_lock (mutex) over start,
+ * status and stop; a lane's numbers belong to its thread, the ticker's but `pause` to the ticker.
+ * Suspend: nothing to do, which is what it is for.
  */
 #include "selftest/journal.h"
 
@@ -14,11 +15,13 @@
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
+#include "psm/clock.h"
 #include "shell/sha256.h"
 
 #define SECTORS     (JOURNAL_BLOCK / BLK_SECTOR_SIZE)
 #define READ_EVERY  4
 #define FLUSH_EVERY 64
+#define TICK        (10 * NSEC_PER_MSEC)
 
 _Static_assert(JOURNAL_BLOCK == PAGE_SIZE, "a block is a page");
 
@@ -31,6 +34,11 @@ struct lane {
 
 static struct mutex journal_lock = {.waiters = WAITQ(journal_lock.waiters, "journal")};
 static struct lane lanes[JOURNAL_LANES];
+static struct {
+    uint64_t ticks, early;
+    nsec_t pause; /* taken by the next report */
+    struct thread *thread;
+} ticker;
 static struct blk_dev *disk; /* NULL: not running */
 static uint64_t slots;
 static bool stop;
@@ -123,6 +131,25 @@ static void run_lane(void *arg)
     }
 }
 
+static void run_ticker(void *arg)
+{
+    nsec_t last = clock_wall();
+
+    (void)arg;
+    while (!READ_ONCE(stop)) {
+        nsec_t due = clock_now() + TICK;
+
+        thread_sleep_until(due);
+        ticker.early += clock_now() < due;
+        nsec_t now = clock_wall(), pause = now > last ? now - last : 0;
+        if (pause > __atomic_load_n(&ticker.pause, __ATOMIC_RELAXED)) {
+            __atomic_store_n(&ticker.pause, pause, __ATOMIC_RELAXED);
+        }
+        last = now;
+        ticker.ticks++;
+    }
+}
+
 static void free_lanes(void)
 {
     for (unsigned i = 0; i < JOURNAL_LANES; i++) {
@@ -133,19 +160,25 @@ static void free_lanes(void)
     disk = NULL;
 }
 
-/* Wait for the threads that were started. */
-static void join_lanes(void)
+static void join(struct thread **thread)
 {
-    WRITE_ONCE(stop, true);
-    for (unsigned i = 0; i < JOURNAL_LANES; i++) {
-        if (lanes[i].thread != NULL) {
-            thread_join(lanes[i].thread);
-            lanes[i].thread = NULL;
-        }
+    if (*thread != NULL) {
+        thread_join(*thread);
+        *thread = NULL;
     }
 }
 
-static int start_lanes(void)
+/* Wait for the threads that were started. */
+static void join_all(void)
+{
+    WRITE_ONCE(stop, true);
+    for (unsigned i = 0; i < JOURNAL_LANES; i++) {
+        join(&lanes[i].thread);
+    }
+    join(&ticker.thread);
+}
+
+static int start_threads(void)
 {
     bool ok = true;
 
@@ -157,8 +190,11 @@ static int start_lanes(void)
         lanes[i].thread = thread_create("journal", run_lane, &lanes[i], PRIO_LOW);
         ok = lanes[i].thread != NULL;
     }
+    ticker.ticks = ticker.early = ticker.pause = 0;
+    ticker.thread = ok ? thread_create("ticker", run_ticker, NULL, PRIO_NORMAL) : NULL;
+    ok = ok && ticker.thread != NULL;
     if (!ok) {
-        join_lanes();
+        join_all();
         free_lanes();
     }
     return ok ? 0 : -ENOMEM;
@@ -183,7 +219,7 @@ static int start_locked(const char *name)
     }
     disk = dev;
     stop = false;
-    return start_lanes();
+    return start_threads();
 }
 
 int journal_start(const char *name)
@@ -196,7 +232,11 @@ int journal_start(const char *name)
 
 static void report_locked(struct journal_report *report)
 {
-    *report = (struct journal_report){.slots = slots};
+    *report =
+        (struct journal_report){.slots = slots,
+                                .ticks = READ_ONCE(ticker.ticks),
+                                .early = READ_ONCE(ticker.early),
+                                .pause = __atomic_exchange_n(&ticker.pause, 0, __ATOMIC_RELAXED)};
     for (unsigned i = 0; i < JOURNAL_LANES; i++) {
         report->last[i] = READ_ONCE(lanes[i].last);
         report->written += report->last[i];
@@ -220,7 +260,7 @@ int journal_status(struct journal_report *report)
 
 static void stop_locked(struct journal_report *report)
 {
-    join_lanes();
+    join_all();
     if (blk_flush(disk) != 0) {
         wrong(&lanes[0], 0, "not flushed at the end");
     }

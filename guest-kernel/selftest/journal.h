@@ -6,6 +6,8 @@
  * afterwards. Format, little-endian, in blocks of 4096 bytes: the disk is cut into JOURNAL_LANES
  * equal lanes, each a round of slots; the block with sequence s (from 1) lies in slot
  * (s - 1) modulo their number; see struct journal_block.
+ *
+ * A timer ticks beside the writing, and tells how long the domain stood still.
  */
 #ifndef SELFTEST_JOURNAL_H
 #define SELFTEST_JOURNAL_H
@@ -30,6 +32,8 @@ struct journal_report {
     uint64_t slots;               /* per lane */
     uint64_t last[JOURNAL_LANES]; /* highest sequence that is written */
     uint64_t written, read, wrong;
+    uint64_t ticks, early; /* of a timer that is set for 10 ms again and again; too early ones */
+    nsec_t pause; /* longest time between two ticks by the wall clock since the last report */
 };
 
 /**

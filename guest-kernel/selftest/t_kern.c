@@ -185,8 +185,7 @@ static bool call(struct sleeper *s)
     return s->answered == s->called;
 }
 
-/* Whoever wakes on a vCPU that another thread keeps busy gets a turn, wherever the call came from.
- */
+/* Who wakes on a vCPU that another thread keeps busy gets a turn, whoever called. */
 static bool woken_threads_get_their_turn(void)
 {
     struct sleeper sleeper = {.wanted = 20};

@@ -73,8 +73,10 @@ static int journal_print(struct shell *sh, const char *state, const struct journ
     for (unsigned i = 0; i < JOURNAL_LANES; i++) {
         sh_printf(sh, " %lu", (unsigned long)r->last[i]);
     }
-    sh_printf(sh, "\n");
-    return r->wrong == 0 ? SH_OK : SH_FAIL;
+    sh_printf(sh, "\njournal: %lu ticks of 10 ms, %lu early, longest pause %lu ms\n",
+              (unsigned long)r->ticks, (unsigned long)r->early,
+              (unsigned long)(r->pause / NSEC_PER_MSEC));
+    return r->wrong == 0 && r->early == 0 ? SH_OK : SH_FAIL;
 }
 
 static int cmd_journal(struct shell *sh, int argc, char **argv)
@@ -127,8 +129,10 @@ const struct sh_command test_commands[] = {
      .usage = "journal start DISK | status | stop",
      .summary = "write numbered, checksummed blocks to a disk in the background",
      .detail =
-         "Overwrites the disk from its start, round and round, and reads back. `stop` reads all\n"
-         "of it back. Fails if a block is lost, torn or not where it belongs.\n",
+         "Overwrites the disk from its start, round and round, and reads back, and has a timer\n"
+         "tick. `status` and `stop` tell the longest pause between two ticks since the last of\n"
+         "them; `stop` reads all of the disk back. Fails if a block is lost, torn or not where\n"
+         "it belongs, or if a tick came early.\n",
      .args = ARGS_DISK,
      .run = cmd_journal},
     {.name = "mmubench",

@@ -26,7 +26,8 @@ GUEST_MODULES = ["xen-blkfront", "xen-netfront", "crc32c_generic", "ext4", "tun"
 GUEST_MASKED = ["getty@tty1.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer",
                 "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "ldconfig.service"]
 MASKED = [*GUEST_MASKED, "xen.service", "xendomains.service", "serial-getty@hvc0.service",
-          "systemd-timesyncd.service", "systemd-networkd-wait-online.service"]
+          "systemd-timesyncd.service", "systemd-networkd-wait-online.service",
+          "openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service", "ovs-record-hostname.service"]
 # What these would generate units from, dom0 does not have, and each costs every daemon-reload its start.
 GENERATORS = ["cryptsetup", "debug", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local",
               "run", "system-update", "sysv", "veritysetup"]

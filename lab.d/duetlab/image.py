@@ -39,6 +39,8 @@ DOM0_PACKAGES = {
     "dbus": "systemctl's and journald's companion",
     "bridge-utils": "brctl, for the stock vif scripts",
     "iptables": "the stock vif scripts",
+    "openvswitch-switch": "the bridge of the stock vif-openvswitch, for VLANs; started by the test that wants it",
+    "ethtool": "offloads of dom0's interfaces, off where a test looks at the wire",
     "iputils-ping": "network tests",
     "busybox-static": "small guests, and a shell when all else is broken",
     "fio": "disk load and measurement",

@@ -7,17 +7,6 @@ UNITS+=(duet-net.service)
 SECONDS_EACH=${SECONDS_EACH:-4}
 IP=192.168.77.50
 
-make_initrd() {
-    local root=$WORK/extra library
-    mkdir -p "$root/usr/bin"
-    cp /usr/bin/iperf3 "$root/usr/bin/"
-    ldd /usr/bin/iperf3 | grep -o '/[^ ]*' | while read -r library; do
-        mkdir -p "$root/$(dirname "$library")"
-        cp -L "$library" "$root/$library"
-    done
-    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd"
-}
-
 cleanup() {
     systemctl start duet-net.service
     modprobe -q -r xen-netback || true
@@ -67,7 +56,7 @@ latency() {
 # measure BACKEND: everything, with a fresh guest.
 measure() {
     BACKEND=$1
-    create "bench-net-$1" "kernel = '$LINUX_KERNEL'" "ramdisk = '$WORK/initrd'" "memory = 200" \
+    create "bench-net-$1" "kernel = '$LINUX_KERNEL'" "ramdisk = '$initrd'" "memory = 200" \
         "vif = [ 'bridge=xenbr0' ]" \
         "extra = 'console=hvc0 run=\"ip addr add $IP/24 dev eth0; ip link set eth0 up; iperf3 -s\"'"
     wait_store "/local/domain/0/backend/vif/$(xl domid "bench-net-$1")/0/state" '^4$' 200
@@ -82,7 +71,7 @@ measure() {
     wait_end "bench-net-$1"
 }
 
-make_initrd
+initrd=$(linux_initrd iperf3)
 systemctl start duet-net.service
 measure duet-netd
 systemctl stop duet-net.service

@@ -87,6 +87,26 @@ linux_guest() {
     create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$LINUX_INITRD'" "memory = 160" "$@"
 }
 
+# linux_initrd PROGRAM...: the small Linux guest's initrd with programs of dom0 and their libraries; prints where.
+linux_initrd() {
+    local root=$WORK/extra file
+    mkdir -p "$root/usr/bin"
+    for file in "$@"; do
+        cp "$(command -v "$file")" "$root/usr/bin/"
+        ldd "$(command -v "$file")" | grep -o '/[^ ]*' | while read -r file; do
+            mkdir -p "$root/$(dirname "$file")"
+            cp -L "$file" "$root/$file"
+        done
+    done
+    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd"
+    echo "$WORK/initrd"
+}
+
+# in_linux ADDRESS COMMANDS: have a Linux guest that runs `nc -ll -p 99 -e sh` run them; prints what they print.
+in_linux() {
+    printf '%s\nexit\n' "$2" | timeout 120 busybox nc "$1" 99
+}
+
 # create NAME [CONFIG-LINE...]: create a domain from the lines of an xl configuration.
 create() {
     local name=$1 log="$CONSOLE_LOGS/$1.log"
@@ -221,7 +241,8 @@ type_to() {
     exec {typing}>&-
 }
 
-# journal_grows NAME: the guest's `journal` goes on writing: more blocks than at the last call, none wrong.
+# journal_grows NAME: the guest's `journal` goes on writing: more blocks than at the last call, none wrong. The
+# guest's longest pause since the last call is in JOURNAL_PAUSE then: "12 ms".
 declare -A JOURNALED=()
 journal_grows() {
     local name=$1 line written=0
@@ -230,6 +251,8 @@ journal_grows() {
     line=$(wait_line "$name" '^journal: running: [0-9]+ written' 120)
     [[ $line =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "$name: $line"
     written=${BASH_REMATCH[1]}
+    line=$(wait_line "$name" '^journal: [0-9]+ ticks of 10 ms, 0 early, longest pause [0-9]+ ms$')
+    JOURNAL_PAUSE=${line##*pause }
     [ "$written" -gt "${JOURNALED[$name]:-0}" ] || fail "$name: no block was written since ${JOURNALED[$name]}"
     JOURNALED[$name]=$written
 }
@@ -269,6 +292,37 @@ with open(path, "rb") as disk:
 print(f"{sum(lasts)} blocks were written, {sum(min(slots, last) for last in lasts)} read, {wrong} wrong")
 sys.exit(wrong != 0)
 PYTHON
+}
+
+# What a Linux guest runs to write numbered blocks to /dev/xvda, round and round, and to read each back: it says
+# `payload SHA256` once, then `round N and` and `round N done`, until there is a file /tmp/stop. A block is 65
+# pages, of which the first has the number and the rest are the payload.
+# shellcheck disable=SC2016
+WRITE_ROUNDS='dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
+echo payload $(sha256sum < /tmp/random); \
+n=0; \
+while [ ! -e /tmp/stop ] && n=$((n + 1)); \
+do \
+{ printf %-4096d $n; cat /tmp/random; } > /tmp/block; \
+echo round $n and; \
+dd if=/tmp/block of=/dev/xvda bs=260k seek=$((n % 8)) oflag=direct conv=notrunc,fsync 2> /tmp/said && \
+dd if=/dev/xvda bs=260k skip=$((n % 8)) count=1 iflag=direct 2> /tmp/said | cmp - /tmp/block && \
+echo round $n done || { echo FAILED; cat /tmp/said; break; }; \
+done'
+WRITE_ROUNDS=${WRITE_ROUNDS//\\$'\n'/}
+WRITE_SLOTS=8 WRITE_SIZE=266240
+
+# written_check DISK PAYLOAD BEGUN DONE: what a guest wrote whose last words were `round BEGUN and` and `round
+# DONE done`. The round that was under way may have overwritten the oldest one.
+written_check() {
+    local n found disk=$1 payload=$2 begun=$3 last=$4
+    for n in $(seq $((last - 7)) "$last"); do
+        [ $((n % 8)) -eq $((begun % 8)) ] && [ "$begun" -ne "$last" ] && continue
+        found=$(dd if="$disk" bs=260k skip=$((n % 8)) count=1 iflag=direct status=none |
+            (head -c 4096 | xargs; sha256sum) | xargs)
+        [ "$found" = "$n $payload" ] || { echo "$disk: round $n wrote '$n $payload', found '$found'"; return 1; }
+    done
+    echo "$last rounds of writing, each found"
 }
 
 # save_restore NAME: save a guest of ours to a file, let it go, have it come back; prints how long it was away.

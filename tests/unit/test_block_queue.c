@@ -118,7 +118,7 @@ static bool work(void)
     bool notify = false;
 
     do {
-        struct engine_event ev;
+        struct uring_event ev;
 
         assert_true(queue_take(&q) >= 0);
         notify |= queue_answer(&q);

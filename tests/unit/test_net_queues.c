@@ -106,7 +106,7 @@ static int teardown(void **state)
 /* Submits, and takes what has completed. */
 static void turn_engine(void)
 {
-    struct engine_event ev;
+    struct uring_event ev;
 
     assert_int_equal(engine_submit(&vif.engine, 1000000), 0);
     while (engine_next(&vif.engine, &ev)) {

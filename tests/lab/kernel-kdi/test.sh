@@ -96,6 +96,15 @@ wait_line kdi-sysrq '^nobody waits for a lock' > /dev/null
 type_keys 'kdi\r'
 wait_line kdi-sysrq 'kdi: called from the shell' > /dev/null
 type_keys 'c\r'
+say "an NMI from outside, twice: the debugger, and on"
+for _ in 1 2; do
+    new_log kdi-sysrq
+    xl trigger kdi-sysrq nmi
+    wait_line kdi-sysrq 'kdi: NMI: vCPU 0' > /dev/null
+    type_keys 'c\r'
+    type_keys 'echo went on\r'
+    wait_line kdi-sysrq '^went on' > /dev/null
+done
 xl sysrq kdi-sysrq c
 wait_line kdi-sysrq 'panic: sysrq c: a crash was asked for' > /dev/null
 wait_line kdi-sysrq 'kdi: panic' > /dev/null

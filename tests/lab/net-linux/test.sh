@@ -15,9 +15,8 @@ cleanup() {
     ip addr del $SECOND_NET.1/24 dev xenbr0 || true
 }
 
-# in_guest COMMANDS: run them in the guest, over the network; prints what they print.
 in_guest() {
-    printf '%s\nexit\n' "$1" | timeout 120 busybox nc $GUEST_IP 99
+    in_linux $GUEST_IP "$1"
 }
 
 # reach ADDRESS [OPTION...]: wait until it answers.

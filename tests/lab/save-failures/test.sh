@@ -55,6 +55,15 @@ grep 'No space left on device' xl.err > /dev/null || fail "xl save did not say w
 goes_on
 say "a save without room: refused, and the guest goes on"
 
+# Nobody is there who takes it, and somebody who refuses.
+for other in false 'xl -f no-such-command'; do
+    timeout 60 xl migrate -s '' $NAME "$other" 2> xl.err && fail "xl migrate to '$other' did not fail"
+    grep -E 'migration (receiver stream|target process)' xl.err > /dev/null ||
+        fail "xl migrate to '$other' did not say why: $(cat xl.err)"
+    goes_on
+done
+say "a migration that is refused: the guest goes on"
+
 timeout 60 xl save $NAME "$saved" 2> xl.err || fail "xl save: $(cat xl.err)"
 sum=$(sha256sum < "$saved")
 

@@ -1,9 +1,9 @@
-# What host.sh tells, in dom0 of the first host. A kind of guest is a set of four functions: KIND_start,
-# KIND_line, KIND_last and KIND_check.
+# What host.sh tells, in dom0 of the first host. A kind of guest is a set of functions: KIND_start, KIND_line,
+# KIND_pause, KIND_stop and KIND_check.
 . ./lib.sh
 
-readonly KINDS=(linux) # and duet, ours, once it can be suspended
-readonly OTHER=host-b DISK=/dev/vdb SLOTS=8 SLOT=266240 # bytes: a page and 256 KiB
+readonly KINDS=(duet linux)
+readonly OTHER=host-b DISK=/dev/vdb
 master=$WORK/ssh
 
 # One connection for all that is asked there, with xl's own beside it.
@@ -16,20 +16,18 @@ cleanup() {
     ssh -S "$master" -O exit $OTHER 2> /dev/null
 }
 
+# watch_clock: what the Linux guest runs beside: it looks at its uptime, which counts the time away, every 10 ms or
+# so, and tells of pauses. The uptime's two decimals make it hundredths without the dot.
+# shellcheck disable=SC2016
+watch_clock='while [ ! -e /tmp/stop ] && read -r u _ < /proc/uptime; do n=${u%.*}${u#*.}; '
+# shellcheck disable=SC2016
+watch_clock+='[ $((n-${l:-n})) -lt 20 ] || echo pause $(((n-l)*10)) ms; l=$n; usleep 10000; done'
+
 # linux_start NAME: writes numbered blocks, and answers the lines that are typed.
 linux_start() {
     linux_guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]" "extra = 'console=hvc0 loglevel=4 nowatchdog run=\"\
-dd if=/dev/urandom of=/tmp/random bs=256k count=1 2> /dev/null; \
-echo payload \$(sha256sum < /tmp/random); \
-n=0; \
-while [ ! -e /tmp/stop ] && n=\$((n + 1)); \
-do \
-{ printf %-4096d \$n; cat /tmp/random; } > /tmp/block; \
-dd if=/tmp/block of=/dev/xvda bs=260k seek=\$((n % 8)) oflag=direct conv=notrunc,fsync 2> /dev/null && \
-dd if=/dev/xvda bs=260k skip=\$((n % 8)) count=1 iflag=direct 2> /dev/null | cmp - /tmp/block && \
-echo round \$n done || echo FAILED; \
-usleep 100000; \
-done & \
+$WRITE_ROUNDS & \
+$watch_clock & \
 while read word number; \
 do \
 [ \$word = stop ] && touch /tmp/stop && wait; \
@@ -44,58 +42,68 @@ linux_line() {
     printf 'line %d' "$1"
 }
 
-# linux_last: what is typed last, to be answered with `stop heard`, after which it writes no more.
-linux_last() {
-    printf 'stop'
+# linux_pause NAME: the longest pause it told of in what it said since the log's start, in ms.
+linux_pause() {
+    longest < <(grep -aoE '^pause [0-9]+ ms$' | cut -d ' ' -f 2)
+}
+
+# linux_stop: it writes no more once this is answered.
+linux_stop() {
+    printf '\025stop\r' >&"$to_client"
+    hears 'stop heard' 60 || fail "the guest does not stop writing"
 }
 
 # linux_check NAME: the guest has stopped writing: rounds and blocks are all there, whichever host looks.
 linux_check() {
-    local last n found host
+    local last
     grep -aE '^FAILED|I/O error' said && fail "the guest saw an error"
     last=$(grep -aoE 'round [0-9]+ done' said | tail -n 1 | cut -d ' ' -f 2)
     # What was in the console's ring when the guest was suspended may be in both hosts' logs.
     grep -aoE 'round [0-9]+ done' said | uniq | cut -d ' ' -f 2 | cmp - <(seq "$last") ||
         fail "rounds are missing in the logs"
-    for n in $(seq $((last - SLOTS + 1)) "$last"); do
-        for host in "bash -c" "on_other"; do
-            found=$($host "dd if=$DISK bs=$SLOT skip=$((n % SLOTS)) count=1 iflag=direct status=none | \
-                (head -c 4096 | xargs; sha256sum)" | xargs)
-            same "what round $n wrote, seen by ${host/bash -c/host-a}" "$n ${payload#payload }" "$found"
-        done
-    done
-    say "$last rounds of writing, each found"
+    on_both written_check $DISK "${payload#payload }" "$last" "$last"
 }
 
-# duet_start NAME: at its prompt. Each line that is typed there writes a pattern in a place of its own, and
-# says so; two blanks in what is typed and one in the answer tell them apart.
+# duet_start NAME: at its prompt, with numbered blocks written and a timer ticking.
 duet_start() {
-    guest "$1" "memory = 16" "disk = [ $(disk $DISK) ]"
+    guest "$1" "memory = 96" "disk = [ $(disk $DISK) ]"
     wait_prompt "$1"
+    type_to "$1" "journal start xvda"
 }
 
+# Two blanks in what is typed and one in the answer tell them apart.
 duet_line() {
-    printf 'dd if=pattern:%d of=xvda bs=64k count=1 seek=%d conv=fsync; echo line %d  heard' "$1" "$1" "$1"
+    printf 'journal status; echo line %d  heard' "$1"
 }
 
-duet_last() {
-    printf 'echo stop  heard'
+duet_pause() {
+    longest < <(grep -aoE 'longest pause [0-9]+ ms$' | cut -d ' ' -f 3)
 }
 
-# duet_check NAME: what each line wrote is on the disk, whichever host looks.
+# duet_stop: all that was written is read back by the guest.
+duet_stop() {
+    printf '\025journal stop; echo stop  heard\r' >&"$to_client"
+    hears 'stop heard' 120 || fail "the guest does not stop writing"
+}
+
+# duet_check NAME: every block is on the disk, whichever host looks.
 duet_check() {
-    local host
-    cat > pattern.py << 'PYTHON'
-import sys
-for seed in range(1, int(sys.argv[1]) + 1):
-    for at in range(seed * 65536, (seed + 1) * 65536, 32):
-        sys.stdout.write("%08x %016x duet.\n" % (seed, at))
-PYTHON
-    for host in "bash -c" "on_other"; do
-        $host "dd if=$DISK bs=64k skip=1 count=$number iflag=direct status=none" |
-            cmp - <(python3 pattern.py "$number") || fail "the disk differs, seen by ${host/bash -c/host-a}"
-    done
-    say "$number patterns written, each found"
+    local line
+    line=$(grep -a '^journal: stopped: ' said) || fail "no word of the journal's end"
+    [[ $line =~ \ 0\ wrong\;\ ([0-9]+)\ slots,\ last\ (.*) ]] || fail "$1: $line"
+    # shellcheck disable=SC2086
+    on_both journal_check $DISK "${BASH_REMATCH[1]}" ${BASH_REMATCH[2]}
+}
+
+# on_both FUNCTION ARGUMENT...: both hosts find the disk right.
+on_both() {
+    "$@" || fail "the disk differs, seen by host-a"
+    { declare -f "$1"; printf '%q ' "$@"; } | on_other bash || fail "the disk differs, seen by $OTHER"
+}
+
+# longest: the largest of the numbers in standard input, 0 without.
+longest() {
+    sort -n | tail -n 1 | grep . || echo 0
 }
 
 # holders: who has the disk open, of the host where it runs.
@@ -112,11 +120,11 @@ sit_down() {
     ATTACHED+=("$client")
 }
 
-# heard NUMBER: the guest answers the line within some seconds, unless the console ends.
-heard() {
-    local line end=$((SECONDS + 8))
+# hears TEXT SECONDS: the guest answers that within so many seconds, unless the console ends.
+hears() {
+    local line end=$((SECONDS + $2))
     while [ $SECONDS -lt $end ] && IFS= read -r -t $((end - SECONDS)) line <&"$from_client"; do
-        [[ $line == *"line $1 heard"* ]] && return
+        [[ $line == *"$1"* ]] && return
     done
     return 1
 }
@@ -128,7 +136,7 @@ type_next() {
     local _
     for _ in $(seq 20); do
         printf '\025%s\r' "$("$1_line" $number)" >&"$to_client" 2> /dev/null || true
-        heard $number && return
+        hears "line $number heard" 8 && return
         kill -0 "$client" 2> /dev/null || return 0 # the guest is elsewhere: the line is typed again there
     done
     fail "nobody answered line $number"
@@ -152,18 +160,35 @@ move() {
     type_next "$kind"
 }
 
+# logs NAME: the guest's console, on both hosts.
+logs() {
+    cat <(guest_log "$1") <(on_other "cat $CONSOLE_LOGS/$1.log 2> /dev/null" | tr -d '\r')
+}
+
+# clocks: by how many ms the second host's clock is ahead, to half the time of asking.
+clocks() {
+    local before=${EPOCHREALTIME/./} other after
+    other=$(on_other 'echo ${EPOCHREALTIME/./}')
+    after=${EPOCHREALTIME/./}
+    echo $(((other - (before + after) / 2) / 1000))
+}
+
 # migrate KIND: the whole life of a guest of that kind.
 migrate() {
-    local kind=$1 name=migrate-$1 since
+    local kind=$1 name=migrate-$1 since begin
     number=0
     since=$(date +%s)
     on_other "rm -f $CONSOLE_LOGS/$name.log"
     "${kind}_start" "$name"
+    begin=${LOG_START[$name]}
     sit_down "xl console $name"
     type_next "$kind"
+    new_log "$name"
 
     move "$kind" "$name" "xl console $name" -s '' "$name" 'xl migrate-receive'
     same "holders of the disk" "duet-block-work duet-blockd" "$(sh -c "$HOLDERS" | sort | xargs)"
+    table+=("$(printf '%-8s %10d ms' "$kind" "$(guest_log "$name" | "${kind}_pause")")")
+    new_log "$name"
 
     move "$kind" "$name" "ssh -tt -S $master $OTHER xl console $name" "$name" $OTHER
     same "who has the disk open on the first host" "" "$(sh -c "$HOLDERS")"
@@ -171,10 +196,11 @@ migrate() {
     same "times the disk was let go of for a guest that was moved away" 2 \
         "$(journalctl -q -o cat --since "@$since" -u duet-block | grep -c 'lets go of its disk: the guest was moved')"
     xl domid "$name" 2> /dev/null && fail "$name is still on the first host"
+    table[-1]+=$(printf ' %10d ms' $(($(logs "$name" | "${kind}_pause") - $(clocks))))
 
-    printf '\025%s\r' "$("${kind}_last")" >&"$to_client"
-    console_expect 'stop heard' 60
-    cat <(guest_log "$name") <(on_other cat "$CONSOLE_LOGS/$name.log" | tr -d '\r') > said
+    "${kind}_stop"
+    LOG_START[$name]=$begin
+    logs "$name" > said
     for n in $(seq "$number"); do
         grep -a "line $n heard" said > /dev/null || fail "line $n was typed and is in no log"
     done
@@ -186,7 +212,12 @@ migrate() {
 
 trap '' PIPE # a console that ends while somebody types
 ssh -M -S "$master" -f -N $OTHER > /dev/null 2>&1 < /dev/null
+declare -a table=() # a line for each kind
 for kind in "${KINDS[@]}"; do
     migrate "$kind"
 done
+echo
+echo "How long the guest stood still (its own clock, less what the hosts' clocks differ by):"
+printf '%-8s %13s %13s\n' "" "same host" "other host"
+printf '%s\n' "${table[@]}"
 exit 0

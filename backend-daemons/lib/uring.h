@@ -1,0 +1,53 @@
+/*
+ * A worker's io_uring in its cage: seccomp does not see what travels through the ring, so the ring
+ * itself is restricted (IORING_REGISTER_RESTRICTIONS) before the first guest byte is read.
+ *
+ * Types: struct uring_limits, struct uring_event. One owner, no locks. Nothing to suspend.
+ */
+#ifndef DUET_LIB_URING_H
+#define DUET_LIB_URING_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define URING_OPERATIONS_MAX 16U
+
+/* What may be submitted. */
+struct uring_limits {
+    const uint8_t *operations; /* IORING_OP_* */
+    unsigned int nr_operations;
+    uint8_t flags;    /* IOSQE_* */
+    const int *files; /* registered: their references are taken once and not for each operation */
+    unsigned int nr_files;
+};
+
+/* A completed operation. */
+struct uring_event {
+    uint64_t tag;
+    int res;   /* bytes, poll mask, or -errno */
+    bool more; /* a poll that stays armed */
+};
+
+/*
+ * Sets up for `depth` operations in flight, with the restrictions in force. Must be called by the
+ * thread that uses it; io_uring_queue_exit() ends it. Returns 0 or -errno.
+ */
+int uring_open(struct io_uring *ring, unsigned int depth, const struct uring_limits *limits);
+
+/* A free submission entry; a full queue is submitted to make room. */
+struct io_uring_sqe *uring_sqe(struct io_uring *ring);
+
+/* Reports `tag` every time `fd` becomes readable, until an event has `more` false. */
+void uring_poll(struct io_uring *ring, int fd, uint64_t tag);
+
+/*
+ * Submits what was queued; with `wait` until something completes or a signal comes. Nothing queued
+ * and nothing to wait for: no system call. Returns 0 or -errno (-EINTR: a signal).
+ */
+int uring_submit(struct io_uring *ring, bool wait);
+
+/* Takes the next completed operation. Returns false when there is none. */
+bool uring_next(struct io_uring *ring, struct uring_event *event);
+
+#endif

@@ -1,0 +1,107 @@
+# What Linux guests can do with duet-netd besides plain traffic: TCP and UDP both ways by iperf3 over four queues, all
+# of which are used; an MTU of 9000; a VLAN of an Open vSwitch; one guest to the other through the bridge, and
+# multicast between them; and what a guest sends leaves the host by a real interface with every checksum right.
+# timeout: 500
+. ./lib.sh
+
+UNITS+=(duet-net.service)
+IP=192.168.77.51 OTHER=192.168.77.52 VLAN_NET=192.168.79
+ECHO=10.0.2.100 # beyond eth0: echoes TCP, see lab.d/duetlab/machine.py
+HELPERS=()
+
+cleanup() {
+    [ ${#HELPERS[@]} -eq 0 ] || kill "${HELPERS[@]}" 2> /dev/null
+    iptables -t nat -D POSTROUTING -s $IP -o eth0 -j MASQUERADE
+    ethtool -K eth0 tx on
+    ip link set xenbr0 mtu 1500
+    sysctl -q net.ipv4.ip_forward=0
+    ovs-vsctl --if-exists del-br duet-ovs
+    /usr/share/openvswitch/scripts/ovs-ctl stop > /dev/null
+}
+
+# stream LABEL OPTION...: three seconds of iperf3 with the first guest; nothing of it is lost or wrong.
+stream() {
+    local label=$1
+    shift
+    timeout 60 iperf3 -c $IP -t 3 -J "$@" > iperf.json || fail "iperf3 $*: $(grep '"error"' iperf.json)"
+    python3 - "$label" << 'PYTHON'
+import json
+import sys
+end = json.load(open("iperf.json"))["end"]
+total = end.get("sum_received") or end["sum"]
+assert total["bytes"] > 100000, total
+print(f"{sys.argv[1]}: {total['bits_per_second'] / 1e6:.0f} Mbit/s")
+PYTHON
+}
+
+# reach ADDRESS [OPTION...]: wait until it answers.
+reach() {
+    timeout 120 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
+        fail "$1 does not answer"
+}
+
+/usr/share/openvswitch/scripts/ovs-ctl start --system-id=random --no-monitor > ovs.log 2>&1 || fail "$(cat ovs.log)"
+ovs-vsctl --if-exists del-br duet-ovs -- add-br duet-ovs -- add-port duet-ovs duet-vlan tag=42 \
+    -- set interface duet-vlan type=internal
+ip addr add $VLAN_NET.1/24 dev duet-vlan
+ip link set duet-vlan up
+
+initrd=$(linux_initrd iperf3 socat)
+create features-a "kernel = '$LINUX_KERNEL'" "ramdisk = '$initrd'" "memory = 220" "vcpus = 4" \
+    "vif = [ 'bridge=xenbr0', 'script=vif-openvswitch,bridge=duet-ovs.42' ]" \
+    "extra = 'console=hvc0 run=\"ip addr add $IP/24 dev eth0; ip link set eth0 up; \
+ip addr add $VLAN_NET.51/24 dev eth1; ip link set eth1 up; iperf3 -s -D; nc -ll -p 99 -e sh\"'"
+create features-b "kernel = '$LINUX_KERNEL'" "ramdisk = '$initrd'" "memory = 220" "vif = [ 'bridge=xenbr0' ]" \
+    "extra = 'console=hvc0 run=\"ip addr add $OTHER/24 dev eth0; ip link set eth0 up; nc -ll -p 99 -e sh\"'"
+domid=$(xl domid features-a)
+reach $IP
+reach $OTHER
+
+say "four queues"
+same "queues" 4 "$(xenstore-read "/local/domain/$domid/device/vif/0/multi-queue-num-queues")"
+stream "TCP to the guest, eight streams" -P 8
+stream "TCP from the guest, eight streams" -P 8 -R
+stream "UDP to the guest" -u -b 2M
+stream "UDP from the guest" -u -b 2M -R
+# shellcheck disable=SC2016
+used=$(in_linux $IP 'grep "eth0-q[0-3]-tx" /proc/interrupts' | awk '{ n = 0; for (i = 2; i <= 5; i++) n += $i; print (n > 5) }' | xargs)
+same "queues whose interrupts came" "1 1 1 1" "$used"
+
+say "9000 bytes"
+ip link set xenbr0 mtu 9000
+ip link set "vif$domid.0" mtu 9000
+in_linux $IP 'ip link set eth0 mtu 9000' > /dev/null
+ping -q -c 3 -M "do" -s 8972 $IP > /dev/null || fail "no answer to a ping of 8972 bytes"
+stream "TCP to the guest, MTU 9000"
+stream "TCP from the guest, MTU 9000" -R
+
+say "VLAN 42 of an Open vSwitch"
+reach $VLAN_NET.51
+same "tag of its port" 42 "$(ovs-vsctl get port "vif$domid.1" tag)"
+
+say "guest to guest"
+in_linux $OTHER "iperf3 -c $IP -t 3" | grep receiver || fail "iperf3 between the guests"
+in_linux $IP 'socat -u UDP4-RECVFROM:4242,ip-add-membership=239.1.2.3:eth0 CREATE:/tmp/heard > /dev/null 2>&1 & echo' > /dev/null
+for _ in $(seq 20); do
+    in_linux $OTHER 'ip route replace 239.0.0.0/8 dev eth0; echo multicast | socat - UDP4-DATAGRAM:239.1.2.3:4242' > /dev/null
+    [ "$(in_linux $IP 'cat /tmp/heard 2>&1')" != multicast ] || break
+done
+same "what came by multicast" multicast "$(in_linux $IP 'cat /tmp/heard')"
+
+say "checksums on the wire"
+sysctl -q net.ipv4.ip_forward=1
+iptables -t nat -A POSTROUTING -s $IP -o eth0 -j MASQUERADE
+ethtool -K eth0 tx off > /dev/null # so that what is seen is what goes out
+tcpdump -i eth0 -n -vv -s 0 "dst host $ECHO" > wire 2> tcpdump.err &
+HELPERS+=($!)
+await tcpdump.err 0 '\n' 'listening on' 30 > /dev/null
+in_linux $IP "ip route add $ECHO via 192.168.77.1; dd if=/dev/urandom of=/tmp/1M bs=1M count=1 2> /dev/null" > /dev/null
+sum=$(in_linux $IP 'sha256sum < /tmp/1M')
+same "sha256 of what came back from beyond eth0" "$sum" \
+    "$(in_linux $IP "socat -t 20 - TCP:$ECHO:7 < /tmp/1M | sha256sum")"
+in_linux $IP "echo hello | socat -u - UDP:$ECHO:7; ping -c 1 -W 1 $ECHO" > /dev/null || true
+kill -INT "${HELPERS[-1]}"
+wait "${HELPERS[-1]}" || true
+same "packets with a wrong checksum" "" "$(grep -E 'cksum 0x[0-9a-f]+ \(incorrect|bad udp cksum|wrong icmp cksum' wire | head -n 3 || true)"
+[ "$(grep -c 'cksum 0x.* (correct)' wire)" -gt 50 ] || fail "only $(grep -c '(correct)' wire) segments were seen on eth0"
+grep 'udp sum ok' wire > /dev/null || fail "no datagram was seen on eth0"
