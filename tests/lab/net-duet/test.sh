@@ -3,7 +3,7 @@
 # worker killed, the daemon restarted, the carrier taken away; a checkpoint, a save and restore after which the
 # guest announces where it is; an interface with an MTU of 9000 attached and detached. Then the same guest kernel
 # on xen-netback, which is unbound and bound again under it. Nothing is left after the guests' end.
-# timeout: 400
+# timeout: 500
 . ./lib.sh
 
 UNITS+=(duet-net.service)
