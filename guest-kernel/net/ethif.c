@@ -365,7 +365,11 @@ static void end_bulk(const struct ethif *e)
 
 /* ---- news ---- */
 
-/* Takes over what the driver says now. A carrier that went and came back is seen as that, too. */
+/*
+ * Takes over what the driver says now. A carrier that goes is not told to lwIP, which would end
+ * what is being written as if there were no way to the peer; frames are refused meanwhile. When it
+ * comes, lwIP sees it go and come.
+ */
 static void update(struct ethif *e)
 {
     struct net_info info;
@@ -377,10 +381,11 @@ static void update(struct ethif *e)
     e->gso_v4 = info.gso_v4;
     e->gso_v6 = info.gso_v6;
     NETIF_SET_CHECKSUM_CTRL(&e->netif, generated(e) | CHECK_ALWAYS);
-    netif_set_link_down(&e->netif);
     if (info.carrier) {
         end_bulk(e);
+        netif_set_link_down(&e->netif);
         netif_set_link_up(&e->netif);
+        tcp_txnow();
     }
 }
 

@@ -61,9 +61,11 @@ static void show(struct sh_text *out, struct netif *netif)
 {
     struct net_info info;
 
+    bool real = net_if_info(netif, &info);
+    bool carrier = real ? info.carrier : netif_is_link_up(netif);
     sh_text_add(out, "%-5s %s, %s, MTU %u", net_if_name(netif), netif_is_up(netif) ? "up" : "down",
-                netif_is_link_up(netif) ? "carrier" : "no carrier", netif->mtu);
-    if (net_if_info(netif, &info)) {
+                carrier ? "carrier" : "no carrier", netif->mtu);
+    if (real) {
         sh_text_add(out, ", %02x:%02x:%02x:%02x:%02x:%02x, %u queue%s%s%s\n", info.mac[0],
                     info.mac[1], info.mac[2], info.mac[3], info.mac[4], info.mac[5], info.queues,
                     info.queues == 1 ? "" : "s", info.csum_v4 && info.csum_v6 ? ", checksums" : "",

@@ -15,7 +15,7 @@
 #define IMAGE_SIZE (512u << 10)
 #define CHANGES    16
 #define DEPTH      4
-#define FILES      40
+#define FILES      12
 #define BUF_SIZE   (16u << 10)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

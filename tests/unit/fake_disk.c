@@ -129,17 +129,18 @@ static bool write_big(const char *top)
 static uint8_t *read_image(const char *top, size_t size)
 {
     char path[128];
-    uint8_t *bytes = calloc(1, size);
 
     snprintf(path, sizeof(path), "%s/image", top);
     FILE *f = fopen(path, "re");
-    if (f && bytes && fread(bytes, 1, size, f) != size) {
+    if (!f) {
+        return NULL;
+    }
+    uint8_t *bytes = calloc(1, size);
+    if (bytes && fread(bytes, 1, size, f) != size) {
         free(bytes);
         bytes = NULL;
     }
-    if (f) {
-        fclose(f);
-    }
+    fclose(f);
     return bytes;
 }
 

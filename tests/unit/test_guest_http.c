@@ -67,7 +67,7 @@ static void bad_requests(void **state)
     assert_int_equal(parse("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), 501);
     assert_false(req.keep);
     memset(text + 5, 'a', HTTP_PATH_MAX);
-    strcpy(text + 5 + HTTP_PATH_MAX, " HTTP/1.1\r\n\r\n");
+    snprintf(text + 5 + HTTP_PATH_MAX, 32, " HTTP/1.1\r\n\r\n");
     assert_int_equal(parse(text), 414);
 }
 
@@ -119,9 +119,11 @@ static void ranges(void **state)
 static int reply(const char *text, struct http_reply *r)
 {
     char copy[1024];
+    size_t len = strlen(text);
 
-    strcpy(copy, text);
-    return http_parse_reply(copy, strlen(copy), r);
+    assert_true(len < sizeof(copy));
+    memcpy(copy, text, len + 1);
+    return http_parse_reply(copy, len, r);
 }
 
 static void replies(void **state)

@@ -86,7 +86,7 @@ struct xnf {
     uint16_t otherend_id;
     uint8_t mac[NET_MAC_LEN];
     bool published, closing;
-    bool was_up; /* since it was published last */
+    bool was_up; /* was connected: when lost, nothing is published before the back end is Closed */
     struct xnf_features features;
     unsigned nqueues;
     struct xnf_queue *queues[XNF_QUEUES_MAX]; /* made when needed, kept until the end */

@@ -428,7 +428,7 @@ static void xennetf_otherend_changed(struct xendev *dev, enum xenbus_state state
             lose_backend(x);
             break;
         }
-        if (!x->published) {
+        if (!x->published && !x->was_up) {
             publish(x);
         }
         if (state == XenbusStateConnected && x->published) {
@@ -543,6 +543,7 @@ static void xennetf_resume(struct xendev *dev)
 
     unpublish(x, x->closing ? XNF_GONE : XNF_DOWN, true);
     x->report = false;
+    x->was_up = false;
     xnf_unpause(x);
     (void)xendev_set_state(dev, XenbusStateInitialising);
 }

@@ -189,7 +189,7 @@ int http_parse(char *text, size_t len, struct http_request *req)
     int status = 0;
 
     memset(req, 0, sizeof(*req));
-    if (memchr(text, '\0', len)) {
+    if (!len || memchr(text, '\0', len)) {
         return BAD;
     }
     for (bool first = true; !status && text < end; first = false) {

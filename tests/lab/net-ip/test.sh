@@ -84,7 +84,7 @@ say "the web server"
 for name in hello.txt large sub/deep/small; do
     same "sha256 of $name" "$(sha256sum < "$WORK/tree/$name" | cut -d ' ' -f 1)" "$(sum "$name")"
 done
-same "a range" "$(tail -c +1234568 "$WORK/tree/large" | head -c 54321 | sha256sum | cut -d ' ' -f 1)" \
+same "a range" "$(head -c 1288888 "$WORK/tree/large" | tail -c 54321 | sha256sum | cut -d ' ' -f 1)" \
     "$(sum -r 1234567-1288887 large)"
 same "the last bytes, over IPv6" "$(tail -c 777 "$WORK/tree/large" | sha256sum | cut -d ' ' -f 1)" \
     "$(curl -sS -r -777 "http://[$NET6:0:216:3eff:fe11:3355]/large" | sha256sum | cut -d ' ' -f 1)"
