@@ -116,3 +116,12 @@ for name in net-ip8 net-ipx; do
 done
 ping -q -c 2 $NET.60 | grep ' 0% packet loss' > /dev/null
 ping -q -c 2 $NET.61 | grep ' 0% packet loss' > /dev/null
+
+say "an interface goes, another comes"
+new_log net-ip8
+xl network-detach net-ip8 0
+wait_line net-ip8 'eth0: gone' > /dev/null
+new_log net-ip8
+xl network-attach net-ip8 mac=$MAC bridge=xenbr0
+wait_line net-ip8 'eth[0-9]: address ' > /dev/null
+line=$(ask net-ip8 "ping -c 2 $NET.1" '^2 sent, 2 received, ')
