@@ -5,7 +5,6 @@
 # timeout: 600
 . ./lib.sh
 
-# shellcheck shell=bash
 UNITS+=(duet-net.service)
 NET=192.168.77
 NET6=fd00:6475:6970
