@@ -18,6 +18,7 @@
 #include "boot/cmdline.h"
 #include "kern/log.h"
 #include "kern/string.h"
+#include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
 #include "lwip/pbuf.h"
@@ -395,13 +396,34 @@ static void release(struct ethif *e)
     heap_free(e);
 }
 
+struct ethif *ethif_of(const struct netif *netif)
+{
+    return netif->linkoutput == output ? netif->state : NULL;
+}
+
+/* Another interface serves as the default when that one is gone. */
+static void choose_default(void)
+{
+    struct netif *netif;
+
+    NETIF_FOREACH(netif)
+    {
+        if (!netif_default && ethif_of(netif)) {
+            netif_set_default(netif);
+        }
+    }
+}
+
 /* After net_close() no function of the driver's user runs; a message may still be under way. */
 static void take_down(struct ethif *e)
 {
     struct rx_frame *f;
 
     net_close(e->dev);
+    dhcp_stop(&e->netif);
+    dhcp_cleanup(&e->netif);
     netif_remove(&e->netif);
+    choose_default();
     net_put(e->dev);
     while ((f = rx_next(e))) {
         pbuf_free(&f->pc.pbuf);
@@ -462,11 +484,6 @@ static const struct net_user ethif_user = {
 };
 
 /* ---- arrival ---- */
-
-struct ethif *ethif_of(const struct netif *netif)
-{
-    return netif->linkoutput == output ? netif->state : NULL;
-}
 
 /* Says each new address of IPv4. */
 static void say_address(struct netif *netif)
@@ -552,9 +569,7 @@ void ethif_arrived(struct net_dev *dev)
     bool added = e->dev && netif_add_noaddr(&e->netif, e, init, ethernet_input);
     int rc = added ? net_open(e->dev, &ethif_user, e) : -ENODEV;
     if (rc == 0) {
-        if (!netif_default) {
-            netif_set_default(&e->netif);
-        }
+        choose_default();
         netif_set_up(&e->netif);
         update(e);
         configure(e);

@@ -9,7 +9,7 @@
 
 #include "kern/types.h"
 
-/** heap_boot() - set the quota: a quarter of the memory that is free now. Once. */
+/** heap_boot() - set the quota: a quarter of the memory that is free now. Before any other. */
 void heap_boot(void);
 
 /** heap_alloc() - as kmalloc(); NULL also when the quota is used up. */

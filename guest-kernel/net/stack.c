@@ -16,7 +16,8 @@
 #include "net/random.h"
 #include "psm/clock.h"
 
-#define LOOK_UP (200 * NSEC_PER_MSEC) /* how often a waiting command looks whether to give up */
+#define QUOTA_MIN (128 * 1024) /* bytes: with less there is no memory for its thread, either */
+#define LOOK_UP   (200 * NSEC_PER_MSEC) /* how often a waiting command looks whether to give up */
 
 static struct mutex start_lock;
 static bool started; /* under start_lock */
@@ -35,18 +36,18 @@ static void is_up(void *arg)
 int net_stack_start(void)
 {
     sys_sem_t up;
-    int rc = 0;
 
     mutex_lock(&start_lock);
     if (!started) {
         heap_boot();
-        random_boot();
-        started = true;
-        if (sys_sem_new(&up, 0) == ERR_OK) {
+        started = heap_quota() >= QUOTA_MIN;
+        if (started && sys_sem_new(&up, 0) == ERR_OK) {
+            random_boot();
             tcpip_init(is_up, &up);
             sys_sem_wait(&up);
         }
     }
+    int rc = started ? 0 : -ENOMEM;
     mutex_unlock(&start_lock);
     return rc;
 }

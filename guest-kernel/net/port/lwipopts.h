@@ -12,7 +12,8 @@
 #define LWIP_TCPIP_CORE_LOCKING       1
 #define LWIP_TCPIP_CORE_LOCKING_INPUT 0
 #define TCPIP_THREAD_NAME             "tcpip"
-#define TCPIP_MBOX_SIZE               64
+#define TCPIP_MBOX_SIZE               256
+#define LWIP_TIMERS_CUSTOM            1 /* timers.c */
 #define LWIP_NETCONN                  1
 #define LWIP_SOCKET                   0
 #define LWIP_SO_RCVTIMEO              1

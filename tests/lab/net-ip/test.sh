@@ -2,10 +2,9 @@
 # kernel's command line and by xl's ip=; ping both ways over IPv4 and IPv6, names, iperf both ways with the
 # iperf of dom0, files over HTTP both ways with their sha256 equal, ranges, many requests without an
 # error; a download goes on across save and restore.
-# timeout: 300
+# timeout: 600
 . ./lib.sh
 
-# shellcheck shell=bash
 UNITS+=(duet-net.service)
 NET=192.168.77
 NET6=fd00:6475:6970
@@ -116,3 +115,12 @@ for name in net-ip8 net-ipx; do
 done
 ping -q -c 2 $NET.60 | grep ' 0% packet loss' > /dev/null
 ping -q -c 2 $NET.61 | grep ' 0% packet loss' > /dev/null
+
+say "an interface goes, another comes"
+new_log net-ip8
+xl network-detach net-ip8 0
+wait_line net-ip8 'eth0: gone' 120 > /dev/null
+new_log net-ip8
+xl network-attach net-ip8 mac=$MAC bridge=xenbr0
+wait_line net-ip8 'eth[0-9]: address ' 120 > /dev/null
+line=$(ask net-ip8 "ping -c 2 $NET.1" '^2 sent, 2 received, ')
