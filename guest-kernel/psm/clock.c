@@ -88,7 +88,8 @@ nsec_t clock_to_xen(nsec_t now)
     return now + epoch;
 }
 
-nsec_t clock_wall(void)
+/* The wall clock when Xen's time was zero. */
+static nsec_t wall_zero(void)
 {
     uint32_t version;
     uint64_t sec;
@@ -101,7 +102,19 @@ nsec_t clock_wall(void)
         nsec = shared_info->wc_nsec;
         rmb();
     } while ((version & 1) != 0 || version != READ_ONCE(shared_info->wc_version));
-    return sec * NSEC_PER_SEC + nsec + clock_xen();
+    return sec * NSEC_PER_SEC + nsec;
+}
+
+nsec_t clock_wall(void)
+{
+    return wall_zero() + clock_xen();
+}
+
+nsec_t clock_from_wall(nsec_t wall)
+{
+    nsec_t zero = wall_zero() + epoch;
+
+    return wall > zero ? wall - zero : 0;
 }
 
 void clock_suspend(void)

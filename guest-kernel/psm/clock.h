@@ -38,6 +38,11 @@ nsec_t clock_resume(void);
 /** clock_wall() - nanoseconds since 1970-01-01 UTC. Any context. */
 nsec_t clock_wall(void);
 
+/** clock_from_wall() - the clock_now() at which clock_wall() is @wall; 0 if before boot. Any
+ * context.
+ */
+nsec_t clock_from_wall(nsec_t wall);
+
 /* A civil date, UTC. */
 struct date {
     int year;

@@ -144,14 +144,6 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t))
     *t = (struct timer){.fn = fn};
 }
 
-/* A wall-clock deadline in clock_now() time. */
-static nsec_t deadline_of_wall(nsec_t wall)
-{
-    nsec_t now = clock_wall();
-
-    return clock_now() + (wall > now ? wall - now : 0);
-}
-
 static void arm(struct timer *t, nsec_t deadline, nsec_t wall)
 {
     (void)timer_cancel(t);
@@ -175,7 +167,7 @@ void timer_arm(struct timer *t, nsec_t deadline)
 
 void timer_arm_wall(struct timer *t, nsec_t deadline)
 {
-    arm(t, deadline_of_wall(deadline), deadline);
+    arm(t, clock_from_wall(deadline), deadline);
 }
 
 /* Lock the heap that a timer belongs to, which may change until it is locked. Upcalls masked. */
@@ -255,7 +247,7 @@ static void heap_rebuild(struct cpu *cpu)
     }
     while ((t = all) != NULL) {
         all = t->sibling;
-        t->deadline = t->wall != 0 ? deadline_of_wall(t->wall) : t->deadline;
+        t->deadline = t->wall != 0 ? clock_from_wall(t->wall) : t->deadline;
         heap_insert(cpu, t);
     }
 }

@@ -132,8 +132,10 @@ static void be_away(void)
 static bool time_stands_still_while_away_and_wall_timers_know(void)
 {
     static struct shot by_clock, by_wall;
-    nsec_t xen_before = clock_xen(); /* first here and last below: a pause between adds to it */
-    nsec_t before = clock_now(), wall = clock_wall();
+    /* In this order, and Xen's last below: the vCPU may lose its processor between any two. */
+    nsec_t xen_before = clock_xen();
+    nsec_t wall = clock_wall();
+    nsec_t before = clock_now();
     nsec_t due = before + AWAY + SOON;
 
     shots_fired = 0;
