@@ -1,5 +1,5 @@
-# The network of a Linux guest, on duet-netd and on xen-netback in the same boot: TCP both ways, ping
-# latency, small datagrams, and what the back end's side costs dom0 in CPU time.
+# The network of a Linux guest and of ours, on duet-netd and on xen-netback in the same boot: TCP both ways, ping
+# latency, for Linux small datagrams as well, and what the back end's side costs dom0 in CPU time.
 # The guest runs iperf3 from an initramfs made here: the lab's, and dom0's iperf3 with its libraries.
 . ./lib.sh
 
@@ -8,6 +8,7 @@ SECONDS_EACH=${SECONDS_EACH:-4}
 IP=192.168.77.50
 
 cleanup() {
+    [ -z "${server:-}" ] || kill "$server" 2> /dev/null
     systemctl start duet-net.service
     modprobe -q -r xen-netback || true
 }
@@ -31,10 +32,30 @@ stream() {
     shift
     began=$(busy)
     timeout 60 iperf3 -c $IP -t "$SECONDS_EACH" -J "$@" > "$out"
-    printf '%-14s %-22s %9.0f Mbit/s %9.0f us/MiB\n' "$BACKEND" "$label" \
-        "$(echo "$(figure "$out" sum_received bits_per_second)" | awk '{ print $1 / 1e6 }')" \
-        "$(echo "$(($(busy) - began))" "$(figure "$out" sum_received bytes)" |
-            awk '{ print $1 / ($2 / 1048576) }')"
+    stream_row "$label" "$(figure "$out" sum_received bits_per_second | awk '{ print $1 / 1e6 }')" \
+        "$(figure "$out" sum_received bytes)" $(($(busy) - began))
+}
+
+# stream_row LABEL MBIT/S BYTES MICROSECONDS
+stream_row() {
+    printf '%-6s %-12s %-22s %9.0f Mbit/s %9.0f us/MiB\n' "$GUEST" "$BACKEND" "$1" "$2" \
+        "$(echo "$4" "$3" | awk '{ print $1 / ($2 / 1048576) }')"
+}
+
+# our_stream LABEL NAME COMMAND [IPERF-OPTION...]: the same with our guest, which runs COMMAND and tells what it saw;
+# with options it is the server of dom0's iperf.
+our_stream() {
+    local label=$1 name=$2 began line
+    new_log "$name"
+    began=$(busy)
+    type_to "$name" "$3"
+    if [ $# -gt 3 ]; then
+        wait_line "$name" '^serving port 5001' > /dev/null
+        timeout 60 iperf "${@:4}" > /dev/null
+    fi
+    line=$(wait_line "$name" '^(sent|received) [0-9]+ bytes in [0-9.]+ s, [0-9.]+ Mbit/s')
+    [[ $line =~ ([0-9]+)\ bytes\ in\ [0-9.]+\ s,\ ([0-9.]+)\ Mbit ]]
+    stream_row "$label" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}" $(($(busy) - began))
 }
 
 # packets LABEL OPTION...: 64-byte datagrams; a row with packets a second that arrived.
@@ -44,18 +65,18 @@ packets() {
     began=$(busy)
     timeout 60 iperf3 -c $IP -u -b 0 -l 22 -t "$SECONDS_EACH" -J "$@" > "$out"
     echo "$(figure "$out" sum packets)" "$(figure "$out" sum lost_packets)" "$(($(busy) - began))" |
-        awk -v b="$BACKEND" -v l="$label" -v s="$SECONDS_EACH" \
-            '{ n = $1 - $2; printf "%-14s %-22s %9.0f packets/s %6.0f us/packet\n", b, l, n / s, $3 / n }'
+        awk -v g="$GUEST" -v b="$BACKEND" -v l="$label" -v s="$SECONDS_EACH" \
+            '{ n = $1 - $2; printf "%-6s %-12s %-22s %9.0f packets/s %6.0f us/packet\n", g, b, l, n / s, $3 / n }'
 }
 
 latency() {
-    ping -i 0.02 -c 200 $IP | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n | awk -v b="$BACKEND" \
-        '{ t[NR] = $1 } END { printf "%-14s %-22s %9.2f ms p50 %9.2f ms p99\n", b, "ping", t[int(NR * 0.5)], t[int(NR * 0.99)] }'
+    ping -i 0.02 -c 200 $IP | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n | awk -v g="$GUEST" -v b="$BACKEND" \
+        '{ t[NR] = $1 } END { printf "%-6s %-12s %-22s %9.2f ms p50 %9.2f ms p99\n", g, b, "ping", t[int(NR * 0.5)], t[int(NR * 0.99)] }'
 }
 
-# measure BACKEND: everything, with a fresh guest.
-measure() {
-    BACKEND=$1
+# linux BACKEND: everything, with a fresh guest.
+linux() {
+    GUEST=Linux BACKEND=$1
     create "bench-net-$1" "kernel = '$LINUX_KERNEL'" "ramdisk = '$initrd'" "memory = 200" \
         "vif = [ 'bridge=xenbr0' ]" \
         "extra = 'console=hvc0 run=\"ip addr add $IP/24 dev eth0; ip link set eth0 up; iperf3 -s\"'"
@@ -71,9 +92,27 @@ measure() {
     wait_end "bench-net-$1"
 }
 
+# ours BACKEND: the same with our guest.
+ours() {
+    local name=bench-net-duet-$1
+    GUEST=Duet BACKEND=$1
+    guest "$name" "memory = 64" "vif = [ 'bridge=xenbr0' ]" "extra = 'ip=$IP/24'"
+    wait_prompt "$name"
+    timeout 100 sh -c "until ping -q -c 1 -W 1 $IP > /dev/null; do :; done"
+    latency
+    our_stream "TCP to the guest" "$name" "iperf -s -P 1" -c $IP -t "$SECONDS_EACH"
+    our_stream "TCP from the guest" "$name" "iperf -c 192.168.77.1 -t $SECONDS_EACH"
+    xl destroy "$name"
+    wait_end "$name"
+}
+
 initrd=$(linux_initrd iperf3)
+iperf -s > /dev/null &
+server=$!
 systemctl start duet-net.service
-measure duet-netd
+linux duet-netd
+ours duet-netd
 systemctl stop duet-net.service
 modprobe xen-netback
-measure xen-netback
+linux xen-netback
+ours xen-netback
