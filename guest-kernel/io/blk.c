@@ -6,6 +6,7 @@
  */
 #include "io/blk.h"
 
+#include "io/name.h"
 #include "kern/lock.h"
 #include "kern/string.h"
 #include "kern/wait.h"
@@ -26,15 +27,6 @@ static struct blk_dev *find(const char *name)
     return NULL;
 }
 
-/* The order of a listing: xvdb before xvdaa. */
-static bool sorts_before(const char *a, const char *b)
-{
-    size_t la = strlen(a);
-    size_t lb = strlen(b);
-
-    return la != lb ? la < lb : strcmp(a, b) < 0;
-}
-
 void blk_init(struct blk_dev *dev, const char *name, const struct blk_ops *ops)
 {
     *dev = (struct blk_dev){.ops = ops, .refs = 1};
@@ -51,7 +43,7 @@ int blk_register(struct blk_dev *dev)
 
         dev->listed = true;
         XEN_TAILQ_FOREACH (after, &disks, link) {
-            if (sorts_before(dev->name, after->name)) {
+            if (name_sorts_before(dev->name, after->name)) {
                 break;
             }
         }
@@ -206,7 +198,7 @@ struct blk_dev *blk_next(struct blk_dev *prev)
     struct blk_dev *dev;
 
     XEN_TAILQ_FOREACH (dev, &disks, link) {
-        if (!prev || sorts_before(prev->name, dev->name)) {
+        if (!prev || name_sorts_before(prev->name, dev->name)) {
             dev->refs++;
             break;
         }

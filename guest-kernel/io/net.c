@@ -8,6 +8,7 @@
  */
 #include "io/net.h"
 
+#include "io/name.h"
 #include "kern/lock.h"
 #include "kern/string.h"
 #include "kern/thread.h"
@@ -29,15 +30,6 @@ static struct net_dev *find(const char *name)
         }
     }
     return NULL;
-}
-
-/* The order of a listing: eth2 before eth10. */
-static bool sorts_before(const char *a, const char *b)
-{
-    size_t la = strlen(a);
-    size_t lb = strlen(b);
-
-    return la != lb ? la < lb : strcmp(a, b) < 0;
 }
 
 /* Who is to be told that @dev is there, once. Caller holds net_lock. */
@@ -67,7 +59,7 @@ int net_register(struct net_dev *dev)
 
         dev->listed = true;
         XEN_TAILQ_FOREACH (after, &interfaces, link) {
-            if (sorts_before(dev->name, after->name)) {
+            if (name_sorts_before(dev->name, after->name)) {
                 break;
             }
         }
@@ -195,7 +187,7 @@ struct net_dev *net_next(struct net_dev *prev)
     struct net_dev *dev;
 
     XEN_TAILQ_FOREACH (dev, &interfaces, link) {
-        if (!prev || sorts_before(prev->name, dev->name)) {
+        if (!prev || name_sorts_before(prev->name, dev->name)) {
             dev->refs++;
             break;
         }

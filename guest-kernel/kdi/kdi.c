@@ -331,14 +331,20 @@ bool kdi_trap(struct trap_frame *frame)
     return true;
 }
 
+/* From here on everything but this CPU stands still. */
+static void take_over(const struct trap_frame *frame)
+{
+    own(frame);
+    kdi_breaks_remove();
+    kdi_stop_others();
+}
+
 void kdi_nmi(struct trap_frame *frame)
 {
     if (kdi_nmi_was_ours(frame) || kdi_active_here()) {
         return;
     }
-    own(frame);
-    kdi_breaks_remove();
-    kdi_stop_others();
+    take_over(frame);
     session(frame, "NMI", true, false);
     proceed(frame);
 }
@@ -347,9 +353,7 @@ void kdi_nmi(struct trap_frame *frame)
 
 void kdi_panic_begin(const struct trap_frame *frame)
 {
-    own(frame);
-    kdi_breaks_remove();
-    kdi_stop_others();
+    take_over(frame);
 }
 
 void kdi_panic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)

@@ -22,9 +22,9 @@ free_kib() {
     guest_log "$1" | awk '$1 == "free" { print $2 }'
 }
 
-# began NAME VCPUS MIB: create the guest, once, and note what it has in use after a first round.
+# ours_began NAME VCPUS MIB: create the guest, once, and note what it has in use after a first round.
 declare -A free=() used=() images=()
-began() {
+ours_began() {
     [ -z "${images[$1]:-}" ] || return 0
     images[$1]=$(image "$1.img" 4M)
     guest "$1" "vcpus = $2" "memory = $3" "disk = [ $(disk "${images[$1]}") ]"
@@ -48,8 +48,8 @@ ended() {
     xl destroy "$1"
 }
 
-# our_round NAME: save it, restore it, and see it write.
-our_round() {
+# ours_round NAME: save it, restore it, and see it write.
+ours_round() {
     local away
     away=$(save_restore "$1")
     [[ $away =~ away\ ([0-9]+) ]]
@@ -57,7 +57,7 @@ our_round() {
     journal_grows "$1"
 }
 
-# linux_began: as began, of the Linux guest.
+# linux_began: as ours_began, of the Linux guest.
 linux_began() {
     [ -z "${images[$NAME]:-}" ] || return 0
     images[$NAME]=$(image $NAME.img $((WRITE_SLOTS * WRITE_SIZE)))
@@ -114,13 +114,9 @@ turn() {
     local count=$1 kind=$2 name=$3
     [ $round -lt "$ROUNDS" ] || return 0
     [ -z "${images[$name]:-}" ] || xl unpause "$name"
-    if [ "$kind" = ours ]; then
-        began "${@:3}"
-    else
-        linux_began
-    fi
+    "${kind}_began" "${@:3}"
     for ((; count > 0 && round < ROUNDS; count--)); do
-        "${kind/ours/our}_round" "$name"
+        "${kind}_round" "$name"
         round=$((round + 1))
         [ $((round % 10)) -ne 0 ] || echo "round $round of $ROUNDS, longest away $longest ms"
     done
