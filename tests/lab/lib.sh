@@ -316,7 +316,7 @@ WRITE_SLOTS=8 WRITE_SIZE=266240
 # DONE done`. The round that was under way may have overwritten the oldest one.
 written_check() {
     local n found disk=$1 payload=$2 begun=$3 last=$4
-    for n in $(seq $((last - 7)) "$last"); do
+    for n in $(seq $((last > 7 ? last - 7 : 1)) "$last"); do
         [ $((n % 8)) -eq $((begun % 8)) ] && [ "$begun" -ne "$last" ] && continue
         found=$(dd if="$disk" bs=260k skip=$((n % 8)) count=1 iflag=direct status=none |
             (head -c 4096 | xargs; sha256sum) | xargs)
