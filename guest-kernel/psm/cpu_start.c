@@ -115,6 +115,7 @@ static int start_locked(unsigned id)
         return rc;
     }
     wait_event(&changed, READ_ONCE(cpu->online));
+    evtchn_cpu_joins(cpu);
     return 0;
 }
 
@@ -139,6 +140,7 @@ void cpu_leave(struct cpu *cpu)
 
 static void stop_locked(struct cpu *cpu)
 {
+    evtchn_cpu_leaves(cpu);
     WRITE_ONCE(cpu->leaving, true);
     WRITE_ONCE(cpu->need_resched, true);
     cpu_kick(cpu);
