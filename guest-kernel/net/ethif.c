@@ -532,6 +532,7 @@ static err_t init(struct netif *netif)
     netif->output_ip6 = output6;
     netif->linkoutput = output;
     netif_set_status_callback(netif, say_address);
+    groups_begin(netif);
     return ERR_OK;
 }
 
