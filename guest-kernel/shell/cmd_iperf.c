@@ -147,6 +147,16 @@ static int serve(struct iperf *o)
     return status;
 }
 
+/* Throws away what the peer sent, which would wait for us to take it. */
+static void drain(struct netconn *conn)
+{
+    struct pbuf *p;
+
+    while (netconn_recv_tcp_pbuf_flags(conn, &p, NETCONN_DONTBLOCK) == ERR_OK) {
+        pbuf_free(p);
+    }
+}
+
 static int send_stream(struct iperf *o, struct netconn *conn)
 {
     nsec_t start = clock_now();
@@ -162,6 +172,7 @@ static int send_stream(struct iperf *o, struct netconn *conn)
 
         err = netconn_write_partly(conn, data, want, NETCONN_NOCOPY, &written);
         sent += written;
+        drain(conn);
         err = err == ERR_WOULDBLOCK || err == ERR_TIMEOUT ? ERR_OK : err;
     }
     report(o->sh, "sent", sent, clock_now() - start);

@@ -454,20 +454,23 @@ static int serve(struct server *v)
 
 int iperf_udp_serve(struct iperf *o)
 {
-    struct server *v = kzalloc(sizeof(*v));
-    int status = v ? SH_OK : sh_error(o->sh, "no memory");
+    struct iperf_place group = {.interface = NETIF_NO_INDEX};
+    int status = o->group ? iperf_find(o, o->group, &group) : SH_OK;
 
-    if (v) {
-        v->o = o;
-        waitq_init(&v->wq, "iperf");
+    if (status) {
+        return status;
     }
-    if (!status && o->group) {
-        status = iperf_find(o, o->group, &v->group);
+    if (o->group && !ip_addr_ismulticast(&group.addr)) {
+        return sh_error(o->sh, "%s is no multicast address", o->group);
     }
-    if (!status && o->group && !ip_addr_ismulticast(&v->group.addr)) {
-        status = sh_error(o->sh, "%s is no multicast address", o->group);
+    struct server *v = kzalloc(sizeof(*v));
+    if (!v) {
+        return sh_error(o->sh, "no memory");
     }
-    status = status ? status : serve(v);
+    v->o = o;
+    v->group = group;
+    waitq_init(&v->wq, "iperf");
+    status = serve(v);
     kfree(v);
     return status;
 }

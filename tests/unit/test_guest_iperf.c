@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <string.h>
 
 #include "shell/iperf_stream.h"
 
@@ -75,7 +74,8 @@ static void what_is_no_stream(void **state)
 static void wide_numbers(void **state)
 {
     struct iperf_stream s = {0}, old = {0};
-    uint8_t head[IPERF_FLAGS_BYTES] = {0, 0, 0, 1};
+    const uint8_t first[IPERF_FLAGS_BYTES] = {0, 0, 0, 1};
+    const uint8_t end[IPERF_FLAGS_BYTES] = {0xff, 0xff, 0xff, 0xfe};
 
     (void)state;
     assert_int_equal(take(&s, 1, 0, 0), 0);
@@ -86,9 +86,8 @@ static void wide_numbers(void **state)
     assert_true(s.ended);
     assert_int_equal(s.last, 0x180000000LL);
 
-    assert_int_equal(iperf_stream_take(&old, head, LENGTH, 0, START), 0);
-    memcpy(head, "\xff\xff\xff\xfe", 4);
-    assert_int_equal(iperf_stream_take(&old, head, LENGTH, 0, START), 0);
+    assert_int_equal(iperf_stream_take(&old, first, LENGTH, 0, START), 0);
+    assert_int_equal(iperf_stream_take(&old, end, LENGTH, 0, START), 0);
     assert_true(old.ended);
     assert_int_equal(old.last, 2);
 }
