@@ -40,7 +40,8 @@ bool mcast_wanted(const struct mcast *m, const uint8_t mac[NET_MAC_BYTES])
 {
     static const uint8_t broadcast[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-    if (!m->enabled || (mac[0] & 1) == 0 || memcmp(mac, broadcast, NET_MAC_BYTES) == 0) {
+    if (!m->enabled || m->unknown || (mac[0] & 1) == 0 ||
+        memcmp(mac, broadcast, NET_MAC_BYTES) == 0) {
         return true;
     }
     return find(m, mac) < m->nr;

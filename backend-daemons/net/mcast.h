@@ -2,6 +2,9 @@
  * Multicast control (xen/io/netif.h): the list of multicast addresses that a guest wants to hear.
  * The guest changes it by extra-info slots; it is applied only while the guest asks for it.
  *
+ * A worker that takes over from another has no list, and the guest does not know that it changed:
+ * then all multicast is passed on.
+ *
  * Types: struct mcast. One owner, no locks. A guest that is suspended sends its list again.
  */
 #ifndef DUET_NET_MCAST_H
@@ -16,6 +19,7 @@
 
 struct mcast {
     bool enabled;
+    bool unknown; /* the list was made before us */
     unsigned int nr;
     uint8_t list[MCAST_MAX][NET_MAC_BYTES];
 };

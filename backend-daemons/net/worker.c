@@ -178,6 +178,7 @@ static int connect_queue(struct worker *w, unsigned int i)
         return err;
     }
     w->tx[i].vif = w->rx[i].vif = &w->vif;
+    w->vif.mcast.unknown = w->vif.mcast.unknown || w->tx[i].ring.rsp_prod != 0;
     w->tx[i].queue = w->rx[i].queue = i;
     w->tx[i].tap_fd = w->rx[i].tap_fd = w->tap_fds[i];
     w->rx[i].all = w->rx;

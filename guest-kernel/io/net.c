@@ -263,3 +263,8 @@ int net_transmit(struct net_dev *dev, const struct net_frame *frame, const struc
     }
     return READ_ONCE(dev->listed) ? dev->ops->transmit(dev, frame, pieces, n) : -ENODEV;
 }
+
+int net_set_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsigned n)
+{
+    return dev->ops->multicast ? dev->ops->multicast(dev, macs, n) : 0;
+}

@@ -14,12 +14,13 @@
 
 #include "kern/types.h"
 
-#define NET_NAME_MAX   16
-#define NET_MAC_LEN    6
-#define NET_HEADER_LEN 14
-#define NET_FRAME_MAX  65535 /* with segmentation offload; else the MTU and the header */
-#define NET_PIECES_MAX 18    /* of one frame, in either direction */
-#define NET_IP_MAX     128
+#define NET_NAME_MAX      16
+#define NET_MAC_LEN       6
+#define NET_HEADER_LEN    14
+#define NET_FRAME_MAX     65535 /* with segmentation offload; else the MTU and the header */
+#define NET_PIECES_MAX    18    /* of one frame, in either direction */
+#define NET_IP_MAX        128
+#define NET_MULTICAST_MAX 64 /* addresses that an interface listens to */
 
 enum net_gso { NET_GSO_NONE, NET_GSO_TCPV4, NET_GSO_TCPV6 };
 
@@ -79,12 +80,14 @@ struct net_user {
  * struct net_ops - the driver's side
  * @transmit: see net_transmit(); pieces and frame agree
  * @info: fill in everything. Any context
+ * @multicast: see net_set_multicast(); NULL: everything comes anyway
  * @release: the last reference is gone; free the interface. Thread context
  */
 struct net_ops {
     int (*transmit)(struct net_dev *dev, const struct net_frame *frame,
                     const struct net_piece *pieces, unsigned n);
     void (*info)(struct net_dev *dev, struct net_info *info);
+    int (*multicast)(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsigned n);
     void (*release)(struct net_dev *dev);
 };
 
@@ -172,5 +175,15 @@ void net_get_info(struct net_dev *dev, struct net_info *info);
  */
 int net_transmit(struct net_dev *dev, const struct net_frame *frame, const struct net_piece *pieces,
                  unsigned n) __must_check;
+
+/**
+ * net_set_multicast() - which multicast addresses the user listens to: all of them, each time
+ *
+ * None before the first call; broadcast is not among them and always comes. Frames to others may
+ * come as well. It holds for the interface's life, whatever back end it has. Return: 0, -ENOSPC
+ * with nothing changed when they are more than NET_MULTICAST_MAX. Any context.
+ */
+int net_set_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN],
+                      unsigned n) __must_check;
 
 #endif /* IO_NET_H */

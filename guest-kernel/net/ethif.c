@@ -18,6 +18,7 @@
 #include "boot/cmdline.h"
 #include "kern/log.h"
 #include "kern/string.h"
+#include "kern/wait.h"
 #include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
@@ -51,6 +52,9 @@ struct rx_frame {
     bool trusted; /* TCP's and UDP's checksums need no look */
     uint8_t bytes[];
 };
+
+static struct waitq room_wq = WAITQ(room_wq, "net-room");
+static unsigned room; /* how often one had room again. Atomic */
 
 static void kick(struct ethif *e, unsigned event)
 {
@@ -463,7 +467,19 @@ static void work(void *arg)
 
 static void on_writable(void *arg)
 {
+    __atomic_add_fetch(&room, 1, __ATOMIC_RELEASE);
+    waitq_wake_all(&room_wq);
     kick(arg, EV_WRITABLE);
+}
+
+unsigned net_room(void)
+{
+    return __atomic_load_n(&room, __ATOMIC_ACQUIRE);
+}
+
+void net_room_wait(unsigned seen, nsec_t deadline)
+{
+    (void)wait_event_until(&room_wq, net_room() != seen, deadline);
 }
 
 static void on_changed(void *arg)
@@ -516,6 +532,7 @@ static err_t init(struct netif *netif)
     netif->output_ip6 = output6;
     netif->linkoutput = output;
     netif_set_status_callback(netif, say_address);
+    groups_begin(netif);
     return ERR_OK;
 }
 

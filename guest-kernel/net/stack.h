@@ -53,6 +53,16 @@ struct netconn;
  */
 void net_bulk(struct netconn *conn);
 
+/**
+ * net_room() - a count that changes when an interface that was full can send again. Any context.
+ *
+ * What UDP could not send is lost; who would rather wait asks before sending, and then waits.
+ */
+unsigned net_room(void);
+
+/** net_room_wait() - sleep until net_room() is not @seen any more, or @deadline. May sleep. */
+void net_room_wait(unsigned seen, nsec_t deadline);
+
 /** net_strerror() - an error of lwIP's in words, for messages. Any context. */
 const char *net_strerror(err_t err);
 

@@ -431,21 +431,33 @@ static bool sizes_are_checked(struct stage *s)
     return true;
 }
 
-/* A full ring refuses; it asks for an event at half, and tells its user then. */
-static bool full_ring(struct stage *s)
+static bool fill_ring(struct stage *s)
 {
     for (unsigned i = 0; i < FULL; i++) {
         CHECK(send(s, 100, NET_GSO_NONE) == 0);
     }
-    unsigned told = s->writable;
-    CHECK(send(s, 100, NET_GSO_NONE) == -EAGAIN && s->q->tx_blocked);
-    CHECK(s->back_tx.sring->rsp_event == FULL / 2);
+    return true;
+}
+
+/* Answers half of a full ring. */
+static void answer_half(struct stage *s)
+{
     for (unsigned i = 0; i < FULL / 2; i++) {
         *RING_GET_RESPONSE(&s->back_tx, s->back_tx.rsp_prod_pvt++) =
             (struct netif_tx_response){.id = take_tx(s).id, .status = NETIF_RSP_OKAY};
     }
     RING_PUSH_RESPONSES(&s->back_tx);
     xnf_tx_event(EVTCHN_NONE, s->q);
+}
+
+/* A full ring refuses; it asks for an event at half, and tells its user then. */
+static bool full_ring(struct stage *s)
+{
+    CHECK(fill_ring(s));
+    unsigned told = s->writable;
+    CHECK(send(s, 100, NET_GSO_NONE) == -EAGAIN && s->q->tx_blocked);
+    CHECK(s->back_tx.sring->rsp_event == FULL / 2);
+    answer_half(s);
     CHECK(s->writable == told + 1 && !s->q->tx_blocked);
     CHECK(send(s, 100, NET_GSO_NONE) == 0 && s->q->tx_nfree == FULL / 2 - 1);
     return true;
@@ -489,6 +501,64 @@ static bool more_answers_than_frames(struct stage *s)
     s->back_tx.sring->rsp_prod = 2;
     xnf_tx_event(EVTCHN_NONE, s->q);
     return broken(s);
+}
+
+/* ---- multicast control ---- */
+
+static const uint8_t groups[2][NET_MAC_LEN] = {{0x33, 0x33, 0, 0, 0, 1}, {1, 0, 0x5e, 1, 2, 3}};
+
+/* Whether the next two slots are that change; answers it. */
+static bool is_told(struct stage *s, uint8_t type, const uint8_t *mac)
+{
+    struct netif_tx_request req = take_tx(s), slot = take_tx(s);
+    struct netif_extra_info extra;
+
+    memcpy(&extra, &slot, sizeof(extra));
+    CHECK(req.flags == NETTXF_extra_info && req.size == 0 && req.gref == 0);
+    CHECK(extra.type == type && extra.flags == 0 && !memcmp(extra.u.mcast.addr, mac, NET_MAC_LEN));
+    answer_tx(s, req.id, NETIF_RSP_OKAY);
+    answer_tx(s, 0, NETIF_RSP_NULL);
+    CHECK(s->x.state == XNF_UP && s->q->tx_errors == 0);
+    return true;
+}
+
+/* What the user listens to is told once, and again to another back end. */
+static bool multicast_is_told(struct stage *s)
+{
+    CHECK(net_set_multicast(&s->x.net, groups, 1) == 0 && s->q->tx.req_prod_pvt == 0);
+    s->x.features.mcast = true;
+    CHECK(net_set_multicast(&s->x.net, groups, 2) == 0 && s->q->tx.sring->req_prod == 4);
+    CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, groups[0]));
+    CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, groups[1]));
+    CHECK(net_set_multicast(&s->x.net, groups, 2) == 0 && s->q->tx.sring->req_prod == 4);
+    CHECK(net_set_multicast(&s->x.net, groups + 1, 1) == 0 && s->q->tx.sring->req_prod == 6);
+    CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_DEL, groups[0]));
+    CHECK(s->q->tx_extras == 0 && s->q->tx_nfree == FULL);
+    CHECK(net_set_multicast(&s->x.net, groups, NET_MULTICAST_MAX + 1) == -ENOSPC);
+    xnf_pause(&s->x);
+    CHECK(net_set_multicast(&s->x.net, groups, 2) == 0 && s->q->tx.sring->req_prod == 6);
+    xnf_unpause(&s->x);
+    CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, groups[0]));
+
+    xnf_stop(&s->x, XNF_DOWN);
+    xnf_queue_close(s->q, false);
+    s->x.nqueues = 0;
+    CHECK(open_queue(s, FULL) && s->q->tx.sring->req_prod == 4);
+    CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, groups[0]));
+    CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, groups[1]));
+    return true;
+}
+
+/* A change for which there is no room is told when there is. */
+static bool multicast_waits_for_room(struct stage *s)
+{
+    s->x.features.mcast = true;
+    CHECK(fill_ring(s));
+    CHECK(net_set_multicast(&s->x.net, groups, 1) == 0 && s->q->tx_blocked);
+    CHECK(s->q->tx.req_prod_pvt == FULL && s->x.mcast.ntold == 0);
+    answer_half(s);
+    CHECK(s->q->tx.sring->req_prod == FULL + 2 && s->x.mcast.ntold == 1 && !s->q->tx_blocked);
+    return true;
 }
 
 /* ---- life ---- */
@@ -629,6 +699,8 @@ ON_A_NIC(answer_to_nothing)
 ON_A_NIC(answered_twice)
 ON_A_NIC(extra_that_was_not_sent)
 ON_A_NIC(more_answers_than_frames)
+ON_A_NIC(multicast_is_told)
+ON_A_NIC(multicast_waits_for_room)
 ON_A_NIC(pause_and_go_on)
 ON_A_NIC(another_back_end)
 ON_A_NIC(page_not_let_go)
@@ -655,6 +727,8 @@ const struct selftest selftests_net[] = {
     {.name = "net-an-answer-twice-breaks-it", .fn = answered_twice_on_a_nic},
     {.name = "net-an-answer-to-no-extra-breaks-it", .fn = extra_that_was_not_sent_on_a_nic},
     {.name = "net-more-answers-than-frames-break-it", .fn = more_answers_than_frames_on_a_nic},
+    {.name = "net-multicast-changes-are-told-once", .fn = multicast_is_told_on_a_nic},
+    {.name = "net-multicast-changes-wait-for-room", .fn = multicast_waits_for_room_on_a_nic},
     {.name = "net-paused-nothing-moves", .fn = pause_and_go_on_on_a_nic},
     {.name = "net-another-back-end-gets-fresh-rings", .fn = another_back_end_on_a_nic},
     {.name = "net-a-page-not-let-go-is-freed-later", .fn = page_not_let_go_on_a_nic},

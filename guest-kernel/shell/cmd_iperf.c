@@ -1,7 +1,8 @@
 /*
- * cmd_iperf.c - iperf: how fast TCP is, with version 2 of the program of that name as the peer.
+ * cmd_iperf.c - iperf: how fast TCP and UDP are, with version 2 of the program of that name as the
+ * peer. Here are its options and TCP; iperf_udp.c has UDP.
  *
- * Its protocol needs nothing in the server's direction: a stream begins with a header of 24 bytes
+ * TCP's protocol needs nothing in the server's direction: a stream begins with a header of 24 bytes
  * whose flags, all zero, ask for no test back; the rest is data until the stream ends. lwIP's own
  * lwiperf has fixed times and cannot be interrupted, so it is not used. No state but the running
  * command's. Suspend: the stream goes on.
@@ -9,23 +10,20 @@
 #include "kern/string.h"
 #include "lwip/api.h"
 #include "lwip/dns.h"
+#include "lwip/tcpip.h"
 #include "net/stack.h"
 #include "psm/clock.h"
 #include "shell/commands.h"
+#include "shell/iperf.h"
 
-#define IPERF_PORT   5001
-#define HEADER_BYTES 24
-#define CHUNK        (32 * 1024)
-#define LOOK         200 /* ms: how often ^C is looked for */
+#define IPERF_PORT 5001
+#define CHUNK      (32 * 1024)
+#define HOST_MAX   256
+#define UDP_RATE   1000000 /* bit/s, as iperf has it */
+#define UDP_LEAST  16      /* bytes of a datagram: its header */
+#define UDP_MOST   65507
 
 typedef unsigned long ul;
-
-struct iperf {
-    struct shell *sh;
-    bool server, client;
-    const char *host;
-    uint64_t port, seconds, bytes, streams; /* as given; @bytes 0: by time */
-};
 
 /* Zeros, with the header among them: sent from here without a copy. */
 static const uint8_t data[CHUNK];
@@ -35,13 +33,54 @@ static bool interrupted(void *arg)
     return sh_interrupted(arg);
 }
 
+void iperf_rate(struct shell *sh, const char *what, uint64_t bytes, uint64_t took_us)
+{
+    ul us = MAX(took_us, 1u);
+    ul kbit = bytes * 8000 / us;
+
+    sh_printf(sh, "%s %lu bytes in %lu.%03lu s, %lu.%03lu Mbit/s", what, (ul)bytes, us / 1000000,
+              us / 1000 % 1000, kbit / 1000, kbit % 1000);
+}
+
 static void report(struct shell *sh, const char *what, uint64_t bytes, nsec_t took)
 {
-    ul ms = took / NSEC_PER_MSEC;
-    ul kbit = bytes * 8 / MAX(ms, 1ul);
+    iperf_rate(sh, what, bytes, took / NSEC_PER_USEC);
+    sh_printf(sh, "\n");
+}
 
-    sh_printf(sh, "%s %lu bytes in %lu.%03lu s, %lu.%03lu Mbit/s\n", what, (ul)bytes, ms / 1000,
-              ms % 1000, kbit / 1000, kbit % 1000);
+/* The interface of @place. lwIP's lock is held. */
+static int place_interface(struct iperf *o, struct iperf_place *place, const char *name)
+{
+    bool group = ip_addr_ismulticast(&place->addr);
+    struct netif *netif = name ? net_if_find(name) : group ? netif_default : NULL;
+
+    if ((name || group) && !netif) {
+        return sh_error(o->sh, "there is no interface %s", name ? name : "that leads anywhere");
+    }
+    place->interface = netif ? netif_get_index(netif) : NETIF_NO_INDEX;
+    if (netif && IP_IS_V6(&place->addr)) {
+        ip6_addr_assign_zone(ip_2_ip6(&place->addr), IP6_UNKNOWN, netif);
+    }
+    return SH_OK;
+}
+
+int iperf_find(struct iperf *o, const char *text, struct iperf_place *place)
+{
+    char host[HOST_MAX];
+
+    strlcpy(host, text, sizeof(host));
+    char *name = strchr(host, '%');
+    if (name) {
+        *name++ = '\0';
+    }
+    int rc = net_resolve(host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, interrupted, o->sh, &place->addr);
+    if (rc) {
+        return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(o->sh, "%s: no such host", host);
+    }
+    LOCK_TCPIP_CORE();
+    int status = place_interface(o, place, name);
+    UNLOCK_TCPIP_CORE();
+    return status;
 }
 
 /* Takes one stream to its end. */
@@ -58,7 +97,7 @@ static int take_stream(struct shell *sh, struct netconn *conn)
         net_addr_text(&from, name, sizeof(name));
         sh_printf(sh, "stream from %s port %u\n", name, port);
     }
-    netconn_set_recvtimeout(conn, LOOK);
+    netconn_set_recvtimeout(conn, IPERF_LOOK);
     nsec_t start = clock_now();
     while ((err = netconn_recv_tcp_pbuf(conn, &p)) == ERR_OK || err == ERR_TIMEOUT) {
         if (err == ERR_OK) {
@@ -88,7 +127,7 @@ static int serve(struct iperf *o)
     if (err) {
         status = sh_error(o->sh, "port %lu: %s", (ul)o->port, net_strerror(err));
     } else {
-        netconn_set_recvtimeout(listener, LOOK);
+        netconn_set_recvtimeout(listener, IPERF_LOOK);
         sh_printf(o->sh, "serving port %lu\n", (ul)o->port);
     }
     for (uint64_t done = 0; !status && (!o->streams || done < o->streams);) {
@@ -108,6 +147,16 @@ static int serve(struct iperf *o)
     return status;
 }
 
+/* Throws away what the peer sent, which would wait for us to take it. */
+static void drain(struct netconn *conn)
+{
+    struct pbuf *p;
+
+    while (netconn_recv_tcp_pbuf_flags(conn, &p, NETCONN_DONTBLOCK) == ERR_OK) {
+        pbuf_free(p);
+    }
+}
+
 static int send_stream(struct iperf *o, struct netconn *conn)
 {
     nsec_t start = clock_now();
@@ -116,13 +165,14 @@ static int send_stream(struct iperf *o, struct netconn *conn)
     err_t err = ERR_OK;
 
     net_bulk(conn);
-    netconn_set_sendtimeout(conn, LOOK);
+    netconn_set_sendtimeout(conn, IPERF_LOOK);
     while (!err && clock_now() < end && (!o->bytes || sent < o->bytes) && !sh_interrupted(o->sh)) {
         size_t want = o->bytes ? MIN(o->bytes - sent, CHUNK) : CHUNK;
         size_t written = 0;
 
         err = netconn_write_partly(conn, data, want, NETCONN_NOCOPY, &written);
         sent += written;
+        drain(conn);
         err = err == ERR_WOULDBLOCK || err == ERR_TIMEOUT ? ERR_OK : err;
     }
     report(o->sh, "sent", sent, clock_now() - start);
@@ -134,54 +184,104 @@ static int send_stream(struct iperf *o, struct netconn *conn)
 
 static int connect_and_send(struct iperf *o)
 {
-    ip_addr_t to;
-    int rc = net_resolve(o->host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, interrupted, o->sh, &to);
+    struct iperf_place to;
+    int status = iperf_find(o, o->host, &to);
 
-    if (rc) {
-        return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(o->sh, "%s: no such host", o->host);
+    if (status) {
+        return status;
     }
-    struct netconn *conn = netconn_new(IP_IS_V6(&to) ? NETCONN_TCP_IPV6 : NETCONN_TCP);
+    struct netconn *conn = netconn_new(IP_IS_V6(&to.addr) ? NETCONN_TCP_IPV6 : NETCONN_TCP);
     if (!conn) {
         return sh_error(o->sh, "no memory");
     }
-    err_t err = netconn_connect(conn, &to, (u16_t)o->port);
-    int status = err ? sh_error(o->sh, "%s port %lu: %s", o->host, (ul)o->port, net_strerror(err))
-                     : send_stream(o, conn);
+    err_t err = netconn_connect(conn, &to.addr, (u16_t)o->port);
+    status = err ? sh_error(o->sh, "%s port %lu: %s", o->host, (ul)o->port, net_strerror(err))
+                 : send_stream(o, conn);
     netconn_delete(conn);
     return status;
 }
 
-static int parse(struct iperf *o, int argc, char **argv)
+/* "10M": bits a second, in steps of 1000 as networks have them; "500pps": datagrams a second. */
+static int parse_rate(struct iperf *o, const char *text)
 {
-    for (int i = 1; i < argc; i++) {
-        uint64_t *number = !strcmp(argv[i], "-p")   ? &o->port
-                           : !strcmp(argv[i], "-t") ? &o->seconds
-                           : !strcmp(argv[i], "-n") ? &o->bytes
-                           : !strcmp(argv[i], "-P") ? &o->streams
-                                                    : NULL;
+    static const char units[] = "kmg";
+    char number[24];
+    uint64_t factor = 1, value;
 
-        if (!strcmp(argv[i], "-s")) {
-            o->server = true;
-        } else if (i + 1 == argc) {
-            return SH_USAGE;
-        } else if (!strcmp(argv[i], "-c")) {
-            o->client = true;
-            o->host = argv[++i];
-        } else if (!number) {
-            return SH_USAGE;
-        } else if (parse_u64(argv[++i], number)) {
-            return sh_error(o->sh, "%s is no number", argv[i]);
+    strlcpy(number, text, sizeof(number));
+    size_t len = strlen(number);
+    bool packets = len > 3 && !strcmp(number + len - 3, "pps");
+    if (packets) {
+        number[len -= 3] = '\0';
+    }
+    for (unsigned i = 0; len > 1 && units[i]; i++) {
+        if ((number[len - 1] | ' ') == units[i]) {
+            number[--len] = '\0';
+            factor = i == 0 ? 1000ull : i == 1 ? 1000000ull : 1000000000ull;
         }
     }
-    return o->server != o->client && o->port && o->port <= UINT16_MAX &&
-                   o->seconds <= UINT32_MAX / 1000
-               ? SH_OK
-               : SH_USAGE;
+    if (parse_u64(number, &value) || value > 1000000000 || value * factor > 1000000000000ull) {
+        return sh_error(o->sh, "%s is no rate up to 1000G", text);
+    }
+    o->per_second = packets ? value * factor : 0;
+    o->rate = packets ? 0 : value * factor;
+    return SH_OK;
+}
+
+/* The option @name with a word of its own. */
+static int parse_value(struct iperf *o, const char *name, const char *value)
+{
+    uint64_t *number = !strcmp(name, "-p")   ? &o->port
+                       : !strcmp(name, "-t") ? &o->seconds
+                       : !strcmp(name, "-n") ? &o->bytes
+                       : !strcmp(name, "-P") ? &o->streams
+                       : !strcmp(name, "-l") ? &o->length
+                       : !strcmp(name, "-T") ? &o->ttl
+                                             : NULL;
+
+    if (!strcmp(name, "-c")) {
+        o->client = true;
+        o->host = value;
+    } else if (!strcmp(name, "-B")) {
+        o->group = value;
+    } else if (!strcmp(name, "-b")) {
+        return parse_rate(o, value);
+    } else if (!number) {
+        return SH_USAGE;
+    } else if (parse_u64(value, number)) {
+        return sh_error(o->sh, "%s is no number", value);
+    }
+    return SH_OK;
+}
+
+static int parse(struct iperf *o, int argc, char **argv)
+{
+    int status = SH_OK;
+
+    for (int i = 1; i < argc && !status; i++) {
+        if (!strcmp(argv[i], "-s")) {
+            o->server = true;
+        } else if (!strcmp(argv[i], "-u")) {
+            o->udp = true;
+        } else if (i + 1 == argc) {
+            status = SH_USAGE;
+        } else {
+            status = parse_value(o, argv[i], argv[i + 1]);
+            i++;
+        }
+    }
+    if (!status && o->length && (o->length < UDP_LEAST || o->length > UDP_MOST)) {
+        return sh_error(o->sh, "a datagram has %d to %d bytes", UDP_LEAST, UDP_MOST);
+    }
+    bool fits = o->server != o->client && o->port && o->port <= UINT16_MAX && o->ttl &&
+                o->ttl <= UINT8_MAX && o->seconds <= UINT32_MAX / 1000 &&
+                (!o->group || (o->udp && o->server)) && (!o->length || o->udp);
+    return status ? status : fits ? SH_OK : SH_USAGE;
 }
 
 static int cmd_iperf(struct shell *sh, int argc, char **argv)
 {
-    struct iperf o = {.sh = sh, .port = IPERF_PORT, .seconds = 10};
+    struct iperf o = {.sh = sh, .port = IPERF_PORT, .seconds = 10, .ttl = 1, .rate = UDP_RATE};
     int status = parse(&o, argc, argv);
 
     if (status) {
@@ -190,14 +290,25 @@ static int cmd_iperf(struct shell *sh, int argc, char **argv)
     if (net_stack_start()) {
         return sh_error(sh, "no memory for the network");
     }
+    if (o.udp) {
+        return o.server ? iperf_udp_serve(&o) : iperf_udp_send(&o);
+    }
     return o.server ? serve(&o) : connect_and_send(&o);
 }
 
 const struct sh_command iperf_commands[] = {
-    {"iperf", "iperf -s [-P STREAMS] | -c HOST [-t SECONDS] [-n BYTES]  [-p PORT]",
-     "measure TCP with an iperf (version 2) elsewhere",
-     "-s takes streams one after the other, STREAMS of them, else until ^C; -c sends one for\n"
-     "SECONDS (10) or BYTES. The port is 5001.\n",
+    {"iperf",
+     "iperf [-u] -s [-P STREAMS] [-B GROUP] | [-u] -c HOST [-t SECONDS] [-n BYTES] [-b RATE] "
+     "[-l LENGTH] [-T TTL]  [-p PORT]",
+     "measure TCP or UDP with an iperf (version 2) elsewhere",
+     "-s takes streams, of TCP one after the other, STREAMS of them, else until ^C; -c sends one "
+     "for\n"
+     "SECONDS (10) or BYTES. The port is 5001. With -u, UDP: datagrams of LENGTH bytes at RATE "
+     "bit/s\n"
+     "(1M; 500pps: so many datagrams; 0: as many as can be sent), and what the server says came. "
+     "A\n"
+     "GROUP is a multicast address to join; HOST may be one, too, and TTL (1) is how far it goes.\n"
+     "Either may say its interface: ff02::4242%eth0.\n",
      ARGS_NONE, cmd_iperf},
     {0},
 };

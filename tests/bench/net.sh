@@ -1,14 +1,15 @@
 # The network of a Linux guest and of ours, on duet-netd and on xen-netback in the same boot: TCP both ways, ping
-# latency, for Linux small datagrams as well, and what the back end's side costs dom0 in CPU time.
+# latency, small datagrams both ways, and what the back end's side costs dom0 in CPU time.
 # The guest runs iperf3 from an initramfs made here: the lab's, and dom0's iperf3 with its libraries.
 . ./lib.sh
 
 UNITS+=(duet-net.service)
 SECONDS_EACH=${SECONDS_EACH:-4}
 IP=192.168.77.50
+servers=()
 
 cleanup() {
-    [ -z "${server:-}" ] || kill "$server" 2> /dev/null
+    [ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2> /dev/null
     systemctl start duet-net.service
     modprobe -q -r xen-netback || true
 }
@@ -42,20 +43,26 @@ stream_row() {
         "$(echo "$4" "$3" | awk '{ print $1 / ($2 / 1048576) }')"
 }
 
-# our_stream LABEL NAME COMMAND [IPERF-OPTION...]: the same with our guest, which runs COMMAND and tells what it saw;
-# with options it is the server of dom0's iperf.
-our_stream() {
-    local label=$1 name=$2 began line
+# our_run NAME COMMAND REGEX [IPERF-OPTION...]: our guest runs COMMAND, whose matching line is in LINE then, and
+# dom0's CPU time meanwhile in BUSY; with options it is the server of dom0's iperf.
+our_run() {
+    local name=$1 began
     new_log "$name"
     began=$(busy)
-    type_to "$name" "$3"
+    type_to "$name" "$2"
     if [ $# -gt 3 ]; then
         wait_line "$name" '^serving port 5001' > /dev/null
         timeout 60 iperf "${@:4}" > /dev/null
     fi
-    line=$(wait_line "$name" '^(sent|received) [0-9]+ bytes in [0-9.]+ s, [0-9.]+ Mbit/s')
-    [[ $line =~ ([0-9]+)\ bytes\ in\ [0-9.]+\ s,\ ([0-9.]+)\ Mbit ]]
-    stream_row "$label" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}" $(($(busy) - began))
+    LINE=$(wait_line "$name" "$3")
+    BUSY=$(($(busy) - began))
+}
+
+# our_stream LABEL NAME COMMAND [IPERF-OPTION...]: a TCP stream of our guest.
+our_stream() {
+    our_run "$2" "$3" '^(sent|received) [0-9]+ bytes in [0-9.]+ s, [0-9.]+ Mbit/s' "${@:4}"
+    [[ $LINE =~ ([0-9]+)\ bytes\ in\ [0-9.]+\ s,\ ([0-9.]+)\ Mbit ]]
+    stream_row "$1" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}" "$BUSY"
 }
 
 # packets LABEL OPTION...: 64-byte datagrams; a row with packets a second that arrived.
@@ -64,9 +71,21 @@ packets() {
     shift
     began=$(busy)
     timeout 60 iperf3 -c $IP -u -b 0 -l 22 -t "$SECONDS_EACH" -J "$@" > "$out"
-    echo "$(figure "$out" sum packets)" "$(figure "$out" sum lost_packets)" "$(($(busy) - began))" |
-        awk -v g="$GUEST" -v b="$BACKEND" -v l="$label" -v s="$SECONDS_EACH" \
-            '{ n = $1 - $2; printf "%-6s %-12s %-22s %9.0f packets/s %6.0f us/packet\n", g, b, l, n / s, $3 / n }'
+    packets_row "$label" $(($(figure "$out" sum packets) - $(figure "$out" sum lost_packets))) "$SECONDS_EACH" \
+        $(($(busy) - began))
+}
+
+# our_packets LABEL NAME COMMAND [IPERF-OPTION...]: the same of our guest.
+our_packets() {
+    our_run "$2" "$3" '^(of these )?received .* datagrams' "${@:4}"
+    [[ $LINE =~ in\ ([0-9.]+)\ s,.*\ ([0-9]+)\ of\ [0-9]+\ datagrams ]]
+    packets_row "$1" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}" "$BUSY"
+}
+
+# packets_row LABEL PACKETS SECONDS MICROSECONDS
+packets_row() {
+    echo "$2 $3 $4" | awk -v g="$GUEST" -v b="$BACKEND" -v l="$1" \
+        '{ printf "%-6s %-12s %-22s %9.0f packets/s %6.0f us/packet\n", g, b, l, $1 / $2, $3 / $1 }'
 }
 
 latency() {
@@ -102,13 +121,17 @@ ours() {
     latency
     our_stream "TCP to the guest" "$name" "iperf -s -P 1" -c $IP -t "$SECONDS_EACH"
     our_stream "TCP from the guest" "$name" "iperf -c 192.168.77.1 -t $SECONDS_EACH"
+    our_packets "64 bytes to the guest" "$name" "iperf -u -s -P 1" -c $IP -u -l 22 -b 1000000pps -t "$SECONDS_EACH"
+    our_packets "64 bytes from the guest" "$name" "iperf -u -c 192.168.77.1 -l 22 -b 0 -t $SECONDS_EACH"
     xl destroy "$name"
     wait_end "$name"
 }
 
 initrd=$(linux_initrd iperf3)
 iperf -s > /dev/null &
-server=$!
+servers+=($!)
+iperf -s -u > /dev/null 2>&1 &
+servers+=($!)
 systemctl start duet-net.service
 linux duet-netd
 ours duet-netd

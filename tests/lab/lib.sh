@@ -372,3 +372,62 @@ console_expect() {
     line=${found#*:}
     seen=$((seen + ${found%%:*} + ${#line} + 1))
 }
+
+# ask NAME LINE REGEX [SECONDS]: type a command line at the guest; prints the first line from then on that matches.
+ask() {
+    new_log "$1"
+    type_to "$1" "$2"
+    wait_line "$1" "$3" "${4:-90}"
+}
+
+# reach ADDRESS [PING-OPTION...]: wait until it answers.
+reach() {
+    timeout 120 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
+        fail "$1 does not answer"
+}
+
+# vlan_begin NET: an Open vSwitch, duet-ovs, on whose VLAN 42 dom0 has NET.1 by its port duet-vlan.
+vlan_begin() {
+    /usr/share/openvswitch/scripts/ovs-ctl start --system-id=random --no-monitor > ovs.log 2>&1 || fail "$(cat ovs.log)"
+    ovs-vsctl --if-exists del-br duet-ovs -- add-br duet-ovs -- add-port duet-ovs duet-vlan tag=42 \
+        -- set interface duet-vlan type=internal
+    ip addr add "$1.1/24" dev duet-vlan
+    ip link set duet-vlan up
+}
+
+# vlan_end: the reverse, for cleanup.
+vlan_end() {
+    ovs-vsctl --if-exists del-br duet-ovs
+    /usr/share/openvswitch/scripts/ovs-ctl stop > /dev/null
+}
+
+# Beyond eth0: echoes TCP, see lab.d/duetlab/machine.py. A guest's way there leads over dom0's 192.168.77.1.
+WIRE_ECHO=10.0.2.100
+
+# wire_begin ADDRESS: let the guest of that address reach WIRE_ECHO, and note what leaves by eth0.
+wire_begin() {
+    sysctl -q net.ipv4.ip_forward=1
+    iptables -t nat -A POSTROUTING -s "$1" -o eth0 -j MASQUERADE
+    ethtool -K eth0 tx off > /dev/null # so that what is seen is what goes out
+    tcpdump -i eth0 -n -vv -s 0 "dst host $WIRE_ECHO" > wire 2> tcpdump.err &
+    WIRE=$!
+    await tcpdump.err 0 '\n' 'listening on' 30 > /dev/null
+}
+
+# wire_check: what was sent since wire_begin, TCP and UDP, has no wrong checksum.
+wire_check() {
+    kill -INT "$WIRE"
+    wait "$WIRE" || true
+    WIRE=
+    same "packets with a wrong checksum" "" "$(grep -E 'cksum 0x[0-9a-f]+ \(incorrect|bad udp cksum|wrong icmp cksum' wire | head -n 3 || true)"
+    [ "$(grep -c 'cksum 0x.* (correct)' wire)" -gt 50 ] || fail "only $(grep -c '(correct)' wire) segments were seen on eth0"
+    grep 'udp sum ok' wire > /dev/null || fail "no datagram was seen on eth0"
+}
+
+# wire_end ADDRESS: undo wire_begin, for cleanup.
+wire_end() {
+    [ -z "${WIRE:-}" ] || kill "$WIRE" 2> /dev/null
+    iptables -t nat -D POSTROUTING -s "$1" -o eth0 -j MASQUERADE 2> /dev/null
+    ethtool -K eth0 tx on > /dev/null 2>&1
+    sysctl -q net.ipv4.ip_forward=0
+}

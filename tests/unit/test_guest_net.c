@@ -1,7 +1,7 @@
 /*
- * The network front end's plain parts: the gate that makes frames of a back end's answers, and the
- * flow hash. Answers are laid out as a back end would; every case works on a copy of exact size, so
- * that the sanitizer sees a slot too far.
+ * The network front end's plain parts: the gate that makes frames of a back end's answers, the flow
+ * hash, and the changes of the multicast filter. Answers are laid out as a back end would; every
+ * case works on a copy of exact size, so that the sanitizer sees a slot too far.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 
 #include "io/xennetf/xnf_flow.h"
 #include "io/xennetf/xnf_gate.h"
+#include "io/xennetf/xnf_mcast.h"
 
 #define RING 256U
 
@@ -250,6 +251,71 @@ static void flows_spread(void **state)
     }
 }
 
+/* The back end's list, as it is after it was told all changes; each of them has to make sense. */
+struct told {
+    uint8_t list[NET_MULTICAST_MAX][NET_MAC_LEN];
+    unsigned n, changes;
+};
+
+static void tell_all(struct xnf_mcast *m, struct told *t)
+{
+    struct xnf_mcast_change change;
+
+    t->changes = 0;
+    while (xnf_mcast_next(m, &change)) {
+        unsigned i = 0;
+
+        while (i < t->n && memcmp(t->list[i], change.mac, NET_MAC_LEN) != 0) {
+            i++;
+        }
+        assert_true(change.add == (i == t->n));
+        if (change.add) {
+            assert_true(t->n < NET_MULTICAST_MAX);
+            memcpy(t->list[t->n++], change.mac, NET_MAC_LEN);
+        } else {
+            memmove(t->list[i], t->list[--t->n], NET_MAC_LEN);
+        }
+        t->changes++;
+    }
+}
+
+/* Full lists, one after the other: never more than the back end has room for. */
+static void multicast_filter(void **state)
+{
+    uint8_t macs[NET_MULTICAST_MAX + 1][NET_MAC_LEN] = {{0}};
+    struct xnf_mcast m = {.nwanted = 0};
+    struct told t = {.n = 0};
+
+    (void)state;
+    for (size_t i = 0; i <= NET_MULTICAST_MAX; i++) {
+        macs[i][0] = 0x33;
+        macs[i][5] = (uint8_t)i;
+    }
+    tell_all(&m, &t);
+    assert_int_equal(t.changes, 0);
+    assert_int_equal(xnf_mcast_want(&m, macs, NET_MULTICAST_MAX + 1), -ENOSPC);
+    assert_int_equal(xnf_mcast_want(&m, macs, NET_MULTICAST_MAX), 0);
+    tell_all(&m, &t);
+    assert_int_equal(t.n, NET_MULTICAST_MAX);
+    assert_int_equal(xnf_mcast_want(&m, macs + 1, NET_MULTICAST_MAX), 0);
+    tell_all(&m, &t);
+    assert_int_equal(t.changes, 2);
+    assert_int_equal(t.n, NET_MULTICAST_MAX);
+    assert_memory_equal(t.list[NET_MULTICAST_MAX - 1], macs[NET_MULTICAST_MAX], NET_MAC_LEN);
+
+    memcpy(macs[1], macs[0], NET_MAC_LEN); /* the same twice counts once */
+    assert_int_equal(xnf_mcast_want(&m, macs, 3), 0);
+    tell_all(&m, &t);
+    assert_int_equal(t.n, 2);
+    xnf_mcast_forget(&m);
+    t.n = 0;
+    tell_all(&m, &t);
+    assert_int_equal(t.n, 2);
+    assert_int_equal(xnf_mcast_want(&m, macs, 0), 0);
+    tell_all(&m, &t);
+    assert_int_equal(t.n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +326,7 @@ int main(void)
         cmocka_unit_test(too_many_slots),
         cmocka_unit_test(flows),
         cmocka_unit_test(flows_spread),
+        cmocka_unit_test(multicast_filter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,7 @@ void xnf_break(struct xnf *x, const char *why)
 /* Looks at every ring, tells the back end that there is room, and the user. */
 static void kick(struct xnf *x)
 {
+    xnf_tx_multicast(x->queues[0]);
     for (unsigned i = 0; i < x->nqueues; i++) {
         struct xnf_queue *q = x->queues[i];
 
@@ -79,6 +80,10 @@ static void kick(struct xnf *x)
 
 void xnf_start(struct xnf *x)
 {
+    upcall_state_t s = spin_lock(&x->lock);
+
+    xnf_mcast_forget(&x->mcast);
+    spin_unlock(&x->lock, s);
     set_state(x, XNF_UP);
     kick(x);
 }
@@ -175,6 +180,19 @@ void xnf_info(struct net_dev *dev, struct net_info *info)
         info->tx_dropped += q->tx_dropped;
         info->tx_errors += q->tx_errors;
     }
+}
+
+int xnf_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsigned n)
+{
+    struct xnf *x = CONTAINER_OF(dev, struct xnf, net);
+    upcall_state_t s = spin_lock(&x->lock);
+    int rc = xnf_mcast_want(&x->mcast, macs, n);
+
+    spin_unlock(&x->lock, s);
+    if (!rc && xnf_moving(x)) {
+        xnf_tx_multicast(x->queues[0]);
+    }
+    return rc;
 }
 
 int xnf_buf_grant(struct xnf_buf *buf, uint16_t domid, bool readonly)
@@ -358,4 +376,8 @@ static void release(struct net_dev *dev)
 }
 
 static const struct net_ops xnf_ops = {
-    .transmit = xnf_transmit, .info = xnf_info, .release = release};
+    .transmit = xnf_transmit,
+    .info = xnf_info,
+    .multicast = xnf_multicast,
+    .release = release,
+};

@@ -16,6 +16,7 @@
 #include <xen/io/netif.h>
 
 #include "io/net.h"
+#include "io/xennetf/xnf_mcast.h"
 #include "kern/lock.h"
 #include "os/evtchn.h"
 #include "os/gnttab.h"
@@ -76,7 +77,7 @@ struct xnf_queue {
 
 /* What the back end can do, as read before connecting. */
 struct xnf_features {
-    bool sg, gso_v4, gso_v6, no_csum, csum_v6, split;
+    bool sg, gso_v4, gso_v6, no_csum, csum_v6, split, mcast;
     uint32_t max_queues;
 };
 
@@ -101,6 +102,7 @@ struct xnf {
     bool carrier; /* the back end's word */
     bool report;  /* BROKEN, and the store has not been told */
     const char *why;
+    struct xnf_mcast mcast; /* used if @features.mcast */
     uint16_t mtu;
     char ip[NET_IP_MAX];
 };
@@ -120,10 +122,11 @@ struct xnf_queue *xnf_queue_new(struct xnf *x, unsigned index);
 /** xnf_fini() - free the queues; xnf_stop() was called, the queues are closed. */
 void xnf_fini(struct xnf *x);
 
-/** xnf_transmit(), xnf_info() - struct net_ops' entries. */
+/** xnf_transmit(), xnf_info(), xnf_multicast() - struct net_ops' entries. */
 int xnf_transmit(struct net_dev *dev, const struct net_frame *frame, const struct net_piece *pieces,
                  unsigned n);
 void xnf_info(struct net_dev *dev, struct net_info *info);
+int xnf_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsigned n);
 
 /** xnf_break() - the back end broke the protocol: no more of it. Queue's lock held. */
 void xnf_break(struct xnf *x, const char *why);
@@ -162,6 +165,13 @@ int xnf_rx_init(struct xnf_queue *q) __must_check;
 /** xnf_tx_send() - put a checked frame on the ring; returns as net_transmit() does. */
 int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct net_piece *pieces,
                 unsigned n);
+
+/**
+ * xnf_tx_multicast() - tell the back end what changed in x->mcast, as far as there is room
+ *
+ * The rest follows when there is more. Takes the queue's lock by itself.
+ */
+void xnf_tx_multicast(struct xnf_queue *q);
 
 /** xnf_tx_event(), xnf_rx_event(), xnf_event() - the event channels' handlers; @arg: the queue. */
 void xnf_tx_event(evtchn_port_t port, void *arg);

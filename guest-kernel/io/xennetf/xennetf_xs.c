@@ -47,9 +47,13 @@ static int drop_key(xs_txn_t t, const char *node, const char *key)
 /* What an earlier connection may have written and this one does not. */
 static int drop_stale(xs_txn_t t, const struct xnf *x)
 {
-    static const char *const keys[] = {
-        "multi-queue-num-queues", "tx-ring-ref",      "rx-ring-ref",
-        "event-channel",          "event-channel-tx", "event-channel-rx"};
+    static const char *const keys[] = {"multi-queue-num-queues",
+                                       "tx-ring-ref",
+                                       "rx-ring-ref",
+                                       "event-channel",
+                                       "event-channel-tx",
+                                       "event-channel-rx",
+                                       "request-multicast-control"};
     int rc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(keys) && !rc; i++) {
@@ -116,6 +120,9 @@ static int write_keys(xs_txn_t t, void *arg)
     for (size_t i = 0; i < ARRAY_SIZE(feature_keys) && !rc; i++) {
         rc = xs_write(t, x->xdev->node, feature_keys[i], "1");
     }
+    if (!rc && x->features.mcast) {
+        rc = xs_write(t, x->xdev->node, "request-multicast-control", "1");
+    }
     return rc;
 }
 
@@ -133,6 +140,7 @@ static int read_features(struct xnf *x)
         {"feature-no-csum-offload", XS_BOOL, &f.no_csum, true},
         {"feature-ipv6-csum-offload", XS_BOOL, &f.csum_v6, true},
         {"feature-split-event-channels", XS_BOOL, &f.split, true},
+        {"feature-multicast-control", XS_BOOL, &f.mcast, true},
         {"multi-queue-max-queues", XS_U32, &f.max_queues, true},
     };
     int rc = xs_gather(XS_NO_TXN, x->xdev->otherend, fields, ARRAY_SIZE(fields), &bad);
@@ -561,6 +569,11 @@ static void xennetf_describe(struct xendev *dev, char *buf, size_t size)
              x->net.name, mac, states[x->state], info.carrier ? "on" : "off", info.queues,
              (unsigned long)info.rx_frames, (unsigned long)info.tx_frames,
              (unsigned long)(info.rx_errors + info.tx_errors));
+    if (x->features.mcast) {
+        size_t used = strlen(buf);
+
+        snprintf(buf + used, size - used, ", %u multicast addresses", x->mcast.ntold);
+    }
 }
 
 static void show_queue(const struct xnf_queue *q, void (*say)(const char *fmt, ...))

@@ -6,6 +6,9 @@
  * needed. Only when there is none is an event asked for, once half of what is under way is
  * answered.
  *
+ * A change of the multicast filter goes to the back end as a frame without bytes, on queue 0. It
+ * takes a buffer's id, and a slot with extra info.
+ *
  * Each answer is copied once; it must name a buffer that was sent, or, with NETIF_RSP_NULL, stand
  * for extra info that was sent.
  *
@@ -164,18 +167,47 @@ static int fill(struct xnf_queue *q, const struct net_frame *frame, const struct
     return 0;
 }
 
-static void put_extra(struct xnf_queue *q, const struct net_frame *frame)
+static void put_extra(struct xnf_queue *q, const struct netif_extra_info *extra)
 {
     struct netif_tx_request *slot = RING_GET_REQUEST(&q->tx, q->tx.req_prod_pvt++);
-    struct netif_extra_info gso = {.type = XEN_NETIF_EXTRA_TYPE_GSO,
-                                   .u.gso.size = frame->gso_size,
-                                   .u.gso.type = frame->gso == NET_GSO_TCPV4
-                                                     ? XEN_NETIF_GSO_TYPE_TCPV4
-                                                     : XEN_NETIF_GSO_TYPE_TCPV6};
 
     memset(slot, 0, sizeof(*slot));
-    memcpy(slot, &gso, sizeof(gso));
+    memcpy(slot, extra, sizeof(*extra));
     q->tx_extras++;
+}
+
+static void put_gso(struct xnf_queue *q, const struct net_frame *frame)
+{
+    const struct netif_extra_info gso = {.type = XEN_NETIF_EXTRA_TYPE_GSO,
+                                         .u.gso.size = frame->gso_size,
+                                         .u.gso.type = frame->gso == NET_GSO_TCPV4
+                                                           ? XEN_NETIF_GSO_TYPE_TCPV4
+                                                           : XEN_NETIF_GSO_TYPE_TCPV6};
+
+    put_extra(q, &gso);
+}
+
+static void put_change(struct xnf_queue *q, const struct xnf_mcast_change *change)
+{
+    struct netif_extra_info mcast = {.type = change->add ? XEN_NETIF_EXTRA_TYPE_MCAST_ADD
+                                                         : XEN_NETIF_EXTRA_TYPE_MCAST_DEL};
+    unsigned id = take_buf(q);
+
+    memcpy(mcast.u.mcast.addr, change->mac, sizeof(mcast.u.mcast.addr));
+    *RING_GET_REQUEST(&q->tx, q->tx.req_prod_pvt++) =
+        (struct netif_tx_request){.flags = NETTXF_extra_info, .id = (uint16_t)id};
+    q->tx_bufs[id].sent = true;
+    put_extra(q, &mcast);
+}
+
+static void push(struct xnf_queue *q)
+{
+    int notify;
+
+    RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&q->tx, notify);
+    if (notify) {
+        evtchn_notify(q->tx_port);
+    }
 }
 
 /* Puts the slots of a frame on the ring. The first one's size is that of the whole. */
@@ -198,7 +230,7 @@ static void put_slots(struct xnf_queue *q, const struct net_frame *frame, const 
             .size = (uint16_t)(i == 0 ? frame->len : MIN(rest, PAGE_SIZE))};
         buf->sent = true;
         if (i == 0 && frame->gso != NET_GSO_NONE) {
-            put_extra(q, frame);
+            put_gso(q, frame);
         }
         flags = 0;
     }
@@ -211,7 +243,6 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
     unsigned slots = pages + (frame->gso != NET_GSO_NONE ? 1 : 0);
     uint16_t ids[PAGES_MAX];
     size_t total = 0;
-    int notify;
 
     for (unsigned i = 0; i < n; i++) {
         total += pieces[i].len;
@@ -230,14 +261,45 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
     put_slots(q, frame, ids, pages);
     q->tx_frames++;
     q->tx_bytes += frame->len;
-    RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&q->tx, notify);
-    if (notify) {
-        evtchn_notify(q->tx_port);
-    }
+    push(q);
     return 0;
 }
 
-/* Takes the lock by itself. */
+static bool next_change(struct xnf *x, struct xnf_mcast_change *change)
+{
+    upcall_state_t s = spin_lock(&x->lock);
+    bool some = xnf_mcast_next(&x->mcast, change);
+
+    spin_unlock(&x->lock, s);
+    return some;
+}
+
+/* As many changes of the multicast filter as there is room for. */
+static void tell_changes(struct xnf_queue *q)
+{
+    struct xnf_mcast_change change;
+
+    if (!q->x->features.mcast || q->index != 0) {
+        return;
+    }
+    while (make_room(q, 1, 2) == 0 && next_change(q->x, &change)) {
+        put_change(q, &change);
+    }
+    push(q);
+}
+
+/* These two take the lock by themselves. */
+
+void xnf_tx_multicast(struct xnf_queue *q)
+{
+    upcall_state_t s = spin_lock(&q->tx_lock);
+
+    if (xnf_moving(q->x)) {
+        tell_changes(q);
+    }
+    spin_unlock(&q->tx_lock, s);
+}
+
 void xnf_tx_event(evtchn_port_t port __unused, void *arg)
 {
     struct xnf_queue *q = arg;
@@ -247,6 +309,9 @@ void xnf_tx_event(evtchn_port_t port __unused, void *arg)
     if (q->tx_blocked && xnf_moving(q->x) && reap(q)) {
         wake = make_room(q, PAGES_MAX, SLOTS_MAX) == 0;
         q->tx_blocked = !wake;
+        if (wake) {
+            tell_changes(q);
+        }
     }
     spin_unlock(&q->tx_lock, s);
     if (wake) {

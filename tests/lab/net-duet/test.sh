@@ -14,11 +14,6 @@ cleanup() {
     systemctl start duet-net.service
 }
 
-# reach ADDRESS: wait until it answers.
-reach() {
-    timeout 60 sh -c 'until ping -q -c 1 -W 1 "$1" > /dev/null; do :; done' - "$1" || fail "$1 does not answer"
-}
-
 # no_loss PING-OPTION...: all of them are answered.
 no_loss() {
     timeout 60 ping -q "$@" | grep ' 0% packet loss' > /dev/null || fail "ping $* lost some"

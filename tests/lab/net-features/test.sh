@@ -6,17 +6,11 @@
 
 UNITS+=(duet-net.service)
 IP=192.168.77.51 OTHER=192.168.77.52 VLAN_NET=192.168.79
-ECHO=10.0.2.100 # beyond eth0: echoes TCP, see lab.d/duetlab/machine.py
-HELPERS=()
 
 cleanup() {
-    [ ${#HELPERS[@]} -eq 0 ] || kill "${HELPERS[@]}" 2> /dev/null
-    iptables -t nat -D POSTROUTING -s $IP -o eth0 -j MASQUERADE
-    ethtool -K eth0 tx on > /dev/null 2>&1
+    wire_end $IP
     ip link set xenbr0 mtu 1500
-    sysctl -q net.ipv4.ip_forward=0
-    ovs-vsctl --if-exists del-br duet-ovs
-    /usr/share/openvswitch/scripts/ovs-ctl stop > /dev/null
+    vlan_end
 }
 
 # stream LABEL OPTION...: three seconds of iperf3 with the first guest; nothing of it is lost or wrong.
@@ -34,18 +28,7 @@ print(f"{sys.argv[1]}: {total['bits_per_second'] / 1e6:.0f} Mbit/s")
 PYTHON
 }
 
-# reach ADDRESS [OPTION...]: wait until it answers.
-reach() {
-    timeout 120 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
-        fail "$1 does not answer"
-}
-
-/usr/share/openvswitch/scripts/ovs-ctl start --system-id=random --no-monitor > ovs.log 2>&1 || fail "$(cat ovs.log)"
-ovs-vsctl --if-exists del-br duet-ovs -- add-br duet-ovs -- add-port duet-ovs duet-vlan tag=42 \
-    -- set interface duet-vlan type=internal
-ip addr add $VLAN_NET.1/24 dev duet-vlan
-ip link set duet-vlan up
-
+vlan_begin $VLAN_NET
 initrd=$(linux_initrd iperf3 socat)
 create features-a "kernel = '$LINUX_KERNEL'" "ramdisk = '$initrd'" "memory = 220" "vcpus = 4" \
     "vif = [ 'bridge=xenbr0', 'script=vif-openvswitch,bridge=duet-ovs.42' ]" \
@@ -91,19 +74,10 @@ done
 same "what came by multicast" multicast "$(in_linux $IP 'cat /tmp/heard')"
 
 say "checksums on the wire"
-sysctl -q net.ipv4.ip_forward=1
-iptables -t nat -A POSTROUTING -s $IP -o eth0 -j MASQUERADE
-ethtool -K eth0 tx off > /dev/null # so that what is seen is what goes out
-tcpdump -i eth0 -n -vv -s 0 "dst host $ECHO" > wire 2> tcpdump.err &
-HELPERS+=($!)
-await tcpdump.err 0 '\n' 'listening on' 30 > /dev/null
-in_linux $IP "ip route add $ECHO via 192.168.77.1; dd if=/dev/urandom of=/tmp/1M bs=1M count=1 2> /dev/null" > /dev/null
+wire_begin $IP
+in_linux $IP "ip route add $WIRE_ECHO via 192.168.77.1; dd if=/dev/urandom of=/tmp/1M bs=1M count=1 2> /dev/null" > /dev/null
 sum=$(in_linux $IP 'sha256sum < /tmp/1M')
 same "sha256 of what came back from beyond eth0" "$sum" \
-    "$(in_linux $IP "socat -t 20 - TCP:$ECHO:7 < /tmp/1M | sha256sum")"
-in_linux $IP "echo hello | socat -u - UDP:$ECHO:7; ping -c 1 -W 1 $ECHO" > /dev/null || true
-kill -INT "${HELPERS[-1]}"
-wait "${HELPERS[-1]}" || true
-same "packets with a wrong checksum" "" "$(grep -E 'cksum 0x[0-9a-f]+ \(incorrect|bad udp cksum|wrong icmp cksum' wire | head -n 3 || true)"
-[ "$(grep -c 'cksum 0x.* (correct)' wire)" -gt 50 ] || fail "only $(grep -c '(correct)' wire) segments were seen on eth0"
-grep 'udp sum ok' wire > /dev/null || fail "no datagram was seen on eth0"
+    "$(in_linux $IP "socat -t 20 - TCP:$WIRE_ECHO:7 < /tmp/1M | sha256sum")"
+in_linux $IP "echo hello | socat -u - UDP:$WIRE_ECHO:7; ping -c 1 -W 1 $WIRE_ECHO" > /dev/null || true
+wire_check

@@ -23,13 +23,6 @@ helper() {
     HELPERS+=($!)
 }
 
-# ask GUEST LINE REGEX: type a command line at the guest; prints the first line from then on that matches.
-ask() {
-    new_log "$1"
-    type_to "$1" "$2"
-    wait_line "$1" "$3" 90
-}
-
 # sum [CURL-OPTION...] PATH: the sha256 of what the guest's server has there.
 sum() {
     timeout 120 curl -sS --fail "${@:1:$#-1}" "http://$address/${*: -1}" | sha256sum | cut -d ' ' -f 1

@@ -19,12 +19,6 @@ in_guest() {
     in_linux $GUEST_IP "$1"
 }
 
-# reach ADDRESS [OPTION...]: wait until it answers.
-reach() {
-    timeout 120 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
-        fail "$1 does not answer"
-}
-
 # receive_from_guest PORT FILE HERE: a file of the guest, over TCP.
 receive_from_guest() {
     local receiver
