@@ -50,6 +50,7 @@ int xnf_tx_init(struct xnf_queue *q)
     q->tx_nfree = 0;
     q->tx_extras = 0;
     q->tx_blocked = false;
+    q->tx_seized = false;
     for (unsigned i = q->nbufs; i-- > 0;) {
         put_buf(q, i);
     }
@@ -219,7 +220,7 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
     if (total != frame->len || (pages > 1 && !q->x->features.sg)) {
         return -EMSGSIZE;
     }
-    int rc = make_room(q, pages, slots);
+    int rc = q->tx_seized ? -EAGAIN : make_room(q, pages, slots);
     if (rc) {
         return rc;
     }
@@ -235,6 +236,21 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
         evtchn_notify(q->tx_port);
     }
     return 0;
+}
+
+int xnf_tx_seize(struct xnf_queue *q)
+{
+    bool ours = q->tx_nfree != q->nbufs || q->tx_extras;
+
+    if (q->tx_seized && !ours && q->tx.rsp_cons != q->tx.req_prod_pvt) {
+        return -EBUSY;
+    }
+    q->tx_seized = true;
+    q->tx_blocked = false;
+    if (!reap(q)) {
+        return -ENOTCONN;
+    }
+    return q->tx.rsp_cons == q->tx.req_prod_pvt ? 0 : -EAGAIN;
 }
 
 /* Takes the lock by itself. */
