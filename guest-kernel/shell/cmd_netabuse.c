@@ -338,7 +338,7 @@ static int cmd_netabuse(struct shell *sh, int argc, char **argv)
     if (argc < 3 || argc > 5) {
         return SH_USAGE;
     }
-    while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].name, argv[2])) {
+    while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].name, argv[2]) != 0) {
         kind++;
     }
     if (kind == ARRAY_SIZE(kinds)) {
