@@ -185,7 +185,6 @@ static int do_unfinished(struct abuse *a)
     }
     xnf_packet_fragments(&a->packet, HELD_SLOTS);
     int rc = xnf_abuse_put(&a->ring, a->packet.slots, HELD_AT_ONCE);
-    sh_printf(a->sh, "unfinished: %u of %u slots\n", HELD_AT_ONCE, HELD_SLOTS);
     sleep_until_over(a);
     int left = rc ? rc : xnf_abuse_take(&a->ring, &sum);
     if (left != HELD_AT_ONCE) {
@@ -246,7 +245,6 @@ static int do_deaf(struct abuse *a)
     int rc = xnf_abuse_deafen(&a->ring, true);
 
     if (rc >= 0) {
-        sh_printf(a->sh, "deaf: %s takes nothing\n", a->ring.dev->name);
         sleep_until_over(a);
         rc = xnf_abuse_deafen(&a->ring, false);
     }
@@ -322,6 +320,7 @@ static int run_kind(struct shell *sh, size_t kind, const char *name, uint64_t se
         a->packet.gref = a->ring.gref;
         a->until = clock_now() + seconds * NSEC_PER_SEC;
         a->forever = !seconds;
+        sh_printf(sh, "%s: begins\n", kinds[kind].name);
         status = kinds[kind].run(a);
         xnf_abuse_close(&a->ring);
         status = sh_interrupted(sh) ? SH_INTERRUPTED : status;
