@@ -1,5 +1,5 @@
 /*
- * One block device of one guest: see device.h for the phases. device_evaluate() reads the three
+ * One block device of one guest: see device.h for the phases. evaluate() reads the three
  * things that decide (our state, the front end's state, online) and calls the function of the phase
  * the device is in.
  */
@@ -30,6 +30,12 @@ struct view {
 };
 
 static void evaluate(void *arg);
+
+/* Asks for an evaluation before the loop waits again. */
+static void reconsider(struct device *dev)
+{
+    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+}
 
 /* The front end has closed its side, or is not there any more. */
 static bool front_is_closed(const struct view *v)
@@ -68,14 +74,14 @@ static void tell_error(struct device *dev, int err, const char *sentence)
     xenbus_write_error(dev->sup->store, dev->back, -err, sentence);
 }
 
-static struct device *device_of(struct image_user *user)
+static struct device *device_of_image(struct image_user *user)
 {
     return (struct device *)((char *)user - offsetof(struct device, image));
 }
 
 static void wake(struct image_user *user)
 {
-    device_changed(device_of(user));
+    reconsider(device_of_image(user));
 }
 
 /* No worker has the image any more: who waits for it may have it. */
@@ -88,7 +94,7 @@ static void drop_image(struct device *dev)
 static void give_image_back(struct device *dev)
 {
     image_each_rival(&dev->image, wake);
-    image_close(&dev->sup->images, &dev->image);
+    image_close(&device_blockd(dev)->images, &dev->image);
 }
 
 /* Ends a life of the device; the toolstack or a new front end may start another. */
@@ -114,7 +120,7 @@ static int try_open(struct device *dev, char *why, unsigned long why_size)
         return err;
     }
     dev->image.id = dev->id;
-    err = image_open(&dev->sup->images, path, &dev->image, why, why_size);
+    err = image_open(&device_blockd(dev)->images, path, &dev->image, why, why_size);
     if (err == 0) {
         log_msg(LOG_INFO, &dev->id, "image %s, %llu sectors, %s", path,
                 (unsigned long long)dev->image.sectors,
@@ -127,7 +133,7 @@ static int try_open(struct device *dev, char *why, unsigned long why_size)
 static void on_event(void *arg, const char *path)
 {
     (void)path;
-    device_changed(arg);
+    reconsider(arg);
 }
 
 #define NAME_KEY "/local/domain/%d/name"
@@ -240,27 +246,26 @@ static void start_life(struct device *dev, bool again)
     } else if (device_xs_publish_features(dev, err != 0 ? why : NULL) != 0) {
         log_msg(LOG_ERR, &dev->id, "cannot publish features: %s", store_error(dev->sup->store));
     }
-    device_changed(dev);
+    reconsider(dev);
 }
 
 /* The worker has stopped in good order, or its guest has no use for it any more. */
 static void worker_finished(struct device *dev)
 {
     if (dev->sup->stopping) {
-        supervisor_forget(dev->sup, dev);
-        device_free(dev);
+        supervisor_remove(dev->sup, &dev->base);
         return;
     }
     if (dev->yielding) {
         dev->yielding = false;
         dev->phase = DEVICE_YIELDED;
         drop_image(dev);
-        device_changed(dev);
+        reconsider(dev);
         return;
     }
     log_msg(LOG_INFO, &dev->id, "disconnected");
     enter_closed(dev);
-    device_changed(dev);
+    reconsider(dev);
 }
 
 static void on_worker_exit(void *arg, int status)
@@ -300,7 +305,7 @@ static void worker_ready(struct device *dev)
                 store_error(dev->sup->store));
     }
     log_msg(LOG_INFO, &dev->id, "connected");
-    device_changed(dev);
+    reconsider(dev);
 }
 
 static void on_worker_message(void *arg, const void *msg, unsigned long len)
@@ -336,7 +341,7 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
 
 static void retry(void *arg)
 {
-    device_changed(arg);
+    reconsider(arg);
 }
 
 /* A guest that comes and goes without end must not keep us busy: it waits its turn. */
@@ -382,7 +387,7 @@ static bool must_wait_for_image(struct device *dev)
     if (holder == NULL) {
         return false;
     }
-    old = device_of(holder);
+    old = device_of_image(holder);
     if (old->phase == DEVICE_STARTING || old->phase == DEVICE_CONNECTED) {
         char why[64];
 
@@ -456,7 +461,7 @@ static void evaluate_waiting(struct device *dev, const struct view *v)
     if (v->away) {
         log_msg(LOG_INFO, &dev->id, "not connected: by its name the guest was moved away");
         dev->phase = DEVICE_YIELDED;
-        device_changed(dev);
+        reconsider(dev);
         return;
     }
     if (dev->unusable) {
@@ -539,8 +544,7 @@ static void evaluate_gone(struct device *dev)
         return;
     }
     log_msg(LOG_INFO, &dev->id, "removed");
-    supervisor_forget(dev->sup, dev);
-    device_free(dev);
+    supervisor_remove(dev->sup, &dev->base);
 }
 
 static void evaluate(void *arg)
@@ -577,42 +581,47 @@ static void evaluate(void *arg)
     }
 }
 
-void device_changed(struct device *dev)
+static struct device *device_of(struct supervised *base)
 {
-    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+    return (struct device *)base; /* its first member */
 }
 
-struct device *device_new(struct supervisor *sup, const struct device_key *key)
+static void changed(struct supervised *base)
+{
+    reconsider(device_of(base));
+}
+
+static struct supervised *create(struct supervisor *sup, const struct device_key *key)
 {
     struct device *dev = calloc(1, sizeof(*dev));
-    const struct device_class *class = &sup->classes[key->class];
 
-    if (dev == NULL) {
-        return NULL;
-    }
-    if (asprintf(&dev->back, "%s/%d/%d", class->watch.root, key->domid, key->device) < 0) {
+    if (dev == NULL || (dev->back = supervisor_back(sup, key)) == NULL) {
         free(dev);
         return NULL;
     }
     dev->sup = sup;
+    dev->id = (struct log_id){
+        .class = supervisor_class_name(sup, key), .domid = key->domid, .device = key->device};
     dev->guest_log = (struct log_limit){.burst = 1, .interval_ms = GUEST_LOG_MS};
-    dev->key = *key;
-    dev->id = (struct log_id){.class = class->name, .domid = key->domid, .device = key->device};
-    return dev;
+    return &dev->base;
 }
 
-void device_stop(struct device *dev)
+/* The store is left as it is. */
+static void stop(struct supervised *base)
 {
+    struct device *dev = device_of(base);
+
     if (dev->worker.pid == 0) {
-        supervisor_forget(dev->sup, dev);
-        device_free(dev);
+        supervisor_remove(dev->sup, base);
     } else if (dev->phase != DEVICE_STOPPING) {
         stop_worker(dev);
     }
 }
 
-void device_free(struct device *dev)
+static void destroy(struct supervised *base)
 {
+    struct device *dev = device_of(base);
+
     loop_defer_cancel(dev->sup->loop, &dev->work);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
     store_watch_del(dev->sup->store, &dev->front_watch);
@@ -622,3 +631,17 @@ void device_free(struct device *dev)
     free(dev->front);
     free(dev);
 }
+
+const struct supervisor_ops blockd_ops = {
+    .noun = "block device",
+    .classes = {{.name = "vbd",
+                 .kernel_driver = "/sys/bus/xen-backend/drivers/vbd",
+                 .kernel_module = "xen-blkback"},
+                {.name = "vbd3"}},
+    .keys = (const char *const[]){"", "state", "online", "hotplug-status", "physical-device-path",
+                                  NULL},
+    .create = create,
+    .changed = changed,
+    .stop = stop,
+    .free = destroy,
+};

@@ -22,7 +22,7 @@
  * A worker for the new end starts after that of the old one has finished, flushed and closed the
  * image.
  *
- * device_evaluate() is the only place where phases change by what the store says; every event just
+ * evaluate() is the only place where phases change by what the store says; every event just
  * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
  * directory of the front end belongs to the guest and everything in it is checked; that of the back
  * end is written by the toolstack.
@@ -33,7 +33,7 @@
  * and no loop device is made. Other scripts (iSCSI, DRBD, …) run as they are, and we use what they
  * leave in `physical-device-path`.
  *
- * Types: struct device, struct device_key. One thread, no locks. At suspend the toolstack removes
+ * Types: struct blockd, struct device. One thread, no locks. At suspend the toolstack removes
  * the device; after the restore there is a new one under a new domain id.
  */
 #ifndef DUET_BLOCK_DEVICE_H
@@ -41,18 +41,17 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "child.h"
 #include "image.h"
 #include "supervisor.h"
 #include "wire.h"
 
-/* Identifies a device. Zero all bytes before filling it in: it is hashed as a whole. */
-struct device_key {
-    int class; /* index in supervisor.classes */
-    int domid;
-    int device;
+/* The daemon: what all devices share. */
+struct blockd {
+    struct supervisor sup; /* first */
+    struct image_table images;
+    const char *hotplug_script; /* configuration */
 };
 
 enum device_phase {
@@ -66,8 +65,7 @@ enum device_phase {
 };
 
 struct device {
-    struct device_key key;
-    UT_hash_handle hh;
+    struct supervised base; /* first */
     struct supervisor *sup;
     struct log_id id;
     char *back;  /* absolute directory of the back end */
@@ -88,19 +86,13 @@ struct device {
     struct store_watch front_watch, name_watch;
 };
 
-/* Creates a device in phase NEW and asks for its evaluation. Returns NULL without memory. */
-struct device *device_new(struct supervisor *sup, const struct device_key *key);
+/* What the supervisor does with block devices: it is the one user of device.c. */
+extern const struct supervisor_ops blockd_ops;
 
-/* Asks for device_evaluate() before the loop waits again. */
-void device_changed(struct device *dev);
-
-/* Stops the worker, for the end of the supervisor: the store is left as it is. */
-void device_stop(struct device *dev);
-
-/* True while a worker runs. */
-bool device_busy(const struct device *dev);
-
-/* Frees it at once. No worker may run. */
-void device_free(struct device *dev);
+/* The daemon that a device belongs to. */
+static inline struct blockd *device_blockd(const struct device *dev)
+{
+    return (struct blockd *)dev->sup; /* its first member */
+}
 
 #endif

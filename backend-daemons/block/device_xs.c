@@ -38,7 +38,7 @@ static bool is_plain_script(const struct device *dev, const char *script)
             return true;
         }
     }
-    return strcmp(script, dev->sup->hotplug_script) == 0;
+    return strcmp(script, device_blockd(dev)->hotplug_script) == 0;
 }
 
 static int read_front_dir(struct device *dev, char *why, unsigned long why_size)
@@ -174,7 +174,7 @@ struct publish {
 /* What stands in for the stock script: its result, before it is run. */
 static int write_hotplug(struct store *st, xs_transaction_t t, struct device *dev, const char *why)
 {
-    int err = store_write(st, t, dev->back, "script", "%s", dev->sup->hotplug_script);
+    int err = store_write(st, t, dev->back, "script", "%s", device_blockd(dev)->hotplug_script);
 
     if (err == 0 && why != NULL) {
         err = store_write(st, t, dev->back, "hotplug-error", "%s", why);

@@ -22,14 +22,20 @@
 #define MAX_DEATHS            5
 #define SHORT_LIFE_NS         10000000000ULL
 
-_Static_assert(sizeof(struct device_key) == 2 * sizeof(int), "hashed as a whole");
-
 /* What the store says at the moment of an evaluation. */
 struct view {
     enum xenbus_state back;
     enum xenbus_state front;
     bool online;
 };
+
+static void evaluate(void *arg);
+
+/* Asks for an evaluation before the loop waits again. */
+static void reconsider(struct device *dev)
+{
+    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+}
 
 static void set_state(struct device *dev, enum xenbus_state state)
 {
@@ -58,7 +64,7 @@ static void enter_closed(struct device *dev)
 static void on_store_event(void *arg, const char *path)
 {
     (void)path;
-    device_changed(arg);
+    reconsider(arg);
 }
 
 static int watch_front(struct device *dev, struct store_watch *w, const char *key)
@@ -174,7 +180,7 @@ static void start_life(struct device *dev, const struct view *v, bool again)
         log_msg(LOG_INFO, &dev->id, "interface %s, up to %u queues", dev->tap.name,
                 dev->max_queues);
     }
-    device_changed(dev);
+    reconsider(dev);
 }
 
 /* Nobody serves the tap: its link is down, and only one queue stays open. */
@@ -215,8 +221,7 @@ static void on_worker_exit(void *arg, int status)
 
     child_describe_status(status, text, sizeof(text));
     if (dev->sup->stopping) {
-        supervisor_forget(dev->sup, dev);
-        device_free(dev);
+        supervisor_remove(dev->sup, &dev->base);
         return;
     }
     if (dev->phase != DEVICE_STOPPING) {
@@ -227,7 +232,7 @@ static void on_worker_exit(void *arg, int status)
                 "disconnected (worker %s)", text);
         enter_closed(dev);
     }
-    device_changed(dev);
+    reconsider(dev);
 }
 
 /* The worker is caged and listens. */
@@ -245,7 +250,7 @@ static void worker_ready(struct device *dev)
         set_state(dev, XenbusStateConnected);
     }
     log_msg(LOG_INFO, &dev->id, "connected");
-    device_changed(dev);
+    reconsider(dev);
 }
 
 static void log_statistics(struct device *dev, const struct wire_statistics *s)
@@ -302,7 +307,7 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
 
 static void retry(void *arg)
 {
-    device_changed(arg);
+    reconsider(arg);
 }
 
 /* A guest that comes and goes without end must not keep us busy: it waits its turn. */
@@ -467,8 +472,7 @@ static void evaluate_gone(struct device *dev)
     if (dev->worker.pid == 0) {
         log_msg(LOG_INFO, &dev->id, "removed");
         tap_close(&dev->tap, true);
-        supervisor_forget(dev->sup, dev);
-        device_free(dev);
+        supervisor_remove(dev->sup, &dev->base);
     } else if (dev->phase != DEVICE_STOPPING) {
         stop_worker(dev);
     }
@@ -505,48 +509,56 @@ static void evaluate(void *arg)
     }
 }
 
-void device_changed(struct device *dev)
+static struct device *device_of(struct supervised *base)
 {
-    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+    return (struct device *)base; /* its first member */
 }
 
-struct device *device_new(struct supervisor *sup, const struct device_key *key)
+static void changed(struct supervised *base)
+{
+    reconsider(device_of(base));
+}
+
+static struct supervised *create(struct supervisor *sup, const struct device_key *key)
 {
     struct device *dev = calloc(1, sizeof(*dev));
 
-    if (dev == NULL ||
-        asprintf(&dev->back, "%s/%d/%d", sup->class.root, key->domid, key->device) < 0) {
+    if (dev == NULL || (dev->back = supervisor_back(sup, key)) == NULL) {
         free(dev);
         return NULL;
     }
-    dev->key = *key;
     dev->sup = sup;
-    dev->id = (struct log_id){.class = "vif", .domid = key->domid, .device = key->device};
+    dev->id = (struct log_id){
+        .class = supervisor_class_name(sup, key), .domid = key->domid, .device = key->device};
     dev->guest_log = (struct log_limit){.burst = 1, .interval_ms = GUEST_LOG_MS};
-    return dev;
+    return &dev->base;
 }
 
-void device_stop(struct device *dev)
+/* Store and tap are left as they are. */
+static void stop(struct supervised *base)
 {
-    if (dev->worker.pid != 0) {
-        if (dev->phase != DEVICE_STOPPING) {
-            stop_worker(dev);
-        }
-        return;
+    struct device *dev = device_of(base);
+
+    if (dev->worker.pid == 0) {
+        supervisor_remove(dev->sup, base);
+    } else if (dev->phase != DEVICE_STOPPING) {
+        stop_worker(dev);
     }
-    supervisor_forget(dev->sup, dev);
-    device_free(dev);
 }
 
-void device_count(struct device *dev)
+static void count(struct supervised *base)
 {
+    struct device *dev = device_of(base);
+
     if (dev->worker.pid != 0 && send_order(dev, WIRE_COUNT) != 0) {
         log_msg(LOG_WARNING, &dev->id, "the worker does not answer");
     }
 }
 
-void device_free(struct device *dev)
+static void destroy(struct supervised *base)
 {
+    struct device *dev = device_of(base);
+
     store_watch_del(dev->sup->store, &dev->front_watch);
     store_watch_del(dev->sup->store, &dev->mcast_watch);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
@@ -556,3 +568,30 @@ void device_free(struct device *dev)
     free(dev->back);
     free(dev);
 }
+
+static bool tap_wanted(void *arg, int domid, int device)
+{
+    const struct device_key key = {.domid = domid, .device = device};
+
+    return supervisor_exists(arg, &key);
+}
+
+/* Taps of devices that went while no daemon ran. */
+static void started(struct supervisor *sup)
+{
+    tap_remove_stale(((const struct netd *)sup)->tap_prefix, tap_wanted, sup);
+}
+
+const struct supervisor_ops netd_ops = {
+    .noun = "network device",
+    .classes = {{.name = "vif",
+                 .kernel_driver = "/sys/bus/xen-backend/drivers/vif",
+                 .kernel_module = "xen-netback"}},
+    .keys = (const char *const[]){"", "state", "online", "hotplug-status", "rate", NULL},
+    .create = create,
+    .changed = changed,
+    .stop = stop,
+    .free = destroy,
+    .count = count,
+    .started = started,
+};

@@ -11,7 +11,7 @@
  *   STOPPING  worker gone: to CLOSED (6)
  *   CLOSED    front end starts anew: to WAITING (2); directory removed: tap removed, freed
  *
- * device_evaluate() is the only place where phases change by what the store says; every event just
+ * evaluate() is the only place where phases change by what the store says; every event just
  * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
  * directory of the front end belongs to the guest and everything in it is checked; that of the back
  * end is written by the toolstack.
@@ -19,7 +19,7 @@
  * The tap outlives the phases and also the daemon (tap.h): one that is started again finds it, and
  * takes up rings that are in use where their responses end. The network forgives what got lost.
  *
- * Types: struct device, struct device_key. One thread, no locks. At suspend the toolstack removes
+ * Types: struct netd, struct device. One thread, no locks. At suspend the toolstack removes
  * the device; after the restore there is a new one under a new domain id.
  */
 #ifndef DUET_NET_DEVICE_H
@@ -27,17 +27,19 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "child.h"
 #include "supervisor.h"
 #include "tap.h"
 #include "wire.h"
 
-/* Identifies a device. No padding: it is hashed as a whole. */
-struct device_key {
-    int domid;
-    int device;
+/* The daemon: what all devices share. */
+struct netd {
+    struct supervisor sup; /* first */
+    /* configuration */
+    const char *tap_prefix; /* what stands before D.N in the tap's name */
+    unsigned int max_queues;
+    unsigned int stall_seconds;
 };
 
 enum device_phase {
@@ -50,8 +52,7 @@ enum device_phase {
 };
 
 struct device {
-    struct device_key key;
-    UT_hash_handle hh;
+    struct supervised base; /* first */
     struct supervisor *sup;
     struct log_id id;
     char *back;  /* absolute directory of the back end */
@@ -72,19 +73,13 @@ struct device {
     struct store_watch front_watch, mcast_watch;
 };
 
-/* Creates a device in phase NEW. Returns NULL without memory. */
-struct device *device_new(struct supervisor *sup, const struct device_key *key);
+/* What the supervisor does with network devices: it is the one user of device.c. */
+extern const struct supervisor_ops netd_ops;
 
-/* Asks for its evaluation before the loop waits again. */
-void device_changed(struct device *dev);
-
-/* Stops the worker, for the end of the supervisor: store and tap are left as they are. */
-void device_stop(struct device *dev);
-
-/* Asks the worker for its statistics. */
-void device_count(struct device *dev);
-
-/* Frees it at once. No worker may run. */
-void device_free(struct device *dev);
+/* The daemon that a device belongs to. */
+static inline const struct netd *device_netd(const struct device *dev)
+{
+    return (const struct netd *)dev->sup; /* its first member */
+}
 
 #endif

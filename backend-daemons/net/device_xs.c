@@ -35,16 +35,16 @@ int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
         snprintf(why, why_size, "%s", store_error(st));
         return err;
     }
-    if ((int)id != dev->key.domid) {
+    if ((int)id != dev->base.key.domid) {
         snprintf(why, why_size, "%s/frontend-id = \"%" PRIu64 "\": the path names another domain",
                  dev->back, id);
         return -EINVAL;
     }
     dev->has_script = store_exists(st, STORE_NO_TX, dev->back, "script");
-    snprintf(dir, sizeof(dir), "/local/domain/%d/cpu", dev->key.domid);
+    snprintf(dir, sizeof(dir), "/local/domain/%d/cpu", dev->base.key.domid);
     free(store_list(st, STORE_NO_TX, dir, &vcpus));
     vcpus = vcpus != 0 ? vcpus : 1;
-    dev->max_queues = vcpus < dev->sup->max_queues ? vcpus : dev->sup->max_queues;
+    dev->max_queues = vcpus < device_netd(dev)->max_queues ? vcpus : device_netd(dev)->max_queues;
     return 0;
 }
 
@@ -52,7 +52,8 @@ void device_xs_tap_names(struct device *dev, char *own, char *other, unsigned lo
 {
     char *name = NULL;
 
-    snprintf(own, size, "%s%d.%d", dev->sup->tap_prefix, dev->key.domid, dev->key.device);
+    snprintf(own, size, "%s%d.%d", device_netd(dev)->tap_prefix, dev->base.key.domid,
+             dev->base.key.device);
     store_read_str(dev->sup->store, STORE_NO_TX, dev->back, "vifname", (unsigned int)size - 1,
                    &name);
     snprintf(other, size, "%s", name != NULL ? name : "");
@@ -264,11 +265,11 @@ int device_xs_read_front(struct device *dev, struct wire_config *config, unsigne
 
     memset(config, 0, sizeof(*config));
     config->magic = WIRE_MAGIC;
-    config->domid = (uint16_t)dev->key.domid;
-    config->device = dev->key.device;
-    config->uid = dev->sup->uid_base + (uid_t)dev->key.domid;
+    config->domid = (uint16_t)dev->base.key.domid;
+    config->device = dev->base.key.device;
+    config->uid = dev->sup->uid_base + (uid_t)dev->base.key.domid;
     config->log_level = log_level();
-    config->stall_seconds = dev->sup->stall_seconds;
+    config->stall_seconds = device_netd(dev)->stall_seconds;
     device_xs_read_settings(dev, &config->settings);
     return store_transaction(dev->sup->store, read_front_tx, &r);
 }

@@ -11,6 +11,11 @@
  * A port in a queue or in its handler is `busy`; evtchn_unbind() waits for that to end, so a
  * handler's argument may be freed afterwards. A handler must not unbind its own port.
  *
+ * A device's port may have a vCPU as its home. It moves to vCPU 0 before that one goes offline, and
+ * back when it is there again. An event that Xen signalled to the old vCPU before the move is
+ * either found there, and with FIFO events, which are in one vCPU's queue at a time, dealt with
+ * there, or it is still pending when the port is unmasked, and so signalled to the new one.
+ *
  * Locks: evtchn_lock, a leaf, over table and flags. It is not held in handlers. cover_lock, over
  * page_lock.
  * Suspend: see evtchn.h.
@@ -35,7 +40,8 @@ struct evtchn {
     evtchn_port_t port;
     const char *name;
     enum ipl ipl;
-    unsigned vcpu;
+    unsigned vcpu; /* that is signalled */
+    unsigned home; /* of a device's port: see evtchn_set_home(); else 0 */
     evtchn_handler_t handler;
     void *arg;
     uint64_t count;
@@ -46,6 +52,7 @@ struct evtchn {
 
 static spinlock_t evtchn_lock = SPINLOCK("evtchn");
 static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->cover() alone */
+static bool vcpu_takes[CPU_MAX];                         /* ports whose home it is */
 static struct evtchn **table[TABLE_LEAVES];
 static const struct evtchn_ops *ops = &evtchn_2l_ops;
 
@@ -66,12 +73,13 @@ static void collect_one(struct cpu *cpu, evtchn_port_t port)
 {
     upcall_state_t state = spin_lock(&evtchn_lock);
     struct evtchn *e = evtchn_find(port);
+    bool ours = e == NULL || e->vcpu == cpu->id || ops->queue_per_cpu;
 
-    if (e == NULL || e->vcpu == cpu->id) {
+    if (ours) {
         ops->mask(port);
         ops->clear_pending(port);
     }
-    if (e != NULL && e->vcpu == cpu->id && !e->busy) {
+    if (e != NULL && ours && !e->busy) {
         e->busy = true;
         XEN_TAILQ_INSERT_TAIL(&cpu->deferred[e->ipl], e, link);
         cpu->deferred_levels |= 1u << e->ipl;
@@ -99,6 +107,14 @@ static struct evtchn *deferred_take(struct cpu *cpu, enum ipl level)
     return e;
 }
 
+/* Unmask a port, whichever vCPU it is bound to. */
+static void unmask_any(evtchn_port_t port)
+{
+    struct evtchn_unmask op = {.port = port};
+
+    (void)HYPERVISOR_event_channel_op(EVTCHNOP_unmask, &op);
+}
+
 /* The handler is over: the port may fire again, unless its owner masked it. */
 static void port_done(struct cpu *cpu, struct evtchn *e)
 {
@@ -107,8 +123,10 @@ static void port_done(struct cpu *cpu, struct evtchn *e)
     bool unmask = !e->owner_mask && evtchn_find(port) == e;
 
     WRITE_ONCE(e->busy, false);
-    if (unmask) {
+    if (unmask && e->vcpu == cpu->id) {
         ops->unmask_local(cpu, port);
+    } else if (unmask) {
+        unmask_any(port);
     }
     spin_unlock(&evtchn_lock, state);
 }
@@ -242,6 +260,64 @@ int evtchn_alloc_unbound(uint16_t otherend, const char *name, enum ipl ipl,
     return rc != 0 ? (int)rc : bind_new(op.port, 0, name, ipl, handler, arg);
 }
 
+/* Have Xen signal another vCPU from now on. evtchn_lock is held. */
+static void move(struct evtchn *e, unsigned vcpu)
+{
+    struct evtchn_bind_vcpu op = {.port = e->port, .vcpu = vcpu};
+
+    if (e->vcpu == vcpu) {
+        return;
+    }
+    ops->mask(e->port);
+    if (HYPERVISOR_event_channel_op(EVTCHNOP_bind_vcpu, &op) == 0) {
+        e->vcpu = vcpu;
+    }
+    if (!e->busy && !e->owner_mask) {
+        unmask_any(e->port);
+    }
+}
+
+void evtchn_set_home(evtchn_port_t port, unsigned vcpu)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
+
+    if (e != NULL) {
+        e->home = vcpu;
+        move(e, vcpu < CPU_MAX && vcpu_takes[vcpu] ? vcpu : 0);
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
+/* From now on a vCPU does, or does not, take the events of the ports whose home it is. */
+static void set_takes(unsigned vcpu, bool takes)
+{
+    WRITE_ONCE(vcpu_takes[vcpu], takes);
+    for (evtchn_port_t port = 0; port < ops->limit; port++) {
+        if (table[port / TABLE_SPAN] == NULL) {
+            port += TABLE_SPAN - 1;
+            continue;
+        }
+        upcall_state_t state = spin_lock(&evtchn_lock);
+        struct evtchn *e = evtchn_find(port);
+
+        if (e != NULL && e->home == vcpu) {
+            move(e, takes ? vcpu : 0);
+        }
+        spin_unlock(&evtchn_lock, state);
+    }
+}
+
+void evtchn_cpu_joins(struct cpu *cpu)
+{
+    set_takes(cpu->id, true);
+}
+
+void evtchn_cpu_leaves(struct cpu *cpu)
+{
+    set_takes(cpu->id, false);
+}
+
 int evtchn_bind_interdomain(uint16_t otherend, evtchn_port_t remote, const char *name, enum ipl ipl,
                             evtchn_handler_t handler, void *arg)
 {
@@ -315,31 +391,31 @@ void evtchn_notify(evtchn_port_t port)
     (void)HYPERVISOR_event_channel_op(EVTCHNOP_send, &op);
 }
 
-static void set_owner_mask(evtchn_port_t port, bool masked)
+void evtchn_mask(evtchn_port_t port)
 {
     upcall_state_t state = spin_lock(&evtchn_lock);
     struct evtchn *e = evtchn_find(port);
 
     if (e != NULL) {
-        e->owner_mask = masked;
+        e->owner_mask = true;
     }
-    if (masked) {
-        ops->mask(port);
-    }
+    ops->mask(port);
     spin_unlock(&evtchn_lock, state);
 }
 
-void evtchn_mask(evtchn_port_t port)
-{
-    set_owner_mask(port, true);
-}
-
+/* A port in its handler is unmasked at the handler's end: an event before that would be lost. */
 void evtchn_unmask(evtchn_port_t port)
 {
-    struct evtchn_unmask op = {.port = port};
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
 
-    set_owner_mask(port, false);
-    (void)HYPERVISOR_event_channel_op(EVTCHNOP_unmask, &op);
+    if (e != NULL) {
+        e->owner_mask = false;
+    }
+    if (e == NULL || !e->busy) {
+        unmask_any(port);
+    }
+    spin_unlock(&evtchn_lock, state);
 }
 
 void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void *arg)

@@ -42,6 +42,15 @@ typedef void (*evtchn_handler_t)(evtchn_port_t port, void *arg);
 int evtchn_alloc_unbound(uint16_t otherend, const char *name, enum ipl ipl,
                          evtchn_handler_t handler, void *arg);
 
+/**
+ * evtchn_set_home() - have a vCPU take a device's events (EVTCHNOP_bind_vcpu)
+ * @vcpu: need not be there; as long as it is not online vCPU 0, where every port begins, does it
+ *
+ * The handler may run on another vCPU once more while the port moves, but never on two at once.
+ * Not for ports of VIRQs and IPIs. Thread context.
+ */
+void evtchn_set_home(evtchn_port_t port, unsigned vcpu);
+
 /** evtchn_bind_interdomain() - connect to a port that @otherend offered. Else as above. */
 int evtchn_bind_interdomain(uint16_t otherend, evtchn_port_t remote, const char *name, enum ipl ipl,
                             evtchn_handler_t handler, void *arg);
@@ -109,6 +118,15 @@ const char *evtchn_abi(void);
 
 /** evtchn_cpu_init() - queues for a CPU, before it takes its first upcall. 0 or -errno. */
 int evtchn_cpu_init(struct cpu *cpu);
+
+/**
+ * evtchn_cpu_joins(), evtchn_cpu_leaves() - a vCPU takes the events of the ports whose home it is
+ *
+ * It must run, and after it left take at least one more upcall, since events may be in its queue.
+ * The caller sees to it that they are called by turns for each CPU. Thread context.
+ */
+void evtchn_cpu_joins(struct cpu *cpu);
+void evtchn_cpu_leaves(struct cpu *cpu);
 
 /* For `lsevt` and the debugger. */
 struct evtchn_info {

@@ -210,6 +210,7 @@ static void set_level(evtchn_port_t port, enum ipl level)
 const struct evtchn_ops evtchn_fifo_ops = {
     .name = "FIFO",
     .limit = EVTCHN_FIFO_NR_CHANNELS,
+    .queue_per_cpu = true,
     .mask = mask,
     .is_masked = is_masked,
     .is_pending = is_pending,

@@ -15,6 +15,7 @@ struct cpu;
 struct evtchn_ops {
     const char *name;
     evtchn_port_t limit; /* one past the highest port */
+    bool queue_per_cpu;  /* collect() finds a port on the one vCPU that was signalled */
 
     /* All in any context. */
     void (*mask)(evtchn_port_t port);

@@ -71,21 +71,33 @@ static int cpu_set_context(struct cpu *cpu)
     return rc;
 }
 
-/* Make the structure of a CPU that never ran. It stays, whatever happens next. */
+/*
+ * Make the structure of a CPU that never ran. Once Xen may know its memory it stays, whatever
+ * happens next.
+ */
 static int cpu_create(unsigned id)
 {
     struct cpu *cpu = page_alloc_zeroed(0);
-    int rc = -ENOMEM;
 
     if (cpu == NULL) {
-        return rc;
+        return -ENOMEM;
     }
     cpu->self = cpu;
     cpu->id = id;
     cpu->info.evtchn_upcall_mask = 1;
     cpu->mmuq = mmuq_create();
-    if (cpu->mmuq == NULL || (rc = evtchn_cpu_init(cpu)) != 0 || (rc = sched_cpu_init(cpu)) != 0 ||
-        (rc = cpu_register(cpu)) != 0) {
+    if (cpu->mmuq == NULL) {
+        page_free(cpu, 0);
+        return -ENOMEM;
+    }
+    int rc = evtchn_cpu_init(cpu);
+    if (rc == 0) {
+        rc = sched_cpu_init(cpu);
+    }
+    if (rc == 0) {
+        rc = cpu_register(cpu);
+    }
+    if (rc != 0) {
         log_err("vCPU %u: cannot be set up: %s", id, errno_name(rc));
     }
     return rc;
@@ -115,6 +127,7 @@ static int start_locked(unsigned id)
         return rc;
     }
     wait_event(&changed, READ_ONCE(cpu->online));
+    evtchn_cpu_joins(cpu);
     return 0;
 }
 
@@ -139,6 +152,7 @@ void cpu_leave(struct cpu *cpu)
 
 static void stop_locked(struct cpu *cpu)
 {
+    evtchn_cpu_leaves(cpu);
     WRITE_ONCE(cpu->leaving, true);
     WRITE_ONCE(cpu->need_resched, true);
     cpu_kick(cpu);

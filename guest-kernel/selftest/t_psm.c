@@ -316,6 +316,83 @@ static bool vcpus_stop_and_start_again(void)
     return true;
 }
 
+/* A port whose home is some vCPU, and the other end of it, both ours. */
+struct homed {
+    int port, other;
+    unsigned events, ran_on, other_events;
+    bool enough, lost;
+};
+
+static void note_vcpu(evtchn_port_t port, void *arg)
+{
+    struct homed *h = arg;
+
+    (void)port;
+    WRITE_ONCE(h->ran_on, this_cpu()->id);
+    __atomic_fetch_add(&h->events, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Sends an event; false if none comes. */
+static bool send_and_wait(struct homed *h)
+{
+    unsigned before = __atomic_load_n(&h->events, __ATOMIC_SEQ_CST);
+    nsec_t limit = clock_now() + 10 * SOON;
+
+    evtchn_notify((evtchn_port_t)h->other);
+    while (__atomic_load_n(&h->events, __ATOMIC_SEQ_CST) == before && clock_now() < limit) {
+        thread_yield();
+    }
+    return h->events != before;
+}
+
+static void send_all_the_while(void *arg)
+{
+    struct homed *h = arg;
+
+    while (!READ_ONCE(h->enough)) {
+        if (!send_and_wait(h)) {
+            WRITE_ONCE(h->lost, true);
+        }
+    }
+}
+
+static bool follows_its_home(struct homed *h, unsigned id)
+{
+    evtchn_set_home((evtchn_port_t)h->port, id);
+    CHECK(send_and_wait(h) && h->ran_on == id);
+    CHECK(cpu_stop(id) == 0);
+    CHECK(send_and_wait(h) && h->ran_on == 0);
+    CHECK(cpu_start(id) == 0);
+    CHECK(send_and_wait(h) && h->ran_on == id);
+    struct thread *sender = thread_create("sender", send_all_the_while, h, PRIO_NORMAL);
+    CHECK(sender != NULL);
+    for (unsigned i = 0; i < 20; i++) {
+        (void)cpu_stop(id);
+        (void)cpu_start(id);
+    }
+    WRITE_ONCE(h->enough, true);
+    thread_join(sender);
+    CHECK(!h->lost);
+    return true;
+}
+
+static bool events_follow_their_home(void)
+{
+    unsigned last = cpu_count_online() - 1;
+    struct homed h = {0};
+
+    h.port = evtchn_alloc_unbound(DOMID_SELF, "selftest home", IPL_SOFT, note_vcpu, &h);
+    CHECK(h.port > 0);
+    h.other = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)h.port, "selftest other", IPL_SOFT,
+                                      count_handler, &h.other_events);
+    bool ok = h.other > 0 && (last == 0 ? send_and_wait(&h) : follows_its_home(&h, last));
+    evtchn_close((evtchn_port_t)h.port);
+    if (h.other > 0) {
+        evtchn_close((evtchn_port_t)h.other);
+    }
+    return ok;
+}
+
 const struct selftest selftests_psm[] = {
     {.name = "psm-clock-is-monotonic-across-vcpus", .fn = clock_is_monotonic_across_vcpus},
     {.name = "psm-wall-clock-is-plausible", .fn = wall_clock_is_plausible},
@@ -326,5 +403,6 @@ const struct selftest selftests_psm[] = {
     {.name = "psm-masked-ports-wait", .fn = masked_ports_wait},
     {.name = "psm-interrupts-reach-every-vcpu", .fn = interrupts_reach_every_vcpu},
     {.name = "psm-vcpus-stop-and-start-again", .fn = vcpus_stop_and_start_again},
+    {.name = "psm-events-follow-their-home", .fn = events_follow_their_home},
     {.name = NULL},
 };

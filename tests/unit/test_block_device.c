@@ -19,7 +19,6 @@
 #include "child.h"
 #include "device.h"
 #include "fake_xenstore.h"
-#include "supervisor.h"
 
 #define FRONT "/local/domain/5/device/vbd/51712"
 #define BACK  "/local/domain/0/backend/vbd/5/51712"
@@ -36,8 +35,14 @@ enum {
     WORKER_CRASHES_AT_STOP,
 };
 
-static struct supervisor sup;
+static struct blockd blockd;
 static char image[] = "/tmp/duet-test-device-XXXXXX";
+
+/* The only device there is. */
+static const struct device *the_device(void)
+{
+    return (const struct device *)blockd.sup.devices;
+}
 
 static void report(enum wire_report_kind kind)
 {
@@ -81,12 +86,13 @@ static int act_as_worker(void)
 
 static void start_supervisor(void)
 {
-    memset(&sup, 0, sizeof(sup));
-    sup.loop = loop_new();
-    sup.worker_path = "/proc/self/exe";
-    sup.hotplug_script = "/etc/xen/scripts/block-duet";
-    sup.uid_base = 0x70000000;
-    assert_int_equal(supervisor_start(&sup), 0);
+    memset(&blockd, 0, sizeof(blockd));
+    blockd.sup.ops = &blockd_ops;
+    blockd.sup.loop = loop_new();
+    blockd.sup.worker_path = "/proc/self/exe";
+    blockd.hotplug_script = "/etc/xen/scripts/block-duet";
+    blockd.sup.uid_base = 0x70000000;
+    assert_int_equal(supervisor_start(&blockd.sup), 0);
 }
 
 static int setup(void **state)
@@ -103,13 +109,13 @@ static void stop_supervisor(void)
 {
     struct loop_timer t = {0};
 
-    supervisor_stop(&sup);
-    if (sup.devices != NULL) {
-        loop_run(sup.loop);
+    supervisor_stop(&blockd.sup);
+    if (blockd.sup.devices != NULL) {
+        loop_run(blockd.sup.loop);
     }
-    loop_timer_cancel(sup.loop, &t);
-    supervisor_free(&sup);
-    loop_free(sup.loop);
+    loop_timer_cancel(blockd.sup.loop, &t);
+    supervisor_free(&blockd.sup);
+    loop_free(blockd.sup.loop);
 }
 
 static int teardown(void **state)
@@ -132,11 +138,11 @@ static void look(void *arg)
 
     (void)arg;
     if (wanted.value == NULL ? found == NULL : found != NULL && strcmp(found, wanted.value) == 0) {
-        loop_stop(sup.loop, 0);
+        loop_stop(blockd.sup.loop, 0);
     } else if (++wanted.ticks == 5000) {
-        loop_stop(sup.loop, 1);
+        loop_stop(blockd.sup.loop, 1);
     } else {
-        loop_timer_set(sup.loop, &wanted.tick, 1000000, look, NULL);
+        loop_timer_set(blockd.sup.loop, &wanted.tick, 1000000, look, NULL);
     }
 }
 
@@ -146,8 +152,8 @@ static void until(const char *path, const char *value)
     wanted.path = path;
     wanted.value = value;
     wanted.ticks = 0;
-    loop_timer_set(sup.loop, &wanted.tick, 1000000, look, NULL);
-    if (loop_run(sup.loop) != 0) {
+    loop_timer_set(blockd.sup.loop, &wanted.tick, 1000000, look, NULL);
+    if (loop_run(blockd.sup.loop) != 0) {
         fail_msg("%s is '%s', not '%s'", path, fake_get(path), value);
     }
 }
@@ -204,8 +210,8 @@ static void vanish(void)
     fake_rm(BACK);
     fake_rm(FRONT);
     settle();
-    assert_int_equal(sup.nr_devices, 0);
-    assert_null(sup.images.images);
+    assert_int_equal(blockd.sup.nr_devices, 0);
+    assert_null(blockd.images.images);
 }
 
 static void a_new_device_is_offered(void **state)
@@ -288,10 +294,10 @@ static void a_device_whose_directory_vanishes_is_forgotten(void **state)
     connect_guest();
     fake_rm("/local/domain/0/backend/vbd/5");
     fake_rm(FRONT);
-    for (int i = 0; i < 100 && sup.nr_devices != 0; i++) {
+    for (int i = 0; i < 100 && blockd.sup.nr_devices != 0; i++) {
         settle();
     }
-    assert_int_equal(sup.nr_devices, 0);
+    assert_int_equal(blockd.sup.nr_devices, 0);
     assert_null(fake_get(BACK "/state")); /* nothing was written back */
 }
 
@@ -303,7 +309,7 @@ static void a_front_end_may_start_again(void **state)
     until(BACK "/state", "5");
     fake_set(FRONT "/state", "6");
     until(BACK "/state", "6");
-    assert_non_null(sup.images.images); /* still the guest's */
+    assert_non_null(blockd.images.images); /* still the guest's */
     fake_set(FRONT "/state", "1");
     until(BACK "/state", "2");
     publish_ring(WORKER_SERVES);
@@ -431,11 +437,11 @@ static void a_restart_does_not_touch_the_store(void **state)
     fake_set(BACK "/sectors", "not to be written again");
     start_supervisor();
     settle();
-    for (int i = 0; i < 100 && (sup.devices == NULL || sup.devices->phase != DEVICE_CONNECTED);
-         i++) {
+    for (int i = 0;
+         i < 100 && (blockd.sup.devices == NULL || the_device()->phase != DEVICE_CONNECTED); i++) {
         settle();
     }
-    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
     assert_string_equal(fake_get(BACK "/state"), "4");
     assert_string_equal(fake_get(BACK "/sectors"), "not to be written again");
     fake_set(FRONT "/state", "6");
@@ -470,10 +476,10 @@ static void a_restart_during_removal_serves_until_the_front_end_is_done(void **s
     fake_set(BACK "/online", "0");
     fake_set(BACK "/state", "5");
     restart();
-    for (int i = 0; i < 100 && sup.devices->phase != DEVICE_CONNECTED; i++) {
+    for (int i = 0; i < 100 && the_device()->phase != DEVICE_CONNECTED; i++) {
         settle();
     }
-    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
     assert_string_equal(fake_get(BACK "/state"), "5");
     fake_set(FRONT "/state", "6");
     until(BACK "/state", "6");
@@ -518,17 +524,14 @@ static void connect_new_end(void)
     until(BACK_6 "/state", "4");
 }
 
-static struct device *device_of_domain(int domid)
+static const struct device *device_of_domain(int domid)
 {
-    struct device_key key;
-    struct device *dev;
+    const struct device_key key = {.domid = domid, .device = 51712};
+    struct supervised *dev;
 
-    memset(&key, 0, sizeof(key));
-    key.domid = domid;
-    key.device = 51712;
-    HASH_FIND(hh, sup.devices, &key, sizeof(key), dev);
+    HASH_FIND(hh, blockd.sup.devices, &key, sizeof(key), dev);
     assert_non_null(dev);
-    return dev;
+    return (const struct device *)dev;
 }
 
 static void expect_phase(int domid, enum device_phase phase)
@@ -559,7 +562,7 @@ static void the_old_end_of_a_migration_makes_way(void **state)
     until(BACK "/state", "6");
     fake_rm(BACK);
     settle();
-    assert_int_equal(sup.nr_devices, 1);
+    assert_int_equal(blockd.sup.nr_devices, 1);
     expect_phase(6, DEVICE_CONNECTED);
 }
 
@@ -594,7 +597,7 @@ static void a_migration_that_fails_early_is_not_noticed(void **state)
     fake_rm(BACK_6);
     settle();
     expect_phase(5, DEVICE_CONNECTED);
-    assert_int_equal(sup.nr_devices, 1);
+    assert_int_equal(blockd.sup.nr_devices, 1);
 }
 
 static void a_guest_that_was_moved_away_lets_go_of_its_disk(void **state)
@@ -605,7 +608,7 @@ static void a_guest_that_was_moved_away_lets_go_of_its_disk(void **state)
     fake_set("/local/domain/5/name", "web--migratedaway");
     expect_phase(5, DEVICE_YIELDED);
     settle();
-    assert_null(sup.images.images); /* not even locked */
+    assert_null(blockd.images.images); /* not even locked */
     assert_string_equal(fake_get(BACK "/state"), "4");
     fake_set("/local/domain/5/name", "web"); /* it could not be started there */
     expect_phase(5, DEVICE_CONNECTED);
@@ -629,7 +632,7 @@ static void a_restart_leaves_the_disk_of_a_guest_moved_away(void **state)
     restart();
     expect_phase(5, DEVICE_YIELDED);
     settle();
-    assert_null(sup.images.images);
+    assert_null(blockd.images.images);
 }
 
 static void an_old_end_that_crashes_is_closed(void **state)
@@ -667,7 +670,7 @@ static void strange_directories_are_ignored(void **state)
     fake_set("/local/domain/0/backend/vbd/5/99999999999/state", "1");
     fake_set("/local/domain/0/backend/vbd/6/1/online", "1");
     settle();
-    assert_int_equal(sup.nr_devices, 0);
+    assert_int_equal(blockd.sup.nr_devices, 0);
 }
 
 static void a_device_of_another_domains_front_end_is_refused(void **state)

@@ -21,7 +21,6 @@
 #include "child.h"
 #include "device.h"
 #include "fake_xenstore.h"
-#include "supervisor.h"
 
 #define FRONT "/local/domain/7/device/vif/0"
 #define BACK  "/local/domain/0/backend/vif/7/0"
@@ -29,13 +28,19 @@
 
 enum { SERVES = 10, FAILS, DIES, BREAKS, NOT_AS_EXPECTED = 20 };
 
-static struct supervisor sup;
+static struct netd netd;
 static struct {
     int opened, removed, error, stale;
     bool multi_queue, up;
     unsigned int queues, offload;
     char name[16];
 } taps;
+
+/* The only device there is. */
+static struct device *the_device(void)
+{
+    return (struct device *)netd.sup.devices;
+}
 
 /* In place of tap.c. */
 int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage)
@@ -155,11 +160,11 @@ static void check_goal(void *arg)
     if (goal.path != NULL &&
         (found == NULL ? goal.value == NULL
                        : goal.value != NULL && strcmp(found, goal.value) == 0)) {
-        loop_stop(sup.loop, 0);
+        loop_stop(netd.sup.loop, 0);
     } else if (goal.tries-- == 0) {
-        loop_stop(sup.loop, goal.path == NULL ? 0 : 1);
+        loop_stop(netd.sup.loop, goal.path == NULL ? 0 : 1);
     } else {
-        loop_timer_set(sup.loop, &goal.timer, 1000000, check_goal, NULL);
+        loop_timer_set(netd.sup.loop, &goal.timer, 1000000, check_goal, NULL);
     }
 }
 
@@ -169,8 +174,8 @@ static void reach(const char *path, const char *value)
     goal.path = path;
     goal.value = value;
     goal.tries = 10000;
-    loop_timer_set(sup.loop, &goal.timer, 0, check_goal, NULL);
-    if (loop_run(sup.loop) != 0) {
+    loop_timer_set(netd.sup.loop, &goal.timer, 0, check_goal, NULL);
+    if (loop_run(netd.sup.loop) != 0) {
         fail_msg("%s: '%s' instead of '%s'", path, fake_get(path), value);
     }
 }
@@ -181,29 +186,30 @@ static void idle(void)
     goal.path = NULL;
     goal.tries = 30;
     check_goal(NULL);
-    loop_run(sup.loop);
+    loop_run(netd.sup.loop);
 }
 
 static void start(void)
 {
-    memset(&sup, 0, sizeof(sup));
-    sup.loop = loop_new();
-    sup.worker_path = "/proc/self/exe";
-    sup.tap_prefix = "vif";
-    sup.uid_base = 0x70000000;
-    sup.max_queues = 4;
-    sup.stall_seconds = 60;
-    assert_int_equal(supervisor_start(&sup), 0);
+    memset(&netd, 0, sizeof(netd));
+    netd.sup.ops = &netd_ops;
+    netd.sup.loop = loop_new();
+    netd.sup.worker_path = "/proc/self/exe";
+    netd.tap_prefix = "vif";
+    netd.sup.uid_base = 0x70000000;
+    netd.max_queues = 4;
+    netd.stall_seconds = 60;
+    assert_int_equal(supervisor_start(&netd.sup), 0);
 }
 
 static void stop(void)
 {
-    supervisor_stop(&sup);
-    if (sup.devices != NULL) {
-        loop_run(sup.loop);
+    supervisor_stop(&netd.sup);
+    if (netd.sup.devices != NULL) {
+        loop_run(netd.sup.loop);
     }
-    supervisor_free(&sup);
-    loop_free(sup.loop);
+    supervisor_free(&netd.sup);
+    loop_free(netd.sup.loop);
 }
 
 static int setup(void **state)
@@ -345,7 +351,7 @@ static void removal_takes_the_tap_away(void **state)
     fake_rm(FRONT);
     idle();
     assert_int_equal(taps.removed, 1);
-    assert_int_equal(sup.nr_devices, 0);
+    assert_int_equal(netd.sup.nr_devices, 0);
 }
 
 static void a_destroyed_guest_needs_no_goodbye(void **state)
@@ -430,15 +436,15 @@ static void a_worker_that_dies_once_is_replaced(void **state)
 
     (void)state;
     connect_guest();
-    first = sup.devices->worker.pid;
-    child_signal(&sup.devices->worker, SIGKILL);
+    first = the_device()->worker.pid;
+    child_signal(&the_device()->worker, SIGKILL);
     for (int i = 0;
-         i < 100 && (sup.devices->phase != DEVICE_CONNECTED || sup.devices->worker.pid == first);
+         i < 100 && (the_device()->phase != DEVICE_CONNECTED || the_device()->worker.pid == first);
          i++) {
         idle();
     }
-    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
-    assert_int_not_equal(sup.devices->worker.pid, first);
+    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
+    assert_int_not_equal(the_device()->worker.pid, first);
     assert_string_equal(fake_get(BACK "/state"), "4");
 }
 
@@ -463,11 +469,11 @@ static void a_restart_leaves_store_and_tap(void **state)
     assert_int_equal(taps.removed, 0);
     assert_string_equal(fake_get(BACK "/state"), "4");
     start();
-    for (int i = 0; i < 100 && (sup.devices == NULL || sup.devices->phase != DEVICE_CONNECTED);
-         i++) {
+    for (int i = 0;
+         i < 100 && (netd.sup.devices == NULL || the_device()->phase != DEVICE_CONNECTED); i++) {
         idle();
     }
-    assert_int_equal(sup.devices->phase, DEVICE_CONNECTED);
+    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
     assert_int_equal(taps.opened, 2);
     assert_int_equal(taps.stale, 0);
 }

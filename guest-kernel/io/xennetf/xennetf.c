@@ -245,6 +245,7 @@ static int make_port(struct xnf_queue *q, const char *name, evtchn_handler_t han
         return rc;
     }
     *port = (evtchn_port_t)rc;
+    evtchn_set_home(*port, q->index);
     return 0;
 }
 

@@ -1,0 +1,283 @@
+/*
+ * The supervisor: see supervisor.h.
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "notify.h"
+
+#define KERNEL_LOG_MS 5000
+
+_Static_assert(sizeof(struct device_key) == 3 * sizeof(int), "hashed as a whole");
+
+static bool key_matters(const struct supervisor *sup, const char *key)
+{
+    for (const char *const *k = sup->ops->keys; *k != NULL; k++) {
+        if (strcmp(key, *k) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void show_status(const struct supervisor *sup)
+{
+    notify_status("serving %u %s%s", sup->nr_devices, sup->ops->noun,
+                  sup->nr_devices == 1 ? "" : "s");
+}
+
+const char *supervisor_class_name(const struct supervisor *sup, const struct device_key *key)
+{
+    return sup->ops->classes[key->class].name;
+}
+
+char *supervisor_back(const struct supervisor *sup, const struct device_key *key)
+{
+    char *path;
+
+    return asprintf(&path, "%s/%d/%d", sup->classes[key->class].watch.root, key->domid,
+                    key->device) < 0
+               ? NULL
+               : path;
+}
+
+bool supervisor_exists(const struct supervisor *sup, const struct device_key *key)
+{
+    char state[128];
+
+    snprintf(state, sizeof(state), "%s/%d/%d/state", sup->classes[key->class].watch.root,
+             key->domid, key->device);
+    return store_exists(sup->store, STORE_NO_TX, state, NULL);
+}
+
+/* Two back ends on one device would ruin it: what the kernel's driver claims is left to it. */
+static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
+{
+    const char *driver = sup->ops->classes[key->class].kernel_driver;
+    const char *module = sup->ops->classes[key->class].kernel_module;
+    const struct log_id id = {
+        .class = supervisor_class_name(sup, key), .domid = key->domid, .device = key->device};
+
+    if (driver == NULL || access(driver, F_OK) != 0) {
+        return false;
+    }
+    log_limited(&sup->classes[key->class].kernel_log, LOG_ERR, &id,
+                "left to the kernel's %s, which is loaded (%s); unload it with: modprobe -r %s",
+                module, driver, module);
+    return true;
+}
+
+static struct supervised *add_device(struct supervisor *sup, const struct device_key *key)
+{
+    struct supervised *dev;
+
+    if (!supervisor_exists(sup, key) || kernel_serves(sup, key)) {
+        return NULL;
+    }
+    dev = sup->ops->create(sup, key);
+    if (dev == NULL) {
+        log_msg(LOG_ERR, NULL, "%s %d/%d: out of memory", supervisor_class_name(sup, key),
+                key->domid, key->device);
+        return NULL;
+    }
+    dev->key = *key;
+    HASH_ADD(hh, sup->devices, key, sizeof(dev->key), dev);
+    sup->nr_devices++;
+    show_status(sup);
+    return dev;
+}
+
+/* Something about this device changed; it may be new. */
+static void on_event(void *arg, int domid, int device, const char *key)
+{
+    struct supervisor_class *class = arg;
+    struct supervisor *sup = class->sup;
+    const struct device_key name = {
+        .class = (int)(class - sup->classes), .domid = domid, .device = device};
+    struct supervised *dev;
+
+    if (sup->stopping || !key_matters(sup, key)) {
+        return;
+    }
+    HASH_FIND(hh, sup->devices, &name, sizeof(name), dev);
+    if (dev == NULL) {
+        dev = add_device(sup, &name);
+    }
+    if (dev != NULL) {
+        sup->ops->changed(dev);
+    }
+}
+
+static void on_look(void *arg, int domid)
+{
+    struct supervisor_class *class = arg;
+    struct supervisor *sup = class->sup;
+    struct supervised *dev = NULL, *tmp = NULL;
+
+    HASH_ITER (hh, sup->devices, dev, tmp) {
+        if (dev->key.class == (int)(class - sup->classes) &&
+            (domid < 0 || dev->key.domid == domid)) {
+            sup->ops->changed(dev);
+        }
+    }
+}
+
+static void on_store_lost(void *arg)
+{
+    struct supervisor *sup = arg;
+
+    log_msg(LOG_ERR, NULL, "lost the connection to xenstored");
+    loop_stop(sup->loop, 1);
+}
+
+static int watch_class(struct supervisor *sup, unsigned int i)
+{
+    struct supervisor_class *class = &sup->classes[i];
+    int err;
+
+    class->sup = sup;
+    class->kernel_log = (struct log_limit){.burst = 1, .interval_ms = KERNEL_LOG_MS};
+    err = backend_class_watch(&class->watch, sup->store, sup->ops->classes[i].name, on_event,
+                              on_look, class);
+    if (err != 0) {
+        log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+    }
+    return err;
+}
+
+int supervisor_start(struct supervisor *sup)
+{
+    int err = 0;
+
+    sup->store = store_open(sup->loop, on_store_lost, sup);
+    if (sup->store == NULL) {
+        err = errno;
+        log_msg(LOG_ERR, NULL,
+                "cannot connect to xenstored: %s (is this a Xen domain, and does xenstored run?)",
+                strerror(err));
+        return -err;
+    }
+    for (unsigned int i = 0;
+         err == 0 && i < SUPERVISOR_CLASSES_MAX && sup->ops->classes[i].name != NULL; i++) {
+        err = watch_class(sup, i);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (sup->ops->started != NULL) {
+        sup->ops->started(sup);
+    }
+    show_status(sup);
+    return 0;
+}
+
+static void stop_when_idle(struct supervisor *sup)
+{
+    if (sup->stopping && sup->devices == NULL) {
+        loop_stop(sup->loop, 0);
+    }
+}
+
+/* Calls `fn`, which may remove it, for every device. */
+static void for_all(struct supervisor *sup, void (*fn)(struct supervised *dev))
+{
+    struct supervised *dev = NULL, *tmp = NULL;
+
+    HASH_ITER (hh, sup->devices, dev, tmp) {
+        fn(dev);
+    }
+}
+
+void supervisor_stop(struct supervisor *sup)
+{
+    sup->stopping = true;
+    for_all(sup, sup->ops->stop);
+    stop_when_idle(sup);
+}
+
+void supervisor_remove(struct supervisor *sup, struct supervised *dev)
+{
+    HASH_DEL(sup->devices, dev);
+    sup->ops->free(dev);
+    sup->nr_devices--;
+    show_status(sup);
+    stop_when_idle(sup);
+}
+
+void supervisor_free(struct supervisor *sup)
+{
+    struct supervised *dev = NULL, *tmp = NULL;
+
+    HASH_ITER (hh, sup->devices, dev, tmp) {
+        HASH_DEL(sup->devices, dev);
+        sup->ops->free(dev);
+    }
+    store_close(sup->store);
+}
+
+static void on_terminate(void *arg, int signo)
+{
+    log_msg(LOG_INFO, NULL, "%s: letting the workers finish", strsignal(signo));
+    notify_stopping();
+    supervisor_stop(arg);
+}
+
+static void on_usr1(void *arg, int signo)
+{
+    struct supervisor *sup = arg;
+
+    (void)signo;
+    for_all(sup, sup->ops->count);
+}
+
+static int handle_signals(struct supervisor *sup)
+{
+    int err = loop_signal(sup->loop, SIGTERM, on_terminate, sup);
+
+    if (err == 0) {
+        err = loop_signal(sup->loop, SIGINT, on_terminate, sup);
+    }
+    if (err == 0 && sup->ops->count != NULL) {
+        err = loop_signal(sup->loop, SIGUSR1, on_usr1, sup);
+    }
+    return err;
+}
+
+/* The empty directory that becomes a worker's file system. */
+static bool make_empty_directory(void)
+{
+    static const char *const dirs[] = {"/run/duet", "/run/duet/empty"};
+
+    for (unsigned int i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        if (mkdir(dirs[i], i == 0 ? 0755 : 0555) < 0 && errno != EEXIST) {
+            log_msg(LOG_ERR, NULL, "%s: cannot be created: %s", dirs[i], strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+int supervisor_run(struct supervisor *sup)
+{
+    int status = 1;
+
+    sup->loop = loop_new();
+    if (sup->loop == NULL || handle_signals(sup) != 0) {
+        log_msg(LOG_ERR, NULL, "cannot set up the event loop: %s", strerror(errno));
+        return status;
+    }
+    if (make_empty_directory() && supervisor_start(sup) == 0) {
+        notify_ready(sup->loop);
+        status = loop_run(sup->loop);
+    }
+    supervisor_free(sup);
+    loop_free(sup->loop);
+    return status;
+}
