@@ -16,6 +16,7 @@ extern const struct sh_command ping_commands[];
 extern const struct sh_command fetch_commands[];
 extern const struct sh_command iperf_commands[];
 extern const struct sh_command httpd_commands[];
+extern const struct sh_command netabuse_commands[];
 extern const struct sh_command power_commands[];
 extern const struct sh_command debug_commands[]; /* kdi/shell.c */
 extern const struct sh_command test_commands[];

@@ -65,12 +65,14 @@ struct xnf_queue {
     unsigned tx_nfree;
     unsigned tx_extras; /* slots with extra info that are not answered */
     bool tx_blocked;    /* the user waits for room */
+    bool tx_seized;     /* the ring is xnf_abuse.c's */
     uint64_t tx_frames, tx_bytes, tx_dropped, tx_errors;
 
     struct netif_rx_front_ring rx; /* from here on: under x->rx_lock */
     struct xnf_buf rx_bufs[XNF_RING_SIZE];
     uint16_t rx_slot[XNF_RING_SIZE]; /* which buffer each place of the ring asks to fill */
     bool rx_draining;                /* within a frame that was given up */
+    bool rx_deaf;                    /* nothing is taken: xnf_abuse.c's doing */
     struct timer rx_timer;           /* goes on after a pause */
     uint64_t rx_frames, rx_bytes, rx_dropped, rx_errors;
 };
@@ -172,6 +174,14 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
  * The rest follows when there is more. Takes the queue's lock by itself.
  */
 void xnf_tx_multicast(struct xnf_queue *q);
+
+/**
+ * xnf_tx_seize() - send nothing more by this queue until its ring is made anew, or it is let go
+ *
+ * For xnf_abuse.c. Queue's lock held. Return: 0, -EAGAIN while frames are under way, -EBUSY if it
+ * is seized and somebody else's slots are on it, -ENOTCONN if the back end broke the protocol.
+ */
+int xnf_tx_seize(struct xnf_queue *q) __must_check;
 
 /** xnf_tx_event(), xnf_rx_event(), xnf_event() - the event channels' handlers; @arg: the queue. */
 void xnf_tx_event(evtchn_port_t port, void *arg);

@@ -52,6 +52,7 @@ int xnf_rx_init(struct xnf_queue *q)
     SHARED_RING_INIT(sring);
     FRONT_RING_INIT(&q->rx, sring, PAGE_SIZE);
     q->rx_draining = false;
+    q->rx_deaf = false;
     if (q->rx.nr_ents != XNF_RING_SIZE) {
         return -EINVAL;
     }
@@ -142,7 +143,7 @@ static unsigned step(struct xnf_queue *q, bool *more)
     union xnf_slot slots[XNF_SLOTS_MAX];
 
     *more = false;
-    int n = xnf_moving(q->x) ? waiting(q) : -ENOTCONN;
+    int n = xnf_moving(q->x) && !q->rx_deaf ? waiting(q) : -ENOTCONN;
     if (n < 0) {
         return 0;
     }

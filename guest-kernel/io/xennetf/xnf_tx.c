@@ -53,6 +53,7 @@ int xnf_tx_init(struct xnf_queue *q)
     q->tx_nfree = 0;
     q->tx_extras = 0;
     q->tx_blocked = false;
+    q->tx_seized = false;
     for (unsigned i = q->nbufs; i-- > 0;) {
         put_buf(q, i);
     }
@@ -250,7 +251,7 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
     if (total != frame->len || (pages > 1 && !q->x->features.sg)) {
         return -EMSGSIZE;
     }
-    int rc = make_room(q, pages, slots);
+    int rc = q->tx_seized ? -EAGAIN : make_room(q, pages, slots);
     if (rc) {
         return rc;
     }
@@ -263,6 +264,21 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
     q->tx_bytes += frame->len;
     push(q);
     return 0;
+}
+
+int xnf_tx_seize(struct xnf_queue *q)
+{
+    bool ours = q->tx_nfree != q->nbufs || q->tx_extras;
+
+    if (q->tx_seized && !ours && q->tx.rsp_cons != q->tx.req_prod_pvt) {
+        return -EBUSY;
+    }
+    q->tx_seized = true;
+    q->tx_blocked = false;
+    if (!reap(q)) {
+        return -ENOTCONN;
+    }
+    return q->tx.rsp_cons == q->tx.req_prod_pvt ? 0 : -EAGAIN;
 }
 
 static bool next_change(struct xnf *x, struct xnf_mcast_change *change)
@@ -279,7 +295,7 @@ static void tell_changes(struct xnf_queue *q)
 {
     struct xnf_mcast_change change;
 
-    if (!q->x->features.mcast || q->index != 0) {
+    if (!q->x->features.mcast || q->index != 0 || q->tx_seized) {
         return;
     }
     while (make_room(q, 1, 2) == 0 && next_change(q->x, &change)) {
