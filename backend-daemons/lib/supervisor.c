@@ -99,13 +99,16 @@ static void on_event(void *arg, int domid, int device, const char *key)
 {
     struct supervisor_class *class = arg;
     struct supervisor *sup = class->sup;
-    const struct device_key name = {
-        .class = (int)(class - sup->classes), .domid = domid, .device = device};
-    struct supervised *dev;
+    struct supervised *dev = NULL;
+    struct device_key name;
 
     if (sup->stopping || !key_matters(sup, key)) {
         return;
     }
+    memset(&name, 0, sizeof(name));
+    name.class = (int)(class - sup->classes);
+    name.domid = domid;
+    name.device = device;
     HASH_FIND(hh, sup->devices, &name, sizeof(name), dev);
     if (dev == NULL) {
         dev = add_device(sup, &name);

@@ -526,9 +526,12 @@ static void connect_new_end(void)
 
 static const struct device *device_of_domain(int domid)
 {
-    const struct device_key key = {.domid = domid, .device = 51712};
-    struct supervised *dev;
+    struct supervised *dev = NULL;
+    struct device_key key;
 
+    memset(&key, 0, sizeof(key));
+    key.domid = domid;
+    key.device = 51712;
     HASH_FIND(hh, blockd.sup.devices, &key, sizeof(key), dev);
     assert_non_null(dev);
     return (const struct device *)dev;

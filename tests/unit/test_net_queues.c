@@ -180,6 +180,7 @@ static ssize_t at_host(struct virtio_net_hdr *h, uint8_t *data, size_t size)
     static uint8_t buf[80000];
     ssize_t n = recv(tap[1], buf, sizeof(buf), 0);
 
+    memset(h, 0, sizeof(*h));
     if (n < (ssize_t)VNET_HEADER) {
         return -1;
     }
