@@ -31,7 +31,8 @@ static int restrict_ring(const struct io_uring *ring, const struct uring_limits 
 int uring_open(struct io_uring *ring, unsigned int depth, const struct uring_limits *limits)
 {
     struct io_uring_params p = {
-        .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER,
+        .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+                 IORING_SETUP_SINGLE_ISSUER,
     };
     int err = io_uring_queue_init_params(depth, ring, &p);
 

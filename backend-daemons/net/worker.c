@@ -11,7 +11,8 @@
  *      listened are lost), scan the rings once, then serve until STOP, SIGTERM or the supervisor's
  *      end
  * While there is work, no event is asked for and none is waited for: the loop looks at every ring
- * and every completion in turn. Only when a whole turn found nothing are events asked for again.
+ * and every completion in turn. When a whole turn found nothing it may look some more times
+ * (patience.h); then events are asked for again.
  *
  * A mistake of the guest that leaves its ring usable is answered and logged; one that does not ends
  * the worker (WIRE_BROKEN).
@@ -22,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,11 +37,13 @@
 #include <xengnttab.h>
 #include <xen/sys/evtchn.h>
 #include <xen/sys/gntdev.h>
+#include <x86intrin.h>
 
 #include "child.h"
 #include "ctrl.h"
 #include "log.h"
 #include "loop.h"
+#include "patience.h"
 #include "rx.h"
 #include "sandbox.h"
 #include "tx.h"
@@ -65,6 +69,8 @@ struct worker {
     bool reading_ports;
     bool stopping;
     bool link_up;
+    bool expects_more;        /* the last turn with work took packets from the guest only */
+    struct patience patience; /* for the next of these */
     struct vif vif;
     struct tx tx[WIRE_MAX_QUEUES];
     struct rx rx[WIRE_MAX_QUEUES];
@@ -247,6 +253,7 @@ static int enter_sandbox(struct worker *w)
         {SYS_sendto, CHILD_SOCKET_FD, 0},                    /* report() */
         {SYS_recvfrom, CHILD_SOCKET_FD, 0},                  /* on_supervisor() */
         {SYS_clock_gettime, -1, 0},                          /* loop_now_ns(), without vDSO */
+        {SYS_sched_yield, -1, 0},                            /* rest() */
         {SYS_rt_sigreturn, -1, 0},                           /* on_sigterm() */
         {SYS_exit_group, -1, 0},
     };
@@ -510,12 +517,39 @@ static void begin(struct worker *w)
     }
 }
 
+/* A guest that was given packets shall have the processor, and not find us looking for its answer.
+ */
+static void note_work(struct worker *w, bool sent, bool delivered)
+{
+    if (sent || delivered) {
+        w->expects_more = !delivered;
+        patience_busy(&w->patience);
+    }
+}
+
+/* Nothing more was found: waits, or lets others run for a moment. Returns 0 or -errno. */
+static int rest(struct worker *w)
+{
+    uint64_t wait_ns, begin = __rdtsc();
+    int err;
+
+    if (w->expects_more && patience_look(&w->patience, begin)) {
+        sched_yield();
+        return engine_submit(&w->vif.engine, 0);
+    }
+    wait_ns = may_wait(w);
+    err = engine_submit(&w->vif.engine, wait_ns);
+    if (wait_ns != 0 && w->expects_more) {
+        patience_waited(&w->patience, begin, __rdtsc());
+    }
+    return err;
+}
+
 /* Stage 4: serves the rings. Returns 0 at the orderly end, or -errno after a report. */
 static int serve(struct worker *w)
 {
     begin(w);
     for (;;) {
-        uint64_t wait_ns = UINT64_MAX;
         int err;
 
         w->vif.now_ns = 0;
@@ -524,15 +558,17 @@ static int serve(struct worker *w)
             if (writes_in_flight(w) == 0) {
                 return 0;
             }
+            err = engine_submit(&w->vif.engine, UINT64_MAX);
         } else {
+            uint64_t delivered = w->vif.statistics.rx_packets;
             int busy = serve_rings(w);
 
             if (busy < 0) {
                 return busy;
             }
-            wait_ns = busy ? 0 : may_wait(w);
+            note_work(w, busy != 0, w->vif.statistics.rx_packets != delivered);
+            err = busy ? engine_submit(&w->vif.engine, 0) : rest(w);
         }
-        err = engine_submit(&w->vif.engine, wait_ns);
         if (err < 0 && err != -EINTR) {
             report(w, WIRE_FAILED, -err, "io_uring: %s", strerror(-err));
             return err;

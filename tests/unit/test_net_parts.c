@@ -1,6 +1,7 @@
 /*
  * The small parts of the network back end, each a pure function or nearly so: frames and their
- * checksums, the rate limit, the multicast filter, hashing and the control messages for it.
+ * checksums, the rate limit, the worker's patience, the multicast filter, hashing and the control
+ * messages for it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include "frame.h"
 #include "hash.h"
 #include "mcast.h"
+#include "patience.h"
 
 /* Ethernet, IPv4 (header of 20), TCP; addresses and ports of the Toeplitz example below. */
 static const uint8_t tcp4[] = {
@@ -148,6 +150,41 @@ static void the_largest_packet_passes_a_small_limit(void **state)
         now = c.next_ns;
     }
     assert_in_range(now, 64ULL * 50000000, 67ULL * 50000000);
+}
+
+/* Looks until it would wait, each costing `look` ticks; then an event comes after `wait` ticks. */
+static unsigned int looks_before_waiting(struct patience *p, uint64_t *now, uint64_t look,
+                                         uint64_t wait)
+{
+    unsigned int looks = 0;
+
+    patience_busy(p);
+    while (patience_look(p, *now)) {
+        looks++;
+        *now += look;
+    }
+    patience_waited(p, *now, *now + wait);
+    *now += wait;
+    return looks;
+}
+
+static void patience_grows_by_short_waits_and_goes_by_long_ones(void **state)
+{
+    struct patience p = {0};
+    uint64_t now = 1;
+
+    (void)state;
+    assert_int_equal(looks_before_waiting(&p, &now, 10, 100), 0);
+    for (int i = 0; i < 10; i++) {
+        looks_before_waiting(&p, &now, 10, 100);
+    }
+    assert_int_equal(looks_before_waiting(&p, &now, 10, 100), PATIENCE_LOOKS_MAX);
+    for (int i = 0; i < 10; i++) {
+        looks_before_waiting(&p, &now, 10, 10 * PATIENCE_LOOKS_MAX + 1);
+    }
+    assert_int_equal(looks_before_waiting(&p, &now, 10, 100000), 0);
+    looks_before_waiting(&p, &now, 10, 10);
+    assert_int_equal(looks_before_waiting(&p, &now, 10, 10), 1);
 }
 
 static void the_filter_lets_through_what_is_on_it(void **state)
@@ -320,6 +357,7 @@ int main(void)
         cmocka_unit_test(a_checksum_is_completed_as_hardware_does),
         cmocka_unit_test(a_limit_holds_and_can_be_lifted),
         cmocka_unit_test(the_largest_packet_passes_a_small_limit),
+        cmocka_unit_test(patience_grows_by_short_waits_and_goes_by_long_ones),
         cmocka_unit_test(the_filter_lets_through_what_is_on_it),
         cmocka_unit_test(the_filter_has_an_end),
         cmocka_unit_test_setup(hashes_are_those_of_the_verification_suite, setup_hash),

@@ -1,0 +1,39 @@
+/*
+ * How long an idle worker looks at its rings before it waits for an event.
+ *
+ * To wait costs the worker two system calls and the guest a hypercall for the event that ends it; a
+ * guest that sends one small packet after the other makes us pay that for each. Looking again pays
+ * if the next packet comes sooner. So the worker remembers how long its last waits were: short ones
+ * make it look more often, up to PATIENCE_LOOKS_MAX times, long ones less, down to not at all.
+ * Between two looks it yields to whoever else wants the processor.
+ *
+ * Time is in units that only have to be the same everywhere: those of the processor's counter.
+ *
+ * Types: struct patience. One owner, no locks. Nothing to suspend.
+ */
+#ifndef DUET_NET_PATIENCE_H
+#define DUET_NET_PATIENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PATIENCE_LOOKS_MAX 32U
+
+/* Zero-initialise. */
+struct patience {
+    unsigned int limit;    /* looks before the next wait */
+    unsigned int looks;    /* done since there was work */
+    uint64_t look_ticks;   /* what one costs, smoothed */
+    uint64_t last_look_at; /* 0: the last turn was no look */
+};
+
+/* There was work. */
+void patience_busy(struct patience *p);
+
+/* There is none at `now`. Returns whether to look again (after yielding), false to wait. */
+bool patience_look(struct patience *p, uint64_t now);
+
+/* A wait from `begin` to `end` is over. */
+void patience_waited(struct patience *p, uint64_t begin, uint64_t end);
+
+#endif
