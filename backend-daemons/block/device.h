@@ -66,24 +66,16 @@ enum device_phase {
 
 struct device {
     struct supervised base; /* first */
-    struct supervisor *sup;
-    struct log_id id;
-    char *back;  /* absolute directory of the back end */
-    char *front; /* of the front end; NULL until read */
     enum device_phase phase;
-    bool gone;     /* the back end's directory was removed */
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
     bool reported; /* the worker has said why it ends */
     bool yielding; /* it ends because the guest goes on at another end */
+    bool away;     /* xl has moved the guest to another end, and is about to start it there */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
     struct child worker;
-    struct loop_work work;
-    struct loop_timer retry;
-    uint64_t last_start_ns; /* when a worker was last started */
-    struct log_limit guest_log;
-    struct store_watch front_watch, name_watch;
+    struct store_watch name_watch;
 };
 
 /* What the supervisor does with block devices: it is the one user of device.c. */
@@ -92,7 +84,7 @@ extern const struct supervisor_ops blockd_ops;
 /* The daemon that a device belongs to. */
 static inline struct blockd *device_blockd(const struct device *dev)
 {
-    return (struct blockd *)dev->sup; /* its first member */
+    return (struct blockd *)dev->base.sup; /* its first member */
 }
 
 #endif

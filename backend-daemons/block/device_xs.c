@@ -21,7 +21,8 @@
 /* Reads a toolstack key that may be missing. Returns 0 with *out NULL then. */
 static int read_optional(struct device *dev, const char *key, char **out)
 {
-    int err = store_read_str(dev->sup->store, STORE_NO_TX, dev->back, key, MAX_STRING, out);
+    int err =
+        store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, key, MAX_STRING, out);
 
     return err == -ENOENT ? 0 : err;
 }
@@ -41,47 +42,34 @@ static bool is_plain_script(const struct device *dev, const char *script)
     return strcmp(script, device_blockd(dev)->hotplug_script) == 0;
 }
 
-static int read_front_dir(struct device *dev, char *why, unsigned long why_size)
+/* The virtual machine that the domain is (its UUID's path), by which two ends of a migration know
+ * each other; left empty when it has none. */
+static void read_vm(struct device *dev)
 {
-    struct store *st = dev->sup->store;
-    char key[96];
-    uint64_t id;
+    char key[64];
     char *vm;
-    int err;
 
-    free(dev->front);
-    err = store_read_str(st, STORE_NO_TX, dev->back, "frontend", STORE_PATH_MAX - 64, &dev->front);
-    if (err == 0) {
-        err = store_read_uint(st, STORE_NO_TX, dev->back, "frontend-id", DOMID_FIRST_RESERVED - 1,
-                              &id);
+    snprintf(key, sizeof(key), "/local/domain/%d/vm", dev->base.id.domid);
+    if (store_read_str(dev->base.sup->store, STORE_NO_TX, key, NULL, sizeof(dev->image.vm) - 1,
+                       &vm) == 0) {
+        snprintf(dev->image.vm, sizeof(dev->image.vm), "%s", vm);
+        free(vm);
     }
-    if (err == 0 && (int)id != dev->id.domid) {
-        snprintf(why, why_size, "%s/frontend-id = \"%llu\": not the domain that the path names",
-                 dev->back, (unsigned long long)id);
-        return -EINVAL;
-    }
-    if (err == 0) {
-        snprintf(key, sizeof(key), "/local/domain/%d/vm", dev->id.domid);
-        if (store_read_str(st, STORE_NO_TX, key, NULL, sizeof(dev->image.vm) - 1, &vm) == 0) {
-            snprintf(dev->image.vm, sizeof(dev->image.vm), "%s", vm);
-            free(vm);
-        }
-    }
-    return err;
 }
 
 int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
 {
-    struct store *st = dev->sup->store;
+    struct store *st = dev->base.sup->store;
     char *mode = NULL, *kind = NULL, *script = NULL;
     uint64_t removable = 0, discard = 0;
     int err;
 
-    why[0] = '\0';
-    err = read_front_dir(dev, why, why_size);
-    if (err == 0) {
-        err = read_optional(dev, "mode", &mode);
+    err = supervised_read_front(&dev->base, why, why_size);
+    if (err != 0) {
+        return err;
     }
+    read_vm(dev);
+    err = read_optional(dev, "mode", &mode);
     if (err == 0) {
         err = read_optional(dev, "device-type", &kind);
     }
@@ -89,12 +77,13 @@ int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
         err = read_optional(dev, "script", &script);
     }
     if (err == 0) {
-        err = store_read_uint_def(st, STORE_NO_TX, dev->back, "removable", 1, 0, &removable);
+        err = store_read_uint_def(st, STORE_NO_TX, dev->base.back, "removable", 1, 0, &removable);
     }
     if (err == 0) {
-        err = store_read_uint_def(st, STORE_NO_TX, dev->back, "discard-enable", 1, 1, &discard);
+        err =
+            store_read_uint_def(st, STORE_NO_TX, dev->base.back, "discard-enable", 1, 1, &discard);
     }
-    if (err != 0 && why[0] == '\0') {
+    if (err != 0) {
         snprintf(why, why_size, "%s", store_error(st));
     }
     dev->image.read_only = mode == NULL || strchr(mode, 'w') == NULL;
@@ -152,13 +141,13 @@ int device_xs_image_path(struct device *dev, char **path, char *why, unsigned lo
         }
         free(status);
         if (err != 0) {
-            snprintf(why, why_size, "%s", store_error(dev->sup->store));
+            snprintf(why, why_size, "%s", store_error(dev->base.sup->store));
         }
         return err;
     }
     err = read_optional(dev, "params", &params);
     if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(dev->sup->store));
+        snprintf(why, why_size, "%s", store_error(dev->base.sup->store));
         return err;
     }
     err = path_of_params(params != NULL ? params : "", path, why, why_size);
@@ -174,17 +163,18 @@ struct publish {
 /* What stands in for the stock script: its result, before it is run. */
 static int write_hotplug(struct store *st, xs_transaction_t t, struct device *dev, const char *why)
 {
-    int err = store_write(st, t, dev->back, "script", "%s", device_blockd(dev)->hotplug_script);
+    int err =
+        store_write(st, t, dev->base.back, "script", "%s", device_blockd(dev)->hotplug_script);
 
     if (err == 0 && why != NULL) {
-        err = store_write(st, t, dev->back, "hotplug-error", "%s", why);
+        err = store_write(st, t, dev->base.back, "hotplug-error", "%s", why);
     }
     if (err == 0) {
-        err = store_write(st, t, dev->back, "hotplug-status", "%s",
+        err = store_write(st, t, dev->base.back, "hotplug-status", "%s",
                           why != NULL ? "error" : "connected");
     }
     if (err == 0 && why == NULL && dev->image.block_device) {
-        err = store_write(st, t, dev->back, "physical-device", "%x:%x", major(dev->image.rdev),
+        err = store_write(st, t, dev->base.back, "physical-device", "%x:%x", major(dev->image.rdev),
                           minor(dev->image.rdev));
     }
     return err;
@@ -197,16 +187,16 @@ static bool discard_offered(const struct device *dev)
 
 static int write_discard(struct store *st, xs_transaction_t t, struct device *dev)
 {
-    int err =
-        store_write(st, t, dev->back, "discard-granularity", "%u", dev->image.discard_granularity);
+    int err = store_write(st, t, dev->base.back, "discard-granularity", "%u",
+                          dev->image.discard_granularity);
 
     if (err == 0) {
-        err = store_write(st, t, dev->back, "discard-alignment", "0");
+        err = store_write(st, t, dev->base.back, "discard-alignment", "0");
     }
     if (err == 0) {
-        err = store_write(st, t, dev->back, "discard-secure", "0");
+        err = store_write(st, t, dev->base.back, "discard-secure", "0");
     }
-    return err != 0 ? err : store_write(st, t, dev->back, "feature-discard", "1");
+    return err != 0 ? err : store_write(st, t, dev->base.back, "feature-discard", "1");
 }
 
 static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
@@ -222,11 +212,11 @@ static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
                     {"multi-queue-max-queues", 1}};
     int err = 0;
 
-    if (!store_exists(st, t, dev->back, "state")) {
+    if (!store_exists(st, t, dev->base.back, "state")) {
         return -ENOENT;
     }
     for (unsigned int i = 0; i < sizeof(features) / sizeof(features[0]) && err == 0; i++) {
-        err = store_write(st, t, dev->back, features[i].key, "%u", features[i].value);
+        err = store_write(st, t, dev->base.back, features[i].key, "%u", features[i].value);
     }
     if (err == 0 && dev->image.image != NULL && discard_offered(dev)) {
         err = write_discard(st, t, dev);
@@ -234,14 +224,14 @@ static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
     if (err == 0 && dev->own_script) {
         err = write_hotplug(st, t, dev, p->why);
     }
-    return err != 0 ? err : store_write(st, t, dev->back, "state", "%d", XenbusStateInitWait);
+    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateInitWait);
 }
 
 int device_xs_publish_features(struct device *dev, const char *why)
 {
     struct publish p = {.dev = dev, .why = why};
 
-    return store_transaction(dev->sup->store, publish_features_tx, &p);
+    return store_transaction(dev->base.sup->store, publish_features_tx, &p);
 }
 
 struct front_read {
@@ -255,7 +245,7 @@ static int read_protocol(struct store *st, xs_transaction_t t, struct front_read
 {
     struct wire_config *c = r->config;
     char *protocol;
-    int err = store_read_str(st, t, r->dev->front, "protocol", 64, &protocol);
+    int err = store_read_str(st, t, r->dev->base.front, "protocol", 64, &protocol);
 
     if (err == -ENOENT) {
         c->protocol = WIRE_X86_32; /* what blkback and tapdisk assume */
@@ -275,7 +265,7 @@ static int read_protocol(struct store *st, xs_transaction_t t, struct front_read
         snprintf(r->why, r->why_size,
                  "%s/protocol = \"%s\": not one of " XEN_IO_PROTO_ABI_X86_64
                  ", " XEN_IO_PROTO_ABI_X86_32,
-                 r->dev->front, shown);
+                 r->dev->base.front, shown);
         err = -EINVAL;
     }
     free(protocol);
@@ -286,7 +276,7 @@ static int read_protocol(struct store *st, xs_transaction_t t, struct front_read
 static int read_ring_refs(struct store *st, xs_transaction_t t, struct front_read *r)
 {
     struct wire_config *c = r->config;
-    const char *front = r->dev->front;
+    const char *front = r->dev->base.front;
     uint64_t n = 0;
     int err = store_read_uint_def(st, t, front, "ring-page-order", WIRE_MAX_PAGE_ORDER, 0, &n);
 
@@ -313,11 +303,11 @@ static int read_front_tx(struct store *st, xs_transaction_t t, void *arg)
     r->why[0] = '\0';
     err = read_ring_refs(st, t, r);
     if (err == 0) {
-        err = store_read_uint(st, t, r->dev->front, "event-channel", UINT32_MAX, &n);
+        err = store_read_uint(st, t, r->dev->base.front, "event-channel", UINT32_MAX, &n);
         r->config->event_channel = (uint32_t)n;
     }
     if (err == 0) {
-        err = store_read_uint_def(st, t, r->dev->front, "multi-queue-num-queues", 1, 1, &n);
+        err = store_read_uint_def(st, t, r->dev->base.front, "multi-queue-num-queues", 1, 1, &n);
     }
     if (err == 0) {
         err = read_protocol(st, t, r);
@@ -335,15 +325,15 @@ int device_xs_read_front(struct device *dev, struct wire_config *config, char *w
 
     memset(config, 0, sizeof(*config));
     config->magic = WIRE_MAGIC;
-    snprintf(config->class, sizeof(config->class), "%s", dev->id.class);
-    config->domid = (uint16_t)dev->id.domid;
-    config->device = dev->id.device;
-    config->uid = dev->sup->uid_base + (uid_t)dev->id.domid;
+    snprintf(config->class, sizeof(config->class), "%s", dev->base.id.class);
+    config->domid = (uint16_t)dev->base.id.domid;
+    config->device = dev->base.id.device;
+    config->uid = dev->base.sup->uid_base + (uid_t)dev->base.id.domid;
     config->log_level = log_level();
     config->sectors = dev->image.sectors;
     config->read_only = dev->image.read_only;
     config->discard = discard_offered(dev);
-    return store_transaction(dev->sup->store, read_front_tx, &r);
+    return store_transaction(dev->base.sup->store, read_front_tx, &r);
 }
 
 static int publish_connected_tx(struct store *st, xs_transaction_t t, void *arg)
@@ -352,27 +342,28 @@ static int publish_connected_tx(struct store *st, xs_transaction_t t, void *arg)
     unsigned int info = 0;
     int err;
 
-    if (!store_exists(st, t, dev->back, "state")) {
+    if (!store_exists(st, t, dev->base.back, "state")) {
         return -ENOENT;
     }
     info |= dev->cdrom ? VDISK_CDROM : 0;
     info |= dev->removable ? VDISK_REMOVABLE : 0;
     info |= dev->image.read_only ? VDISK_READONLY : 0;
-    err = store_write(st, t, dev->back, "sectors", "%llu", (unsigned long long)dev->image.sectors);
+    err = store_write(st, t, dev->base.back, "sectors", "%llu",
+                      (unsigned long long)dev->image.sectors);
     if (err == 0) {
-        err = store_write(st, t, dev->back, "info", "%u", info);
+        err = store_write(st, t, dev->base.back, "info", "%u", info);
     }
     if (err == 0) {
-        err = store_write(st, t, dev->back, "sector-size", "%u", BLK_SECTOR_BYTES);
+        err = store_write(st, t, dev->base.back, "sector-size", "%u", BLK_SECTOR_BYTES);
     }
     if (err == 0) {
-        err = store_write(st, t, dev->back, "physical-sector-size", "%u",
+        err = store_write(st, t, dev->base.back, "physical-sector-size", "%u",
                           dev->image.physical_sector_bytes);
     }
-    return err != 0 ? err : store_write(st, t, dev->back, "state", "%d", XenbusStateConnected);
+    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateConnected);
 }
 
 int device_xs_publish_connected(struct device *dev)
 {
-    return store_transaction(dev->sup->store, publish_connected_tx, dev);
+    return store_transaction(dev->base.sup->store, publish_connected_tx, dev);
 }

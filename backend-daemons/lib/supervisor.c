@@ -14,6 +14,7 @@
 #include "notify.h"
 
 #define KERNEL_LOG_MS 5000
+#define GUEST_LOG_MS  5000
 
 _Static_assert(sizeof(struct device_key) == 3 * sizeof(int), "hashed as a whole");
 
@@ -33,19 +34,10 @@ static void show_status(const struct supervisor *sup)
                   sup->nr_devices == 1 ? "" : "s");
 }
 
-const char *supervisor_class_name(const struct supervisor *sup, const struct device_key *key)
+static struct log_id id_of(const struct supervisor *sup, const struct device_key *key)
 {
-    return sup->ops->classes[key->class].name;
-}
-
-char *supervisor_back(const struct supervisor *sup, const struct device_key *key)
-{
-    char *path;
-
-    return asprintf(&path, "%s/%d/%d", sup->classes[key->class].watch.root, key->domid,
-                    key->device) < 0
-               ? NULL
-               : path;
+    return (struct log_id){
+        .class = sup->ops->classes[key->class].name, .domid = key->domid, .device = key->device};
 }
 
 bool supervisor_exists(const struct supervisor *sup, const struct device_key *key)
@@ -62,8 +54,7 @@ static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
 {
     const char *driver = sup->ops->classes[key->class].kernel_driver;
     const char *module = sup->ops->classes[key->class].kernel_module;
-    const struct log_id id = {
-        .class = supervisor_class_name(sup, key), .domid = key->domid, .device = key->device};
+    const struct log_id id = id_of(sup, key);
 
     if (driver == NULL || access(driver, F_OK) != 0) {
         return false;
@@ -74,6 +65,29 @@ static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
     return true;
 }
 
+static struct supervised *new_device(struct supervisor *sup, const struct device_key *key)
+{
+    struct supervised *dev = calloc(1, sup->ops->device_size);
+
+    if (dev == NULL || asprintf(&dev->back, "%s/%d/%d", sup->classes[key->class].watch.root,
+                                key->domid, key->device) < 0) {
+        free(dev);
+        return NULL;
+    }
+    dev->key = *key;
+    dev->sup = sup;
+    dev->id = id_of(sup, key);
+    dev->guest_log = (struct log_limit){.burst = 1, .interval_ms = GUEST_LOG_MS};
+    return dev;
+}
+
+static void free_device(struct supervised *dev)
+{
+    dev->sup->ops->release(dev);
+    supervised_release(dev);
+    free(dev);
+}
+
 static struct supervised *add_device(struct supervisor *sup, const struct device_key *key)
 {
     struct supervised *dev;
@@ -81,13 +95,13 @@ static struct supervised *add_device(struct supervisor *sup, const struct device
     if (!supervisor_exists(sup, key) || kernel_serves(sup, key)) {
         return NULL;
     }
-    dev = sup->ops->create(sup, key);
+    dev = new_device(sup, key);
     if (dev == NULL) {
-        log_msg(LOG_ERR, NULL, "%s %d/%d: out of memory", supervisor_class_name(sup, key),
-                key->domid, key->device);
+        const struct log_id id = id_of(sup, key);
+
+        log_msg(LOG_ERR, &id, "out of memory");
         return NULL;
     }
-    dev->key = *key;
     HASH_ADD(hh, sup->devices, key, sizeof(dev->key), dev);
     sup->nr_devices++;
     show_status(sup);
@@ -114,7 +128,7 @@ static void on_event(void *arg, int domid, int device, const char *key)
         dev = add_device(sup, &name);
     }
     if (dev != NULL) {
-        sup->ops->changed(dev);
+        supervised_reconsider(dev);
     }
 }
 
@@ -127,7 +141,7 @@ static void on_look(void *arg, int domid)
     HASH_ITER (hh, sup->devices, dev, tmp) {
         if (dev->key.class == (int)(class - sup->classes) &&
             (domid < 0 || dev->key.domid == domid)) {
-            sup->ops->changed(dev);
+            supervised_reconsider(dev);
         }
     }
 }
@@ -208,7 +222,7 @@ void supervisor_stop(struct supervisor *sup)
 void supervisor_remove(struct supervisor *sup, struct supervised *dev)
 {
     HASH_DEL(sup->devices, dev);
-    sup->ops->free(dev);
+    free_device(dev);
     sup->nr_devices--;
     show_status(sup);
     stop_when_idle(sup);
@@ -220,7 +234,7 @@ void supervisor_free(struct supervisor *sup)
 
     HASH_ITER (hh, sup->devices, dev, tmp) {
         HASH_DEL(sup->devices, dev);
-        sup->ops->free(dev);
+        free_device(dev);
     }
     store_close(sup->store);
 }

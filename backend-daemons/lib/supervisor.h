@@ -1,43 +1,25 @@
 /*
  * The supervisor, which is the root half of a back end daemon: finds the devices that this domain
- * serves, of one class or of several (backends.h), keeps them, and tells each when the store
- * changed. What is to be done then is the business of the daemon's device.c, whose struct device
- * begins with a struct supervised.
+ * serves, of one class or of several (backends.h), keeps them, and has each evaluated when the
+ * store changed (supervised.h). What is to be done then is the business of the daemon's device.c,
+ * whose struct device begins with a struct supervised.
  *
  * While the kernel's own driver of a class is loaded its devices are left to it.
  *
- * Types: struct supervisor, which a daemon embeds, supervised, supervisor_class, supervisor_ops.
+ * Types: struct supervisor, which a daemon embeds, supervisor_class, supervisor_ops.
  * One thread, no locks. Suspended guests simply lose their devices.
  */
 #ifndef DUET_LIB_SUPERVISOR_H
 #define DUET_LIB_SUPERVISOR_H
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <sys/types.h>
-#include <uthash.h>
 
 #include "backends.h"
-#include "log.h"
-#include "loop.h"
-#include "store.h"
+#include "supervised.h"
 
 #define SUPERVISOR_CLASSES_MAX 2U
-
-struct supervisor;
-
-/* Identifies a device. No padding: it is hashed as a whole. */
-struct device_key {
-    int class; /* index in supervisor.classes */
-    int domid;
-    int device;
-};
-
-/* What the supervisor knows of a device. */
-struct supervised {
-    struct device_key key;
-    UT_hash_handle hh;
-};
 
 /* What a daemon does with its devices. */
 struct supervisor_ops {
@@ -48,10 +30,11 @@ struct supervisor_ops {
         const char *kernel_module;
     } classes[SUPERVISOR_CLASSES_MAX]; /* name NULL: no more */
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
-    struct supervised *(*create)(struct supervisor *sup, const struct device_key *key);
-    void (*changed)(struct supervised *dev);
+    size_t device_size;      /* of its struct device, which starts as zeros */
+    void (*evaluate)(struct supervised *dev, const struct supervised_view *v);
+    void (*gone)(struct supervised *dev);    /* evaluated without a back end's directory */
     void (*stop)(struct supervised *dev);    /* the end: the store is left as it is */
-    void (*free)(struct supervised *dev);    /* no worker of it runs */
+    void (*release)(struct supervised *dev); /* gives up what it has; no worker of it runs */
     void (*count)(struct supervised *dev);   /* on SIGUSR1: statistics into the log; NULL: none */
     void (*started)(struct supervisor *sup); /* the store can be asked; NULL: nothing to do */
 };
@@ -75,16 +58,10 @@ struct supervisor {
     uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
 };
 
-/* The class of a device: its name, as in the store. */
-const char *supervisor_class_name(const struct supervisor *sup, const struct device_key *key);
-
-/* The device's directory in the store, absolute. The caller frees it; NULL without memory. */
-char *supervisor_back(const struct supervisor *sup, const struct device_key *key);
-
 /* Whether the toolstack has such a device. */
 bool supervisor_exists(const struct supervisor *sup, const struct device_key *key);
 
-/* A device is gone: it is freed by its daemon's `free`. */
+/* A device is gone: it is released and freed. */
 void supervisor_remove(struct supervisor *sup, struct supervised *dev);
 
 /* Connects to the store and starts to watch; `ops` and `loop` are set. Returns 0, or -errno after a

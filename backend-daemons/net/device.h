@@ -53,10 +53,6 @@ enum device_phase {
 
 struct device {
     struct supervised base; /* first */
-    struct supervisor *sup;
-    struct log_id id;
-    char *back;  /* absolute directory of the back end */
-    char *front; /* of the front end; NULL until read */
     enum device_phase phase;
     bool unusable;           /* no tap: nothing to wait for but removal */
     bool reported;           /* the worker has said why it ends */
@@ -65,12 +61,8 @@ struct device {
     struct tap tap;
     struct child worker;
     struct wire_settings settings; /* that the worker has */
-    struct loop_work work;
-    struct loop_timer retry;
-    uint64_t last_start_ns; /* when a worker was last started */
-    unsigned int deaths;    /* of workers, one soon after the other */
-    struct log_limit guest_log;
-    struct store_watch front_watch, mcast_watch;
+    unsigned int deaths;           /* of workers, one soon after the other */
+    struct store_watch mcast_watch;
 };
 
 /* What the supervisor does with network devices: it is the one user of device.c. */
@@ -79,7 +71,7 @@ extern const struct supervisor_ops netd_ops;
 /* The daemon that a device belongs to. */
 static inline const struct netd *device_netd(const struct device *dev)
 {
-    return (const struct netd *)dev->sup; /* its first member */
+    return (const struct netd *)dev->base.sup; /* its first member */
 }
 
 #endif

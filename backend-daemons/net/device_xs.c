@@ -19,29 +19,16 @@
 
 int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
 {
-    struct store *st = dev->sup->store;
+    struct store *st = dev->base.sup->store;
     char dir[64];
     unsigned int vcpus;
-    uint64_t id = 0;
-    int err;
+    int err = supervised_read_front(&dev->base, why, why_size);
 
-    free(dev->front);
-    err = store_read_str(st, STORE_NO_TX, dev->back, "frontend", STORE_PATH_MAX - 64, &dev->front);
-    if (err == 0) {
-        err = store_read_uint(st, STORE_NO_TX, dev->back, "frontend-id", DOMID_FIRST_RESERVED - 1,
-                              &id);
-    }
     if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(st));
         return err;
     }
-    if ((int)id != dev->base.key.domid) {
-        snprintf(why, why_size, "%s/frontend-id = \"%" PRIu64 "\": the path names another domain",
-                 dev->back, id);
-        return -EINVAL;
-    }
-    dev->has_script = store_exists(st, STORE_NO_TX, dev->back, "script");
-    snprintf(dir, sizeof(dir), "/local/domain/%d/cpu", dev->base.key.domid);
+    dev->has_script = store_exists(st, STORE_NO_TX, dev->base.back, "script");
+    snprintf(dir, sizeof(dir), "/local/domain/%d/cpu", dev->base.id.domid);
     free(store_list(st, STORE_NO_TX, dir, &vcpus));
     vcpus = vcpus != 0 ? vcpus : 1;
     dev->max_queues = vcpus < device_netd(dev)->max_queues ? vcpus : device_netd(dev)->max_queues;
@@ -52,10 +39,10 @@ void device_xs_tap_names(struct device *dev, char *own, char *other, unsigned lo
 {
     char *name = NULL;
 
-    snprintf(own, size, "%s%d.%d", device_netd(dev)->tap_prefix, dev->base.key.domid,
-             dev->base.key.device);
-    store_read_str(dev->sup->store, STORE_NO_TX, dev->back, "vifname", (unsigned int)size - 1,
-                   &name);
+    snprintf(own, size, "%s%d.%d", device_netd(dev)->tap_prefix, dev->base.id.domid,
+             dev->base.id.device);
+    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "vifname",
+                   (unsigned int)size - 1, &name);
     snprintf(other, size, "%s", name != NULL ? name : "");
     free(name);
 }
@@ -80,18 +67,18 @@ static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
                     {"multi-queue-max-queues", dev->max_queues}};
     int err = 0;
 
-    if (!store_exists(st, t, dev->back, "state")) {
+    if (!store_exists(st, t, dev->base.back, "state")) {
         return -ENOENT;
     }
     for (unsigned int i = 0; i < sizeof(features) / sizeof(features[0]) && err == 0; i++) {
-        err = store_write(st, t, dev->back, features[i].key, "%u", features[i].value);
+        err = store_write(st, t, dev->base.back, features[i].key, "%u", features[i].value);
     }
-    return err != 0 ? err : store_write(st, t, dev->back, "state", "%d", XenbusStateInitWait);
+    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateInitWait);
 }
 
 int device_xs_publish_features(struct device *dev)
 {
-    return store_transaction(dev->sup->store, publish_features_tx, dev);
+    return store_transaction(dev->base.sup->store, publish_features_tx, dev);
 }
 
 bool device_xs_hotplug_done(struct device *dev)
@@ -99,7 +86,8 @@ bool device_xs_hotplug_done(struct device *dev)
     char *status = NULL;
     bool done;
 
-    store_read_str(dev->sup->store, STORE_NO_TX, dev->back, "hotplug-status", MAX_STRING, &status);
+    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "hotplug-status", MAX_STRING,
+                   &status);
     done = !dev->has_script || (status != NULL && strcmp(status, "connected") == 0);
     free(status);
     return done;
@@ -159,7 +147,7 @@ static int read_queue(struct store *st, xs_transaction_t t, const char *dir, str
 static int read_queues(struct store *st, xs_transaction_t t, struct front_read *r)
 {
     struct wire_config *c = r->config;
-    const char *front = r->dev->front;
+    const char *front = r->dev->base.front;
     uint64_t nr = 1;
     int err =
         store_read_uint_def(st, t, front, "multi-queue-num-queues", r->dev->max_queues, 1, &nr);
@@ -188,19 +176,20 @@ static int read_ctrl(struct store *st, xs_transaction_t t, struct front_read *r)
     struct wire_config *c = r->config;
     int err;
 
-    c->has_ctrl = store_exists(st, t, r->dev->front, "ctrl-ring-ref");
+    c->has_ctrl = store_exists(st, t, r->dev->base.front, "ctrl-ring-ref");
     if (!c->has_ctrl) {
         return 0;
     }
-    err = read_u32(st, t, r->dev->front, "ctrl-ring-ref", &c->ctrl_ref);
-    return err != 0 ? err : read_u32(st, t, r->dev->front, "event-channel-ctrl", &c->ctrl_port);
+    err = read_u32(st, t, r->dev->base.front, "ctrl-ring-ref", &c->ctrl_ref);
+    return err != 0 ? err
+                    : read_u32(st, t, r->dev->base.front, "event-channel-ctrl", &c->ctrl_port);
 }
 
 /* What the guest can do with the packets that it receives. */
 static int read_features(struct store *st, xs_transaction_t t, struct front_read *r)
 {
     struct wire_config *c = r->config;
-    const char *front = r->dev->front;
+    const char *front = r->dev->base.front;
     bool rx_copy, no_csum = false, gso_v4 = false, gso_v6 = false;
     int err = read_flag(st, t, front, "request-rx-copy", false, &rx_copy);
 
@@ -265,13 +254,13 @@ int device_xs_read_front(struct device *dev, struct wire_config *config, unsigne
 
     memset(config, 0, sizeof(*config));
     config->magic = WIRE_MAGIC;
-    config->domid = (uint16_t)dev->base.key.domid;
-    config->device = dev->base.key.device;
-    config->uid = dev->sup->uid_base + (uid_t)dev->base.key.domid;
+    config->domid = (uint16_t)dev->base.id.domid;
+    config->device = dev->base.id.device;
+    config->uid = dev->base.sup->uid_base + (uid_t)dev->base.id.domid;
     config->log_level = log_level();
     config->stall_seconds = device_netd(dev)->stall_seconds;
     device_xs_read_settings(dev, &config->settings);
-    return store_transaction(dev->sup->store, read_front_tx, &r);
+    return store_transaction(dev->base.sup->store, read_front_tx, &r);
 }
 
 /* A decimal number up to `max` that ends with `stop`; *rest is what follows. */
@@ -295,14 +284,14 @@ static void read_rate(struct device *dev, struct wire_settings *s)
     const char *rest;
     uint64_t bytes = 0, us = 0;
 
-    store_read_str(dev->sup->store, STORE_NO_TX, dev->back, "rate", 64, &rate);
+    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "rate", 64, &rate);
     if (rate == NULL) {
         return;
     }
     if (!take_number(rate, ',', UINT32_MAX, &bytes, &rest) ||
         !take_number(rest, '\0', UINT32_MAX, &us, &rest)) {
-        log_msg(LOG_WARNING, &dev->id, "%s/rate = \"%s\": not BYTES,MICROSECONDS; not limited",
-                dev->back, rate);
+        log_msg(LOG_WARNING, &dev->base.id, "%s/rate = \"%s\": not BYTES,MICROSECONDS; not limited",
+                dev->base.back, rate);
     } else if (bytes < UINT32_MAX) {
         s->rate_bytes = bytes;
         s->rate_us = us;
@@ -312,23 +301,23 @@ static void read_rate(struct device *dev, struct wire_settings *s)
 
 void device_xs_read_settings(struct device *dev, struct wire_settings *s)
 {
-    struct store *st = dev->sup->store;
+    struct store *st = dev->base.sup->store;
     uint64_t headroom = 0;
 
     memset(s, 0, sizeof(*s));
     read_rate(dev, s);
-    if (dev->front == NULL) {
+    if (dev->base.front == NULL) {
         return;
     }
-    if (store_read_uint_def(st, STORE_NO_TX, dev->front, "xdp-headroom", MAX_HEADROOM, 0,
+    if (store_read_uint_def(st, STORE_NO_TX, dev->base.front, "xdp-headroom", MAX_HEADROOM, 0,
                             &headroom) != 0) {
-        log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
+        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id, "%s", store_error(st));
         headroom = 0;
     }
     s->headroom = (uint32_t)headroom;
-    if (read_flag(st, STORE_NO_TX, dev->front, "request-multicast-control", false,
+    if (read_flag(st, STORE_NO_TX, dev->base.front, "request-multicast-control", false,
                   &s->multicast_control) != 0) {
-        log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
+        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id, "%s", store_error(st));
         s->multicast_control = false;
     }
 }
@@ -342,18 +331,19 @@ static int publish_carrier_tx(struct store *st, xs_transaction_t t, void *arg)
 {
     const struct carrier *c = arg;
 
-    if (!store_exists(st, t, c->dev->back, "state")) {
+    if (!store_exists(st, t, c->dev->base.back, "state")) {
         return -ENOENT;
     }
-    return store_write(st, t, c->dev->back, "carrier", "%d", c->up ? 1 : 0);
+    return store_write(st, t, c->dev->base.back, "carrier", "%d", c->up ? 1 : 0);
 }
 
 void device_xs_publish_carrier(struct device *dev, bool up)
 {
     struct carrier c = {.dev = dev, .up = up};
-    int err = store_transaction(dev->sup->store, publish_carrier_tx, &c);
+    int err = store_transaction(dev->base.sup->store, publish_carrier_tx, &c);
 
     if (err != 0 && err != -ENOENT) {
-        log_msg(LOG_ERR, &dev->id, "cannot publish the carrier: %s", store_error(dev->sup->store));
+        log_msg(LOG_ERR, &dev->base.id, "cannot publish the carrier: %s",
+                store_error(dev->base.sup->store));
     }
 }

@@ -684,7 +684,7 @@ static void a_device_of_another_domains_front_end_is_refused(void **state)
     fake_set(BACK "/frontend-id", "6");
     fake_set(BACK "/state", "1");
     until(BACK "/state", "6");
-    assert_non_null(strstr(fake_get(ERROR), BACK "/frontend-id = \"6\": not the domain"));
+    assert_non_null(strstr(fake_get(ERROR), BACK "/frontend-id = \"6\": the path names another"));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -407,6 +407,23 @@ static void nonsense_of_the_guest_closes_its_device(void **state)
     refused("ctrl-ring-ref", "no", FRONT "/ctrl-ring-ref = \"no\"");
 }
 
+static void a_guest_that_breaks_its_rings_waits_longer_each_time(void **state)
+{
+    static const uint64_t wanted_ms[] = {0, 500, 1000, 2000, 2000};
+    uint64_t last = 0;
+
+    (void)state;
+    create();
+    for (unsigned int i = 0; i < sizeof(wanted_ms) / sizeof(wanted_ms[0]); i++) {
+        publish(BREAKS);
+        reach(BACK "/state", "6");
+        assert_true(the_device()->base.last_start_ns - last >= wanted_ms[i] * 1000000);
+        last = the_device()->base.last_start_ns;
+        fake_set(FRONT "/state", "1");
+        reach(BACK "/state", "2");
+    }
+}
+
 static void a_worker_that_reports_why_closes_the_device(void **state)
 {
     (void)state;
@@ -517,6 +534,7 @@ int main(int argc, char **argv)
         CASE(a_destroyed_guest_needs_no_goodbye),
         CASE(no_tap_no_device),
         CASE(nonsense_of_the_guest_closes_its_device),
+        CASE(a_guest_that_breaks_its_rings_waits_longer_each_time),
         CASE(a_worker_that_reports_why_closes_the_device),
         CASE(a_worker_that_dies_again_and_again_closes_the_device),
         CASE(a_worker_that_dies_once_is_replaced),
