@@ -5,6 +5,7 @@
 REQUESTS=${REQUESTS:-100000} MIB=${MIB:-1024}
 UNITS+=(duet-net.service)
 NET=192.168.77
+BULK='socat -u -b 262144' # a guest's busybox nc moves no more than 1 MiB a second
 LINUX=$NET.50 DUET=$NET.60
 HELPERS=()
 
@@ -30,20 +31,20 @@ head -c 100M /dev/urandom > "$WORK/tree/100M"
 echo hello > "$WORK/tree/hello"
 sum=$(sum_of "$WORK/tree/large")
 
-linux_guest net-soak-linux "vif = [ 'bridge=xenbr0' ]" "extra = 'console=hvc0 run=\"ip addr add $LINUX/24 dev eth0; \
+linux_guest net-soak-linux "ramdisk = '$(linux_initrd socat sha256sum)'" "vif = [ 'bridge=xenbr0' ]" "extra = 'console=hvc0 run=\"ip addr add $LINUX/24 dev eth0; \
 ip link set eth0 up; nc -ll -p 99 -e sh\"'"
 timeout 120 sh -c "until socat -u OPEN:/dev/null TCP:$LINUX:99; do :; done 2> /dev/null"
 began=$SECONDS
-in_linux $LINUX 'nc -l -p 5556 | sha256sum > /tmp/sum & echo' > /dev/null
-socat -u "FILE:$WORK/tree/large" TCP:$LINUX:5556,retry=50,interval=0.2
+in_linux $LINUX "$BULK TCP-LISTEN:5556 STDOUT | /usr/bin/sha256sum > /tmp/sum & echo" > /dev/null
+$BULK "FILE:$WORK/tree/large" TCP:$LINUX:5556,retry=50,interval=0.2
 # shellcheck disable=SC2016
 same "what Linux received" "$sum  -" "$(in_linux $LINUX 'while [ ! -s /tmp/sum ]; do usleep 10000; done; cat /tmp/sum')"
 echo "$MIB MiB to Linux: $(took $began)"
 began=$SECONDS
-socat -u "FILE:$WORK/tree/large" TCP-LISTEN:5557,bind=$NET.1,reuseaddr &
+$BULK "FILE:$WORK/tree/large" TCP-LISTEN:5557,bind=$NET.1,reuseaddr &
 HELPERS+=($!)
-in_linux $LINUX "(until nc $NET.1 5557; do :; done) | nc -ll -p 5558 > /dev/null & echo" > /dev/null
-timeout 1800 socat -u TCP:$LINUX:5558,retry=50,interval=0.2 - | sha256sum > received
+in_linux $LINUX "$BULK TCP:$NET.1:5557,retry=50,interval=0.2 TCP-LISTEN:5558 & echo" > /dev/null
+timeout 1800 $BULK TCP:$LINUX:5558,retry=50,interval=0.2 - | sha256sum > received
 same "what came back from Linux" "$sum  -" "$(cat received)"
 echo "$MIB MiB to Linux and back: $(took $began)"
 xl destroy net-soak-linux
