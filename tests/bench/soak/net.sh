@@ -43,7 +43,7 @@ echo "$MIB MiB to Linux: $(took $began)"
 began=$SECONDS
 $BULK "FILE:$WORK/tree/large" TCP-LISTEN:5557,bind=$NET.1,reuseaddr &
 HELPERS+=($!)
-in_linux $LINUX "$BULK TCP:$NET.1:5557,retry=50,interval=0.2 TCP-LISTEN:5558 & echo" > /dev/null
+in_linux $LINUX "$BULK TCP:$NET.1:5557,retry=50,interval=0.2 TCP-LISTEN:5558 > /dev/null & echo" > /dev/null
 timeout 1800 $BULK TCP:$LINUX:5558,retry=50,interval=0.2 - | sha256sum > received
 same "what came back from Linux" "$sum  -" "$(cat received)"
 echo "$MIB MiB to Linux and back: $(took $began)"
