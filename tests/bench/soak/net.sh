@@ -60,7 +60,7 @@ wait_prompt net-soak
 began=$SECONDS
 new_log net-soak
 type_to net-soak "wget http://$NET.1:8080/large -O xvdb"
-line=$(wait_line net-soak "^$((MIB << 20)) bytes, sha256 [0-9a-f]{64}" 3000)
+line=$(wait_line net-soak "$((MIB << 20)) bytes, sha256 [0-9a-f]{64}" 3000)
 same "what our guest fetched" "$sum" "${line##* }"
 same "what is on its disk" "$sum" "$(sum_of "$target")"
 echo "$MIB MiB to our guest's disk: $(took $began)"
