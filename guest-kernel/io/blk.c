@@ -1,108 +1,65 @@
 /*
  * blk.c - the table of disks, the checks every request passes, and the calls that wait.
  *
- * Owns the table; a struct blk_dev is its driver's memory and lives until its last reference is
- * gone. Locks: blk_lock (spinlock), a leaf. Suspend: nothing to do here.
+ * Owns the table (roster.h); a struct blk_dev is its driver's memory and lives until its last
+ * reference is gone. Locks: the table's and info_lock (spinlock), leaves. Suspend: nothing to do
+ * here.
  */
 #include "io/blk.h"
 
-#include "io/name.h"
 #include "kern/lock.h"
 #include "kern/string.h"
 #include "kern/wait.h"
 
-static spinlock_t blk_lock = SPINLOCK("blk");
-static XEN_TAILQ_HEAD(disk_list, struct blk_dev) disks = XEN_TAILQ_HEAD_INITIALIZER(disks);
+static struct roster disks = ROSTER(disks, "blk");
+static spinlock_t info_lock = SPINLOCK("blk info");
 
-/* Caller holds blk_lock. */
-static struct blk_dev *find(const char *name)
+static struct blk_dev *blk_of(struct rostered *d)
 {
-    struct blk_dev *dev;
-
-    XEN_TAILQ_FOREACH (dev, &disks, link) {
-        if (!strcmp(dev->name, name)) {
-            return dev;
-        }
-    }
-    return NULL;
+    return d ? CONTAINER_OF(d, struct blk_dev, entry) : NULL;
 }
 
 void blk_init(struct blk_dev *dev, const char *name, const struct blk_ops *ops)
 {
-    *dev = (struct blk_dev){.ops = ops, .refs = 1};
+    *dev = (struct blk_dev){.ops = ops};
     strlcpy(dev->name, name, sizeof(dev->name));
+    rostered_init(&dev->entry, dev->name);
 }
 
 int blk_register(struct blk_dev *dev)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
-    int rc = find(dev->name) ? -EEXIST : 0;
-
-    if (!rc) {
-        struct blk_dev *after;
-
-        dev->listed = true;
-        XEN_TAILQ_FOREACH (after, &disks, link) {
-            if (name_sorts_before(dev->name, after->name)) {
-                break;
-            }
-        }
-        if (after) {
-            XEN_TAILQ_INSERT_BEFORE(after, dev, link);
-        } else {
-            XEN_TAILQ_INSERT_TAIL(&disks, dev, link);
-        }
-    }
-    spin_unlock(&blk_lock, s);
-    return rc;
+    return roster_add(&disks, &dev->entry);
 }
 
 void blk_withdraw(struct blk_dev *dev)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
-
-    if (dev->listed) {
-        dev->listed = false;
-        XEN_TAILQ_REMOVE(&disks, dev, link);
-    }
-    spin_unlock(&blk_lock, s);
+    (void)roster_remove(&disks, &dev->entry);
 }
 
 void blk_update_info(struct blk_dev *dev, const struct blk_info *info)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
+    upcall_state_t s = spin_lock(&info_lock);
 
     dev->info = *info;
-    spin_unlock(&blk_lock, s);
+    spin_unlock(&info_lock, s);
 }
 
 void blk_get_info(struct blk_dev *dev, struct blk_info *info)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
+    upcall_state_t s = spin_lock(&info_lock);
 
     *info = dev->info;
-    spin_unlock(&blk_lock, s);
+    spin_unlock(&info_lock, s);
 }
 
 struct blk_dev *blk_get(const char *name)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
-    struct blk_dev *dev = find(name);
-
-    if (dev) {
-        dev->refs++;
-    }
-    spin_unlock(&blk_lock, s);
-    return dev;
+    return blk_of(roster_get(&disks, name));
 }
 
 void blk_put(struct blk_dev *dev)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
-    bool last = --dev->refs == 0;
-
-    spin_unlock(&blk_lock, s);
-    if (last) {
+    if (roster_put(&disks, &dev->entry)) {
         dev->ops->release(dev);
     }
 }
@@ -128,7 +85,7 @@ int blk_submit(struct blk_dev *dev, struct blk_req *req)
 {
     struct blk_info info;
 
-    if (!READ_ONCE(dev->listed)) {
+    if (!READ_ONCE(dev->entry.listed)) {
         return -ENODEV;
     }
     blk_get_info(dev, &info);
@@ -194,18 +151,10 @@ int blk_flush(struct blk_dev *dev)
 
 struct blk_dev *blk_next(struct blk_dev *prev)
 {
-    upcall_state_t s = spin_lock(&blk_lock);
-    struct blk_dev *dev;
+    struct blk_dev *next = blk_of(roster_next(&disks, prev ? &prev->entry : NULL));
 
-    XEN_TAILQ_FOREACH (dev, &disks, link) {
-        if (!prev || name_sorts_before(prev->name, dev->name)) {
-            dev->refs++;
-            break;
-        }
-    }
-    spin_unlock(&blk_lock, s);
     if (prev) {
         blk_put(prev);
     }
-    return dev;
+    return next;
 }

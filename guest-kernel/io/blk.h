@@ -5,14 +5,15 @@
  * and given back. It may vanish while in use: requests then fail with -ENODEV.
  * Sectors in this interface are 512 bytes, whatever the disk's own sector size; requests must be
  * aligned to that one.
- * Locks: blk_lock (spinlock: the table, reference counts), a leaf. Suspend: requests under
- * way are issued again by the driver; users notice nothing but time.
+ * Locks: spinlocks of blk.c (the table and reference counts; what is known of a disk), leaves.
+ * Suspend: requests under way are issued again by the driver; users notice nothing but time.
  */
 #ifndef IO_BLK_H
 #define IO_BLK_H
 
 #include <xen_list.h>
 
+#include "io/roster.h"
 #include "kern/types.h"
 
 #define BLK_SECTOR_SHIFT 9
@@ -66,9 +67,7 @@ struct blk_dev {
     struct blk_info info; /* changed by blk_update_info() only */
     const struct blk_ops *ops;
 
-    unsigned refs; /* the rest belongs to blk.c */
-    bool listed;
-    XEN_TAILQ_ENTRY(struct blk_dev) link;
+    struct rostered entry; /* belongs to blk.c */
 };
 
 /** blk_init() - fill in a disk that is not listed yet; the caller holds one reference. */

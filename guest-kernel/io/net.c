@@ -1,78 +1,56 @@
 /*
  * net.c - the table of interfaces, their users, and the calls under way to those.
  *
- * Owns the table; a struct net_dev is its driver's memory and lives until its last reference is
- * gone. A call of a user's function is counted in dev->calls, made without a lock, and net_close()
- * waits for the count to drop.
- * Locks: net_lock (spinlock), a leaf. Suspend: nothing to do here.
+ * Owns the table (roster.h); a struct net_dev is its driver's memory and lives until its last
+ * reference is gone. A call of a user's function is counted in dev->calls, made without a lock, and
+ * net_close() waits for the count to drop.
+ * Locks: the table's and net_lock (spinlock: users, calls), leaves. Suspend: nothing to do here.
  */
 #include "io/net.h"
 
-#include "io/name.h"
 #include "kern/lock.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
 
-static spinlock_t net_lock = SPINLOCK("net");
-static XEN_TAILQ_HEAD(net_list, struct net_dev) interfaces = XEN_TAILQ_HEAD_INITIALIZER(interfaces);
+static spinlock_t net_lock = SPINLOCK("net users");
+static struct roster interfaces = ROSTER(interfaces, "net");
 static void (*arrival)(struct net_dev *dev);
 static struct waitq calls_wq = WAITQ(calls_wq, "net-calls"); /* woken when a call ends */
 
-/* Caller holds net_lock. */
-static struct net_dev *find(const char *name)
+static struct net_dev *net_of(struct rostered *d)
 {
-    struct net_dev *dev;
-
-    XEN_TAILQ_FOREACH (dev, &interfaces, link) {
-        if (!strcmp(dev->name, name)) {
-            return dev;
-        }
-    }
-    return NULL;
+    return d ? CONTAINER_OF(d, struct net_dev, entry) : NULL;
 }
 
-/* Who is to be told that @dev is there, once. Caller holds net_lock. */
-static void (*claim_arrival(struct net_dev *dev))(struct net_dev *dev)
+/* Tells that @dev is there, once. */
+static void announce(struct net_dev *dev)
 {
-    if (!arrival || dev->announced) {
-        return NULL;
+    upcall_state_t s = spin_lock(&net_lock);
+    void (*tell)(struct net_dev *) = dev->announced ? NULL : arrival;
+
+    if (tell) {
+        dev->announced = true;
     }
-    dev->announced = true;
-    return arrival;
+    spin_unlock(&net_lock, s);
+    if (tell) {
+        tell(dev);
+    }
 }
 
 void net_init(struct net_dev *dev, const char *name, const struct net_ops *ops)
 {
-    *dev = (struct net_dev){.ops = ops, .refs = 1};
+    *dev = (struct net_dev){.ops = ops};
     strlcpy(dev->name, name, sizeof(dev->name));
+    rostered_init(&dev->entry, dev->name);
 }
 
 int net_register(struct net_dev *dev)
 {
-    void (*arrived)(struct net_dev *) = NULL;
-    upcall_state_t s = spin_lock(&net_lock);
-    int rc = find(dev->name) ? -EEXIST : 0;
+    int rc = roster_add(&interfaces, &dev->entry);
 
     if (!rc) {
-        struct net_dev *after;
-
-        dev->listed = true;
-        XEN_TAILQ_FOREACH (after, &interfaces, link) {
-            if (name_sorts_before(dev->name, after->name)) {
-                break;
-            }
-        }
-        if (after) {
-            XEN_TAILQ_INSERT_BEFORE(after, dev, link);
-        } else {
-            XEN_TAILQ_INSERT_TAIL(&interfaces, dev, link);
-        }
-        arrived = claim_arrival(dev);
-    }
-    spin_unlock(&net_lock, s);
-    if (arrived) {
-        arrived(dev);
+        announce(dev);
     }
     return rc;
 }
@@ -105,17 +83,10 @@ static void leave(struct net_dev *dev)
 
 void net_withdraw(struct net_dev *dev)
 {
-    upcall_state_t s = spin_lock(&net_lock);
-    bool listed = dev->listed;
-
-    if (listed) {
-        dev->listed = false;
-        XEN_TAILQ_REMOVE(&interfaces, dev, link);
-    }
-    spin_unlock(&net_lock, s);
-
+    bool listed = roster_remove(&interfaces, &dev->entry);
     void *arg;
     const struct net_user *user = listed ? enter(dev, &arg) : NULL;
+
     if (user) {
         WRITE_ONCE(dev->teller, thread_self());
         user->gone(arg);
@@ -160,43 +131,24 @@ void net_changed(struct net_dev *dev)
 
 struct net_dev *net_get(const char *name)
 {
-    upcall_state_t s = spin_lock(&net_lock);
-    struct net_dev *dev = find(name);
-
-    if (dev) {
-        dev->refs++;
-    }
-    spin_unlock(&net_lock, s);
-    return dev;
+    return net_of(roster_get(&interfaces, name));
 }
 
 void net_put(struct net_dev *dev)
 {
-    upcall_state_t s = spin_lock(&net_lock);
-    bool last = --dev->refs == 0;
-
-    spin_unlock(&net_lock, s);
-    if (last) {
+    if (roster_put(&interfaces, &dev->entry)) {
         dev->ops->release(dev);
     }
 }
 
 struct net_dev *net_next(struct net_dev *prev)
 {
-    upcall_state_t s = spin_lock(&net_lock);
-    struct net_dev *dev;
+    struct net_dev *next = net_of(roster_next(&interfaces, prev ? &prev->entry : NULL));
 
-    XEN_TAILQ_FOREACH (dev, &interfaces, link) {
-        if (!prev || name_sorts_before(prev->name, dev->name)) {
-            dev->refs++;
-            break;
-        }
-    }
-    spin_unlock(&net_lock, s);
     if (prev) {
         net_put(prev);
     }
-    return dev;
+    return next;
 }
 
 void net_set_arrival(void (*arrived)(struct net_dev *dev))
@@ -206,12 +158,7 @@ void net_set_arrival(void (*arrived)(struct net_dev *dev))
     arrival = arrived;
     spin_unlock(&net_lock, s);
     for (struct net_dev *dev = net_next(NULL); dev; dev = net_next(dev)) {
-        s = spin_lock(&net_lock);
-        void (*tell)(struct net_dev *) = claim_arrival(dev);
-        spin_unlock(&net_lock, s);
-        if (tell) {
-            tell(dev);
-        }
+        announce(dev);
     }
 }
 
@@ -220,15 +167,17 @@ int net_open(struct net_dev *dev, const struct net_user *user, void *arg)
     upcall_state_t s = spin_lock(&net_lock);
     int rc = dev->user ? -EBUSY : 0;
 
-    if (!dev->listed) {
+    if (!READ_ONCE(dev->entry.listed)) {
         rc = -ENODEV;
     }
     if (!rc) {
         dev->user = user;
         dev->user_arg = arg;
-        dev->refs++;
     }
     spin_unlock(&net_lock, s);
+    if (!rc) {
+        roster_hold(&interfaces, &dev->entry);
+    }
     return rc;
 }
 
@@ -261,7 +210,7 @@ int net_transmit(struct net_dev *dev, const struct net_frame *frame, const struc
     if (n == 0 || n > NET_PIECES_MAX || frame->len < NET_HEADER_LEN || frame->len > NET_FRAME_MAX) {
         return -EMSGSIZE;
     }
-    return READ_ONCE(dev->listed) ? dev->ops->transmit(dev, frame, pieces, n) : -ENODEV;
+    return READ_ONCE(dev->entry.listed) ? dev->ops->transmit(dev, frame, pieces, n) : -ENODEV;
 }
 
 int net_set_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsigned n)

@@ -4,14 +4,13 @@
  * An interface is found by its name ("eth0"), opened by one user (the TCP/IP stack), sends frames
  * at once or not at all, and hands received ones to its user. It may vanish while open.
  * A frame begins with its Ethernet header and has no check sequence at its end.
- * Locks: net_lock (spinlock: the table, users, reference counts), a leaf; not held in a user's
+ * Locks: spinlocks of net.c (the table and reference counts; users), leaves; not held in a user's
  * functions. Suspend: the driver drops what is under way; users see the carrier go and come back.
  */
 #ifndef IO_NET_H
 #define IO_NET_H
 
-#include <xen_list.h>
-
+#include "io/roster.h"
 #include "kern/types.h"
 
 #define NET_NAME_MAX      16
@@ -97,10 +96,10 @@ struct net_dev {
 
     const struct net_user *user; /* the rest belongs to net.c */
     void *user_arg;
-    unsigned refs, calls;
+    unsigned calls;
     struct thread *teller; /* runs the user's @gone now */
-    bool listed, announced;
-    XEN_TAILQ_ENTRY(struct net_dev) link;
+    bool announced;
+    struct rostered entry;
 };
 
 /* ---- for drivers ---- */

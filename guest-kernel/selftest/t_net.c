@@ -115,7 +115,7 @@ static struct stage *make(void)
     s->x.mtu = MTU;
     s->x.carrier = true;
     s->x.features = (struct xnf_features){.sg = true, .gso_v4 = true};
-    s->x.net.listed = true; /* for net_transmit(); the table does not know it */
+    s->x.net.entry.listed = true; /* for net_transmit(); the table does not know it */
     s->x.net.user = &player;
     s->x.net.user_arg = s;
     for (size_t i = 0; i < sizeof(s->data); i++) {

@@ -352,7 +352,7 @@ static void connect(struct xnf *x)
              x->nqueues, x->nqueues == 1 ? "" : "s", x->otherend_id);
     x->was_up = true;
     xnf_start(x);
-    if (!x->net.listed) {
+    if (!x->net.entry.listed) {
         int rc = net_register(&x->net);
         if (rc) {
             unpublish(x, XNF_GONE, false);

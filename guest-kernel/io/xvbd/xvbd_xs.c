@@ -178,7 +178,7 @@ static void connect(struct xvbd *x)
     if (x->xdev->state == XenbusStateConnected) {
         return;
     }
-    if (!x->blk.listed) {
+    if (!x->blk.entry.listed) {
         int rc = blk_register(&x->blk);
         if (rc) {
             xendev_fatal(x->xdev, rc, "the name %s is taken", x->blk.name);
