@@ -289,15 +289,20 @@ void evtchn_set_home(evtchn_port_t port, unsigned vcpu)
     spin_unlock(&evtchn_lock, state);
 }
 
+/* The first port from @port on that may be bound; the limit if there is none. */
+static evtchn_port_t known_from(evtchn_port_t port)
+{
+    while (port < ops->limit && table[port / TABLE_SPAN] == NULL) {
+        port = (port / TABLE_SPAN + 1) * TABLE_SPAN;
+    }
+    return port;
+}
+
 /* From now on a vCPU does, or does not, take the events of the ports whose home it is. */
 static void set_takes(unsigned vcpu, bool takes)
 {
     WRITE_ONCE(vcpu_takes[vcpu], takes);
-    for (evtchn_port_t port = 0; port < ops->limit; port++) {
-        if (table[port / TABLE_SPAN] == NULL) {
-            port += TABLE_SPAN - 1;
-            continue;
-        }
+    for (evtchn_port_t port = known_from(0); port < ops->limit; port = known_from(port + 1)) {
         upcall_state_t state = spin_lock(&evtchn_lock);
         struct evtchn *e = evtchn_find(port);
 
@@ -420,11 +425,7 @@ void evtchn_unmask(evtchn_port_t port)
 
 void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void *arg)
 {
-    for (evtchn_port_t port = 0; port < ops->limit; port++) {
-        if (table[port / TABLE_SPAN] == NULL) {
-            port += TABLE_SPAN - 1;
-            continue;
-        }
+    for (evtchn_port_t port = known_from(0); port < ops->limit; port = known_from(port + 1)) {
         upcall_state_t state = spin_lock(&evtchn_lock);
         const struct evtchn *e = evtchn_find(port);
         struct evtchn_info info = {.port = port};
