@@ -25,7 +25,7 @@ READY = "duet-lab: dom0 is ready"
 DOOMED = re.compile(r"Panic on CPU|Kernel panic|duet-lab: cannot load")
 
 # PV guests' floating-point state is corrupted under TCG while XSAVE is on.
-TCG_CPU = "max,-xsave,-xsaveopt,-avx,-avx2,-f16c,-pku"
+TCG_CPU = "max,-xsave,-xsaveopt,-avx,-avx2,-f16c,-pku,-erms,-fsrm"
 XEN_ARGS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all noreboot bootscrub=0 "
             "dom0_mem={dom0_mem}M,max:{dom0_mem}M dom0_max_vcpus={cpus} spec-ctrl=no xpti=no")
 LINUX_ARGS = "console=hvc0 net.ifnames=0 mitigations=off quiet loglevel=4 systemd.show_status=no"

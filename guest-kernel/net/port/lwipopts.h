@@ -86,8 +86,8 @@
 #define LWIP_TCP                   1
 #define TCP_MSS                    8960 /* of jumbo frames; the MTU caps it */
 #define LWIP_WND_SCALE             1
-#define TCP_RCV_SCALE              3
-#define TCP_WND                    (256 * 1024)
+#define TCP_RCV_SCALE              5
+#define TCP_WND                    (1024 * 1024)
 #define TCP_SND_BUF                (256 * 1024)
 #define TCP_SND_QUEUELEN           1024
 #define TCP_SNDLOWAT               (16 * 1024)
