@@ -24,7 +24,8 @@ SHARED_MIB = 1024   # size of the disk that two hosts share
 READY = "duet-lab: dom0 is ready"
 DOOMED = re.compile(r"Panic on CPU|Kernel panic|duet-lab: cannot load")
 
-# PV guests' floating-point state is corrupted under TCG while XSAVE is on.
+# PV guests' floating-point state is corrupted under TCG while XSAVE is on. ERMS and FSRM promise fast moves of bytes,
+# by which Linux then copies; TCG moves them one by one.
 TCG_CPU = "max,-xsave,-xsaveopt,-avx,-avx2,-f16c,-pku,-erms,-fsrm"
 XEN_ARGS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all noreboot bootscrub=0 "
             "dom0_mem={dom0_mem}M,max:{dom0_mem}M dom0_max_vcpus={cpus} spec-ctrl=no xpti=no")
