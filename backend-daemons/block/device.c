@@ -87,39 +87,34 @@ static int try_open(struct device *dev, char *why, unsigned long why_size)
     return err;
 }
 
-/* Whether xl calls the domain the old end of a migration that is about to succeed. */
-static bool is_away(struct device *dev, const char *name_path)
+#define NAME_KEY "/local/domain/%d/name"
+
+static int watch_name(struct device *dev)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), NAME_KEY, dev->base.id.domid);
+    store_watch_del(dev->base.sup->store, &dev->name_watch);
+    return store_watch_add(dev->base.sup->store, &dev->name_watch, path, supervised_on_store,
+                           &dev->base);
+}
+
+/* Whether xl calls the domain the old end of a migration, whose new end it is about to start. */
+static bool is_away(struct device *dev)
 {
     static const char suffix[] = "--migratedaway";
+    char path[64];
     char *name;
     bool away;
 
-    if (store_read_str(dev->base.sup->store, STORE_NO_TX, name_path, NULL, MAX_NAME, &name) != 0) {
+    snprintf(path, sizeof(path), NAME_KEY, dev->base.id.domid);
+    if (store_read_str(dev->base.sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name) != 0) {
         return false;
     }
     away =
         strlen(name) >= strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0;
     free(name);
     return away;
-}
-
-static void on_name(void *arg, const char *path)
-{
-    struct device *dev = arg;
-
-    dev->away = is_away(dev, path);
-    supervised_reconsider(&dev->base);
-}
-
-/* Learns what the domain is called, now and from now on. */
-static int watch_name(struct device *dev)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/local/domain/%d/name", dev->base.id.domid);
-    dev->away = is_away(dev, path);
-    store_watch_del(dev->base.sup->store, &dev->name_watch);
-    return store_watch_add(dev->base.sup->store, &dev->name_watch, path, on_name, dev);
 }
 
 /* Learns what the device is. Returns 0, or -errno after telling. */
@@ -258,7 +253,6 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
     case WIRE_BROKEN:
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->base.front, r.text);
         supervised_tell_error(&dev->base, -r.err, sentence);
-        supervised_broke(&dev->base);
         dev->reported = true;
         dev->phase = DEVICE_STOPPING;
         break;
@@ -370,7 +364,7 @@ static void evaluate_waiting(struct device *dev, const struct supervised_view *v
     if (!front_is_ready(v)) {
         return;
     }
-    if (dev->away) {
+    if (is_away(dev)) {
         log_msg(LOG_INFO, &dev->base.id, "not connected: by its name the guest was moved away");
         dev->phase = DEVICE_YIELDED;
         supervised_reconsider(&dev->base);
@@ -386,7 +380,7 @@ static void evaluate_waiting(struct device *dev, const struct supervised_view *v
 /* Both with a worker that starts and with one that serves. */
 static void evaluate_connected(struct device *dev, const struct supervised_view *v)
 {
-    if (front_is_ready(v) && dev->away) {
+    if (front_is_ready(v) && is_away(dev)) {
         yield_disk(dev, "the guest was moved away");
         return;
     }
@@ -415,7 +409,7 @@ static void evaluate_yielded(struct device *dev, const struct supervised_view *v
         enter_closed(dev);
         return;
     }
-    if (dev->away) {
+    if (is_away(dev)) {
         give_image_back(dev);
         return;
     }

@@ -71,7 +71,6 @@ struct device {
     bool own_script;
     bool reported; /* the worker has said why it ends */
     bool yielding; /* it ends because the guest goes on at another end */
-    bool away;     /* xl has moved the guest to another end, and is about to start it there */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
     struct child worker;

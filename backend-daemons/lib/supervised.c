@@ -11,15 +11,10 @@
 
 #include "supervisor.h"
 
-#define NS_PER_MS             1000000ULL
+#define NS_PER_MS             UINT64_C(1000000)
 #define MIN_START_INTERVAL_MS 250U
-#define MAX_BREAKS            3U /* that count: the interval doubles with each */
+#define MAX_HURRY             3U /* the interval doubles with each */
 #define FORGIVEN_MS           10000U
-
-static unsigned int start_interval_ms(const struct supervised *dev)
-{
-    return MIN_START_INTERVAL_MS << dev->breaks;
-}
 
 bool supervised_look(struct supervised *dev, struct supervised_view *v)
 {
@@ -124,25 +119,19 @@ static void retry(void *arg)
 bool supervised_too_soon(struct supervised *dev)
 {
     uint64_t now = loop_now_ns();
-    uint64_t next = dev->last_start_ns + start_interval_ms(dev) * NS_PER_MS;
+    uint64_t next = dev->last_start_ns + (MIN_START_INTERVAL_MS << dev->hurry) * NS_PER_MS;
 
-    if (dev->last_start_ns != 0 && now < next) {
+    if (dev->last_start_ns == 0 || now >= dev->last_start_ns + FORGIVEN_MS * NS_PER_MS) {
+        dev->hurry = 0;
+    } else if (now < next) {
+        log_limited(&dev->guest_log, LOG_INFO, &dev->id,
+                    "connects again too soon: waits %" PRIu64 " ms", (next - now) / NS_PER_MS + 1);
         return loop_timer_set(dev->sup->loop, &dev->retry, next - now, retry, dev) == 0;
+    } else if (dev->hurry < MAX_HURRY) {
+        dev->hurry++;
     }
     dev->last_start_ns = now;
     return false;
-}
-
-void supervised_broke(struct supervised *dev)
-{
-    if (loop_now_ns() - dev->last_start_ns > FORGIVEN_MS * NS_PER_MS) {
-        dev->breaks = 0;
-    }
-    if (dev->breaks < MAX_BREAKS) {
-        dev->breaks++;
-        log_msg(LOG_INFO, &dev->id, "from now on at most one connection each %u ms",
-                start_interval_ms(dev));
-    }
 }
 
 void supervised_release(struct supervised *dev)

@@ -44,7 +44,7 @@ struct supervised {
     struct store_watch front_watch;
     struct loop_work work;
     struct loop_timer retry;
-    unsigned int breaks; /* of its connection by the guest, one soon after the other */
+    unsigned int hurry; /* how often a worker was started soon after the last one, up to a limit */
 };
 
 /* What the store says at the moment of an evaluation. */
@@ -83,16 +83,12 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
 
 /*
  * Whether a worker started now would follow too soon on the last: a guest that comes and goes
- * without end must not keep the host busy. If so the device is reconsidered in time. If not, the
- * caller starts one: the next has to wait.
+ * without end, or breaks its rings each time, must not keep the host busy. It waits a quarter of a
+ * second, and twice as long each time, up to two seconds; ten seconds with one worker or without
+ * any, and all is forgiven. If it is too soon the device is reconsidered in time. If not, the
+ * caller starts a worker.
  */
 bool supervised_too_soon(struct supervised *dev);
-
-/*
- * The guest has broken its connection (its rings or the references to them are wrong): it waits
- * longer for its next worker, and longer again if it goes on so.
- */
-void supervised_broke(struct supervised *dev);
 
 /* Gives up what the functions above got. */
 void supervised_release(struct supervised *dev);

@@ -81,13 +81,6 @@ static struct supervised *new_device(struct supervisor *sup, const struct device
     return dev;
 }
 
-static void free_device(struct supervised *dev)
-{
-    dev->sup->ops->release(dev);
-    supervised_release(dev);
-    free(dev);
-}
-
 static struct supervised *add_device(struct supervisor *sup, const struct device_key *key)
 {
     struct supervised *dev;
@@ -219,23 +212,27 @@ void supervisor_stop(struct supervisor *sup)
     stop_when_idle(sup);
 }
 
+static void forget(struct supervised *dev)
+{
+    struct supervisor *sup = dev->sup;
+
+    HASH_DEL(sup->devices, dev);
+    sup->nr_devices--;
+    sup->ops->release(dev);
+    supervised_release(dev);
+    free(dev);
+}
+
 void supervisor_remove(struct supervisor *sup, struct supervised *dev)
 {
-    HASH_DEL(sup->devices, dev);
-    free_device(dev);
-    sup->nr_devices--;
+    forget(dev);
     show_status(sup);
     stop_when_idle(sup);
 }
 
 void supervisor_free(struct supervisor *sup)
 {
-    struct supervised *dev = NULL, *tmp = NULL;
-
-    HASH_ITER (hh, sup->devices, dev, tmp) {
-        HASH_DEL(sup->devices, dev);
-        free_device(dev);
-    }
+    for_all(sup, forget);
     store_close(sup->store);
 }
 

@@ -202,7 +202,6 @@ static void worker_failed(struct device *dev, const struct wire_report *r)
     dev->reported = true;
     dev->phase = DEVICE_STOPPING;
     supervised_tell_error(&dev->base, -r->err, sentence);
-    supervised_broke(&dev->base);
 }
 
 static void on_worker_message(void *arg, const void *msg, unsigned long len)

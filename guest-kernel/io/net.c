@@ -162,8 +162,10 @@ void net_set_arrival(void (*arrived)(struct net_dev *dev))
     }
 }
 
+/* The reference comes first: the user's functions may be called as soon as it is there. */
 int net_open(struct net_dev *dev, const struct net_user *user, void *arg)
 {
+    roster_hold(&interfaces, &dev->entry);
     upcall_state_t s = spin_lock(&net_lock);
     int rc = dev->user ? -EBUSY : 0;
 
@@ -175,8 +177,8 @@ int net_open(struct net_dev *dev, const struct net_user *user, void *arg)
         dev->user_arg = arg;
     }
     spin_unlock(&net_lock, s);
-    if (!rc) {
-        roster_hold(&interfaces, &dev->entry);
+    if (rc) {
+        net_put(dev);
     }
     return rc;
 }

@@ -31,7 +31,7 @@ int roster_add(struct roster *r, struct rostered *d)
 {
     upcall_state_t s = spin_lock(&r->lock);
     struct rostered *after = find_from(r, d->name);
-    int rc = after && !strcmp(after->name, d->name) ? -EEXIST : 0;
+    int rc = after && strcmp(after->name, d->name) == 0 ? -EEXIST : 0;
 
     if (!rc) {
         d->listed = true;
@@ -63,7 +63,7 @@ struct rostered *roster_get(struct roster *r, const char *name)
     upcall_state_t s = spin_lock(&r->lock);
     struct rostered *d = find_from(r, name);
 
-    if (d && strcmp(d->name, name)) {
+    if (d && strcmp(d->name, name) != 0) {
         d = NULL;
     }
     if (d) {
@@ -95,7 +95,7 @@ struct rostered *roster_next(struct roster *r, const struct rostered *prev)
     upcall_state_t s = spin_lock(&r->lock);
     struct rostered *d = prev ? find_from(r, prev->name) : XEN_TAILQ_FIRST(&r->devices);
 
-    if (d && prev && !strcmp(d->name, prev->name)) {
+    if (d && prev && strcmp(d->name, prev->name) == 0) {
         d = XEN_TAILQ_NEXT(d, link);
     }
     if (d) {

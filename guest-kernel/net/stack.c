@@ -19,6 +19,9 @@
 #define QUOTA_MIN (128 * 1024) /* bytes: with less there is no memory for its thread, either */
 #define LOOK_UP   (200 * NSEC_PER_MSEC) /* how often a waiting command looks whether to give up */
 
+/* Else what a full window brings would be dropped, and the peer would take it for lost. */
+_Static_assert(TCP_WND / 1460 < DEFAULT_TCP_RECVMBOX_SIZE, "a window fits the mailbox");
+
 static struct mutex start_lock;
 static bool started; /* under start_lock */
 

@@ -407,21 +407,38 @@ static void nonsense_of_the_guest_closes_its_device(void **state)
     refused("ctrl-ring-ref", "no", FRONT "/ctrl-ring-ref = \"no\"");
 }
 
-static void a_guest_that_breaks_its_rings_waits_longer_each_time(void **state)
+static uint64_t *last_start(void)
 {
-    static const uint64_t wanted_ms[] = {0, 500, 1000, 2000, 2000};
+    return &the_device()->base.last_start_ns;
+}
+
+/* Whether it breaks its rings or closes in good order. Ten seconds after the last it may at once.
+ */
+static void a_guest_that_keeps_coming_back_waits_longer_each_time(void **state)
+{
+    static const uint64_t wanted_ms[] = {0, 250, 500, 1000, 2000, 2000};
     uint64_t last = 0;
 
     (void)state;
     create();
     for (unsigned int i = 0; i < sizeof(wanted_ms) / sizeof(wanted_ms[0]); i++) {
-        publish(BREAKS);
+        publish(i % 2 == 0 ? BREAKS : SERVES);
+        if (i % 2 != 0) {
+            reach(BACK "/state", "4");
+            fake_set(FRONT "/state", "6");
+        }
         reach(BACK "/state", "6");
-        assert_true(the_device()->base.last_start_ns - last >= wanted_ms[i] * 1000000);
-        last = the_device()->base.last_start_ns;
+        assert_true(*last_start() - last >= wanted_ms[i] * 1000000);
+        last = *last_start();
         fake_set(FRONT "/state", "1");
         reach(BACK "/state", "2");
     }
+    *last_start() -= 11000000000; /* as if that had been so long ago */
+    last = loop_now_ns();
+    publish(SERVES);
+    reach(BACK "/state", "4");
+    assert_true(*last_start() - last < 1000000000);
+    assert_int_equal(the_device()->base.hurry, 0);
 }
 
 static void a_worker_that_reports_why_closes_the_device(void **state)
@@ -534,7 +551,7 @@ int main(int argc, char **argv)
         CASE(a_destroyed_guest_needs_no_goodbye),
         CASE(no_tap_no_device),
         CASE(nonsense_of_the_guest_closes_its_device),
-        CASE(a_guest_that_breaks_its_rings_waits_longer_each_time),
+        CASE(a_guest_that_keeps_coming_back_waits_longer_each_time),
         CASE(a_worker_that_reports_why_closes_the_device),
         CASE(a_worker_that_dies_again_and_again_closes_the_device),
         CASE(a_worker_that_dies_once_is_replaced),

@@ -7,8 +7,8 @@
 #
 # flood and kicks keep the guest's vCPU busy, which on a host of two processors slows everybody whatever the back end:
 # they are compared with a guest that merely spins. The other kinds are compared with no abuse at all. Kinds take turns
-# and medians over all turns are compared, so that what else this machine does hits all alike. The limits are two thirds
-# of the worst seen in several runs on a quiet machine (docs/net.md).
+# and medians over all turns are compared, so that what else this machine does hits all alike. The limits are wide, for a
+# machine on which other things run, too; what was seen on a quiet one is in docs/net.md.
 # timeout: 400
 . ./lib.sh
 
@@ -16,6 +16,7 @@ UNITS+=(duet-net.service)
 ABUSER=192.168.77.81
 NEIGHBOUR=192.168.77.82
 ROUNDS=3
+WORKER_KIB=0
 DISTURBER= # a process of ours that helps the kind of abuse that is on
 
 cleanup() {
@@ -29,7 +30,9 @@ measure() {
     out=$(timeout 60 ping -i 0.02 -c 40 -W 10 $NEIGHBOUR) || true
     grep ' 0% packet loss' <<< "$out" > /dev/null || fail "$1: the neighbour lost pings: $(tail -n 2 <<< "$out")"
     sed -n 's/.*time=\([0-9.]*\) ms/\1/p' <<< "$out" >> "$1.ping"
-    timeout 60 iperf -c $NEIGHBOUR -t 1 -y C | awk -F, 'END { print int($NF / 1000) }' >> "$1.stream"
+    out=$(timeout 60 iperf -c $NEIGHBOUR -t 1 -y C | awk -F, 'END { print int($NF / 1000) }')
+    [ "$out" -gt 0 ] || fail "$1: no stream to the neighbour"
+    echo "$out" >> "$1.stream"
 }
 
 # nth FILE PERCENT: that percentile of a file's numbers.
@@ -70,9 +73,12 @@ abuse_ends() {
     DISTURBER=
 }
 
-# worker_kib: the most memory that the abuser's worker ever had.
-worker_kib() {
-    awk '/^VmHWM/ { print $2 }' "/proc/$(pgrep -f "/duet-net-worker . vif$(xl domid net-abuser)\.0")/status"
+# note_memory: the most memory that a worker of the abuser ever had, of those that are looked at, is WORKER_KIB.
+note_memory() {
+    local pid kib
+    pid=$(pgrep -f "/duet-net-worker . vif$(xl domid net-abuser)\.0") || return 0
+    kib=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2> /dev/null) || return 0
+    [ "${kib:-0}" -le "$WORKER_KIB" ] || WORKER_KIB=$kib
 }
 
 # said REGEX: the abuser's console says so.
@@ -88,38 +94,40 @@ reach $ABUSER
 reach $NEIGHBOUR
 ip neigh replace $ABUSER lladdr 00:16:3e:44:81:81 dev xenbr0
 
-for _ in $(seq "$ROUNDS"); do
-    measure quiet
-    for kind in spin flood kicks deaf unfinished; do
-        case $kind in
-            flood) abuse flood 192.168.77.1 ;;
-            *) abuse $kind ;;
-        esac
-        measure $kind
-        abuse_ends
-        case $kind in
-            flood) flood=$(guest_log net-abuser | grep -E '^flood: [0-9]+ frames') ;;
-            kicks) kicks=$(guest_log net-abuser | grep -E '^flood: [0-9]+ notifications') ;;
-            unfinished) said '^unfinished: waited for, then taken' ;;
-        esac
-    done
+kinds=(quiet spin flood kicks deaf unfinished)
+for ((turn = 0; turn < ROUNDS * ${#kinds[@]}; turn++)); do
+    # Each round begins elsewhere.
+    kind=${kinds[(turn + turn / ${#kinds[@]}) % ${#kinds[@]}]}
+    case $kind in
+        quiet) ;;
+        flood) abuse flood 192.168.77.1 ;;
+        *) abuse "$kind" ;;
+    esac
+    measure "$kind"
+    note_memory
+    [ "$kind" = quiet ] || abuse_ends
+    case $kind in
+        flood) flood=$(guest_log net-abuser | grep -E '^flood: [1-9][0-9]* frames') ;;
+        kicks) kicks=$(guest_log net-abuser | grep -E '^flood: [1-9][0-9]* notifications') ;;
+        deaf) said '^deaf: [1-9][0-9]* buffers waited' ;;
+        unfinished) said '^unfinished: waited for, then taken' ;;
+    esac
 done
-memory=$(worker_kib)
 
 new_log net-abuser
 type_to net-abuser "netabuse eth0 fragments"
 until guest_log net-abuser | grep '^fragments: [0-9]* taken' > /dev/null; do
     measure fragments
+    note_memory
 done
 said '^fragments: .* 0 not answered, 0 wrong$'
 said '^20 fragments: taken$'
 said '^21 fragments: the back end closed the interface$'
 domid=$(xl domid net-abuser)
 wait_journal duet-net.service "vif $domid/0: refused a packet of the guest: "
-wait_journal duet-net.service "vif $domid/0: from now on at most one connection each 2000 ms"
+wait_journal duet-net.service "vif $domid/0: connects again too soon: waits "
 wait_journal duet-net.service "vif $domid/0: /local/.*: transmit ring of queue 0: .*a packet without an end"
 reach $ABUSER
-measure quiet
 
 say "an interface that is of no use any more, and another"
 new_log net-abuser
@@ -136,12 +144,12 @@ for kind in quiet deaf unfinished fragments spin flood kicks; do
 done
 say "$flood"
 say "$kicks"
-say "the abuser's worker had $memory KiB at most"
+say "a worker of the abuser had $WORKER_KIB KiB at most"
 for kind in flood kicks; do
-    within $kind spin 0.4 3
+    within $kind spin 0.4 2
 done
 for kind in deaf unfinished fragments; do
     within $kind quiet 0.4 2
 done
 # What it allocates at its start, and no more: 64 buffers of 72 KiB to send from, 48 to receive into (tx.h, rx.h).
-[ "$memory" -le 16384 ] || fail "the abuser's worker took $memory KiB"
+[ "$WORKER_KIB" -gt 0 ] && [ "$WORKER_KIB" -le 16384 ] || fail "a worker of the abuser took $WORKER_KIB KiB"
