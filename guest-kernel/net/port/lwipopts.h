@@ -19,7 +19,7 @@
 #define LWIP_SO_RCVTIMEO              1
 #define LWIP_SO_SNDTIMEO              1
 #define SO_REUSE                      1
-#define DEFAULT_TCP_RECVMBOX_SIZE     512 /* a window of Ethernet's segments fits: see stack.c */
+#define DEFAULT_TCP_RECVMBOX_SIZE     768 /* a window of Ethernet's segments fits: see stack.c */
 #define DEFAULT_UDP_RECVMBOX_SIZE     256
 #define DEFAULT_RAW_RECVMBOX_SIZE     16
 #define DEFAULT_ACCEPTMBOX_SIZE       64
@@ -86,8 +86,8 @@
 #define LWIP_TCP                   1
 #define TCP_MSS                    8960 /* of jumbo frames; the MTU caps it */
 #define LWIP_WND_SCALE             1
-#define TCP_RCV_SCALE              4
-#define TCP_WND                    (512 * 1024)
+#define TCP_RCV_SCALE              5
+#define TCP_WND                    (1024 * 1024)
 #define TCP_SND_BUF                (256 * 1024)
 #define TCP_SND_QUEUELEN           1024
 #define TCP_SNDLOWAT               (16 * 1024)
