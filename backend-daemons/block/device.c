@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "device_xs.h"
-#include "gate.h"
 #include "xenbus.h"
 
 #define SENTENCE_MAX 1024
@@ -470,19 +469,6 @@ static void evaluate(struct supervised *base, const struct supervised_view *v)
     }
 }
 
-/* So is the device, once no worker is left. */
-static void gone(struct supervised *base)
-{
-    struct device *dev = device_of(base);
-
-    if (dev->worker.pid == 0) {
-        log_msg(LOG_INFO, &base->id, "removed");
-        supervisor_remove(base->sup, base);
-    } else if (dev->phase != DEVICE_STOPPING) {
-        stop_worker(dev);
-    }
-}
-
 /* The store is left as it is. */
 static void stop(struct supervised *base)
 {
@@ -493,6 +479,17 @@ static void stop(struct supervised *base)
     } else if (dev->phase != DEVICE_STOPPING) {
         stop_worker(dev);
     }
+}
+
+/* The back end's directory is gone: so is the device, once no worker is left. */
+static void gone(struct supervised *base)
+{
+    struct device *dev = device_of(base);
+
+    if (dev->worker.pid == 0) {
+        log_msg(LOG_INFO, &base->id, "removed");
+    }
+    stop(base);
 }
 
 static void release(struct supervised *base)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <xen/xen.h>
 #include <xen/io/blkif.h>
 #include <xen/io/protocols.h>
 

@@ -9,7 +9,6 @@
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "device_xs.h"
@@ -404,20 +403,6 @@ static void evaluate(struct supervised *base, const struct supervised_view *v)
     }
 }
 
-/* So is the device, once no worker is left. */
-static void gone(struct supervised *base)
-{
-    struct device *dev = device_of(base);
-
-    if (dev->worker.pid == 0) {
-        log_msg(LOG_INFO, &base->id, "removed");
-        tap_close(&dev->tap, true);
-        supervisor_remove(base->sup, base);
-    } else if (dev->phase != DEVICE_STOPPING) {
-        stop_worker(dev);
-    }
-}
-
 /* Store and tap are left as they are. */
 static void stop(struct supervised *base)
 {
@@ -428,6 +413,18 @@ static void stop(struct supervised *base)
     } else if (dev->phase != DEVICE_STOPPING) {
         stop_worker(dev);
     }
+}
+
+/* The back end's directory is gone: so is the device, once no worker is left. */
+static void gone(struct supervised *base)
+{
+    struct device *dev = device_of(base);
+
+    if (dev->worker.pid == 0) {
+        log_msg(LOG_INFO, &base->id, "removed");
+        tap_close(&dev->tap, true);
+    }
+    stop(base);
 }
 
 static void count(struct supervised *base)

@@ -5,12 +5,10 @@
 #include "device_xs.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/if_tun.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xen/xen.h>
 
 #include "xenbus.h"
 

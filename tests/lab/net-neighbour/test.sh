@@ -46,11 +46,11 @@ show() {
         "$(nth "$1.ping" 90)" "$(nth "$1.stream" 50)"
 }
 
-# within KIND REFERENCE STREAM PING: at least STREAM times the reference's stream, at most PING times its median ping.
+# within KIND REFERENCE: at least 0.4 times the reference's stream, at most twice its median ping.
 within() {
     awk -v s="$(nth "$1.stream" 50)" -v s0="$(nth "$2.stream" 50)" -v p="$(nth "$1.ping" 50)" \
-        -v p0="$(nth "$2.ping" 50)" -v fs="$3" -v fp="$4" 'BEGIN { exit !(s >= s0 * fs && p <= p0 * fp) }' ||
-        fail "the neighbour beside $1 is not within $3 times the stream and $4 times the ping beside $2"
+        -v p0="$(nth "$2.ping" 50)" 'BEGIN { exit !(s >= s0 * 0.4 && p <= p0 * 2) }' ||
+        fail "the neighbour beside $1 is not within 0.4 times the stream and 2 times the ping beside $2"
 }
 
 # abuse KIND [ADDRESS]: the abuser does so until abuse_ends; frames go to ADDRESS.
@@ -146,10 +146,10 @@ say "$flood"
 say "$kicks"
 say "a worker of the abuser had $WORKER_KIB KiB at most"
 for kind in flood kicks; do
-    within $kind spin 0.4 2
+    within $kind spin
 done
 for kind in deaf unfinished fragments; do
-    within $kind quiet 0.4 2
+    within $kind quiet
 done
 # What it allocates at its start, and no more: 64 buffers of 72 KiB to send from, 48 to receive into (tx.h, rx.h).
 [ "$WORKER_KIB" -gt 0 ] && [ "$WORKER_KIB" -le 16384 ] || fail "a worker of the abuser took $WORKER_KIB KiB"
