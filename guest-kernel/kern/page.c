@@ -4,8 +4,9 @@
  * Free blocks of 2^order pages, aligned to their size in pfn space, hang in one list per order;
  * the links stand in the free pages themselves. A freed block merges with its buddy (the pfn with
  * bit `order` flipped) as long as that is free and as large. struct page tells what each page is,
- * so that freeing something twice, or something that was never handed out, is noticed. Locks:
- * page_lock, a leaf. Suspend: nothing to do, pfns do not change.
+ * so that freeing something twice, or something that was never handed out, is noticed. Records
+ * never move, since their owners write them without a lock: a domain that gets larger gets another
+ * run of them. Locks: page_lock, a leaf. Suspend: nothing to do, pfns do not change.
  */
 #include "kern/page.h"
 
@@ -19,6 +20,8 @@
 #include "kern/string.h"
 #include "os/panic.h"
 
+#define RUNS_MAX 32
+
 /* Lies at the start of a free block. */
 struct free_block {
     XEN_LIST_ENTRY(struct free_block) link;
@@ -29,21 +32,40 @@ XEN_LIST_HEAD(free_list, struct free_block);
 static spinlock_t page_lock = SPINLOCK("page");
 static struct free_list free_lists[PAGE_ORDER_MAX + 1];
 static uint64_t free_counts[PAGE_ORDER_MAX + 1];
-static struct page *pages;
-static pfn_t pages_limit;
 static struct mem_stats stats;
+
+/* The records of pfns from @first on, up to the next run's or the limit. */
+struct run {
+    uint64_t first;
+    struct page *records;
+};
+
+/* Run 0 is made at boot; each further one covers at least half of what is there (see balloon.c). */
+static struct run runs[RUNS_MAX];
+static unsigned run_count;
+static uint64_t pages_limit; /* one past the last page that has a record */
+
+static struct page *record_of(uint64_t pfn)
+{
+    unsigned i = 0;
+
+    while (i + 1 < run_count && pfn >= runs[i + 1].first) {
+        i++;
+    }
+    return &runs[i].records[pfn - runs[i].first];
+}
 
 struct page *page_of(pfn_t pfn)
 {
-    ASSERT(pfn.n < pages_limit.n);
-    return &pages[pfn.n];
+    ASSERT(pfn.n < __atomic_load_n(&pages_limit, __ATOMIC_ACQUIRE));
+    return record_of(pfn.n);
 }
 
 static void block_insert(pfn_t pfn, unsigned order)
 {
     struct free_block *block = pfn_to_virt(pfn);
 
-    pages[pfn.n] = (struct page){.kind = PAGE_FREE, .order = (uint8_t)order};
+    *record_of(pfn.n) = (struct page){.kind = PAGE_FREE, .order = (uint8_t)order};
     XEN_LIST_INSERT_HEAD(&free_lists[order], block, link);
     free_counts[order]++;
 }
@@ -53,14 +75,18 @@ static void block_remove(pfn_t pfn, unsigned order)
     struct free_block *block = pfn_to_virt(pfn);
 
     XEN_LIST_REMOVE(block, link);
-    pages[pfn.n].kind = PAGE_INNER;
+    record_of(pfn.n)->kind = PAGE_INNER;
     free_counts[order]--;
 }
 
 static bool block_is_free(uint64_t pfn, unsigned order)
 {
-    return pfn + (1ull << order) <= pages_limit.n && pages[pfn].kind == PAGE_FREE &&
-           pages[pfn].order == order;
+    if (pfn + (1ull << order) > pages_limit) {
+        return false;
+    }
+    const struct page *record = record_of(pfn);
+
+    return record->kind == PAGE_FREE && record->order == order;
 }
 
 /* Put a block into the lists, merged with its free buddies. page_lock held. */
@@ -69,7 +95,7 @@ static void block_release(uint64_t pfn, unsigned order)
     stats.pages_free += 1ull << order;
     while (order < PAGE_ORDER_MAX && block_is_free(pfn ^ (1ull << order), order)) {
         block_remove(PFN(pfn ^ (1ull << order)), order);
-        pages[pfn].kind = PAGE_INNER;
+        record_of(pfn)->kind = PAGE_INNER;
         pfn &= ~(1ull << order);
         order++;
     }
@@ -94,7 +120,7 @@ static bool block_take(unsigned order, pfn_t *out)
         block_insert(PFN(pfn.n + (1ull << have)), have);
     }
     stats.pages_free -= 1ull << order;
-    pages[pfn.n] = (struct page){.kind = PAGE_USED, .order = (uint8_t)order, .refs = 1};
+    *record_of(pfn.n) = (struct page){.kind = PAGE_USED, .order = (uint8_t)order, .refs = 1};
     *out = pfn;
     return true;
 }
@@ -185,25 +211,25 @@ void mem_get_stats(struct mem_stats *out)
 
 int pages_grow(pfn_t limit)
 {
-    size_t size = ROUND_UP(limit.n * sizeof(struct page), PAGE_SIZE);
-    struct page *larger;
+    uint64_t count = limit.n - pages_limit;
+    size_t size = ROUND_UP(count * sizeof(struct page), PAGE_SIZE);
+    struct page *records;
 
-    if (limit.n <= pages_limit.n) {
+    if (limit.n <= pages_limit) {
         return 0;
     }
-    larger = kvm_alloc(size / PAGE_SIZE);
-    if (larger == NULL) {
+    records = run_count == RUNS_MAX ? NULL : kvm_alloc(size / PAGE_SIZE);
+    if (records == NULL) {
         return -ENOMEM;
     }
-    /* The old array stays, for those who hold a record's address. */
-    upcall_state_t state = spin_lock(&page_lock);
-    memcpy(larger, pages, pages_limit.n * sizeof(*pages));
-    for (uint64_t i = pages_limit.n; i < limit.n; i++) {
-        larger[i] = (struct page){.kind = PAGE_BALLOON};
+    for (uint64_t i = 0; i < count; i++) {
+        records[i] = (struct page){.kind = PAGE_BALLOON};
     }
-    stats.pages_ballooned += limit.n - pages_limit.n;
-    pages = larger;
-    pages_limit = limit;
+    upcall_state_t state = spin_lock(&page_lock);
+    runs[run_count] = (struct run){.first = pages_limit, .records = records};
+    __atomic_store_n(&run_count, run_count + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&pages_limit, limit.n, __ATOMIC_RELEASE);
+    stats.pages_ballooned += count;
     stats.pages_map += size / PAGE_SIZE;
     spin_unlock(&page_lock, state);
     return 0;
@@ -231,8 +257,8 @@ void page_join(pfn_t pfn)
 
 bool page_find_hole(pfn_t from, pfn_t *hole)
 {
-    for (uint64_t i = from.n; i < pages_limit.n; i++) {
-        if (pages[i].kind == PAGE_BALLOON) {
+    for (uint64_t i = from.n; i < pages_limit; i++) {
+        if (record_of(i)->kind == PAGE_BALLOON) {
             *hole = PFN(i);
             return true;
         }
@@ -244,9 +270,10 @@ void page_boot(pfn_t first, pfn_t limit)
 {
     uint64_t array_pages = DIV_ROUND_UP(limit.n * sizeof(struct page), PAGE_SIZE);
 
-    pages = pfn_to_virt(first);
-    pages_limit = limit;
-    memset(pages, 0, limit.n * sizeof(struct page)); /* PAGE_RESERVED */
+    runs[0] = (struct run){.first = 0, .records = pfn_to_virt(first)};
+    run_count = 1;
+    pages_limit = limit.n;
+    memset(runs[0].records, 0, limit.n * sizeof(struct page)); /* PAGE_RESERVED */
     for (unsigned i = 0; i <= PAGE_ORDER_MAX; i++) {
         XEN_LIST_INIT(&free_lists[i]);
     }
