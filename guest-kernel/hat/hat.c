@@ -16,6 +16,7 @@
  */
 #include "hat/hat.h"
 
+#include "hat/kvm.h"
 #include "hat/layout.h"
 #include "hat/mmuq.h"
 #include "hat/p2m.h"
@@ -333,15 +334,22 @@ int hat_populate(uint64_t va, size_t npages)
     return rc;
 }
 
-mfn_t hat_kpm_unmap(pfn_t pfn)
+void hat_kpm_unmap(const pfn_t *pfns, mfn_t *mfns, size_t n)
 {
-    mfn_t mfn = p2m_get(pfn);
-    long rc =
-        HYPERVISOR_update_va_mapping((unsigned long)pfn_to_virt(pfn), 0, UVMF_INVLPG | UVMF_ALL);
+    const struct mmuext_op flush = {.cmd = MMUEXT_TLB_FLUSH_ALL};
+    struct mmuq *q = mmuq_begin();
+
+    for (size_t i = 0; i < n; i++) {
+        mmuq_set_pte(q, kvm_pte_maddr(pfn_to_virt(pfns[i])), PTE_NONE);
+    }
+    mmuq_ext(q, &flush);
+    int rc = mmuq_end(q);
 
     ASSERT(rc == 0);
-    p2m_set(pfn, MFN_INVALID);
-    return mfn;
+    for (size_t i = 0; i < n; i++) {
+        mfns[i] = p2m_get(pfns[i]);
+        p2m_set(pfns[i], MFN_INVALID);
+    }
 }
 
 int hat_kpm_map(pfn_t pfn, mfn_t mfn)

@@ -61,11 +61,12 @@ void *hat_table_alloc(void);
 void hat_table_free(void *table);
 
 /**
- * hat_kpm_unmap() - make a page a hole, without a mapping in the direct map and an entry in the p2m
+ * hat_kpm_unmap() - make pages holes, without a mapping in the direct map and an entry in the p2m
  *
- * Return: the frame that was behind it, now the caller's to give away. Thread context.
+ * @mfns gets the @n frames that were behind them, now the caller's to give away. All vCPUs' TLBs
+ * are flushed once, whatever @n: on busy processors that costs more than the rest. Thread context.
  */
-mfn_t hat_kpm_unmap(pfn_t pfn);
+void hat_kpm_unmap(const pfn_t *pfns, mfn_t *mfns, size_t n);
 
 /**
  * hat_kpm_map() - put a frame behind a hole: into the p2m and the direct map

@@ -1,5 +1,5 @@
 /*
- * lock.c - masking upcalls, and ticket spinlocks.
+ * lock.c - masking upcalls, and spinlocks.
  *
  * The mask is a byte of vcpu_info, which is the head of struct cpu: %gs-relative loads and stores
  * reach the running vCPU's whatever happens between them. If the mask was clear, a thread may be
@@ -70,13 +70,23 @@ void spin_init(spinlock_t *lock, const char *name)
     *lock = (spinlock_t)SPINLOCK(name);
 }
 
-/* Wait for our turn, visibly to the debugger. */
-static void spin_wait(const spinlock_t *lock, uint16_t ticket)
+/* Take a free lock. False if it was not free. */
+static bool try_acquire(spinlock_t *lock, int16_t self)
+{
+    int16_t free = -1;
+
+    return READ_ONCE(lock->owner) == free &&
+           __atomic_compare_exchange_n(&lock->owner, &free, self, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+/* Take it as soon as it is free, waiting visibly to the debugger. */
+static void spin_wait(spinlock_t *lock, int16_t self)
 {
     struct cpu *cpu = this_cpu();
 
     WRITE_ONCE(cpu->wants_lock, lock);
-    for (unsigned spins = 1; __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket; spins++) {
+    for (unsigned spins = 1; !try_acquire(lock, self); spins++) {
         if (spins % SPINS_BEFORE_YIELD == 0) {
             (void)HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
         }
@@ -95,11 +105,9 @@ void spin_acquire(spinlock_t *lock)
     if (unlikely(READ_ONCE(lock->owner) == self)) {
         panic("spinlock \"%s\": taken twice by vCPU %d", lock->name, self);
     }
-    uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-    if (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket) {
-        spin_wait(lock, ticket);
+    if (!try_acquire(lock, self)) {
+        spin_wait(lock, self);
     }
-    WRITE_ONCE(lock->owner, self);
 }
 
 void spin_release(spinlock_t *lock)
@@ -107,8 +115,7 @@ void spin_release(spinlock_t *lock)
     if (unlikely(locks_bypassed())) {
         return;
     }
-    WRITE_ONCE(lock->owner, -1);
-    __atomic_store_n(&lock->serving, (uint16_t)(lock->serving + 1), __ATOMIC_RELEASE);
+    __atomic_store_n(&lock->owner, -1, __ATOMIC_RELEASE);
 }
 
 upcall_state_t spin_lock(spinlock_t *lock)

@@ -24,11 +24,12 @@ void upcalls_restore(upcall_state_t state);
 /** upcalls_masked() - whether this vCPU holds upcalls back now. */
 bool upcalls_masked(void);
 
-/* A ticket lock: first come, first served. */
+/*
+ * Whoever finds it free takes it. No queue: where vCPUs share processors, the next in line is often
+ * one that does not run, and all would wait until Xen gives it its turn.
+ */
 typedef struct spinlock {
-    uint16_t next;    /* ticket that the next taker draws */
-    uint16_t serving; /* ticket that holds the lock */
-    int16_t owner;    /* cpu id of the holder, -1 when free: finds self-deadlocks */
+    int16_t owner;    /* cpu id of the holder, -1 when free */
     const char *name; /* for the debugger and panics */
 } spinlock_t;
 

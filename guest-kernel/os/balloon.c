@@ -89,6 +89,8 @@ long balloon_give(xen_pfn_t *given, unsigned count)
 /* Take up to @want free pages out of the direct map; their frames go to `frames`. */
 static unsigned deflate_collect(uint64_t want)
 {
+    static pfn_t pfns[BATCH];
+    static mfn_t mfns[BATCH];
     unsigned n = 0;
     struct mem_stats mem;
 
@@ -98,9 +100,12 @@ static unsigned deflate_collect(uint64_t want)
         if (page == NULL) {
             break;
         }
-        pfn_t pfn = virt_to_pfn(page);
-        frames[n++] = hat_kpm_unmap(pfn).n;
-        page_leave(pfn);
+        pfns[n++] = virt_to_pfn(page);
+    }
+    hat_kpm_unmap(pfns, mfns, n);
+    for (unsigned i = 0; i < n; i++) {
+        frames[i] = mfns[i].n;
+        page_leave(pfns[i]);
     }
     return n;
 }

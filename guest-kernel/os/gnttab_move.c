@@ -64,8 +64,9 @@ int gnttab_copy_to(const struct gnttab_place *to, const void *from, uint16_t len
 /* Make a hole of a page that is not the balloon's. Return: the frame that was behind it. */
 static mfn_t make_hole(pfn_t pfn)
 {
-    mfn_t mfn = hat_kpm_unmap(pfn);
+    mfn_t mfn;
 
+    hat_kpm_unmap(&pfn, &mfn, 1);
     page_set_kind(pfn_to_virt(pfn), 0, PAGE_RESERVED);
     return mfn;
 }
