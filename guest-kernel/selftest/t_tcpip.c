@@ -239,7 +239,7 @@ static bool quota(void)
 const struct selftest selftests_tcpip[] = {
     {.name = "tcpip-a-stream-arrives-as-it-was-sent-v4", .fn = stream_v4},
     {.name = "tcpip-a-stream-arrives-as-it-was-sent-v6", .fn = stream_v6},
-    {.name = "tcpip-a-hundred-connections-leave-no-memory", .fn = many_connections},
+    {.name = "tcpip-a-hundred-connections-leave-no-memory", .fn = many_connections, .slow = true},
     {.name = "tcpip-a-port-nobody-listens-on-refuses", .fn = nobody_listens},
     {.name = "tcpip-the-stack-keeps-to-its-quota", .fn = quota},
     {.name = NULL},
