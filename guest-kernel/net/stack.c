@@ -9,6 +9,7 @@
 #include "kern/wait.h"
 #include "lwip/api.h"
 #include "lwip/dns.h"
+#include "lwip/ip.h"
 #include "lwip/sys.h"
 #include "lwip/tcpip.h"
 #include "net/ethif.h"
@@ -93,6 +94,29 @@ void net_addr_text(const ip_addr_t *addr, char *text, size_t size)
     for (char *c = text; *c && *c != '%'; c++) {
         *c = lwip_tolower(*c);
     }
+}
+
+struct netconn *net_listen(uint16_t port, int timeout, err_t *err)
+{
+    struct netconn *conn = netconn_new(NETCONN_TCP_IPV6);
+
+    *err = ERR_MEM;
+    if (!conn) {
+        return NULL;
+    }
+    LOCK_TCPIP_CORE();
+    ip_set_option(conn->pcb.ip, SOF_REUSEADDR);
+    UNLOCK_TCPIP_CORE();
+    netconn_set_recvtimeout(conn, timeout);
+    *err = netconn_bind(conn, IP6_ADDR_ANY, port);
+    if (!*err) {
+        *err = netconn_listen(conn);
+    }
+    if (*err) {
+        netconn_delete(conn);
+        return NULL;
+    }
+    return conn;
 }
 
 void net_bulk(struct netconn *conn)

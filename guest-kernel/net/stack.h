@@ -46,6 +46,15 @@ void net_addr_text(const ip_addr_t *addr, char *text, size_t size);
 struct netconn;
 
 /**
+ * net_listen() - wait for connections at a port of every address, IPv4 and IPv6
+ * @timeout: of netconn_accept(), in ms
+ *
+ * Connections of an earlier listener that are about to end do not keep the port. Return: for the
+ * caller to delete, or NULL and @err: ERR_MEM, ERR_USE when somebody listens there. May sleep.
+ */
+struct netconn *net_listen(uint16_t port, int timeout, err_t *err);
+
+/**
  * net_bulk() - a connection is about to send much
  *
  * Its segments are then several times as large as its peer takes, and cut by the interface's back

@@ -52,17 +52,15 @@ static void server_main(void *arg)
 
 static bool start_server(struct server *s)
 {
-    s->listener = netconn_new(NETCONN_TCP_IPV6);
-    CHECK(s->listener != NULL);
-    netconn_set_recvtimeout(s->listener, TIMEOUT);
-    if (netconn_bind(s->listener, IP6_ADDR_ANY, PORT) == ERR_OK &&
-        netconn_listen(s->listener) == ERR_OK) {
-        s->thread = thread_create("selftest-net", server_main, s, PRIO_NORMAL);
-    }
+    err_t err;
+
+    s->listener = net_listen(PORT, TIMEOUT, &err);
+    CHECK(err == ERR_OK);
+    s->thread = thread_create("selftest-net", server_main, s, PRIO_NORMAL);
     if (!s->thread) {
         netconn_delete(s->listener);
-        CHECK(!"the server starts");
     }
+    CHECK(s->thread != NULL);
     return true;
 }
 
@@ -145,6 +143,33 @@ static bool stream_v4(void)
 static bool stream_v6(void)
 {
     return stream(true);
+}
+
+static bool hang_up(struct netconn *conn __unused, void *arg __unused)
+{
+    return true;
+}
+
+/* Who closes first keeps the connection for a while, but a new listener does not mind. */
+static bool port_is_free_again(void)
+{
+    struct server s = {.serve = hang_up, .connections = 1};
+    struct netbuf *buf;
+    err_t err;
+
+    CHECK(net_stack_start() == 0 && start_server(&s));
+    struct netconn *conn = connect(false);
+    bool closed = conn && netconn_recv(conn, &buf) == ERR_CLSD;
+    if (conn) {
+        netconn_delete(conn);
+    }
+    CHECK(end_server(&s) && closed);
+    struct netconn *again = net_listen(PORT, TIMEOUT, &err);
+    CHECK(again != NULL);
+    struct netconn *twice = net_listen(PORT, TIMEOUT, &err);
+    netconn_delete(again);
+    CHECK(twice == NULL && err == ERR_USE);
+    return true;
 }
 
 /* Sends back what it gets, until the peer ends. */
@@ -241,6 +266,7 @@ const struct selftest selftests_tcpip[] = {
     {.name = "tcpip-a-stream-arrives-as-it-was-sent-v6", .fn = stream_v6},
     {.name = "tcpip-a-hundred-connections-leave-no-memory", .fn = many_connections, .slow = true},
     {.name = "tcpip-a-port-nobody-listens-on-refuses", .fn = nobody_listens},
+    {.name = "tcpip-a-port-is-free-again-at-once", .fn = port_is_free_again},
     {.name = "tcpip-the-stack-keeps-to-its-quota", .fn = quota},
     {.name = NULL},
 };

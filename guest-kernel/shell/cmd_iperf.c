@@ -114,22 +114,14 @@ static int take_stream(struct shell *sh, struct netconn *conn)
 
 static int serve(struct iperf *o)
 {
-    struct netconn *listener = netconn_new(NETCONN_TCP_IPV6), *conn;
+    err_t err;
+    struct netconn *listener = net_listen((u16_t)o->port, IPERF_LOOK, &err), *conn;
     int status = SH_OK;
 
     if (!listener) {
-        return sh_error(o->sh, "no memory");
+        return sh_error(o->sh, "port %lu: %s", (ul)o->port, net_strerror(err));
     }
-    err_t err = netconn_bind(listener, IP6_ADDR_ANY, (u16_t)o->port);
-    if (!err) {
-        err = netconn_listen(listener);
-    }
-    if (err) {
-        status = sh_error(o->sh, "port %lu: %s", (ul)o->port, net_strerror(err));
-    } else {
-        netconn_set_recvtimeout(listener, IPERF_LOOK);
-        sh_printf(o->sh, "serving port %lu\n", (ul)o->port);
-    }
+    sh_printf(o->sh, "serving port %lu\n", (ul)o->port);
     for (uint64_t done = 0; !status && (!o->streams || done < o->streams);) {
         err = netconn_accept(listener, &conn);
         if (err == ERR_OK) {

@@ -148,13 +148,9 @@ static void accept_main(void *arg)
 
 static int listen(uint16_t port, const char **why)
 {
-    listener = netconn_new(NETCONN_TCP_IPV6);
-    err_t err = listener ? netconn_bind(listener, IP6_ADDR_ANY, port) : ERR_MEM;
+    err_t err;
 
-    if (!err) {
-        netconn_set_recvtimeout(listener, LOOK);
-        err = netconn_listen(listener);
-    }
+    listener = net_listen(port, LOOK, &err);
     stopping = false;
     acceptor = err ? NULL : thread_create("httpd", accept_main, NULL, PRIO_NORMAL);
     if (acceptor) {
