@@ -7,8 +7,9 @@
 #
 # flood and kicks keep the guest's vCPU busy, which on a host of two processors slows everybody whatever the back end:
 # they are compared with a guest that merely spins. The other kinds are compared with no abuse at all. Kinds take turns
-# and medians over all turns are compared, so that what else this machine does hits all alike. The limits are wide, for a
-# machine on which other things run, too; what was seen on a quiet one is in docs/net.md.
+# and medians over all turns are compared, so that what else this machine does hits all alike. The limits are wide: Xen
+# shares two processors among three domains, so a flood alone leaves the neighbour about half, and what a second carries
+# varies by half again. They find a neighbour that is starved; what was seen is in docs/net.md.
 # timeout: 400
 . ./lib.sh
 
@@ -46,11 +47,11 @@ show() {
         "$(nth "$1.ping" 90)" "$(nth "$1.stream" 50)"
 }
 
-# within KIND REFERENCE: at least 0.4 times the reference's stream, at most twice its median ping.
+# within KIND REFERENCE: at least a quarter of the reference's stream, at most twice its median ping.
 within() {
     awk -v s="$(nth "$1.stream" 50)" -v s0="$(nth "$2.stream" 50)" -v p="$(nth "$1.ping" 50)" \
-        -v p0="$(nth "$2.ping" 50)" 'BEGIN { exit !(s >= s0 * 0.4 && p <= p0 * 2) }' ||
-        fail "the neighbour beside $1 is not within 0.4 times the stream and 2 times the ping beside $2"
+        -v p0="$(nth "$2.ping" 50)" 'BEGIN { exit !(s >= s0 / 4 && p <= p0 * 2) }' ||
+        fail "the neighbour beside $1 is not within a quarter of the stream and twice the ping beside $2"
 }
 
 # abuse KIND [ADDRESS]: the abuser does so until abuse_ends; frames go to ADDRESS.
