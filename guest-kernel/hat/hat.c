@@ -115,7 +115,7 @@ bool hat_is_table(pfn_t pfn)
 {
     return in_range(pfn, builder_tables, builder_tables_end) ||
            in_range(pfn, own_tables, own_tables_next) ||
-           (pfn.n < p2m_limit().n && page_of(pfn)->kind == PAGE_TABLE);
+           (pfn.n < page_limit().n && page_of(pfn)->kind == PAGE_TABLE);
 }
 
 /* The protection of a page in the direct map. */
@@ -336,13 +336,12 @@ int hat_populate(uint64_t va, size_t npages)
 
 void hat_kpm_unmap(const pfn_t *pfns, mfn_t *mfns, size_t n)
 {
-    const struct mmuext_op flush = {.cmd = MMUEXT_TLB_FLUSH_ALL};
     struct mmuq *q = mmuq_begin();
 
     for (size_t i = 0; i < n; i++) {
         mmuq_set_pte(q, kvm_pte_maddr(pfn_to_virt(pfns[i])), PTE_NONE);
     }
-    mmuq_ext(q, &flush);
+    mmuq_flush_all(q, pfn_to_virt(pfns[0]), n);
     int rc = mmuq_end(q);
 
     ASSERT(rc == 0);

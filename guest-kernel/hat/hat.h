@@ -63,8 +63,9 @@ void hat_table_free(void *table);
 /**
  * hat_kpm_unmap() - make pages holes, without a mapping in the direct map and an entry in the p2m
  *
- * @mfns gets the @n frames that were behind them, now the caller's to give away. All vCPUs' TLBs
- * are flushed once, whatever @n: on busy processors that costs more than the rest. Thread context.
+ * @mfns gets the @n frames (1 to a few hundred: upcalls are masked) that were behind them, now the
+ * caller's to give away. All vCPUs' TLBs are flushed once, whatever @n: on busy processors that
+ * costs more than the rest. Thread context, between frames_hold() and frames_release().
  */
 void hat_kpm_unmap(const pfn_t *pfns, mfn_t *mfns, size_t n);
 

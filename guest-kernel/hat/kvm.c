@@ -110,16 +110,12 @@ int kvm_map(void *va, const mfn_t *mfns, size_t n, enum hat_prot prot)
 
 void kvm_unmap(void *va, size_t n)
 {
-    struct mmuext_op flush = {.cmd = MMUEXT_TLB_FLUSH_ALL};
     struct mmuq *q = mmuq_begin();
 
     for (size_t i = 0; i < n; i++) {
         mmuq_set_pte(q, kvm_pte_maddr((char *)va + i * PAGE_SIZE), PTE_NONE);
     }
-    if (n == 1) {
-        flush = (struct mmuext_op){.cmd = MMUEXT_INVLPG_ALL, .arg1.linear_addr = (unsigned long)va};
-    }
-    mmuq_ext(q, &flush);
+    mmuq_flush_all(q, va, n);
     if (mmuq_end(q) != 0) {
         panic("kvm_unmap: %p is no mapping of ours", va);
     }

@@ -140,6 +140,14 @@ void mmuq_ext(struct mmuq *q, const struct mmuext_op *op)
     queue_array(q, __HYPERVISOR_mmuext_op, &q->ext[q->next++]);
 }
 
+void mmuq_flush_all(struct mmuq *q, const void *va, size_t n)
+{
+    const struct mmuext_op one = {.cmd = MMUEXT_INVLPG_ALL, .arg1.linear_addr = (unsigned long)va};
+    const struct mmuext_op all = {.cmd = MMUEXT_TLB_FLUSH_ALL};
+
+    mmuq_ext(q, n == 1 ? &one : &all);
+}
+
 int mmuq_end(struct mmuq *q)
 {
     flush(q);

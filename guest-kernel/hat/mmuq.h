@@ -36,6 +36,9 @@ void mmuq_set_va(struct mmuq *q, const void *va, pte_t value, unsigned long uvmf
 /** mmuq_ext() - an extended operation (MMUEXT_*): pin, unpin, flush, new base. */
 void mmuq_ext(struct mmuq *q, const struct mmuext_op *op);
 
+/** mmuq_flush_all() - every vCPU forgets translations: the page at @va if @n is 1, else all. */
+void mmuq_flush_all(struct mmuq *q, const void *va, size_t n);
+
 /**
  * mmuq_end() - send what is queued and unmask upcalls
  *

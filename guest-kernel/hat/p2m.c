@@ -45,7 +45,7 @@ pfn_t virt_to_pfn(const void *address)
 {
     uintptr_t va = (uintptr_t)address;
 
-    if (va >= KPM_BASE && va < KPM_BASE + (p2m_entries << PAGE_SHIFT)) {
+    if (va >= KPM_BASE && va < KPM_BASE + (p2m_limit().n << PAGE_SHIFT)) {
         return PFN((va - KPM_BASE) >> PAGE_SHIFT);
     }
     if (va >= (uintptr_t)_image_start && va < (uintptr_t)_image_end) {
@@ -56,7 +56,9 @@ pfn_t virt_to_pfn(const void *address)
 
 mfn_t p2m_get(pfn_t pfn)
 {
-    return pfn.n < p2m_entries ? MFN(READ_ONCE(p2m[pfn.n])) : MFN_INVALID;
+    uint64_t entries = p2m_limit().n; /* before the array, which may be replaced by a larger one */
+
+    return pfn.n < entries ? MFN(READ_ONCE(READ_ONCE(p2m)[pfn.n])) : MFN_INVALID;
 }
 
 void p2m_set(pfn_t pfn, mfn_t mfn)
@@ -73,7 +75,7 @@ void p2m_set(pfn_t pfn, mfn_t mfn)
 
 pfn_t p2m_limit(void)
 {
-    return PFN(p2m_entries);
+    return PFN(__atomic_load_n(&p2m_entries, __ATOMIC_ACQUIRE));
 }
 
 bool m2p_get(mfn_t mfn, pfn_t *pfn)
@@ -82,7 +84,7 @@ bool m2p_get(mfn_t mfn, pfn_t *pfn)
     uint64_t candidate;
 
     if (mfn.n >= MACH2PHYS_NR_ENTRIES || safe_read64(entry, &candidate) != 0 ||
-        candidate >= p2m_entries || p2m_get(PFN(candidate)).n != mfn.n) {
+        p2m_get(PFN(candidate)).n != mfn.n) {
         return false;
     }
     *pfn = PFN(candidate);
@@ -121,6 +123,10 @@ static int make_lists(const uint64_t *entries, uint64_t count, uint64_t **top, u
     *top = page_alloc_zeroed(0);
     *middle = kvm_alloc(middles);
     if (*top == NULL || *middle == NULL || middles > MFNS_PER_PAGE) {
+        if (*top != NULL) {
+            page_free(*top, 0);
+        }
+        kvm_free(*middle, middles);
         return -ENOMEM;
     }
     memset(*middle, 0, middles * PAGE_SIZE);
@@ -168,7 +174,7 @@ static int grow_held(pfn_t limit)
     /* The old array and lists stay: a reader, or the toolstack, may be on them still. */
     upcall_state_t state = spin_lock(&p2m_lock);
     memcpy(larger, p2m, p2m_entries * sizeof(*p2m));
-    p2m = larger;
+    WRITE_ONCE(p2m, larger);
     __atomic_store_n(&p2m_entries, limit.n, __ATOMIC_RELEASE);
     list_top = top;
     list_middle = middle;

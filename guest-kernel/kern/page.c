@@ -47,17 +47,22 @@ static uint64_t pages_limit; /* one past the last page that has a record */
 
 static struct page *record_of(uint64_t pfn)
 {
-    unsigned i = 0;
+    unsigned i = __atomic_load_n(&run_count, __ATOMIC_ACQUIRE) - 1;
 
-    while (i + 1 < run_count && pfn >= runs[i + 1].first) {
-        i++;
+    while (pfn < runs[i].first) {
+        i--;
     }
     return &runs[i].records[pfn - runs[i].first];
 }
 
+pfn_t page_limit(void)
+{
+    return PFN(__atomic_load_n(&pages_limit, __ATOMIC_ACQUIRE));
+}
+
 struct page *page_of(pfn_t pfn)
 {
-    ASSERT(pfn.n < __atomic_load_n(&pages_limit, __ATOMIC_ACQUIRE));
+    ASSERT(pfn.n < page_limit().n);
     return record_of(pfn.n);
 }
 

@@ -1,8 +1,8 @@
 /*
  * page.h - what the kernel knows about each page of its memory.
  *
- * An array of struct page, one per pfn, made at boot. mem.h is what most of the kernel needs; this
- * is for the allocators themselves, the HAT and the balloon.
+ * One struct page per pfn, in runs: the first made at boot, others as the domain grows. mem.h is
+ * what most of the kernel needs; this is for the allocators themselves, the HAT and the balloon.
  */
 #ifndef KERN_PAGE_H
 #define KERN_PAGE_H
@@ -37,6 +37,9 @@ void page_boot(pfn_t first, pfn_t limit);
 
 /** page_of() - the record of a page. Panics past the end. */
 struct page *page_of(pfn_t pfn);
+
+/** page_limit() - one past the last pfn that has a record. Any context. */
+pfn_t page_limit(void);
 
 /**
  * pages_grow() - have records for pfns up to @limit, the new ones PAGE_BALLOON

@@ -48,13 +48,13 @@ static void target_changed(struct xs_watch *w, const char *path)
 
 static struct xs_watch target_watch = {.path = "memory/target", .fn = target_changed};
 
-/* The pages that have a frame: what the p2m covers without the holes. */
+/* The pages that have a frame: all that have a record, without the holes. */
 static uint64_t have_pages(void)
 {
     struct mem_stats mem;
 
     mem_get_stats(&mem);
-    return p2m_limit().n - mem.pages_ballooned;
+    return page_limit().n - mem.pages_ballooned;
 }
 
 static int read_target(uint64_t *pages)
@@ -102,7 +102,9 @@ static unsigned deflate_collect(uint64_t want)
         }
         pfns[n++] = virt_to_pfn(page);
     }
-    hat_kpm_unmap(pfns, mfns, n);
+    if (n > 0) {
+        hat_kpm_unmap(pfns, mfns, n);
+    }
     for (unsigned i = 0; i < n; i++) {
         frames[i] = mfns[i].n;
         page_leave(pfns[i]);
@@ -127,14 +129,14 @@ static uint64_t shrink(uint64_t want)
 /* Have records and p2m entries for as many pages as the target wants. */
 static int make_room(void)
 {
-    uint64_t limit = p2m_limit().n;
+    uint64_t limit = page_limit().n;
 
     if (target_pages <= limit) {
         return 0;
     }
     limit = MAX(target_pages, limit + limit / 2);
     int rc = p2m_grow(PFN(limit));
-    return rc != 0 ? rc : pages_grow(PFN(limit));
+    return rc != 0 ? rc : pages_grow(p2m_limit());
 }
 
 /* List up to @want holes in `holes` and `frames`. */
