@@ -133,9 +133,9 @@ static int cmd_cpus(int argc, char **argv __unused)
                    cpu->info.evtchn_upcall_mask, cpu->runq.nready, (ull)cpu->upcalls,
                    (ull)cpu->switches, (ull)(stolen / NSEC_PER_MSEC), cpu_state(cpu),
                    cpu->current != NULL ? cpu->current->name : "(none)");
-        if (cpu->wants_lock != NULL) {
-            kdi_printf("     spins for \"%s\", held by vCPU %d\n", cpu->wants_lock->name,
-                       cpu->wants_lock->owner);
+        const spinlock_t *lock = READ_ONCE(cpu->wants_lock);
+        if (lock != NULL) {
+            kdi_printf("     spins for \"%s\", held by vCPU %d\n", lock->name, lock->owner);
         }
     }
     return 0;

@@ -107,7 +107,7 @@ static int cmd_locks(int argc, char **argv __unused)
     sched_foreach(lock_line, &count);
     for (unsigned id = 0; id < CPU_MAX; id++) {
         const struct cpu *cpu = cpu_by_id(id);
-        const spinlock_t *lock = cpu != NULL ? cpu->wants_lock : NULL;
+        const spinlock_t *lock = cpu != NULL ? READ_ONCE(cpu->wants_lock) : NULL;
 
         if (lock != NULL) {
             count++;

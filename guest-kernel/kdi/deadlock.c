@@ -56,21 +56,26 @@ static void check_thread(const struct thread *first, void *arg)
     }
 }
 
-/* The CPU that holds the lock which @cpu spins for, or NULL. */
-static const struct cpu *blocker_of(const struct cpu *cpu)
+/* The CPU that holds the lock which @cpu spins for, or NULL; one that just got it spins no more. */
+static const struct cpu *blocker_of(const struct cpu *cpu, const char **name)
 {
     const spinlock_t *lock = READ_ONCE(cpu->wants_lock);
     int owner = lock != NULL ? READ_ONCE(lock->owner) : -1;
 
-    return owner >= 0 ? cpu_by_id((unsigned)owner) : NULL;
+    if (owner < 0 || owner == (int)cpu->id) {
+        return NULL;
+    }
+    *name = lock->name;
+    return cpu_by_id((unsigned)owner);
 }
 
 static bool cpu_closes(const struct cpu *first)
 {
     const struct cpu *cpu = first;
+    const char *name;
 
     for (unsigned i = 0; i < CPU_MAX; i++) {
-        cpu = blocker_of(cpu);
+        cpu = blocker_of(cpu, &name);
         if (cpu == NULL || cpu->id < first->id) {
             return false;
         }
@@ -97,13 +102,14 @@ static unsigned check_cpus(void)
         found++;
         kdi_printf("deadlock:\n");
         do {
-            const struct cpu *owner = blocker_of(cpu);
+            const char *name;
+            const struct cpu *owner = blocker_of(cpu, &name);
 
             if (owner == NULL) {
                 break;
             }
-            kdi_printf("  vCPU %u waits for spinlock \"%s\", held by vCPU %u\n", cpu->id,
-                       cpu->wants_lock->name, owner->id);
+            kdi_printf("  vCPU %u waits for spinlock \"%s\", held by vCPU %u\n", cpu->id, name,
+                       owner->id);
             cpu = owner;
         } while (cpu != first);
     }

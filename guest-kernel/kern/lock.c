@@ -85,6 +85,7 @@ static void spin_wait(spinlock_t *lock, int16_t self)
 {
     struct cpu *cpu = this_cpu();
 
+    ASSERT(lock->name != NULL); /* else nobody has made it usable, and nobody will release it */
     WRITE_ONCE(cpu->wants_lock, lock);
     for (unsigned spins = 1; !try_acquire(lock, self); spins++) {
         if (spins % SPINS_BEFORE_YIELD == 0) {
@@ -115,6 +116,7 @@ void spin_release(spinlock_t *lock)
     if (unlikely(locks_bypassed())) {
         return;
     }
+    ASSERT(READ_ONCE(lock->owner) == (int16_t)this_cpu()->id);
     __atomic_store_n(&lock->owner, -1, __ATOMIC_RELEASE);
 }
 

@@ -427,6 +427,9 @@ static void thread_reap(struct thread *t)
 
         gone = t->state == THREAD_DEAD;
         spin_unlock(&cpu->runq.lock, state);
+        if (!gone) {
+            thread_yield(); /* and leave that lock to the CPU, which needs it to get there */
+        }
     }
     thread_free(t);
 }

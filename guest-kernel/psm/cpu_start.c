@@ -85,6 +85,7 @@ static int cpu_create(unsigned id)
     cpu->self = cpu;
     cpu->id = id;
     cpu->info.evtchn_upcall_mask = 1;
+    timer_cpu_create(cpu);
     cpu->mmuq = mmuq_create();
     if (cpu->mmuq == NULL) {
         page_free(cpu, 0);

@@ -200,9 +200,13 @@ bool timer_cancel(struct timer *t)
     return armed;
 }
 
-int timer_cpu_init(struct cpu *cpu)
+void timer_cpu_create(struct cpu *cpu)
 {
     spin_init(&cpu->timer_lock, "timers");
+}
+
+int timer_cpu_init(struct cpu *cpu)
+{
     cpu->timer_programmed = NSEC_FOREVER;
     int port = evtchn_bind_virq(VIRQ_TIMER, cpu->id, "timer", IPL_TIMER, timer_interrupt, cpu);
 

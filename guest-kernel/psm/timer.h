@@ -49,6 +49,9 @@ bool timer_cancel(struct timer *t);
 
 struct cpu;
 
+/** timer_cpu_create() - once, before a CPU's first start: others may hold its lock ever after. */
+void timer_cpu_create(struct cpu *cpu);
+
 /** timer_cpu_init() - bind the timer interrupt of a CPU. Return: 0 or -errno. */
 int timer_cpu_init(struct cpu *cpu);
 

@@ -287,6 +287,9 @@ static int find_mac(struct shell *sh, const char *name, const char *text, uint8_
     if (!ip4addr_aton(text, &ip)) {
         return sh_error(sh, "%s: not an address of IPv4", text);
     }
+    if (net_stack_start()) {
+        return sh_error(sh, "no memory for the network");
+    }
     LOCK_TCPIP_CORE();
     struct netif *netif = net_if_find(name);
     bool known = netif && etharp_find_addr(netif, &ip, &found, &found_ip) >= 0;

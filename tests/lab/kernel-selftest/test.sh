@@ -27,7 +27,7 @@ try two-level "vcpus = 2" "memory = 64" "extra = 'evtchn=2l $run'"
 
 # The slow ones take twenty-five seconds in the lab, so once.
 slow='hat-a-million-mappings-leak-nothing tcpip-a-hundred-connections-leave-no-memory'
-guest slow "memory = 64" "extra = 'run=\"selftest ${slow/ /; selftest }; halt\"'"
+guest slow "vcpus = 4" "memory = 64" "extra = 'run=\"selftest ${slow/ /; selftest }; halt\"'"
 for test in $slow; do
     wait_line slow "^ok $test" 120 > /dev/null
 done
