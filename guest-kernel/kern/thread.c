@@ -285,6 +285,7 @@ static void runq_evacuate(struct cpu *cpu)
     while ((t = runq_take(cpu)) != NULL) {
         t->cpu = heir->id;
         runq_put(heir, t);
+        runq_poke(heir, t);
     }
     spin_release(&cpu->runq.lock);
     spin_release(&heir->runq.lock);

@@ -4,7 +4,8 @@
  * Each vCPU's time is system_time + (tsc - tsc_timestamp) scaled, read between two equal, even
  * versions (xen/xen.h, struct vcpu_time_info). The vCPUs' scales differ by a few nanoseconds; where
  * Xen does not vouch for a stable TSC, one shared maximum keeps clock_now() monotonic across them.
- * Locks: none. Suspend: `epoch` takes up the jump of Xen's time between hosts.
+ * Locks: none. Suspend: `epoch` takes up the jump of Xen's time between hosts. Who uses it with a
+ * time of Xen's has upcalls masked from before until after, so that both are of the same side.
  */
 #include "psm/clock.h"
 
@@ -38,10 +39,10 @@ static uint64_t scale(uint64_t delta, int8_t shift, uint32_t mul)
     return (uint64_t)(((unsigned __int128)delta * mul) >> 32);
 }
 
-/* Xen's time on this vCPU; says also whether Xen vouches for the TSC across vCPUs. */
+/* Xen's time on this vCPU; says also whether Xen vouches for the TSC across vCPUs. Upcalls masked.
+ */
 static nsec_t read_pvclock(bool *stable)
 {
-    upcall_state_t state = upcalls_save();
     const struct vcpu_time_info *time = &this_cpu()->info.time;
     uint32_t version;
     nsec_t now;
@@ -54,22 +55,26 @@ static nsec_t read_pvclock(bool *stable)
         *stable = time->flags & XEN_PVCLOCK_TSC_STABLE_BIT;
         rmb();
     } while ((version & 1) != 0 || version != READ_ONCE(time->version));
-    upcalls_restore(state);
     return now;
 }
 
 nsec_t clock_xen(void)
 {
     bool stable;
+    upcall_state_t state = upcalls_save();
+    nsec_t now = read_pvclock(&stable);
 
-    return read_pvclock(&stable);
+    upcalls_restore(state);
+    return now;
 }
 
 nsec_t clock_now(void)
 {
     bool stable;
+    upcall_state_t state = upcalls_save();
     nsec_t now = read_pvclock(&stable) - epoch;
 
+    upcalls_restore(state);
     if (stable) {
         return now;
     }
@@ -88,7 +93,7 @@ nsec_t clock_to_xen(nsec_t now)
     return now + epoch;
 }
 
-/* The wall clock when Xen's time was zero. */
+/* The wall clock when Xen's time was zero. Upcalls masked. */
 static nsec_t wall_zero(void)
 {
     uint32_t version;
@@ -107,13 +112,19 @@ static nsec_t wall_zero(void)
 
 nsec_t clock_wall(void)
 {
-    return wall_zero() + clock_xen();
+    upcall_state_t state = upcalls_save();
+    nsec_t wall = wall_zero() + clock_xen();
+
+    upcalls_restore(state);
+    return wall;
 }
 
 nsec_t clock_from_wall(nsec_t wall)
 {
+    upcall_state_t state = upcalls_save();
     nsec_t zero = wall_zero() + epoch;
 
+    upcalls_restore(state);
     return wall > zero ? wall - zero : 0;
 }
 

@@ -167,7 +167,10 @@ void timer_arm(struct timer *t, nsec_t deadline)
 
 void timer_arm_wall(struct timer *t, nsec_t deadline)
 {
+    upcall_state_t state = upcalls_save(); /* a suspend reckons anew what is armed */
+
     arm(t, clock_from_wall(deadline), deadline);
+    upcalls_restore(state);
 }
 
 /* Lock the heap that a timer belongs to, which may change until it is locked. Upcalls masked. */

@@ -113,13 +113,13 @@ static bool timers_fire_in_order_and_not_early(void)
  */
 #define AWAY (30 * NSEC_PER_MSEC)
 
-static void be_away(void)
+static void be_away(nsec_t time)
 {
     cpus_park();
     upcall_state_t state = upcalls_save();
 
     clock_suspend();
-    nsec_t back = clock_xen() + AWAY;
+    nsec_t back = clock_xen() + time;
     while (clock_xen() < back) {
         __builtin_ia32_pause();
     }
@@ -143,7 +143,7 @@ static bool time_stands_still_while_away_and_wall_timers_know(void)
     timer_init(&by_wall.timer, shot_fire);
     timer_arm(&by_clock.timer, due);
     timer_arm_wall(&by_wall.timer, wall + AWAY + SOON);
-    be_away();
+    be_away(AWAY);
     nsec_t passed = clock_now() - before;
     nsec_t xen_passed = clock_xen() - xen_before;
     CHECK(passed + AWAY <= xen_passed + NSEC_PER_MSEC);
@@ -152,6 +152,41 @@ static bool time_stands_still_while_away_and_wall_timers_know(void)
     CHECK(by_clock.fired_at >= due);
     CHECK(by_wall.order == 0);
     CHECK(clock_wall() >= wall + AWAY + SOON);
+    return true;
+}
+
+/* Asks for the time until it is to stop, and keeps the latest. */
+struct asker {
+    bool stop;
+    nsec_t latest;
+};
+
+static void keep_asking(void *arg)
+{
+    struct asker *w = arg;
+
+    while (!READ_ONCE(w->stop)) {
+        w->latest = MAX(w->latest, clock_now());
+    }
+}
+
+/*
+ * A thread that is asking for the time when its domain goes away gets no time of neither side. Each
+ * stay is longer than the kernel has run, for that would be before its start.
+ */
+static bool who_asks_meanwhile_gets_the_time(void)
+{
+    struct asker w = {.stop = false};
+    struct thread *t = thread_create("asker", keep_asking, &w, PRIO_LOW);
+
+    CHECK(t != NULL);
+    for (unsigned i = 0; i < 5; i++) {
+        thread_sleep_until(clock_now() + 5 * NSEC_PER_MSEC);
+        be_away(clock_now() + AWAY);
+    }
+    WRITE_ONCE(w.stop, true);
+    thread_join(t);
+    CHECK(w.latest != 0 && w.latest < UINT64_MAX / 2);
     return true;
 }
 
@@ -399,6 +434,9 @@ const struct selftest selftests_psm[] = {
     {.name = "psm-timers-fire-in-order-and-not-early", .fn = timers_fire_in_order_and_not_early},
     {.name = "psm-time-stands-still-while-away-and-wall-timers-know",
      .fn = time_stands_still_while_away_and_wall_timers_know},
+    {.name = "psm-who-asks-meanwhile-gets-the-time",
+     .fn = who_asks_meanwhile_gets_the_time,
+     .slow = true},
     {.name = "psm-higher-levels-preempt-lower-ones", .fn = higher_levels_preempt_lower_ones},
     {.name = "psm-masked-ports-wait", .fn = masked_ports_wait},
     {.name = "psm-interrupts-reach-every-vcpu", .fn = interrupts_reach_every_vcpu},
