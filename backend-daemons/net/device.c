@@ -421,8 +421,8 @@ static void gone(struct supervised *base)
     struct device *dev = device_of(base);
 
     if (dev->worker.pid == 0) {
-        log_msg(LOG_INFO, &base->id, "removed");
         tap_close(&dev->tap, true);
+        log_msg(LOG_INFO, &base->id, "removed");
     }
     stop(base);
 }

@@ -114,7 +114,7 @@ create() {
     printf '%s\n' "name = '$name'" "$@" > "$name.cfg"
     GUESTS+=("$name")
     LOG_START[$name]=$(stat -c %s "$log" 2>/dev/null || echo 0)
-    timeout 60 xl create -q "$name.cfg" || fail "xl create $name: exit status $?"
+    timeout 150 xl create -q "$name.cfg" || fail "xl create $name: exit status $?"
 }
 
 # guest_log NAME: what the guest has written to its console since create.
@@ -164,7 +164,9 @@ await() {
 # attach NAME: sit down at the guest's console; type_line then types there. What it shows is in its log.
 attach() {
     local tty
-    tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
+    tty=/local/domain/$(xl domid "$1")/console/tty
+    wait_store "$tty" '^/'
+    tty=$(xenstore-read "$tty")
     exec {CONSOLE}<>"$tty"
     stty raw -echo <&"$CONSOLE"
     cat <&"$CONSOLE" > /dev/null 2>&1 &
@@ -384,6 +386,22 @@ ask() {
 reach() {
     timeout 120 sh -c 'until ping -q -c 1 -W 1 "$@" > /dev/null; do :; done' - "${@:2}" "$1" ||
         fail "$1 does not answer"
+}
+
+# pinged ADDRESS COUNT [PING-OPTION...]: ping it COUNT times and some more, since ping does not wait for the answers to the
+# last; prints what ping says, and is false unless each of the first COUNT was answered.
+pinged() {
+    local out
+    out=$(timeout 120 ping -c $(($2 + 20)) "${@:3}" "$1") || true
+    printf '%s\n' "$out"
+    sed -n 's/.*icmp_seq=\([0-9]*\) .*/\1/p' <<< "$out" |
+        awk -v n="$2" '$1 <= n && !seen[$1]++ { found++ } END { exit found != n }'
+}
+
+# no_interface PATTERN: wait until no network interface has such a name.
+no_interface() {
+    timeout 30 sh -c 'while [ -n "$(find /sys/class/net -name "$1")" ]; do sleep 0.1; done' - "$1" ||
+        fail "interface $1 is left"
 }
 
 # vlan_begin NET: an Open vSwitch, duet-ovs, on whose VLAN 42 dom0 has NET.1 by its port duet-vlan.

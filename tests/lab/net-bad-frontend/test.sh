@@ -55,4 +55,4 @@ refused "tx-ring-ref: cannot map reference 4000000" tx-ring-ref 4000000 rx-ring-
 
 wait_journal duet-net.service "vif $domid/9: removed"
 same "processes" "" "$(pgrep -f "/duet-net-worker . vif$domid\.9" || true)"
-same "interfaces" "" "$(find /sys/class/net -name "vif$domid.*")"
+no_interface "vif$domid.*"

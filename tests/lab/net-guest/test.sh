@@ -3,7 +3,7 @@
 # the other through the bridge, by TCP, UDP and multicast. The back end filters multicast for our guests: what nobody
 # joined does not come, what was joined does, also with another worker and after a restore. What our guest
 # sends leaves the host by a real interface with every checksum right.
-# timeout: 400
+# timeout: 900
 . ./lib.sh
 
 UNITS+=(duet-net.service)

@@ -101,5 +101,5 @@ say "end"
 timeout 60 xl destroy net-linux
 wait_end net-linux
 wait_journal duet-net.service "vif $domid/0: removed"
-same "interfaces" "" "$(find /sys/class/net -name "vif$domid.*")"
+no_interface "vif$domid.*"
 same "workers" "" "$(worker)"

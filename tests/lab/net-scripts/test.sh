@@ -34,4 +34,4 @@ timeout 60 xl destroy net-scripts
 wait_end net-scripts
 wait_journal duet-net.service "vif $domid/1: removed"
 same "routes after the guest's end" "" "$(left)"
-same "interfaces" "" "$(find /sys/class/net -name "vif$domid.*")"
+no_interface "vif$domid.*"

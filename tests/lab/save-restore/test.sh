@@ -37,6 +37,8 @@ shape() {
     image=$(image "$name.img" 4M)
     guest "$name" "vcpus = $2" "memory = $3" "disk = [ $(disk "$image") ]"
     wait_prompt "$name" 120
+    wait_line "$name" 'xvda: 4 MiB' > /dev/null
+    [ "$2" = 1 ] || wait_line "$name" " $2 vCPUs online" > /dev/null
     resources "$name"
     local was="$free" was_rest="$grants $ports $vcpus"
     type_to "$name" "journal start xvda"
