@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 
 fail() {
     echo "dom0-boot: FAILED: $*" >&2
-    [ ! -e "$work/log" ] || tail -n 60 "$work/log" | tr -d '\r' >&2
+    [ ! -e "$work/log" ] || tail -n 120 "$work/log" | tr -d '\r' >&2
     exit 1
 }
 
