@@ -39,8 +39,7 @@ static uint64_t scale(uint64_t delta, int8_t shift, uint32_t mul)
     return (uint64_t)(((unsigned __int128)delta * mul) >> 32);
 }
 
-/* Xen's time on this vCPU; says also whether Xen vouches for the TSC across vCPUs. Upcalls masked.
- */
+/* Xen's time here, upcalls masked; says also whether Xen vouches for the TSC across vCPUs. */
 static nsec_t read_pvclock(bool *stable)
 {
     const struct vcpu_time_info *time = &this_cpu()->info.time;

@@ -164,30 +164,31 @@ struct asker {
 
 static void keep_asking(void *arg)
 {
-    struct asker *w = arg;
+    struct asker *a = arg;
 
-    while (!READ_ONCE(w->stop)) {
-        w->latest = MAX(w->latest, clock_now());
+    while (!READ_ONCE(a->stop)) {
+        a->latest = MAX(a->latest, clock_now());
     }
 }
 
 /*
- * A thread that is asking for the time when its domain goes away gets no time of neither side. Each
- * stay is longer than the kernel has run, for that would be before its start.
+ * A thread that a suspend interrupts while it asks for the time does not take Xen's from before for
+ * one from after. Each stay is longer than the kernel has run, so that this would be before its
+ * start.
  */
 static bool who_asks_meanwhile_gets_the_time(void)
 {
-    struct asker w = {.stop = false};
-    struct thread *t = thread_create("asker", keep_asking, &w, PRIO_LOW);
+    struct asker a = {.stop = false};
+    struct thread *t = thread_create("asker", keep_asking, &a, PRIO_LOW);
 
     CHECK(t != NULL);
     for (unsigned i = 0; i < 5; i++) {
         thread_sleep_until(clock_now() + 5 * NSEC_PER_MSEC);
         be_away(clock_now() + AWAY);
     }
-    WRITE_ONCE(w.stop, true);
+    WRITE_ONCE(a.stop, true);
     thread_join(t);
-    CHECK(w.latest != 0 && w.latest < UINT64_MAX / 2);
+    CHECK(a.latest != 0 && a.latest < UINT64_MAX / 2);
     return true;
 }
 

@@ -400,8 +400,10 @@ pinged() {
 
 # no_interface PATTERN: wait until no network interface has such a name.
 no_interface() {
-    timeout 30 sh -c 'while [ -n "$(find /sys/class/net -name "$1")" ]; do sleep 0.1; done' - "$1" ||
-        fail "interface $1 is left"
+    local path
+    for path in $(find /sys/class/net -name "$1"); do
+        udevadm wait --timeout=30 --removed "$path" || fail "interface ${path##*/} is left"
+    done
 }
 
 # vlan_begin NET: an Open vSwitch, duet-ovs, on whose VLAN 42 dom0 has NET.1 by its port duet-vlan.

@@ -24,7 +24,7 @@ back=/local/domain/0/backend/vbd/$(xl domid $name)/51744
 attach $name
 # The last line before the shell's prompt, which no end of line follows.
 wait_line $name '^permitted by applicable law' 400 > /dev/null
-does boot 'until systemctl is-active multi-user.target; do sleep 1; done'
+does boot 'systemctl is-system-running --wait; systemctl is-active multi-user.target'
 
 say "it writes 100 MiB and syncs them"
 does write 'mount /dev/xvdb /mnt && dd if=/dev/urandom of=/mnt/random bs=1M count=100 && sync'

@@ -96,8 +96,8 @@ wait_line kdi-sysrq '^nobody waits for a lock' > /dev/null
 type_keys 'kdi\r'
 wait_line kdi-sysrq 'kdi: called from the shell' > /dev/null
 type_keys 'c\r'
-type_keys 'echo back\r'
-wait_line kdi-sysrq '^back' > /dev/null
+type_keys 'echo shell again\r'
+wait_line kdi-sysrq '^shell again' > /dev/null
 say "an NMI from outside, twice: the debugger, and on"
 for _ in 1 2; do
     new_log kdi-sysrq
