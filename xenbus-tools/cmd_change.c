@@ -25,10 +25,11 @@ static bool handle(int option, const char *arg, void *context)
     struct change *change = context;
 
     (void)arg;
-    if (option == 'e')
+    if (option == 'e') {
         change->escapes = true;
-    else
+    } else {
         change->force = true;
+    }
     return true;
 }
 
@@ -50,12 +51,14 @@ static int write_all(struct change *change, struct xs_handle *xs, xs_transaction
         char *bytes = change->escapes ? text_unescape(value, &len) : must_strdup(value);
         bool written;
 
-        if (!bytes)
+        if (bytes == NULL) {
             return command_usage(change->self, "%s: bad escape in '%s'", path, value);
+        }
         written = xs_write(xs, t, path, bytes, (unsigned int)len);
         free(bytes);
-        if (!written)
+        if (!written) {
             return command_failed(change->self, "%s: %s", path, strerror(errno));
+        }
         note(change, path, "written", true);
     }
     return EXIT_FOUND;
@@ -68,11 +71,12 @@ static int remove_all(struct change *change, struct xs_handle *xs, xs_transactio
         /* xenstored calls it a success to remove what is not there while its parent is: look first.
          */
         char *value = xs_read(xs, t, path, NULL);
-        bool removed = value && xs_rm(xs, t, path);
+        bool removed = value != NULL && xs_rm(xs, t, path);
 
         free(value);
-        if (!removed && (errno != ENOENT || !change->force))
+        if (!removed && (errno != ENOENT || !change->force)) {
             return command_failed(change->self, "%s: %s", path, strerror(errno));
+        }
         note(change, path, "removed", removed);
     }
     return EXIT_FOUND;
@@ -86,20 +90,23 @@ static int commit(struct change *change, struct xs_handle *xs,
         xs_transaction_t t = xs_transaction_start(xs);
         int status;
 
-        if (t == XBT_NULL)
+        if (t == XBT_NULL) {
             return command_failed(change->self, "cannot start a transaction: %s", strerror(errno));
+        }
         change->done = cJSON_CreateArray();
         status = work(change, xs, t);
         if (xs_transaction_end(xs, t, status != EXIT_FOUND) || status != EXIT_FOUND) {
-            if (change->json && status == EXIT_FOUND)
+            if (change->json && status == EXIT_FOUND) {
                 json_print(change->done, true);
-            else
+            } else {
                 cJSON_Delete(change->done);
+            }
             return status;
         }
         cJSON_Delete(change->done);
-        if (errno != EAGAIN)
+        if (errno != EAGAIN) {
             return command_failed(change->self, "cannot commit: %s", strerror(errno));
+        }
     }
 }
 
@@ -110,19 +117,23 @@ static int run(const struct command *self, int argc, char **argv)
     int status = command_options(self, argc, argv, &change.json, handle, &change);
     struct xs_handle *xs;
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
+    }
     change.args = argv + optind;
     change.n_args = argc - optind;
-    if (writing && change.n_args % 2 != 0)
+    if (writing && change.n_args % 2 != 0) {
         return command_usage(self, "'%s' has no value", argv[argc - 1]);
+    }
     for (int i = 0; i < change.n_args; i += writing ? 2 : 1) {
-        if (!store_path_valid(change.args[i]))
+        if (!store_path_valid(change.args[i])) {
             return command_usage(self, "'%s' is not a path of the store", change.args[i]);
+        }
     }
     xs = store_open(self);
-    if (!xs)
+    if (xs == NULL) {
         return EXIT_FAILED;
+    }
     status = commit(&change, xs, writing ? write_all : remove_all);
     xs_close(xs);
     return status;

@@ -46,21 +46,22 @@ static char *state_cell(const struct device *device, const struct device_end *en
 {
     char cell[32];
 
-    if (!end->there)
+    if (!end->there) {
         snprintf(cell, sizeof(cell), "missing");
-    else if (device->stateless)
+    } else if (device->stateless) {
         snprintf(cell, sizeof(cell), "-");
-    else if (end->state < 0)
+    } else if (end->state < 0) {
         snprintf(cell, sizeof(cell), "%s", state_name(end->state));
-    else
+    } else {
         snprintf(cell, sizeof(cell), "%d %s", end->state, state_name(end->state));
+    }
     return must_strdup(cell);
 }
 
 /* Cells hold text of guests: each is escaped here, once. */
 static char *escaped_cell(const char *text)
 {
-    return text ? text_escaped(text, strlen(text)) : must_strdup("-");
+    return text != NULL ? text_escaped(text, strlen(text)) : must_strdup("-");
 }
 
 static void fill_row(struct row *row, const struct device *device)
@@ -72,8 +73,9 @@ static void fill_row(struct row *row, const struct device *device)
     row->device = device;
     *cell++ = escaped_cell(device->class);
     *cell = NULL;
-    if (asprintf(cell, "%u %s", device->domid, name) < 0)
+    if (asprintf(cell, "%u %s", device->domid, name) < 0) {
         *cell = must_strdup("?");
+    }
     cell++;
     *cell++ = escaped_cell(device->device);
     snprintf(place, sizeof(place), "%u/%.32s", device->backend_domid,
@@ -87,8 +89,9 @@ static void fill_row(struct row *row, const struct device *device)
 
 static void print_finding(const char *what, const char *text)
 {
-    if (!text)
+    if (text == NULL) {
         return;
+    }
     printf("    %s: ", what);
     text_escape(stdout, text, strlen(text));
     putchar('\n');
@@ -98,12 +101,14 @@ static void print_row(const struct row *row, const size_t *widths)
 {
     static const char marks[] = {[FIT_SETTLED] = ' ', [FIT_MOVING] = '~', [FIT_BROKEN] = '!'};
 
-    putchar(row->device ? marks[row->device->fit] : ' ');
-    for (size_t i = 0; i < N_COLUMNS; i++)
+    putchar(row->device != NULL ? marks[row->device->fit] : ' ');
+    for (size_t i = 0; i < N_COLUMNS; i++) {
         printf(" %-*s", i + 1 < N_COLUMNS ? (int)widths[i] : 0, row->cells[i]);
+    }
     putchar('\n');
-    if (!row->device || row->device->fit == FIT_SETTLED)
+    if (row->device == NULL || row->device->fit == FIT_SETTLED) {
         return;
+    }
     print_finding(row->device->fit == FIT_BROKEN ? "mismatch" : "moving", row->device->why);
     print_finding("frontend's error", row->device->front_error);
     print_finding("backend's error", row->device->back_error);
@@ -117,8 +122,9 @@ static void print_table(struct device *devices)
     struct row *rows = must_alloc((n + 1) * sizeof(*rows));
     struct device *device, *next;
 
-    for (size_t i = 0; i < N_COLUMNS; i++)
+    for (size_t i = 0; i < N_COLUMNS; i++) {
         rows[0].cells[i] = titles[i];
+    }
     HASH_ITER (hh, devices, device, next)
         fill_row(&rows[++used], device);
     for (size_t r = 0; r <= used; r++) {
@@ -130,8 +136,9 @@ static void print_table(struct device *devices)
     }
     for (size_t r = 0; r <= used; r++) {
         print_row(&rows[r], widths);
-        for (size_t i = 0; r > 0 && i < N_COLUMNS; i++)
+        for (size_t i = 0; r > 0 && i < N_COLUMNS; i++) {
             free(rows[r].cells[i]);
+        }
     }
     free(rows);
 }
@@ -182,8 +189,9 @@ static bool any_mismatch(struct device *devices)
     struct device *device, *next;
 
     HASH_ITER (hh, devices, device, next) {
-        if (device->fit == FIT_BROKEN)
+        if (device->fit == FIT_BROKEN) {
             return true;
+        }
     }
     return false;
 }
@@ -195,11 +203,13 @@ static int run(const struct command *self, int argc, char **argv)
     struct device *devices, *device, *next;
     struct xs_handle *xs;
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
+    }
     xs = store_open(self);
-    if (!xs)
+    if (xs == NULL) {
         return EXIT_FAILED;
+    }
     devices = devices_read(xs, &listing.filter);
     if (listing.json) {
         cJSON *all = cJSON_CreateArray();

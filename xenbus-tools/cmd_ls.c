@@ -61,7 +61,7 @@ static void print_permissions(const struct ls *ls, const char *path)
     struct xs_permissions *perms = xs_get_permissions(ls->xs, XBT_NULL, path, &n);
 
     fputs("   (", stdout);
-    for (unsigned int i = 0; perms && i < n; i++) {
+    for (unsigned int i = 0; perms != NULL && i < n; i++) {
         char text[16];
 
         permission_text(&perms[i], text);
@@ -77,7 +77,7 @@ static cJSON *json_permissions(const struct ls *ls, const char *path)
     struct xs_permissions *perms = xs_get_permissions(ls->xs, XBT_NULL, path, &n);
     cJSON *list = cJSON_CreateArray();
 
-    for (unsigned int i = 0; perms && i < n; i++) {
+    for (unsigned int i = 0; perms != NULL && i < n; i++) {
         char text[16];
 
         permission_text(&perms[i], text);
@@ -92,16 +92,18 @@ static void print_node(const struct ls *ls, const char *path, const char *name, 
 {
     const char *shown = ls->full_paths ? path : name;
 
-    if (!ls->full_paths)
+    if (!ls->full_paths) {
         printf("%*s", level, "");
+    }
     text_escape(stdout, shown, strlen(shown));
     if (!ls->names_only) {
         fputs(" = \"", stdout);
         text_escape(stdout, value, len);
         fputc('"', stdout);
     }
-    if (ls->permissions)
+    if (ls->permissions) {
         print_permissions(ls, path);
+    }
     fputc('\n', stdout);
 }
 
@@ -110,10 +112,12 @@ static cJSON *json_node(const struct ls *ls, const char *path, const void *value
     cJSON *node = cJSON_CreateObject();
 
     json_add_text(node, "path", path);
-    if (!ls->names_only)
+    if (!ls->names_only) {
         json_add_value(node, value, len);
-    if (ls->permissions)
+    }
+    if (ls->permissions) {
         cJSON_AddItemToObject(node, "permissions", json_permissions(ls, path));
+    }
     return node;
 }
 
@@ -126,10 +130,11 @@ static void list_children(const struct ls *ls, const char *path, int level, cJSO
     unsigned int n = 0;
     char **names;
 
-    if (ls->depth >= 0 && level >= ls->depth)
+    if (ls->depth >= 0 && level >= ls->depth) {
         return;
+    }
     names = xs_directory(ls->xs, XBT_NULL, path, &n);
-    for (unsigned int i = 0; names && i < n; i++) {
+    for (unsigned int i = 0; names != NULL && i < n; i++) {
         char *child = store_join(path, names[i]);
 
         list_node(ls, child, names[i], level, node);
@@ -145,13 +150,15 @@ static void list_node(const struct ls *ls, const char *path, const char *name, i
     char *value = xs_read(ls->xs, XBT_NULL, path, &len);
     cJSON *node = NULL;
 
-    if (!value)
+    if (value == NULL) {
         return;
+    }
     if (ls->json) {
         cJSON *children = cJSON_GetObjectItemCaseSensitive(into, "children");
 
-        if (!children)
+        if (children == NULL) {
             children = cJSON_AddArrayToObject(into, "children");
+        }
         node = json_node(ls, path, value, len);
         cJSON_AddItemToArray(children, node);
     } else {
@@ -168,11 +175,13 @@ static int list_path(const struct command *self, const struct ls *ls, const char
     char *value;
     cJSON *node = NULL;
 
-    if (!store_path_valid(path))
+    if (!store_path_valid(path)) {
         return command_usage(self, "'%s' is not a path of the store", path);
+    }
     value = xs_read(ls->xs, XBT_NULL, path, &len);
-    if (!value)
+    if (value == NULL) {
         return command_failed(self, "%s: %s", path, strerror(errno));
+    }
     if (ls->json) {
         node = json_node(ls, path, value, len);
         cJSON_AddItemToArray(all, node);
@@ -194,27 +203,31 @@ static int run(const struct command *self, int argc, char **argv)
     int n = argc - optind;
     cJSON *all;
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
+    }
     if (n == 0) {
         paths = root_only;
         n = 1;
     }
     ls.xs = store_open(self);
-    if (!ls.xs)
+    if (ls.xs == NULL) {
         return EXIT_FAILED;
+    }
     status = EXIT_FOUND;
     all = cJSON_CreateArray();
     for (int i = 0; i < n; i++) {
         int one = list_path(self, &ls, paths[i], all);
 
-        if (one > status)
+        if (one > status) {
             status = one;
+        }
     }
-    if (ls.json)
+    if (ls.json) {
         json_print(all, true);
-    else
+    } else {
         cJSON_Delete(all);
+    }
     xs_close(ls.xs);
     return status;
 }

@@ -20,10 +20,11 @@ static bool handle(int option, const char *arg, void *context)
     struct reading *reading = context;
 
     (void)arg;
-    if (option == 'r')
+    if (option == 'r') {
         reading->raw = true;
-    else
+    } else {
         reading->with_path = true;
+    }
     return true;
 }
 
@@ -34,8 +35,9 @@ static void print_value(const struct reading *reading, const char *path, const v
         fwrite(value, 1, len, stdout);
         return;
     }
-    if (reading->with_path)
+    if (reading->with_path) {
         printf("%s = \"", path);
+    }
     text_escape(stdout, value, len);
     puts(reading->with_path ? "\"" : "");
 }
@@ -49,10 +51,11 @@ static int read_path(const struct command *self, struct xs_handle *xs,
     const char *error = NULL;
     int status = EXIT_FOUND;
 
-    if (!store_path_valid(path))
+    if (!store_path_valid(path)) {
         return command_usage(self, "'%s' is not a path of the store", path);
+    }
     value = xs_read(xs, XBT_NULL, path, &len);
-    if (!value) {
+    if (value == NULL) {
         error = strerror(errno);
         status = command_failed(self, "%s: %s", path, error);
     }
@@ -60,12 +63,13 @@ static int read_path(const struct command *self, struct xs_handle *xs,
         cJSON *item = cJSON_CreateObject();
 
         json_add_text(item, "path", path);
-        if (value)
+        if (value != NULL) {
             json_add_value(item, value, len);
-        else
+        } else {
             cJSON_AddStringToObject(item, "error", error);
+        }
         cJSON_AddItemToArray(all, item);
-    } else if (value) {
+    } else if (value != NULL) {
         print_value(reading, path, value, len);
     }
     free(value);
@@ -79,23 +83,27 @@ static int run(const struct command *self, int argc, char **argv)
     struct xs_handle *xs;
     cJSON *all;
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
+    }
     xs = store_open(self);
-    if (!xs)
+    if (xs == NULL) {
         return EXIT_FAILED;
+    }
     status = EXIT_FOUND;
     all = cJSON_CreateArray();
     for (int i = optind; i < argc; i++) {
         int one = read_path(self, xs, &reading, argv[i], all);
 
-        if (one > status)
+        if (one > status) {
             status = one;
+        }
     }
-    if (reading.json)
+    if (reading.json) {
         json_print(all, true);
-    else
+    } else {
         cJSON_Delete(all);
+    }
     xs_close(xs);
     return status;
 }

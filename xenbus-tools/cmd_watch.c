@@ -66,12 +66,13 @@ static void print_event(struct xs_handle *xs, const struct watching *watching, c
         json_add_text(event, "path", path);
         cJSON_AddBoolToObject(event, "initial", initial);
         cJSON_AddBoolToObject(event, "exists", value != NULL);
-        if (value)
+        if (value != NULL) {
             json_add_value(event, value, len);
+        }
         json_print(event, false);
     } else {
         text_escape(stdout, path, strlen(path));
-        if (value) {
+        if (value != NULL) {
             fputs(" = \"", stdout);
             text_escape(stdout, value, len);
             puts("\"");
@@ -106,11 +107,13 @@ static int watch_loop(const struct command *self, struct xs_handle *xs,
             print_event(xs, watching, event[XS_WATCH_PATH], !seen[token]);
             printed++;
         }
-        if (token >= 0 && token < n_paths)
+        if (token >= 0 && token < n_paths) {
             seen[token] = true;
+        }
         free(event);
-        if (ferror(stdout))
+        if (ferror(stdout) != 0) {
             break;
+        }
     }
     free(seen);
     return status;
@@ -122,23 +125,27 @@ static int run_watch(const struct command *self, int argc, char **argv)
     int status = command_options(self, argc, argv, &watching.json, handle, &watching);
     struct xs_handle *xs;
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
+    }
     xs = store_open(self);
-    if (!xs)
+    if (xs == NULL) {
         return EXIT_FAILED;
+    }
     status = EXIT_FOUND;
     for (int i = optind; i < argc && status == EXIT_FOUND; i++) {
         char token[24];
 
         snprintf(token, sizeof(token), "%d", i - optind);
-        if (!store_path_valid(argv[i]))
+        if (!store_path_valid(argv[i])) {
             status = command_usage(self, "'%s' is not a path of the store", argv[i]);
-        else if (!xs_watch(xs, argv[i], token))
+        } else if (!xs_watch(xs, argv[i], token)) {
             status = command_failed(self, "%s: %s", argv[i], strerror(errno));
+        }
     }
-    if (status == EXIT_FOUND)
+    if (status == EXIT_FOUND) {
         status = watch_loop(self, xs, &watching, argc - optind);
+    }
     xs_close(xs);
     return status;
 }
@@ -152,19 +159,21 @@ static bool reached(const struct watching *watching, const char *value, unsigned
     case GOAL_GONE:
         return value == NULL;
     default:
-        return value && wanted && len == wanted_len && memcmp(value, wanted, len) == 0;
+        return value != NULL && wanted != NULL && len == wanted_len &&
+               memcmp(value, wanted, len) == 0;
     }
 }
 
 static void report_timeout(const struct command *self, const struct watching *watching,
                            const char *path, const char *value, unsigned int len)
 {
-    char *text = value ? text_escaped(value, len) : NULL;
+    char *text = value != NULL ? text_escaped(value, len) : NULL;
 
-    if (text)
+    if (text != NULL) {
         command_failed(self, "%s is still \"%s\" after %g s", path, text, watching->timeout);
-    else
+    } else {
         command_failed(self, "%s is not there after %g s", path, watching->timeout);
+    }
     free(text);
 }
 
@@ -175,8 +184,9 @@ static void json_wait(const char *path, const char *value, unsigned int len, boo
     json_add_text(result, "path", path);
     cJSON_AddBoolToObject(result, "timed_out", timed_out);
     cJSON_AddBoolToObject(result, "exists", value != NULL);
-    if (value)
+    if (value != NULL) {
         json_add_value(result, value, len);
+    }
     json_print(result, true);
 }
 
@@ -193,22 +203,27 @@ static int wait_loop(const struct command *self, struct xs_handle *xs,
         char *value;
         bool there;
 
-        if (got < 0)
+        if (got < 0) {
             return command_failed(self, "lost xenstored: %s", strerror(-got));
-        if (got > 0)
+        }
+        if (got > 0) {
             free(event);
+        }
         value = xs_read(xs, XBT_NULL, path, &len);
-        if (!value && errno != ENOENT)
+        if (value == NULL && errno != ENOENT) {
             return command_failed(self, "%s: %s", path, strerror(errno));
+        }
         there = reached(watching, value, len, wanted, wanted_len);
         if (!there && got > 0) {
             free(value);
             continue;
         }
-        if (watching->json)
+        if (watching->json) {
             json_wait(path, value, len, !there);
-        if (!there)
+        }
+        if (!there) {
             report_timeout(self, watching, path, value, len);
+        }
         free(value);
         return there ? EXIT_FOUND : EXIT_TIMEOUT;
     }
@@ -222,29 +237,35 @@ static int run_wait(const struct command *self, int argc, char **argv)
     size_t len = 0;
     char *wanted = NULL;
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
-    if (argc - optind != (watching.goal == GOAL_VALUE ? 2 : 1))
+    }
+    if (argc - optind != (watching.goal == GOAL_VALUE ? 2 : 1)) {
         return command_usage(self, "give PATH and VALUE, or PATH with --exists or --gone");
-    if (!store_path_valid(argv[optind]) || argv[optind][0] == '@')
+    }
+    if (!store_path_valid(argv[optind]) || argv[optind][0] == '@') {
         return command_usage(self, "'%s' is not a path of the store", argv[optind]);
+    }
     if (watching.goal == GOAL_VALUE) {
         wanted = argv[optind + 1];
         len = strlen(wanted);
         wanted = watching.escapes ? text_unescape(wanted, &len) : must_strdup(wanted);
-        if (!wanted)
+        if (wanted == NULL) {
             return command_usage(self, "bad escape in '%s'", argv[optind + 1]);
+        }
     }
     xs = store_open(self);
-    if (!xs)
+    if (xs == NULL) {
         status = EXIT_FAILED;
-    else if (!xs_watch(xs, argv[optind], "wait"))
+    } else if (!xs_watch(xs, argv[optind], "wait")) {
         status = command_failed(self, "%s: %s", argv[optind], strerror(errno));
-    else
+    } else {
         status = wait_loop(self, xs, &watching, argv[optind], wanted, len);
+    }
     free(wanted);
-    if (xs)
+    if (xs != NULL) {
         xs_close(xs);
+    }
     return status;
 }
 

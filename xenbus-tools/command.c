@@ -45,18 +45,22 @@ int command_options(const struct command *self, int argc, char **argv, bool *jso
             command_help(self, stdout);
             return EXIT_FOUND;
         }
-        if (option == '?')
+        if (option == '?') {
             return command_usage(self, "unknown or incomplete option");
-        if (option == 'j')
+        }
+        if (option == 'j') {
             *json = true;
-        else if (!handle(option, optarg, context))
+        } else if (!handle(option, optarg, context)) {
             return command_usage(self, "option -%c does not take '%s'", option,
-                                 optarg ? optarg : "");
+                                 optarg != NULL ? optarg : "");
+        }
     }
-    if (argc - optind < self->min_args)
+    if (argc - optind < self->min_args) {
         return command_usage(self, "too few arguments");
-    if (self->max_args >= 0 && argc - optind > self->max_args)
+    }
+    if (self->max_args >= 0 && argc - optind > self->max_args) {
         return command_usage(self, "unexpected argument '%s'", argv[optind + self->max_args]);
+    }
     return -1;
 }
 

@@ -41,7 +41,7 @@ static void for_each_child(struct reader *reader, const char *path,
     unsigned int n = 0;
     char **names = xs_directory(reader->xs, XBT_NULL, path, &n);
 
-    for (unsigned int i = 0; names && i < n; i++) {
+    for (unsigned int i = 0; names != NULL && i < n; i++) {
         char *child = store_join(path, names[i]);
 
         visit(reader, child, names[i], context);
@@ -72,12 +72,14 @@ static unsigned int domid_of(const char *path)
     unsigned int domid = 0;
     size_t n;
 
-    if (strncmp(path, homes, sizeof(homes) - 1) != 0)
+    if (strncmp(path, homes, sizeof(homes) - 1) != 0) {
         return 0;
+    }
     path += sizeof(homes) - 1;
     n = strspn(path, "0123456789");
-    if (n < sizeof(digits))
+    if (n < sizeof(digits)) {
         memcpy(digits, path, n);
+    }
     return parse_domid(digits, &domid) ? domid : 0;
 }
 
@@ -88,8 +90,9 @@ static struct domain *get_domain(struct reader *reader, unsigned int domid)
     unsigned int n = 0;
 
     HASH_FIND_INT(reader->domains, &domid, domain);
-    if (domain)
+    if (domain != NULL) {
         return domain;
+    }
     snprintf(path, sizeof(path), "/local/domain/%u", domid);
     domain = must_alloc(sizeof(*domain));
     domain->domid = domid;
@@ -107,7 +110,7 @@ static void free_domains(struct reader *reader)
     struct domain *next = reader->domains;
 
     HASH_CLEAR(hh, reader->domains);
-    while (next) {
+    while (next != NULL) {
         struct domain *domain = next;
 
         next = domain->hh.next;
@@ -157,13 +160,15 @@ static char *read_details(const struct reader *reader, const char *dir, const ch
     char *details = must_strdup("");
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(known[i].kind, kind) != 0)
+        if (strcmp(known[i].kind, kind) != 0) {
             continue;
-        for (size_t k = 0; k < 3 && known[i].keys[k]; k++) {
+        }
+        for (size_t k = 0; k < 3 && known[i].keys[k] != NULL; k++) {
             char *value = read_key(reader, dir, known[i].keys[k]);
             char *longer = NULL;
 
-            if (value && asprintf(&longer, "%s%s%s", details, *details ? " " : "", value) > 0) {
+            if (value != NULL &&
+                asprintf(&longer, "%s%s%s", details, *details ? " " : "", value) > 0) {
                 free(details);
                 details = longer;
             }
@@ -179,12 +184,15 @@ static char *read_error(struct reader *reader, unsigned int domid, const char *p
     char domain[32], *dir, *error;
     size_t len = (size_t)snprintf(domain, sizeof(domain), "/local/domain/%u", domid);
 
-    if (!path || !get_domain(reader, domid)->has_errors)
+    if (path == NULL || !get_domain(reader, domid)->has_errors) {
         return NULL;
-    if (strncmp(path, domain, len) != 0 || path[len] != '/')
+    }
+    if (strncmp(path, domain, len) != 0 || path[len] != '/') {
         return NULL;
-    if (asprintf(&dir, "%s/error%s", domain, path + len) < 0)
+    }
+    if (asprintf(&dir, "%s/error%s", domain, path + len) < 0) {
         return NULL;
+    }
     error = read_key(reader, dir, "error");
     free(dir);
     return error;
@@ -217,8 +225,9 @@ static void visit_backend_domain(struct reader *reader, const char *path, const 
 {
     struct backend_place *place = context;
 
-    if (parse_domid(name, &place->domid) && domain_wanted(reader, place->domid))
+    if (parse_domid(name, &place->domid) && domain_wanted(reader, place->domid)) {
         for_each_child(reader, path, visit_backend, place);
+    }
 }
 
 static void visit_backend_kind(struct reader *reader, const char *path, const char *name,
@@ -237,8 +246,9 @@ static void visit_domain_backends(struct reader *reader, const char *path, const
     char *dir = store_join(path, "backend");
 
     (void)context;
-    if (parse_domid(name, &place.backend_domid))
+    if (parse_domid(name, &place.backend_domid)) {
         for_each_child(reader, dir, visit_backend_kind, &place);
+    }
     free(dir);
 }
 
@@ -249,11 +259,12 @@ static struct device *join_frontend(struct reader *reader, const char *path, uns
     char *backend = read_key(reader, path, "backend");
     struct device *device = NULL;
 
-    if (!backend)
+    if (backend == NULL) {
         return NULL;
+    }
     HASH_FIND_STR(reader->devices, backend, device);
-    if (!device || !device->front_path || strcmp(device->front_path, path) != 0) {
-        char *claimed = device ? must_strdup("backend serves another frontend") : NULL;
+    if (device == NULL || device->front_path == NULL || strcmp(device->front_path, path) != 0) {
+        char *claimed = device != NULL ? must_strdup("backend serves another frontend") : NULL;
 
         device = add_device(reader, path, class, name);
         device->domid = domid;
@@ -281,8 +292,9 @@ static void visit_frontend(struct reader *reader, const char *path, const char *
     const struct frontend_place *place = context;
     struct device *device = join_frontend(reader, path, place->domid, place->class, name);
 
-    if (device)
+    if (device != NULL) {
         device->front.state = read_state(reader, path);
+    }
 }
 
 static void visit_frontend_class(struct reader *reader, const char *path, const char *name,
@@ -300,7 +312,7 @@ static void visit_primary_console(struct reader *reader, const char *domain, uns
     char *path = store_join(domain, "console");
     struct device *device = join_frontend(reader, path, domid, "console", "0");
 
-    if (device && device->back.there) {
+    if (device != NULL && device->back.there) {
         device->stateless = true;
         free(device->details);
         device->details = read_key(reader, path, "tty");
@@ -343,15 +355,18 @@ static void judge(struct device *device)
     const char *why = NULL;
 
     if (device->stateless) {
-        device->fit = device->details && *device->details ? FIT_SETTLED : FIT_MOVING;
+        device->fit =
+            device->details != NULL && *device->details != '\0' ? FIT_SETTLED : FIT_MOVING;
         why = device->fit == FIT_SETTLED ? NULL : "no console daemon has taken it";
     } else {
         device->fit = pair_judge(&device->front, &device->back, &why);
     }
-    if (!device->why && why)
+    if (device->why == NULL && why != NULL) {
         device->why = must_strdup(why);
-    if ((device->front_error || device->back_error) && device->fit == FIT_SETTLED)
+    }
+    if ((device->front_error != NULL || device->back_error != NULL) && device->fit == FIT_SETTLED) {
         device->fit = FIT_MOVING;
+    }
 }
 
 /* Fills what is read once a device is known to be wanted; false when it is not. */
@@ -359,11 +374,12 @@ static bool complete(struct reader *reader, struct device *device)
 {
     const char *class = reader->filter->class, *name;
 
-    if (class && strcmp(class, device->class) != 0 &&
-        (!device->kind || strcmp(class, device->kind) != 0))
+    if (class != NULL && strcmp(class, device->class) != 0 &&
+        (device->kind == NULL || strcmp(class, device->kind) != 0)) {
         return false;
+    }
     name = get_domain(reader, device->domid)->name;
-    device->name = name ? must_strdup(name) : NULL;
+    device->name = name != NULL ? must_strdup(name) : NULL;
     device->front_error = read_error(reader, device->domid, device->front_path);
     device->back_error = read_error(reader, device->backend_domid, device->back_path);
     judge(device);
@@ -381,18 +397,21 @@ static void visit_domain_name(struct reader *reader, const char *path, const cha
     if (parse_domid(name, &domid)) {
         const char *found = get_domain(reader, domid)->name;
 
-        if (found && strcmp(found, reader->filter->domain) == 0)
+        if (found != NULL && strcmp(found, reader->filter->domain) == 0) {
             reader->domid = domid;
+        }
     }
 }
 
 static void resolve_domain(struct reader *reader)
 {
-    if (!reader->filter->domain)
+    if (reader->filter->domain == NULL) {
         return;
+    }
     reader->one_domain = true;
-    if (parse_domid(reader->filter->domain, &reader->domid))
+    if (parse_domid(reader->filter->domain, &reader->domid)) {
         return;
+    }
     /* No domain has this id: an unknown name finds nothing. */
     reader->domid = ~0U;
     for_each_child(reader, "/local/domain", visit_domain_name, NULL);
@@ -403,10 +422,12 @@ static int by_place(const struct device *a, const struct device *b)
     int classes = strcmp(a->class, b->class);
     long first = strtol(a->device, NULL, 10), second = strtol(b->device, NULL, 10);
 
-    if (a->domid != b->domid)
+    if (a->domid != b->domid) {
         return a->domid < b->domid ? -1 : 1;
-    if (classes != 0)
+    }
+    if (classes != 0) {
         return classes;
+    }
     return first < second ? -1 : first > second ? 1 : strcmp(a->device, b->device);
 }
 
@@ -434,7 +455,7 @@ void devices_free(struct device *list)
     struct device *next = list;
 
     HASH_CLEAR(hh, list);
-    while (next) {
+    while (next != NULL) {
         struct device *device = next;
 
         next = device->hh.next;

@@ -15,8 +15,9 @@ static const struct command *const commands[] = {
 static const struct command *find(const char *name)
 {
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(commands[i]->name, name) == 0)
+        if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
+        }
     }
     return NULL;
 }
@@ -26,8 +27,9 @@ static void help(FILE *out)
     fputs("Usage: xenbus COMMAND [OPTION]... [ARGUMENT]...\n"
           "Looks into the store that Xen's domains share, and at the devices described there.\n\n",
           out);
-    for (size_t i = 0; i < N_COMMANDS; i++)
+    for (size_t i = 0; i < N_COMMANDS; i++) {
         fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    }
     fputs("\nEach command takes --help and --json. xenbus --version prints the version.\n"
           "Exit status: 0 done, 1 not found or failed, 2 wrong usage, 124 timed out.\n",
           out);
@@ -48,14 +50,15 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         command = argc > 2 ? find(argv[2]) : NULL;
-        if (command)
+        if (command != NULL) {
             command_help(command, stdout);
-        else
+        } else {
             help(stdout);
+        }
         return EXIT_FOUND;
     }
     command = find(argv[1]);
-    if (!command) {
+    if (command == NULL) {
         fprintf(stderr, "xenbus: no command '%s'; 'xenbus --help' lists them\n", argv[1]);
         return EXIT_USAGE;
     }

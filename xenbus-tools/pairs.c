@@ -32,17 +32,20 @@ enum phase {
 
 int state_parse(const char *text)
 {
-    if (!text)
+    if (text == NULL) {
         return STATE_ABSENT;
-    if (text[0] < '0' || text[0] > '8' || text[1] != '\0')
+    }
+    if (text[0] < '0' || text[0] > '8' || text[1] != '\0') {
         return STATE_MALFORMED;
+    }
     return text[0] - '0';
 }
 
 const char *state_name(int state)
 {
-    if (state == STATE_ABSENT)
+    if (state == STATE_ABSENT) {
         return "none";
+    }
     return state >= 0 && state < N_STATES ? names[state] : "malformed";
 }
 

@@ -16,7 +16,7 @@ void *must_alloc(size_t size)
 {
     void *memory = calloc(1, size);
 
-    if (!memory) {
+    if (memory == NULL) {
         fprintf(stderr, "xenbus: out of memory\n");
         exit(EXIT_FAILED);
     }
@@ -34,11 +34,12 @@ struct xs_handle *store_open(const struct command *self)
 {
     struct xs_handle *xs = xs_open(0);
 
-    if (!xs)
+    if (xs == NULL) {
         command_failed(self,
                        "cannot connect to xenstored (%s: %s); is this a Xen domain with xenstored "
                        "running, and are you root?",
                        xs_daemon_socket(), strerror(errno));
+    }
     return xs;
 }
 
@@ -46,17 +47,22 @@ bool store_path_valid(const char *path)
 {
     size_t len = strlen(path);
 
-    if (len == 0 || len >= (path[0] == '/' ? XENSTORE_ABS_PATH_MAX : XENSTORE_REL_PATH_MAX))
+    if (len == 0 || len >= (path[0] == '/' ? XENSTORE_ABS_PATH_MAX : XENSTORE_REL_PATH_MAX)) {
         return false;
-    if (strcmp(path, "/") == 0)
+    }
+    if (strcmp(path, "/") == 0) {
         return true;
-    if (path[len - 1] == '/' || strstr(path, "//"))
+    }
+    if (path[len - 1] == '/' || strstr(path, "//") != NULL) {
         return false;
-    for (const char *p = path; *p; p++) {
+    }
+    for (const char *p = path; *p != '\0'; p++) {
         /* The alphabet of docs/misc/xenstore.txt; '@' only opens a special name. */
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-/_@", *p) ||
-            (*p == '@' && p != path))
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-/_@", *p) ==
+                NULL ||
+            (*p == '@' && p != path)) {
             return false;
+        }
     }
     return true;
 }
@@ -109,18 +115,22 @@ int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
         int timeout = -1;
 
         *event = xs_check_watch(xs);
-        if (*event)
+        if (*event != NULL) {
             return 1;
-        if (errno != EAGAIN && errno != EINTR)
+        }
+        if (errno != EAGAIN && errno != EINTR) {
             return -errno;
+        }
         if (deadline >= 0) {
             long long left = deadline - now_ms();
 
-            if (left <= 0)
+            if (left <= 0) {
                 return 0;
+            }
             timeout = left > 60000 ? 60000 : (int)left;
         }
-        if (poll(&pfd, 1, timeout) < 0 && errno != EINTR)
+        if (poll(&pfd, 1, timeout) < 0 && errno != EINTR) {
             return -errno;
+        }
     }
 }

@@ -25,18 +25,20 @@ static void escape_byte(FILE *out, unsigned char byte)
             return;
         }
     }
-    if (byte >= 0x20 && byte < 0x7f)
+    if (byte >= 0x20 && byte < 0x7f) {
         fputc(byte, out);
-    else
+    } else {
         fprintf(out, "\\x%02x", byte);
+    }
 }
 
 void text_escape(FILE *out, const void *data, size_t len)
 {
     const unsigned char *bytes = data;
 
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         escape_byte(out, bytes[i]);
+    }
 }
 
 char *text_escaped(const void *data, size_t len)
@@ -45,11 +47,11 @@ char *text_escaped(const void *data, size_t len)
     size_t size = 0;
     FILE *mem = open_memstream(&text, &size);
 
-    if (mem) {
+    if (mem != NULL) {
         text_escape(mem, data, len);
         fclose(mem);
     }
-    if (!text) {
+    if (text == NULL) {
         fprintf(stderr, "xenbus: out of memory\n");
         exit(EXIT_FAILED);
     }
@@ -79,7 +81,7 @@ char *text_unescape(const char *text, size_t *len)
     char *out = must_alloc(strlen(text) + 1);
     size_t n = 0;
 
-    while (*text) {
+    while (*text != '\0') {
         size_t used = 1;
 
         if (*text != '\\') {
@@ -107,15 +109,18 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
     uint32_t code = n == 1 ? p[0] : p[0] & (0x7fU >> n);
     static const uint32_t least[] = {0, 1, 0x80, 0x800, 0x10000};
 
-    if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || n > left)
+    if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || n > left) {
         return 0;
+    }
     for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
+        if ((p[i] & 0xc0) != 0x80) {
             return 0;
+        }
         code = code << 6 | (p[i] & 0x3f);
     }
-    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
         return 0;
+    }
     return n;
 }
 
@@ -126,8 +131,9 @@ bool text_is_utf8(const void *data, size_t len)
     while (len > 0) {
         size_t n = utf8_sequence(p, len);
 
-        if (n == 0)
+        if (n == 0) {
             return false;
+        }
         p += n;
         len -= n;
     }
@@ -144,8 +150,9 @@ void json_add_value(cJSON *object, const void *data, size_t len)
         return;
     }
     hex = must_alloc(2 * len + 1);
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    }
     cJSON_AddNullToObject(object, "value");
     cJSON_AddStringToObject(object, "hex", hex);
     free(hex);
@@ -155,7 +162,7 @@ void json_add_text(cJSON *object, const char *key, const char *text)
 {
     char *escaped;
 
-    if (!text) {
+    if (text == NULL) {
         cJSON_AddNullToObject(object, key);
         return;
     }
@@ -172,7 +179,7 @@ void json_print(cJSON *json, bool pretty)
 {
     char *text = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
 
-    if (!text) {
+    if (text == NULL) {
         fprintf(stderr, "xenbus: out of memory\n");
         exit(EXIT_FAILED);
     }

@@ -299,7 +299,7 @@ static int serve(struct worker *w)
     for (;;) {
         int n = 0;
 
-        w->stopping = w->stopping || terminated;
+        w->stopping = w->stopping || terminated != 0;
         if (!w->stopping) {
             n = queue_take(&w->queue);
         }

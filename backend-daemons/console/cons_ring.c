@@ -27,12 +27,15 @@ int cons_peek(const struct xencons_interface *intf, size_t max, struct cons_batc
 
     batch->len = 0;
     batch->next = cons;
-    if (filled > CONS_OUT_SIZE)
+    if (filled > CONS_OUT_SIZE) {
         return -EPROTO;
-    if (filled > max)
+    }
+    if (filled > max) {
         filled = (XENCONS_RING_IDX)max;
-    for (; batch->len < filled; batch->len++)
+    }
+    for (; batch->len < filled; batch->len++) {
         batch->data[batch->len] = intf->out[MASK_XENCONS_IDX(batch->next++, intf->out)];
+    }
     return 0;
 }
 
@@ -59,11 +62,14 @@ size_t cons_input(struct xencons_interface *intf, const char *data, size_t len)
     XENCONS_RING_IDX prod = load(&intf->in_prod);
     size_t fits = room(intf, prod);
 
-    if (len > fits)
+    if (len > fits) {
         len = fits;
-    for (size_t i = 0; i < len; i++)
+    }
+    for (size_t i = 0; i < len; i++) {
         intf->in[MASK_XENCONS_IDX(prod++, intf->in)] = data[i];
-    if (len > 0)
+    }
+    if (len > 0) {
         publish(&intf->in_prod, prod);
+    }
     return len;
 }

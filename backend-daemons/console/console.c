@@ -28,17 +28,20 @@ static int refresh_name(struct console *console)
     int err =
         store_read_str(store_of(console), STORE_NO_TX, console->home, "name", NAME_MAX_LEN, &name);
 
-    if (err == -ENOENT && store_exists(store_of(console), STORE_NO_TX, console->dir, NULL))
+    if (err == -ENOENT && store_exists(store_of(console), STORE_NO_TX, console->dir, NULL)) {
         err = 0;
-    else if (err == -ENOENT)
+    } else if (err == -ENOENT) {
         return err;
-    if (err != 0)
+    }
+    if (err != 0) {
         log_msg(LOG_WARNING, &console->stream.id, "%s; its log takes the number instead",
                 store_error(store_of(console)));
-    if (!name && asprintf(&name, "domain-%u", console->domid) < 0)
+    }
+    if (name == NULL && asprintf(&name, "domain-%u", console->domid) < 0) {
         return -ENOMEM;
+    }
     name_drop_role(name);
-    if (!console->name || strcmp(name, console->name) != 0) {
+    if (console->name == NULL || strcmp(name, console->name) != 0) {
         err = stream_set_log(&console->stream, name);
         if (err != 0) {
             free(name);
@@ -74,19 +77,22 @@ static int write_tty(struct store *st, xs_transaction_t t, void *arg)
     char *tty = NULL;
     int err;
 
-    if (!store_exists(st, t, console->dir, "ring-ref"))
+    if (!store_exists(st, t, console->dir, "ring-ref")) {
         return -ENOENT;
+    }
     err = store_read_str(st, t, console->dir, "tty", PTY_PATH_MAX, &tty);
-    if (!console->tty_written || err != 0 || strcmp(tty, console->stream.pty.path) != 0)
+    if (!console->tty_written || err != 0 || strcmp(tty, console->stream.pty.path) != 0) {
         err = store_write(st, t, console->dir, "tty", "%s", console->stream.pty.path);
+    }
     free(tty);
     return err;
 }
 
 static void detach(struct console *console)
 {
-    if (!console->attached)
+    if (!console->attached) {
         return;
+    }
     console->attached = false;
     stream_detach(&console->stream);
     log_msg(LOG_DEBUG, &console->stream.id, "console of \"%s\" is no longer in the store",
@@ -99,8 +105,9 @@ static void attach(struct console *console, uint64_t frame, uint32_t port)
     const char *what = "opening a terminal";
     int err = stream_open(stream, console->seed);
 
-    if (err == 0)
+    if (err == 0) {
         err = stream_attach(stream, frame, port, &what);
+    }
     if (err != 0) {
         console->attached = false;
         log_msg(
@@ -112,12 +119,14 @@ static void attach(struct console *console, uint64_t frame, uint32_t port)
     }
     err = store_transaction(store_of(console), write_tty, console);
     console->tty_written = console->tty_written || err == 0;
-    if (err != 0 && err != -ENOENT)
+    if (err != 0 && err != -ENOENT) {
         log_msg(LOG_ERR, &stream->id, "%s/tty: cannot write: %s; xl console will not find it",
                 console->dir, strerror(-err));
-    if (!console->attached)
+    }
+    if (!console->attached) {
         log_msg(LOG_INFO, &stream->id, "console of \"%s\" is on %s", console->name,
                 stream->pty.path);
+    }
     console->attached = true;
 }
 
@@ -127,8 +136,9 @@ static void refresh_ring(struct console *console)
     uint64_t frame, port;
     int err = store_read_uint(st, STORE_NO_TX, console->dir, "ring-ref", UINT64_MAX, &frame);
 
-    if (err == 0)
+    if (err == 0) {
         err = store_read_uint(st, STORE_NO_TX, console->dir, "port", UINT32_MAX, &port);
+    }
     if (err == -ENOENT || (err == 0 && !type_is_ours(console))) {
         detach(console);
         return;
@@ -148,17 +158,19 @@ static void refresh(void *arg)
     int err = 0;
 
     console->ring_changed = false;
-    if (console->name_changed || !console->name)
+    if (console->name_changed || console->name == NULL) {
         err = refresh_name(console);
+    }
     console->name_changed = false;
     if (err == -ENOENT) {
         console->fn(console->arg, console, true);
         return;
     }
-    if (err != 0)
+    if (err != 0) {
         log_msg(LOG_ERR, &console->stream.id, "cannot follow the domain: %s", strerror(-err));
-    else if (ring)
+    } else if (ring) {
         refresh_ring(console);
+    }
     console->fn(console->arg, console, false);
 }
 
@@ -169,8 +181,10 @@ static void on_dir(void *arg, const char *path)
     const char *key =
         strncmp(path, console->dir, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
 
-    if (key && strcmp(key, "ring-ref") != 0 && strcmp(key, "port") != 0 && strcmp(key, "type") != 0)
+    if (key != NULL && strcmp(key, "ring-ref") != 0 && strcmp(key, "port") != 0 &&
+        strcmp(key, "type") != 0) {
         return;
+    }
     console->ring_changed = true;
     loop_defer(console->stream.shared->loop, &console->refresh, refresh, console);
 }
@@ -191,8 +205,9 @@ struct console *console_new(struct shared *shared, unsigned int domid, bool seed
     char name_path[48];
     int err;
 
-    if (!console)
+    if (console == NULL) {
         return NULL;
+    }
     console->domid = domid;
     console->seed = seed;
     console->fn = fn;
@@ -202,10 +217,12 @@ struct console *console_new(struct shared *shared, unsigned int domid, bool seed
     snprintf(name_path, sizeof(name_path), "%s/name", console->home);
     stream_init(&console->stream, shared, domid);
     err = store_watch_add(shared->store, &console->dir_watch, console->dir, on_dir, console);
-    if (err == 0)
+    if (err == 0) {
         err = store_watch_add(shared->store, &console->name_watch, name_path, on_name, console);
-    if (err == 0)
+    }
+    if (err == 0) {
         return console;
+    }
     console_free(console);
     errno = -err;
     return NULL;
@@ -220,8 +237,9 @@ void console_free(struct console *console)
     store_watch_del(shared->store, &console->name_watch);
     loop_defer_cancel(shared->loop, &console->refresh);
     stream_close(&console->stream);
-    if (console->name)
+    if (console->name != NULL) {
         log_msg(LOG_INFO, &console->stream.id, "let go of the console of \"%s\"", console->name);
+    }
     free(console->name);
     free(console);
 }

@@ -19,11 +19,13 @@ static void remove_console(struct daemon *daemon, struct console *console)
 /* The first look at one of the consoles that were there at the start is done. */
 static void looked_at(struct daemon *daemon, struct console *console)
 {
-    if (!console->first_look_due)
+    if (!console->first_look_due) {
         return;
+    }
     console->first_look_due = false;
-    if (--daemon->first_looks == 0)
+    if (--daemon->first_looks == 0) {
         daemon->ready(daemon->arg);
+    }
 }
 
 static void on_console(void *arg, struct console *console, bool gone)
@@ -31,8 +33,9 @@ static void on_console(void *arg, struct console *console, bool gone)
     struct daemon *daemon = arg;
 
     looked_at(daemon, console);
-    if (gone)
+    if (gone) {
         remove_console(daemon, console);
+    }
 }
 
 static void see_domain(struct daemon *daemon, unsigned int domid)
@@ -40,9 +43,9 @@ static void see_domain(struct daemon *daemon, unsigned int domid)
     struct console *console = NULL;
 
     HASH_FIND_INT(daemon->consoles, &domid, console);
-    if (!console) {
+    if (console == NULL) {
         console = console_new(daemon->shared, domid, !daemon->started, on_console, daemon);
-        if (!console) {
+        if (console == NULL) {
             log_msg(LOG_ERR, NULL, "domain %u: cannot follow its console: %m", domid);
             return;
         }
@@ -68,18 +71,21 @@ static int scan(struct daemon *daemon)
     unsigned int n = 0, domid;
     char **names = store_list(daemon->shared->store, STORE_NO_TX, "/local/domain", &n);
 
-    if (!names)
+    if (names == NULL) {
         return -errno;
+    }
     daemon->pass++;
     for (unsigned int i = 0; i < n; i++) {
         /* Our own domain's console is not ours to serve. */
-        if (parse_domid(names[i], &domid) && domid != store_self_domid(daemon->shared->store))
+        if (parse_domid(names[i], &domid) && domid != store_self_domid(daemon->shared->store)) {
             see_domain(daemon, domid);
+        }
     }
     free(names);
     HASH_ITER (hh, daemon->consoles, console, next) {
-        if (console->pass != daemon->pass)
+        if (console->pass != daemon->pass) {
             on_console(daemon, console, true);
+        }
     }
     return 0;
 }
@@ -89,8 +95,9 @@ static void rescan(void *arg)
     struct daemon *daemon = arg;
     int err = scan(daemon);
 
-    if (err != 0)
+    if (err != 0) {
         log_msg(LOG_ERR, NULL, "/local/domain: cannot list the domains: %s", strerror(-err));
+    }
 }
 
 static void on_domains(void *arg, const char *path)
@@ -108,14 +115,17 @@ int daemon_start(struct daemon *daemon, struct shared *shared, loop_fn *ready, v
     *daemon = (struct daemon){.shared = shared, .ready = ready, .arg = arg};
     err = scan(daemon);
     daemon->started = true;
-    if (err == 0)
+    if (err == 0) {
         err = store_watch_add(shared->store, &daemon->introduced, "@introduceDomain", on_domains,
                               daemon);
-    if (err == 0)
+    }
+    if (err == 0) {
         err =
             store_watch_add(shared->store, &daemon->released, "@releaseDomain", on_domains, daemon);
-    if (err == 0 && daemon->first_looks == 0)
+    }
+    if (err == 0 && daemon->first_looks == 0) {
         ready(arg);
+    }
     return err;
 }
 
@@ -124,7 +134,7 @@ void daemon_stop(struct daemon *daemon)
     struct console *next = daemon->consoles;
 
     HASH_CLEAR(hh, daemon->consoles);
-    while (next) {
+    while (next != NULL) {
         struct console *console = next;
 
         next = console->hh.next;

@@ -20,10 +20,11 @@ void history_free(struct history *history)
 
 int history_append(struct history *history, const char *data, size_t len)
 {
-    if (!history->data) {
+    if (history->data == NULL) {
         history->data = malloc(history->size);
-        if (!history->data)
+        if (history->data == NULL) {
             return -ENOMEM;
+        }
     }
     if (len > history->size) {
         history->head += len - history->size;
@@ -52,10 +53,12 @@ size_t history_from(const struct history *history, uint64_t *position, const cha
     uint64_t oldest = history_oldest(history);
     size_t at, left;
 
-    if (*position < oldest)
+    if (*position < oldest) {
         *position = oldest;
-    if (!history->data || *position >= history->head)
+    }
+    if (history->data == NULL || *position >= history->head) {
         return 0;
+    }
     at = *position % history->size;
     left = (size_t)(history->head - *position);
     *data = history->data + at;

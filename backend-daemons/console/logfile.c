@@ -16,16 +16,19 @@
 static int make_dirs(const char *path)
 {
     char *copy = strdup(path);
-    int err = copy ? 0 : -ENOMEM;
+    int err = copy != NULL ? 0 : -ENOMEM;
 
-    for (char *slash = copy; err == 0 && slash;) {
+    for (char *slash = copy; err == 0 && slash != NULL;) {
         slash = strchr(slash + 1, '/');
-        if (slash)
+        if (slash != NULL) {
             *slash = '\0';
-        if (mkdir(copy, 0750) < 0 && errno != EEXIST)
+        }
+        if (mkdir(copy, 0750) < 0 && errno != EEXIST) {
             err = -errno;
-        if (slash)
+        }
+        if (slash != NULL) {
             *slash = '/';
+        }
     }
     free(copy);
     return err;
@@ -36,11 +39,13 @@ int log_dir_open(struct log_dir *dir, const char *path, uint64_t max_size, unsig
     int err = make_dirs(path);
 
     *dir = (struct log_dir){.fd = -1, .max_size = max_size, .keep = keep};
-    if (err != 0)
+    if (err != 0) {
         return err;
+    }
     dir->path = strdup(path);
-    if (!dir->path)
+    if (dir->path == NULL) {
         return -ENOMEM;
+    }
     dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return dir->fd < 0 ? -errno : 0;
 }
@@ -52,18 +57,20 @@ static void open_log(struct log_dir *dir, struct logfile *log)
     log->fd =
         openat(dir->fd, log->name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
     log->size = 0;
-    if (log->fd < 0)
+    if (log->fd < 0) {
         log_limited(&log->complaints, LOG_ERR, NULL,
                     "%s/%s: cannot open the log: %s; output goes on without it", dir->path,
                     log->name, strerror(errno));
-    else if (fstat(log->fd, &st) == 0)
+    } else if (fstat(log->fd, &st) == 0) {
         log->size = (uint64_t)st.st_size;
+    }
 }
 
 static void close_log(struct logfile *log)
 {
-    if (log->fd >= 0)
+    if (log->fd >= 0) {
         close(log->fd);
+    }
     log->fd = -1;
 }
 
@@ -75,10 +82,11 @@ struct logfile *logfile_get(struct log_dir *dir, const char *guest)
     name_to_file(guest, file);
     snprintf(name, sizeof(name), "%s.log", file);
     HASH_FIND_STR(dir->open, name, log);
-    if (!log) {
+    if (log == NULL) {
         log = calloc(1, sizeof(*log));
-        if (!log)
+        if (log == NULL) {
             return NULL;
+        }
         log->complaints = (struct log_limit){.burst = 3, .interval_ms = 60000};
         memcpy(log->name, name, sizeof(name));
         open_log(dir, log);
@@ -90,8 +98,9 @@ struct logfile *logfile_get(struct log_dir *dir, const char *guest)
 
 void logfile_put(struct log_dir *dir, struct logfile *log)
 {
-    if (!log || --log->users > 0)
+    if (log == NULL || --log->users > 0) {
         return;
+    }
     HASH_DEL(dir->open, log);
     close_log(log);
     free(log);
@@ -113,27 +122,31 @@ static void rotate(struct log_dir *dir, struct logfile *log)
     for (unsigned int number = dir->keep; number > 0; number--) {
         numbered(log, number - 1, from);
         numbered(log, number, to);
-        if (renameat(dir->fd, from, dir->fd, to) < 0 && errno != ENOENT)
+        if (renameat(dir->fd, from, dir->fd, to) < 0 && errno != ENOENT) {
             log_limited(&log->complaints, LOG_ERR, NULL, "%s/%s: cannot rename to %s: %s",
                         dir->path, from, to, strerror(errno));
+        }
     }
     open_log(dir, log);
 }
 
 int logfile_write(struct log_dir *dir, struct logfile *log, const char *data, size_t len)
 {
-    if (dir->max_size > 0 && log->size > 0 && log->size + len > dir->max_size)
+    if (dir->max_size > 0 && log->size > 0 && log->size + len > dir->max_size) {
         rotate(dir, log);
-    if (log->fd < 0)
+    }
+    if (log->fd < 0) {
         return -EBADF;
+    }
     while (len > 0) {
         ssize_t written = write(log->fd, data, len);
 
         if (written < 0) {
             int err = -errno;
 
-            if (err == -EINTR)
+            if (err == -EINTR) {
                 continue;
+            }
             log_limited(&log->complaints, LOG_ERR, NULL,
                         "%s/%s: cannot write: %s; output is lost to it", dir->path, log->name,
                         strerror(-err));
@@ -153,8 +166,9 @@ size_t logfile_tail(const struct logfile *log, char *data, size_t size)
     while (log->fd >= 0 && got < wanted) {
         ssize_t n = pread(log->fd, data + got, wanted - got, (off_t)(log->size - wanted + got));
 
-        if (n <= 0)
+        if (n <= 0) {
             break;
+        }
         got += (size_t)n;
     }
     return got;
@@ -175,15 +189,16 @@ void log_dir_close(struct log_dir *dir)
     struct logfile *next = dir->open;
 
     HASH_CLEAR(hh, dir->open);
-    while (next) {
+    while (next != NULL) {
         struct logfile *log = next;
 
         next = log->hh.next;
         close_log(log);
         free(log);
     }
-    if (dir->fd >= 0)
+    if (dir->fd >= 0) {
         close(dir->fd);
+    }
     dir->fd = -1;
     free(dir->path);
     dir->path = NULL;

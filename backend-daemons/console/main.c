@@ -92,8 +92,9 @@ static bool apply(struct options *options, int option, const char *arg)
         return good;
     case 'l':
         level = log_level_by_name(arg);
-        if (level >= 0)
+        if (level >= 0) {
             log_set_level(level);
+        }
         return level >= 0;
     case 'F':
         options->foreign = true;
@@ -127,14 +128,16 @@ static int parse_options(struct options *options, int argc, char **argv)
             return EXIT_SUCCESS;
         }
         if (option == '?' || !apply(options, option, optarg)) {
-            if (option != '?')
+            if (option != '?') {
                 fprintf(stderr, "duet-consoled: '%s' is not a value of this option\n", optarg);
+            }
             fputs("Try 'duet-consoled --help'.\n", stderr);
             return EXIT_USAGE;
         }
     }
-    if (optind == argc)
+    if (optind == argc) {
         return -1;
+    }
     fprintf(stderr, "duet-consoled: unexpected argument '%s'\nTry 'duet-consoled --help'.\n",
             argv[optind]);
     return EXIT_USAGE;
@@ -191,11 +194,12 @@ static void announce(struct shared *shared)
     int err = store_write(shared->store, STORE_NO_TX, "/tool/xenconsoled", "domid", "%u",
                           store_self_domid(shared->store));
 
-    if (err != 0)
+    if (err != 0) {
         log_msg(LOG_WARNING, NULL,
                 "/tool/xenconsoled/domid: cannot write: %s; set it from dom0 to the domain of this "
                 "daemon",
                 strerror(-err));
+    }
 }
 
 static int failed(const char *what, int err)
@@ -210,24 +214,31 @@ static int open_all(struct shared *shared, const struct options *options)
     const char *what;
     int err = loop_signal(shared->loop, SIGTERM, on_stop, shared);
 
-    if (err == 0)
+    if (err == 0) {
         err = loop_signal(shared->loop, SIGINT, on_stop, shared);
-    if (err == 0)
+    }
+    if (err == 0) {
         err = loop_signal(shared->loop, SIGHUP, on_hangup, shared);
-    if (err != 0)
+    }
+    if (err != 0) {
         return failed("cannot handle signals", err);
+    }
     shared->store = store_open(shared->loop, on_store_lost, shared);
-    if (!shared->store)
+    if (shared->store == NULL) {
         return failed("cannot connect to xenstored", -errno);
+    }
     err = xenports_open(&shared->xen, shared->loop, options->foreign, &what);
-    if (err != 0)
+    if (err != 0) {
         return failed(what, err);
+    }
     err = readers_open(&shared->readers, shared->loop);
-    if (err != 0)
+    if (err != 0) {
         return failed("inotify", err);
+    }
     err = log_dir_open(&shared->logs, options->log_dir, options->log_size, options->log_keep);
-    if (err != 0)
+    if (err != 0) {
         return failed(options->log_dir, err);
+    }
     return 0;
 }
 
@@ -244,18 +255,22 @@ static int run(struct shared *shared, const struct options *options)
     struct daemon daemon;
     int status = open_all(shared, options), err;
 
-    if (status == 0)
+    if (status == 0) {
         status = give_up_privileges(shared, options);
-    if (status != 0)
+    }
+    if (status != 0) {
         return status;
+    }
     announce(shared);
     err = daemon_start(&daemon, shared, on_ready, shared);
-    if (err == 0 && options->filter)
+    if (err == 0 && options->filter) {
         err = privileges_filter();
-    if (err != 0)
+    }
+    if (err != 0) {
         status = failed("cannot start", err);
-    else
+    } else {
         status = loop_run(shared->loop);
+    }
     daemon_stop(&daemon);
     return status < 0 ? failed("event loop", status) : status;
 }
@@ -272,18 +287,21 @@ int main(int argc, char **argv)
     struct shared shared = {.logs = {.fd = -1}, .readers = {.fd = -1}};
     int status = parse_options(&options, argc, argv);
 
-    if (status >= 0)
+    if (status >= 0) {
         return status;
+    }
     raise_descriptor_limit();
     shared.settings = options.settings;
     shared.loop = loop_new();
-    if (!shared.loop)
+    if (shared.loop == NULL) {
         return failed("cannot create an event loop", -errno);
+    }
     status = run(&shared, &options);
     log_dir_close(&shared.logs);
     readers_close(&shared.readers, shared.loop);
-    if (shared.xen.loop)
+    if (shared.xen.loop != NULL) {
         xenports_close(&shared.xen);
+    }
     store_close(shared.store);
     loop_free(shared.loop);
     return status;

@@ -23,8 +23,9 @@ static uint64_t hash(const char *text)
 {
     uint64_t h = 0xcbf29ce484222325ULL;
 
-    for (; *text; text++)
+    for (; *text != '\0'; text++) {
         h = (h ^ (unsigned char)*text) * 0x100000001b3ULL;
+    }
     return h;
 }
 
@@ -32,23 +33,26 @@ void name_to_file(const char *name, char file[NAME_FILE_MAX])
 {
     size_t used = 0, kept = 0;
 
-    for (const char *p = name; *p; p++) {
+    for (const char *p = name; *p != '\0'; p++) {
         bool first = p == name, as_is = plain(*p, first);
 
         if (used + (as_is ? 1 : 3) >= NAME_FILE_MAX) {
             snprintf(file + kept, HASH_LEN + 1, "%%~%016llx", (unsigned long long)hash(name));
             return;
         }
-        if (as_is)
+        if (as_is) {
             file[used++] = *p;
-        else
+        } else {
             used += (size_t)snprintf(file + used, 4, "%%%02X", (unsigned char)*p);
-        if (used <= NAME_FILE_MAX - 1 - HASH_LEN)
+        }
+        if (used <= NAME_FILE_MAX - 1 - HASH_LEN) {
             kept = used;
+        }
     }
     file[used] = '\0';
-    if (used == 0)
+    if (used == 0) {
         snprintf(file, NAME_FILE_MAX, "%%");
+    }
 }
 
 void name_drop_role(char *name)

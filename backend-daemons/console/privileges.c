@@ -34,20 +34,24 @@ static int give_logs(int log_dir, uid_t uid, gid_t gid)
     struct stat st;
     int err = 0;
 
-    if (!dir || fchown(log_dir, uid, gid) < 0)
+    if (dir == NULL || fchown(log_dir, uid, gid) < 0) {
         err = -errno;
-    while (dir && err == 0 && (entry = readdir(dir))) {
+    }
+    while (dir != NULL && err == 0 && (entry = readdir(dir))) {
         /* A second name might be somebody else's file, linked to here by who had the directory. */
         if (fstatat(log_dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-            st.st_nlink != 1)
+            st.st_nlink != 1) {
             continue;
-        if (fchownat(log_dir, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        }
+        if (fchownat(log_dir, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
             err = -errno;
+        }
     }
-    if (dir)
+    if (dir != NULL) {
         closedir(dir);
-    else if (copy >= 0)
+    } else if (copy >= 0) {
         close(copy);
+    }
     return err;
 }
 
@@ -59,16 +63,19 @@ static int become(const char *user, int log_dir, const char **stage)
     *stage = "finding the user";
     errno = 0;
     entry = getpwnam(user);
-    if (!entry)
+    if (entry == NULL) {
         return errno ? -errno : -ENOENT;
+    }
     *stage = "giving the log directory to the user";
     err = give_logs(log_dir, entry->pw_uid, entry->pw_gid);
-    if (err != 0)
+    if (err != 0) {
         return err;
+    }
     *stage = "changing the user";
     if (setgroups(0, NULL) < 0 || setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) < 0 ||
-        setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) < 0)
+        setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) < 0) {
         return -errno;
+    }
     return 0;
 }
 
@@ -78,18 +85,23 @@ int privileges_drop(const char *user, int log_dir, const char **stage)
 
     *stage = "dropping the capability bounding set";
     capng_clear(CAPNG_SELECT_ALL);
-    if (capng_apply(CAPNG_SELECT_BOUNDS) < 0)
+    if (capng_apply(CAPNG_SELECT_BOUNDS) < 0) {
         return -EPERM;
-    if (user)
+    }
+    if (user != NULL) {
         err = become(user, log_dir, stage);
-    if (err != 0)
+    }
+    if (err != 0) {
         return err;
+    }
     *stage = "dropping capabilities";
     capng_clear(CAPNG_SELECT_ALL);
-    if (capng_apply(CAPNG_SELECT_CAPS) < 0)
+    if (capng_apply(CAPNG_SELECT_CAPS) < 0) {
         return -EPERM;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
         return -errno;
+    }
     return 0;
 }
 

@@ -23,15 +23,17 @@ int pty_reset(struct pty *pty)
     int slave = ioctl(pty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), err = 0;
     struct termios mode;
 
-    if (slave < 0)
+    if (slave < 0) {
         return -errno;
+    }
     tcflush(slave, TCIFLUSH);
     if (tcgetattr(slave, &mode) < 0) {
         err = -errno;
     } else {
         cfmakeraw(&mode);
-        if (tcsetattr(slave, TCSANOW, &mode) < 0)
+        if (tcsetattr(slave, TCSANOW, &mode) < 0) {
             err = -errno;
+        }
     }
     close(slave);
     return err;
@@ -42,23 +44,26 @@ int pty_open(struct pty *pty)
     int number, err = 0;
 
     pty->master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (pty->master < 0)
+    if (pty->master < 0) {
         return -errno;
+    }
     if (unlockpt(pty->master) < 0 || ioctl(pty->master, TIOCGPTN, &number) < 0) {
         err = -errno;
     } else {
         snprintf(pty->path, sizeof(pty->path), "/dev/pts/%d", number);
         err = pty_reset(pty);
     }
-    if (err != 0)
+    if (err != 0) {
         pty_close(pty);
+    }
     return err;
 }
 
 void pty_close(struct pty *pty)
 {
-    if (pty->master >= 0)
+    if (pty->master >= 0) {
         close(pty->master);
+    }
     pty_init(pty);
 }
 

@@ -17,8 +17,9 @@ static void handle_event(struct readers *readers, const struct inotify_event *ev
         return;
     }
     HASH_FIND_INT(readers->watches, &event->wd, watch);
-    if (watch && (event->mask & IN_OPEN))
+    if (watch != NULL && (event->mask & IN_OPEN)) {
         watch->fn(watch->arg);
+    }
 }
 
 static void on_events(void *arg, uint32_t events)
@@ -39,16 +40,18 @@ static void on_events(void *arg, uint32_t events)
 int readers_open(struct readers *readers, struct loop *loop)
 {
     *readers = (struct readers){.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
-    if (readers->fd < 0)
+    if (readers->fd < 0) {
         return -errno;
+    }
     return loop_fd_add(loop, &readers->watch, readers->fd, EPOLLIN, on_events, readers);
 }
 
 void readers_close(struct readers *readers, struct loop *loop)
 {
     loop_fd_del(loop, &readers->watch);
-    if (readers->fd >= 0)
+    if (readers->fd >= 0) {
         close(readers->fd);
+    }
     readers->fd = -1;
 }
 
@@ -57,8 +60,9 @@ int readers_add(struct readers *readers, struct reader_watch *watch, const char 
 {
     int wd = inotify_add_watch(readers->fd, path, IN_OPEN);
 
-    if (wd < 0)
+    if (wd < 0) {
         return -errno;
+    }
     *watch = (struct reader_watch){.wd = wd, .watched = true, .fn = fn, .arg = arg};
     HASH_ADD_INT(readers->watches, wd, watch);
     return 0;
@@ -66,8 +70,9 @@ int readers_add(struct readers *readers, struct reader_watch *watch, const char 
 
 void readers_del(struct readers *readers, struct reader_watch *watch)
 {
-    if (!watch->watched)
+    if (!watch->watched) {
         return;
+    }
     HASH_DEL(readers->watches, watch);
     inotify_rm_watch(readers->fd, watch->wd);
     watch->watched = false;

@@ -24,13 +24,16 @@ static size_t control_sequence(const char *p, size_t left, bool *asks)
     bool dollar = false, greater = left > 0 && p[0] == '>';
     size_t n = 0;
 
-    while (n < left && in_range(p[n], '0', '?'))
+    while (n < left && in_range(p[n], '0', '?')) {
         n++;
-    for (; n < left && in_range(p[n], ' ', '/'); n++)
+    }
+    for (; n < left && in_range(p[n], ' ', '/'); n++) {
         dollar = dollar || p[n] == '$';
-    if (n == left || !in_range(p[n], '@', '~'))
+    }
+    if (n == left || !in_range(p[n], '@', '~')) {
         return 0;
-    *asks = strchr("cntx", p[n]) || (p[n] == 'p' && dollar) || (p[n] == 'q' && greater);
+    }
+    *asks = strchr("cntx", p[n]) != NULL || (p[n] == 'p' && dollar) || (p[n] == 'q' && greater);
     return n + 1;
 }
 
@@ -41,10 +44,12 @@ static size_t control_sequence(const char *p, size_t left, bool *asks)
 static size_t control_string(const char *p, size_t left)
 {
     for (size_t n = 0; n < left; n++) {
-        if (p[n] == BEL)
+        if (p[n] == BEL) {
             return n + 1;
-        if (p[n] == ESC)
+        }
+        if (p[n] == ESC) {
             return n + 1 < left && p[n + 1] == '\\' ? n + 2 : 0;
+        }
     }
     return 0;
 }
@@ -55,10 +60,12 @@ static size_t question(const char *p, size_t left)
     bool asks = true;
     size_t n;
 
-    if (p[0] == ENQ)
+    if (p[0] == ENQ) {
         return 1;
-    if (p[0] != ESC || left < 2)
+    }
+    if (p[0] != ESC || left < 2) {
         return 0;
+    }
     switch (p[1]) {
     case 'Z':
         return 2;
@@ -84,8 +91,9 @@ size_t replay_filter(const char *in, size_t len, char *out)
     for (size_t at = 0; at < len;) {
         size_t skip = question(in + at, len - at);
 
-        if (skip == 0)
+        if (skip == 0) {
             out[used++] = in[at++];
+        }
         at += skip;
     }
     return used;

@@ -46,8 +46,9 @@ int stream_set_log(struct stream *stream, const char *guest)
 {
     struct logfile *log = logfile_get(&stream->shared->logs, guest);
 
-    if (!log)
+    if (log == NULL) {
         return -ENOMEM;
+    }
     logfile_put(&stream->shared->logs, stream->log);
     stream->log = log;
     return 0;
@@ -58,15 +59,17 @@ static size_t reader_room(const struct stream *stream)
 {
     uint64_t behind = stream->history.head - stream->cursor;
 
-    if (!stream->attached || stream->stalled)
+    if (!stream->attached || stream->stalled) {
         return SIZE_MAX;
+    }
     return behind < stream->history.size ? (size_t)(stream->history.size - behind) : 0;
 }
 
 static void set_master_events(struct stream *stream, uint32_t events)
 {
-    if (!stream->master.added || stream->master_events == events)
+    if (!stream->master.added || stream->master_events == events) {
         return;
+    }
     stream->master_events = events;
     loop_fd_events(stream->shared->loop, &stream->master, events);
 }
@@ -74,7 +77,7 @@ static void set_master_events(struct stream *stream, uint32_t events)
 /* Asks epoll for input while there is room for it, for output while some is left to write. */
 static void update_master(struct stream *stream, bool blocked)
 {
-    bool input = stream->page.intf && cons_input_room(stream->page.intf) > 0;
+    bool input = stream->page.intf != NULL && cons_input_room(stream->page.intf) > 0;
 
     set_master_events(stream, (input ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0));
 }
@@ -113,13 +116,14 @@ static size_t pending(struct stream *stream, const char **data)
 
 static void written_to_reader(struct stream *stream, size_t len)
 {
-    if (!stream->replay) {
+    if (stream->replay == NULL) {
         stream->cursor += len;
         return;
     }
     stream->replay_done += len;
-    if (stream->replay_done == stream->replay_len)
+    if (stream->replay_done == stream->replay_len) {
         drop_replay(stream);
+    }
 }
 
 /* Writes to the terminal until the reader has all, or the terminal is full. */
@@ -143,9 +147,10 @@ static void pump(struct stream *stream)
         stream->stalled = false;
         stop_stall_timer(stream);
     }
-    if (blocked && !stream->stalled && !stream->stall_timer_set)
+    if (blocked && !stream->stalled && !stream->stall_timer_set) {
         stream->stall_timer_set = loop_timer_set(stream->shared->loop, &stream->stall_timer,
                                                  STALL_NS, on_stall, stream) == 0;
+    }
     update_master(stream, blocked);
 }
 
@@ -161,12 +166,15 @@ static size_t take_batch(struct stream *stream, size_t allowed)
                     stream->page.intf->out_cons, stream->page.intf->out_prod);
         return 0;
     }
-    if (batch.len == 0)
+    if (batch.len == 0) {
         return 0;
-    if (stream->log)
+    }
+    if (stream->log != NULL) {
         logfile_write(&stream->shared->logs, stream->log, batch.data, batch.len);
-    if (history_append(&stream->history, batch.data, batch.len) < 0)
+    }
+    if (history_append(&stream->history, batch.data, batch.len) < 0) {
         log_limited(&stream->complaints, LOG_ERR, &stream->id, "no memory for the history");
+    }
     cons_consume(stream->page.intf, &batch);
     xenport_notify(&stream->shared->xen, &stream->port);
     return batch.len;
@@ -175,16 +183,18 @@ static size_t take_batch(struct stream *stream, size_t allowed)
 /* Comes back to service() after @wait. */
 static void service_later(struct stream *stream, uint64_t wait)
 {
-    if (loop_timer_set(stream->shared->loop, &stream->later, wait, service, stream) < 0)
+    if (loop_timer_set(stream->shared->loop, &stream->later, wait, service, stream) < 0) {
         loop_defer(stream->shared->loop, &stream->more, service, stream);
+    }
 }
 
 /* The ring is empty: waits for the next event. */
 static void rest(struct stream *stream)
 {
     update_master(stream, stream->master_events & EPOLLOUT);
-    if (!stream->masked)
+    if (!stream->masked) {
         return;
+    }
     if (stream->look_again) {
         stream->look_again = false;
         service_later(stream, LOOK_AGAIN_NS);
@@ -199,8 +209,9 @@ static void service(void *arg)
 {
     struct stream *stream = arg;
 
-    if (!stream->page.intf)
+    if (stream->page.intf == NULL) {
         return;
+    }
     for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
         size_t rate = rate_allowance(&stream->rate, loop_now_ns());
         size_t room = reader_room(stream), taken;
@@ -210,8 +221,9 @@ static void service(void *arg)
             return;
         }
         /* pump() has set the stall timer or asked for EPOLLOUT: either comes back here. */
-        if (room == 0)
+        if (room == 0) {
             return;
+        }
         taken = take_batch(stream, rate < room ? rate : room);
         if (taken == 0) {
             rest(stream);
@@ -237,14 +249,16 @@ static void on_event(void *arg)
 static void take_input(struct stream *stream)
 {
     char data[CONS_IN_SIZE];
-    size_t room = stream->page.intf ? cons_input_room(stream->page.intf) : 0;
+    size_t room = stream->page.intf != NULL ? cons_input_room(stream->page.intf) : 0;
     ssize_t len;
 
-    if (room == 0)
+    if (room == 0) {
         return;
+    }
     len = read(stream->pty.master, data, room);
-    if (len <= 0)
+    if (len <= 0) {
         return;
+    }
     /* The room can only have grown, unless the guest plays with its index: then its input is lost.
      */
     cons_input(stream->page.intf, data, (size_t)len);
@@ -260,14 +274,17 @@ static void make_replay(struct stream *stream)
 
     stream->cursor = stream->history.head;
     stream->replay = len > 0 ? malloc(len) : NULL;
-    if (!stream->replay)
+    if (stream->replay == NULL) {
         return;
+    }
     for (size_t at = 0; (piece = history_from(&stream->history, &position, &data)) > 0;
-         at += piece, position += piece)
+         at += piece, position += piece) {
         memcpy(stream->replay + at, data, piece);
+    }
     stream->replay_len = replay_filter(stream->replay, len, stream->replay);
-    if (stream->replay_len == 0)
+    if (stream->replay_len == 0) {
         drop_replay(stream);
+    }
 }
 
 /* A reader has come. */
@@ -275,16 +292,18 @@ static void on_opened(void *arg)
 {
     struct stream *stream = arg;
 
-    if (stream->attached)
+    if (stream->attached) {
         return;
+    }
     if (!pty_has_reader(&stream->pty)) {
         take_input(stream); /* it came, typed and left before we looked */
         return;
     }
     stream->master_events = EPOLLIN;
     if (loop_fd_add(stream->shared->loop, &stream->master, stream->pty.master,
-                    stream->master_events, on_master, stream) != 0)
+                    stream->master_events, on_master, stream) != 0) {
         return;
+    }
     stream->attached = true;
     make_replay(stream);
     pump(stream);
@@ -301,9 +320,10 @@ static void on_hangup(struct stream *stream)
     drop_replay(stream);
     take_input(stream);
     err = pty_reset(&stream->pty);
-    if (err != 0)
+    if (err != 0) {
         log_limited(&stream->complaints, LOG_WARNING, &stream->id, "%s: cannot reset: %s",
                     stream->pty.path, strerror(-err));
+    }
     pump(stream);
     service(stream);
 }
@@ -312,23 +332,26 @@ static void on_master(void *arg, uint32_t events)
 {
     struct stream *stream = arg;
 
-    if (events & EPOLLIN)
+    if (events & EPOLLIN) {
         take_input(stream);
+    }
     if ((events & (EPOLLHUP | EPOLLERR)) && !pty_has_reader(&stream->pty)) {
         on_hangup(stream);
         return;
     }
     pump(stream);
-    if (events & EPOLLOUT)
+    if (events & EPOLLOUT) {
         service(stream);
+    }
 }
 
 static void seed_history(struct stream *stream)
 {
     char *tail = malloc(stream->history.size);
 
-    if (!tail)
+    if (tail == NULL) {
         return;
+    }
     history_append(&stream->history, tail, logfile_tail(stream->log, tail, stream->history.size));
     free(tail);
 }
@@ -338,15 +361,19 @@ int stream_open(struct stream *stream, bool seed)
     struct shared *shared = stream->shared;
     int err;
 
-    if (stream->pty.master >= 0)
+    if (stream->pty.master >= 0) {
         return 0;
-    if (seed && stream->log)
+    }
+    if (seed && stream->log != NULL) {
         seed_history(stream);
+    }
     err = pty_open(&stream->pty);
-    if (err == 0)
+    if (err == 0) {
         err = readers_add(&shared->readers, &stream->opened, stream->pty.path, on_opened, stream);
-    if (err != 0)
+    }
+    if (err != 0) {
         pty_close(&stream->pty);
+    }
     return err;
 }
 
@@ -370,8 +397,9 @@ int stream_attach(struct stream *stream, uint64_t frame, uint32_t remote, const 
     let_go(stream);
     *what = "mapping the grant of the console page";
     err = ring_page_map(xen, &stream->page, domid, frame);
-    if (err != 0)
+    if (err != 0) {
         return err;
+    }
     *what = "binding the event channel";
     err = xenport_bind(xen, &stream->port, domid, remote, on_event, stream);
     if (err != 0) {
@@ -389,8 +417,9 @@ void stream_detach(struct stream *stream)
 {
     /* The guest is gone or about to start over: its last words count, its rate no more. At most one
      * ring full, whatever it writes meanwhile. */
-    if (stream->page.intf)
+    if (stream->page.intf != NULL) {
         take_batch(stream, CONS_OUT_SIZE);
+    }
     pump(stream);
     let_go(stream);
 }

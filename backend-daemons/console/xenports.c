@@ -17,15 +17,17 @@ static void on_event(void *arg, uint32_t events)
 
     (void)events;
     if (local < 0) {
-        if (errno == EAGAIN || errno == EINTR)
+        if (errno == EAGAIN || errno == EINTR) {
             return;
+        }
         log_msg(LOG_CRIT, NULL, "the event channel device fails: %m");
         loop_stop(xen->loop, 1);
         return;
     }
     HASH_FIND_INT(xen->ports, &local, port);
-    if (port)
+    if (port != NULL) {
         port->fn(port->arg);
+    }
 }
 
 int xenports_open(struct xenports *xen, struct loop *loop, bool with_foreign, const char **what)
@@ -33,17 +35,20 @@ int xenports_open(struct xenports *xen, struct loop *loop, bool with_foreign, co
     *xen = (struct xenports){.loop = loop};
     *what = "/dev/xen/evtchn";
     xen->events = xenevtchn_open(NULL, 0);
-    if (!xen->events)
+    if (xen->events == NULL) {
         return -errno;
+    }
     *what = "/dev/xen/gntdev";
     xen->grants = xengnttab_open(NULL, 0);
-    if (!xen->grants)
+    if (xen->grants == NULL) {
         return -errno;
+    }
     *what = "/dev/xen/privcmd";
     if (with_foreign) {
         xen->foreign = xenforeignmemory_open(NULL, 0);
-        if (!xen->foreign)
+        if (xen->foreign == NULL) {
             return -errno;
+        }
     }
     *what = "epoll";
     return loop_fd_add(loop, &xen->watch, xenevtchn_fd(xen->events), EPOLLIN, on_event, xen);
@@ -52,12 +57,15 @@ int xenports_open(struct xenports *xen, struct loop *loop, bool with_foreign, co
 void xenports_close(struct xenports *xen)
 {
     loop_fd_del(xen->loop, &xen->watch);
-    if (xen->events)
+    if (xen->events != NULL) {
         xenevtchn_close(xen->events);
-    if (xen->grants)
+    }
+    if (xen->grants != NULL) {
         xengnttab_close(xen->grants);
-    if (xen->foreign)
+    }
+    if (xen->foreign != NULL) {
         xenforeignmemory_close(xen->foreign);
+    }
     xen->events = NULL;
     xen->grants = NULL;
     xen->foreign = NULL;
@@ -68,8 +76,9 @@ int xenport_bind(struct xenports *xen, struct xenport *port, unsigned int domid,
 {
     int local = xenevtchn_bind_interdomain(xen->events, domid, remote);
 
-    if (local < 0)
+    if (local < 0) {
         return -errno;
+    }
     *port = (struct xenport){.local = local, .fn = fn, .arg = arg};
     HASH_ADD_INT(xen->ports, local, port);
     return 0;
@@ -77,8 +86,9 @@ int xenport_bind(struct xenports *xen, struct xenport *port, unsigned int domid,
 
 void xenport_unbind(struct xenports *xen, struct xenport *port)
 {
-    if (port->local < 0)
+    if (port->local < 0) {
         return;
+    }
     HASH_DEL(xen->ports, port);
     xenevtchn_unbind(xen->events, (evtchn_port_t)port->local);
     port->local = -1;
@@ -86,14 +96,16 @@ void xenport_unbind(struct xenports *xen, struct xenport *port)
 
 void xenport_unmask(struct xenports *xen, struct xenport *port)
 {
-    if (port->local >= 0)
+    if (port->local >= 0) {
         xenevtchn_unmask(xen->events, (evtchn_port_t)port->local);
+    }
 }
 
 void xenport_notify(struct xenports *xen, struct xenport *port)
 {
-    if (port->local >= 0)
+    if (port->local >= 0) {
         xenevtchn_notify(xen->events, (evtchn_port_t)port->local);
+    }
 }
 
 int ring_page_map(struct xenports *xen, struct ring_page *page, unsigned int domid, uint64_t frame)
@@ -104,23 +116,27 @@ int ring_page_map(struct xenports *xen, struct ring_page *page, unsigned int dom
 
     page->by_frame = false;
     page->intf = xengnttab_map_grant_ref(xen->grants, domid, GNTTAB_RESERVED_CONSOLE, prot);
-    if (page->intf)
+    if (page->intf != NULL) {
         return 0;
+    }
     err = errno ? -errno : -EIO;
-    if (!xen->foreign)
+    if (xen->foreign == NULL) {
         return err;
+    }
     page->by_frame = true;
     page->intf = xenforeignmemory_map(xen->foreign, domid, prot, 1, &pfn, NULL);
-    return page->intf ? 0 : err;
+    return page->intf != NULL ? 0 : err;
 }
 
 void ring_page_unmap(struct xenports *xen, struct ring_page *page)
 {
-    if (!page->intf)
+    if (page->intf == NULL) {
         return;
-    if (page->by_frame)
+    }
+    if (page->by_frame) {
         xenforeignmemory_unmap(xen->foreign, page->intf, 1);
-    else
+    } else {
         xengnttab_unmap(xen->grants, page->intf, 1);
+    }
     page->intf = NULL;
 }

@@ -108,7 +108,7 @@ static unsigned long put_prefix(char *line, unsigned long size, int priority,
     int n = 0;
 
     log_prepare();
-    if (!stderr_is_tty) {
+    if (stderr_is_tty == 0) {
         n = snprintf(line, size, "<%d>", priority);
     }
     if (id == NULL || id->class == NULL) {

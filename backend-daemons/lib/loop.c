@@ -253,7 +253,7 @@ static int wait_ms(const struct loop *loop)
 {
     uint64_t now;
 
-    if (!XEN_TAILQ_EMPTY(&loop->work)) {
+    if (XEN_TAILQ_EMPTY(&loop->work) == 0) {
         return 0;
     }
     if (loop->timers == 0) {

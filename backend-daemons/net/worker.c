@@ -553,7 +553,7 @@ static int serve(struct worker *w)
         int err;
 
         w->vif.now_ns = 0;
-        w->stopping = w->stopping || terminated;
+        w->stopping = w->stopping || terminated != 0;
         if (w->stopping) {
             if (writes_in_flight(w) == 0) {
                 return 0;
@@ -567,7 +567,7 @@ static int serve(struct worker *w)
                 return busy;
             }
             note_work(w, busy != 0, w->vif.statistics.rx_packets != delivered);
-            err = busy ? engine_submit(&w->vif.engine, 0) : rest(w);
+            err = busy != 0 ? engine_submit(&w->vif.engine, 0) : rest(w);
         }
         if (err < 0 && err != -EINTR) {
             report(w, WIRE_FAILED, -err, "io_uring: %s", strerror(-err));

@@ -169,7 +169,7 @@ static bool acpi_mode(void)
         return false;
     }
     ioport_write8((uint16_t)fadt.smi_port, fadt.acpi_enable);
-    while (!(ioport_read16(control) & PM1_SCI_ENABLED)) {
+    while ((ioport_read16(control) & PM1_SCI_ENABLED) == 0) {
         if (clock_now() > deadline) {
             return false;
         }

@@ -89,23 +89,23 @@ static void keep(const struct ext_fs *fs, uint64_t block, const void *page)
     void *spare = READ_ONCE(c->slots[slot].page) ? NULL : page_alloc(0);
     upcall_state_t state = spin_lock(&c->lock);
 
-    if (!c->slots[slot].page) {
+    if (c->slots[slot].page == NULL) {
         c->slots[slot].page = spare;
         spare = NULL;
     }
-    if (c->slots[slot].page) {
+    if (c->slots[slot].page != NULL) {
         memcpy(c->slots[slot].page, page, fs->block_size);
         c->slots[slot].block = block;
     }
     spin_unlock(&c->lock, state);
-    if (spare) {
+    if (spare != NULL) {
         page_free(spare, 0);
     }
 }
 
 int ext_read_block(const struct ext_fs *fs, uint64_t block, void *page)
 {
-    if (!block || block >= fs->blocks) {
+    if (block == 0 || block >= fs->blocks) {
         return -EINVAL;
     }
     if (cached(fs, block, page)) {
@@ -113,7 +113,7 @@ int ext_read_block(const struct ext_fs *fs, uint64_t block, void *page)
     }
     uint64_t per_block = fs->block_size >> BLK_SECTOR_SHIFT;
     int rc = blk_rw(fs->dev, BLK_READ, block * per_block, per_block, page);
-    if (!rc) {
+    if (rc == 0) {
         keep(fs, block, page);
     }
     return rc;
@@ -136,13 +136,13 @@ static const char *unreadable(const struct super *s, const struct blk_info *disk
     }
     uint64_t bytes = disk->sectors << BLK_SECTOR_SHIFT;
     uint32_t block_size = 1024u << s->log_block_size;
-    if (!s->inodes_per_group || s->inodes_per_group > block_size * 8 || !s->inodes ||
+    if (s->inodes_per_group == 0 || s->inodes_per_group > block_size * 8 || s->inodes == 0 ||
         disk->sector_size > block_size || s->first_block > 1 || s->blocks_lo > bytes / block_size ||
-        ((s->incompat & INCOMPAT_64BIT) && s->blocks_hi)) {
+        ((s->incompat & INCOMPAT_64BIT) && s->blocks_hi != 0)) {
         return "its superblock contradicts the disk";
     }
-    if (s->revision && (s->inode_size < OLD_INODE_SIZE || s->inode_size > block_size ||
-                        (s->inode_size & (s->inode_size - 1)))) {
+    if (s->revision != 0 && (s->inode_size < OLD_INODE_SIZE || s->inode_size > block_size ||
+                             (s->inode_size & (s->inode_size - 1)))) {
         return "its inodes have an impossible size";
     }
     if ((s->incompat & INCOMPAT_64BIT) &&
@@ -159,7 +159,7 @@ int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why)
     void *page = page_alloc(0);
     struct super s;
 
-    if (!page) {
+    if (page == NULL) {
         return -ENOMEM;
     }
     blk_get_info(dev, &disk);
@@ -168,12 +168,12 @@ int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why)
                  : -EINVAL;
     memcpy(&s, (uint8_t *)page + SUPER_OFFSET, sizeof(s));
     page_free(page, 0);
-    if (rc) {
+    if (rc != 0) {
         *why = "it is too small";
         return rc;
     }
     *why = unreadable(&s, &disk);
-    if (*why) {
+    if (*why != NULL) {
         return -EINVAL;
     }
     *fs = (struct ext_fs){
@@ -183,11 +183,11 @@ int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why)
         .first_block = s.first_block,
         .inodes = s.inodes,
         .inodes_per_group = s.inodes_per_group,
-        .inode_size = s.revision ? s.inode_size : OLD_INODE_SIZE,
+        .inode_size = s.revision != 0 ? s.inode_size : OLD_INODE_SIZE,
         .desc_size = s.incompat & INCOMPAT_64BIT ? s.desc_size : GROUP_DESC_OLD,
     };
     fs->cache = kzalloc(sizeof(*fs->cache));
-    if (!fs->cache) {
+    if (fs->cache == NULL) {
         *why = "there is no memory for it";
         return -ENOMEM;
     }
@@ -198,7 +198,7 @@ int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why)
 void ext_close(struct ext_fs *fs)
 {
     for (unsigned i = 0; i < EXT_CACHED; i++) {
-        if (fs->cache->slots[i].page) {
+        if (fs->cache->slots[i].page != NULL) {
             page_free(fs->cache->slots[i].page, 0);
         }
     }
@@ -211,12 +211,12 @@ static int read_inode(const struct ext_fs *fs, uint32_t number, struct inode *in
 {
     uint32_t table_lo, table_hi = 0;
 
-    if (!number || number > fs->inodes) {
+    if (number == 0 || number > fs->inodes) {
         return -EINVAL;
     }
     uint64_t at = (uint64_t)((number - 1) / fs->inodes_per_group) * fs->desc_size;
     int rc = ext_read_block(fs, fs->first_block + 1 + at / fs->block_size, page);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     memcpy(&table_lo, page + at % fs->block_size + 8, sizeof(table_lo));
@@ -225,7 +225,7 @@ static int read_inode(const struct ext_fs *fs, uint32_t number, struct inode *in
     }
     at = (uint64_t)((number - 1) % fs->inodes_per_group) * fs->inode_size;
     rc = ext_read_block(fs, ((uint64_t)table_hi << 32 | table_lo) + at / fs->block_size, page);
-    if (!rc) {
+    if (rc == 0) {
         memcpy(inode, page + at % fs->block_size, sizeof(*inode));
     }
     return rc;
@@ -236,16 +236,16 @@ int ext_inode(const struct ext_fs *fs, uint32_t number, struct ext_file *file)
     void *page = page_alloc(0);
     struct inode inode;
 
-    if (!page) {
+    if (page == NULL) {
         return -ENOMEM;
     }
     int rc = read_inode(fs, number, &inode, page);
     page_free(page, 0);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     unsigned type = inode.mode & MODE_TYPE;
-    if (!inode.links || (inode.flags & INODE_INLINE)) {
+    if (inode.links == 0 || (inode.flags & INODE_INLINE)) {
         return -EINVAL;
     }
     *file = (struct ext_file){
@@ -265,11 +265,11 @@ int ext_inode(const struct ext_fs *fs, uint32_t number, struct ext_file *file)
 void ext_put(struct ext_file *file)
 {
     for (unsigned i = 0; i < EXT_LEVELS; i++) {
-        if (file->meta[i].page) {
+        if (file->meta[i].page != NULL) {
             page_free(file->meta[i].page, 0);
         }
     }
-    if (file->bounce) {
+    if (file->bounce != NULL) {
         page_free(file->bounce, 0);
     }
     *file = (struct ext_file){0};
@@ -282,15 +282,15 @@ static int each_in_block(const uint8_t *block, uint32_t size,
 {
     int rc = 0;
 
-    for (uint32_t at = 0; !rc && at + sizeof(struct dirent) <= size;) {
+    for (uint32_t at = 0; rc == 0 && at + sizeof(struct dirent) <= size;) {
         struct dirent d;
 
         memcpy(&d, block + at, sizeof(d));
-        if (d.rec_len < sizeof(d) || d.rec_len % 4 || d.rec_len > size - at ||
+        if (d.rec_len < sizeof(d) || (d.rec_len % 4) != 0 || d.rec_len > size - at ||
             d.name_len > d.rec_len - sizeof(d)) {
             return -EINVAL;
         }
-        if (d.inode && d.name_len) {
+        if (d.inode != 0 && d.name_len != 0) {
             rc = fn(arg, (const char *)block + at + sizeof(d), d.name_len, d.inode);
         }
         at += d.rec_len;
@@ -302,19 +302,19 @@ int ext_each(struct ext_file *dir,
              int (*fn)(void *arg, const char *name, size_t len, uint32_t inode), void *arg)
 {
     uint8_t *page = page_alloc(0);
-    int rc = page ? 0 : -ENOMEM;
+    int rc = page != NULL ? 0 : -ENOMEM;
 
     if (dir->type != EXT_DIR) {
         rc = -ENOTDIR;
     } else if (dir->size > DIR_BYTES_MAX) {
         rc = -EINVAL;
     }
-    for (uint64_t at = 0; !rc && at < dir->size; at += dir->fs->block_size) {
+    for (uint64_t at = 0; rc == 0 && at < dir->size; at += dir->fs->block_size) {
         ssize_t n = ext_read(dir, at, page, dir->fs->block_size);
 
         rc = n < 0 ? (int)n : each_in_block(page, (uint32_t)n, fn, arg);
     }
-    if (page) {
+    if (page != NULL) {
         page_free(page, 0);
     }
     return rc;
@@ -341,15 +341,15 @@ int ext_find(const struct ext_fs *fs, const char *path, struct ext_file *file)
 {
     int rc = ext_inode(fs, ROOT_INODE, file);
 
-    while (!rc) {
+    while (rc == 0) {
         while (*path == '/') {
             path++;
         }
-        if (!*path) {
+        if (*path == '\0') {
             return 0;
         }
         const char *end = strchr(path, '/');
-        struct wanted w = {.name = path, .len = end ? (size_t)(end - path) : strlen(path)};
+        struct wanted w = {.name = path, .len = end != NULL ? (size_t)(end - path) : strlen(path)};
         rc = ext_each(file, is_wanted, &w);
         ext_put(file);
         rc = rc == 0 ? -ENOENT : rc == 1 ? ext_inode(fs, w.inode, file) : rc;

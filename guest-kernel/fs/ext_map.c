@@ -40,17 +40,17 @@ struct extent_index {
 /* The content of a block of the map, of @level; NULL with *@rc set. */
 static const void *meta_block(struct ext_file *f, unsigned level, uint64_t block, int *rc)
 {
-    if (!f->meta[level].page) {
+    if (f->meta[level].page == NULL) {
         f->meta[level].page = page_alloc(0);
     }
-    if (!f->meta[level].page) {
+    if (f->meta[level].page == NULL) {
         *rc = -ENOMEM;
         return NULL;
     }
     if (f->meta[level].block != block) {
         f->meta[level].block = 0;
         *rc = ext_read_block(f->fs, block, f->meta[level].page);
-        if (*rc) {
+        if (*rc != 0) {
             return NULL;
         }
         f->meta[level].block = block;
@@ -92,7 +92,7 @@ static int take_extent(const struct ext_file *f, const struct extent *e, uint64_
         *run = (struct run){.block = 0, .count = next - lblock};
         return 0;
     }
-    if (!start || start >= f->fs->blocks || len > f->fs->blocks - start) {
+    if (start == 0 || start >= f->fs->blocks || len > f->fs->blocks - start) {
         return -EINVAL;
     }
     *run = (struct run){.block = zeros ? 0 : start + into, .count = len - into};
@@ -115,7 +115,7 @@ static int map_extents(struct ext_file *f, uint64_t lblock, struct run *run)
 
         memcpy(&h, node, sizeof(h));
         if (h.magic != EXTENT_MAGIC || h.entries > (room - sizeof(h)) / sizeof(struct extent) ||
-            (level ? h.depth + 1u != depth : h.depth > EXT_LEVELS)) {
+            ((level != 0 ? h.depth + 1u != depth : h.depth > EXT_LEVELS) != 0)) {
             return -EINVAL;
         }
         depth = h.depth;
@@ -125,7 +125,7 @@ static int map_extents(struct ext_file *f, uint64_t lblock, struct run *run)
             return 0;
         }
         const uint8_t *entry = node + sizeof(h) + (size_t)at * sizeof(struct extent);
-        if (!depth) {
+        if (depth == 0) {
             struct extent e;
 
             memcpy(&e, entry, sizeof(e));
@@ -134,7 +134,7 @@ static int map_extents(struct ext_file *f, uint64_t lblock, struct run *run)
         struct extent_index index;
         memcpy(&index, entry, sizeof(index));
         node = meta_block(f, level, (uint64_t)index.leaf_hi << 32 | index.leaf_lo, &rc);
-        if (!node) {
+        if (node == NULL) {
             return rc;
         }
         room = f->fs->block_size;
@@ -161,12 +161,12 @@ static int map_table(struct ext_file *f, uint64_t lblock, uint64_t *block)
         return -EINVAL;
     }
     *block = f->map[DIRECT + levels - 1];
-    for (unsigned i = 0; i < levels && *block; i++, span /= per_block) {
+    for (unsigned i = 0; i < levels && *block != 0; i++, span /= per_block) {
         uint32_t entry;
         int rc = 0;
         const uint8_t *table = meta_block(f, i, *block, &rc);
 
-        if (!table) {
+        if (table == NULL) {
             return rc;
         }
         memcpy(&entry, table + lblock / span % per_block * sizeof(entry), sizeof(entry));
@@ -181,12 +181,12 @@ static int map_blocks(struct ext_file *f, uint64_t lblock, uint64_t want, struct
     uint64_t block;
     int rc = map_table(f, lblock, &run->block);
 
-    if (rc || run->block >= f->fs->blocks) {
-        return rc ? rc : -EINVAL;
+    if (rc != 0 || run->block >= f->fs->blocks) {
+        return rc != 0 ? rc : -EINVAL;
     }
     for (run->count = 1; run->count < want; run->count++) {
         rc = map_table(f, lblock + run->count, &block);
-        if (rc || block != (run->block ? run->block + run->count : 0)) {
+        if (rc != 0 || block != (run->block != 0 ? run->block + run->count : 0)) {
             break;
         }
     }
@@ -201,9 +201,9 @@ static int read_run(struct ext_file *f, const struct run *run, uint8_t *to, uint
     uint64_t count = MIN(run->count, f->fs->blocks - run->block);
     bool direct = ((uintptr_t)to & (PAGE_SIZE - 1)) == 0;
 
-    if (!direct && !f->bounce) {
+    if (!direct && f->bounce == NULL) {
         f->bounce = page_alloc(0);
-        if (!f->bounce) {
+        if (f->bounce == NULL) {
             return -ENOMEM;
         }
     }
@@ -214,7 +214,7 @@ static int read_run(struct ext_file *f, const struct run *run, uint8_t *to, uint
     int rc = count == 1
                  ? ext_read_block(f->fs, run->block, page)
                  : blk_rw(f->fs->dev, BLK_READ, run->block * per_block, count * per_block, page);
-    if (!rc && !direct) {
+    if (rc == 0 && !direct) {
         memcpy(to, f->bounce, count * f->fs->block_size);
     }
     *done = count;
@@ -231,21 +231,21 @@ ssize_t ext_read(struct ext_file *f, uint64_t offset, void *buf, size_t size)
     size_t bytes = MIN(size, f->size - offset);
     uint64_t left = DIV_ROUND_UP(bytes, block_size);
     uint64_t lblock = offset / block_size;
-    for (uint8_t *to = buf; left;) {
+    for (uint8_t *to = buf; left != 0;) {
         struct run run = {0};
         uint64_t done;
         int rc = f->extents ? map_extents(f, lblock, &run) : map_blocks(f, lblock, left, &run);
 
-        if (rc || !run.count) {
-            return rc ? rc : -EINVAL;
+        if (rc != 0 || run.count == 0) {
+            return rc != 0 ? rc : -EINVAL;
         }
         done = run.count = MIN(run.count, left);
-        if (run.block) {
+        if (run.block != 0) {
             rc = read_run(f, &run, to, &done);
         } else {
             memset(to, 0, run.count * block_size);
         }
-        if (rc) {
+        if (rc != 0) {
             return rc;
         }
         to += done * block_size;

@@ -16,7 +16,7 @@ static spinlock_t info_lock = SPINLOCK("blk info");
 
 static struct blk_dev *blk_of(struct rostered *d)
 {
-    return d ? CONTAINER_OF(d, struct blk_dev, entry) : NULL;
+    return d != NULL ? CONTAINER_OF(d, struct blk_dev, entry) : NULL;
 }
 
 void blk_init(struct blk_dev *dev, const char *name, const struct blk_ops *ops)
@@ -69,7 +69,7 @@ static int check_range(const struct blk_info *info, const struct blk_req *req)
 {
     uint64_t unit = info->sector_size >> BLK_SECTOR_SHIFT;
 
-    if (req->nsectors == 0 || req->sector % unit || req->nsectors % unit) {
+    if (req->nsectors == 0 || (req->sector % unit) != 0 || (req->nsectors % unit) != 0) {
         return -EINVAL;
     }
     if (req->sector >= info->sectors || req->nsectors > info->sectors - req->sector) {
@@ -78,7 +78,7 @@ static int check_range(const struct blk_info *info, const struct blk_req *req)
     if (req->op == BLK_DISCARD) {
         return info->discard ? 0 : -EOPNOTSUPP;
     }
-    return (uintptr_t)req->buf & ~PAGE_MASK || !req->buf ? -EINVAL : 0;
+    return (uintptr_t)req->buf & ~PAGE_MASK || req->buf == NULL ? -EINVAL : 0;
 }
 
 int blk_submit(struct blk_dev *dev, struct blk_req *req)
@@ -93,7 +93,7 @@ int blk_submit(struct blk_dev *dev, struct blk_req *req)
         return -EROFS;
     }
     int rc = req->op == BLK_FLUSH ? 0 : check_range(&info, req);
-    if (!rc) {
+    if (rc == 0) {
         req->issued = 0;
         req->parts = 0;
         req->rc = 0;
@@ -128,7 +128,7 @@ static int submit_and_wait(struct blk_dev *dev, struct sync_req *r)
 {
     r->req.done = sync_done;
     int rc = blk_submit(dev, &r->req);
-    if (!rc) {
+    if (rc == 0) {
         wait_event(&sync_wq, __atomic_load_n(&r->done, __ATOMIC_ACQUIRE));
         rc = r->rc;
     }
@@ -151,9 +151,9 @@ int blk_flush(struct blk_dev *dev)
 
 struct blk_dev *blk_next(struct blk_dev *prev)
 {
-    struct blk_dev *next = blk_of(roster_next(&disks, prev ? &prev->entry : NULL));
+    struct blk_dev *next = blk_of(roster_next(&disks, prev != NULL ? &prev->entry : NULL));
 
-    if (prev) {
+    if (prev != NULL) {
         blk_put(prev);
     }
     return next;

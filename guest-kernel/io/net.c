@@ -20,7 +20,7 @@ static struct waitq calls_wq = WAITQ(calls_wq, "net-calls"); /* woken when a cal
 
 static struct net_dev *net_of(struct rostered *d)
 {
-    return d ? CONTAINER_OF(d, struct net_dev, entry) : NULL;
+    return d != NULL ? CONTAINER_OF(d, struct net_dev, entry) : NULL;
 }
 
 /* Tells that @dev is there, once. */
@@ -29,11 +29,11 @@ static void announce(struct net_dev *dev)
     upcall_state_t s = spin_lock(&net_lock);
     void (*tell)(struct net_dev *) = dev->announced ? NULL : arrival;
 
-    if (tell) {
+    if (tell != NULL) {
         dev->announced = true;
     }
     spin_unlock(&net_lock, s);
-    if (tell) {
+    if (tell != NULL) {
         tell(dev);
     }
 }
@@ -49,7 +49,7 @@ int net_register(struct net_dev *dev)
 {
     int rc = roster_add(&interfaces, &dev->entry);
 
-    if (!rc) {
+    if (rc == 0) {
         announce(dev);
     }
     return rc;
@@ -61,7 +61,7 @@ static const struct net_user *enter(struct net_dev *dev, void **arg)
     upcall_state_t s = spin_lock(&net_lock);
     const struct net_user *user = dev->user;
 
-    if (user) {
+    if (user != NULL) {
         *arg = dev->user_arg;
         dev->calls++;
     }
@@ -72,7 +72,7 @@ static const struct net_user *enter(struct net_dev *dev, void **arg)
 static void leave(struct net_dev *dev)
 {
     upcall_state_t s = spin_lock(&net_lock);
-    bool closing = !dev->user;
+    bool closing = dev->user == NULL;
 
     dev->calls--;
     spin_unlock(&net_lock, s);
@@ -87,7 +87,7 @@ void net_withdraw(struct net_dev *dev)
     void *arg;
     const struct net_user *user = listed ? enter(dev, &arg) : NULL;
 
-    if (user) {
+    if (user != NULL) {
         WRITE_ONCE(dev->teller, thread_self());
         user->gone(arg);
         WRITE_ONCE(dev->teller, NULL);
@@ -101,7 +101,7 @@ void net_receive(struct net_dev *dev, const struct net_frame *frame, const struc
     void *arg;
     const struct net_user *user = enter(dev, &arg);
 
-    if (user) {
+    if (user != NULL) {
         user->receive(arg, frame, pieces, n);
         leave(dev);
     }
@@ -112,7 +112,7 @@ void net_writable(struct net_dev *dev)
     void *arg;
     const struct net_user *user = enter(dev, &arg);
 
-    if (user) {
+    if (user != NULL) {
         user->writable(arg);
         leave(dev);
     }
@@ -123,7 +123,7 @@ void net_changed(struct net_dev *dev)
     void *arg;
     const struct net_user *user = enter(dev, &arg);
 
-    if (user) {
+    if (user != NULL) {
         user->changed(arg);
         leave(dev);
     }
@@ -143,9 +143,9 @@ void net_put(struct net_dev *dev)
 
 struct net_dev *net_next(struct net_dev *prev)
 {
-    struct net_dev *next = net_of(roster_next(&interfaces, prev ? &prev->entry : NULL));
+    struct net_dev *next = net_of(roster_next(&interfaces, prev != NULL ? &prev->entry : NULL));
 
-    if (prev) {
+    if (prev != NULL) {
         net_put(prev);
     }
     return next;
@@ -157,7 +157,7 @@ void net_set_arrival(void (*arrived)(struct net_dev *dev))
 
     arrival = arrived;
     spin_unlock(&net_lock, s);
-    for (struct net_dev *dev = net_next(NULL); dev; dev = net_next(dev)) {
+    for (struct net_dev *dev = net_next(NULL); dev != NULL; dev = net_next(dev)) {
         announce(dev);
     }
 }
@@ -167,17 +167,17 @@ int net_open(struct net_dev *dev, const struct net_user *user, void *arg)
 {
     roster_hold(&interfaces, &dev->entry);
     upcall_state_t s = spin_lock(&net_lock);
-    int rc = dev->user ? -EBUSY : 0;
+    int rc = dev->user != NULL ? -EBUSY : 0;
 
     if (!READ_ONCE(dev->entry.listed)) {
         rc = -ENODEV;
     }
-    if (!rc) {
+    if (rc == 0) {
         dev->user = user;
         dev->user_arg = arg;
     }
     spin_unlock(&net_lock, s);
-    if (rc) {
+    if (rc != 0) {
         net_put(dev);
     }
     return rc;
@@ -217,5 +217,5 @@ int net_transmit(struct net_dev *dev, const struct net_frame *frame, const struc
 
 int net_set_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsigned n)
 {
-    return dev->ops->multicast ? dev->ops->multicast(dev, macs, n) : 0;
+    return dev->ops->multicast != NULL ? dev->ops->multicast(dev, macs, n) : 0;
 }

@@ -31,11 +31,11 @@ int roster_add(struct roster *r, struct rostered *d)
 {
     upcall_state_t s = spin_lock(&r->lock);
     struct rostered *after = find_from(r, d->name);
-    int rc = after && strcmp(after->name, d->name) == 0 ? -EEXIST : 0;
+    int rc = after != NULL && strcmp(after->name, d->name) == 0 ? -EEXIST : 0;
 
-    if (!rc) {
+    if (rc == 0) {
         d->listed = true;
-        if (after) {
+        if (after != NULL) {
             XEN_TAILQ_INSERT_BEFORE(after, d, link);
         } else {
             XEN_TAILQ_INSERT_TAIL(&r->devices, d, link);
@@ -63,10 +63,10 @@ struct rostered *roster_get(struct roster *r, const char *name)
     upcall_state_t s = spin_lock(&r->lock);
     struct rostered *d = find_from(r, name);
 
-    if (d && strcmp(d->name, name) != 0) {
+    if (d != NULL && strcmp(d->name, name) != 0) {
         d = NULL;
     }
-    if (d) {
+    if (d != NULL) {
         d->refs++;
     }
     spin_unlock(&r->lock, s);
@@ -93,12 +93,12 @@ bool roster_put(struct roster *r, struct rostered *d)
 struct rostered *roster_next(struct roster *r, const struct rostered *prev)
 {
     upcall_state_t s = spin_lock(&r->lock);
-    struct rostered *d = prev ? find_from(r, prev->name) : XEN_TAILQ_FIRST(&r->devices);
+    struct rostered *d = prev != NULL ? find_from(r, prev->name) : XEN_TAILQ_FIRST(&r->devices);
 
-    if (d && prev && strcmp(d->name, prev->name) == 0) {
+    if (d != NULL && prev != NULL && strcmp(d->name, prev->name) == 0) {
         d = XEN_TAILQ_NEXT(d, link);
     }
-    if (d) {
+    if (d != NULL) {
         d->refs++;
     }
     spin_unlock(&r->lock, s);

@@ -122,7 +122,7 @@ static void compare(const struct thread *t, void *arg)
 {
     struct search *s = arg;
 
-    if (s->by_id ? t->id == s->id : strcmp(t->name, s->text) == 0) {
+    if ((s->by_id ? t->id == s->id : strcmp(t->name, s->text) == 0) != 0) {
         s->found = t;
     }
 }

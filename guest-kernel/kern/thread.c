@@ -98,7 +98,7 @@ static struct thread *runq_take(struct cpu *cpu)
 /* End the running thread's turn after a while, if there is somebody to take over. */
 static void slice_start(struct cpu *cpu, const struct thread *running)
 {
-    if (running != cpu->idle && !XEN_TAILQ_EMPTY(&cpu->runq.ready[running->prio]) &&
+    if (running != cpu->idle && XEN_TAILQ_EMPTY(&cpu->runq.ready[running->prio]) == 0 &&
         !timer_armed(&cpu->slice)) {
         timer_arm(&cpu->slice, clock_now() + SLICE);
     }

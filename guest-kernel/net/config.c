@@ -36,24 +36,24 @@ static int plan_address(struct plan *plan, char *word)
     uint64_t prefix = UINT64_MAX;
     ip_addr_t addr;
 
-    if (slash) {
+    if (slash != NULL) {
         *slash = '\0';
-        if (parse_u64(slash + 1, &prefix)) {
+        if (parse_u64(slash + 1, &prefix) != 0) {
             return -EINVAL;
         }
     }
-    if (!ipaddr_aton(word, &addr)) {
+    if (ipaddr_aton(word, &addr) == 0) {
         return -EINVAL;
     }
     if (IP_IS_V6(&addr)) {
-        if (plan->have6 || (slash && prefix != V6_PREFIX)) {
+        if (plan->have6 || (slash != NULL && prefix != V6_PREFIX)) {
             return -EINVAL;
         }
         plan->have6 = true;
         plan->addr6 = *ip_2_ip6(&addr);
         return 0;
     }
-    prefix = slash ? prefix : V4_PREFIX;
+    prefix = slash != NULL ? prefix : V4_PREFIX;
     if (plan->have4 || prefix > 32) {
         return -EINVAL;
     }
@@ -67,19 +67,19 @@ static int plan_word(struct plan *plan, char *word)
 {
     ip_addr_t addr;
 
-    if (!strcmp(word, "none")) {
+    if (strcmp(word, "none") == 0) {
         plan->none = true;
         return 0;
     }
-    if (!strcmp(word, "dhcp")) {
+    if (strcmp(word, "dhcp") == 0) {
         plan->dhcp = true;
         return 0;
     }
-    if (!strncmp(word, "gw=", 3)) {
-        return ip4addr_aton(word + 3, &plan->gw) ? 0 : -EINVAL;
+    if (strncmp(word, "gw=", 3) == 0) {
+        return ip4addr_aton(word + 3, &plan->gw) != 0 ? 0 : -EINVAL;
     }
-    if (!strncmp(word, "dns=", 4)) {
-        if (plan->servers == DNS_MAX_SERVERS || !ipaddr_aton(word + 4, &addr)) {
+    if (strncmp(word, "dns=", 4) == 0) {
+        if (plan->servers == DNS_MAX_SERVERS || ipaddr_aton(word + 4, &addr) == 0) {
             return -EINVAL;
         }
         plan->dns[plan->servers++] = addr;
@@ -96,11 +96,11 @@ static const char *next_word(const char *text, char *word)
     while (*text == ' ' || *text == ',') {
         text++;
     }
-    while (text[len] && text[len] != ' ' && text[len] != ',') {
+    while (text[len] != '\0' && text[len] != ' ' && text[len] != ',') {
         len++;
     }
     strlcpy(word, text, MIN(len + 1, WORD_MAX));
-    return len ? text + len : NULL;
+    return len != 0 ? text + len : NULL;
 }
 
 static void apply4(struct netif *netif, const struct plan *plan)
@@ -111,14 +111,14 @@ static void apply4(struct netif *netif, const struct plan *plan)
     } else {
         netif_set_addr(netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4);
     }
-    if (plan->dhcp && netif->hwaddr_len) {
+    if (plan->dhcp && netif->hwaddr_len != 0) {
         (void)dhcp_start(netif);
     }
 }
 
 static void apply6(struct netif *netif, const struct plan *plan)
 {
-    if (!netif->hwaddr_len) {
+    if (netif->hwaddr_len == 0) {
         return;
     }
     netif_set_ip6_autoconfig_enabled(netif, !plan->none);
@@ -141,15 +141,15 @@ int net_configure(struct netif *netif, const char *text, const char **bad)
 {
     struct plan plan = {0};
     char word[WORD_MAX];
-    const char *next = text ? text : "";
+    const char *next = text != NULL ? text : "";
 
     for (;;) {
         const char *end = next_word(next, word);
 
-        if (!end) {
+        if (end == NULL) {
             break;
         }
-        if (plan_word(&plan, word)) {
+        if (plan_word(&plan, word) != 0) {
             *bad = next;
             return -EINVAL;
         }

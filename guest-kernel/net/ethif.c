@@ -88,7 +88,7 @@ static bool rx_take(struct ethif *e, const struct net_frame *frame, const struct
                              ? heap_alloc(sizeof(*f) + frame->len)
                              : NULL;
 
-    if (!f) {
+    if (f == NULL) {
         return false;
     }
     copy_in(f->bytes, pieces, n);
@@ -122,10 +122,10 @@ static struct rx_frame *rx_next(struct ethif *e)
     upcall_state_t state = spin_lock(&e->rx_lock);
     struct rx_frame *f = e->rx_first;
 
-    if (f) {
+    if (f != NULL) {
         e->rx_first = f->next;
         e->rx_bytes -= f->pc.pbuf.tot_len;
-        if (!e->rx_first) {
+        if (e->rx_first == NULL) {
             e->rx_last = &e->rx_first;
         }
     }
@@ -160,7 +160,7 @@ static void rx_batch(struct ethif *e)
     for (unsigned i = 0; i < RX_BATCH && (f = rx_next(e)); i++) {
         deliver(e, f);
     }
-    if (f) {
+    if (f != NULL) {
         kick(e, EV_RX);
     }
 }
@@ -218,10 +218,11 @@ static u16_t cut_size(const struct ethif *e, const struct headers *h)
 {
     u16_t most = (u16_t)(e->netif.mtu - (h->at - SIZEOF_ETH_HDR) - TCP_HLEN);
 
-    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
         if (lwip_htons(pcb->local_port) == h->tcp->src &&
             lwip_htons(pcb->remote_port) == h->tcp->dest &&
-            !memcmp(&pcb->remote_ip, h->ip + (h->v6 ? 24 : 16), h->v6 ? 16 : 4) && bulk_size(pcb)) {
+            memcmp(&pcb->remote_ip, h->ip + (h->v6 ? 24 : 16), h->v6 ? 16 : 4) == 0 &&
+            bulk_size(pcb) != 0) {
             return LWIP_MIN(most, bulk_size(pcb));
         }
     }
@@ -248,8 +249,8 @@ static unsigned gather(const struct pbuf *p, struct net_piece *pieces)
 {
     unsigned n = 0;
 
-    for (; p && n <= NET_PIECES_MAX; p = p->next) {
-        if (p->len && n < NET_PIECES_MAX) {
+    for (; p != NULL && n <= NET_PIECES_MAX; p = p->next) {
+        if (p->len != 0 && n < NET_PIECES_MAX) {
             pieces[n] = (struct net_piece){.base = p->payload, .len = p->len};
         }
         n += p->len != 0;
@@ -267,9 +268,9 @@ static err_t transmit(struct ethif *e, struct pbuf *p)
 
     if (n > NET_PIECES_MAX) {
         struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
-        err_t err = whole ? transmit(e, whole) : ERR_MEM;
+        err_t err = whole != NULL ? transmit(e, whole) : ERR_MEM;
 
-        if (whole) {
+        if (whole != NULL) {
             pbuf_free(whole);
         }
         return err;
@@ -295,7 +296,7 @@ static void show_mtu(struct netif *netif)
 {
     const struct ethif *e = netif->state;
 
-    if (!netif->mtu) {
+    if (netif->mtu == 0) {
         netif->mtu = e->mtu;
         netif->mtu6 = e->mtu6;
     }
@@ -317,15 +318,15 @@ static struct ethif *ethif_to(const struct tcp_pcb *pcb)
 {
     struct netif *netif = ip_route(&pcb->local_ip, &pcb->remote_ip);
 
-    return netif ? ethif_of(netif) : NULL;
+    return netif != NULL ? ethif_of(netif) : NULL;
 }
 
 /* lwIP's hook: the next thing that it does is to look at the MTU. Resets may have no connection. */
 u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts)
 {
-    struct ethif *e = pcb && bulk_size(pcb) ? ethif_to(pcb) : NULL;
+    struct ethif *e = pcb != NULL && bulk_size(pcb) != 0 ? ethif_to(pcb) : NULL;
 
-    if (e) {
+    if (e != NULL) {
         show_mtu(&e->netif);
         if (p->tot_len + IP6_HLEN > e->netif.mtu) {
             e->mtu = e->netif.mtu;
@@ -339,10 +340,11 @@ u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts)
 void ethif_bulk(struct tcp_pcb *pcb)
 {
     const struct ethif *e = ethif_to(pcb);
-    bool can = e && e->offload_tcp && (IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4);
+    bool can =
+        e != NULL && e->offload_tcp && (IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4);
 
-    if (can && pcb->state == ESTABLISHED && !bulk_size(pcb) && pcb->mss &&
-        pcb->mss <= BULK_SEGMENT / 2 && !ip_addr_cmp(&pcb->local_ip, &pcb->remote_ip)) {
+    if (can && pcb->state == ESTABLISHED && bulk_size(pcb) == 0 && pcb->mss != 0 &&
+        pcb->mss <= BULK_SEGMENT / 2 && ip_addr_cmp(&pcb->local_ip, &pcb->remote_ip) == 0) {
         tcp_ext_arg_set(pcb, BULK_ARG, (void *)(uintptr_t)pcb->mss);
         pcb->mss = (u16_t)(BULK_SEGMENT / pcb->mss * pcb->mss);
         pcb->cwnd = LWIP_MAX(pcb->cwnd, pcb->mss); /* about the ten segments of RFC 6928 */
@@ -355,10 +357,10 @@ static void end_bulk(const struct ethif *e)
 {
     struct tcp_pcb *pcb = tcp_active_pcbs;
 
-    while (pcb) {
+    while (pcb != NULL) {
         bool can = IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4;
 
-        if (bulk_size(pcb) && ethif_to(pcb) == e && !(can && e->offload_tcp)) {
+        if (bulk_size(pcb) != 0 && ethif_to(pcb) == e && !(can && e->offload_tcp)) {
             log_warn("%s: a connection is ended: the new back end does not segment", e->name);
             tcp_abort(pcb);
             pcb = tcp_active_pcbs;
@@ -412,7 +414,7 @@ static void choose_default(void)
 
     NETIF_FOREACH(netif)
     {
-        if (!netif_default && ethif_of(netif)) {
+        if (netif_default == NULL && ethif_of(netif) != NULL) {
             netif_set_default(netif);
         }
     }
@@ -546,13 +548,13 @@ static void configure(struct ethif *e)
     net_get_info(e->dev, &info);
     snprintf(key, sizeof(key), "ip.%s", e->name);
     const char *text = cmdline_get(key);
-    if (!text && !strcmp(e->name, "eth0")) {
+    if (text == NULL && strcmp(e->name, "eth0") == 0) {
         text = cmdline_get("ip");
     }
-    if (!text) {
+    if (text == NULL) {
         text = info.ip;
     }
-    if (net_configure(&e->netif, text, &bad)) {
+    if (net_configure(&e->netif, text, &bad) != 0) {
         log_warn("%s: '%s' in ip=%s is no address, gw=, dns=, dhcp or none: trying DHCP", e->name,
                  bad, text);
         (void)net_configure(&e->netif, "dhcp", &bad);
@@ -563,7 +565,7 @@ static struct ethif *make(struct net_dev *dev)
 {
     struct ethif *e = heap_calloc(1, sizeof(*e));
 
-    if (!e || !(e->msg = tcpip_callbackmsg_new(work, e))) {
+    if (e == NULL || !(e->msg = tcpip_callbackmsg_new(work, e))) {
         heap_free(e);
         return NULL;
     }
@@ -576,14 +578,14 @@ static struct ethif *make(struct net_dev *dev)
 
 void ethif_arrived(struct net_dev *dev)
 {
-    struct ethif *e = net_stack_start() ? NULL : make(dev);
+    struct ethif *e = net_stack_start() != 0 ? NULL : make(dev);
 
-    if (!e) {
+    if (e == NULL) {
         log_err("%s: no memory to serve it", dev->name);
         return;
     }
     LOCK_TCPIP_CORE();
-    bool added = e->dev && netif_add_noaddr(&e->netif, e, init, ethernet_input);
+    bool added = e->dev != NULL && netif_add_noaddr(&e->netif, e, init, ethernet_input) != NULL;
     int rc = added ? net_open(e->dev, &ethif_user, e) : -ENODEV;
     if (rc == 0) {
         choose_default();
@@ -595,7 +597,7 @@ void ethif_arrived(struct net_dev *dev)
         if (added) {
             netif_remove(&e->netif);
         }
-        if (e->dev) {
+        if (e->dev != NULL) {
             net_put(e->dev);
         }
         release(e);

@@ -15,7 +15,7 @@ static void tell(struct ethif *e)
 {
     int rc = net_set_multicast(e->dev, e->groups.macs, e->groups.n);
 
-    if (rc) {
+    if (rc != 0) {
         log_warn("%s: %u multicast addresses: %s", e->name, e->groups.n, errno_name(rc));
     }
 }

@@ -29,7 +29,7 @@ void *heap_alloc(size_t size)
     if (__atomic_add_fetch(&used, whole, __ATOMIC_RELAXED) <= quota) {
         struct header *h = kmalloc(whole);
 
-        if (h) {
+        if (h != NULL) {
             h->size = whole;
             return h + 1;
         }
@@ -43,12 +43,12 @@ void *heap_calloc(size_t count, size_t size)
     size_t bytes;
     void *ptr = __builtin_mul_overflow(count, size, &bytes) ? NULL : heap_alloc(bytes);
 
-    return ptr ? memset(ptr, 0, bytes) : NULL;
+    return ptr != NULL ? memset(ptr, 0, bytes) : NULL;
 }
 
 void heap_free(void *ptr)
 {
-    if (ptr) {
+    if (ptr != NULL) {
         struct header *h = (struct header *)ptr - 1;
 
         __atomic_sub_fetch(&used, h->size, __ATOMIC_RELAXED);

@@ -60,7 +60,7 @@ const char *net_if_name(const struct netif *netif)
 {
     const struct ethif *e = ethif_of(netif);
 
-    return e ? e->name : "lo";
+    return e != NULL ? e->name : "lo";
 }
 
 struct netif *net_if_find(const char *name)
@@ -69,7 +69,7 @@ struct netif *net_if_find(const char *name)
 
     NETIF_FOREACH(netif)
     {
-        if (!strcmp(net_if_name(netif), name)) {
+        if (strcmp(net_if_name(netif), name) == 0) {
             return netif;
         }
     }
@@ -80,7 +80,7 @@ bool net_if_info(const struct netif *netif, struct net_info *info)
 {
     const struct ethif *e = ethif_of(netif);
 
-    if (e) {
+    if (e != NULL) {
         net_get_info(e->dev, info);
     }
     return e != NULL;
@@ -88,10 +88,10 @@ bool net_if_info(const struct netif *netif, struct net_info *info)
 
 void net_addr_text(const ip_addr_t *addr, char *text, size_t size)
 {
-    if (!ipaddr_ntoa_r(addr, text, (int)size)) {
+    if (ipaddr_ntoa_r(addr, text, (int)size) == NULL) {
         strlcpy(text, "?", size);
     }
-    for (char *c = text; *c && *c != '%'; c++) {
+    for (char *c = text; *c != '\0' && *c != '%'; c++) {
         *c = lwip_tolower(*c);
     }
 }
@@ -101,7 +101,7 @@ struct netconn *net_listen(uint16_t port, int timeout, err_t *err)
     struct netconn *conn = netconn_new(NETCONN_TCP_IPV6);
 
     *err = ERR_MEM;
-    if (!conn) {
+    if (conn == NULL) {
         return NULL;
     }
     LOCK_TCPIP_CORE();
@@ -109,10 +109,10 @@ struct netconn *net_listen(uint16_t port, int timeout, err_t *err)
     UNLOCK_TCPIP_CORE();
     netconn_set_recvtimeout(conn, timeout);
     *err = netconn_bind(conn, IP6_ADDR_ANY, port);
-    if (!*err) {
+    if (*err == 0) {
         *err = netconn_listen(conn);
     }
-    if (*err) {
+    if (*err != 0) {
         netconn_delete(conn);
         return NULL;
     }
@@ -122,7 +122,7 @@ struct netconn *net_listen(uint16_t port, int timeout, err_t *err)
 void net_bulk(struct netconn *conn)
 {
     LOCK_TCPIP_CORE();
-    if (conn->pcb.tcp) {
+    if (conn->pcb.tcp != NULL) {
         ethif_bulk(conn->pcb.tcp);
     }
     UNLOCK_TCPIP_CORE();
@@ -173,7 +173,7 @@ static void answer(const char *name, const ip_addr_t *addr, void *arg)
         return;
     }
     q->found = addr != NULL;
-    if (addr) {
+    if (addr != NULL) {
         q->addr = *addr;
     }
     sys_sem_signal(&q->answered);
@@ -183,7 +183,7 @@ static void answer(const char *name, const ip_addr_t *addr, void *arg)
 static int wait_answer(struct question *q, bool (*give_up)(void *arg), void *arg)
 {
     while (sys_arch_sem_wait(&q->answered, LOOK_UP / NSEC_PER_MSEC) == SYS_ARCH_TIMEOUT) {
-        if (give_up && give_up(arg)) {
+        if (give_up != NULL && give_up(arg)) {
             LOCK_TCPIP_CORE();
             bool late = q->answered.count == 0;
             q->abandoned = late;
@@ -201,7 +201,7 @@ int net_resolve(const char *host, uint8_t type, bool (*give_up)(void *arg), void
 {
     struct question *q = heap_calloc(1, sizeof(*q));
 
-    if (!q || sys_sem_new(&q->answered, 0) != ERR_OK) {
+    if (q == NULL || sys_sem_new(&q->answered, 0) != ERR_OK) {
         heap_free(q);
         return -ENOMEM;
     }
@@ -209,7 +209,7 @@ int net_resolve(const char *host, uint8_t type, bool (*give_up)(void *arg), void
     err_t err = dns_gethostbyname_addrtype(host, addr, answer, q, type);
     UNLOCK_TCPIP_CORE();
     int rc = err == ERR_OK ? 0 : err == ERR_INPROGRESS ? wait_answer(q, give_up, arg) : -ENOENT;
-    if (err == ERR_INPROGRESS && !rc) {
+    if (err == ERR_INPROGRESS && rc == 0) {
         *addr = q->addr;
     }
     if (rc != -EAGAIN) {

@@ -51,7 +51,7 @@ sys_thread_t sys_thread_new(const char *name, lwip_thread_fn fn, void *arg, int 
 
     (void)stacksize;
     (void)prio;
-    if (t) {
+    if (t != NULL) {
         thread_detach(t);
     }
     return t;
@@ -121,7 +121,7 @@ static bool sem_take(sys_sem_t *sem)
 /* lwIP's timeouts: milliseconds from now, 0 for none. */
 static nsec_t deadline_of(u32_t timeout)
 {
-    return timeout ? clock_now() + timeout * NSEC_PER_MSEC : NSEC_FOREVER;
+    return timeout != 0 ? clock_now() + timeout * NSEC_PER_MSEC : NSEC_FOREVER;
 }
 
 u32_t sys_arch_sem_wait(sys_sem_t *sem, u32_t timeout)
@@ -144,7 +144,7 @@ void sys_sem_free(sys_sem_t *sem)
 err_t sys_mbox_new(sys_mbox_t *mbox, int size)
 {
     mbox->ring = heap_calloc((size_t)size, sizeof(*mbox->ring));
-    if (!mbox->ring) {
+    if (mbox->ring == NULL) {
         return ERR_MEM;
     }
     spin_init(&mbox->lock, "lwip mailbox");
@@ -189,7 +189,7 @@ static bool mbox_take(sys_mbox_t *mbox, void **msg)
         mbox->head = (mbox->head + 1) % mbox->size;
         mbox->count--;
         waitq_wake_one(&mbox->drained);
-        if (msg) {
+        if (msg != NULL) {
             *msg = found;
         }
     }
@@ -202,7 +202,7 @@ u32_t sys_arch_mbox_fetch(sys_mbox_t *mbox, void **msg, u32_t timeout)
     u32_t start = sys_now();
 
     if (wait_event_until(&mbox->filled, mbox_take(mbox, msg), deadline_of(timeout))) {
-        if (msg) {
+        if (msg != NULL) {
             *msg = NULL;
         }
         return SYS_ARCH_TIMEOUT;

@@ -55,7 +55,7 @@ void sys_timeouts_init(void)
 /* lwIP calls this whenever a connection appears. */
 void tcp_timer_needed(void)
 {
-    if (!timers[0].on && (tcp_active_pcbs || tcp_tw_pcbs)) {
+    if (!timers[0].on && (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL)) {
         start(&timers[0]);
     }
 }
@@ -70,7 +70,7 @@ void sys_check_timeouts(void)
             t->tick();
         }
     }
-    timers[0].on = timers[0].on && (tcp_active_pcbs || tcp_tw_pcbs);
+    timers[0].on = timers[0].on && (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL);
 }
 
 /* Milliseconds until the next is due, for the tcpip thread. */

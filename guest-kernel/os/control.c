@@ -23,12 +23,12 @@ static int take(xs_txn_t t, void *arg)
 
     *r->word = '\0';
     int rc = xs_read(t, "control", r->key, &text, NULL);
-    if (rc) {
+    if (rc != 0) {
         return rc == -ENOENT ? 0 : rc;
     }
     strlcpy(r->word, text, r->size);
     kfree(text);
-    return *r->word ? xs_write(t, "control", r->key, "") : 0;
+    return *r->word != '\0' ? xs_write(t, "control", r->key, "") : 0;
 }
 
 int control_take(const char *key, char *word, size_t size)

@@ -61,7 +61,7 @@ static int map_frames(uint32_t n)
     }
     uint64_t *list = page_alloc(order);
 
-    if (!list) {
+    if (list == NULL) {
         return -ENOMEM;
     }
     frames_hold();
@@ -69,10 +69,10 @@ static int map_frames(uint32_t n)
     set_xen_guest_handle(setup.frame_list, list);
 
     long rc = HYPERVISOR_grant_table_op(GNTTABOP_setup_table, &setup, 1);
-    if (!rc && setup.status != GNTST_okay) {
+    if (rc == 0 && setup.status != GNTST_okay) {
         rc = -ENOSPC;
     }
-    for (uint32_t i = counts.frames; !rc && i < n; i++) {
+    for (uint32_t i = counts.frames; rc == 0 && i < n; i++) {
         mfn_t mfn = MFN(list[i]);
         rc = kvm_map((char *)table + i * PAGE_SIZE, &mfn, 1, HAT_WRITE);
     }
@@ -108,11 +108,11 @@ static int grow(void)
         return -ENOSPC;
     }
     struct note *page = page_alloc_zeroed(NOTES_ORDER);
-    if (!page) {
+    if (page == NULL) {
         return -ENOMEM;
     }
     int rc = map_frames(frame + 1);
-    if (rc) {
+    if (rc != 0) {
         page_free(page, NOTES_ORDER);
         return rc;
     }
@@ -142,11 +142,11 @@ int gnttab_alloc(gref_t *ref)
     int rc = 0;
 
     *ref = take_free();
-    if (*ref != GREF_NONE || upcalls_masked()) {
+    if ((*ref != GREF_NONE || upcalls_masked()) != 0) {
         return *ref == GREF_NONE ? -ENOSPC : 0;
     }
     mutex_lock(&gnttab_grow_lock);
-    while (!rc && (*ref = take_free()) == GREF_NONE) {
+    while (rc == 0 && (*ref = take_free()) == GREF_NONE) {
         rc = grow();
     }
     mutex_unlock(&gnttab_grow_lock);
@@ -193,7 +193,7 @@ int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref)
 {
     int rc = gnttab_alloc(ref);
 
-    if (!rc) {
+    if (rc == 0) {
         frames_hold();
         gnttab_grant(*ref, domid, virt_to_mfn(page), readonly);
         frames_release();
@@ -204,7 +204,7 @@ int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref)
 static void free_entry_and_page(gref_t ref, void *page)
 {
     gnttab_free(ref);
-    if (page) {
+    if (page != NULL) {
         page_free(page, 0);
     }
 }
@@ -224,7 +224,7 @@ static void defer(gref_t ref, void *page)
 
 void gnttab_unshare_page(gref_t ref, void *page)
 {
-    if (!gnttab_end(ref)) {
+    if (gnttab_end(ref) == 0) {
         free_entry_and_page(ref, page);
         return;
     }
@@ -245,7 +245,7 @@ static void retry_deferred(struct timer *t)
     while (ref != GREF_NONE) {
         struct note *n = note_of(ref);
         gref_t next = n->next;
-        bool ended = !gnttab_end(ref);
+        bool ended = gnttab_end(ref) == 0;
 
         s = spin_lock(&gnttab_lock);
         if (ended) {
@@ -314,7 +314,7 @@ int gnttab_end_transfer(gref_t ref, mfn_t *mfn)
 int gnttab_map(uint16_t domid, gref_t ref, bool readonly, struct gnttab_map *map)
 {
     map->va = kvm_reserve(1);
-    if (!map->va) {
+    if (map->va == NULL) {
         return -ENOMEM;
     }
     frames_hold();
@@ -326,15 +326,15 @@ int gnttab_map(uint16_t domid, gref_t ref, bool readonly, struct gnttab_map *map
     };
     int rc = (int)HYPERVISOR_grant_table_op(GNTTABOP_map_grant_ref, &op, 1);
 
-    if (!rc) {
+    if (rc == 0) {
         rc = gnttab_errno(op.status);
     }
-    if (!rc) {
+    if (rc == 0) {
         map->handle = op.handle;
         __atomic_add_fetch(&counts.mapped, 1, __ATOMIC_RELAXED);
     }
     frames_release();
-    if (rc) {
+    if (rc != 0) {
         kvm_release(map->va, 1);
         map->va = NULL;
     }
@@ -351,10 +351,10 @@ int gnttab_unmap(struct gnttab_map *map)
     int rc = (int)HYPERVISOR_grant_table_op(GNTTABOP_unmap_grant_ref, &op, 1);
 
     frames_release();
-    if (!rc) {
+    if (rc == 0) {
         rc = gnttab_errno(op.status);
     }
-    if (!rc) {
+    if (rc == 0) {
         kvm_release(map->va, 1);
         map->va = NULL;
         __atomic_sub_fetch(&counts.mapped, 1, __ATOMIC_RELAXED);
@@ -402,7 +402,8 @@ void gnttab_init(void)
 {
     struct gnttab_query_size size = {.dom = DOMID_SELF};
 
-    if (HYPERVISOR_grant_table_op(GNTTABOP_query_size, &size, 1) || size.status != GNTST_okay) {
+    if (HYPERVISOR_grant_table_op(GNTTABOP_query_size, &size, 1) != 0 ||
+        size.status != GNTST_okay) {
         panic("gnttab: Xen does not tell the grant table's size (status %d)", size.status);
     }
     mutex_init(&gnttab_grow_lock, "gnttab-grow");
@@ -410,11 +411,11 @@ void gnttab_init(void)
     counts.frames_max = MIN(size.max_nr_frames, FRAMES_CAP);
     table = kvm_reserve(counts.frames_max);
     notes = kzalloc(counts.frames_max * sizeof(void *));
-    if (!table || !notes) {
+    if (table == NULL || notes == NULL) {
         panic("gnttab: no memory for a table of %u frames", counts.frames_max);
     }
     int rc = grow();
-    if (rc) {
+    if (rc != 0) {
         panic("gnttab: the first frame cannot be mapped: %s", errno_name(rc));
     }
     log_debug("gnttab: version 1, up to %u frames, %u entries each", counts.frames_max,

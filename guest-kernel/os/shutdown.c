@@ -38,7 +38,7 @@ void machine_sync(void)
     for (struct blk_dev *dev = NULL; (dev = blk_next(dev));) {
         int rc = dev->info.readonly ? 0 : blk_flush(dev);
 
-        if (rc) {
+        if (rc != 0) {
             log_err("%s: not flushed: %s", dev->name, errno_name(rc));
         }
     }
@@ -52,7 +52,7 @@ static __noreturn void end(unsigned reason, const char *what)
     machine_sync();
     log_info("%s", what);
     xencons_flush(clock_now() + CONSOLE_TIME);
-    if (reason == SHUTDOWN_poweroff && turn_off) {
+    if (reason == SHUTDOWN_poweroff && turn_off != NULL) {
         turn_off();
     }
     (void)HYPERVISOR_sched_op(SCHEDOP_shutdown, &how);
@@ -85,7 +85,7 @@ static struct shutdown_action *find(const char *word)
     struct shutdown_action *a;
 
     XEN_TAILQ_FOREACH (a, &actions, link) {
-        if (!strcmp(a->word, word)) {
+        if (strcmp(a->word, word) == 0) {
             break;
         }
     }
@@ -106,21 +106,21 @@ static void asked(struct xs_watch *w __unused, const char *path __unused)
     char word[WORD_MAX];
     int rc = control_take("shutdown", word, sizeof(word));
 
-    if (rc) {
+    if (rc != 0) {
         log_err("control/shutdown: %s", errno_name(rc));
         return;
     }
-    if (!*word) {
+    if (*word == '\0') {
         return;
     }
     struct shutdown_action *a = find(word);
-    if (!a) {
+    if (a == NULL) {
         log_warn("control/shutdown: \"%s\" is not known here, nothing done", word);
         return;
     }
     log_info("control/shutdown: %s", word);
     struct thread *t = thread_create("shutdown", run_action, a, PRIO_HIGH);
-    if (!t) {
+    if (t == NULL) {
         log_err("control/shutdown: %s: no memory for a thread", word);
         return;
     }
@@ -136,7 +136,7 @@ static void advertise(const struct shutdown_action *action)
     }
     snprintf(feature, sizeof(feature), "feature-%s", action->word);
     int rc = xs_write(XS_NO_TXN, "control", feature, "1");
-    if (rc) {
+    if (rc != 0) {
         /* Toolstacks give a guest the nodes they know; the request works without. */
         log_debug("control/%s: %s", feature, errno_name(rc));
     }
@@ -174,7 +174,7 @@ void shutdown_init(void)
         shutdown_add(&ends[i]);
     }
     int rc = xs_available() ? xs_watch_add(&watch) : 0;
-    if (rc) {
+    if (rc != 0) {
         log_err("control/shutdown cannot be watched: %s", errno_name(rc));
     }
 }

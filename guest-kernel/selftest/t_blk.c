@@ -50,7 +50,7 @@ static void fresh_ring(struct stage *s)
 
 static void unmake(struct stage *s)
 {
-    if (s) {
+    if (s != NULL) {
         xvbd_stop(&s->x, XVBD_GONE, -ENODEV);
         xvbd_fini(&s->x);
         page_free(s->x.ring_page, 0);
@@ -63,7 +63,7 @@ static struct stage *make(void)
 {
     struct stage *s = kzalloc(sizeof(*s));
 
-    if (!s || xvbd_init(&s->x)) {
+    if (s == NULL || xvbd_init(&s->x) != 0) {
         kfree(s);
         return NULL;
     }
@@ -73,7 +73,7 @@ static struct stage *make(void)
     s->x.blk.info.flush = true;
     strlcpy(s->x.blk.name, "testdisk", sizeof(s->x.blk.name));
     waitq_init(&s->wq, "selftest");
-    if (!s->x.ring_page || !s->page || own_domid(&s->x.otherend_id)) {
+    if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.otherend_id) != 0) {
         xvbd_fini(&s->x);
         kfree(s);
         return NULL;

@@ -81,7 +81,7 @@ static void take_turns(void *arg)
             cond_wait(&s->cond, &s->mutex);
         }
         s->under_mutex++;
-        s->turn = !me;
+        s->turn = me == 0;
         cond_broadcast(&s->cond);
     }
     mutex_unlock(&s->mutex);

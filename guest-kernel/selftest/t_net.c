@@ -58,7 +58,7 @@ static void receive(void *arg, const struct net_frame *frame, const struct net_p
     s->pieces = n;
     s->sum = n == 1 ? sum_of(pieces[0].base, pieces[0].len) : 0;
     WRITE_ONCE(s->received, s->received + 1);
-    if (s->flood) {
+    if (s->flood != 0) {
         s->flood--;
         answer_rx(s, 0, 0, 60);
         push_rx(s);
@@ -83,7 +83,7 @@ static const struct net_user player = {
 static void unmake(struct stage *s)
 {
     xnf_stop(&s->x, XNF_GONE);
-    if (s->x.nqueues) {
+    if (s->x.nqueues != 0) {
         xnf_queue_close(s->q, false);
     }
     xnf_fini(&s->x);
@@ -92,7 +92,7 @@ static void unmake(struct stage *s)
 
 static bool open_queue(struct stage *s, unsigned nbufs)
 {
-    if (xnf_queue_open(s->q, nbufs, true)) {
+    if (xnf_queue_open(s->q, nbufs, true) != 0) {
         return false;
     }
     s->x.nqueues = 1;
@@ -106,7 +106,7 @@ static struct stage *make(void)
 {
     struct stage *s = kzalloc(sizeof(*s));
 
-    if (!s) {
+    if (s == NULL) {
         return NULL;
     }
     xnf_init(&s->x, "testnet");
@@ -122,7 +122,7 @@ static struct stage *make(void)
         s->data[i] = (uint8_t)(i * 7 + i / PAGE_SIZE);
     }
     s->q = s->x.queues[0] = xnf_queue_new(&s->x, 0);
-    if (!s->q || own_domid(&s->x.otherend_id) || !open_queue(s, FULL)) {
+    if (s->q == NULL || own_domid(&s->x.otherend_id) != 0 || !open_queue(s, FULL)) {
         unmake(s);
         return NULL;
     }

@@ -422,7 +422,7 @@ static bool events_follow_their_home(void)
     CHECK(h.port > 0);
     h.other = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)h.port, "selftest other", IPL_SOFT,
                                       count_handler, &h.other_events);
-    bool ok = h.other > 0 && (last == 0 ? send_and_wait(&h) : follows_its_home(&h, last));
+    bool ok = h.other > 0 && ((last == 0 ? send_and_wait(&h) : follows_its_home(&h, last)) != 0);
     evtchn_close((evtchn_port_t)h.port);
     if (h.other > 0) {
         evtchn_close((evtchn_port_t)h.other);

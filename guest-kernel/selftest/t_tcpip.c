@@ -57,7 +57,7 @@ static bool start_server(struct server *s)
     s->listener = net_listen(PORT, TIMEOUT, &err);
     CHECK(err == ERR_OK);
     s->thread = thread_create("selftest-net", server_main, s, PRIO_NORMAL);
-    if (!s->thread) {
+    if (s->thread == NULL) {
         netconn_delete(s->listener);
     }
     CHECK(s->thread != NULL);
@@ -78,7 +78,7 @@ static struct netconn *connect(bool v6)
     ip_addr_t to =
         v6 ? (ip_addr_t)IPADDR6_INIT_HOST(0, 0, 0, 1) : (ip_addr_t)IPADDR4_INIT_BYTES(127, 0, 0, 1);
 
-    if (conn && netconn_connect(conn, &to, PORT) != ERR_OK) {
+    if (conn != NULL && netconn_connect(conn, &to, PORT) != ERR_OK) {
         netconn_delete(conn);
         conn = NULL;
     }
@@ -94,7 +94,7 @@ static bool hash_stream(struct netconn *conn, void *arg)
 
     sha256_init(&hash);
     while ((err = netconn_recv_tcp_pbuf(conn, &p)) == ERR_OK) {
-        for (struct pbuf *q = p; q; q = q->next) {
+        for (struct pbuf *q = p; q != NULL; q = q->next) {
             sha256_update(&hash, q->payload, q->len);
         }
         pbuf_free(p);
@@ -125,8 +125,8 @@ static bool stream(bool v6)
 
     CHECK(chunk != NULL && net_stack_start() == 0 && start_server(&s));
     struct netconn *conn = connect(v6);
-    bool ok = conn && send_pattern(conn, chunk, sent);
-    if (conn) {
+    bool ok = conn != NULL && send_pattern(conn, chunk, sent);
+    if (conn != NULL) {
         netconn_delete(conn);
     }
     kfree(chunk);
@@ -159,8 +159,8 @@ static bool port_is_free_again(void)
 
     CHECK(net_stack_start() == 0 && start_server(&s));
     struct netconn *conn = connect(false);
-    bool closed = conn && netconn_recv(conn, &buf) == ERR_CLSD;
-    if (conn) {
+    bool closed = conn != NULL && netconn_recv(conn, &buf) == ERR_CLSD;
+    if (conn != NULL) {
         netconn_delete(conn);
     }
     CHECK(end_server(&s) && closed);
@@ -206,7 +206,7 @@ static bool one_echo(unsigned i)
     if (ok) {
         uint8_t in[sizeof(out)] = {0};
 
-        ok = netbuf_copy(buf, in, sizeof(in)) == sizeof(in) && !memcmp(in, out, sizeof(in));
+        ok = netbuf_copy(buf, in, sizeof(in)) == sizeof(in) && memcmp(in, out, sizeof(in)) == 0;
         netbuf_delete(buf);
     }
     netconn_delete(conn);

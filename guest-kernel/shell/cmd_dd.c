@@ -39,15 +39,15 @@ static int parse_end(struct dd *d, struct dd_end *e, const char *text)
     uint64_t seed;
 
     e->text = text;
-    if (!strcmp(text, "zero")) {
+    if (strcmp(text, "zero") == 0) {
         e->kind = END_ZERO;
-    } else if (!strncmp(text, pattern, sizeof(pattern) - 1)) {
+    } else if (strncmp(text, pattern, sizeof(pattern) - 1) == 0) {
         if (parse_u64(text + sizeof(pattern) - 1, &seed) || seed > UINT32_MAX) {
             return sh_error(d->sh, "%s: the seed is a number below 2^32", text);
         }
         e->kind = END_PATTERN;
         e->seed = (uint32_t)seed;
-    } else if (!range_get(d->sh, text, &e->disk)) {
+    } else if (range_get(d->sh, text, &e->disk) == 0) {
         e->kind = END_DISK;
     } else {
         return SH_FAIL;
@@ -68,7 +68,7 @@ static int parse_operand(struct dd *d, const char *word)
         {"seek=", NULL, &d->seek},
     };
 
-    if (!strcmp(word, "conv=fsync")) {
+    if (strcmp(word, "conv=fsync") == 0) {
         d->sync = true;
         return SH_OK;
     }
@@ -78,11 +78,11 @@ static int parse_operand(struct dd *d, const char *word)
         if (strncmp(word, keys[i].key, n) != 0) {
             continue;
         }
-        if (keys[i].end) {
-            return keys[i].end->kind ? SH_USAGE : parse_end(d, keys[i].end, word + n);
+        if (keys[i].end != NULL) {
+            return keys[i].end->kind != 0 ? SH_USAGE : parse_end(d, keys[i].end, word + n);
         }
-        return parse_u64(word + n, keys[i].number) ? sh_error(d->sh, "%s: not a number", word)
-                                                   : SH_OK;
+        return parse_u64(word + n, keys[i].number) != 0 ? sh_error(d->sh, "%s: not a number", word)
+                                                        : SH_OK;
     }
     return SH_USAGE;
 }
@@ -93,13 +93,13 @@ static int check_operands(struct dd *d)
     bool source = d->in.kind != END_NONE;
     bool target = d->out.kind == END_DISK;
 
-    if (!source || (!target && !d->verify.kind) || (d->out.kind && !target)) {
+    if (!source || (!target && d->verify.kind == 0) || (d->out.kind != 0 && !target)) {
         return SH_USAGE;
     }
-    if (d->verify.kind == END_DISK || (d->verify.kind && d->in.kind != END_DISK)) {
+    if (d->verify.kind == END_DISK || (d->verify.kind != 0 && d->in.kind != END_DISK)) {
         return sh_error(d->sh, "verify= takes zero or pattern:SEED, to compare a disk with");
     }
-    if (d->bs < PATTERN_RECORD || d->bs > STREAM_CHUNK_MAX || d->bs % BLK_SECTOR_SIZE) {
+    if (d->bs < PATTERN_RECORD || d->bs > STREAM_CHUNK_MAX || (d->bs % BLK_SECTOR_SIZE) != 0) {
         return sh_error(d->sh, "bs=%lu: a multiple of %u, at most %u", (unsigned long)d->bs,
                         BLK_SECTOR_SIZE, STREAM_CHUNK_MAX);
     }
@@ -154,29 +154,30 @@ static int open_disks(struct dd *d)
 
     if (d->in.kind == END_DISK) {
         d->stream = kzalloc(sizeof(*d->stream));
-        rc = d->stream
+        rc = d->stream != NULL
                  ? stream_open(d->stream, d->in.disk.dev, d->in.disk.offset >> BLK_SECTOR_SHIFT,
                                d->total >> BLK_SECTOR_SHIFT, (uint32_t)d->bs)
                  : -ENOMEM;
     }
-    if (!rc && d->out.kind == END_DISK) {
+    if (rc == 0 && d->out.kind == END_DISK) {
         d->sink = kzalloc(sizeof(*d->sink));
-        rc = d->sink ? sink_open(d->sink, d->out.disk.dev, (uint32_t)d->bs) : -ENOMEM;
+        rc = d->sink != NULL ? sink_open(d->sink, d->out.disk.dev, (uint32_t)d->bs) : -ENOMEM;
     }
-    return rc ? sh_error(d->sh, "no memory for blocks of %lu bytes", (unsigned long)d->bs) : SH_OK;
+    return rc != 0 ? sh_error(d->sh, "no memory for blocks of %lu bytes", (unsigned long)d->bs)
+                   : SH_OK;
 }
 
 static int prepare(struct dd *d)
 {
     int status = compute_total(d);
 
-    if (!status && d->in.kind == END_DISK) {
+    if (status == 0 && d->in.kind == END_DISK) {
         status = place(d, &d->in, d->skip, d->total);
     }
-    if (!status && d->out.kind == END_DISK) {
+    if (status == 0 && d->out.kind == END_DISK) {
         status = place(d, &d->out, d->seek, d->total);
     }
-    return status ? status : open_disks(d);
+    return status != 0 ? status : open_disks(d);
 }
 
 /* What a source that is no disk has for the place it goes to. */
@@ -205,7 +206,7 @@ static int write_failed(struct dd *d, uint64_t sector, int rc)
 static ssize_t first_nonzero(const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (p[i]) {
+        if (p[i] != 0) {
             return (ssize_t)i;
         }
     }
@@ -234,29 +235,29 @@ static int one_block(struct dd *d)
     void *buf = NULL;
     void *data;
 
-    int rc = d->sink ? sink_buffer(d->sink, &buf, &sector) : 0;
-    if (rc) {
+    int rc = d->sink != NULL ? sink_buffer(d->sink, &buf, &sector) : 0;
+    if (rc != 0) {
         return write_failed(d, sector, rc);
     }
-    if (d->stream) {
+    if (d->stream != NULL) {
         ssize_t got = stream_next(d->stream, &data, &sector);
 
         if (got < 0) {
             return read_failed(d, sector, (int)got);
         }
         n = (size_t)got;
-        if (d->verify.kind && check_block(d, data, n)) {
+        if (d->verify.kind != 0 && check_block(d, data, n) != 0) {
             return SH_FAIL;
         }
-        if (buf) {
+        if (buf != NULL) {
             memcpy(buf, data, n);
         }
-    } else if (buf) {
+    } else if (buf != NULL) {
         generate(d, buf, n);
     }
     sector = (d->out.disk.offset + d->done) >> BLK_SECTOR_SHIFT;
-    rc = d->sink ? sink_write(d->sink, sector, n) : 0;
-    if (rc) {
+    rc = d->sink != NULL ? sink_write(d->sink, sector, n) : 0;
+    if (rc != 0) {
         return write_failed(d, sector, rc);
     }
     d->done += n;
@@ -269,32 +270,32 @@ static int finish(struct dd *d)
     uint64_t sector;
     int rc = sink_drain(d->sink, &sector);
 
-    if (rc) {
+    if (rc != 0) {
         return write_failed(d, sector, rc);
     }
     rc = d->sync ? blk_flush(d->out.disk.dev) : 0;
-    return rc ? sh_error(d->sh, "%s: flush: %s", d->out.text, errno_name(rc)) : SH_OK;
+    return rc != 0 ? sh_error(d->sh, "%s: flush: %s", d->out.text, errno_name(rc)) : SH_OK;
 }
 
 static int copy(struct dd *d, struct sh_progress *p)
 {
     int status = SH_OK;
 
-    while (!status && d->done < d->total) {
+    while (status == 0 && d->done < d->total) {
         status = sh_interrupted(d->sh) ? SH_INTERRUPTED : one_block(d);
         sh_progress(d->sh, p, d->done, d->total);
     }
-    return !status && d->sink ? finish(d) : status;
+    return status == 0 && d->sink != NULL ? finish(d) : status;
 }
 
 static void release(struct dd *d)
 {
     struct dd_end *const ends[] = {&d->in, &d->out, &d->verify};
 
-    if (d->stream) {
+    if (d->stream != NULL) {
         stream_close(d->stream);
     }
-    if (d->sink) {
+    if (d->sink != NULL) {
         sink_close(d->sink);
     }
     kfree(d->stream);
@@ -312,22 +313,22 @@ static int cmd_dd(struct shell *sh, int argc, char **argv)
     struct sh_progress p;
     int status = SH_OK;
 
-    for (int i = 1; !status && i < argc; i++) {
+    for (int i = 1; status == 0 && i < argc; i++) {
         status = parse_operand(&d, argv[i]);
     }
-    if (!status) {
+    if (status == 0) {
         status = check_operands(&d);
     }
-    if (!status) {
+    if (status == 0) {
         status = prepare(&d);
     }
-    if (!status) {
+    if (status == 0) {
         sh_progress_begin(&p);
         status = copy(&d, &p);
         uint64_t ms = sh_progress_end(sh, &p) / NSEC_PER_MSEC;
 
         sh_printf(sh, "%lu bytes %s in %lu.%03lu s, %lu KiB/s\n", (unsigned long)d.done,
-                  d.out.kind ? "copied" : "verified", (unsigned long)(ms / 1000),
+                  d.out.kind != 0 ? "copied" : "verified", (unsigned long)(ms / 1000),
                   (unsigned long)(ms % 1000), (unsigned long)(d.done / 1024 * 1000 / MAX(ms, 1ul)));
     }
     release(&d);

@@ -30,12 +30,12 @@ static int each_chunk(struct shell *sh, const struct range *r,
     ssize_t n;
     void *data;
 
-    if (!s || stream_open(s, r->dev, sector, count, STREAM_CHUNK_MAX)) {
+    if (s == NULL || stream_open(s, r->dev, sector, count, STREAM_CHUNK_MAX) != 0) {
         kfree(s);
         return sh_error(sh, "%s: no memory to read with", r->dev->name);
     }
     sh_progress_begin(&p);
-    while (!status && (n = stream_next(s, &data, &sector)) != 0) {
+    while (status == 0 && (n = stream_next(s, &data, &sector)) != 0) {
         uint64_t offset = sector << BLK_SECTOR_SHIFT;
 
         if (n < 0) {
@@ -70,12 +70,12 @@ static int cmd_sha256(struct shell *sh, int argc, char **argv)
     if (argc < 2 || argc > 4) {
         return SH_USAGE;
     }
-    if (range_open(sh, argv[1], argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL, &r)) {
+    if (range_open(sh, argv[1], argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL, &r) != 0) {
         return SH_FAIL;
     }
     sha256_init(&hash);
     int status = each_chunk(sh, &r, hash_chunk, &hash);
-    if (!status) {
+    if (status == 0) {
         sha256_final(&hash, digest);
         sha256_hex(digest, hex);
         sh_printf(sh, "%s  %s\n", hex, argv[1]);
@@ -99,7 +99,7 @@ static void dump_line(struct dump *d, const uint8_t *p, size_t n, uint64_t offse
     char text[LINE_BYTES + 1];
     char *h = hex;
 
-    if (d->any && n == LINE_BYTES && !memcmp(d->last, p, n)) {
+    if (d->any && n == LINE_BYTES && memcmp(d->last, p, n) == 0) {
         if (!d->star) {
             sh_printf(d->sh, "*\n");
         }
@@ -144,22 +144,23 @@ static int cmd_hexdump(struct shell *sh, int argc, char **argv)
     if (argc < 2 || argc > 4) {
         return SH_USAGE;
     }
-    if ((argc > 2 && parse_u64(argv[2], &first)) || (argc > 3 && parse_u64(argv[3], &length)) ||
-        length > UINT64_MAX / 2 - PAGE_SIZE || first > UINT64_MAX / 2) {
+    if ((argc > 2 && parse_u64(argv[2], &first) != 0) ||
+        (argc > 3 && parse_u64(argv[3], &length) != 0) || length > UINT64_MAX / 2 - PAGE_SIZE ||
+        first > UINT64_MAX / 2) {
         return sh_error(sh, "offset and length are numbers");
     }
-    if (range_get(sh, argv[1], &r)) {
+    if (range_get(sh, argv[1], &r) != 0) {
         return SH_FAIL;
     }
     struct dump d = {.sh = sh, .first = first, .end = first + length};
     uint64_t start = first - first % r.info.sector_size;
     int status = range_fit(sh, &r, start, ROUND_UP(d.end, r.info.sector_size) - start);
-    if (!status) {
+    if (status == 0) {
         status = each_chunk(sh, &r, dump_chunk, &d);
     }
-    if (!status && sh_interrupted(sh)) {
+    if (status == 0 && sh_interrupted(sh)) {
         status = SH_INTERRUPTED;
-    } else if (!status) {
+    } else if (status == 0) {
         sh_printf(sh, "%08lx\n", (unsigned long)d.end);
     }
     blk_put(r.dev);
@@ -170,7 +171,7 @@ static int sync_one(struct shell *sh, struct blk_dev *dev)
 {
     int rc = blk_flush(dev);
 
-    return rc ? sh_error(sh, "%s: flush: %s", dev->name, errno_name(rc)) : SH_OK;
+    return rc != 0 ? sh_error(sh, "%s: flush: %s", dev->name, errno_name(rc)) : SH_OK;
 }
 
 static int cmd_sync(struct shell *sh, int argc, char **argv)
@@ -181,16 +182,16 @@ static int cmd_sync(struct shell *sh, int argc, char **argv)
         struct range r;
         int one = range_get(sh, argv[i], &r);
 
-        if (!one) {
+        if (one == 0) {
             one = sync_one(sh, r.dev);
             blk_put(r.dev);
         }
-        status = one ? one : status;
+        status = one != 0 ? one : status;
     }
     for (struct blk_dev *dev = NULL; argc == 1 && (dev = blk_next(dev));) {
         int one = sync_one(sh, dev);
 
-        status = one ? one : status;
+        status = one != 0 ? one : status;
     }
     return status;
 }

@@ -58,26 +58,26 @@ static int parse_url(struct wget *w, const char *url)
     }
     const char *host = url + 7;
     const char *path = strchr(host, '/');
-    size_t len = path ? (size_t)(path - host) : strlen(host);
+    size_t len = path != NULL ? (size_t)(path - host) : strlen(host);
     if (len >= sizeof(w->host)) {
         return sh_error(w->sh, "%s: the host's name is too long", url);
     }
     memcpy(w->host, host, len);
-    w->path = path ? path : "/";
+    w->path = path != NULL ? path : "/";
     w->port = HTTP_PORT;
     char *end = strchr(w->host, ']');
-    char *colon = strrchr(end ? end : w->host, ':');
-    if (colon) {
+    char *colon = strrchr(end != NULL ? end : w->host, ':');
+    if (colon != NULL) {
         *colon = '\0';
-        if (parse_u64(colon + 1, &w->port) || !w->port || w->port > UINT16_MAX) {
+        if (parse_u64(colon + 1, &w->port) != 0 || w->port == 0 || w->port > UINT16_MAX) {
             return sh_error(w->sh, "%s: its port is no number", url);
         }
     }
-    if (end && w->host[0] == '[') {
+    if (end != NULL && w->host[0] == '[') {
         *end = '\0';
         memmove(w->host, w->host + 1, (size_t)(end - w->host));
     }
-    return w->host[0] ? SH_OK : sh_error(w->sh, "%s: there is no host in it", url);
+    return w->host[0] != '\0' ? SH_OK : sh_error(w->sh, "%s: there is no host in it", url);
 }
 
 static int failed(struct wget *w, err_t err)
@@ -97,19 +97,19 @@ static int ask(struct wget *w)
     ip_addr_t to;
     int rc = net_resolve(w->host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, interrupted, w->sh, &to);
 
-    if (rc) {
+    if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(w->sh, "%s: no such host", w->host);
     }
     w->conn = netconn_new(IP_IS_V6(&to) ? NETCONN_TCP_IPV6 : NETCONN_TCP);
-    if (!w->conn) {
+    if (w->conn == NULL) {
         return sh_error(w->sh, "no memory");
     }
     err_t err = netconn_connect(w->conn, &to, (u16_t)w->port);
-    if (!err) {
+    if (err == 0) {
         netconn_set_recvtimeout(w->conn, LOOK);
         err = netconn_write_vectors_partly(w->conn, parts, ARRAY_SIZE(parts), NETCONN_COPY, NULL);
     }
-    return err ? failed(w, err) : SH_OK;
+    return err != 0 ? failed(w, err) : SH_OK;
 }
 
 /* Writes what was filled, whole sectors, the rest of the last one being zeros. */
@@ -123,22 +123,22 @@ static int flush_chunk(struct wget *w)
     w->filled = 0;
     w->written += bytes >> BLK_SECTOR_SHIFT;
     int rc = sink_write(&w->sink, sector, bytes);
-    return rc ? sh_error(w->sh, "%s: write at byte %lu: %s", w->disk.dev->name,
-                         (ul)(sector << BLK_SECTOR_SHIFT), errno_name(rc))
-              : SH_OK;
+    return rc != 0 ? sh_error(w->sh, "%s: write at byte %lu: %s", w->disk.dev->name,
+                              (ul)(sector << BLK_SECTOR_SHIFT), errno_name(rc))
+                   : SH_OK;
 }
 
 static int to_disk(struct wget *w, const uint8_t *data, size_t len)
 {
     int status = SH_OK;
 
-    while (len && !status) {
-        if (!w->chunk) {
+    while (len != 0 && status == 0) {
+        if (w->chunk == NULL) {
             uint64_t sector = 0;
             void *buf;
             int rc = sink_buffer(&w->sink, &buf, &sector);
 
-            if (rc) {
+            if (rc != 0) {
                 return sh_error(w->sh, "%s: write at byte %lu: %s", w->disk.dev->name,
                                 (ul)(sector << BLK_SECTOR_SHIFT), errno_name(rc));
             }
@@ -162,12 +162,12 @@ static int take_body(struct wget *w, const uint8_t *data, size_t len)
         len = MIN(len, w->reply.length - w->bytes);
     }
     w->bytes += len;
-    if (w->disk.dev && w->bytes > w->disk.info.sectors << BLK_SECTOR_SHIFT) {
+    if (w->disk.dev != NULL && w->bytes > w->disk.info.sectors << BLK_SECTOR_SHIFT) {
         return sh_error(w->sh, "%s: the file is larger than the disk", w->disk.dev->name);
     }
     sha256_update(&w->hash, data, len);
     sh_progress(w->sh, &w->progress, w->bytes, w->reply.length);
-    return w->disk.dev ? to_disk(w, data, len) : SH_OK;
+    return w->disk.dev != NULL ? to_disk(w, data, len) : SH_OK;
 }
 
 /* The head is gathered until it is complete; what came with its end begins the body. */
@@ -178,27 +178,27 @@ static int take_head(struct wget *w, const uint8_t *data, size_t len)
     memcpy(w->head + w->have, data, n);
     w->have += n;
     size_t head = http_head_length(w->head, w->have);
-    if (!head) {
+    if (head == 0) {
         return n < len ? sh_error(w->sh, "%s: its answer has no end of a head", w->host) : SH_OK;
     }
     size_t body = w->have - head;
-    if (http_parse_reply(w->head, head, &w->reply)) {
+    if (http_parse_reply(w->head, head, &w->reply) != 0) {
         return sh_error(w->sh, "%s: its answer is not understood", w->host);
     }
     if (w->reply.status != 200) {
         return sh_error(w->sh, "%s: %s: status %d", w->host, w->path, w->reply.status);
     }
     int status = take_body(w, (const uint8_t *)w->head + head, body);
-    return status ? status : take_body(w, data + n, len - n);
+    return status != 0 ? status : take_body(w, data + n, len - n);
 }
 
 static int take_pbuf(struct wget *w, const struct pbuf *p)
 {
     int status = SH_OK;
 
-    for (; p && !status; p = p->next) {
-        status =
-            w->reply.status ? take_body(w, p->payload, p->len) : take_head(w, p->payload, p->len);
+    for (; p != NULL && status == 0; p = p->next) {
+        status = w->reply.status != 0 ? take_body(w, p->payload, p->len)
+                                      : take_head(w, p->payload, p->len);
     }
     return status;
 }
@@ -209,7 +209,8 @@ static int receive(struct wget *w)
     nsec_t deadline = clock_now() + PATIENCE;
     int status = SH_OK;
 
-    while (!status && !(w->reply.status && w->reply.sized && w->bytes == w->reply.length)) {
+    while (status == 0 &&
+           !(w->reply.status != 0 && w->reply.sized && w->bytes == w->reply.length)) {
         struct pbuf *p;
         err_t err = netconn_recv_tcp_pbuf(w->conn, &p);
 
@@ -217,7 +218,7 @@ static int receive(struct wget *w)
             status = take_pbuf(w, p);
             pbuf_free(p);
             deadline = clock_now() + PATIENCE;
-        } else if (err == ERR_CLSD && w->reply.status && !w->reply.sized) {
+        } else if (err == ERR_CLSD && w->reply.status != 0 && !w->reply.sized) {
             break;
         } else if (err != ERR_TIMEOUT || clock_now() > deadline) {
             status = sh_error(w->sh, "%s: broke off after %lu bytes: %s", w->host, (ul)w->bytes,
@@ -235,18 +236,18 @@ static int finish(struct wget *w)
     uint8_t digest[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
     uint64_t sector = 0;
-    int status = w->filled ? flush_chunk(w) : SH_OK;
+    int status = w->filled != 0 ? flush_chunk(w) : SH_OK;
 
-    if (!status && w->disk.dev) {
+    if (status == 0 && w->disk.dev != NULL) {
         int rc = sink_drain(&w->sink, &sector);
 
-        rc = rc ? rc : w->disk.info.flush ? blk_flush(w->disk.dev) : 0;
-        if (rc) {
+        rc = rc != 0 ? rc : w->disk.info.flush ? blk_flush(w->disk.dev) : 0;
+        if (rc != 0) {
             status = sh_error(w->sh, "%s: write at byte %lu: %s", w->disk.dev->name,
                               (ul)(sector << BLK_SECTOR_SHIFT), errno_name(rc));
         }
     }
-    if (!status) {
+    if (status == 0) {
         sha256_final(&w->hash, digest);
         sha256_hex(digest, hex);
         sh_printf(w->sh, "%lu bytes, sha256 %s\n", (ul)w->bytes, hex);
@@ -256,26 +257,26 @@ static int finish(struct wget *w)
 
 static int run(struct wget *w)
 {
-    if (w->disk.dev && w->disk.info.readonly) {
+    if (w->disk.dev != NULL && w->disk.info.readonly) {
         return sh_error(w->sh, "%s is read-only", w->disk.dev->name);
     }
-    if (w->disk.dev && sink_open(&w->sink, w->disk.dev, STREAM_CHUNK_MAX)) {
+    if (w->disk.dev != NULL && sink_open(&w->sink, w->disk.dev, STREAM_CHUNK_MAX) != 0) {
         return sh_error(w->sh, "no memory to write with");
     }
     sha256_init(&w->hash);
     sh_progress_begin(&w->progress);
     int status = ask(w);
-    if (!status) {
+    if (status == 0) {
         status = receive(w);
     }
     sh_progress_end(w->sh, &w->progress);
-    if (!status) {
+    if (status == 0) {
         status = finish(w);
     }
-    if (w->conn) {
+    if (w->conn != NULL) {
         netconn_delete(w->conn);
     }
-    if (w->disk.dev) {
+    if (w->disk.dev != NULL) {
         sink_close(&w->sink);
     }
     return status;
@@ -283,25 +284,25 @@ static int run(struct wget *w)
 
 static int cmd_wget(struct shell *sh, int argc, char **argv)
 {
-    bool to = argc == 4 && !strcmp(argv[2], "-O");
+    bool to = argc == 4 && strcmp(argv[2], "-O") == 0;
 
     if (argc != 2 && !to) {
         return SH_USAGE;
     }
     struct wget *w = kzalloc(sizeof(*w));
-    if (!w || net_stack_start()) {
+    if (w == NULL || net_stack_start() != 0) {
         kfree(w);
         return sh_error(sh, "no memory for the network");
     }
     w->sh = sh;
     int status = parse_url(w, argv[1]);
-    if (!status && to && range_get(sh, argv[3], &w->disk)) {
+    if (status == 0 && to && range_get(sh, argv[3], &w->disk) != 0) {
         status = SH_FAIL;
     }
-    if (!status) {
+    if (status == 0) {
         status = run(w);
     }
-    if (w->disk.dev) {
+    if (w->disk.dev != NULL) {
         blk_put(w->disk.dev);
     }
     kfree(w);
@@ -311,18 +312,18 @@ static int cmd_wget(struct shell *sh, int argc, char **argv)
 static int cmd_dig(struct shell *sh, int argc, char **argv)
 {
     char text[NET_ADDR_TEXT];
-    bool v6 = argc == 3 && !strcmp(argv[2], "AAAA");
+    bool v6 = argc == 3 && strcmp(argv[2], "AAAA") == 0;
     ip_addr_t addr;
 
-    if (argc != 2 && !v6 && !(argc == 3 && !strcmp(argv[2], "A"))) {
+    if (argc != 2 && !v6 && !(argc == 3 && strcmp(argv[2], "A") == 0)) {
         return SH_USAGE;
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
     int rc = net_resolve(argv[1], v6 ? LWIP_DNS_ADDRTYPE_IPV6 : LWIP_DNS_ADDRTYPE_IPV4, interrupted,
                          sh, &addr);
-    if (rc) {
+    if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED
                              : sh_error(sh, "%s: no such name, or no answer", argv[1]);
     }

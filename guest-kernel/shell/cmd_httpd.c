@@ -40,7 +40,7 @@ static int show_entry(void *arg, const char *name, size_t len, uint32_t inode)
         safe[i] = name[i] >= ' ' && name[i] != 0x7f ? name[i] : '?';
     }
     int rc = ext_inode(l->fs, inode, &f);
-    if (rc) {
+    if (rc != 0) {
         return sh_error(l->sh, "%.*s: its inode %u cannot be read: %s", (int)len, safe, inode,
                         errno_name(rc));
     }
@@ -55,7 +55,7 @@ static int list(struct shell *sh, const struct ext_fs *fs, const char *path)
     struct list l = {.sh = sh, .fs = fs};
     int rc = ext_find(fs, path, &f);
 
-    if (rc) {
+    if (rc != 0) {
         return sh_error(sh, "%s: %s", path, rc == -ENOENT ? "no such file" : errno_name(rc));
     }
     if (f.type == EXT_DIR) {
@@ -76,11 +76,11 @@ static int cmd_ls(struct shell *sh, int argc, char **argv)
     if (argc < 2 || argc > 3) {
         return SH_USAGE;
     }
-    if (range_get(sh, argv[1], &r)) {
+    if (range_get(sh, argv[1], &r) != 0) {
         return SH_FAIL;
     }
     int rc = ext_open(r.dev, &fs, &why);
-    if (rc) {
+    if (rc != 0) {
         blk_put(r.dev);
         return sh_error(sh, "%s: %s (%s)", argv[1], why, errno_name(rc));
     }
@@ -95,17 +95,17 @@ static int start(struct shell *sh, const char *disk, const char *port_text)
     struct range r;
     const char *why;
 
-    if (port_text && (parse_u64(port_text, &port) || !port || port > UINT16_MAX)) {
+    if (port_text != NULL && (parse_u64(port_text, &port) != 0 || port == 0 || port > UINT16_MAX)) {
         return sh_error(sh, "%s is no port", port_text);
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
-    if (range_get(sh, disk, &r)) {
+    if (range_get(sh, disk, &r) != 0) {
         return SH_FAIL;
     }
     int rc = httpd_start(r.dev, (uint16_t)port, &why);
-    if (rc) {
+    if (rc != 0) {
         blk_put(r.dev);
         return sh_error(sh, "%s, port %lu: %s (%s)", disk, (ul)port, why, errno_name(rc));
     }
@@ -117,11 +117,11 @@ static int cmd_httpd(struct shell *sh, int argc, char **argv)
 {
     struct httpd_stats s;
 
-    if ((argc == 3 || argc == 4) && !strcmp(argv[1], "start")) {
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "start") == 0) {
         return start(sh, argv[2], argc > 3 ? argv[3] : NULL);
     }
-    if (argc == 2 && !strcmp(argv[1], "stop")) {
-        return httpd_stop() ? sh_error(sh, "it does not run") : SH_OK;
+    if (argc == 2 && strcmp(argv[1], "stop") == 0) {
+        return httpd_stop() != 0 ? sh_error(sh, "it does not run") : SH_OK;
     }
     if (argc != 2 || strcmp(argv[1], "status") != 0) {
         return SH_USAGE;

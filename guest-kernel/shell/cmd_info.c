@@ -124,9 +124,9 @@ static int cmd_lsevt(struct shell *sh, int argc, char **argv __unused)
 
 static void lsdev_line(const struct xendev_info *d, void *arg)
 {
-    sh_text_add(arg, "%-22s %-8s %-13s domain %u %-13s %s\n", d->node, d->driver ? d->driver : "-",
-                xenbus_state_name(d->state), d->otherend_id, xenbus_state_name(d->otherend_state),
-                d->text);
+    sh_text_add(arg, "%-22s %-8s %-13s domain %u %-13s %s\n", d->node,
+                d->driver != NULL ? d->driver : "-", xenbus_state_name(d->state), d->otherend_id,
+                xenbus_state_name(d->otherend_state), d->text);
 }
 
 static int cmd_lsdev(struct shell *sh, int argc, char **argv __unused)
@@ -153,7 +153,7 @@ static int cmd_dmesg(struct shell *sh, int argc, char **argv __unused)
     while ((n = log_read(&at, text, sizeof(text))) && !sh_interrupted(sh)) {
         sh_write(sh, text, n);
     }
-    return n ? SH_INTERRUPTED : SH_OK;
+    return n != 0 ? SH_INTERRUPTED : SH_OK;
 }
 
 static int cmd_echo(struct shell *sh, int argc, char **argv)

@@ -52,13 +52,14 @@ static void report(struct shell *sh, const char *what, uint64_t bytes, nsec_t to
 static int place_interface(struct iperf *o, struct iperf_place *place, const char *name)
 {
     bool group = ip_addr_ismulticast(&place->addr);
-    struct netif *netif = name ? net_if_find(name) : group ? netif_default : NULL;
+    struct netif *netif = name != NULL ? net_if_find(name) : group ? netif_default : NULL;
 
-    if ((name || group) && !netif) {
-        return sh_error(o->sh, "there is no interface %s", name ? name : "that leads anywhere");
+    if ((name != NULL || group) && netif == NULL) {
+        return sh_error(o->sh, "there is no interface %s",
+                        name != NULL ? name : "that leads anywhere");
     }
-    place->interface = netif ? netif_get_index(netif) : NETIF_NO_INDEX;
-    if (netif && IP_IS_V6(&place->addr)) {
+    place->interface = netif != NULL ? netif_get_index(netif) : NETIF_NO_INDEX;
+    if (netif != NULL && IP_IS_V6(&place->addr)) {
         ip6_addr_assign_zone(ip_2_ip6(&place->addr), IP6_UNKNOWN, netif);
     }
     return SH_OK;
@@ -70,11 +71,11 @@ int iperf_find(struct iperf *o, const char *text, struct iperf_place *place)
 
     strlcpy(host, text, sizeof(host));
     char *name = strchr(host, '%');
-    if (name) {
+    if (name != NULL) {
         *name++ = '\0';
     }
     int rc = net_resolve(host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, interrupted, o->sh, &place->addr);
-    if (rc) {
+    if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(o->sh, "%s: no such host", host);
     }
     LOCK_TCPIP_CORE();
@@ -118,11 +119,11 @@ static int serve(struct iperf *o)
     struct netconn *listener = net_listen((u16_t)o->port, IPERF_LOOK, &err), *conn;
     int status = SH_OK;
 
-    if (!listener) {
+    if (listener == NULL) {
         return sh_error(o->sh, "port %lu: %s", (ul)o->port, net_strerror(err));
     }
     sh_printf(o->sh, "serving port %lu\n", (ul)o->port);
-    for (uint64_t done = 0; !status && (!o->streams || done < o->streams);) {
+    for (uint64_t done = 0; status == 0 && (o->streams == 0 || done < o->streams);) {
         err = netconn_accept(listener, &conn);
         if (err == ERR_OK) {
             status = take_stream(o->sh, conn);
@@ -152,14 +153,15 @@ static void drain(struct netconn *conn)
 static int send_stream(struct iperf *o, struct netconn *conn)
 {
     nsec_t start = clock_now();
-    nsec_t end = o->bytes ? NSEC_FOREVER : start + o->seconds * NSEC_PER_SEC;
+    nsec_t end = o->bytes != 0 ? NSEC_FOREVER : start + o->seconds * NSEC_PER_SEC;
     uint64_t sent = 0;
     err_t err = ERR_OK;
 
     net_bulk(conn);
     netconn_set_sendtimeout(conn, IPERF_LOOK);
-    while (!err && clock_now() < end && (!o->bytes || sent < o->bytes) && !sh_interrupted(o->sh)) {
-        size_t want = o->bytes ? MIN(o->bytes - sent, CHUNK) : CHUNK;
+    while (err == 0 && clock_now() < end && (o->bytes == 0 || sent < o->bytes) &&
+           !sh_interrupted(o->sh)) {
+        size_t want = o->bytes != 0 ? MIN(o->bytes - sent, CHUNK) : CHUNK;
         size_t written = 0;
 
         err = netconn_write_partly(conn, data, want, NETCONN_NOCOPY, &written);
@@ -168,7 +170,7 @@ static int send_stream(struct iperf *o, struct netconn *conn)
         err = err == ERR_WOULDBLOCK || err == ERR_TIMEOUT ? ERR_OK : err;
     }
     report(o->sh, "sent", sent, clock_now() - start);
-    if (err) {
+    if (err != 0) {
         return sh_error(o->sh, "%s: %s", o->host, net_strerror(err));
     }
     return sh_interrupted(o->sh) ? SH_INTERRUPTED : SH_OK;
@@ -179,16 +181,16 @@ static int connect_and_send(struct iperf *o)
     struct iperf_place to;
     int status = iperf_find(o, o->host, &to);
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
     struct netconn *conn = netconn_new(IP_IS_V6(&to.addr) ? NETCONN_TCP_IPV6 : NETCONN_TCP);
-    if (!conn) {
+    if (conn == NULL) {
         return sh_error(o->sh, "no memory");
     }
     err_t err = netconn_connect(conn, &to.addr, (u16_t)o->port);
-    status = err ? sh_error(o->sh, "%s port %lu: %s", o->host, (ul)o->port, net_strerror(err))
-                 : send_stream(o, conn);
+    status = err != 0 ? sh_error(o->sh, "%s port %lu: %s", o->host, (ul)o->port, net_strerror(err))
+                      : send_stream(o, conn);
     netconn_delete(conn);
     return status;
 }
@@ -202,17 +204,17 @@ static int parse_rate(struct iperf *o, const char *text)
 
     strlcpy(number, text, sizeof(number));
     size_t len = strlen(number);
-    bool packets = len > 3 && !strcmp(number + len - 3, "pps");
+    bool packets = len > 3 && strcmp(number + len - 3, "pps") == 0;
     if (packets) {
         number[len -= 3] = '\0';
     }
-    for (unsigned i = 0; len > 1 && units[i]; i++) {
+    for (unsigned i = 0; len > 1 && units[i] != 0; i++) {
         if ((number[len - 1] | ' ') == units[i]) {
             number[--len] = '\0';
             factor = i == 0 ? 1000ull : i == 1 ? 1000000ull : 1000000000ull;
         }
     }
-    if (parse_u64(number, &value) || value > 1000000000 || value * factor > 1000000000000ull) {
+    if (parse_u64(number, &value) != 0 || value > 1000000000 || value * factor > 1000000000000ull) {
         return sh_error(o->sh, "%s is no rate up to 1000G", text);
     }
     o->per_second = packets ? value * factor : 0;
@@ -223,24 +225,24 @@ static int parse_rate(struct iperf *o, const char *text)
 /* The option @name with a word of its own. */
 static int parse_value(struct iperf *o, const char *name, const char *value)
 {
-    uint64_t *number = !strcmp(name, "-p")   ? &o->port
-                       : !strcmp(name, "-t") ? &o->seconds
-                       : !strcmp(name, "-n") ? &o->bytes
-                       : !strcmp(name, "-P") ? &o->streams
-                       : !strcmp(name, "-l") ? &o->length
-                       : !strcmp(name, "-T") ? &o->ttl
-                                             : NULL;
+    uint64_t *number = strcmp(name, "-p") == 0   ? &o->port
+                       : strcmp(name, "-t") == 0 ? &o->seconds
+                       : strcmp(name, "-n") == 0 ? &o->bytes
+                       : strcmp(name, "-P") == 0 ? &o->streams
+                       : strcmp(name, "-l") == 0 ? &o->length
+                       : strcmp(name, "-T") == 0 ? &o->ttl
+                                                 : NULL;
 
-    if (!strcmp(name, "-c")) {
+    if (strcmp(name, "-c") == 0) {
         o->client = true;
         o->host = value;
-    } else if (!strcmp(name, "-B")) {
+    } else if (strcmp(name, "-B") == 0) {
         o->group = value;
-    } else if (!strcmp(name, "-b")) {
+    } else if (strcmp(name, "-b") == 0) {
         return parse_rate(o, value);
-    } else if (!number) {
+    } else if (number == NULL) {
         return SH_USAGE;
-    } else if (parse_u64(value, number)) {
+    } else if (parse_u64(value, number) != 0) {
         return sh_error(o->sh, "%s is no number", value);
     }
     return SH_OK;
@@ -250,10 +252,10 @@ static int parse(struct iperf *o, int argc, char **argv)
 {
     int status = SH_OK;
 
-    for (int i = 1; i < argc && !status; i++) {
-        if (!strcmp(argv[i], "-s")) {
+    for (int i = 1; i < argc && status == 0; i++) {
+        if (strcmp(argv[i], "-s") == 0) {
             o->server = true;
-        } else if (!strcmp(argv[i], "-u")) {
+        } else if (strcmp(argv[i], "-u") == 0) {
             o->udp = true;
         } else if (i + 1 == argc) {
             status = SH_USAGE;
@@ -262,13 +264,13 @@ static int parse(struct iperf *o, int argc, char **argv)
             i++;
         }
     }
-    if (!status && o->length && (o->length < UDP_LEAST || o->length > UDP_MOST)) {
+    if (status == 0 && o->length != 0 && (o->length < UDP_LEAST || o->length > UDP_MOST)) {
         return sh_error(o->sh, "a datagram has %d to %d bytes", UDP_LEAST, UDP_MOST);
     }
-    bool fits = o->server != o->client && o->port && o->port <= UINT16_MAX && o->ttl &&
-                o->ttl <= UINT8_MAX && o->seconds <= UINT32_MAX / 1000 &&
-                (!o->group || (o->udp && o->server)) && (!o->length || o->udp);
-    return status ? status : fits ? SH_OK : SH_USAGE;
+    bool fits = (o->server != o->client && o->port != 0 && o->port <= UINT16_MAX && o->ttl &&
+                 o->ttl <= UINT8_MAX && o->seconds <= UINT32_MAX / 1000) != 0 &&
+                (o->group == NULL || (o->udp && o->server)) && (o->length == 0 || o->udp);
+    return status != 0 ? status : fits ? SH_OK : SH_USAGE;
 }
 
 static int cmd_iperf(struct shell *sh, int argc, char **argv)
@@ -276,10 +278,10 @@ static int cmd_iperf(struct shell *sh, int argc, char **argv)
     struct iperf o = {.sh = sh, .port = IPERF_PORT, .seconds = 10, .ttl = 1, .rate = UDP_RATE};
     int status = parse(&o, argc, argv);
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
     if (o.udp) {

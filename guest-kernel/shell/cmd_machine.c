@@ -138,7 +138,7 @@ static const struct {
 /* irq SOURCE on|off */
 static int switch_source(struct shell *sh, const char *name, const char *to)
 {
-    bool on = !strcmp(to, "on");
+    bool on = strcmp(to, "on") == 0;
 
     if (!on && strcmp(to, "off") != 0) {
         return SH_USAGE;
@@ -150,7 +150,7 @@ static int switch_source(struct shell *sh, const char *name, const char *to)
         if (on) {
             int rc = sources[i].start();
 
-            return rc ? sh_error(sh, "%s: %s", name, errno_name(rc)) : SH_OK;
+            return rc != 0 ? sh_error(sh, "%s: %s", name, errno_name(rc)) : SH_OK;
         }
         sources[i].stop();
         return SH_OK;

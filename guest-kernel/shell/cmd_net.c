@@ -23,7 +23,7 @@ static unsigned prefix_of(const ip4_addr_t *mask)
 {
     u32_t host = ~lwip_ntohl(ip4_addr_get_u32(mask));
 
-    return host ? (unsigned)__builtin_clz(host) : 32;
+    return host != 0 ? (unsigned)__builtin_clz(host) : 32;
 }
 
 static const char *state_name(u8_t state)
@@ -38,18 +38,18 @@ static void show_addresses(struct sh_text *out, const struct netif *netif)
 {
     char text[NET_ADDR_TEXT];
 
-    if (!ip4_addr_isany(netif_ip4_addr(netif))) {
+    if (ip4_addr_isany(netif_ip4_addr(netif)) == 0) {
         ip4addr_ntoa_r(netif_ip4_addr(netif), text, sizeof(text));
         sh_text_add(out, "      inet %s/%u", text, prefix_of(netif_ip4_netmask(netif)));
-        if (!ip4_addr_isany(netif_ip4_gw(netif))) {
+        if (ip4_addr_isany(netif_ip4_gw(netif)) == 0) {
             ip4addr_ntoa_r(netif_ip4_gw(netif), text, sizeof(text));
             sh_text_add(out, " gw %s", text);
         }
         sh_text_add(out, "%s\n",
-                    netif->hwaddr_len && dhcp_supplied_address(netif) ? " by DHCP" : "");
+                    netif->hwaddr_len != 0 && dhcp_supplied_address(netif) != 0 ? " by DHCP" : "");
     }
     for (s8_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
-        if (!ip6_addr_isinvalid(netif_ip6_addr_state(netif, i))) {
+        if (ip6_addr_isinvalid(netif_ip6_addr_state(netif, i)) == 0) {
             net_addr_text(netif_ip_addr6(netif, i), text, sizeof(text));
             sh_text_add(out, "      inet6 %s/64 %s\n", text,
                         state_name(netif_ip6_addr_state(netif, i)));
@@ -91,7 +91,7 @@ static void show_all(struct sh_text *out)
         show(out, netif);
     }
     for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
-        if (!ip_addr_isany(dns_getserver(i))) {
+        if (ip_addr_isany(dns_getserver(i)) == 0) {
             net_addr_text(dns_getserver(i), text, sizeof(text));
             sh_text_add(out, "dns   %s\n", text);
         }
@@ -104,11 +104,11 @@ static int change(struct shell *sh, struct netif *netif, const char *what)
 {
     const char *bad;
 
-    if (!strcmp(what, "up")) {
+    if (strcmp(what, "up") == 0) {
         netif_set_up(netif);
-    } else if (!strcmp(what, "down")) {
+    } else if (strcmp(what, "down") == 0) {
         netif_set_down(netif);
-    } else if (net_configure(netif, what, &bad)) {
+    } else if (net_configure(netif, what, &bad) != 0) {
         return sh_error(sh, "'%s' is no address, gw=, dns=, dhcp or none", bad);
     }
     return SH_OK;
@@ -122,31 +122,31 @@ static int cmd_ifconfig(struct shell *sh, int argc, char **argv)
     if (argc > 3) {
         return SH_USAGE;
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
     LOCK_TCPIP_CORE();
     struct netif *netif = argc > 1 ? net_if_find(argv[1]) : NULL;
-    if (argc > 2 && netif) {
+    if (argc > 2 && netif != NULL) {
         status = change(sh, netif, argv[2]);
-    } else if (netif) {
+    } else if (netif != NULL) {
         show(&out, netif);
     } else if (argc == 1) {
         show_all(&out);
     }
     UNLOCK_TCPIP_CORE();
-    if (argc > 1 && !netif) {
+    if (argc > 1 && netif == NULL) {
         return sh_error(sh, "%s: no such interface; `ifconfig` lists them", argv[1]);
     }
-    return status ? status : sh_text_write(sh, &out);
+    return status != 0 ? status : sh_text_write(sh, &out);
 }
 
 /* The interface a command means: by its name, or the default. lwIP's lock is held. */
 static struct netif *chosen(const char *name)
 {
-    struct netif *netif = name ? net_if_find(name) : netif_default;
+    struct netif *netif = name != NULL ? net_if_find(name) : netif_default;
 
-    return netif && netif->hwaddr_len ? netif : NULL;
+    return netif != NULL && netif->hwaddr_len != 0 ? netif : NULL;
 }
 
 /* Asks, unless that goes on already; or gives the address back. */
@@ -154,18 +154,19 @@ static int start_dhcp(struct shell *sh, const char *name, bool release)
 {
     LOCK_TCPIP_CORE();
     struct netif *netif = chosen(name);
-    err_t err = netif ? ERR_OK : ERR_IF;
-    if (netif && release) {
+    err_t err = netif != NULL ? ERR_OK : ERR_IF;
+    if (netif != NULL && release) {
         dhcp_release_and_stop(netif);
-    } else if (netif &&
-               (!netif_dhcp_data(netif) || netif_dhcp_data(netif)->state == DHCP_STATE_OFF)) {
+    } else if (netif != NULL && (netif_dhcp_data(netif) == NULL ||
+                                 netif_dhcp_data(netif)->state == DHCP_STATE_OFF)) {
         err = dhcp_start(netif);
     }
     UNLOCK_TCPIP_CORE();
-    if (!netif) {
-        return name ? sh_error(sh, "%s: no such interface", name) : sh_error(sh, "no interface");
+    if (netif == NULL) {
+        return name != NULL ? sh_error(sh, "%s: no such interface", name)
+                            : sh_error(sh, "no interface");
     }
-    return err ? sh_error(sh, "%s", net_strerror(err)) : SH_OK;
+    return err != 0 ? sh_error(sh, "%s", net_strerror(err)) : SH_OK;
 }
 
 /* What DHCP has come to: 1 with a lease written to @text, 0 not yet, -ENODEV. */
@@ -173,8 +174,8 @@ static int lease(const char *name, char *text, size_t size)
 {
     LOCK_TCPIP_CORE();
     struct netif *netif = chosen(name);
-    const struct dhcp *dhcp = netif ? netif_dhcp_data(netif) : NULL;
-    bool bound = dhcp && dhcp_supplied_address(netif);
+    const struct dhcp *dhcp = netif != NULL ? netif_dhcp_data(netif) : NULL;
+    bool bound = dhcp != NULL && dhcp_supplied_address(netif) != 0;
     if (bound) {
         char addr[IP4ADDR_STRLEN_MAX], gw[IP4ADDR_STRLEN_MAX];
 
@@ -184,25 +185,25 @@ static int lease(const char *name, char *text, size_t size)
                  prefix_of(netif_ip4_netmask(netif)), gw, dhcp->offered_t0_lease);
     }
     UNLOCK_TCPIP_CORE();
-    return dhcp ? bound : -ENODEV;
+    return dhcp != NULL ? bound : -ENODEV;
 }
 
 static int cmd_dhcp(struct shell *sh, int argc, char **argv)
 {
-    bool release = argc > 1 && !strcmp(argv[argc - 1], "release");
+    bool release = argc > 1 && strcmp(argv[argc - 1], "release") == 0;
     const char *name = argc - release > 1 ? argv[1] : NULL;
     char text[128];
 
     if (argc - release > 2) {
         return SH_USAGE;
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
     int status = start_dhcp(sh, name, release);
     nsec_t deadline = clock_now() + DHCP_PATIENCE;
     int rc = 0;
-    while (!status && !release && (rc = lease(name, text, sizeof(text))) == 0) {
+    while (status == 0 && !release && (rc = lease(name, text, sizeof(text))) == 0) {
         if (sh_interrupted(sh)) {
             status = SH_INTERRUPTED;
         } else if (clock_now() > deadline) {

@@ -71,9 +71,9 @@ static int seize(struct abuse *a)
         }
         thread_sleep_until(clock_now() + LOOK);
     }
-    return rc ? sh_error(a->sh, "%s: an unfinished packet is on its ring: attach it anew",
-                         a->ring.dev->name)
-              : SH_OK;
+    return rc != 0 ? sh_error(a->sh, "%s: an unfinished packet is on its ring: attach it anew",
+                              a->ring.dev->name)
+                   : SH_OK;
 }
 
 /* Waits until all slots are answered, the interface is closed, or patience ends. */
@@ -104,17 +104,17 @@ static int try_case(struct abuse *a, const struct xnf_packet_case *c, bool say)
 {
     int status = seize(a);
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
     a->packet.n = 0;
-    if (c->build) {
+    if (c->build != NULL) {
         c->build(&a->packet, c->arg);
     }
-    int rc = c->build ? xnf_abuse_put(&a->ring, a->packet.slots, a->packet.n)
-                      : xnf_abuse_index(&a->ring, c->arg);
-    unsigned result = rc ? XNF_CLOSED : outcome(a, clock_now() + PATIENCE);
-    bool wrong = !(c->right & result);
+    int rc = c->build != NULL ? xnf_abuse_put(&a->ring, a->packet.slots, a->packet.n)
+                              : xnf_abuse_index(&a->ring, c->arg);
+    unsigned result = rc != 0 ? XNF_CLOSED : outcome(a, clock_now() + PATIENCE);
+    bool wrong = (c->right & result) == 0;
     tally(a, result);
     a->wrong += wrong;
     if (say || wrong) {
@@ -138,14 +138,14 @@ static int try_all(struct abuse *a, bool say)
 {
     int status = SH_OK;
 
-    for (unsigned n = 1; n <= EACH_FRAGMENT && !status && !sh_interrupted(a->sh); n++) {
+    for (unsigned n = 1; n <= EACH_FRAGMENT && status == 0 && !sh_interrupted(a->sh); n++) {
         status = try_count(a, n, say);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(many) && !status; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(many) && status == 0; i++) {
         status = try_count(a, many[i], say);
     }
     for (const struct xnf_packet_case *c = xnf_packet_cases;
-         c->name && !status && !sh_interrupted(a->sh); c++) {
+         c->name != NULL && status == 0 && !sh_interrupted(a->sh); c++) {
         status = try_case(a, c, say);
     }
     return status;
@@ -157,15 +157,15 @@ static int do_fragments(struct abuse *a)
 {
     int status = try_all(a, true);
 
-    while (!status && !over(a)) {
+    while (status == 0 && !over(a)) {
         status = try_all(a, false);
     }
-    if (!status && (seize(a) || xnf_abuse_release(&a->ring))) {
+    if (status == 0 && (seize(a) != 0 || xnf_abuse_release(&a->ring) != 0)) {
         status = SH_FAIL;
     }
     sh_printf(a->sh, "fragments: %lu taken, %lu refused, %lu closed, %lu not answered, %lu wrong\n",
               a->taken, a->refused, a->closed, a->lost, a->wrong);
-    return status ? status : a->wrong ? SH_FAIL : SH_OK;
+    return status != 0 ? status : a->wrong != 0 ? SH_FAIL : SH_OK;
 }
 
 static void sleep_until_over(struct abuse *a)
@@ -180,13 +180,13 @@ static int do_unfinished(struct abuse *a)
     struct xnf_answers sum = {0};
     int status = seize(a);
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
     xnf_packet_fragments(&a->packet, HELD_SLOTS);
     int rc = xnf_abuse_put(&a->ring, a->packet.slots, HELD_AT_ONCE);
     sleep_until_over(a);
-    int left = rc ? rc : xnf_abuse_take(&a->ring, &sum);
+    int left = rc != 0 ? rc : xnf_abuse_take(&a->ring, &sum);
     if (left != HELD_AT_ONCE) {
         return sh_error(a->sh, left < 0 ? "the back end closed the interface"
                                         : "answered before it was finished");
@@ -195,9 +195,9 @@ static int do_unfinished(struct abuse *a)
         return SH_OK;
     }
     rc = xnf_abuse_put(&a->ring, a->packet.slots + HELD_AT_ONCE, HELD_SLOTS - HELD_AT_ONCE);
-    unsigned result = rc ? XNF_CLOSED : outcome(a, clock_now() + PATIENCE);
+    unsigned result = rc != 0 ? XNF_CLOSED : outcome(a, clock_now() + PATIENCE);
     sh_printf(a->sh, "unfinished: waited for, then %s\n", outcome_name(result));
-    return result == XNF_TAKEN && !xnf_abuse_release(&a->ring) ? SH_OK : SH_FAIL;
+    return result == XNF_TAKEN && xnf_abuse_release(&a->ring) == 0 ? SH_OK : SH_FAIL;
 }
 
 /* Without frames, a storm of notifications. */
@@ -208,7 +208,7 @@ static int send_much(struct abuse *a, bool frames)
     nsec_t start = clock_now();
     int status = seize(a), rc = 0;
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
     xnf_packet_fragments(&a->packet, 1);
@@ -218,14 +218,14 @@ static int send_much(struct abuse *a, bool frames)
     while (!over(a) && rc >= 0) {
         rc = frames ? xnf_abuse_put(&a->ring, a->packet.slots, BURST) : xnf_abuse_kick(&a->ring);
         kicks += !frames;
-        rc = rc && rc != -EAGAIN ? rc : xnf_abuse_take(&a->ring, &sum);
+        rc = rc != 0 && rc != -EAGAIN ? rc : xnf_abuse_take(&a->ring, &sum);
     }
     nsec_t took = MAX((clock_now() - start) / NSEC_PER_MSEC, 1);
     bool quiet = rc >= 0 && outcome(a, clock_now() + PATIENCE) != SILENCE;
-    ul count = kicks ? kicks : sum.okay + sum.error;
+    ul count = kicks != 0 ? kicks : sum.okay + sum.error;
     sh_printf(a->sh, "flood: %lu %s in %lu ms, %lu/s\n", count, frames ? "frames" : "notifications",
               (ul)took, count * 1000 / (ul)took);
-    return quiet && !xnf_abuse_release(&a->ring)
+    return quiet && xnf_abuse_release(&a->ring) == 0
                ? SH_OK
                : sh_error(a->sh, "the back end closed the interface or answers nothing");
 }
@@ -284,15 +284,15 @@ static int find_mac(struct shell *sh, const char *name, const char *text, uint8_
     struct eth_addr *found;
     ip4_addr_t ip;
 
-    if (!ip4addr_aton(text, &ip)) {
+    if (ip4addr_aton(text, &ip) == 0) {
         return sh_error(sh, "%s: not an address of IPv4", text);
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
     LOCK_TCPIP_CORE();
     struct netif *netif = net_if_find(name);
-    bool known = netif && etharp_find_addr(netif, &ip, &found, &found_ip) >= 0;
+    bool known = netif != NULL && etharp_find_addr(netif, &ip, &found, &found_ip) >= 0;
     if (known) {
         memcpy(mac, found->addr, NET_MAC_LEN);
     }
@@ -305,24 +305,24 @@ static int run_kind(struct shell *sh, size_t kind, const char *name, uint64_t se
 {
     struct abuse *a = kzalloc(sizeof(*a));
 
-    if (!a) {
+    if (a == NULL) {
         return sh_error(sh, "no memory");
     }
     struct net_info info;
     a->sh = sh;
     int rc = xnf_abuse_open(&a->ring, name);
     int status = SH_FAIL;
-    if (rc) {
+    if (rc != 0) {
         (void)sh_error(sh, "%s: %s", name,
                        rc == -ENODEV     ? "no such interface; `ifconfig` lists them"
                        : rc == -ENOTCONN ? "it was never connected"
                                          : errno_name(rc));
     } else {
         net_get_info(a->ring.dev, &info);
-        xnf_packet_frames(a->ring.page, info.mac, to ? to : info.mac);
+        xnf_packet_frames(a->ring.page, info.mac, to != NULL ? to : info.mac);
         a->packet.gref = a->ring.gref;
         a->until = clock_now() + seconds * NSEC_PER_SEC;
-        a->forever = !seconds;
+        a->forever = seconds == 0;
         sh_printf(sh, "%s: begins\n", kinds[kind].name);
         status = kinds[kind].run(a);
         xnf_abuse_close(&a->ring);
@@ -347,10 +347,10 @@ static int cmd_netabuse(struct shell *sh, int argc, char **argv)
         return SH_USAGE;
     }
     uint64_t seconds = kinds[kind].seconds;
-    if (argc > 3 && (parse_u64(argv[3], &seconds) || seconds > 1000000)) {
+    if (argc > 3 && (parse_u64(argv[3], &seconds) != 0 || seconds > 1000000)) {
         return sh_error(sh, "%s: not a number of seconds", argv[3]);
     }
-    if (argc > 4 && find_mac(sh, argv[1], argv[4], mac)) {
+    if (argc > 4 && find_mac(sh, argv[1], argv[4], mac) != 0) {
         return SH_FAIL;
     }
     return run_kind(sh, kind, argv[1], seconds, argc > 4 ? mac : NULL);

@@ -87,7 +87,7 @@ static err_t send_request(struct ping *p)
     struct pbuf *buf =
         pbuf_alloc(PBUF_IP, (u16_t)(sizeof(struct icmp_echo_hdr) + p->size), PBUF_RAM);
 
-    if (!buf) {
+    if (buf == NULL) {
         return ERR_MEM;
     }
     struct icmp_echo_hdr *echo = buf->payload;
@@ -98,7 +98,7 @@ static err_t send_request(struct ping *p)
     for (unsigned i = 0; i < p->size; i++) {
         data[i] = pattern(i);
     }
-    if (!IP_IS_V6(&p->to)) {
+    if (IP_IS_V6(&p->to) == 0) {
         echo->chksum = inet_chksum(buf->payload, buf->len);
     }
     p->answered = false;
@@ -140,7 +140,7 @@ static int one_round(struct ping *p)
     err_t err = send_request(p);
     UNLOCK_TCPIP_CORE();
     p->sent++;
-    if (err) {
+    if (err != 0) {
         return sh_error(p->sh, "%s: %s", p->name, net_strerror(err));
     }
     wait_for(p, p->sent_at + PATIENCE, true);
@@ -163,26 +163,26 @@ static int run(struct ping *p)
     LOCK_TCPIP_CORE();
     p->pcb =
         raw_new_ip_type(v6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4, v6 ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP);
-    if (p->pcb) {
+    if (p->pcb != NULL) {
         p->pcb->chksum_reqd = v6;
         p->pcb->chksum_offset = offsetof(struct icmp_echo_hdr, chksum);
         raw_recv(p->pcb, on_packet, p);
     }
     UNLOCK_TCPIP_CORE();
-    if (!p->pcb) {
+    if (p->pcb == NULL) {
         return sh_error(p->sh, "no memory");
     }
-    while (!status && (!p->count || p->sent < p->count) && !sh_interrupted(p->sh)) {
+    while (status == 0 && (p->count == 0 || p->sent < p->count) && !sh_interrupted(p->sh)) {
         status = one_round(p);
     }
     LOCK_TCPIP_CORE();
     raw_remove(p->pcb);
     UNLOCK_TCPIP_CORE();
-    ul avg = p->received ? p->sum / p->received / NSEC_PER_USEC : 0;
+    ul avg = p->received != 0 ? p->sum / p->received / NSEC_PER_USEC : 0;
     sh_printf(p->sh, "%u sent, %u received, %u%% lost, min/avg/max %lu/%lu/%lu us\n", p->sent,
-              p->received, p->sent ? (p->sent - p->received) * 100 / p->sent : 0,
+              p->received, p->sent != 0 ? (p->sent - p->received) * 100 / p->sent : 0,
               (ul)(p->shortest / NSEC_PER_USEC), avg, (ul)(p->longest / NSEC_PER_USEC));
-    return status ? status : p->received ? SH_OK : SH_FAIL;
+    return status != 0 ? status : p->received != 0 ? SH_OK : SH_FAIL;
 }
 
 static bool interrupted(void *arg)
@@ -195,23 +195,23 @@ static int parse(struct ping *p, int argc, char **argv, uint8_t *type, const cha
     uint64_t value;
 
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "-6")) {
+        if (strcmp(argv[i], "-6") == 0) {
             *type = LWIP_DNS_ADDRTYPE_IPV6;
-        } else if ((!strcmp(argv[i], "-c") || !strcmp(argv[i], "-s")) && i + 1 < argc) {
+        } else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "-s") == 0) && i + 1 < argc) {
             unsigned *field = argv[i][1] == 'c' ? &p->count : &p->size;
 
-            if (parse_u64(argv[++i], &value) ||
+            if (parse_u64(argv[++i], &value) != 0 ||
                 value > (field == &p->size ? SIZE_MAX_V4 : 1000000)) {
                 return sh_error(p->sh, "%s: not a number, or too large", argv[i]);
             }
             *field = (unsigned)value;
-        } else if (argv[i][0] == '-' || *host) {
+        } else if (argv[i][0] == '-' || *host != NULL) {
             return SH_USAGE;
         } else {
             *host = argv[i];
         }
     }
-    return *host ? SH_OK : SH_USAGE;
+    return *host != NULL ? SH_OK : SH_USAGE;
 }
 
 static int cmd_ping(struct shell *sh, int argc, char **argv)
@@ -221,14 +221,14 @@ static int cmd_ping(struct shell *sh, int argc, char **argv)
     const char *host = NULL;
     int status = parse(&p, argc, argv, &type, &host);
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
-    if (net_stack_start()) {
+    if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
     int rc = net_resolve(host, type, interrupted, sh, &p.to);
-    if (rc) {
+    if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(sh, "%s: no such host", host);
     }
     net_addr_text(&p.to, p.name, sizeof(p.name));

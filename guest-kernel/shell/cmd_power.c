@@ -15,9 +15,9 @@ static int cmd_end(struct shell *sh __unused, int argc, char **argv)
     if (argc != 1) {
         return SH_USAGE;
     }
-    if (!strcmp(argv[0], "reboot")) {
+    if (strcmp(argv[0], "reboot") == 0) {
         machine_reboot();
-    } else if (!strcmp(argv[0], "halt")) {
+    } else if (strcmp(argv[0], "halt") == 0) {
         machine_halt();
     }
     machine_poweroff();
@@ -25,7 +25,7 @@ static int cmd_end(struct shell *sh __unused, int argc, char **argv)
 
 static int cmd_sleep(struct shell *sh, int argc, char **argv)
 {
-    bool wall = argc == 3 && !strcmp(argv[1], "-w");
+    bool wall = argc == 3 && strcmp(argv[1], "-w") == 0;
     uint64_t seconds;
 
     if (argc != 2 && !wall) {

@@ -14,7 +14,7 @@
 
 static int report(struct shell *sh, const char *path, int rc)
 {
-    return rc ? sh_error(sh, "%s: %s", path, errno_name(rc)) : SH_OK;
+    return rc != 0 ? sh_error(sh, "%s: %s", path, errno_name(rc)) : SH_OK;
 }
 
 /* Writes a value with what is not printable as \xHH. */
@@ -44,11 +44,11 @@ static void print_node(struct walk *w, const char *name, unsigned depth)
 
     sh_printf(w->sh, "%*s%s", (int)depth * 2, "", name);
     int rc = xs_read(XS_NO_TXN, w->path, NULL, &value, &len);
-    if (rc) {
+    if (rc != 0) {
         sh_printf(w->sh, ": %s\n", errno_name(rc));
         return;
     }
-    if (len) {
+    if (len != 0) {
         sh_printf(w->sh, " = \"");
         print_value(w->sh, value, len);
         sh_printf(w->sh, "\"");
@@ -64,17 +64,18 @@ static int walk_list(struct walk *w, unsigned depth, unsigned levels)
     size_t end = strlen(w->path);
     int rc = xs_directory(XS_NO_TXN, w->path, NULL, &names);
 
-    if (rc) {
+    if (rc != 0) {
         /* A node may go while we walk; only the one that was asked for must be there. */
-        return depth ? 0 : rc;
+        return depth != 0 ? 0 : rc;
     }
-    for (const char *name = NULL; !rc && (name = xs_list_each(&names, name));) {
+    for (const char *name = NULL; rc == 0 && (name = xs_list_each(&names, name));) {
         if (sh_interrupted(w->sh)) {
             rc = STOPPED;
         } else if (end + strlen(name) + 2 <= sizeof(w->path)) {
             bool root = end == 1 && w->path[0] == '/';
 
-            snprintf(w->path + end, sizeof(w->path) - end, "%s%s", root || !end ? "" : "/", name);
+            snprintf(w->path + end, sizeof(w->path) - end, "%s%s", root || end == 0 ? "" : "/",
+                     name);
             print_node(w, name, depth);
             if (depth + 1 < levels) {
                 rc = walk_list(w, depth + 1, levels);
@@ -88,7 +89,7 @@ static int walk_list(struct walk *w, unsigned depth, unsigned levels)
 
 static int xs_ls(struct shell *sh, int argc, char **argv)
 {
-    bool deep = argc > 2 && !strcmp(argv[2], "-r");
+    bool deep = argc > 2 && strcmp(argv[2], "-r") == 0;
     const char *path = argc > 2 + deep ? argv[2 + deep] : NULL;
     char *self = NULL;
 
@@ -96,17 +97,18 @@ static int xs_ls(struct shell *sh, int argc, char **argv)
         return SH_USAGE;
     }
     struct walk *w = kzalloc(sizeof(*w));
-    if (!w) {
+    if (w == NULL) {
         return sh_error(sh, "out of memory");
     }
     w->sh = sh;
     /* Without a path: this domain's own directory, which the store knows under "domid" only. */
-    int rc = path ? 0 : xs_read(XS_NO_TXN, "domid", NULL, &self, NULL);
-    if (!rc) {
-        snprintf(w->path, sizeof(w->path), path ? "%s" : "/local/domain/%s", path ? path : self);
+    int rc = path != NULL ? 0 : xs_read(XS_NO_TXN, "domid", NULL, &self, NULL);
+    if (rc == 0) {
+        snprintf(w->path, sizeof(w->path), path != NULL ? "%s" : "/local/domain/%s",
+                 path != NULL ? path : self);
         rc = walk_list(w, 0, deep ? DEPTH_MAX : 1);
     }
-    int status = rc == STOPPED ? SH_INTERRUPTED : report(sh, path ? path : w->path, rc);
+    int status = rc == STOPPED ? SH_INTERRUPTED : report(sh, path != NULL ? path : w->path, rc);
     kfree(self);
     kfree(w);
     return status;
@@ -121,7 +123,7 @@ static int xs_cat(struct shell *sh, int argc, char **argv)
         size_t len;
         int rc = xs_read(XS_NO_TXN, argv[i], NULL, &value, &len);
 
-        if (rc) {
+        if (rc != 0) {
             status = report(sh, argv[i], rc);
             continue;
         }
@@ -147,7 +149,7 @@ static int xs_del(struct shell *sh, int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         int rc = report(sh, argv[i], xs_rm(XS_NO_TXN, argv[i], NULL));
 
-        status = rc ? rc : status;
+        status = rc != 0 ? rc : status;
     }
     return status;
 }
@@ -160,7 +162,7 @@ static int xs_perms(struct shell *sh, int argc, char **argv)
         return SH_USAGE;
     }
     int rc = xs_get_perms(XS_NO_TXN, argv[2], NULL, &perms);
-    if (rc) {
+    if (rc != 0) {
         return report(sh, argv[2], rc);
     }
     for (const char *p = NULL; (p = xs_list_each(&perms, p));) {
@@ -196,7 +198,7 @@ static int cmd_xs(struct shell *sh, int argc, char **argv)
     };
 
     for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(verbs); i++) {
-        if (!strcmp(argv[1], verbs[i].name)) {
+        if (strcmp(argv[1], verbs[i].name) == 0) {
             return verbs[i].run(sh, argc, argv);
         }
     }

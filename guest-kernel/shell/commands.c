@@ -27,9 +27,9 @@ const struct sh_command *const sh_groups[] = {
 
 const struct sh_command *sh_find(const char *name)
 {
-    for (size_t g = 0; sh_groups[g]; g++) {
-        for (const struct sh_command *c = sh_groups[g]; c->name; c++) {
-            if (!strcmp(c->name, name)) {
+    for (size_t g = 0; sh_groups[g] != NULL; g++) {
+        for (const struct sh_command *c = sh_groups[g]; c->name != NULL; c++) {
+            if (strcmp(c->name, name) == 0) {
                 return c;
             }
         }
@@ -45,15 +45,15 @@ static int cmd_help(struct shell *sh, int argc, char **argv)
     if (argc == 2) {
         const struct sh_command *c = sh_find(argv[1]);
 
-        if (!c) {
+        if (c == NULL) {
             return sh_error(sh, "%s: no such command", argv[1]);
         }
         sh_printf(sh, "usage: %s\n%s\n", c->usage, c->summary);
-        sh_printf(sh, "%s", c->detail ? c->detail : "");
+        sh_printf(sh, "%s", c->detail != NULL ? c->detail : "");
         return SH_OK;
     }
-    for (size_t g = 0; sh_groups[g]; g++) {
-        for (const struct sh_command *c = sh_groups[g]; c->name; c++) {
+    for (size_t g = 0; sh_groups[g] != NULL; g++) {
+        for (const struct sh_command *c = sh_groups[g]; c->name != NULL; c++) {
             sh_printf(sh, "  %-10s %s\n", c->name, c->summary);
         }
     }

@@ -38,7 +38,7 @@ static void offer(struct search *s, const char *candidate)
         return;
     }
     size_t n = 0;
-    while (s->common[n] && s->common[n] == candidate[n]) {
+    while (s->common[n] != '\0' && s->common[n] == candidate[n]) {
         n++;
     }
     s->common[n] = '\0';
@@ -46,8 +46,8 @@ static void offer(struct search *s, const char *candidate)
 
 static void offer_commands(struct search *s)
 {
-    for (size_t g = 0; sh_groups[g]; g++) {
-        for (const struct sh_command *c = sh_groups[g]; c->name; c++) {
+    for (size_t g = 0; sh_groups[g] != NULL; g++) {
+        for (const struct sh_command *c = sh_groups[g]; c->name != NULL; c++) {
             offer(s, c->name);
         }
     }
@@ -82,16 +82,16 @@ static void offer_dd(struct search *s)
 static void offer_paths(struct search *s)
 {
     const char *slash = strrchr(s->word, '/');
-    size_t dir_len = slash ? (size_t)(slash - s->word) : 0;
+    size_t dir_len = slash != NULL ? (size_t)(slash - s->word) : 0;
     char dir[WORD_MAX];
     struct xs_list names;
 
-    if (!slash) {
+    if (slash == NULL) {
         return;
     }
     memcpy(dir, s->word, dir_len);
     dir[dir_len] = '\0';
-    if (xs_directory(XS_NO_TXN, dir_len ? dir : "/", NULL, &names)) {
+    if (xs_directory(XS_NO_TXN, dir_len != 0 ? dir : "/", NULL, &names) != 0) {
         return;
     }
     for (const char *name = NULL; (name = xs_list_each(&names, name));) {
@@ -112,7 +112,7 @@ static void offer_xs(struct search *s, unsigned index)
     for (size_t i = 0; index == 1 && i < ARRAY_SIZE(verbs); i++) {
         offer(s, verbs[i]);
     }
-    for (size_t i = 0; index > 1 && !strchr(s->word, '/') && i < ARRAY_SIZE(tops); i++) {
+    for (size_t i = 0; index > 1 && strchr(s->word, '/') == NULL && i < ARRAY_SIZE(tops); i++) {
         offer(s, tops[i]);
     }
     if (index > 1) {
@@ -127,7 +127,7 @@ static const struct sh_command *command_of(const struct edit *e, size_t word_at,
     char name[24];
     size_t at = word_at;
 
-    while (at && e->text[at - 1] != ';') {
+    while (at != 0 && e->text[at - 1] != ';') {
         at--;
     }
     *index = 0;
@@ -141,25 +141,25 @@ static const struct sh_command *command_of(const struct edit *e, size_t word_at,
         while (at + n < word_at && e->text[at + n] != ' ') {
             n++;
         }
-        if (n && (*index)++ == 0) {
+        if (n != 0 && (*index)++ == 0) {
             strlcpy(name, e->text + at, MIN(n + 1, sizeof(name)));
         }
         at += n;
     }
-    return *index ? sh_find(name) : NULL;
+    return *index != 0 ? sh_find(name) : NULL;
 }
 
 static void search(struct search *s, const struct sh_command *c, unsigned index)
 {
     if (index == 0) {
         offer_commands(s);
-    } else if (c && c->args == ARGS_COMMAND) {
+    } else if (c != NULL && c->args == ARGS_COMMAND) {
         offer_commands(s);
-    } else if (c && c->args == ARGS_DISK) {
+    } else if (c != NULL && c->args == ARGS_DISK) {
         offer_disks(s, "");
-    } else if (c && c->args == ARGS_DD) {
+    } else if (c != NULL && c->args == ARGS_DD) {
         offer_dd(s);
-    } else if (c && c->args == ARGS_XS) {
+    } else if (c != NULL && c->args == ARGS_XS) {
         offer_xs(s, index);
     }
 }
@@ -169,7 +169,7 @@ static bool wants_more(const char *word)
 {
     char last = word[strlen(word) - 1];
 
-    return strchr(word, '/') || last == '=' || last == ':';
+    return strchr(word, '/') != NULL || last == '=' || last == ':';
 }
 
 void sh_complete(struct edit *e)
@@ -178,10 +178,10 @@ void sh_complete(struct edit *e)
     size_t at = e->pos;
     unsigned index;
 
-    while (at && e->text[at - 1] != ' ' && e->text[at - 1] != ';') {
+    while (at != 0 && e->text[at - 1] != ' ' && e->text[at - 1] != ';') {
         at--;
     }
-    if (!s || e->pos - at >= WORD_MAX) {
+    if (s == NULL || e->pos - at >= WORD_MAX) {
         kfree(s);
         return;
     }
@@ -190,13 +190,13 @@ void sh_complete(struct edit *e)
     memcpy(s->word, e->text + at, s->len);
     const struct sh_command *c = command_of(e, at, &index);
     search(s, c, index);
-    if (s->found) {
+    if (s->found != 0) {
         size_t more = strlen(s->common) - s->len;
 
         edit_insert(e, s->common + s->len, more);
         if (s->found == 1 && !wants_more(s->common)) {
             edit_insert(e, " ", 1);
-        } else if (s->found > 1 && !more) {
+        } else if (s->found > 1 && more == 0) {
             s->listing = true;
             e->show("\n", 1, e->arg);
             search(s, c, index);

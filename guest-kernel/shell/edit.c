@@ -41,7 +41,7 @@ void edit_refresh(struct edit *e)
     e->show(e->text + e->left, shown, e->arg);
     show(e, "\x1b[K");
     size_t back = e->left + shown - e->pos;
-    if (back) {
+    if (back != 0) {
         snprintf(move, sizeof(move), "\x1b[%uD", (unsigned)back);
         show(e, move);
     }
@@ -94,10 +94,10 @@ static size_t word_start(const struct edit *e)
 {
     size_t at = e->pos;
 
-    while (at && e->text[at - 1] == ' ') {
+    while (at != 0 && e->text[at - 1] == ' ') {
         at--;
     }
-    while (at && e->text[at - 1] != ' ') {
+    while (at != 0 && e->text[at - 1] != ' ') {
         at--;
     }
     return at;
@@ -115,7 +115,7 @@ void edit_remember(struct edit *e, const char *line)
 {
     const char *last = edit_history(e, 1);
 
-    if (*line && (!last || strcmp(last, line) != 0)) {
+    if (*line != '\0' && (last == NULL || strcmp(last, line) != 0)) {
         char *slot = e->history[e->added++ % EDIT_HISTORY];
         size_t n = strnlen(line, EDIT_MAX - 1);
 
@@ -127,9 +127,9 @@ void edit_remember(struct edit *e, const char *line)
 /* Shows the line @back lines ago, 0 being the one that was being typed. */
 static void browse(struct edit *e, unsigned back)
 {
-    const char *line = back ? edit_history(e, back) : e->draft;
+    const char *line = back != 0 ? edit_history(e, back) : e->draft;
 
-    if (!line) {
+    if (line == NULL) {
         return;
     }
     if (e->browsing == 0) {
@@ -149,14 +149,14 @@ static void older(struct edit *e)
 
 static void newer(struct edit *e)
 {
-    if (e->browsing) {
+    if (e->browsing != 0) {
         browse(e, e->browsing - 1);
     }
 }
 
 static void left_key(struct edit *e)
 {
-    if (e->pos) {
+    if (e->pos != 0) {
         move_to(e, e->pos - 1);
     }
 }
@@ -267,7 +267,7 @@ static void control_key(struct edit *e, char c)
         break;
     case BACKSPACE:
     case CTRL('H'):
-        if (e->pos) {
+        if (e->pos != 0) {
             erase(e, e->pos - 1, e->pos);
         }
         break;

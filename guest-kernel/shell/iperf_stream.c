@@ -45,7 +45,7 @@ static void count_jitter(struct iperf_stream *s, int64_t transit)
     int64_t change = transit - s->transit;
 
     s->transit = transit;
-    if (s->datagrams) {
+    if (s->datagrams != 0) {
         s->jitter += ((change < 0 ? -change : change) - s->jitter) / 16;
     }
 }
@@ -55,9 +55,9 @@ static void count_number(struct iperf_stream *s, uint64_t number)
     if (number > s->last) {
         s->lost += number - s->last - 1;
         s->last = number;
-    } else if (s->datagrams && !s->ended) {
+    } else if (s->datagrams != 0 && !s->ended) {
         s->out_of_order++;
-        s->lost -= s->lost ? 1 : 0;
+        s->lost -= s->lost != 0 ? 1 : 0;
     }
 }
 
@@ -67,13 +67,13 @@ int iperf_stream_take(struct iperf_stream *s, const uint8_t *head, size_t len, n
     if (len < IPERF_HEAD_BYTES) {
         return -EINVAL;
     }
-    if (!s->datagrams) {
+    if (s->datagrams == 0) {
         s->start = now;
         s->wide = len >= IPERF_FLAGS_BYTES && (word(head, 4) & NUMBERS_WIDE);
     }
     int64_t number =
         s->wide ? (int64_t)((uint64_t)word(head, 3) << 32 | word(head, 0)) : (int32_t)word(head, 0);
-    if (number < 0 && !s->datagrams) {
+    if (number < 0 && s->datagrams == 0) {
         return -EINVAL;
     }
     nsec_t sent = word(head, 1) * NSEC_PER_SEC + word(head, 2) * NSEC_PER_USEC;
@@ -127,7 +127,7 @@ void iperf_report_put(uint8_t *to, const struct iperf_report *report)
 
 int iperf_report_get(const uint8_t *from, size_t len, struct iperf_report *report)
 {
-    if (len < REPORT_LEAST || !(word(from, R_FLAGS) & REPORT_VALID)) {
+    if (len < REPORT_LEAST || (word(from, R_FLAGS) & REPORT_VALID) == 0) {
         return -EINVAL;
     }
     bool wide = len >= IPERF_REPORT_BYTES && (word(from, R_FLAGS) & NUMBERS_WIDE);

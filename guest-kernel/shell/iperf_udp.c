@@ -57,7 +57,7 @@ static void stay_with(struct udp_pcb *pcb, const struct iperf_place *place)
 {
     struct netif *netif = netif_get_by_index(place->interface);
 
-    if (netif) {
+    if (netif != NULL) {
         udp_bind_netif(pcb, netif);
     }
 }
@@ -105,7 +105,7 @@ static err_t send_one(struct sender *s, bool end)
 
 static bool all_sent(const struct sender *s, nsec_t end)
 {
-    return s->o->bytes ? s->sent * s->len >= s->o->bytes : clock_now() >= end;
+    return s->o->bytes != 0 ? s->sent * s->len >= s->o->bytes : clock_now() >= end;
 }
 
 /* Datagrams until it is time to wait for something, or for others to run. */
@@ -114,14 +114,14 @@ static err_t send_burst(struct sender *s, nsec_t end)
     err_t err = ERR_OK;
 
     LOCK_TCPIP_CORE();
-    for (unsigned i = 0; i < BURST && !err && !all_sent(s, end); i++) {
+    for (unsigned i = 0; i < BURST && err == 0 && !all_sent(s, end); i++) {
         nsec_t now = clock_now();
 
-        if (s->step && now < s->next) {
+        if (s->step != 0 && now < s->next) {
             break;
         }
         err = send_one(s, false);
-        s->next = MAX(s->next, now - MIN(now, LAG)) + (err ? 0 : s->step);
+        s->next = MAX(s->next, now - MIN(now, LAG)) + (err != 0 ? 0 : s->step);
     }
     UNLOCK_TCPIP_CORE();
     return err;
@@ -135,11 +135,11 @@ static bool may_pass(err_t err)
 
 static err_t send_all(struct sender *s)
 {
-    nsec_t end = s->o->bytes ? NSEC_FOREVER : clock_now() + s->o->seconds * NSEC_PER_SEC;
+    nsec_t end = s->o->bytes != 0 ? NSEC_FOREVER : clock_now() + s->o->seconds * NSEC_PER_SEC;
     err_t err = ERR_OK;
 
     s->next = clock_now();
-    while (!err && !all_sent(s, end) && !sh_interrupted(s->o->sh)) {
+    while (err == 0 && !all_sent(s, end) && !sh_interrupted(s->o->sh)) {
         unsigned room = net_room();
         nsec_t now = clock_now();
 
@@ -147,7 +147,7 @@ static err_t send_all(struct sender *s)
         if (may_pass(err)) {
             net_room_wait(room, now + RETRY);
             err = ERR_OK;
-        } else if (s->step && s->next > now) {
+        } else if (s->step != 0 && s->next > now) {
             thread_sleep_until(MIN(s->next, now + IPERF_LOOK * NSEC_PER_MSEC));
         } else {
             thread_yield();
@@ -181,7 +181,7 @@ static int send_stream(struct sender *s)
 
     iperf_rate(sh, "sent", s->sent * s->len, us);
     sh_printf(sh, ", %lu datagrams, %lu datagrams/s\n", (ul)s->sent, (ul)(s->sent * 1000000 / us));
-    if (err) {
+    if (err != 0) {
         return sh_error(sh, "%s: %s", s->o->host, net_strerror(err));
     }
     send_end(s);
@@ -201,9 +201,9 @@ static int send_stream(struct sender *s)
 static bool open_sender(struct sender *s)
 {
     s->data = kzalloc(s->len);
-    s->p = s->data ? pbuf_alloc_reference(s->data, s->len, PBUF_REF) : NULL;
-    s->pcb = s->p ? udp_new_ip_type(IP_GET_TYPE(&s->to.addr)) : NULL;
-    if (s->pcb) {
+    s->p = s->data != NULL ? pbuf_alloc_reference(s->data, s->len, PBUF_REF) : NULL;
+    s->pcb = s->p != NULL ? udp_new_ip_type(IP_GET_TYPE(&s->to.addr)) : NULL;
+    if (s->pcb != NULL) {
         stay_with(s->pcb, &s->to);
         udp_set_multicast_ttl(s->pcb, (u8_t)s->o->ttl);
         udp_recv(s->pcb, on_report, s);
@@ -214,10 +214,10 @@ static bool open_sender(struct sender *s)
 static void close_sender(struct sender *s)
 {
     LOCK_TCPIP_CORE();
-    if (s->pcb) {
+    if (s->pcb != NULL) {
         udp_remove(s->pcb);
     }
-    if (s->p) {
+    if (s->p != NULL) {
         pbuf_free(s->p);
     }
     UNLOCK_TCPIP_CORE();
@@ -229,13 +229,13 @@ int iperf_udp_send(struct iperf *o)
     struct sender s = {.o = o};
     int status = iperf_find(o, o->host, &s.to);
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
-    s.len = (uint16_t)(o->length ? o->length : IP_IS_V6(&s.to.addr) ? LENGTH_V6 : LENGTH_V4);
-    s.step = o->per_second ? NSEC_PER_SEC / o->per_second
-             : o->rate     ? s.len * 8 * NSEC_PER_SEC / o->rate
-                           : 0;
+    s.len = (uint16_t)(o->length != 0 ? o->length : IP_IS_V6(&s.to.addr) ? LENGTH_V6 : LENGTH_V4);
+    s.step = o->per_second != 0 ? NSEC_PER_SEC / o->per_second
+             : o->rate != 0     ? s.len * 8 * NSEC_PER_SEC / o->rate
+                                : 0;
     waitq_init(&s.wq, "iperf");
     LOCK_TCPIP_CORE();
     bool opened = open_sender(&s);
@@ -275,7 +275,7 @@ static void answer(struct server *v, const struct peer *peer)
     struct iperf_report report;
     struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, IPERF_REPORT_BYTES, PBUF_RAM);
 
-    if (p) {
+    if (p != NULL) {
         iperf_stream_report(&peer->stream, &report);
         iperf_report_put(p->payload, &report);
         (void)udp_sendto(v->pcb, p, &peer->addr, peer->port);
@@ -294,11 +294,11 @@ static struct peer *find_peer(struct server *v, const ip_addr_t *addr, u16_t por
         if (peer->used && peer->port == port && ip_addr_cmp(&peer->addr, addr)) {
             return peer;
         }
-        if (!peer->used || (peer->told && (!place || place->used))) {
+        if (!peer->used || (peer->told && (place == NULL || place->used))) {
             place = peer;
         }
     }
-    if (place) {
+    if (place != NULL) {
         *place = (struct peer){.addr = *addr, .port = port};
     }
     return place;
@@ -315,11 +315,11 @@ static void on_datagram(void *arg, struct udp_pcb *pcb __unused, struct pbuf *p,
     (void)pbuf_copy_partial(p, head, sizeof(head), 0);
     pbuf_free(p);
     struct peer *peer = find_peer(v, from, port);
-    if (!peer) {
+    if (peer == NULL) {
         return;
     }
     if (!peer->stream.ended) {
-        if (iperf_stream_take(&peer->stream, head, len, clock_now(), clock_wall())) {
+        if (iperf_stream_take(&peer->stream, head, len, clock_now(), clock_wall()) != 0) {
             return;
         }
         if (!peer->used || peer->stream.ended) {
@@ -327,7 +327,7 @@ static void on_datagram(void *arg, struct udp_pcb *pcb __unused, struct pbuf *p,
             tell_news(v);
         }
     }
-    if (peer->stream.ended && !v->o->group) {
+    if (peer->stream.ended && v->o->group == NULL) {
         answer(v, peer);
     }
 }
@@ -386,8 +386,8 @@ static int serve_streams(struct server *v)
             write_news(v, &news);
             done++;
         }
-        if (v->o->streams && done >= v->o->streams && leave == NSEC_FOREVER) {
-            leave = clock_now() + (v->o->group ? 0 : LINGER);
+        if (v->o->streams != 0 && done >= v->o->streams && leave == NSEC_FOREVER) {
+            leave = clock_now() + (v->o->group != NULL ? 0 : LINGER);
         }
         nsec_t look = clock_now() + IPERF_LOOK * NSEC_PER_MSEC;
         (void)wait_event_until(&v->wq, READ_ONCE(v->news), MIN(look, leave));
@@ -401,7 +401,7 @@ static err_t membership(const struct server *v, bool join)
     struct netif *netif = netif_get_by_index(v->group.interface);
     const ip_addr_t *addr = &v->group.addr;
 
-    if (!netif) {
+    if (netif == NULL) {
         return ERR_IF;
     }
     if (IP_IS_V6(addr)) {
@@ -415,19 +415,19 @@ static err_t membership(const struct server *v, bool join)
 /* lwIP's lock is held. */
 static err_t open_server(struct server *v)
 {
-    const ip_addr_t *addr = v->o->group ? &v->group.addr : IP_ANY_TYPE;
+    const ip_addr_t *addr = v->o->group != NULL ? &v->group.addr : IP_ANY_TYPE;
 
     v->pcb = udp_new_ip_type(IP_GET_TYPE(addr));
-    if (!v->pcb) {
+    if (v->pcb == NULL) {
         return ERR_MEM;
     }
     udp_recv(v->pcb, on_datagram, v);
     err_t err = udp_bind(v->pcb, addr, (u16_t)v->o->port);
-    if (!err && v->o->group) {
+    if (err == 0 && v->o->group != NULL) {
         stay_with(v->pcb, &v->group);
         err = membership(v, true);
     }
-    if (err) {
+    if (err != 0) {
         udp_remove(v->pcb);
     }
     return err;
@@ -438,13 +438,13 @@ static int serve(struct server *v)
     LOCK_TCPIP_CORE();
     err_t err = open_server(v);
     UNLOCK_TCPIP_CORE();
-    if (err) {
+    if (err != 0) {
         return sh_error(v->o->sh, "port %lu: %s", (ul)v->o->port, net_strerror(err));
     }
     sh_printf(v->o->sh, "serving port %lu\n", (ul)v->o->port);
     int status = serve_streams(v);
     LOCK_TCPIP_CORE();
-    if (v->o->group) {
+    if (v->o->group != NULL) {
         (void)membership(v, false);
     }
     udp_remove(v->pcb);
@@ -455,16 +455,16 @@ static int serve(struct server *v)
 int iperf_udp_serve(struct iperf *o)
 {
     struct iperf_place group = {.interface = NETIF_NO_INDEX};
-    int status = o->group ? iperf_find(o, o->group, &group) : SH_OK;
+    int status = o->group != NULL ? iperf_find(o, o->group, &group) : SH_OK;
 
-    if (status) {
+    if (status != 0) {
         return status;
     }
-    if (o->group && !ip_addr_ismulticast(&group.addr)) {
+    if (o->group != NULL && ip_addr_ismulticast(&group.addr) == 0) {
         return sh_error(o->sh, "%s is no multicast address", o->group);
     }
     struct server *v = kzalloc(sizeof(*v));
-    if (!v) {
+    if (v == NULL) {
         return sh_error(o->sh, "no memory");
     }
     v->o = o;

@@ -30,16 +30,16 @@ static int quoted(struct cursor *c, char quote)
 {
     int rc = 0;
 
-    for (; !rc && *c->in && *c->in != quote; c->in++) {
-        if (quote == '"' && *c->in == '\\' && c->in[1]) {
+    for (; rc == 0 && *c->in != '\0' && *c->in != quote; c->in++) {
+        if (quote == '"' && *c->in == '\\' && c->in[1] != '\0') {
             c->in++;
         }
         rc = put(c, *c->in);
     }
-    if (!rc && !*c->in) {
+    if (rc == 0 && *c->in == '\0') {
         return -EINVAL;
     }
-    c->in += !rc;
+    c->in += rc == 0;
     return rc;
 }
 
@@ -48,19 +48,19 @@ static int word(struct cursor *c)
 {
     int rc = 0;
 
-    while (!rc && *c->in && !is_blank(*c->in) && *c->in != ';') {
+    while (rc == 0 && *c->in != '\0' && !is_blank(*c->in) && *c->in != ';') {
         char ch = *c->in++;
 
         if (ch == '"' || ch == '\'') {
             rc = quoted(c, ch);
         } else {
-            if (ch == '\\' && *c->in) {
+            if (ch == '\\' && *c->in != '\0') {
                 ch = *c->in++;
             }
             rc = put(c, ch);
         }
     }
-    return rc ? rc : put(c, '\0');
+    return rc != 0 ? rc : put(c, '\0');
 }
 
 static void skip_all(const char **line)
@@ -73,7 +73,7 @@ int parse_command(const char **line, struct parsed *out)
     struct cursor c = {*line, out->text, out->text + sizeof(out->text)};
 
     out->argc = 0;
-    if (!*c.in) {
+    if (*c.in == '\0') {
         return -ENOENT;
     }
     for (;;) {
@@ -83,12 +83,12 @@ int parse_command(const char **line, struct parsed *out)
         if (*c.in == '#') {
             skip_all(&c.in);
         }
-        if (!*c.in || *c.in == ';') {
+        if (*c.in == '\0' || *c.in == ';') {
             break;
         }
         char *start = c.out;
         int rc = out->argc == PARSE_WORDS ? -E2BIG : word(&c);
-        if (rc) {
+        if (rc != 0) {
             skip_all(line);
             return rc;
         }

@@ -9,7 +9,7 @@ static void put_hex(char *out, unsigned digits, uint64_t value)
 {
     static const char symbols[] = "0123456789abcdef";
 
-    while (digits--) {
+    while (digits-- != 0) {
         out[digits] = symbols[value & 15];
         value >>= 4;
     }
@@ -41,7 +41,7 @@ ssize_t pattern_check(const void *buf, size_t len, uint32_t seed, uint64_t offse
 
     for (size_t i = 0; i < len; i += PATTERN_RECORD) {
         record(want, seed, offset + i);
-        if (!memcmp(bytes + i, want, PATTERN_RECORD)) {
+        if (memcmp(bytes + i, want, PATTERN_RECORD) == 0) {
             continue;
         }
         for (size_t j = 0; j < PATTERN_RECORD; j++) {

@@ -100,7 +100,7 @@ static inline __attribute__((always_inline)) void one_block(uint32_t hash[8], co
 
 static void blocks_plain(uint32_t hash[8], const uint8_t *p, size_t n)
 {
-    for (; n; n--, p += SHA256_BLOCK) {
+    for (; n != 0; n--, p += SHA256_BLOCK) {
         one_block(hash, p);
     }
 }
@@ -109,7 +109,7 @@ static void blocks_plain(uint32_t hash[8], const uint8_t *p, size_t n)
 static __attribute__((target("bmi,bmi2"))) void blocks_bmi2(uint32_t hash[8], const uint8_t *p,
                                                             size_t n)
 {
-    for (; n; n--, p += SHA256_BLOCK) {
+    for (; n != 0; n--, p += SHA256_BLOCK) {
         one_block(hash, p);
     }
 }
@@ -152,7 +152,7 @@ void sha256_update(struct sha256 *s, const void *data, size_t len)
     size_t have = s->bytes % SHA256_BLOCK;
 
     s->bytes += len;
-    if (have) {
+    if (have != 0) {
         size_t n = MIN(len, SHA256_BLOCK - have);
 
         memcpy(s->tail + have, p, n);

@@ -44,7 +44,7 @@ void sh_printf(struct shell *sh, const char *fmt, ...)
         return;
     }
     t.buf = kmalloc((size_t)n + 1);
-    if (!t.buf) {
+    if (t.buf == NULL) {
         sh_write(sh, text, sizeof(text) - 1);
         return;
     }
@@ -81,11 +81,11 @@ static bool text_room(struct sh_text *t, size_t n)
     size_t size = MAX(t->size * 2, ROUND_UP(t->len + n + 1, 512));
     char *bigger = kmalloc(size);
 
-    if (!bigger) {
+    if (bigger == NULL) {
         t->cut = true;
         return false;
     }
-    if (t->buf) {
+    if (t->buf != NULL) {
         memcpy(bigger, t->buf, t->len);
     }
     kfree(t->buf);
@@ -113,7 +113,7 @@ int sh_text_write(struct shell *sh, struct sh_text *t)
 {
     bool cut = t->cut;
 
-    if (t->buf) {
+    if (t->buf != NULL) {
         sh_write(sh, t->buf, t->len);
     }
     kfree(t->buf);
@@ -136,7 +136,7 @@ void sh_progress(struct shell *sh, struct sh_progress *p, uint64_t done, uint64_
     p->shown = now;
     p->visible = true;
     sh_printf(sh, "\r%3lu%%  %lu of %lu MiB, %lu MiB/s\x1b[K",
-              (unsigned long)(total ? done * 100 / total : 100), (unsigned long)(done >> 20),
+              (unsigned long)(total != 0 ? done * 100 / total : 100), (unsigned long)(done >> 20),
               (unsigned long)(total >> 20),
               (unsigned long)((done >> 20) * NSEC_PER_SEC / MAX(now - p->start, 1u)));
 }
@@ -155,7 +155,7 @@ static int run_words(struct shell *sh, int argc, char **argv)
     const struct sh_command *c = sh_find(argv[0]);
 
     sh->running = argv[0];
-    if (!c) {
+    if (c == NULL) {
         sh_error(sh, "no such command; `help` lists them");
         return SH_UNKNOWN;
     }
@@ -179,14 +179,14 @@ static void run_line(struct shell *sh, const char *line, bool each)
     int rc;
 
     while ((rc = parse_command(&line, &words)) != -ENOENT) {
-        if (rc) {
+        if (rc != 0) {
             sh_printf(sh, "%s\n",
                       rc == -EINVAL ? "a quote is not closed" : "too many or too long words");
             sh->status = SH_USAGE;
-        } else if (words.argc) {
+        } else if (words.argc != 0) {
             sh->status = run_words(sh, words.argc, words.argv);
         }
-        if (each && (rc || words.argc)) {
+        if (each && (rc != 0 || words.argc != 0)) {
             sh_printf(sh, "status: %d\n", sh->status);
         } else if (!each && sh->status == SH_INTERRUPTED) {
             break;
@@ -204,7 +204,7 @@ static bool read_line(struct edit *e)
         char c;
 
         /* One at a time: what is typed ahead belongs to what runs next. */
-        if (!xencons_read(&c, 1, NSEC_FOREVER)) {
+        if (xencons_read(&c, 1, NSEC_FOREVER) == 0) {
             edit_refresh(e);
             continue;
         }
@@ -240,7 +240,7 @@ static void shell_main(void *arg)
     struct shell *sh = arg;
     const char *script = cmdline_get("run");
 
-    if (script) {
+    if (script != NULL) {
         xendev_wait_settled(clock_now() + SETTLE_TIME);
         run_line(sh, script, true);
     }
@@ -251,7 +251,7 @@ void shell_start(void)
 {
     struct thread *t = thread_create("shell", shell_main, &console_shell, PRIO_NORMAL);
 
-    if (!t) {
+    if (t == NULL) {
         log_err("shell: no memory for its thread; the domain answers control/shutdown only");
         return;
     }

@@ -38,7 +38,7 @@ static void ask(struct stream *s)
                                   .arg = c};
         c->busy = true;
         int rc = blk_submit(s->dev, &c->req);
-        if (rc) {
+        if (rc != 0) {
             c->rc = rc;
             c->busy = false;
         }
@@ -52,7 +52,7 @@ static void free_chunks(struct stream_chunk *chunks, unsigned order)
 {
     for (unsigned i = 0; i < STREAM_DEPTH; i++) {
         wait_event(&stream_wq, is_done(&chunks[i]));
-        if (chunks[i].buf) {
+        if (chunks[i].buf != NULL) {
             page_free(chunks[i].buf, order);
             chunks[i].buf = NULL;
         }
@@ -68,7 +68,7 @@ static int alloc_chunks(struct stream_chunk *chunks, uint32_t bytes, unsigned *o
     }
     for (unsigned i = 0; i < STREAM_DEPTH; i++) {
         chunks[i].buf = page_alloc(*order);
-        if (!chunks[i].buf) {
+        if (chunks[i].buf == NULL) {
             free_chunks(chunks, *order);
             return -ENOMEM;
         }
@@ -95,7 +95,7 @@ ssize_t stream_next(struct stream *s, void **data, uint64_t *sector)
         s->count--;
     }
     ask(s);
-    if (!s->count) {
+    if (s->count == 0) {
         return 0;
     }
     struct stream_chunk *c = &s->chunks[s->head];
@@ -103,7 +103,7 @@ ssize_t stream_next(struct stream *s, void **data, uint64_t *sector)
     s->taken = true;
     *data = c->buf;
     *sector = c->req.sector;
-    return c->rc ? c->rc : (ssize_t)(c->req.nsectors << BLK_SECTOR_SHIFT);
+    return c->rc != 0 ? c->rc : (ssize_t)(c->req.nsectors << BLK_SECTOR_SHIFT);
 }
 
 void stream_close(struct stream *s)
@@ -140,7 +140,7 @@ int sink_write(struct sink *s, uint64_t sector, size_t bytes)
                               .arg = c};
     c->busy = true;
     int rc = blk_submit(s->dev, &c->req);
-    if (rc) {
+    if (rc != 0) {
         c->busy = false;
     }
     s->next = (s->next + 1) % STREAM_DEPTH;
@@ -151,7 +151,7 @@ int sink_drain(struct sink *s, uint64_t *sector)
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < STREAM_DEPTH && !rc; i++) {
+    for (unsigned i = 0; i < STREAM_DEPTH && rc == 0; i++) {
         void *buf;
 
         rc = sink_buffer(s, &buf, sector);

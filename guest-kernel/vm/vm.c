@@ -211,7 +211,7 @@ static int fault_locked(struct vm_space *s, uint64_t va, enum hat_prot access)
     if (!uhat_query(s->uhat, va, &entry)) {
         return fill(s, va, r);
     }
-    if ((access & HAT_WRITE) && !(entry.prot & HAT_WRITE)) {
+    if ((access & HAT_WRITE) && (entry.prot & HAT_WRITE) == 0) {
         return unshare(s, va, r, &entry);
     }
     return 0; /* another thread was faster */

@@ -30,7 +30,7 @@ enum xenbus_state xenbus_read_state(const char *dir)
     uint32_t state = XenbusStateUnknown;
     const struct xs_field field = {"state", XS_U32, &state, false};
 
-    if (xs_gather(XS_NO_TXN, dir, &field, 1, NULL) || state >= ARRAY_SIZE(state_names)) {
+    if (xs_gather(XS_NO_TXN, dir, &field, 1, NULL) != 0 || state >= ARRAY_SIZE(state_names)) {
         return XenbusStateUnknown;
     }
     return (enum xenbus_state)state;
@@ -48,7 +48,7 @@ static int write_if_there(xs_txn_t t, void *arg)
     char *old;
 
     int rc = xs_read(t, c->dir, "state", &old, NULL);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     kfree(old);
@@ -74,7 +74,7 @@ void xenbus_dev_error(const char *dir, int err, const char *fmt, ...)
     log_err("%s: %s: %s", dir, text, errno_name(err));
     snprintf(node, sizeof(node), "error/%s", dir);
     int rc = xs_writef(XS_NO_TXN, node, "error", "%d %s", err < 0 ? -err : err, text);
-    if (rc) {
+    if (rc != 0) {
         log_debug("%s: the store does not take the error report: %s", dir, errno_name(rc));
     }
 }

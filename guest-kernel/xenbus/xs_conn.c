@@ -115,7 +115,7 @@ static size_t tx_room(void)
 /* Copies bytes into the request ring, waiting for room. Caller holds tx_lock. */
 static int tx_bytes(const char *data, size_t len)
 {
-    while (len) {
+    while (len != 0) {
         wait_event(&conn.ring_wq, tx_room() > 0);
         size_t room = tx_room();
         if (room == SIZE_MAX) {
@@ -150,7 +150,7 @@ static size_t rx_bytes_there(void)
  */
 static int rx_bytes(char *buf, size_t len, unsigned generation)
 {
-    while (len) {
+    while (len != 0) {
         wait_event(&conn.ring_wq, READ_ONCE(conn.generation) != generation ||
                                       (!READ_ONCE(conn.broken) && rx_bytes_there() > 0));
         if (READ_ONCE(conn.generation) != generation) {
@@ -166,7 +166,7 @@ static int rx_bytes(char *buf, size_t len, unsigned generation)
         size_t n = MIN(len, MIN(there, XENSTORE_RING_SIZE - at));
 
         rmb();
-        if (buf) {
+        if (buf != NULL) {
             memcpy(buf, conn.ring->rsp + at, n);
             buf += n;
         }
@@ -190,7 +190,7 @@ static void answer(const struct xsd_sockmsg *msg, char *body)
             break;
         }
     }
-    if (!r) {
+    if (r == NULL) {
         conn.garbled++;
         spin_unlock(&conn.lock, s);
         log_warn("xenbus: reply to request %u, which nobody made, thrown away", msg->req_id);
@@ -199,7 +199,7 @@ static void answer(const struct xsd_sockmsg *msg, char *body)
     }
     XEN_TAILQ_REMOVE(&conn.requests, r, link);
     r->reply = (struct xs_reply){body, msg->len};
-    if (!body) {
+    if (body == NULL) {
         r->rc = -ENOMEM;
     } else if (msg->type == XS_ERROR) {
         r->rc = xs_parse_error(body, msg->len);
@@ -219,7 +219,7 @@ static int receive(void)
     unsigned generation = READ_ONCE(conn.generation);
     int rc = rx_bytes((char *)&msg, sizeof(msg), generation);
 
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     if (msg.len > XENSTORE_PAYLOAD_MAX) {
@@ -228,15 +228,15 @@ static int receive(void)
     }
     char *body = kmalloc(msg.len + 1);
     rc = rx_bytes(body, msg.len, generation);
-    if (rc) {
+    if (rc != 0) {
         kfree(body);
         return rc;
     }
-    if (body) {
+    if (body != NULL) {
         body[msg.len] = '\0';
     }
     if (msg.type == XS_WATCH_EVENT) {
-        xs_watch_deliver(body, body ? msg.len : 0);
+        xs_watch_deliver(body, body != NULL ? msg.len : 0);
         kfree(body);
     } else {
         answer(&msg, body);
@@ -285,7 +285,7 @@ static int enlist(struct request *r)
     upcall_state_t s = spin_lock(&conn.lock);
     int rc = conn.absent ? -ENODEV : conn.broken ? -EIO : 0;
 
-    if (!rc) {
+    if (rc == 0) {
         r->id = conn.next_id++;
         conn.sent++;
         XEN_TAILQ_INSERT_TAIL(&conn.requests, r, link);
@@ -301,7 +301,7 @@ static int send(const struct request *r, xs_txn_t t, const struct xs_part *parts
 
     mutex_lock(&conn.tx_lock);
     int rc = tx_bytes((const char *)&msg, sizeof(msg));
-    for (unsigned i = 0; !rc && i < nparts; i++) {
+    for (unsigned i = 0; rc == 0 && i < nparts; i++) {
         rc = tx_bytes(parts[i].data, parts[i].len);
     }
     mutex_unlock(&conn.tx_lock);
@@ -313,7 +313,7 @@ static void send_and_wait(struct request *r, xs_txn_t t, const struct xs_part *p
                           unsigned nparts, size_t len)
 {
     r->rc = enlist(r);
-    if (r->rc) {
+    if (r->rc != 0) {
         return;
     }
     /* A failure to send has broken the connection, and that ends the wait below. */
@@ -342,10 +342,10 @@ int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned npa
     enter(t);
     send_and_wait(&r, t, parts, nparts, len);
     /* A started transaction stays counted until xs_conn_txn_ended(). */
-    if (t == XS_NO_TXN && (type != XS_TRANSACTION_START || r.rc)) {
+    if (t == XS_NO_TXN && (type != XS_TRANSACTION_START || r.rc != 0)) {
         leave();
     }
-    if (r.rc || !reply) {
+    if (r.rc != 0 || reply == NULL) {
         kfree(r.reply.body);
     } else {
         *reply = r.reply;
@@ -391,11 +391,11 @@ void xs_conn_init(void)
         return;
     }
     int rc = attach();
-    if (rc) {
+    if (rc != 0) {
         panic("xenbus: no way to the store: %s", errno_name(rc));
     }
     struct thread *t = thread_create("xenbus", reader, NULL, PRIO_HIGH);
-    if (!t) {
+    if (t == NULL) {
         panic("xenbus: no memory for the reader thread");
     }
     thread_detach(t);
@@ -410,7 +410,7 @@ void xenbus_suspend(void)
 {
     mutex_lock(&conn.gate_lock);
     conn.closed = true;
-    while (conn.busy) {
+    while (conn.busy != 0) {
         cond_wait(&conn.gate, &conn.gate_lock);
     }
     conn.resumer = thread_self();
@@ -432,7 +432,7 @@ int xenbus_resume(void)
     int rc = attach();
 
     waitq_wake_all(&conn.ring_wq);
-    if (!rc) {
+    if (rc == 0) {
         rc = xs_watch_again();
     }
     xenbus_cancel();

@@ -23,11 +23,11 @@
 #define PATH_PARTS 3
 static void path_parts(struct xs_part *parts, const char *dir, const char *key)
 {
-    bool both = key && *dir;
+    bool both = key != NULL && *dir != '\0';
 
     parts[0] = (struct xs_part){dir, strlen(dir)};
     parts[1] = (struct xs_part){"/", both ? 1 : 0};
-    parts[2] = (struct xs_part){key ? key : "", key ? strlen(key) + 1 : 1};
+    parts[2] = (struct xs_part){key != NULL ? key : "", key != NULL ? strlen(key) + 1 : 1};
 }
 
 int xs_read(xs_txn_t t, const char *dir, const char *key, char **value, size_t *len)
@@ -37,9 +37,9 @@ int xs_read(xs_txn_t t, const char *dir, const char *key, char **value, size_t *
 
     path_parts(parts, dir, key);
     int rc = xs_talk(XS_READ, t, parts, PATH_PARTS, &reply);
-    if (!rc) {
+    if (rc == 0) {
         *value = reply.body;
-        if (len) {
+        if (len != NULL) {
             *len = reply.len;
         }
     }
@@ -108,7 +108,7 @@ static int fetch_list(uint32_t type, xs_txn_t t, const char *dir, const char *ke
 
     path_parts(parts, dir, key);
     int rc = xs_talk(type, t, parts, PATH_PARTS, &reply);
-    return rc ? rc : take_list(reply.body, reply.len, list);
+    return rc != 0 ? rc : take_list(reply.body, reply.len, list);
 }
 
 /* Appends to a growing buffer, which is freed when there is no memory for more. */
@@ -116,7 +116,7 @@ static int append(char **buf, size_t *len, const char *data, size_t n)
 {
     char *bigger = kmalloc(*len + n + 1);
 
-    if (!bigger) {
+    if (bigger == NULL) {
         kfree(*buf);
         *buf = NULL;
         return -ENOMEM;
@@ -145,13 +145,13 @@ static int directory_part(xs_txn_t t, const char *dir, const char *key, size_t o
     parts[PATH_PARTS] = (struct xs_part){number, (size_t)digits + 1};
 
     int rc = xs_talk(XS_DIRECTORY_PART, t, parts, PATH_PARTS + 1, reply);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     *names = xs_list_count(reply->body, reply->len) < 2
                  ? NULL
                  : xs_list_next(reply->body, reply->len, reply->body);
-    if (!*names) {
+    if (*names == NULL) {
         kfree(reply->body);
         return -EIO;
     }
@@ -169,28 +169,28 @@ static int directory_by_parts(xs_txn_t t, const char *dir, const char *key, stru
     bool done = false;
     int rc = 0;
 
-    while (!rc && !done) {
+    while (rc == 0 && !done) {
         struct xs_reply reply;
         const char *names;
 
         rc = directory_part(t, dir, key, len, &reply, &names, &done);
-        if (rc) {
+        if (rc != 0) {
             break;
         }
-        if (!generation) {
+        if (generation == NULL) {
             generation = kstrdup(reply.body);
-            rc = generation ? 0 : -ENOMEM;
+            rc = generation != NULL ? 0 : -ENOMEM;
         } else if (strcmp(generation, reply.body) != 0) {
             rc = -EAGAIN;
         }
         size_t n = (size_t)(reply.body + reply.len - names) - (done ? 1 : 0);
-        if (!rc) {
+        if (rc == 0) {
             rc = append(&text, &len, names, n);
         }
         kfree(reply.body);
     }
     kfree(generation);
-    if (rc) {
+    if (rc != 0) {
         kfree(text);
         return rc;
     }
@@ -240,7 +240,7 @@ static int take_field(const struct xs_field *f, char *text)
     }
     int rc = xs_parse_dec(text, &n);
     kfree(text);
-    if (rc || (f->type == XS_U32 && n > UINT32_MAX) || (f->type == XS_BOOL && n > 1)) {
+    if (rc != 0 || (f->type == XS_U32 && n > UINT32_MAX) || (f->type == XS_BOOL && n > 1)) {
         return -EINVAL;
     }
     if (f->type == XS_U32) {
@@ -263,20 +263,20 @@ int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t
             *(char **)fields[i].out = NULL;
         }
     }
-    for (size_t i = 0; !rc && i < n; i++) {
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         char *text;
 
         rc = xs_read(t, dir, fields[i].key, &text, NULL);
         if (rc == -ENOENT && fields[i].optional) {
             rc = 0;
-        } else if (!rc) {
+        } else if (rc == 0) {
             rc = take_field(&fields[i], text);
         }
-        if (rc && bad) {
+        if (rc != 0 && bad != NULL) {
             *bad = fields[i].key;
         }
     }
-    for (size_t i = 0; rc && i < n; i++) {
+    for (size_t i = 0; rc != 0 && i < n; i++) {
         if (fields[i].type == XS_STRING) {
             kfree(*(char **)fields[i].out);
             *(char **)fields[i].out = NULL;
@@ -292,12 +292,12 @@ static int txn_start(xs_txn_t *t)
     uint64_t id;
 
     int rc = xs_talk(XS_TRANSACTION_START, XS_NO_TXN, &nothing, 1, &reply);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     rc = xs_parse_dec(reply.body, &id);
     kfree(reply.body);
-    if (rc || id == XS_NO_TXN || id > UINT32_MAX) {
+    if (rc != 0 || id == XS_NO_TXN || id > UINT32_MAX) {
         xs_conn_txn_ended();
         return -EIO;
     }
@@ -322,12 +322,12 @@ int xs_transaction(int (*fn)(xs_txn_t t, void *arg), void *arg)
         xs_txn_t t;
 
         rc = txn_start(&t);
-        if (rc) {
+        if (rc != 0) {
             continue;
         }
         rc = fn(t, arg);
         int ended = txn_end(t, rc == 0);
-        rc = rc ? rc : ended;
+        rc = rc != 0 ? rc : ended;
     }
     return rc;
 }

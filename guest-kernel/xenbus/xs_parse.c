@@ -23,7 +23,7 @@ int xs_parse_error(const char *body, size_t len)
     for (size_t i = 0; i < ARRAY_SIZE(error_names); i++) {
         const char *name = error_names[i].name;
 
-        if (strlen(name) == n && !memcmp(name, body, n)) {
+        if (strlen(name) == n && memcmp(name, body, n) == 0) {
             return -error_names[i].err;
         }
     }
@@ -34,7 +34,7 @@ int xs_list_count(const char *body, size_t len)
 {
     int n = 0;
 
-    if (len && body[len - 1] != '\0') {
+    if (len != 0 && body[len - 1] != '\0') {
         return -EBADMSG;
     }
     for (size_t i = 0; i < len; i++) {
@@ -45,7 +45,7 @@ int xs_list_count(const char *body, size_t len)
 
 const char *xs_list_next(const char *body, size_t len, const char *cur)
 {
-    const char *next = cur ? cur + strlen(cur) + 1 : body;
+    const char *next = cur != NULL ? cur + strlen(cur) + 1 : body;
 
     return next < body + len ? next : NULL;
 }
@@ -65,7 +65,7 @@ int xs_parse_hex(const char *s, uint32_t *out)
     uint32_t v = 0;
     size_t n = 0;
 
-    for (; s[n]; n++) {
+    for (; s[n] != '\0'; n++) {
         char c = s[n];
         uint32_t digit;
 
@@ -89,10 +89,10 @@ int xs_parse_dec(const char *s, uint64_t *out)
 {
     uint64_t v = 0;
 
-    if (!*s) {
+    if (*s == '\0') {
         return -EINVAL;
     }
-    for (; *s; s++) {
+    for (; *s != '\0'; s++) {
         if (*s < '0' || *s > '9') {
             return -EINVAL;
         }
@@ -110,7 +110,7 @@ static const char *take_part(const char *path, char *buf, size_t size)
 {
     size_t n = 0;
 
-    while (path[n] && path[n] != '/') {
+    while (path[n] != '\0' && path[n] != '/') {
         n++;
     }
     if (n == 0 || n >= size) {
@@ -118,7 +118,7 @@ static const char *take_part(const char *path, char *buf, size_t size)
     }
     memcpy(buf, path, n);
     buf[n] = '\0';
-    return path[n] ? path + n + 1 : path + n;
+    return path[n] != '\0' ? path + n + 1 : path + n;
 }
 
 int xs_parse_device_path(const char *path, struct xs_device_path *out)
@@ -129,10 +129,10 @@ int xs_parse_device_path(const char *path, struct xs_device_path *out)
         return -EINVAL;
     }
     const char *p = take_part(path + sizeof(prefix) - 1, out->class, sizeof(out->class));
-    if (p) {
+    if (p != NULL) {
         p = take_part(p, out->id, sizeof(out->id));
     }
-    if (!p) {
+    if (p == NULL) {
         return -EINVAL;
     }
     out->rest = p;

@@ -86,7 +86,7 @@ static bool queued_already(const struct xs_watch *w, const char *path)
         return true;
     }
     XEN_TAILQ_FOREACH (e, &events, link) {
-        if (e->watch == w && !strcmp(e->path, path)) {
+        if (e->watch == w && strcmp(e->path, path) == 0) {
             return true;
         }
     }
@@ -113,8 +113,8 @@ static void queue_event(uint32_t token, const char *path)
     struct xs_watch *w = find(token);
 
     events_seen++;
-    if (w && !queued_already(w, path)) {
-        if (!e || w->queued >= QUEUE_MAX) {
+    if (w != NULL && !queued_already(w, path)) {
+        if (e == NULL || w->queued >= QUEUE_MAX) {
             unqueue(w, &garbage);
             merge(w);
         } else {
@@ -149,11 +149,11 @@ void xs_watch_deliver(const char *body, size_t len)
     const char *path, *token;
     uint32_t id;
 
-    if (!body) {
+    if (body == NULL) {
         merge_all();
         return;
     }
-    if (xs_parse_watch_event(body, len, &path, &token) || xs_parse_hex(token, &id)) {
+    if (xs_parse_watch_event(body, len, &path, &token) != 0 || xs_parse_hex(token, &id) != 0) {
         log_warn("xenbus: malformed watch event of %zu bytes thrown away", len);
         return;
     }
@@ -167,7 +167,7 @@ static struct xs_watch *next_work(struct xs_event **event)
     struct xs_watch *w = NULL;
 
     *event = held ? NULL : XEN_TAILQ_FIRST(&events);
-    if (*event) {
+    if (*event != NULL) {
         XEN_TAILQ_REMOVE(&events, *event, link);
         w = (*event)->watch;
         w->queued--;
@@ -192,10 +192,10 @@ static void deliver(void *arg __unused)
 
         wait_event(&work_wq, work_there());
         struct xs_watch *w = next_work(&e);
-        if (!w) {
+        if (w == NULL) {
             continue;
         }
-        w->fn(w, e ? e->path : w->path);
+        w->fn(w, e != NULL ? e->path : w->path);
         kfree(e);
         WRITE_ONCE(calling, NULL);
         waitq_wake_all(&idle_wq);
@@ -270,7 +270,7 @@ int xs_watch_add(struct xs_watch *w)
     spin_unlock(&watch_lock, s);
 
     int rc = tell_store(XS_WATCH, w);
-    if (rc) {
+    if (rc != 0) {
         forget(w);
     }
     return rc;
@@ -280,7 +280,7 @@ void xs_watch_remove(struct xs_watch *w)
 {
     int rc = tell_store(XS_UNWATCH, w);
 
-    if (rc && rc != -ENOENT) {
+    if (rc != 0 && rc != -ENOENT) {
         log_warn("xenbus: the store keeps the watch on %s: %s", w->path, errno_name(rc));
     }
     forget(w);
@@ -309,7 +309,7 @@ int xs_watch_again(void)
     spin_unlock(&watch_lock, s);
     /* Others stand at the gate before they remove a watch; new ones come at the tail: no lock. One
      * that was added while the gate was shut is told to the store twice, which does no harm. */
-    for (; w && !rc; w = XEN_TAILQ_NEXT(w, link)) {
+    for (; w != NULL && rc == 0; w = XEN_TAILQ_NEXT(w, link)) {
         rc = tell_store(XS_WATCH, w);
     }
     return rc;
@@ -328,7 +328,7 @@ void xs_watch_get_stats(struct xs_stats *stats)
 void xs_watch_init(void)
 {
     deliverer = thread_create("xenwatch", deliver, NULL, PRIO_HIGH);
-    if (!deliverer) {
+    if (deliverer == NULL) {
         panic("xenbus: no memory for the watch thread");
     }
 }

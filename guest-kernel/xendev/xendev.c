@@ -41,8 +41,8 @@ static void note_change(void)
 
 static const struct xendev_driver *driver_for(const char *class)
 {
-    for (size_t i = 0; xendev_drivers[i]; i++) {
-        if (!strcmp(xendev_drivers[i]->class, class)) {
+    for (size_t i = 0; xendev_drivers[i] != NULL; i++) {
+        if (strcmp(xendev_drivers[i]->class, class) == 0) {
             return xendev_drivers[i];
         }
     }
@@ -55,7 +55,7 @@ static struct xendev *find(const char *class, const char *id)
 
     mutex_lock(&list_lock);
     XEN_TAILQ_FOREACH (dev, &devices, link) {
-        if (!strcmp(dev->class, class) && !strcmp(dev->id, id)) {
+        if (strcmp(dev->class, class) == 0 && strcmp(dev->id, id) == 0) {
             break;
         }
     }
@@ -67,7 +67,7 @@ int xendev_set_state(struct xendev *dev, enum xenbus_state state)
 {
     int rc = xenbus_write_state(dev->node, state);
 
-    if (!rc) {
+    if (rc == 0) {
         dev->state = state;
     } else if (rc != -ENOENT) {
         log_err("%s: state %s cannot be announced: %s", dev->node, xenbus_state_name(state),
@@ -121,12 +121,12 @@ static int read_peer(const char *node, struct peer *peer)
     const char *bad;
 
     int rc = xs_gather(XS_NO_TXN, node, fields, ARRAY_SIZE(fields), &bad);
-    if (!rc && peer->domid >= DOMID_LIMIT) {
+    if (rc == 0 && peer->domid >= DOMID_LIMIT) {
         kfree(peer->path);
         bad = "backend-id";
         rc = -EINVAL;
     }
-    if (rc && rc != -ENOENT) {
+    if (rc != 0 && rc != -ENOENT) {
         log_warn("%s/%s: not usable: %s", node, bad, errno_name(rc));
     }
     return rc;
@@ -138,13 +138,13 @@ static int watch_otherend(struct xendev *dev)
     size_t size = strlen(dev->otherend) + sizeof("/state");
 
     dev->watch_path = kmalloc(size);
-    if (!dev->watch_path) {
+    if (dev->watch_path == NULL) {
         return -ENOMEM;
     }
     snprintf(dev->watch_path, size, "%s/state", dev->otherend);
     dev->watch = (struct xs_watch){.path = dev->watch_path, .fn = otherend_event, .arg = dev};
     int rc = xs_watch_add(&dev->watch);
-    if (rc) {
+    if (rc != 0) {
         kfree(dev->watch_path);
         dev->watch_path = NULL;
     }
@@ -153,7 +153,7 @@ static int watch_otherend(struct xendev *dev)
 
 static void unwatch_otherend(struct xendev *dev)
 {
-    if (dev->watch_path) {
+    if (dev->watch_path != NULL) {
         xs_watch_remove(&dev->watch);
         kfree(dev->watch_path);
         dev->watch_path = NULL;
@@ -171,20 +171,20 @@ static void bind_driver(struct xendev *dev)
 {
     const struct xendev_driver *driver = driver_for(dev->class);
 
-    if (!driver) {
+    if (driver == NULL) {
         log_debug("%s: no driver for this class", dev->node);
         return;
     }
     mutex_lock(&dev->lock);
     dev->driver = driver;
     int rc = driver->probe(dev);
-    if (rc) {
+    if (rc != 0) {
         dev->driver = NULL;
     }
     mutex_unlock(&dev->lock);
-    if (!rc) {
+    if (rc == 0) {
         rc = watch_otherend(dev);
-        if (rc) {
+        if (rc != 0) {
             log_err("%s: back end %s cannot be watched: %s", dev->node, dev->otherend,
                     errno_name(rc));
         }
@@ -196,7 +196,7 @@ static void attach(const char *class, const char *id, struct peer *peer)
 {
     struct xendev *dev = kzalloc(sizeof(*dev));
 
-    if (!dev) {
+    if (dev == NULL) {
         log_err("device/%s/%s: no memory to attach it", class, id);
         kfree(peer->path);
         return;
@@ -220,7 +220,7 @@ static void detach(struct xendev *dev)
     log_debug("%s: gone", dev->node);
     unwatch_otherend(dev);
     mutex_lock(&dev->lock);
-    if (dev->driver) {
+    if (dev->driver != NULL) {
         dev->driver->remove(dev);
         dev->driver = NULL;
     }
@@ -241,14 +241,15 @@ static void check_device(const char *class, const char *id)
 
     snprintf(node, sizeof(node), DEVICE_DIR "/%s/%s", class, id);
     int rc = read_peer(node, &peer);
-    if (rc && rc != -ENOENT) {
+    if (rc != 0 && rc != -ENOENT) {
         return;
     }
-    if (dev && (rc || strcmp(dev->otherend, peer.path) != 0 || dev->otherend_id != peer.domid)) {
+    if (dev != NULL &&
+        (rc != 0 || strcmp(dev->otherend, peer.path) != 0 || dev->otherend_id != peer.domid)) {
         detach(dev);
         dev = NULL;
     }
-    if (!rc && !dev) {
+    if (rc == 0 && dev == NULL) {
         attach(class, id, &peer);
     } else {
         kfree(peer.path);
@@ -260,7 +261,7 @@ static void check_class(const char *class)
 {
     struct xs_list ids;
 
-    if (xs_directory(XS_NO_TXN, DEVICE_DIR, class, &ids)) {
+    if (xs_directory(XS_NO_TXN, DEVICE_DIR, class, &ids) != 0) {
         return;
     }
     for (const char *id = NULL; (id = xs_list_each(&ids, id));) {
@@ -269,7 +270,7 @@ static void check_class(const char *class)
 
         /* Through the parser, so that names that do not fit are left out. */
         snprintf(text, sizeof(text), DEVICE_DIR "/%s/%s", class, id);
-        if (!xs_parse_device_path(text, &path) && !*path.rest) {
+        if (xs_parse_device_path(text, &path) == 0 && *path.rest == '\0') {
             check_device(path.class, path.id);
         }
     }
@@ -281,7 +282,7 @@ static void check_known(void)
 {
     struct xendev *dev = XEN_TAILQ_FIRST(&devices);
 
-    while (dev) {
+    while (dev != NULL) {
         struct xendev *next = XEN_TAILQ_NEXT(dev, link);
         char class[sizeof(dev->class)];
         char id[sizeof(dev->id)];
@@ -298,7 +299,7 @@ static void check_all(void)
     struct xs_list classes;
     int rc = xs_directory(XS_NO_TXN, DEVICE_DIR, NULL, &classes);
 
-    if (!rc) {
+    if (rc == 0) {
         for (const char *class = NULL; (class = xs_list_each(&classes, class));) {
             check_class(class);
         }
@@ -316,10 +317,10 @@ static void frontend_event(struct xs_watch *w __unused, const char *path)
 {
     struct xs_device_path where;
 
-    if (xs_parse_device_path(path, &where)) {
+    if (xs_parse_device_path(path, &where) != 0) {
         check_all();
-    } else if (!*where.rest || !strcmp(where.rest, "backend") ||
-               !strcmp(where.rest, "backend-id")) {
+    } else if (*where.rest == '\0' || strcmp(where.rest, "backend") == 0 ||
+               strcmp(where.rest, "backend-id") == 0) {
         check_device(where.class, where.id);
     }
 }
@@ -327,7 +328,7 @@ static void frontend_event(struct xs_watch *w __unused, const char *path)
 /* Network devices are connected when the back end says so, after us. */
 static bool device_settled(const struct xendev *dev)
 {
-    return !dev->driver || dev->state > XenbusStateConnected ||
+    return dev->driver == NULL || dev->state > XenbusStateConnected ||
            (dev->state == XenbusStateConnected &&
             READ_ONCE(dev->otherend_told) >= XenbusStateConnected);
 }
@@ -349,7 +350,7 @@ void xendev_wait_settled(nsec_t deadline)
 {
     int rc = 0;
 
-    while (!rc) {
+    while (rc == 0) {
         unsigned seen = READ_ONCE(changes);
 
         if (settled()) {
@@ -370,7 +371,7 @@ static void each_of_rank(int rank, void (*fn)(struct xendev *dev))
     struct xendev *dev;
 
     XEN_TAILQ_FOREACH (dev, &devices, link) {
-        if (dev->driver && dev->driver->rank == rank) {
+        if (dev->driver != NULL && dev->driver->rank == rank) {
             fn(dev);
         }
     }
@@ -382,7 +383,7 @@ static bool next_rank(int *rank, int dir)
     bool found = false;
     int best = 0;
 
-    for (size_t i = 0; xendev_drivers[i]; i++) {
+    for (size_t i = 0; xendev_drivers[i] != NULL; i++) {
         int r = xendev_drivers[i]->rank;
 
         if (r * dir > *rank * dir && (!found || r * dir < best * dir)) {
@@ -413,7 +414,7 @@ static void cancel_one(struct xendev *dev)
 /* The watch on the old back end is unknown to the new domain's store. */
 static void forget_one(struct xendev *dev)
 {
-    if (dev->watch_path) {
+    if (dev->watch_path != NULL) {
         xs_watch_forget(&dev->watch);
         kfree(dev->watch_path);
         dev->watch_path = NULL;
@@ -427,7 +428,7 @@ static void resume_one(struct xendev *dev)
     int rc = read_peer(dev->node, &peer);
 
     mutex_lock(&dev->lock);
-    if (!rc) {
+    if (rc == 0) {
         kfree(dev->otherend);
         dev->otherend = peer.path;
         dev->otherend_id = (uint16_t)peer.domid;
@@ -435,10 +436,10 @@ static void resume_one(struct xendev *dev)
     dev->otherend_state = XenbusStateUnknown;
     dev->driver->resume(dev);
     mutex_unlock(&dev->lock);
-    if (!rc) {
+    if (rc == 0) {
         rc = watch_otherend(dev);
     }
-    if (rc) {
+    if (rc != 0) {
         log_err("%s: not resumed: back end %s: %s", dev->node, dev->otherend, errno_name(rc));
     }
 }
@@ -485,7 +486,7 @@ void xendev_foreach(void (*fn)(const struct xendev_info *info, void *arg), void 
         memcpy(info.node, dev->node, sizeof(info.node));
         info.state = dev->state;
         info.otherend_state = dev->otherend_state;
-        if (dev->driver) {
+        if (dev->driver != NULL) {
             info.driver = dev->driver->class;
             dev->driver->describe(dev, info.text, sizeof(info.text));
         }
@@ -500,7 +501,7 @@ static bool named(const struct xendev *dev, const char *name)
 {
     size_t node = strlen(dev->node), len = strlen(name);
 
-    return len <= node && !strcmp(dev->node + node - len, name) &&
+    return len <= node && strcmp(dev->node + node - len, name) == 0 &&
            (len == node || dev->node[node - len - 1] == '/');
 }
 
@@ -510,7 +511,7 @@ int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
 
     XEN_TAILQ_FOREACH (dev, &devices, link) {
         if (named(dev, name)) {
-            if (!dev->driver || !dev->driver->show_rings) {
+            if (dev->driver == NULL || dev->driver->show_rings == NULL) {
                 return -EOPNOTSUPP;
             }
             dev->driver->show_rings(dev, say);
@@ -531,7 +532,7 @@ void xendev_init(void)
         return;
     }
     int rc = xs_watch_add(&watch);
-    if (rc) {
+    if (rc != 0) {
         log_err("xendev: device/ cannot be watched, no device will be found: %s", errno_name(rc));
     }
 }

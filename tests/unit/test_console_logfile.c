@@ -50,10 +50,12 @@ static char *contents(const char *name)
 
     snprintf(path, sizeof(path), "%s/%s", base, name);
     file = fopen(path, "r");
-    if (!file)
+    if (!file) {
         return NULL;
-    if (getdelim(&text, &size, '\0', file) < 0)
+    }
+    if (getdelim(&text, &size, '\0', file) < 0) {
         text[0] = '\0';
+    }
     fclose(file);
     return text;
 }

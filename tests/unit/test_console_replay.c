@@ -55,8 +55,9 @@ static void what_is_cut_off_stays(void **state)
                                       "\x1b]0;title", "\x1bP$q", "\x1b]x\x1b"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++)
+    for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
         expect(cut[i], cut[i]);
+    }
 }
 
 static void it_works_in_place_and_never_grows(void **state)

@@ -24,16 +24,18 @@ static int setup(void **state)
     char *base = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     (void)state;
-    if (base == MAP_FAILED || mprotect(base + page, page, PROT_READ | PROT_WRITE) < 0)
+    if (base == MAP_FAILED || mprotect(base + page, page, PROT_READ | PROT_WRITE) < 0) {
         return -1;
+    }
     ring = (struct xencons_interface *)(base + 2 * page - sizeof(*ring));
     return 0;
 }
 
 static void guest_prints(const char *text)
 {
-    for (; *text; text++)
+    for (; *text; text++) {
         ring->out[MASK_XENCONS_IDX(ring->out_prod++, ring->out)] = *text;
+    }
 }
 
 static void set_indices(XENCONS_RING_IDX value)
@@ -95,12 +97,14 @@ static void a_full_ring_comes_whole(void **state)
 
     (void)state;
     set_indices(1000);
-    for (size_t i = 0; i < CONS_OUT_SIZE; i++)
+    for (size_t i = 0; i < CONS_OUT_SIZE; i++) {
         guest_prints((const char[]){(char)('a' + i % 26), '\0'});
+    }
     assert_int_equal(cons_peek(ring, CONS_OUT_SIZE, &batch), 0);
     assert_int_equal(batch.len, CONS_OUT_SIZE);
-    for (size_t i = 0; i < CONS_OUT_SIZE; i++)
+    for (size_t i = 0; i < CONS_OUT_SIZE; i++) {
         assert_int_equal(batch.data[i], 'a' + i % 26);
+    }
 }
 
 static void impossible_output_indices_are_refused(void **state)

@@ -18,10 +18,11 @@ static enum fit judge(int front, int back)
     enum fit fit = pair_judge(&front_end, &back_end, &why);
 
     /* Whatever is not settled is explained, and only that. */
-    if (fit == FIT_SETTLED)
+    if (fit == FIT_SETTLED) {
         assert_null(why);
-    else
+    } else {
         assert_non_null(why);
+    }
     return fit;
 }
 
@@ -39,8 +40,9 @@ static void pairs_on_the_way(void **state)
                                     {5, 4}, {5, 5}, {6, 5}, {6, 2}, {5, 6}};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(moving) / sizeof(moving[0]); i++)
+    for (size_t i = 0; i < sizeof(moving) / sizeof(moving[0]); i++) {
         assert_int_equal(judge(moving[i][0], moving[i][1]), FIT_MOVING);
+    }
 }
 
 static void pairs_that_do_not_fit(void **state)
@@ -51,16 +53,18 @@ static void pairs_that_do_not_fit(void **state)
                                     {4, STATE_ABSENT}};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         assert_int_equal(judge(broken[i][0], broken[i][1]), FIT_BROKEN);
+    }
 }
 
 static void every_combination_has_a_verdict(void **state)
 {
     (void)state;
     for (int front = STATE_ABSENT; front <= 8; front++) {
-        for (int back = STATE_ABSENT; back <= 8; back++)
+        for (int back = STATE_ABSENT; back <= 8; back++) {
             judge(front, back);
+        }
     }
 }
 

@@ -30,8 +30,9 @@ static void every_byte_survives_the_round_trip(void **state)
     char *text, *back;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(bytes); i++)
+    for (size_t i = 0; i < sizeof(bytes); i++) {
         bytes[i] = (unsigned char)i;
+    }
     text = text_escaped(bytes, sizeof(bytes));
     back = text_unescape(text, &len);
     assert_non_null(back);
@@ -47,8 +48,9 @@ static void refuses_malformed_escapes(void **state)
     size_t len;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_null(text_unescape(bad[i], &len));
+    }
 }
 
 static void knows_utf8(void **state)
@@ -66,10 +68,12 @@ static void knows_utf8(void **state)
                                       "\xf8\x88\x80\x80", "\xc3"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_true(text_is_utf8(good[i], strlen(good[i])));
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(text_is_utf8(bad[i], strlen(bad[i])));
+    }
     assert_false(text_is_utf8("a\0b", 3));
 }
 
@@ -99,10 +103,12 @@ static void checks_paths(void **state)
     char *longest = must_alloc(4000);
 
     (void)state;
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_true(store_path_valid(good[i]));
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(store_path_valid(bad[i]));
+    }
     memset(longest, 'a', 3072);
     longest[0] = '/';
     assert_false(store_path_valid(longest));

@@ -55,7 +55,7 @@ static bool push_out(void)
         uint32_t at = out_cons % OUT_SIZE;
         size_t n = ops->write(out + at, MIN(out_prod - out_cons, OUT_SIZE - at));
 
-        if (!n) {
+        if (n == 0) {
             break;
         }
         out_cons += (uint32_t)n;
@@ -87,8 +87,8 @@ static bool pull_in(void)
 
         n = ops->read(text, MIN(sizeof(text), IN_SIZE - (in_prod - in_cons)));
         take_typed(text, n);
-        moved = moved || n;
-    } while (n);
+        moved = moved || n != 0;
+    } while (n != 0);
     return moved;
 }
 
@@ -110,11 +110,11 @@ static void confess_drops(void)
 {
     char text[64];
 
-    if (dropped && out_room() > OUT_SIZE / 2) {
+    if (dropped != 0 && out_room() > OUT_SIZE / 2) {
         snprintf(text, sizeof(text), "[%lu bytes of log not shown: see dmesg]\n",
                  (unsigned long)dropped);
         dropped = 0;
-        for (const char *p = text; *p; p++) {
+        for (const char *p = text; *p != '\0'; p++) {
             (void)put_char(*p);
         }
     }
@@ -218,15 +218,15 @@ static size_t panic_read(char *buf, size_t size)
 
 void xencons_write(const char *text, size_t len)
 {
-    if (!ops) {
+    if (ops == NULL) {
         return;
     }
-    while (len) {
+    while (len != 0) {
         size_t n = put_text(text, len);
 
         text += n;
         len -= n;
-        if (len) {
+        if (len != 0) {
             wait_event(&out_wq, out_room() >= 2);
         }
     }
@@ -244,7 +244,7 @@ size_t xencons_read(char *buf, size_t size, nsec_t deadline)
     WRITE_ONCE(reading, true);
     int rc = wait_event_until(&in_wq, typed(), deadline);
     WRITE_ONCE(reading, false);
-    if (rc || __atomic_exchange_n(&overrun, false, __ATOMIC_SEQ_CST)) {
+    if (rc != 0 || __atomic_exchange_n(&overrun, false, __ATOMIC_SEQ_CST)) {
         return 0;
     }
     upcall_state_t s = spin_lock(&cons_lock);
@@ -277,7 +277,7 @@ void xencons_clear_interrupt(void)
 
 bool xencons_wait_interrupt(nsec_t deadline)
 {
-    return !wait_event_until(&in_wq, READ_ONCE(interrupted), deadline);
+    return (wait_event_until(&in_wq, READ_ONCE(interrupted), deadline)) == 0;
 }
 
 static bool all_read(void)
@@ -287,7 +287,7 @@ static bool all_read(void)
 
 void xencons_flush(nsec_t deadline)
 {
-    if (ops) {
+    if (ops != NULL) {
         (void)wait_event_until(&out_wq, all_read(), deadline);
     }
 }
@@ -297,9 +297,9 @@ static const struct panic_console panic_cons = {.write = panic_write, .read = pa
 
 int xencons_resume(void)
 {
-    int rc = ops ? ops->open(on_event) : 0;
+    int rc = ops != NULL ? ops->open(on_event) : 0;
 
-    if (ops && !rc) {
+    if (ops != NULL && rc == 0) {
         on_event();
     }
     return rc;
@@ -310,7 +310,7 @@ void xencons_init(void)
     const struct cons_ops *device = is_dom0() ? &cons_dom0_ops : &cons_ring_ops;
     int rc = device->open(on_event);
 
-    if (rc) {
+    if (rc != 0) {
         log_err("xencons: no console on the %s: %s", device->name, errno_name(rc));
         return;
     }

@@ -124,9 +124,9 @@ static int check(const struct xnf *x, const struct net_frame *frame)
     case NET_GSO_NONE:
         return frame->len > READ_ONCE(x->mtu) + NET_HEADER_LEN + VLAN_LEN ? -EMSGSIZE : 0;
     case NET_GSO_TCPV4:
-        return x->features.gso_v4 && frame->gso_size ? 0 : -EMSGSIZE;
+        return x->features.gso_v4 && frame->gso_size != 0 ? 0 : -EMSGSIZE;
     case NET_GSO_TCPV6:
-        return x->features.gso_v6 && frame->gso_size ? 0 : -EMSGSIZE;
+        return x->features.gso_v6 && frame->gso_size != 0 ? 0 : -EMSGSIZE;
     default:
         return -EMSGSIZE;
     }
@@ -141,7 +141,7 @@ int xnf_transmit(struct net_dev *dev, const struct net_frame *frame, const struc
         return -ENOTCONN;
     }
     int rc = check(x, frame);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     struct xnf_queue *q = choose(x, pieces);
@@ -168,7 +168,7 @@ void xnf_info(struct net_dev *dev, struct net_info *info)
     info->mtu = x->mtu;
     memcpy(info->ip, x->ip, sizeof(info->ip));
     spin_unlock(&x->lock, s);
-    for (unsigned i = 0; i < XNF_QUEUES_MAX && x->queues[i]; i++) {
+    for (unsigned i = 0; i < XNF_QUEUES_MAX && x->queues[i] != NULL; i++) {
         const struct xnf_queue *q = x->queues[i];
 
         info->rx_frames += q->rx_frames;
@@ -189,7 +189,7 @@ int xnf_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsig
     int rc = xnf_mcast_want(&x->mcast, macs, n);
 
     spin_unlock(&x->lock, s);
-    if (!rc && xnf_moving(x)) {
+    if (rc == 0 && xnf_moving(x)) {
         xnf_tx_multicast(x->queues[0]);
     }
     return rc;
@@ -198,7 +198,7 @@ int xnf_multicast(struct net_dev *dev, const uint8_t (*macs)[NET_MAC_LEN], unsig
 int xnf_buf_grant(struct xnf_buf *buf, uint16_t domid, bool readonly)
 {
     buf->page = page_alloc_zeroed(0);
-    if (!buf->page) {
+    if (buf->page == NULL) {
         return -ENOMEM;
     }
     frames_hold();
@@ -211,7 +211,7 @@ int xnf_buf_grant(struct xnf_buf *buf, uint16_t domid, bool readonly)
 static void free_bufs(struct xnf_buf *bufs, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (bufs[i].page) {
+        if (bufs[i].page != NULL) {
             gnttab_unshare_page(bufs[i].gref, bufs[i].page);
         } else if (bufs[i].gref != GREF_NONE) {
             gnttab_free(bufs[i].gref);
@@ -232,11 +232,11 @@ static void free_ring(gref_t *gref, void **page)
 static int make_ring(uint16_t domid, gref_t *gref, void **page)
 {
     *page = page_alloc_zeroed(0);
-    if (!*page) {
+    if (*page == NULL) {
         return -ENOMEM;
     }
     int rc = gnttab_share_page(domid, *page, false, gref);
-    if (rc) {
+    if (rc != 0) {
         page_free(*page, 0);
         *page = NULL;
         *gref = GREF_NONE;
@@ -248,7 +248,7 @@ static int make_grefs(struct xnf_buf *bufs, unsigned n)
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < n && !rc; i++) {
+    for (unsigned i = 0; i < n && rc == 0; i++) {
         rc = gnttab_alloc(&bufs[i].gref);
     }
     return rc;
@@ -276,7 +276,7 @@ static int make_ports(struct xnf_queue *q, bool split)
         return rc;
     }
     int rc = make_port(q, q->tx_name, xnf_tx_event, &q->tx_port);
-    return rc ? rc : make_port(q, q->rx_name, xnf_rx_event, &q->rx_port);
+    return rc != 0 ? rc : make_port(q, q->rx_name, xnf_rx_event, &q->rx_port);
 }
 
 int xnf_queue_open(struct xnf_queue *q, unsigned nbufs, bool split)
@@ -285,25 +285,25 @@ int xnf_queue_open(struct xnf_queue *q, unsigned nbufs, bool split)
 
     q->nbufs = MIN(nbufs, XNF_RING_SIZE);
     int rc = make_ring(domid, &q->tx_gref, &q->tx_page);
-    if (!rc) {
+    if (rc == 0) {
         rc = make_ring(domid, &q->rx_gref, &q->rx_page);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = make_grefs(q->tx_bufs, q->nbufs);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = make_grefs(q->rx_bufs, q->nbufs);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = xnf_tx_init(q);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = xnf_rx_init(q);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = make_ports(q, split);
     }
-    if (rc) {
+    if (rc != 0) {
         xnf_queue_close(q, false);
     }
     return rc;
@@ -341,7 +341,7 @@ struct xnf_queue *xnf_queue_new(struct xnf *x, unsigned index)
 {
     struct xnf_queue *q = kzalloc(sizeof(*q));
 
-    if (!q) {
+    if (q == NULL) {
         return NULL;
     }
     q->x = x;

@@ -56,10 +56,10 @@ static int drop_stale(xs_txn_t t, const struct xnf *x)
                                        "request-multicast-control"};
     int rc = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(keys) && !rc; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++) {
         rc = drop_key(t, x->xdev->node, keys[i]);
     }
-    for (unsigned i = 0; i < XNF_QUEUES_MAX && x->queues[i] && !rc; i++) {
+    for (unsigned i = 0; i < XNF_QUEUES_MAX && x->queues[i] != NULL && rc == 0; i++) {
         char key[16];
 
         snprintf(key, sizeof(key), "queue-%u", i);
@@ -72,17 +72,17 @@ static int write_queue(xs_txn_t t, const struct xnf_queue *q, const char *dir)
 {
     int rc = xs_writef(t, dir, "tx-ring-ref", "%u", q->tx_gref);
 
-    if (!rc) {
+    if (rc == 0) {
         rc = xs_writef(t, dir, "rx-ring-ref", "%u", q->rx_gref);
     }
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     if (q->tx_port == q->rx_port) {
         return xs_writef(t, dir, "event-channel", "%u", q->tx_port);
     }
     rc = xs_writef(t, dir, "event-channel-tx", "%u", q->tx_port);
-    return rc ? rc : xs_writef(t, dir, "event-channel-rx", "%u", q->rx_port);
+    return rc != 0 ? rc : xs_writef(t, dir, "event-channel-rx", "%u", q->rx_port);
 }
 
 static int write_queues(xs_txn_t t, const struct xnf *x)
@@ -93,7 +93,7 @@ static int write_queues(xs_txn_t t, const struct xnf *x)
         return write_queue(t, x->queues[0], node);
     }
     int rc = xs_writef(t, node, "multi-queue-num-queues", "%u", x->nqueues);
-    for (unsigned i = 0; i < x->nqueues && !rc; i++) {
+    for (unsigned i = 0; i < x->nqueues && rc == 0; i++) {
         char dir[sizeof(x->xdev->node) + 16];
 
         snprintf(dir, sizeof(dir), "%s/queue-%u", node, i);
@@ -109,18 +109,18 @@ static int write_keys(xs_txn_t t, void *arg)
     char *state;
     int rc = xs_read(t, x->xdev->node, "state", &state, NULL);
 
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     kfree(state);
     rc = drop_stale(t, x);
-    if (!rc) {
+    if (rc == 0) {
         rc = write_queues(t, x);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(feature_keys) && !rc; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(feature_keys) && rc == 0; i++) {
         rc = xs_write(t, x->xdev->node, feature_keys[i], "1");
     }
-    if (!rc && x->features.mcast) {
+    if (rc == 0 && x->features.mcast) {
         rc = xs_write(t, x->xdev->node, "request-multicast-control", "1");
     }
     return rc;
@@ -145,11 +145,11 @@ static int read_features(struct xnf *x)
     };
     int rc = xs_gather(XS_NO_TXN, x->xdev->otherend, fields, ARRAY_SIZE(fields), &bad);
 
-    if (!rc && !copy) {
+    if (rc == 0 && !copy) {
         bad = "feature-rx-copy";
         rc = -EOPNOTSUPP;
     }
-    if (rc) {
+    if (rc != 0) {
         xendev_fatal(x->xdev, rc, "%s: back end's %s/%s is missing or makes no sense", x->net.name,
                      x->xdev->otherend, bad);
         return rc;
@@ -173,10 +173,10 @@ static void read_mtu(struct xnf *x)
         dir = x->xdev->otherend;
         rc = xs_gather(XS_NO_TXN, dir, &field, 1, NULL);
     }
-    if (!rc && (mtu < MTU_MIN || mtu > MTU_MAX)) {
+    if (rc == 0 && (mtu < MTU_MIN || mtu > MTU_MAX)) {
         rc = -ERANGE;
     }
-    if (rc && rc != -ENOENT) {
+    if (rc != 0 && rc != -ENOENT) {
         log_warn("%s: %s/mtu is not a number from %u to %u, %u it is", x->net.name, dir, MTU_MIN,
                  MTU_MAX, XNF_MTU);
         mtu = XNF_MTU;
@@ -194,12 +194,12 @@ static void read_ip(struct xnf *x)
     char *ip = NULL;
     const struct xs_field field = {"ip", XS_STRING, &ip, true};
 
-    if (xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL)) {
+    if (xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) != 0) {
         return;
     }
     upcall_state_t s = spin_lock(&x->lock);
     x->ip[0] = '\0';
-    if (ip && strlen(ip) < sizeof(x->ip)) {
+    if (ip != NULL && strlen(ip) < sizeof(x->ip)) {
         strlcpy(x->ip, ip, sizeof(x->ip));
     }
     spin_unlock(&x->lock, s);
@@ -212,7 +212,7 @@ static bool read_carrier(struct xnf *x)
     bool up = true;
     const struct xs_field field = {"carrier", XS_BOOL, &up, true};
 
-    if (xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL)) {
+    if (xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) != 0) {
         up = false;
     }
     bool changed = up != x->carrier;
@@ -233,11 +233,11 @@ static void watch_carrier(struct xnf *x)
     size_t size = strlen(x->xdev->otherend) + sizeof("/carrier");
 
     x->carrier_path = kmalloc(size);
-    if (x->carrier_path) {
+    if (x->carrier_path != NULL) {
         snprintf(x->carrier_path, size, "%s/carrier", x->xdev->otherend);
         x->carrier_watch =
             (struct xs_watch){.path = x->carrier_path, .fn = carrier_event, .arg = x};
-        if (!xs_watch_add(&x->carrier_watch)) {
+        if (xs_watch_add(&x->carrier_watch) == 0) {
             return;
         }
         kfree(x->carrier_path);
@@ -248,7 +248,7 @@ static void watch_carrier(struct xnf *x)
 
 static void unwatch_carrier(struct xnf *x)
 {
-    if (x->carrier_path) {
+    if (x->carrier_path != NULL) {
         xs_watch_remove(&x->carrier_watch);
         kfree(x->carrier_path);
         x->carrier_path = NULL;
@@ -287,14 +287,14 @@ static int open_queues(struct xnf *x)
     x->otherend_id = x->xdev->otherend_id;
     x->nqueues = 0;
     want = MAX(want, 1u);
-    while (x->nqueues < want && !rc) {
+    while (x->nqueues < want && rc == 0) {
         struct xnf_queue **q = &x->queues[x->nqueues];
 
-        *q = *q ? *q : xnf_queue_new(x, x->nqueues);
-        rc = *q ? xnf_queue_open(*q, bufs_per_queue(want), x->features.split) : -ENOMEM;
-        x->nqueues += rc ? 0 : 1;
+        *q = *q != NULL ? *q : xnf_queue_new(x, x->nqueues);
+        rc = *q != NULL ? xnf_queue_open(*q, bufs_per_queue(want), x->features.split) : -ENOMEM;
+        x->nqueues += rc != 0 ? 0 : 1;
     }
-    if (rc) {
+    if (rc != 0) {
         for (unsigned i = 0; i < x->nqueues; i++) {
             xnf_queue_close(x->queues[i], false);
         }
@@ -305,20 +305,20 @@ static int open_queues(struct xnf *x)
 
 static void publish(struct xnf *x)
 {
-    if (read_features(x)) {
+    if (read_features(x) != 0) {
         return;
     }
     read_mtu(x);
     read_ip(x);
     int rc = open_queues(x);
-    if (rc) {
+    if (rc != 0) {
         xendev_fatal(x->xdev, rc, "%s: no queues", x->net.name);
         return;
     }
     x->published = true;
     x->was_up = false;
     rc = xs_transaction(write_keys, x);
-    if (rc) {
+    if (rc != 0) {
         unpublish(x, XNF_DOWN, false);
         xendev_fatal(x->xdev, rc, "%s: the queues cannot be published", x->net.name);
         return;
@@ -354,7 +354,7 @@ static void connect(struct xnf *x)
     xnf_start(x);
     if (!x->net.entry.listed) {
         int rc = net_register(&x->net);
-        if (rc) {
+        if (rc != 0) {
             unpublish(x, XNF_GONE, false);
             xendev_fatal(x->xdev, rc, "the name %s is taken", x->net.name);
         }
@@ -390,7 +390,7 @@ static bool online(const struct xnf *x)
     bool on = false;
     const struct xs_field field = {"online", XS_BOOL, &on, false};
 
-    return !xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) && on;
+    return xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) == 0 && on;
 }
 
 static void backend_leaves(struct xnf *x, enum xenbus_state state)
@@ -470,7 +470,7 @@ static int parse_mac(const char *text, uint8_t mac[NET_MAC_LEN])
         uint64_t value;
 
         if (text[3 * i] == '\0' || (i + 1 < NET_MAC_LEN && text[3 * i + 2] != ':') ||
-            parse_u64(hex, &value)) {
+            parse_u64(hex, &value) != 0) {
             return -EINVAL;
         }
         mac[i] = (uint8_t)value;
@@ -485,7 +485,7 @@ static int read_mac(const struct xendev *dev, uint8_t mac[NET_MAC_LEN])
     const struct xs_field field = {"mac", XS_STRING, &text, false};
     int rc = xs_gather(XS_NO_TXN, dev->node, &field, 1, NULL);
 
-    if (!rc) {
+    if (rc == 0) {
         rc = parse_mac(text, mac);
         kfree(text);
     }
@@ -497,20 +497,20 @@ static int xennetf_probe(struct xendev *dev)
     char name[NET_NAME_MAX];
     uint64_t id;
 
-    if (parse_u64(dev->id, &id) || id > DEV_ID_MAX) {
+    if (parse_u64(dev->id, &id) != 0 || id > DEV_ID_MAX) {
         xenbus_dev_error(dev->node, -EINVAL, "the device's name is no number up to %u", DEV_ID_MAX);
         return -EINVAL;
     }
     snprintf(name, sizeof(name), "eth%u", (unsigned)id);
     struct xnf *x = kzalloc(sizeof(*x));
-    if (!x) {
+    if (x == NULL) {
         xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
         return -ENOMEM;
     }
     xnf_init(x, name);
     x->xdev = dev;
     int rc = read_mac(dev, x->mac);
-    if (rc) {
+    if (rc != 0) {
         xenbus_dev_error(dev->node, rc, "%s: mac is missing or no station's address", name);
         kfree(x);
         return rc;

@@ -24,11 +24,11 @@ static struct xnf_queue *first_queue(const struct xnf_abuse *a)
 static int share_page(struct xnf_abuse *a)
 {
     a->page = page_alloc_zeroed(0);
-    if (!a->page) {
+    if (a->page == NULL) {
         return -ENOMEM;
     }
     int rc = gnttab_share_page(interface(a)->otherend_id, a->page, true, &a->gref);
-    if (rc) {
+    if (rc != 0) {
         page_free(a->page, 0);
     }
     return rc;
@@ -39,17 +39,17 @@ int xnf_abuse_open(struct xnf_abuse *a, const char *name)
     int rc;
 
     *a = (struct xnf_abuse){.dev = net_get(name), .gref = GREF_NONE};
-    if (!a->dev) {
+    if (a->dev == NULL) {
         return -ENODEV;
     }
     if (a->dev->ops->transmit != xnf_transmit) {
         rc = -EOPNOTSUPP;
-    } else if (!first_queue(a)) {
+    } else if (first_queue(a) == NULL) {
         rc = -ENOTCONN;
     } else {
         rc = share_page(a);
     }
-    if (rc) {
+    if (rc != 0) {
         net_put(a->dev);
     }
     return rc;
@@ -89,7 +89,7 @@ int xnf_abuse_release(struct xnf_abuse *a)
     upcall_state_t s;
     struct xnf_queue *q = lock_ring(a, &s);
 
-    if (!q) {
+    if (q == NULL) {
         return -ENOTCONN;
     }
     bool all = q->tx.rsp_cons == q->tx.req_prod_pvt;
@@ -107,7 +107,7 @@ static void publish(struct xnf_queue *q)
     int notify;
 
     RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&q->tx, notify);
-    if (notify) {
+    if (notify != 0) {
         evtchn_notify(q->tx_port);
     }
 }
@@ -117,14 +117,14 @@ int xnf_abuse_put(struct xnf_abuse *a, const union xnf_raw *slots, unsigned n)
     upcall_state_t s;
     struct xnf_queue *q = lock_ring(a, &s);
 
-    if (!q) {
+    if (q == NULL) {
         return -ENOTCONN;
     }
     int rc = RING_FREE_REQUESTS(&q->tx) >= n ? 0 : -EAGAIN;
-    for (unsigned i = 0; i < n && !rc; i++) {
+    for (unsigned i = 0; i < n && rc == 0; i++) {
         memcpy(RING_GET_REQUEST(&q->tx, q->tx.req_prod_pvt++), &slots[i], sizeof(slots[i]));
     }
-    if (!rc) {
+    if (rc == 0) {
         publish(q);
     }
     spin_unlock(&q->tx_lock, s);
@@ -136,7 +136,7 @@ int xnf_abuse_index(struct xnf_abuse *a, uint32_t by)
     upcall_state_t s;
     struct xnf_queue *q = lock_ring(a, &s);
 
-    if (!q) {
+    if (q == NULL) {
         return -ENOTCONN;
     }
     q->tx.req_prod_pvt += by;
@@ -151,7 +151,7 @@ int xnf_abuse_kick(struct xnf_abuse *a)
     upcall_state_t s;
     struct xnf_queue *q = lock_ring(a, &s);
 
-    if (!q) {
+    if (q == NULL) {
         return -ENOTCONN;
     }
     evtchn_notify(q->tx_port);
@@ -182,19 +182,19 @@ int xnf_abuse_take(struct xnf_abuse *a, struct xnf_answers *sum)
     upcall_state_t s;
     struct xnf_queue *q = lock_ring(a, &s);
 
-    if (!q) {
+    if (q == NULL) {
         return -ENOTCONN;
     }
     RING_IDX prod = READ_ONCE(q->tx.sring->rsp_prod);
     rmb();
     int rc = prod - q->tx.rsp_cons > q->tx.req_prod_pvt - q->tx.rsp_cons ? -EBADMSG : 0;
-    while (!rc && q->tx.rsp_cons != prod) {
+    while (rc == 0 && q->tx.rsp_cons != prod) {
         count(sum, READ_ONCE(RING_GET_RESPONSE(&q->tx, q->tx.rsp_cons)->status));
         q->tx.rsp_cons++;
     }
     RING_IDX left = q->tx.req_prod_pvt - q->tx.rsp_cons;
     spin_unlock(&q->tx_lock, s);
-    return rc ? rc : (int)MIN(left, (RING_IDX)INT32_MAX);
+    return rc != 0 ? rc : (int)MIN(left, (RING_IDX)INT32_MAX);
 }
 
 int xnf_abuse_deafen(struct xnf_abuse *a, bool deaf)

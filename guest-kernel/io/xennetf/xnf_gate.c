@@ -87,10 +87,10 @@ int xnf_gate(const union xnf_slot *slots, unsigned n, unsigned first, unsigned s
     *out = (struct xnf_frame){.net.csum_blank = head->flags & NETRXF_csum_blank,
                               .net.csum_valid = head->flags & NETRXF_data_validated};
     int rc = take_data(head, 0, first % size, out, &err);
-    if (!rc && (head->flags & NETRXF_extra_info)) {
+    if (rc == 0 && (head->flags & NETRXF_extra_info)) {
         rc = take_extras(slots, n, out, &extras, &err);
     }
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
     out->slots = 1 + extras;
@@ -99,13 +99,13 @@ int xnf_gate(const union xnf_slot *slots, unsigned n, unsigned first, unsigned s
             return -EAGAIN;
         }
         rc = take_data(&slots[out->slots].rsp, out->slots, (first + out->slots) % size, out, &err);
-        if (rc) {
+        if (rc != 0) {
             return rc;
         }
         out->slots++;
     }
     if (out->open || out->net.len < NET_HEADER_LEN || out->net.len > NET_FRAME_MAX) {
-        err = err ? err : -EMSGSIZE;
+        err = err != 0 ? err : -EMSGSIZE;
     }
     return err;
 }
@@ -119,7 +119,7 @@ int xnf_gate_drain(const union xnf_slot *slots, unsigned n, unsigned first, unsi
     while (out->open && out->slots < n) {
         int rc = take_data(&slots[out->slots].rsp, out->slots, (first + out->slots) % size, out,
                            &dropped);
-        if (rc) {
+        if (rc != 0) {
             return rc;
         }
         out->slots++;

@@ -49,7 +49,7 @@ static void add_extra(struct xnf_packet *p, uint8_t type, uint8_t flags, uint8_t
 static void add_many(struct xnf_packet *p, unsigned n, uint32_t bytes, uint32_t total, bool end)
 {
     for (unsigned i = 0; i < n; i++) {
-        add(p, 0, i ? bytes : total, i + 1 < n || !end ? NETTXF_more_data : 0);
+        add(p, 0, i != 0 ? bytes : total, i + 1 < n || !end ? NETTXF_more_data : 0);
     }
 }
 

@@ -39,7 +39,7 @@ static void push(struct xnf_queue *q)
 
     if (q->rx.req_prod_pvt != q->rx.sring->req_prod) {
         RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&q->rx, notify);
-        if (notify) {
+        if (notify != 0) {
             evtchn_notify(q->rx_port);
         }
     }
@@ -59,7 +59,7 @@ int xnf_rx_init(struct xnf_queue *q)
     for (unsigned i = 0; i < q->nbufs; i++) {
         int rc = xnf_buf_grant(&q->rx_bufs[i], q->x->otherend_id, false);
 
-        if (rc) {
+        if (rc != 0) {
             return rc;
         }
         ask(q, i);
@@ -114,7 +114,7 @@ static int take_frame(struct xnf_queue *q, const union xnf_slot *slots, unsigned
         return rc;
     }
     q->rx_draining = frame.open;
-    if (rc) {
+    if (rc != 0) {
         q->rx_errors++;
     } else if (!draining) {
         deliver(q, &frame);
@@ -153,7 +153,7 @@ static unsigned step(struct xnf_queue *q, bool *more)
                sizeof(slots[i]));
     }
     barrier();
-    int taken = part ? take_frame(q, slots, (unsigned)part) : 0;
+    int taken = part != 0 ? take_frame(q, slots, (unsigned)part) : 0;
     if (taken < 0) {
         return 0;
     }

@@ -131,7 +131,7 @@ static int make_room(struct xnf_queue *q, unsigned pages, unsigned slots)
 /* Copies the next @len bytes of the pieces; *@piece and *@done say where they begin. */
 static void gather(char *to, size_t len, const struct net_piece **piece, size_t *done)
 {
-    while (len) {
+    while (len != 0) {
         size_t part = MIN(len, (*piece)->len - *done);
 
         memcpy(to, (const char *)(*piece)->base + *done, part);
@@ -155,7 +155,7 @@ static int fill(struct xnf_queue *q, const struct net_frame *frame, const struct
     for (unsigned i = 0; i < pages; i++) {
         struct xnf_buf *buf = &q->tx_bufs[ids[i] = (uint16_t)take_buf(q)];
 
-        if (!buf->page && xnf_buf_grant(buf, q->x->otherend_id, true)) {
+        if (buf->page == NULL && xnf_buf_grant(buf, q->x->otherend_id, true) != 0) {
             for (unsigned j = i + 1; j-- > 0;) {
                 put_buf(q, ids[j]);
             }
@@ -206,7 +206,7 @@ static void push(struct xnf_queue *q)
     int notify;
 
     RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&q->tx, notify);
-    if (notify) {
+    if (notify != 0) {
         evtchn_notify(q->tx_port);
     }
 }
@@ -252,10 +252,10 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
         return -EMSGSIZE;
     }
     int rc = q->tx_seized ? -EAGAIN : make_room(q, pages, slots);
-    if (rc) {
+    if (rc != 0) {
         return rc;
     }
-    if (fill(q, frame, pieces, ids, pages)) {
+    if (fill(q, frame, pieces, ids, pages) != 0) {
         q->tx_dropped++;
         return 0;
     }
@@ -268,7 +268,7 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
 
 int xnf_tx_seize(struct xnf_queue *q)
 {
-    bool ours = q->tx_nfree != q->nbufs || q->tx_extras;
+    bool ours = q->tx_nfree != q->nbufs || q->tx_extras != 0;
 
     if (q->tx_seized && !ours && q->tx.rsp_cons != q->tx.req_prod_pvt) {
         return -EBUSY;

@@ -14,10 +14,10 @@ static void disk_letters(uint32_t disk, char *out)
     char reversed[8];
     size_t n = 0;
 
-    for (uint32_t d = disk + 1; d; d = (d - 1) / LETTERS) {
+    for (uint32_t d = disk + 1; d != 0; d = (d - 1) / LETTERS) {
         reversed[n++] = (char)('a' + (d - 1) % LETTERS);
     }
-    while (n) {
+    while (n != 0) {
         *out++ = reversed[--n];
     }
     *out = '\0';
@@ -47,7 +47,7 @@ int vbd_name(uint32_t vdev, char *buf, size_t size)
         return -EINVAL;
     }
     disk_letters(disk, letters);
-    if (part) {
+    if (part != 0) {
         snprintf(buf, size, "%s%s%u", prefix, letters, part);
     } else {
         snprintf(buf, size, "%s%s", prefix, letters);

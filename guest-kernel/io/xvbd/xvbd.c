@@ -83,8 +83,8 @@ static void free_slot(struct xvbd *x, struct xvbd_slot *slot)
 /* Takes back the grants of a slot; false while the back end holds on to one. */
 static bool end_grants(struct xvbd_slot *slot)
 {
-    while (slot->nsegs) {
-        if (gnttab_end(slot->grefs[slot->nsegs - 1])) {
+    while (slot->nsegs != 0) {
+        if (gnttab_end(slot->grefs[slot->nsegs - 1]) != 0) {
             return false;
         }
         slot->nsegs--;
@@ -102,9 +102,9 @@ static void settle_slot(struct xvbd *x, struct xvbd_slot *slot, struct ended_lis
         slot->state = SLOT_READY;
         return;
     }
-    if (slot->rc) {
+    if (slot->rc != 0) {
         x->errors++;
-        req->rc = req->rc ? req->rc : slot->rc;
+        req->rc = req->rc != 0 ? req->rc : slot->rc;
     }
     req->parts--;
     free_slot(x, slot);
@@ -144,7 +144,7 @@ static void recall_slots(struct xvbd *x, bool resend, int rc, struct ended_list 
 
         if (slot->state == SLOT_HELD) {
             slot->resend = slot->resend && resend;
-            slot->rc = slot->resend || slot->rc ? slot->rc : rc;
+            slot->rc = slot->resend || slot->rc != 0 ? slot->rc : rc;
         } else if (slot->state != SLOT_FREE) {
             slot->resend = resend;
             slot->rc = rc;
@@ -188,7 +188,7 @@ static void fill_segments(struct xvbd *x, struct xvbd_slot *slot, struct blkif_r
     uint64_t left = slot->count;
 
     slot->nsegs = 0;
-    while (left) {
+    while (left != 0) {
         uint64_t n = MIN(left, SECTORS_PER_PAGE);
         gref_t gref = slot->grefs[slot->nsegs];
 
@@ -309,7 +309,7 @@ static void take_responses(struct xvbd *x, struct ended_list *ended)
 {
     int more = true;
 
-    while (more && x->state == XVBD_UP) {
+    while (more != 0 && x->state == XVBD_UP) {
         RING_IDX prod = READ_ONCE(x->ring.sring->rsp_prod);
 
         rmb();
@@ -397,7 +397,7 @@ static void retry_held(struct timer *t)
             }
         }
     }
-    if (x->held_slots) {
+    if (x->held_slots != 0) {
         timer_arm(t, clock_now() + HELD_PERIOD);
     }
     evtchn_port_t port = x->port;
@@ -484,7 +484,7 @@ int xvbd_init(struct xvbd *x)
     for (unsigned i = XVBD_RING_SIZE; i-- > 0;) {
         for (unsigned j = 0; j < XVBD_SEGS; j++) {
             int rc = gnttab_alloc(&x->slots[i].grefs[j]);
-            if (rc) {
+            if (rc != 0) {
                 xvbd_fini(x);
                 return rc;
             }

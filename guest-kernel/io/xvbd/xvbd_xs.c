@@ -44,10 +44,10 @@ static int write_keys(xs_txn_t t, void *arg)
     const char *node = x->xdev->node;
 
     int rc = xs_writef(t, node, "ring-ref", "%u", x->ring_gref);
-    if (!rc) {
+    if (rc == 0) {
         rc = xs_writef(t, node, "event-channel", "%u", x->port);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = xs_write(t, node, "protocol", XEN_IO_PROTO_ABI_X86_64);
     }
     return rc;
@@ -68,12 +68,12 @@ static void unpublish(struct xvbd *x)
 static int make_ring(struct xvbd *x)
 {
     x->ring_page = page_alloc_zeroed(0);
-    if (!x->ring_page) {
+    if (x->ring_page == NULL) {
         return -ENOMEM;
     }
     x->otherend_id = x->xdev->otherend_id;
     int rc = gnttab_share_page(x->otherend_id, x->ring_page, false, &x->ring_gref);
-    if (rc) {
+    if (rc != 0) {
         page_free(x->ring_page, 0);
         return rc;
     }
@@ -94,12 +94,12 @@ static void publish(struct xvbd *x)
 {
     int rc = make_ring(x);
 
-    if (rc) {
+    if (rc != 0) {
         xendev_fatal(x->xdev, rc, "%s: no ring", x->blk.name);
         return;
     }
     rc = xs_transaction(write_keys, x);
-    if (rc) {
+    if (rc != 0) {
         unpublish(x);
         xendev_fatal(x->xdev, rc, "%s: the ring cannot be published", x->blk.name);
         return;
@@ -127,15 +127,15 @@ static int read_info(struct xvbd *x, struct blk_info *info)
     };
 
     int rc = xs_gather(XS_NO_TXN, x->xdev->otherend, fields, ARRAY_SIZE(fields), &bad);
-    if (!rc && (sectors == 0 || sectors > MAX_SECTORS)) {
+    if (rc == 0 && (sectors == 0 || sectors > MAX_SECTORS)) {
         rc = -EINVAL;
     }
-    if (!rc && (sector_size < BLK_SECTOR_SIZE || sector_size > PAGE_SIZE ||
-                (sector_size & (sector_size - 1)))) {
+    if (rc == 0 && (sector_size < BLK_SECTOR_SIZE || sector_size > PAGE_SIZE ||
+                    (sector_size & (sector_size - 1)))) {
         bad = "sector-size";
         rc = -EINVAL;
     }
-    if (rc) {
+    if (rc != 0) {
         xendev_fatal(x->xdev, rc, "%s: back end's %s/%s is missing or makes no sense", x->blk.name,
                      x->xdev->otherend, bad);
         return rc;
@@ -170,7 +170,7 @@ static void connect(struct xvbd *x)
     struct blk_info info;
     char size[32];
 
-    if (read_info(x, &info)) {
+    if (read_info(x, &info) != 0) {
         return;
     }
     blk_update_info(&x->blk, &info);
@@ -180,7 +180,7 @@ static void connect(struct xvbd *x)
     }
     if (!x->blk.entry.listed) {
         int rc = blk_register(&x->blk);
-        if (rc) {
+        if (rc != 0) {
             xendev_fatal(x->xdev, rc, "the name %s is taken", x->blk.name);
             return;
         }
@@ -233,7 +233,7 @@ static bool online(const struct xvbd *x)
     bool on = false;
     const struct xs_field field = {"online", XS_BOOL, &on, false};
 
-    return !xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) && on;
+    return xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) == 0 && on;
 }
 
 static void backend_leaves(struct xvbd *x)
@@ -294,15 +294,15 @@ static int xvbd_probe(struct xendev *dev)
     const struct xs_field field = {"virtual-device", XS_U32, &vdev, false};
 
     int rc = xs_gather(XS_NO_TXN, dev->node, &field, 1, NULL);
-    if (!rc) {
+    if (rc == 0) {
         rc = vbd_name(vdev, name, sizeof(name));
     }
-    if (rc) {
+    if (rc != 0) {
         xenbus_dev_error(dev->node, rc, "virtual-device is missing or names no disk");
         return rc;
     }
     struct xvbd *x = kzalloc(sizeof(*x));
-    if (!x) {
+    if (x == NULL) {
         xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
         return -ENOMEM;
     }
@@ -310,7 +310,7 @@ static int xvbd_probe(struct xendev *dev)
     x->xdev = dev;
     x->vdev = vdev;
     rc = xvbd_init(x);
-    if (rc) {
+    if (rc != 0) {
         xenbus_dev_error(dev->node, rc, "%s: no grant references", name);
         kfree(x);
         return rc;
@@ -333,7 +333,7 @@ static void xvbd_suspend(struct xendev *dev)
 {
     struct xvbd *x = dev->priv;
 
-    if (xvbd_pause(x, clock_now() + QUIESCE_TIME)) {
+    if (xvbd_pause(x, clock_now() + QUIESCE_TIME) != 0) {
         log_warn("%s: back end of domain %u has not ended %u requests, they are sent again if this "
                  "is a restore",
                  x->blk.name, x->otherend_id, READ_ONCE(x->busy_slots));
@@ -381,7 +381,7 @@ static void xvbd_show_rings(const struct xendev *dev, void (*say)(const char *fm
     const struct xvbd *x = dev->priv;
     const struct blkif_front_ring *ring = &x->ring;
 
-    if (!ring->sring) {
+    if (ring->sring == NULL) {
         say("no ring: the back end is not connected\n");
         return;
     }
@@ -397,7 +397,7 @@ static void xvbd_show_rings(const struct xendev *dev, void (*say)(const char *fm
 
         if (slot->state != SLOT_FREE) {
             say("  id %2u  state %d  operation %u  sector %llu+%llu\n", i, slot->state, slot->op,
-                slot->req ? (unsigned long long)(slot->req->sector + slot->first) : 0ull,
+                slot->req != NULL ? (unsigned long long)(slot->req->sector + slot->first) : 0ull,
                 (unsigned long long)slot->count);
         }
     }

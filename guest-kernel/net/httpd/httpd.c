@@ -70,7 +70,7 @@ static void serve(struct httpd_conn *c)
     while (on) {
         size_t len = http_head_length(c->head, c->have);
 
-        if (!len) {
+        if (len == 0) {
             on = receive(c);
             continue;
         }
@@ -85,7 +85,7 @@ static void free_connection(struct httpd_conn *c)
 {
     netconn_close(c->nc);
     netconn_delete(c->nc);
-    if (c->buf) {
+    if (c->buf != NULL) {
         page_free(c->buf, HTTPD_BUF_ORDER);
     }
     kfree(c);
@@ -107,7 +107,7 @@ static void take(struct netconn *nc)
 {
     struct httpd_conn *c = kzalloc(sizeof(*c));
 
-    if (!c) {
+    if (c == NULL) {
         httpd_count(0, 1, 0);
         netconn_delete(nc);
         return;
@@ -117,8 +117,9 @@ static void take(struct netconn *nc)
     c->nc = nc;
     c->fs = &fs;
     c->buf = page_alloc(HTTPD_BUF_ORDER);
-    struct thread *t = c->buf ? thread_create("http", connection_main, c, PRIO_NORMAL) : NULL;
-    if (!t) {
+    struct thread *t =
+        c->buf != NULL ? thread_create("http", connection_main, c, PRIO_NORMAL) : NULL;
+    if (t == NULL) {
         httpd_count(0, 1, 0);
         free_connection(c);
         return;
@@ -152,12 +153,12 @@ static int listen(uint16_t port, const char **why)
 
     listener = net_listen(port, LOOK, &err);
     stopping = false;
-    acceptor = err ? NULL : thread_create("httpd", accept_main, NULL, PRIO_NORMAL);
-    if (acceptor) {
+    acceptor = err != 0 ? NULL : thread_create("httpd", accept_main, NULL, PRIO_NORMAL);
+    if (acceptor != NULL) {
         return 0;
     }
-    *why = err ? net_strerror(err) : "no memory";
-    if (listener) {
+    *why = err != 0 ? net_strerror(err) : "no memory";
+    if (listener != NULL) {
         netconn_delete(listener);
     }
     return -EADDRINUSE;
@@ -168,14 +169,14 @@ int httpd_start(struct blk_dev *disk, uint16_t port, const char **why)
     *why = "it runs already; `httpd stop` ends it";
     mutex_lock(&httpd_lock);
     int rc = stats.running ? -EBUSY : 0;
-    if (!rc) {
+    if (rc == 0) {
         *why = "the disk cannot be read";
         rc = ext_open(disk, &fs, why);
     }
-    if (!rc) {
+    if (rc == 0) {
         rc = listen(port, why);
     }
-    if (!rc) {
+    if (rc == 0) {
         stats = (struct httpd_stats){.running = true, .port = port};
         strlcpy(stats.disk, disk->name, sizeof(stats.disk));
     }
@@ -187,7 +188,7 @@ int httpd_stop(void)
 {
     mutex_lock(&httpd_lock);
     int rc = stats.running ? 0 : -ENOENT;
-    if (!rc) {
+    if (rc == 0) {
         WRITE_ONCE(stopping, true);
         waitq_wake_all(&ended_wq);
         thread_join(acceptor);

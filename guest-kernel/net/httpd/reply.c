@@ -63,7 +63,7 @@ static const char *type_of(const char *path)
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         size_t n = strlen(types[i].suffix);
 
-        if (len >= n && !strcmp(path + len - n, types[i].suffix)) {
+        if (len >= n && strcmp(path + len - n, types[i].suffix) == 0) {
             return types[i].type;
         }
     }
@@ -79,26 +79,26 @@ static bool send_parts(struct httpd_conn *c, struct netvector *parts, unsigned n
     nsec_t deadline = clock_now() + PATIENCE;
     err_t err = ERR_OK;
 
-    while (n && (err == ERR_OK || err == ERR_WOULDBLOCK) && clock_now() < deadline &&
+    while (n != 0 && (err == ERR_OK || err == ERR_WOULDBLOCK) && clock_now() < deadline &&
            !httpd_stopping()) {
         size_t written = 0;
 
         err = netconn_write_vectors_partly(c->nc, parts, (u16_t)n,
                                            NETCONN_COPY | (more ? NETCONN_MORE : 0), &written);
-        if (written) {
+        if (written != 0) {
             deadline = clock_now() + PATIENCE;
             httpd_count(0, 0, written);
         }
-        for (; n && written >= parts->len; n--, parts++) {
+        for (; n != 0 && written >= parts->len; n--, parts++) {
             written -= parts->len;
         }
-        if (n) {
+        if (n != 0) {
             parts->ptr = (const char *)parts->ptr + written;
             parts->len -= written;
         }
     }
     httpd_count(0, n != 0, 0);
-    return !n;
+    return n == 0;
 }
 
 static bool send(struct httpd_conn *c, const char *data, size_t len, bool more)
@@ -152,7 +152,7 @@ static bool send_file(struct httpd_conn *c, int n, struct ext_file *f, uint64_t 
     unsigned heads = 1;
     size_t skip = first % f->fs->block_size;
 
-    for (uint64_t at = first - skip; count; heads = 0, skip = 0) {
+    for (uint64_t at = first - skip; count != 0; heads = 0, skip = 0) {
         ssize_t got =
             ext_read(f, at, c->buf, MIN(HTTPD_BUF_SIZE, ROUND_UP(skip + count, PAGE_SIZE)));
 
@@ -191,8 +191,8 @@ static bool answer_file(struct httpd_conn *c, struct ext_file *f, const char *pa
     n += snprintf(c->out + n, sizeof(c->out) - (size_t)n,
                   "Last-Modified: %s\r\nAccept-Ranges: bytes\r\n%sContent-Length: %lu\r\n\r\n",
                   modified, field, (unsigned long)count);
-    bool body = !c->req.head && count;
-    return (body ? send_file(c, n, f, first, count) : send(c, c->out, (size_t)n, false)) &&
+    bool body = !c->req.head && count != 0;
+    return ((body ? send_file(c, n, f, first, count) : send(c, c->out, (size_t)n, false)) != 0) &&
            c->req.keep;
 }
 
@@ -225,7 +225,7 @@ static void put_name(struct listing *l, const char *name, size_t len, const char
     for (size_t i = 0; i < len; i++) {
         char text[8] = {name[i]};
 
-        if (!plain(name[i]) && (format[0] == '%' || strchr("<>&\"'", name[i]))) {
+        if (!plain(name[i]) && (format[0] == '%' || strchr("<>&\"'", name[i]) != NULL)) {
             snprintf(text, sizeof(text), format, (uint8_t)name[i]);
         }
         put(l, text);
@@ -265,7 +265,7 @@ static bool answer_listing(struct httpd_conn *c, struct ext_file *dir)
         return false;
     }
     put(&l, "<!DOCTYPE html>\n<title>Files</title>\n<ul>\n");
-    if (ext_each(dir, list_entry, &l)) {
+    if (ext_each(dir, list_entry, &l) != 0) {
         httpd_count(0, 1, 0);
         return false;
     }
@@ -310,7 +310,7 @@ static bool answer_folder(struct httpd_conn *c, struct ext_file *dir)
     memcpy(path + len, INDEX, sizeof(INDEX));
     int rc = ext_find(c->fs, path, &index);
     path[len] = '\0';
-    if (rc) {
+    if (rc != 0) {
         return answer_listing(c, dir);
     }
     bool on = index.type == EXT_FILE ? answer_file(c, &index, INDEX) : answer_listing(c, dir);
@@ -324,11 +324,11 @@ bool httpd_answer(struct httpd_conn *c, int status)
 
     httpd_count(1, 0, 0);
     netconn_set_sendtimeout(c->nc, LOOK);
-    if (status) {
+    if (status != 0) {
         return answer_status(c, status, "");
     }
     int rc = ext_find(c->fs, c->req.path, &f);
-    if (rc) {
+    if (rc != 0) {
         bool missing = rc == -ENOENT || rc == -ENOTDIR;
 
         httpd_count(0, !missing, 0);

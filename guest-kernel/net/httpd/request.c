@@ -28,7 +28,7 @@ static char lower(char c)
 /* Whether @text begins with the lower-case @start, in any case; then what is behind it. */
 static char *after(char *text, const char *start)
 {
-    for (; *start; text++, start++) {
+    for (; *start != '\0'; text++, start++) {
         if (lower(*text) != *start) {
             return NULL;
         }
@@ -58,14 +58,14 @@ static int take_path(const char *target, char *path)
     if (*target != '/') {
         return BAD;
     }
-    for (; *target && *target != '?' && *target != '#'; target++) {
+    for (; *target != '\0' && *target != '?' && *target != '#'; target++) {
         int c = (uint8_t)*target;
 
         if (c == '%') {
             int high = hex_value(target[1]);
             int low = high < 0 ? -1 : hex_value(target[2]);
 
-            if (low < 0 || !(high || low)) {
+            if (low < 0 || !(high != 0 || low != 0)) {
                 return BAD;
             }
             c = high << 4 | low;
@@ -84,9 +84,9 @@ static int take_path(const char *target, char *path)
 static int take_request_line(char *line, struct http_request *req)
 {
     char *target = strchr(line, ' ');
-    char *version = target ? strchr(target + 1, ' ') : NULL;
+    char *version = target != NULL ? strchr(target + 1, ' ') : NULL;
 
-    if (!version) {
+    if (version == NULL) {
         return BAD;
     }
     *target++ = '\0';
@@ -95,7 +95,7 @@ static int take_request_line(char *line, struct http_request *req)
         return strncmp(version, "HTTP/", 5) != 0 ? BAD : VERSION;
     }
     req->keep = strcmp(version, "HTTP/1.0") != 0;
-    req->head = !strcmp(line, "HEAD");
+    req->head = strcmp(line, "HEAD") == 0;
     if (!req->head && strcmp(line, "GET") != 0) {
         return NOT_IMPLEMENTED;
     }
@@ -120,24 +120,24 @@ static char *take_number(char *text, uint64_t *value)
 static void take_range(char *text, struct http_request *req)
 {
     text = after(skip_blanks(text), "bytes=");
-    if (!text) {
+    if (text == NULL) {
         return;
     }
     if (*text == '-') {
         text = take_number(text + 1, &req->last);
-        req->range = text && !*skip_blanks(text) ? RANGE_LAST : RANGE_NONE;
+        req->range = text != NULL && *skip_blanks(text) == 0 ? RANGE_LAST : RANGE_NONE;
         return;
     }
     text = take_number(text, &req->first);
-    if (!text || *text != '-') {
+    if (text == NULL || *text != '-') {
         return;
     }
-    if (!*skip_blanks(++text)) {
+    if (*skip_blanks(++text) == 0) {
         req->range = RANGE_FROM;
         return;
     }
     text = take_number(text, &req->last);
-    if (text && !*skip_blanks(text) && req->first <= req->last) {
+    if (text != NULL && *skip_blanks(text) == 0 && req->first <= req->last) {
         req->range = RANGE_FROM_TO;
     }
 }
@@ -146,26 +146,27 @@ static int take_field(char *line, struct http_request *req)
 {
     char *value = after(line, "connection:");
 
-    if (value) {
+    if (value != NULL) {
         value = skip_blanks(value);
-        if (after(value, "close")) {
+        if (after(value, "close") != NULL) {
             req->keep = false;
-        } else if (after(value, "keep-alive")) {
+        } else if (after(value, "keep-alive") != NULL) {
             req->keep = true;
         }
         return 0;
     }
     value = after(line, "range:");
-    if (value) {
+    if (value != NULL) {
         take_range(value, req);
         return 0;
     }
     /* A body would be taken for the next request. */
     value = after(line, "content-length:");
-    if (after(line, "transfer-encoding:") || (value && strcmp(skip_blanks(value), "0") != 0)) {
+    if (after(line, "transfer-encoding:") != NULL ||
+        (value != NULL && strcmp(skip_blanks(value), "0") != 0)) {
         return NOT_IMPLEMENTED;
     }
-    return strchr(line, ':') ? 0 : BAD;
+    return strchr(line, ':') != NULL ? 0 : BAD;
 }
 
 /* The next line, terminated; NULL when no line ends in what is left. */
@@ -174,7 +175,7 @@ static char *next_line(char **text, const char *end)
     char *line = *text;
     char *stop = memchr(line, '\n', (size_t)(end - line));
 
-    if (!stop) {
+    if (stop == NULL) {
         return NULL;
     }
     *text = stop + 1;
@@ -189,21 +190,21 @@ int http_parse(char *text, size_t len, struct http_request *req)
     int status = 0;
 
     memset(req, 0, sizeof(*req));
-    if (!len || memchr(text, '\0', len)) {
+    if (len == 0 || memchr(text, '\0', len) != NULL) {
         return BAD;
     }
-    for (bool first = true; !status && text < end; first = false) {
+    for (bool first = true; status == 0 && text < end; first = false) {
         char *line = next_line(&text, end);
 
-        if (!line) {
+        if (line == NULL) {
             status = BAD;
         } else if (first) {
             status = take_request_line(line, req);
-        } else if (*line) {
+        } else if (*line != '\0') {
             status = take_field(line, req);
         }
     }
-    req->keep = req->keep && !status;
+    req->keep = req->keep && status == 0;
     return status;
 }
 
@@ -235,10 +236,10 @@ static bool take_status_line(char *line, struct http_reply *reply)
     uint64_t status;
     char *at = after(line, "http/1.");
 
-    at = at ? strchr(at, ' ') : NULL;
-    at = at ? take_number(at + 1, &status) : NULL;
-    reply->status = at && status < 1000 ? (int)status : 0;
-    return reply->status >= 100 && (*at == ' ' || !*at);
+    at = at != NULL ? strchr(at, ' ') : NULL;
+    at = at != NULL ? take_number(at + 1, &status) : NULL;
+    reply->status = at != NULL && status < 1000 ? (int)status : 0;
+    return reply->status >= 100 && (*at == ' ' || *at == '\0');
 }
 
 int http_parse_reply(char *text, size_t len, struct http_reply *reply)
@@ -247,17 +248,17 @@ int http_parse_reply(char *text, size_t len, struct http_reply *reply)
     char *line;
 
     memset(reply, 0, sizeof(*reply));
-    if (memchr(text, '\0', len) || !(line = next_line(&text, end)) ||
+    if (memchr(text, '\0', len) != NULL || !(line = next_line(&text, end)) ||
         !take_status_line(line, reply)) {
         return -EINVAL;
     }
     while ((line = next_line(&text, end))) {
         char *value = after(line, "content-length:");
-        char *end_of_value = value ? take_number(skip_blanks(value), &reply->length) : NULL;
+        char *end_of_value = value != NULL ? take_number(skip_blanks(value), &reply->length) : NULL;
 
-        reply->sized = reply->sized || end_of_value;
-        if ((value && (!end_of_value || *skip_blanks(end_of_value))) ||
-            after(line, "transfer-encoding:")) {
+        reply->sized = reply->sized || end_of_value != NULL;
+        if ((value != NULL && (end_of_value == NULL || *skip_blanks(end_of_value) != 0)) ||
+            after(line, "transfer-encoding:") != NULL) {
             return -EINVAL;
         }
     }
