@@ -1,0 +1,50 @@
+/*
+ * What any supervisor and any worker say to each other over their socket (child.h): the envelope.
+ * A class puts its own fields behind it.
+ *
+ * The worker is the less trusted side: the supervisor checks the length and the kind of what it
+ * gets, limits how much of it is logged, and treats texts as a guest's. The worker receives all
+ * that it needs in the first message, descriptors included, so that one can be started for a device
+ * that is in use already. Both are built from the same tree; `magic` is there for an upgrade under
+ * way.
+ *
+ * Plain data.
+ */
+#ifndef DUET_LIB_WIRE_H
+#define DUET_LIB_WIRE_H
+
+#include <stdint.h>
+
+/* The head of the first message, supervisor to worker. */
+struct wire_head {
+    uint32_t magic; /* the class's; changes with its structures */
+    char class[8];  /* "vbd", "vif" */
+    uint16_t domid;
+    int32_t device;
+    uint32_t uid; /* to become */
+    int32_t log_level;
+};
+
+/* Later messages, supervisor to worker, begin with one of these. */
+enum wire_order_kind {
+    WIRE_STOP = 1,         /* finish what was taken from the rings, then exit with status 0 */
+    WIRE_CLASS_ORDER = 16, /* the first that is a class's own */
+};
+
+/* Worker to supervisor. */
+enum wire_report_kind {
+    WIRE_READY = 1,         /* serving: connected, caged */
+    WIRE_FAILED,            /* could not start; exits */
+    WIRE_BROKEN,            /* the guest broke the protocol; exits */
+    WIRE_CLASS_REPORT = 16, /* the first that is a class's own; those may be longer */
+};
+
+#define WIRE_TEXT_MAX 240
+
+struct wire_report {
+    uint32_t kind;
+    int32_t err; /* positive errno */
+    char text[WIRE_TEXT_MAX];
+};
+
+#endif
