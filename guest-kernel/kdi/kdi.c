@@ -19,10 +19,10 @@
  */
 #include "kdi/kdi_impl.h"
 
-#include "boot/cmdline.h"
 #include "kern/log.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "os/cmdline.h"
 #include "os/hypercall.h"
 #include "psm/clock.h"
 #include "shell/edit.h"

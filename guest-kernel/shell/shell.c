@@ -6,12 +6,12 @@
  */
 #include "shell/shell.h"
 
-#include "boot/cmdline.h"
 #include "io/xencons/xencons.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
+#include "os/cmdline.h"
 #include "psm/clock.h"
 #include "shell/edit.h"
 #include "shell/parse.h"
