@@ -11,10 +11,10 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
+#include "lib/edit.h"
+#include "lib/parse.h"
 #include "os/cmdline.h"
 #include "psm/clock.h"
-#include "shell/edit.h"
-#include "shell/parse.h"
 #include "xendev/xendev.h"
 
 #define PROMPT          "duet# "
