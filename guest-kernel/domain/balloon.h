@@ -3,8 +3,8 @@
  *
  * Locks: one mutex over a change of size. Suspend: a change under way is finished first.
  */
-#ifndef OS_BALLOON_H
-#define OS_BALLOON_H
+#ifndef DOMAIN_BALLOON_H
+#define DOMAIN_BALLOON_H
 
 #include "kern/types.h"
 
@@ -27,4 +27,4 @@ struct balloon_stats {
 /** balloon_get_stats() - a consistent copy. Any context. */
 void balloon_get_stats(struct balloon_stats *stats);
 
-#endif /* OS_BALLOON_H */
+#endif /* DOMAIN_BALLOON_H */

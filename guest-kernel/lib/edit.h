@@ -8,8 +8,8 @@
  *   Left Right Home End ^A ^E ^B ^F    move         Backspace Delete ^D ^K ^U ^W   erase
  *   Up Down ^P ^N                      history      ^L  clear the screen     ^C  drop the line
  */
-#ifndef SHELL_EDIT_H
-#define SHELL_EDIT_H
+#ifndef LIB_EDIT_H
+#define LIB_EDIT_H
 
 #include "kern/types.h"
 
@@ -57,4 +57,4 @@ void edit_remember(struct edit *e, const char *line);
 /** edit_history() - the line @back lines ago, 1 being the last; NULL where there is none. */
 const char *edit_history(const struct edit *e, unsigned back);
 
-#endif /* SHELL_EDIT_H */
+#endif /* LIB_EDIT_H */

@@ -1,7 +1,7 @@
 /*
  * xnf_packets.c - see xnf_packets.h.
  */
-#include "io/xennetf/xnf_packets.h"
+#include "hostile/xnf_packets.h"
 
 #include "kern/string.h"
 

@@ -5,7 +5,7 @@
  * are dropped, and of a key that stands twice the last value counts. No locks: read-only
  * after cmdline_boot(). Suspend does not touch it.
  */
-#include "boot/cmdline.h"
+#include "os/cmdline.h"
 
 #include "kern/string.h"
 #include "os/start_info.h"

@@ -4,8 +4,8 @@
  * Words of the form key, key=value or key="value with spaces; and more". Read-only after boot;
  * suspend does not touch it.
  */
-#ifndef BOOT_CMDLINE_H
-#define BOOT_CMDLINE_H
+#ifndef OS_CMDLINE_H
+#define OS_CMDLINE_H
 
 #include "kern/types.h"
 
@@ -18,4 +18,4 @@ const char *cmdline_text(void);
 /** cmdline_boot() - take over the line from start_info. Once. */
 void cmdline_boot(void);
 
-#endif /* BOOT_CMDLINE_H */
+#endif /* OS_CMDLINE_H */

@@ -3,8 +3,8 @@
  *
  * No state, no locks. Suspend: nothing to do.
  */
-#ifndef OS_CONTROL_H
-#define OS_CONTROL_H
+#ifndef DOMAIN_CONTROL_H
+#define DOMAIN_CONTROL_H
 
 #include "kern/types.h"
 
@@ -17,4 +17,4 @@
  */
 int control_take(const char *key, char *word, size_t size) __must_check;
 
-#endif /* OS_CONTROL_H */
+#endif /* DOMAIN_CONTROL_H */

@@ -3,9 +3,9 @@
  *
  * cpu/N/availability in our part of xenstore says "online" or "offline". The watch's first event
  * starts what is wanted at boot; vCPU 0 always runs. Locks: cpu_start.c's. Suspend: the CPUs are
- * stopped and started around it by os/suspend, not here.
+ * stopped and started around it by domain/suspend, not here.
  */
-#include "psm/hotplug.h"
+#include "domain/hotplug.h"
 
 #include "kern/log.h"
 #include "kern/mem.h"

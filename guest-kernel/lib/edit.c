@@ -1,7 +1,7 @@
 /*
  * edit.c - editing one line on a terminal; see edit.h. No state of its own, no locks.
  */
-#include "shell/edit.h"
+#include "lib/edit.h"
 
 #include "kern/string.h"
 

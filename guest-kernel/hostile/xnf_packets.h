@@ -5,8 +5,8 @@
  * slots name one page, which xnf_packet_frames() fills. For `netabuse` and for tests/unit, which
  * show the same packets to the gate of duet-netd. Pure: no state, no locks, nothing to suspend.
  */
-#ifndef IO_XENNETF_XNF_PACKETS_H
-#define IO_XENNETF_XNF_PACKETS_H
+#ifndef HOSTILE_XNF_PACKETS_H
+#define HOSTILE_XNF_PACKETS_H
 
 #include <stdint.h>
 #include <xen/xen.h>
@@ -50,4 +50,4 @@ void xnf_packet_fragments(struct xnf_packet *p, unsigned n);
  */
 void xnf_packet_frames(uint8_t *page, const uint8_t *from, const uint8_t *to);
 
-#endif /* IO_XENNETF_XNF_PACKETS_H */
+#endif /* HOSTILE_XNF_PACKETS_H */

@@ -3,8 +3,8 @@
  *
  * Plain C, no state but the caller's; compiles on the host for tests/unit. Any context.
  */
-#ifndef SHELL_SHA256_H
-#define SHELL_SHA256_H
+#ifndef LIB_SHA256_H
+#define LIB_SHA256_H
 
 #include "kern/types.h"
 
@@ -26,4 +26,4 @@ void sha256_final(struct sha256 *s, uint8_t digest[SHA256_SIZE]);
 /** sha256_hex() - a digest as 64 hexadecimal digits and a NUL. */
 void sha256_hex(const uint8_t digest[SHA256_SIZE], char out[2 * SHA256_SIZE + 1]);
 
-#endif /* SHELL_SHA256_H */
+#endif /* LIB_SHA256_H */

@@ -4,7 +4,7 @@
  * The rings belong to xnf_tx.c and xnf_rx.c; two flags of a queue, tx_seized and rx_deaf, keep
  * these from them while a session is at work, and fall with the rings.
  */
-#include "io/xennetf/xnf_abuse.h"
+#include "hostile/xnf_abuse.h"
 
 #include "io/xennetf/xennetf_impl.h"
 #include "kern/mem.h"

@@ -5,8 +5,8 @@
  * the meaning from the characters in them or behind it; # at a word's start begins a comment.
  * Plain C, no state; compiles on the host for tests/unit.
  */
-#ifndef SHELL_PARSE_H
-#define SHELL_PARSE_H
+#ifndef LIB_PARSE_H
+#define LIB_PARSE_H
 
 #include "kern/types.h"
 
@@ -30,4 +30,4 @@ struct parsed {
  */
 int parse_command(const char **line, struct parsed *out);
 
-#endif /* SHELL_PARSE_H */
+#endif /* LIB_PARSE_H */

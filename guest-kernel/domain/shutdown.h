@@ -5,8 +5,8 @@
  * theirs (a suspend). Locks: see shutdown.c. Suspend: the watch is set anew by xenbus, the
  * features are advertised again by shutdown_resume().
  */
-#ifndef OS_SHUTDOWN_H
-#define OS_SHUTDOWN_H
+#ifndef DOMAIN_SHUTDOWN_H
+#define DOMAIN_SHUTDOWN_H
 
 #include <xen_list.h>
 
@@ -50,4 +50,4 @@ __noreturn void machine_poweroff(void);
 __noreturn void machine_reboot(void);
 __noreturn void machine_halt(void);
 
-#endif /* OS_SHUTDOWN_H */
+#endif /* DOMAIN_SHUTDOWN_H */

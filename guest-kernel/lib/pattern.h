@@ -6,8 +6,8 @@
  * range can be checked by itself, and a block that went elsewhere tells where it belongs.
  * Plain C, no state; compiles on the host for tests/unit.
  */
-#ifndef SHELL_PATTERN_H
-#define SHELL_PATTERN_H
+#ifndef LIB_PATTERN_H
+#define LIB_PATTERN_H
 
 #include "kern/types.h"
 
@@ -23,4 +23,4 @@ void pattern_fill(void *buf, size_t len, uint32_t seed, uint64_t offset);
  */
 ssize_t pattern_check(const void *buf, size_t len, uint32_t seed, uint64_t offset);
 
-#endif /* SHELL_PATTERN_H */
+#endif /* LIB_PATTERN_H */

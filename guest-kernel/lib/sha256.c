@@ -4,7 +4,7 @@
  * The message schedule is kept as a ring of 16 words, made as the rounds need it, and eight rounds
  * are written out so that the eight working variables change names instead of moving.
  */
-#include "shell/sha256.h"
+#include "lib/sha256.h"
 
 #include "kern/string.h"
 

@@ -3,8 +3,8 @@
  *
  * Locks and order: see suspend.c, which is where all other files' "Suspend:" paragraphs meet.
  */
-#ifndef OS_SUSPEND_H
-#define OS_SUSPEND_H
+#ifndef DOMAIN_SUSPEND_H
+#define DOMAIN_SUSPEND_H
 
 #include "kern/types.h"
 
@@ -23,4 +23,4 @@ struct suspend_stats {
 /** suspend_get_stats() - any context. */
 void suspend_get_stats(struct suspend_stats *stats);
 
-#endif /* OS_SUSPEND_H */
+#endif /* DOMAIN_SUSPEND_H */

@@ -13,13 +13,13 @@
  * Types: struct xnf_abuse, owned by its caller, one thread. Locks: a queue's own, within each call.
  * Suspend: in another domain the rings are new and no longer seized: -ENOTCONN.
  */
-#ifndef IO_XENNETF_XNF_ABUSE_H
-#define IO_XENNETF_XNF_ABUSE_H
+#ifndef HOSTILE_XNF_ABUSE_H
+#define HOSTILE_XNF_ABUSE_H
 
 #include <stdint.h>
 
+#include "hostile/xnf_packets.h"
 #include "io/net.h"
-#include "io/xennetf/xnf_packets.h"
 #include "os/gnttab.h"
 
 struct xnf_abuse {
@@ -86,4 +86,4 @@ int xnf_abuse_take(struct xnf_abuse *a, struct xnf_answers *sum) __must_check;
  */
 int xnf_abuse_deafen(struct xnf_abuse *a, bool deaf) __must_check;
 
-#endif /* IO_XENNETF_XNF_ABUSE_H */
+#endif /* HOSTILE_XNF_ABUSE_H */

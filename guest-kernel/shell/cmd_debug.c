@@ -1,5 +1,5 @@
 /*
- * shell.c - the debugger and the deliberate bugs as commands of the shell.
+ * cmd_debug.c - the debugger and the deliberate bugs as commands of the shell.
  *
  * No state, no locks. Suspend: nothing to do.
  */

@@ -8,8 +8,9 @@
  * Owns the list of actions. Locks: actions_lock (spinlock) for it, a leaf; end_lock (mutex), held
  * for good by the thread that ends the machine. Suspend: see shutdown.h.
  */
-#include "os/shutdown.h"
+#include "domain/shutdown.h"
 
+#include "domain/control.h"
 #include "io/blk.h"
 #include "io/xencons/xencons.h"
 #include "kern/lock.h"
@@ -18,7 +19,6 @@
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
-#include "os/control.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/clock.h"

@@ -6,16 +6,16 @@
  * stops or ends the machine, runs at once.
  * No state. Locks: none. Suspend: the watch is set anew by xenbus.
  */
-#include "os/sysrq.h"
+#include "domain/sysrq.h"
 
+#include "domain/control.h"
+#include "domain/shutdown.h"
 #include "kdi/kdi.h"
 #include "kern/log.h"
 #include "kern/string.h"
 #include "kern/thread.h"
-#include "os/control.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
-#include "os/shutdown.h"
 #include "xenbus/xs.h"
 
 #define LINE_MAX 128

@@ -13,7 +13,7 @@
  * Locks: none; the one thread owns all state, `target_pages` is read without.
  * Suspend: between two batches; the thread looks at the target again afterwards.
  */
-#include "os/balloon.h"
+#include "domain/balloon.h"
 
 #include "hat/hat.h"
 #include "hat/p2m.h"

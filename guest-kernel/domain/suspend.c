@@ -30,8 +30,9 @@
  * Owns the suspend port. Locks: none; one thread does it all. Format: SCHEDOP_shutdown in
  * xen/sched.h, struct start_info in xen/xen.h, Xen's docs/misc/xenstore-paths.
  */
-#include "os/suspend.h"
+#include "domain/suspend.h"
 
+#include "domain/shutdown.h"
 #include "hat/p2m.h"
 #include "io/xencons/xencons.h"
 #include "kern/lock.h"
@@ -43,7 +44,6 @@
 #include "os/gnttab.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
-#include "os/shutdown.h"
 #include "os/start_info.h"
 #include "psm/clock.h"
 #include "psm/cpu.h"

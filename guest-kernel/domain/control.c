@@ -3,7 +3,7 @@
  *
  * No state, no locks. Suspend: nothing to do.
  */
-#include "os/control.h"
+#include "domain/control.h"
 
 #include "kern/mem.h"
 #include "kern/string.h"

@@ -1,7 +1,7 @@
 /*
  * pattern.c - known bytes for tests of disks; see pattern.h. No state, no locks.
  */
-#include "shell/pattern.h"
+#include "lib/pattern.h"
 
 #include "kern/string.h"
 

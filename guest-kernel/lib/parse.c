@@ -1,7 +1,7 @@
 /*
  * parse.c - a line of commands into words; see parse.h. No state, no locks.
  */
-#include "shell/parse.h"
+#include "lib/parse.h"
 
 #include "kern/string.h"
 
