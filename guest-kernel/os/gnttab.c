@@ -201,6 +201,22 @@ int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref)
     return rc;
 }
 
+int gnttab_share_new_page(uint16_t domid, void **page, gref_t *ref)
+{
+    *ref = GREF_NONE;
+    *page = page_alloc_zeroed(0);
+    if (*page == NULL) {
+        return -ENOMEM;
+    }
+    int rc = gnttab_share_page(domid, *page, false, ref);
+    if (rc != 0) {
+        page_free(*page, 0);
+        *page = NULL;
+        *ref = GREF_NONE;
+    }
+    return rc;
+}
+
 static void free_entry_and_page(gref_t ref, void *page)
 {
     gnttab_free(ref);

@@ -60,6 +60,14 @@ int gnttab_end(gref_t ref) __must_check;
 int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref) __must_check;
 
 /**
+ * gnttab_share_new_page() - the same with a fresh page that the peer may write, all zero: a ring
+ *
+ * Return: 0 with *@page and *@ref, for gnttab_unshare_page(); or as gnttab_alloc(), with NULL and
+ * GREF_NONE.
+ */
+int gnttab_share_new_page(uint16_t domid, void **page, gref_t *ref) __must_check;
+
+/**
  * gnttab_unshare_page() - end a grant, free the reference and then the page behind it
  * @page: order-0 page to free; NULL if it is not ours to free
  *

@@ -51,7 +51,7 @@ static void fresh_ring(struct stage *s)
 static void unmake(struct stage *s)
 {
     if (s != NULL) {
-        xvbd_stop(&s->x, XVBD_GONE, -ENODEV);
+        xvbd_stop(&s->x, PATH_GONE, -ENODEV);
         xvbd_fini(&s->x);
         page_free(s->x.ring_page, 0);
         page_free(s->page, 0);
@@ -69,11 +69,12 @@ static struct stage *make(void)
     }
     s->x.ring_page = page_alloc_zeroed(0);
     s->page = page_alloc_zeroed(0);
-    s->x.xdev = &s->dev;
+    s->x.fe.dev = &s->dev;
+    s->x.fe.name = s->x.blk.name;
     s->x.blk.info.flush = true;
     strlcpy(s->x.blk.name, "testdisk", sizeof(s->x.blk.name));
     waitq_init(&s->wq, "selftest");
-    if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.otherend_id) != 0) {
+    if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.fe.otherend_id) != 0) {
         xvbd_fini(&s->x);
         kfree(s);
         return NULL;
@@ -137,7 +138,7 @@ static bool honest_answers(struct stage *s)
 /* After foul play: all that was under way has failed, and so does what comes. */
 static bool broken(struct stage *s)
 {
-    CHECK(s->x.state == XVBD_BROKEN && s->x.report);
+    CHECK(s->x.state == PATH_BROKEN && s->x.fe.breach != NULL);
     CHECK(s->done[0] && s->results[0] == -EIO && s->done[1] && s->results[1] == -EIO);
     start(s, 2);
     CHECK(s->done[2] && s->results[2] == -EIO && s->x.busy_slots == 0);
@@ -206,7 +207,7 @@ static bool page_not_let_go(struct stage *s)
 
     start(s, 0);
     struct blkif_request req = take(s);
-    CHECK(gnttab_map(s->x.otherend_id, req.seg[0].gref, false, &map) == 0);
+    CHECK(gnttab_map(s->x.fe.otherend_id, req.seg[0].gref, false, &map) == 0);
     answer(s, req.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
     bool early = s->done[0];
     unsigned held = s->x.held_slots;
@@ -224,7 +225,7 @@ static bool another_back_end(struct stage *s)
     start(s, 1);
     struct blkif_request lost = take(s);
 
-    xvbd_stop(&s->x, XVBD_DOWN, 0);
+    xvbd_stop(&s->x, PATH_DOWN, 0);
     start(s, 2);
     CHECK(!s->done[0] && !s->done[1] && !s->done[2]);
     fresh_ring(s);
@@ -245,7 +246,7 @@ static bool disk_that_goes(struct stage *s)
 {
     start(s, 0);
     start(s, 1);
-    xvbd_stop(&s->x, XVBD_GONE, -ENODEV);
+    xvbd_stop(&s->x, PATH_GONE, -ENODEV);
     CHECK(s->done[0] && s->results[0] == -ENODEV && s->done[1] && s->results[1] == -ENODEV);
     start(s, 2);
     CHECK(s->done[2] && s->results[2] == -ENODEV);
