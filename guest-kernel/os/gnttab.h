@@ -36,7 +36,7 @@ void gnttab_free(gref_t ref);
 /**
  * gnttab_grant() - let @domid map or copy a frame of ours
  * @ref: from gnttab_alloc(), granting nothing now
- * @mfn: a frame of this domain
+ * @mfn: a frame of this domain, of a page from page_alloc_zeroed(): the peer sees all of it
  * @readonly: the peer may not write
  *
  * Any context.
@@ -53,7 +53,7 @@ int gnttab_end(gref_t ref) __must_check;
 
 /**
  * gnttab_share_page() - reference and grant in one
- * @page: a page of the direct map
+ * @page: from page_alloc_zeroed()
  *
  * Return: 0 with *@ref, or as gnttab_alloc().
  */

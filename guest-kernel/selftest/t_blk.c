@@ -253,6 +253,33 @@ static bool disk_that_goes(struct stage *s)
     return true;
 }
 
+/* What others left in its pages, or stands beside it, is not for the back end to see. */
+static bool buffers_of_others(struct stage *s)
+{
+    s->x.blk.info.sectors = 64;
+    s->x.blk.info.sector_size = BLK_SECTOR_SIZE;
+    CHECK(blk_register(&s->x.blk) == 0);
+    void *used = page_alloc(1);
+    void *fresh = page_alloc_zeroed(1);
+    void *object = kmalloc(PAGE_SIZE);
+    int rcs[3] = {0};
+    void *const bufs[] = {used, fresh, object};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bufs) && bufs[i] != NULL; i++) {
+        s->reqs[i] = (struct blk_req){
+            .op = BLK_READ, .nsectors = 16, .buf = bufs[i], .done = req_done, .arg = s};
+        rcs[i] = blk_submit(&s->x.blk, &s->reqs[i]);
+    }
+    blk_withdraw(&s->x.blk);
+    xvbd_stop(&s->x, PATH_DOWN, 0);
+    xvbd_stop(&s->x, PATH_GONE, -ENODEV);
+    page_free(used, 1);
+    page_free(fresh, 1);
+    kfree(object);
+    CHECK(rcs[0] == -EFAULT && rcs[1] == 0 && rcs[2] == -EFAULT);
+    return true;
+}
+
 /* Each test gets a disk, which is taken down whatever the test found. */
 #define ON_A_DISK(test)                \
     static bool test##_on_a_disk(void) \
@@ -275,6 +302,7 @@ ON_A_DISK(answered_twice)
 ON_A_DISK(page_not_let_go)
 ON_A_DISK(another_back_end)
 ON_A_DISK(disk_that_goes)
+ON_A_DISK(buffers_of_others)
 
 const struct selftest selftests_blk[] = {
     {.name = "blk-answers-reach-their-requests", .fn = honest_answers_on_a_disk},
@@ -287,5 +315,6 @@ const struct selftest selftests_blk[] = {
     {.name = "blk-a-page-not-let-go-keeps-its-request", .fn = page_not_let_go_on_a_disk},
     {.name = "blk-another-back-end-gets-the-requests", .fn = another_back_end_on_a_disk},
     {.name = "blk-requests-of-a-disk-that-goes-fail", .fn = disk_that_goes_on_a_disk},
+    {.name = "blk-a-buffer-that-was-anothers-is-refused", .fn = buffers_of_others_on_a_disk},
     {.name = NULL},
 };
