@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "gate.h"
-#include "io/xennetf/xnf_packets.h"
+#include "hostile/xnf_packets.h"
 
 #define NOT_GRANTED 0x00ffffffu
 
