@@ -7,6 +7,7 @@
 #include "hat/p2m.h"
 #include "hat/uhat.h"
 #include "kern/mem.h"
+#include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
