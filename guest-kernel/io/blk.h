@@ -56,7 +56,7 @@ struct blk_dev;
 /**
  * struct blk_ops - the driver's side
  * @submit: start a checked request; @req->done will be called. Any context
- * @release: the last reference is gone; free the device. Any context
+ * @release: the last reference is gone; free the device. Thread context
  */
 struct blk_ops {
     void (*submit)(struct blk_dev *dev, struct blk_req *req);
@@ -89,7 +89,7 @@ void blk_get_info(struct blk_dev *dev, struct blk_info *info);
 /** blk_get() - find a disk by name and hold on to it; NULL if there is none. Any context. */
 struct blk_dev *blk_get(const char *name);
 
-/** blk_put() - let go of it, when no request of the caller's is under way. Any context. */
+/** blk_put() - let go of it, when no request of the caller's is under way. Thread context. */
 void blk_put(struct blk_dev *dev);
 
 /**

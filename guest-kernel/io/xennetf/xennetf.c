@@ -299,7 +299,7 @@ void xnf_queue_close(struct xnf_queue *q, bool lost)
     }
     q->tx_port = EVTCHN_NONE;
     q->rx_port = EVTCHN_NONE;
-    timer_cancel(&q->rx_timer);
+    (void)timer_cancel_wait(&q->rx_timer);
     free_bufs(q->tx_bufs, q->nbufs);
     free_bufs(q->rx_bufs, q->nbufs);
     free_ring(&q->tx_gref, &q->tx_page);

@@ -178,7 +178,7 @@ static void receive(struct xnf_queue *q)
     while (more && used < XNF_RX_BUDGET) {
         upcall_state_t s = spin_lock(&x->rx_lock);
 
-        used += step(q, &more);
+        used += MAX(step(q, &more), 1u); /* a step without a frame is work as well */
         if (more && used >= XNF_RX_BUDGET) {
             push(q);
             timer_arm(&q->rx_timer, clock_now() + XNF_RX_BREATH);
