@@ -25,7 +25,8 @@
  *                    watches released
  *
  * Nothing between upcalls masked and threads run needs memory, since there is nobody whom its want
- * could be told: what a way back takes is there before (gnttab.c's list of frames, evtchn.c's records).
+ * could be told: what a way back takes is there before (gnttab.c's list of frames, evtchn.c's
+ * records).
  *
  * A restore changes every machine frame and every event port, empties the grant table, and keeps
  * all memory, page tables (which the toolstack rewrites) and this vCPU's registers.

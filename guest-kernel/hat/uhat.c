@@ -205,7 +205,7 @@ static void drop_tables(struct uhat *h, uint64_t va)
  * more.
  */
 static void write_and_flush(const struct uhat *h, struct mmuq *q, uint64_t va, size_t n,
-                        uint64_t cpus[CPU_MAX / 64])
+                            uint64_t cpus[CPU_MAX / 64])
 {
     struct mmuext_op op = {.cmd = MMUEXT_TLB_FLUSH_MULTI};
     bool any = false;

@@ -383,9 +383,8 @@ static void fit_connections(struct ethif *e)
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
         bool bulk = bulk_size(pcb) != 0;
         u16_t size = bulk ? bulk_size(pcb) : pcb->mss;
-        u16_t fits = ethif_to(pcb) == e
-                         ? tcp_eff_send_mss(size, &pcb->local_ip, &pcb->remote_ip)
-                         : size;
+        u16_t fits =
+            ethif_to(pcb) == e ? tcp_eff_send_mss(size, &pcb->local_ip, &pcb->remote_ip) : size;
 
         if (fits >= size) {
             continue;

@@ -22,8 +22,6 @@
 #define ROUNDS 16
 #define MANY   256 /* times PAGES: a million mappings */
 
-#define CHANGES 10000u /* of a page under a visitor */
-
 static bool map_cycles(unsigned rounds)
 {
     struct uhat *h = uhat_create();
@@ -176,9 +174,14 @@ static bool unmapping_reaches_every_vcpu(void)
 
 /*
  * One thread changes what is mapped, another comes to the space and leaves it all the time: what it
- * reads while no change is under way is what the last change mapped. A sequence that is odd during a
- * change tells.
+ * reads while no change is under way is what the last change mapped. A sequence that is odd during
+ * a change tells. Many entries change at once and the last is read: there is time to come in
+ * between.
  */
+#define CHANGES 500u /* of what is mapped under a visitor */
+#define SPAN    120u /* pages changed at once: their entries are one hypercall's work */
+#define LAST    (BASE + (SPAN - 1) * PAGE_SIZE)
+
 struct visitor {
     struct uhat *space;
     uint64_t sequence; /* the page that is mapped after an even one says it */
@@ -205,7 +208,7 @@ static void come_and_go(void *arg)
         for (unsigned i = 0; i < 64; i++) {
             uint64_t before = __atomic_load_n(&v->sequence, __ATOMIC_SEQ_CST);
             uint64_t found = 0;
-            bool read = safe_read64((uint64_t *)BASE, &found) == 0;
+            bool read = safe_read64((uint64_t *)LAST, &found) == 0;
             uint64_t after = __atomic_load_n(&v->sequence, __ATOMIC_SEQ_CST);
 
             v->stale += before == after && before % 2 == 0 && (!read || found != before);
@@ -214,14 +217,27 @@ static void come_and_go(void *arg)
     }
 }
 
+/* Maps a page all over the span. */
+static int show(struct uhat *space, const void *page)
+{
+    mfn_t mfns[SPAN];
+
+    frames_hold();
+    for (size_t i = 0; i < SPAN; i++) {
+        mfns[i] = virt_to_mfn(page);
+    }
+    int rc = uhat_map(space, BASE, mfns, SPAN, HAT_READ);
+    frames_release();
+    return rc;
+}
+
 static bool a_vcpu_that_comes_meanwhile_sees_the_change(void)
 {
     uint64_t *pages[2] = {page_alloc_zeroed(0), page_alloc_zeroed(0)};
     struct visitor v = {.space = uhat_create()};
 
     CHECK(v.space != NULL && pages[0] != NULL && pages[1] != NULL);
-    mfn_t mfn = virt_to_mfn(pages[0]);
-    CHECK(uhat_map(v.space, BASE, &mfn, 1, HAT_READ) == 0);
+    CHECK(show(v.space, pages[0]) == 0);
     struct thread *t = thread_create("visitor", come_and_go, &v, PRIO_NORMAL);
     CHECK(t != NULL);
     int rc = 0;
@@ -230,15 +246,12 @@ static bool a_vcpu_that_comes_meanwhile_sees_the_change(void)
 
         __atomic_store_n(&v.sequence, n - 1, __ATOMIC_SEQ_CST);
         *page = n;
-        frames_hold();
-        mfn = virt_to_mfn(page);
-        rc = uhat_map(v.space, BASE, &mfn, 1, HAT_READ);
-        frames_release();
+        rc = show(v.space, page);
         __atomic_store_n(&v.sequence, n, __ATOMIC_SEQ_CST);
     }
     WRITE_ONCE(v.stop, true);
     thread_join(t);
-    uhat_unmap(v.space, BASE, 1);
+    uhat_unmap(v.space, BASE, SPAN);
     uhat_destroy(v.space);
     page_free(pages[0], 0);
     page_free(pages[1], 0);

@@ -133,7 +133,8 @@ const struct sh_command test_commands[] = {
     {.name = "starve",
      .usage = "starve",
      .summary = "have the next suspend find no memory on its way back",
-     .detail = "It comes back all the same, or panics: what a way back takes must be there before.\n",
+     .detail =
+         "It comes back all the same, or panics: what a way back takes must be there before.\n",
      .run = cmd_starve},
     {.name = "stress",
      .usage = "stress [SECONDS]",

@@ -31,12 +31,13 @@ set_mtu() {
     wait_line mtu "eth0: .*, MTU $1, .* served by domain 0" > /dev/null
 }
 
-# A server that reads a while, says "half", reads on when it is told to, and says how much came.
+# A server that says "ready", reads a while, says "half", reads on when it is told to, and says how much came.
 cat > server.py << 'PYTHON'
 import socket
 import sys
 
 with socket.create_server((sys.argv[1], 5003), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as server:
+    print("ready", flush=True)
     stream, _ = server.accept()
 got = len(stream.recv(100000))
 print("half", flush=True)
@@ -50,9 +51,11 @@ for address in $NET.1 $NET6:1; do
     say "from 9000 to 1500 under a connection to $address"
     coproc SERVER { exec timeout 150 python3 server.py "$address"; }
     exec {to_server}>&"${SERVER[1]}" {from_server}<&"${SERVER[0]}"
+    read -r word <&"$from_server"
+    same "the server's first word" ready "$word"
     type_to mtu "iperf -c $address -p 5003 -n 4M"
     read -r word <&"$from_server"
-    same "the server's first word" half "$word"
+    same "the server's next word" half "$word"
     set_mtu 1500
     echo >&"$to_server"
     read -r word <&"$from_server" || fail "the server ended"
