@@ -175,8 +175,12 @@ static bool unmapping_reaches_every_vcpu(void)
 /*
  * One thread changes what is mapped, another comes to the space and leaves it all the time: what it
  * reads while no change is under way is what the last change mapped. A sequence that is odd during
+<<<<<<< HEAD
  * a change tells. Many entries change at once and the last is read: there is time to come in
  * between.
+=======
+ * a change tells.
+>>>>>>> main
  */
 #define CHANGES 500u /* of what is mapped under a visitor */
 #define SPAN    120u /* pages changed at once: their entries are one hypercall's work */
