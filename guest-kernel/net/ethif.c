@@ -372,29 +372,24 @@ static void end_bulk(const struct ethif *e)
 }
 
 /*
- * The MTU went down under open connections. lwIP looks at it when a connection is made, so each
- * still has segments that fit the old one, some of which wait already. Who can leave the cutting to
- * the back end does: such a connection goes on as one with large segments. Else what waits leaves
- * as fragments of IP, for which lwIP has to make the checksums.
+ * The MTU may have gone down under open connections. lwIP looks at it when a connection is made, so
+ * each still has segments that fit the old one, and must keep them: some wait already, and lwIP
+ * appends to them. Who can leave the cutting to the back end does, as one with large segments. Else
+ * what is too long leaves as fragments of IP, for which lwIP has to make the checksums.
  */
 static void fit_connections(struct ethif *e)
 {
-    nd6_clear_destination_cache(); /* it remembers the old MTU */
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
-        bool bulk = bulk_size(pcb) != 0;
-        u16_t size = bulk ? bulk_size(pcb) : pcb->mss;
+        u16_t size = bulk_size(pcb) != 0 ? bulk_size(pcb) : pcb->mss;
         u16_t fits =
             ethif_to(pcb) == e ? tcp_eff_send_mss(size, &pcb->local_ip, &pcb->remote_ip) : size;
+        bool can = IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4;
 
-        if (fits >= size) {
-            continue;
-        }
-        if (bulk || (e->offload_tcp && (IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4))) {
+        if (fits < size && can && e->offload_tcp) {
             tcp_ext_arg_set(pcb, BULK_ARG, (void *)(uintptr_t)fits);
-        } else {
+        } else if (fits < size) {
             e->offload_tcp = false;
         }
-        pcb->mss = bulk ? (u16_t)(BULK_SEGMENT / fits * fits) : fits;
     }
 }
 
@@ -418,8 +413,9 @@ static void update(struct ethif *e)
     e->gso_v4 = info.gso_v4;
     e->gso_v6 = info.gso_v6;
     if (shrinks) {
-        fit_connections(e);
+        nd6_clear_destination_cache(); /* it remembers the old MTU */
     }
+    fit_connections(e);
     NETIF_SET_CHECKSUM_CTRL(&e->netif, generated(e) | CHECK_ALWAYS);
     if (info.carrier) {
         end_bulk(e);
