@@ -33,12 +33,12 @@
  */
 #include "os/evtchn.h"
 
-#include "boot/cmdline.h"
 #include "kern/lock.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/witness.h"
+#include "os/cmdline.h"
 #include "os/evtchn_ops.h"
 #include "os/hypercall.h"
 #include "os/panic.h"

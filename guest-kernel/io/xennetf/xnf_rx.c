@@ -57,7 +57,7 @@ int xnf_rx_init(struct xnf_queue *q)
         return -EINVAL;
     }
     for (unsigned i = 0; i < q->nbufs; i++) {
-        int rc = xnf_buf_grant(&q->rx_bufs[i], q->x->otherend_id, false);
+        int rc = xnf_buf_grant(&q->rx_bufs[i], q->x->fe.otherend_id, false);
 
         if (rc != 0) {
             return rc;
