@@ -27,7 +27,7 @@
 #include "psm/clock.h"
 #include "xenbus/xs.h"
 
-#define CONSOLE_TIME NSEC_PER_SEC /* what the console's reader gets to take the last lines */
+#define CONSOLE_TIME NSEC_PER_SEC        /* what the console's reader gets to take the last lines */
 #define DISKS_TIME   (20 * NSEC_PER_SEC) /* what all disks together get to flush */
 #define WORD_MAX     32
 

@@ -197,10 +197,8 @@ static struct flush *flush_start(struct blk_dev *dev, struct flush *next)
 
     if (rc == 0) {
         roster_hold(&disks, &dev->entry);
-        *f = (struct flush){.req = {.op = BLK_FLUSH, .done = flush_done},
-                            .dev = dev,
-                            .next = next,
-                            .refs = 2};
+        *f = (struct flush){
+            .req = {.op = BLK_FLUSH, .done = flush_done}, .dev = dev, .next = next, .refs = 2};
         rc = blk_submit(dev, &f->req);
     }
     if (rc == 0) {

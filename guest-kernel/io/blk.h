@@ -24,8 +24,8 @@ enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD };
 
 /**
  * struct blk_req - one request; the caller's memory until @done is called
- * @buf: page-aligned memory from page_alloc_zeroed(), for reads and writes. The disk's back end sees
- *       whole pages, also before a read has filled them: what its owner put there, and nothing of
+ * @buf: page-aligned memory from page_alloc_zeroed(), for reads and writes. The disk's back end
+ * sees whole pages, also before a read has filled them: what its owner put there, and nothing of
  *       former owners
  * @done: called once, in any context: must not sleep. @rc is 0 or -errno
  */

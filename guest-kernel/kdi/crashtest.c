@@ -1,8 +1,8 @@
 /*
  * crashtest.c - bugs on purpose: what a panic or the debugger must name.
  *
- * Owns the two mutexes of its deadlock and two spinlocks. Locks: those, wrongly. Suspend: nothing to
- * do.
+ * Owns the two mutexes of its deadlock and two spinlocks. Locks: those, wrongly. Suspend: nothing
+ * to do.
  */
 #include "kdi/crashtest.h"
 

@@ -33,10 +33,10 @@ struct waitq {
 };
 
 /* A queue that is usable from the start. */
-#define WAITQ(wq, queuename)                                                              \
-    {                                                                                     \
-        .lock = SPINLOCK_OF(LOCK_WAITQ, queuename),                                       \
-        .waiters = XEN_TAILQ_HEAD_INITIALIZER((wq).waiters),                              \
+#define WAITQ(wq, queuename)                                 \
+    {                                                        \
+        .lock = SPINLOCK_OF(LOCK_WAITQ, queuename),          \
+        .waiters = XEN_TAILQ_HEAD_INITIALIZER((wq).waiters), \
     }
 
 /** waitq_init() - make a queue usable. @name must stay valid. */

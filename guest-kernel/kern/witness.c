@@ -45,7 +45,8 @@ static const char *place_text(uint64_t place, char *text)
 }
 
 /* What the other order of two classes is known by, for a report. */
-static const char *other_order(enum lock_class outer, enum lock_class inner, char *text, size_t size)
+static const char *other_order(enum lock_class outer, enum lock_class inner, char *text,
+                               size_t size)
 {
     char held[PLACE_MAX], taken[PLACE_MAX];
 
@@ -208,11 +209,10 @@ void witness_mutex_has(struct mutex *m, uint64_t place)
     struct thread *self = thread_self();
     const char *name = m->waiters.lock.name;
 
-    push(&self->mutexes,
-         &(struct held_lock){.class = class_of(LOCK_KIND_MUTEX, &m->class, name),
-                             .lock = m,
-                             .name = name,
-                             .place = place});
+    push(&self->mutexes, &(struct held_lock){.class = class_of(LOCK_KIND_MUTEX, &m->class, name),
+                                             .lock = m,
+                                             .name = name,
+                                             .place = place});
 }
 
 void witness_mutex_drops(const struct mutex *m)

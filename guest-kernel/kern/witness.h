@@ -35,7 +35,8 @@ struct held_locks {
 
 #ifdef DUET_WITNESS
 
-/** witness_spin_wants(), witness_spin_has(), witness_spin_drops() - lock.c's; upcalls are masked. */
+/** witness_spin_wants(), witness_spin_has(), witness_spin_drops() - lock.c's; upcalls are masked.
+ */
 void witness_spin_wants(spinlock_t *lock, uint64_t place);
 void witness_spin_has(const spinlock_t *lock, uint64_t place);
 void witness_spin_drops(const spinlock_t *lock);

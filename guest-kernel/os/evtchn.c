@@ -11,12 +11,12 @@
  * A port in a queue or in its handler is `busy`; evtchn_unbind() waits for that to end, so a
  * handler's argument may be freed afterwards. A handler must not unbind its own port.
  *
- * Who sends without pause would keep the upcall's loop going for ever, so calls are counted per port,
- * whether or not the handler finds work. After a burst of BURST calls the loop looks how much time
- * threads had meanwhile. If that was less than a fifth, and a thread wants the vCPU, the port rests:
- * it stays masked for a quarter of the time that the burst took. A port whose vCPU has nothing else to
- * do, or whose events leave room, never rests. Timers' and IPIs' ports are exempt: nobody else can
- * send those.
+ * Who sends without pause would keep the upcall's loop going for ever, so calls are counted per
+ * port, whether or not the handler finds work. After a burst of BURST calls the loop looks how much
+ * time threads had meanwhile. If that was less than a fifth, and a thread wants the vCPU, the port
+ * rests: it stays masked for a quarter of the time that the burst took. A port whose vCPU has
+ * nothing else to do, or whose events leave room, never rests. Timers' and IPIs' ports are exempt:
+ * nobody else can send those.
  *
  * A device's port may have a vCPU as its home. It moves to vCPU 0 before that one goes offline, and
  * back when it is there again. An event that Xen signalled to the old vCPU before the move is
@@ -49,9 +49,10 @@
 #define TABLE_SPAN   512 /* ports per leaf of the table */
 #define TABLE_LEAVES (EVTCHN_FIFO_NR_CHANNELS / TABLE_SPAN)
 
-#define THREADS_SHARE 5 /* one part in so many is left to threads by a port that fires all the while */
-#define REST_MIN      (100 * NSEC_PER_USEC)
-#define REST_MAX      (20 * NSEC_PER_MSEC)
+#define THREADS_SHARE \
+    5 /* one part in so many is left to threads by a port that fires all the while */
+#define REST_MIN (100 * NSEC_PER_USEC)
+#define REST_MAX (20 * NSEC_PER_MSEC)
 
 struct evtchn {
     evtchn_port_t port;

@@ -137,7 +137,8 @@ void evtchn_cpu_leaves(struct cpu *cpu);
 /**
  * evtchn_cpu_drain() - what a vCPU left in its queue is signalled to others
  *
- * The vCPU left, is down, its own ports are closed, and it does not start meanwhile. Thread context.
+ * The vCPU left, is down, its own ports are closed, and it does not start meanwhile. Thread
+ * context.
  */
 void evtchn_cpu_drain(struct cpu *cpu);
 

@@ -7,6 +7,7 @@
 #include "hat/p2m.h"
 #include "hat/uhat.h"
 #include "kern/mem.h"
+#include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
@@ -175,8 +176,8 @@ static bool unmapping_reaches_every_vcpu(void)
 
 /*
  * One thread changes what is mapped, another comes to the space and leaves it all the time: what it
- * reads while no change is under way is what the last change mapped. A sequence that is odd during a
- * change tells.
+ * reads while no change is under way is what the last change mapped. A sequence that is odd during
+ * a change tells.
  */
 struct visitor {
     struct uhat *space;

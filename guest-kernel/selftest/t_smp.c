@@ -202,8 +202,8 @@ static bool weather_storm(struct storm *s)
     bool all = true;
 
     for (unsigned i = 0; i < n; i++) {
-        threads[i] = thread_create("storm", i == 0 ? send_storm : take_turns_somewhere, s,
-                                   PRIO_NORMAL);
+        threads[i] =
+            thread_create("storm", i == 0 ? send_storm : take_turns_somewhere, s, PRIO_NORMAL);
         all &= threads[i] != NULL;
     }
     int rc = wait_event_until(&s->over, READ_ONCE(s->calls) >= STORM_CALLS, clock_now() + LONG);

@@ -107,7 +107,8 @@ static int cmd_ps(struct shell *sh, int argc, char **argv __unused)
 static void lsevt_line(const struct evtchn_info *i, void *arg)
 {
     sh_text_add(arg, "%4u  %3u  %3d  %10lu  %6u  %-14s%s%s\n", i->port, i->vcpu, i->ipl,
-                (ul)i->count, i->rests, i->name, i->masked ? " masked" : "", i->pending ? " pending" : "");
+                (ul)i->count, i->rests, i->name, i->masked ? " masked" : "",
+                i->pending ? " pending" : "");
 }
 
 static int cmd_lsevt(struct shell *sh, int argc, char **argv __unused)

@@ -15,7 +15,8 @@
  * of the back end may take any time, and a guest whose disk fails meanwhile is worse off than one
  * that waits. Who cannot wait that long sets a deadline of its own: boot
  * (xendev_wait_settled()), shutdown (blk_flush_all()), suspend (pause()). UP ends when the back end
- * says so; leaving() and pause() are bounded by the driver. FAILED, BROKEN and GONE wait for nobody.
+ * says so; leaving() and pause() are bounded by the driver. FAILED, BROKEN and GONE wait for
+ * nobody.
  *
  * What the back end's state makes of a phase. "News" is a state other than the one before: the
  * store tells some twice.
@@ -43,9 +44,9 @@
  * Closed makes it start over. Closing and Closed with `online` 0 mean "end" in every phase: the
  * toolstack takes the device away.
  *
- * From elsewhere: an error in open(), publish(), the first refresh() or start() leads to FAILED; one
- * in a later refresh(), and frontend_break(), to BROKEN, both by stop(BROKEN), close() and Closing.
- * The directory's end leads to GONE, a restore from everywhere but GONE to WAITING.
+ * From elsewhere: an error in open(), publish(), the first refresh() or start() leads to FAILED;
+ * one in a later refresh(), and frontend_break(), to BROKEN, both by stop(BROKEN), close() and
+ * Closing. The directory's end leads to GONE, a restore from everywhere but GONE to WAITING.
  *
  * Rings are freed by shut() alone, and that stops the data path first: no driver can have it the
  * wrong way round. Owns struct frontend. Locks and suspend: see frontend.h. Compiles on the host
@@ -279,7 +280,7 @@ static bool classify(struct frontend *fe, enum xenbus_state state, enum event *e
 
 static void act(struct frontend *fe, enum action action)
 {
-    static void (*const steps[])(struct frontend *fe) = {
+    static void (*const steps[])(struct frontend * fe) = {
         [OFFER] = offer, [CONNECT] = connect, [REFRESH] = refresh,
         [LEAVE] = leave, [ASK] = ask,         [END] = end,
     };

@@ -3,12 +3,11 @@
  *
  * A device is a directory device/CLASS/ID in the store. The nexus makes a struct xendev of each,
  * watches its back end's state, and tells it to the front end (frontend.h) that the driver of CLASS
- * made. Calls for one device never overlap: they come from the watch thread, or from the suspending thread, with the
- * device's lock held.
- * Locks, in order: list_lock (mutex: the list of devices), dev->lock (mutex: one device's driver
- * calls and its fields), then the driver's own. Drivers may use the store in any call.
- * Suspend: xendev_suspend() calls front ends by falling rank, xendev_resume() or xendev_cancel() by
- * rising rank, after the store is there again.
+ * made. Calls for one device never overlap: they come from the watch thread, or from the suspending
+ * thread, with the device's lock held. Locks, in order: list_lock (mutex: the list of devices),
+ * dev->lock (mutex: one device's driver calls and its fields), then the driver's own. Drivers may
+ * use the store in any call. Suspend: xendev_suspend() calls front ends by falling rank,
+ * xendev_resume() or xendev_cancel() by rising rank, after the store is there again.
  */
 #ifndef XENDEV_XENDEV_H
 #define XENDEV_XENDEV_H

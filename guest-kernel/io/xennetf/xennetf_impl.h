@@ -87,8 +87,8 @@ struct xnf {
 
     spinlock_t lock;
     enum frontend_path state;
-    bool paused;  /* nothing moves, for a suspend */
-    bool carrier; /* the back end's word */
+    bool paused;            /* nothing moves, for a suspend */
+    bool carrier;           /* the back end's word */
     struct xnf_mcast mcast; /* used if @features.mcast */
     uint16_t mtu;
     char ip[NET_IP_MAX];

@@ -455,8 +455,8 @@ static void xennetf_describe(struct xendev *dev, char *buf, size_t size)
     mac_text(x, mac);
     xnf_info(&x->net, &info);
     snprintf(buf, size, "%s %s %s, carrier %s, %u queues, %lu received, %lu sent, %lu errors",
-             x->net.name, mac, frontend_path_name(x->state), info.carrier ? "on" : "off", info.queues,
-             (unsigned long)info.rx_frames, (unsigned long)info.tx_frames,
+             x->net.name, mac, frontend_path_name(x->state), info.carrier ? "on" : "off",
+             info.queues, (unsigned long)info.rx_frames, (unsigned long)info.tx_frames,
              (unsigned long)(info.rx_errors + info.tx_errors));
     if (x->features.mcast) {
         size_t used = strlen(buf);

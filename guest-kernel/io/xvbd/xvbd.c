@@ -13,7 +13,8 @@
  *
  * Owns struct xvbd_slot and the queue of waiting requests. Locks: x->lock (see xvbd_impl.h);
  * requests are completed after it was dropped. Suspend: xvbd_pause(); then, in another
- * domain, xvbd_stop(PATH_DOWN), xvbd_unpause() and xvbd_start(), or, in the same, xvbd_unpause() alone.
+ * domain, xvbd_stop(PATH_DOWN), xvbd_unpause() and xvbd_start(), or, in the same, xvbd_unpause()
+ * alone.
  */
 #include "io/xvbd/xvbd_impl.h"
 
