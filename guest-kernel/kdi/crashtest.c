@@ -5,7 +5,6 @@
  */
 #include "kdi/crashtest.h"
 
-#include "boot/cmdline.h"
 #include "hat/hat.h"
 #include "hat/kvm.h"
 #include "hat/layout.h"
@@ -14,6 +13,7 @@
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "os/cmdline.h"
 #include "os/panic.h"
 #include "psm/clock.h"
 #include "psm/trap.h"

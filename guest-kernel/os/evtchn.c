@@ -22,11 +22,11 @@
  */
 #include "os/evtchn.h"
 
-#include "boot/cmdline.h"
 #include "kern/lock.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "os/cmdline.h"
 #include "os/evtchn_ops.h"
 #include "os/hypercall.h"
 #include "os/panic.h"

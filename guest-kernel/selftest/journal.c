@@ -15,8 +15,8 @@
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
+#include "lib/sha256.h"
 #include "psm/clock.h"
-#include "shell/sha256.h"
 
 #define SECTORS     (JOURNAL_BLOCK / BLK_SECTOR_SIZE)
 #define READ_EVERY  4

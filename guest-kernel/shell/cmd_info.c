@@ -3,15 +3,15 @@
  *
  * They read other rooms' statistics through their headers. No state, no locks.
  */
-#include "boot/cmdline.h"
+#include "domain/suspend.h"
 #include "io/blk.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
+#include "os/cmdline.h"
 #include "os/evtchn.h"
 #include "os/gnttab.h"
-#include "os/suspend.h"
 #include "psm/clock.h"
 #include "psm/cpu.h"
 #include "shell/commands.h"
