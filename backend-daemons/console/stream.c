@@ -11,10 +11,11 @@
 #include "replay.h"
 #include "cons_ring.h"
 
-#define MS_NS 1000000ULL
+#define MS_NS     1000000ULL
+#define SECOND_NS (1000 * MS_NS)
 
 /* How long a reader that does not read may hold its guest. */
-#define STALL_NS (1000 * MS_NS)
+#define STALL_NS SECOND_NS
 /* What an event costs of the rate, beside the bytes it brings: kicks alone can flood too. */
 #define EVENT_COST 128
 /* How long output is gathered; much shorter than anybody notices, much longer than a line takes. */
@@ -22,8 +23,6 @@
 /* Batches (of at most CONS_OUT_SIZE bytes) per turn of the loop, so that no guest keeps others
  * waiting. */
 #define BATCHES_PER_TURN 4
-/* The burst of the rate: a boot's output passes at once. */
-#define BURST_SECONDS 1
 
 static void service(void *arg);
 static void on_master(void *arg, uint32_t events);
@@ -38,7 +37,8 @@ void stream_init(struct stream *stream, struct shared *shared, unsigned int domi
     stream->port.local = -1;
     stream->complaints = (struct log_limit){.burst = 5, .interval_ms = 60000};
     history_init(&stream->history, settings->history);
-    rate_init(&stream->rate, settings->rate, settings->rate * BURST_SECONDS, loop_now_ns());
+    /* A second's worth may come at once: a boot's output does. */
+    bucket_set(&stream->rate, settings->rate, SECOND_NS, settings->rate, loop_now_ns());
     pty_init(&stream->pty);
 }
 
@@ -213,11 +213,11 @@ static void service(void *arg)
         return;
     }
     for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
-        size_t rate = rate_allowance(&stream->rate, loop_now_ns());
+        uint64_t rate = bucket_tokens(&stream->rate, loop_now_ns());
         size_t room = reader_room(stream), taken;
 
         if (rate == 0) {
-            service_later(stream, rate_wait_ns(&stream->rate));
+            service_later(stream, bucket_wait_ns(&stream->rate, stream->rate.burst / 4 + 1));
             return;
         }
         /* pump() has set the stall timer or asked for EPOLLOUT: either comes back here. */
@@ -231,7 +231,7 @@ static void service(void *arg)
         }
         /* Only a little: a guest that fills the ring must not wait for the second look. */
         stream->look_again = taken < CONS_OUT_SIZE / 4;
-        rate_spend(&stream->rate, taken);
+        bucket_spend(&stream->rate, taken);
         pump(stream);
     }
     loop_defer(stream->shared->loop, &stream->more, service, stream);
@@ -242,7 +242,7 @@ static void on_event(void *arg)
     struct stream *stream = arg;
 
     stream->masked = true;
-    rate_spend(&stream->rate, EVENT_COST);
+    bucket_spend(&stream->rate, EVENT_COST);
     service(stream);
 }
 

@@ -22,12 +22,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bucket.h"
 #include "history.h"
 #include "log.h"
 #include "logfile.h"
 #include "loop.h"
 #include "pty.h"
-#include "rate.h"
 #include "readers.h"
 #include "store.h"
 #include "xenports.h"
@@ -54,7 +54,7 @@ struct stream {
     struct logfile *log;
     struct history history;
 
-    struct rate rate;
+    struct bucket rate; /* of bytes that the guest prints */
     /* Comes back when the rate allows more, or for a second look. */
     struct loop_timer later;
     struct loop_work more;

@@ -131,7 +131,7 @@ static void queue_copies(struct tx *t, struct tx_buffer *buf)
 
 static bool may_send(struct vif *vif, uint32_t bytes)
 {
-    return vif->credit.bytes == 0 || credit_spend(&vif->credit, bytes, vif_now(vif));
+    return vif->credit.amount == 0 || bucket_take(&vif->credit, bytes, vif_now(vif));
 }
 
 /* Stages 1 and 2: fills `b`. Returns 0 or -EPROTO. */

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "credit.h"
+#include "bucket.h"
 #include "engine.h"
 #include "hash.h"
 #include "log.h"
@@ -22,6 +22,9 @@
 
 /* Bytes of the header that the tap puts before each packet: the short form without num_buffers. */
 #define VNET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr))
+
+/* However small the limit of `rate=` is, two of the largest packets may pass at once. */
+#define VIF_BURST_BYTES (2U * 65536U)
 
 /* A completion's tag: what, of which queue, which buffer of it. */
 enum vif_tag {
@@ -42,7 +45,7 @@ struct vif {
     int tap_error;   /* -errno: the tap is lost */
     struct engine engine;
     struct wire_statistics statistics;
-    struct credit credit;
+    struct bucket credit; /* the limit of `rate=`, in bytes */
     struct mcast mcast;
     struct hash hash;
     struct log_limit guest_log; /* mistakes of the guest */

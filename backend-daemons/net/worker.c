@@ -102,7 +102,8 @@ static void report(struct worker *w, enum wire_report_kind kind, int err, const 
 
 static void apply_settings(struct worker *w, const struct wire_settings *s)
 {
-    credit_set(&w->vif.credit, s->rate_bytes, s->rate_us, loop_now_ns());
+    bucket_set(&w->vif.credit, s->rate_bytes, UINT64_C(1000) * s->rate_us, VIF_BURST_BYTES,
+               loop_now_ns());
     w->vif.headroom = s->headroom;
     w->vif.mcast.enabled = s->multicast_control;
 }

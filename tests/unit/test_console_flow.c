@@ -1,5 +1,5 @@
 /*
- * What paces and remembers a console's output: the history by position, the token bucket, and the
+ * What paces and remembers a console's output: the history by position, and the
  * count of those who have a real terminal open.
  */
 #include <stdarg.h>
@@ -16,7 +16,6 @@
 
 #include "history.h"
 #include "pty.h"
-#include "rate.h"
 #include "readers.h"
 
 /* Everything from @position on, as the readers would get it. */
@@ -69,58 +68,6 @@ static void history_takes_more_than_its_size(void **state)
     assert_int_equal(collect(&history, &position, out), 4);
     assert_memory_equal(out, "6789", 4);
     history_free(&history);
-}
-
-#define SECOND 1000000000ULL
-
-static void rate_lets_the_burst_pass_then_waits(void **state)
-{
-    struct rate rate;
-    uint64_t now = 5 * SECOND;
-
-    (void)state;
-    rate_init(&rate, 1000, 4000, now);
-    assert_int_equal(rate_allowance(&rate, now), 4000);
-    rate_spend(&rate, 4000);
-    assert_int_equal(rate_allowance(&rate, now), 0);
-    now += rate_wait_ns(&rate);
-    assert_in_range(rate_allowance(&rate, now), 1000, 1002);
-    now += 100 * SECOND;
-    assert_int_equal(rate_allowance(&rate, now), 4000);
-}
-
-static void rate_gives_what_it_promises(void **state)
-{
-    struct rate rate;
-    uint64_t now = 0, passed = 0;
-
-    (void)state;
-    rate_init(&rate, 1000, 1000, now);
-    rate_spend(&rate, 1000);
-    /* Steps of a third of a millisecond: fractions of a byte must add up. */
-    for (int i = 0; i < 30000; i++) {
-        size_t allowed;
-
-        now += SECOND / 3000;
-        allowed = rate_allowance(&rate, now);
-        rate_spend(&rate, allowed);
-        passed += allowed;
-    }
-    assert_in_range(passed, 9990, 10000);
-}
-
-static void rate_survives_long_silence_and_overdraft(void **state)
-{
-    struct rate rate;
-
-    (void)state;
-    rate_init(&rate, UINT64_MAX / 2, 10, 0);
-    rate_spend(&rate, SIZE_MAX);
-    assert_int_equal(rate_allowance(&rate, UINT64_MAX - 1), 10);
-    rate_init(&rate, 0, 0, 0);
-    rate_spend(&rate, 1000);
-    assert_int_equal(rate_allowance(&rate, 0), SIZE_MAX);
-    assert_int_equal(rate_wait_ns(&rate), 0);
 }
 
 static void stop_loop(void *arg)
@@ -203,9 +150,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_keeps_the_end),
         cmocka_unit_test(history_takes_more_than_its_size),
-        cmocka_unit_test(rate_lets_the_burst_pass_then_waits),
-        cmocka_unit_test(rate_gives_what_it_promises),
-        cmocka_unit_test(rate_survives_long_silence_and_overdraft),
         cmocka_unit_test(readers_are_noticed_by_opening_the_terminal),
         cmocka_unit_test(a_reset_terminal_is_raw_and_empty),
     };
