@@ -118,7 +118,7 @@ static size_t question(const char *p, size_t left)
     return n > 0 && asks ? n + intro : 0;
 }
 
-size_t replay_filter(const char *in, size_t len, char *out)
+size_t cons_replay_filter(const char *in, size_t len, char *out)
 {
     size_t used = 0;
 

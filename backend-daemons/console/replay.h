@@ -15,6 +15,6 @@
  * the end cuts off stays. Controls are known in their 7-bit form, as UTF-8 (U+0080 to U+009F), and
  * as single bytes that are part of no UTF-8 character. Returns the number of bytes in @out.
  */
-size_t replay_filter(const char *in, size_t len, char *out);
+size_t cons_replay_filter(const char *in, size_t len, char *out);
 
 #endif

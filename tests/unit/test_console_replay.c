@@ -14,7 +14,7 @@
 static void expect(const char *in, const char *wanted)
 {
     char out[256];
-    size_t len = replay_filter(in, strlen(in), out);
+    size_t len = cons_replay_filter(in, strlen(in), out);
 
     assert_int_equal(len, strlen(wanted));
     assert_memory_equal(out, wanted, len);
@@ -109,9 +109,9 @@ static void it_works_in_place_and_never_grows(void **state)
             seed = seed * 1664525 + 1013904223;
             in[i] = pieces[(seed >> 16) % (sizeof(pieces) - 1)];
         }
-        len = replay_filter(in, sizeof(in), out);
+        len = cons_replay_filter(in, sizeof(in), out);
         assert_true(len <= sizeof(in));
-        in_place = replay_filter(in, sizeof(in), in);
+        in_place = cons_replay_filter(in, sizeof(in), in);
         assert_int_equal(in_place, len);
         assert_memory_equal(in, out, len);
     }
