@@ -125,6 +125,7 @@ static void a_reset_terminal_is_raw_and_empty(void **state)
     (void)state;
     cons_pty_init(&pty);
     assert_int_equal(cons_pty_open(&pty, path), 0);
+    assert_int_equal(cons_pty_reset(&pty), 0);
     /* A reader that leaves some output unread, and the terminal cooked. */
     fd = open(path, O_RDWR | O_NOCTTY);
     assert_true(fd >= 0);
