@@ -56,11 +56,32 @@ int child_send(struct child *c, const void *msg, unsigned long len, const int *f
 void child_signal(struct child *c, int signo);
 
 /*
+ * Forgets a child that may still run: it sees the end of file on its socket, and is left to whoever
+ * adopts it when this process ends. on_exit is not called any more. Harmless when it is not
+ * running.
+ */
+void child_abandon(struct child *c);
+
+/*
  * In the child: receives one message of at most `size` bytes and `nr_fds` descriptors, no more and
  * no fewer. Blocks. Returns its length, 0 at the end of file, or -errno (-EPROTO: not the
  * descriptors that were expected).
  */
 long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds);
+
+/*
+ * The same with any number of descriptors up to `max`, which *nr_fds tells; `msg` may also be part
+ * of a longer structure of the caller's. -EPROTO: there were more, or the message is longer.
+ */
+long child_receive_some(int sock, void *msg, unsigned long size, int *fds, unsigned int max,
+                        unsigned int *nr_fds);
+
+/*
+ * Sends one message and descriptors, as child_send() does, over any socket of that kind. May wait
+ * when the other end does not read. Returns 0 or -errno.
+ */
+int child_send_over(int sock, const void *msg, unsigned long len, const int *fds,
+                    unsigned int nr_fds);
 
 /* Describes a wait status, e.g. "killed by signal 9 (Killed)". */
 void child_describe_status(int status, char *out, unsigned long size);
