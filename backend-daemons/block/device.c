@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device_xs.h"
+#include "inflight.h"
 #include "xenbus.h"
 
 #define SENTENCE_MAX 1024
@@ -309,9 +311,9 @@ static void connect_front(struct device *dev)
     char name[64];
     char *argv[] = {(char *)dev->base.sup->worker_path, NULL};
     char why[SENTENCE_MAX];
-    struct wire_config config;
-    int fds[WIRE_NR_FDS];
-    int err;
+    struct blk_wire_config config;
+    int fds[BLK_WIRE_NR_FDS];
+    int err, log_fd;
 
     if (must_wait_for_image(dev) || supervised_too_soon(&dev->base)) {
         return;
@@ -334,8 +336,14 @@ static void connect_front(struct device *dev)
         return;
     }
     dev->phase = DEVICE_STARTING;
-    fds[WIRE_FD_IMAGE] = dev->image.fd;
-    err = child_send(&dev->worker, &config, sizeof(config), fds, WIRE_NR_FDS);
+    log_fd = inflight_create();
+    fds[BLK_WIRE_FD_IMAGE] = dev->image.fd;
+    fds[BLK_WIRE_FD_LOG] = log_fd;
+    err = log_fd < 0 ? log_fd
+                     : child_send(&dev->worker, &config, sizeof(config), fds, BLK_WIRE_NR_FDS);
+    if (log_fd >= 0) {
+        close(log_fd);
+    }
     if (err != 0) {
         snprintf(name, sizeof(name), "cannot configure the worker: %s", strerror(-err));
         supervised_tell_error(&dev->base, err, name);

@@ -207,7 +207,7 @@ static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
         unsigned int value;
     } features[] = {{"feature-flush-cache", 1},
                     {"feature-max-indirect-segments", BLK_MAX_SEGMENTS},
-                    {"max-ring-page-order", WIRE_MAX_PAGE_ORDER},
+                    {"max-ring-page-order", BLK_WIRE_MAX_PAGE_ORDER},
                     {"multi-queue-max-queues", 1}};
     int err = 0;
 
@@ -235,28 +235,28 @@ int device_xs_publish_features(struct device *dev, const char *why)
 
 struct front_read {
     struct device *dev;
-    struct wire_config *config;
+    struct blk_wire_config *config;
     char *why;
     unsigned long why_size;
 };
 
 static int read_protocol(struct store *st, xs_transaction_t t, struct front_read *r)
 {
-    struct wire_config *c = r->config;
+    struct blk_wire_config *c = r->config;
     char *protocol;
     int err = store_read_str(st, t, r->dev->base.front, "protocol", 64, &protocol);
 
     if (err == -ENOENT) {
-        c->protocol = WIRE_X86_32; /* what blkback and tapdisk assume */
+        c->protocol = BLK_WIRE_X86_32; /* what blkback and tapdisk assume */
         return 0;
     }
     if (err != 0) {
         return err;
     }
     if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_64) == 0) {
-        c->protocol = WIRE_X86_64;
+        c->protocol = BLK_WIRE_X86_64;
     } else if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_32) == 0) {
-        c->protocol = WIRE_X86_32;
+        c->protocol = BLK_WIRE_X86_32;
     } else {
         char shown[128];
 
@@ -274,10 +274,10 @@ static int read_protocol(struct store *st, xs_transaction_t t, struct front_read
 /* One page goes by `ring-ref`, several (and with some front ends also one) by `ring-refN`. */
 static int read_ring_refs(struct store *st, xs_transaction_t t, struct front_read *r)
 {
-    struct wire_config *c = r->config;
+    struct blk_wire_config *c = r->config;
     const char *front = r->dev->base.front;
     uint64_t n = 0;
-    int err = store_read_uint_def(st, t, front, "ring-page-order", WIRE_MAX_PAGE_ORDER, 0, &n);
+    int err = store_read_uint_def(st, t, front, "ring-page-order", BLK_WIRE_MAX_PAGE_ORDER, 0, &n);
 
     c->nr_pages = 1U << n;
     for (unsigned int i = 0; i < c->nr_pages && err == 0; i++) {
@@ -317,21 +317,17 @@ static int read_front_tx(struct store *st, xs_transaction_t t, void *arg)
     return err;
 }
 
-int device_xs_read_front(struct device *dev, struct wire_config *config, char *why,
+int device_xs_read_front(struct device *dev, struct blk_wire_config *config, char *why,
                          unsigned long why_size)
 {
     struct front_read r = {.dev = dev, .config = config, .why = why, .why_size = why_size};
 
     memset(config, 0, sizeof(*config));
-    config->magic = WIRE_MAGIC;
-    snprintf(config->class, sizeof(config->class), "%s", dev->base.id.class);
-    config->domid = (uint16_t)dev->base.id.domid;
-    config->device = dev->base.id.device;
-    config->uid = dev->base.sup->uid_base + (uid_t)dev->base.id.domid;
-    config->log_level = log_level();
+    supervised_wire_head(&dev->base, BLK_WIRE_MAGIC, &config->head);
     config->sectors = dev->image.sectors;
     config->read_only = dev->image.read_only;
     config->discard = discard_offered(dev);
+    config->block_device = dev->image.block_device;
     return store_transaction(dev->base.sup->store, read_front_tx, &r);
 }
 

@@ -31,7 +31,7 @@ int device_xs_publish_features(struct device *dev, const char *why);
  * Reads the front end's side of the connection into `config`. Returns 0, or -errno with a sentence
  * in `why`.
  */
-int device_xs_read_front(struct device *dev, struct wire_config *config, char *why,
+int device_xs_read_front(struct device *dev, struct blk_wire_config *config, char *why,
                          unsigned long why_size);
 
 /* Publishes size and properties together with state 4. Returns 0 or -errno. */

@@ -2,7 +2,7 @@
  * duet-block-worker: serves one ring of one device of one guest, and can do nothing else.
  *
  * Theory of operation, in stages:
- *   1. as root: receive struct wire_config and the open image from the supervisor
+ *   1. as root: receive struct blk_wire_config and the open image from the supervisor
  *   2. open the grant and event-channel devices, map the ring, bind the event channel, set up the
  *      engine: the last moment at which anything can be opened or allocated
  *   3. enter the sandbox: empty root directory, a uid per guest, no capabilities, a list of
@@ -53,9 +53,9 @@
 #define EMPTY_DIRECTORY "/run/duet/empty"
 
 struct worker {
-    struct wire_config config;
+    struct blk_wire_config config;
     struct log_id id;
-    int image_fd;
+    int fds[BLK_WIRE_NR_FDS];
     xengnttab_handle *xgt;
     xenevtchn_handle *xce;
     evtchn_port_t port;
@@ -93,16 +93,16 @@ static void report(enum wire_report_kind kind, int err, const char *fmt, ...)
 /* Stage 1. */
 static int receive_config(struct worker *w)
 {
-    long n =
-        child_receive(CHILD_SOCKET_FD, &w->config, sizeof(w->config), &w->image_fd, WIRE_NR_FDS);
+    long n = child_receive(CHILD_SOCKET_FD, &w->config, sizeof(w->config), w->fds, BLK_WIRE_NR_FDS);
 
-    if (n != sizeof(w->config) || w->config.magic != WIRE_MAGIC ||
-        w->config.nr_pages > WIRE_MAX_PAGES || w->config.nr_pages == 0) {
+    if (n != sizeof(w->config) || w->config.head.magic != BLK_WIRE_MAGIC ||
+        w->config.nr_pages > BLK_WIRE_MAX_PAGES || w->config.nr_pages == 0) {
         return n < 0 ? (int)n : -EPROTO;
     }
-    w->id = (struct log_id){
-        .class = w->config.class, .domid = w->config.domid, .device = w->config.device};
-    log_set_level(w->config.log_level);
+    w->id = (struct log_id){.class = w->config.head.class,
+                            .domid = w->config.head.domid,
+                            .device = w->config.head.device};
+    log_set_level(w->config.head.log_level);
     log_prepare();
     return 0;
 }
@@ -110,7 +110,7 @@ static int receive_config(struct worker *w)
 /* Stage 2: the ring and the event channel. Returns 0 or -errno after a report. */
 static int connect_guest(struct worker *w)
 {
-    struct wire_config *c = &w->config;
+    struct blk_wire_config *c = &w->config;
     int port;
     void *ring;
 
@@ -123,21 +123,21 @@ static int connect_guest(struct worker *w)
                w->xgt == NULL ? "gntdev" : "evtchn", strerror(err));
         return -err;
     }
-    ring = grant_map_ring(w->xgt, c->domid, c->ring_refs, c->nr_pages);
+    ring = grant_map_ring(w->xgt, c->head.domid, c->ring_refs, c->nr_pages);
     if (ring == NULL) {
         report(WIRE_FAILED, errno,
                "ring-ref: cannot map the ring (%u pages, first reference %u): %s", c->nr_pages,
                c->ring_refs[0], strerror(errno));
         return -errno;
     }
-    port = xenevtchn_bind_interdomain(w->xce, c->domid, c->event_channel);
+    port = xenevtchn_bind_interdomain(w->xce, c->head.domid, c->event_channel);
     if (port < 0) {
         report(WIRE_FAILED, errno, "event-channel: cannot bind port %u of the guest: %s",
                c->event_channel, strerror(errno));
         return -errno;
     }
     w->port = (evtchn_port_t)port;
-    w->queue.layout = c->protocol == WIRE_X86_32 ? &blk_layout_x86_32 : &blk_layout_x86_64;
+    w->queue.layout = c->protocol == BLK_WIRE_X86_32 ? &blk_layout_x86_32 : &blk_layout_x86_64;
     ring_attach(&w->queue.ring, ring, c->nr_pages * GRANT_PAGE_BYTES, w->queue.layout->entry_bytes);
     return fcntl(xenevtchn_fd(w->xce), F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
@@ -148,14 +148,14 @@ static int set_up_queue(struct worker *w)
     int err;
 
     w->queue.limits = (struct blk_limits){.sectors = w->config.sectors,
-                                          .handle = (uint16_t)w->config.device,
+                                          .handle = (uint16_t)w->config.head.device,
                                           .read_only = w->config.read_only,
                                           .discard = w->config.discard};
     w->queue.engine = &w->engine;
     w->queue.id = &w->id;
-    err = queue_init(&w->queue, w->xgt, w->config.domid);
+    err = queue_init(&w->queue, w->xgt, w->config.head.domid);
     if (err == 0) {
-        err = engine_init(&w->engine, QUEUE_MAX_SLOTS + 4, w->image_fd);
+        err = engine_init(&w->engine, QUEUE_MAX_SLOTS + 4, w->fds[BLK_WIRE_FD_IMAGE]);
     }
     if (err != 0) {
         report(WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
@@ -181,8 +181,8 @@ static int enter_sandbox(struct worker *w)
         {SYS_exit_group, -1, 0},
     };
     const char *stage;
-    int err = sandbox_enter(w->config.uid, EMPTY_DIRECTORY, rules, sizeof(rules) / sizeof(rules[0]),
-                            &stage);
+    int err = sandbox_enter(w->config.head.uid, EMPTY_DIRECTORY, rules,
+                            sizeof(rules) / sizeof(rules[0]), &stage);
 
     if (err != 0) {
         report(WIRE_FAILED, -err, "cannot enter the sandbox: %s: %s", stage, strerror(-err));

@@ -134,6 +134,18 @@ bool supervised_too_soon(struct supervised *dev)
     return false;
 }
 
+void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head)
+{
+    *head = (struct wire_head){
+        .magic = magic,
+        .domid = (uint16_t)dev->id.domid,
+        .device = dev->id.device,
+        .uid = dev->sup->uid_base + (uid_t)dev->id.domid,
+        .log_level = log_level(),
+    };
+    snprintf(head->class, sizeof(head->class), "%s", dev->id.class);
+}
+
 void supervised_release(struct supervised *dev)
 {
     store_watch_del(dev->sup->store, &dev->front_watch);

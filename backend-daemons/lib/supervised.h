@@ -20,6 +20,7 @@
 #include "log.h"
 #include "loop.h"
 #include "store.h"
+#include "wire.h"
 #include "xenbus.h"
 
 struct supervisor;
@@ -89,6 +90,9 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
  * caller starts a worker.
  */
 bool supervised_too_soon(struct supervised *dev);
+
+/* Fills in what a worker of any class is told first; `magic` is the class's. */
+void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head);
 
 /* Gives up what the functions above got. */
 void supervised_release(struct supervised *dev);

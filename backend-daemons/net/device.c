@@ -182,7 +182,7 @@ static void worker_ready(struct device *dev)
     supervised_reconsider(&dev->base);
 }
 
-static void log_statistics(struct device *dev, const struct wire_statistics *s)
+static void log_statistics(struct device *dev, const struct net_wire_statistics *s)
 {
     log_msg(LOG_INFO, &dev->base.id,
             "from the guest: %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64 " refused, %" PRIu64
@@ -207,10 +207,14 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
 {
     struct device *dev = arg;
     struct wire_report r = {.kind = 0};
+    struct net_wire_counts counts;
 
-    if (len == sizeof(r)) {
+    if (len == sizeof(r) || len == sizeof(counts)) {
         memcpy(&r, msg, sizeof(r));
         r.text[sizeof(r.text) - 1] = '\0';
+        if ((r.kind == NET_WIRE_COUNTS) != (len == sizeof(counts))) {
+            r.kind = 0;
+        }
     }
     switch (r.kind) {
     case WIRE_READY:
@@ -220,12 +224,13 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
     case WIRE_BROKEN:
         worker_failed(dev, &r);
         break;
-    case WIRE_CARRIER:
+    case NET_WIRE_CARRIER:
         log_msg(r.err == 0 ? LOG_DEBUG : LOG_WARNING, &dev->base.id, "%s", r.text);
         device_xs_publish_carrier(dev, r.err == 0);
         break;
-    case WIRE_COUNTS:
-        log_statistics(dev, &r.statistics);
+    case NET_WIRE_COUNTS:
+        memcpy(&counts, msg, sizeof(counts));
+        log_statistics(dev, &counts.statistics);
         break;
     default:
         log_msg(LOG_ERR, &dev->base.id, "worker sent %lu bytes that are no report; killed", len);
@@ -235,7 +240,7 @@ static void on_worker_message(void *arg, const void *msg, unsigned long len)
 }
 
 /* Starts the worker and hands it its configuration. Returns 0, or -errno with a sentence. */
-static int start_worker(struct device *dev, const struct wire_config *config, char *why,
+static int start_worker(struct device *dev, const struct net_wire_config *config, char *why,
                         unsigned long why_size)
 {
     char number[16];
@@ -264,7 +269,7 @@ static int start_worker(struct device *dev, const struct wire_config *config, ch
 /* WAITING, and the front end has published its rings: a worker takes over. */
 static void connect_front(struct device *dev)
 {
-    struct wire_config config;
+    struct net_wire_config config;
     char why[SENTENCE_MAX];
     const char *stage = "";
     unsigned int offload;
@@ -295,9 +300,9 @@ static void connect_front(struct device *dev)
     }
 }
 
-static int send_order(struct device *dev, enum wire_order_kind kind)
+static int send_order(struct device *dev, uint32_t kind)
 {
-    const struct wire_order order = {.kind = kind, .settings = dev->settings};
+    const struct net_wire_order order = {.kind = kind, .settings = dev->settings};
 
     return child_send(&dev->worker, &order, sizeof(order), NULL, 0);
 }
@@ -321,7 +326,7 @@ static void evaluate_waiting(struct device *dev, const struct supervised_view *v
     }
 }
 
-static bool same_settings(const struct wire_settings *a, const struct wire_settings *b)
+static bool same_settings(const struct net_wire_settings *a, const struct net_wire_settings *b)
 {
     return a->rate_bytes == b->rate_bytes && a->rate_us == b->rate_us &&
            a->headroom == b->headroom && a->multicast_control == b->multicast_control;
@@ -330,12 +335,12 @@ static bool same_settings(const struct wire_settings *a, const struct wire_setti
 /* What may change while connected: `rate`, multicast control, the XDP headroom. */
 static void update_settings(struct device *dev)
 {
-    struct wire_settings s;
+    struct net_wire_settings s;
 
     device_xs_read_settings(dev, &s);
     if (!same_settings(&s, &dev->settings)) {
         dev->settings = s;
-        if (send_order(dev, WIRE_SET) != 0) {
+        if (send_order(dev, NET_WIRE_SET) != 0) {
             log_msg(LOG_WARNING, &dev->base.id, "the worker does not take its new settings");
         }
     }
@@ -431,7 +436,7 @@ static void count(struct supervised *base)
 {
     struct device *dev = device_of(base);
 
-    if (dev->worker.pid != 0 && send_order(dev, WIRE_COUNT) != 0) {
+    if (dev->worker.pid != 0 && send_order(dev, NET_WIRE_COUNT) != 0) {
         log_msg(LOG_WARNING, &dev->base.id, "the worker does not answer");
     }
 }

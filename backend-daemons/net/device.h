@@ -60,8 +60,8 @@ struct device {
     unsigned int max_queues; /* offered */
     struct tap tap;
     struct child worker;
-    struct wire_settings settings; /* that the worker has */
-    unsigned int deaths;           /* of workers, one soon after the other */
+    struct net_wire_settings settings; /* that the worker has */
+    unsigned int deaths;               /* of workers, one soon after the other */
     struct store_watch mcast_watch;
 };
 

@@ -93,7 +93,7 @@ bool device_xs_hotplug_done(struct device *dev)
 
 struct front_read {
     struct device *dev;
-    struct wire_config *config;
+    struct net_wire_config *config;
     unsigned int *offload;
     char *why;
     unsigned long why_size;
@@ -121,7 +121,8 @@ static int read_u32(struct store *st, xs_transaction_t t, const char *dir, const
 }
 
 /* The rings and event channels of one queue, which are in `dir`. */
-static int read_queue(struct store *st, xs_transaction_t t, const char *dir, struct wire_queue *q)
+static int read_queue(struct store *st, xs_transaction_t t, const char *dir,
+                      struct net_wire_queue *q)
 {
     int err = read_u32(st, t, dir, "tx-ring-ref", &q->tx_ref);
 
@@ -144,7 +145,7 @@ static int read_queue(struct store *st, xs_transaction_t t, const char *dir, str
 
 static int read_queues(struct store *st, xs_transaction_t t, struct front_read *r)
 {
-    struct wire_config *c = r->config;
+    struct net_wire_config *c = r->config;
     const char *front = r->dev->base.front;
     uint64_t nr = 1;
     int err =
@@ -171,7 +172,7 @@ static int read_queues(struct store *st, xs_transaction_t t, struct front_read *
 
 static int read_ctrl(struct store *st, xs_transaction_t t, struct front_read *r)
 {
-    struct wire_config *c = r->config;
+    struct net_wire_config *c = r->config;
     int err;
 
     c->has_ctrl = store_exists(st, t, r->dev->base.front, "ctrl-ring-ref");
@@ -186,7 +187,7 @@ static int read_ctrl(struct store *st, xs_transaction_t t, struct front_read *r)
 /* What the guest can do with the packets that it receives. */
 static int read_features(struct store *st, xs_transaction_t t, struct front_read *r)
 {
-    struct wire_config *c = r->config;
+    struct net_wire_config *c = r->config;
     const char *front = r->dev->base.front;
     bool rx_copy, no_csum = false, gso_v4 = false, gso_v6 = false;
     int err = read_flag(st, t, front, "request-rx-copy", false, &rx_copy);
@@ -244,18 +245,14 @@ static int read_front_tx(struct store *st, xs_transaction_t t, void *arg)
     return err;
 }
 
-int device_xs_read_front(struct device *dev, struct wire_config *config, unsigned int *offload,
+int device_xs_read_front(struct device *dev, struct net_wire_config *config, unsigned int *offload,
                          char *why, unsigned long why_size)
 {
     struct front_read r = {
         .dev = dev, .config = config, .offload = offload, .why = why, .why_size = why_size};
 
     memset(config, 0, sizeof(*config));
-    config->magic = WIRE_MAGIC;
-    config->domid = (uint16_t)dev->base.id.domid;
-    config->device = dev->base.id.device;
-    config->uid = dev->base.sup->uid_base + (uid_t)dev->base.id.domid;
-    config->log_level = log_level();
+    supervised_wire_head(&dev->base, NET_WIRE_MAGIC, &config->head);
     config->stall_seconds = device_netd(dev)->stall_seconds;
     device_xs_read_settings(dev, &config->settings);
     return store_transaction(dev->base.sup->store, read_front_tx, &r);
@@ -276,7 +273,7 @@ static bool take_number(const char *s, char stop, uint64_t max, uint64_t *out, c
 }
 
 /* `rate` is "BYTES,MICROSECONDS"; 4294967295 bytes mean no limit. */
-static void read_rate(struct device *dev, struct wire_settings *s)
+static void read_rate(struct device *dev, struct net_wire_settings *s)
 {
     char *rate = NULL;
     const char *rest;
@@ -297,7 +294,7 @@ static void read_rate(struct device *dev, struct wire_settings *s)
     free(rate);
 }
 
-void device_xs_read_settings(struct device *dev, struct wire_settings *s)
+void device_xs_read_settings(struct device *dev, struct net_wire_settings *s)
 {
     struct store *st = dev->base.sup->store;
     uint64_t headroom = 0;

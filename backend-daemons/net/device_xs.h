@@ -27,11 +27,11 @@ bool device_xs_hotplug_done(struct device *dev);
  * Fills the worker's configuration from the front end's directory, and `*offload` with the TUN_F_*
  * flags for what the guest can receive. Returns 0 or -errno.
  */
-int device_xs_read_front(struct device *dev, struct wire_config *config, unsigned int *offload,
+int device_xs_read_front(struct device *dev, struct net_wire_config *config, unsigned int *offload,
                          char *why, unsigned long why_size);
 
 /* Reads what may change while connected; values that make no sense are logged and left out. */
-void device_xs_read_settings(struct device *dev, struct wire_settings *settings);
+void device_xs_read_settings(struct device *dev, struct net_wire_settings *settings);
 
 /* Publishes the link's state, if the device still exists. */
 void device_xs_publish_carrier(struct device *dev, bool up);

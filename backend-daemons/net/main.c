@@ -49,7 +49,7 @@ static int parse_options(int argc, char **argv, struct netd *d)
             ok = options_log_level(optarg);
             break;
         case 'q':
-            ok = options_number("max-queues", optarg, 1, WIRE_MAX_QUEUES, &n);
+            ok = options_number("max-queues", optarg, 1, NET_WIRE_MAX_QUEUES, &n);
             d->max_queues = (unsigned int)n;
             break;
         case 't':
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     struct netd d = {
         .sup = {.ops = &netd_ops, .worker_path = DUET_NET_WORKER, .uid_base = 0x70000000U},
         .tap_prefix = "vif",
-        .max_queues = WIRE_MAX_QUEUES,
+        .max_queues = NET_WIRE_MAX_QUEUES,
         .stall_seconds = 60};
     int status = parse_options(argc, argv, &d);
 

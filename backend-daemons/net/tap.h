@@ -17,8 +17,8 @@
 #include "wire.h"
 
 struct tap {
-    int fds[WIRE_MAX_QUEUES]; /* non-blocking */
-    unsigned int nr_fds;      /* 0: not open */
+    int fds[NET_WIRE_MAX_QUEUES]; /* non-blocking */
+    unsigned int nr_fds;          /* 0: not open */
     bool multi_queue;
     char name[IFNAMSIZ]; /* when it was opened */
 };

@@ -41,7 +41,7 @@ struct vif {
     uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see vif_now() */
     int tap_error;   /* -errno: the tap is lost */
     struct engine engine;
-    struct wire_statistics statistics;
+    struct net_wire_statistics statistics;
     struct credit credit;
     struct mcast mcast;
     struct hash hash;

@@ -2,7 +2,7 @@
  * duet-net-worker: serves the rings of one network device of one guest, and can do nothing else.
  *
  * Theory of operation, in stages:
- *   1. as root: receive struct wire_config and the tap's descriptors from the supervisor
+ *   1. as root: receive struct net_wire_config and the tap's descriptors from the supervisor
  *   2. open the grant and event-channel devices, map the rings, bind the event channels, set up the
  *      engine: the last moment at which anything can be opened or allocated
  *   3. enter the sandbox: empty root directory, a uid per guest, no capabilities, a list of
@@ -50,7 +50,7 @@
 #include "vif.h"
 
 #define EMPTY_DIRECTORY "/run/duet/empty"
-#define MAX_PORTS       (2 * WIRE_MAX_QUEUES + 1)
+#define MAX_PORTS       (2 * NET_WIRE_MAX_QUEUES + 1)
 #define POLL_ROOM_NS    10000000ULL /* for guests that do not say when they make room */
 #define GUEST_LOG_MS    5000
 #define NS_PER_S        1000000000ULL
@@ -58,11 +58,11 @@
 #define RX_ENTRY_BYTES  8U
 
 struct worker {
-    struct wire_config config;
-    int tap_fds[WIRE_MAX_QUEUES];
+    struct net_wire_config config;
+    int tap_fds[NET_WIRE_MAX_QUEUES];
     xengnttab_handle *xgt;
     xenevtchn_handle *xce;
-    evtchn_port_t tx_ports[WIRE_MAX_QUEUES], rx_ports[WIRE_MAX_QUEUES], ctrl_port;
+    evtchn_port_t tx_ports[NET_WIRE_MAX_QUEUES], rx_ports[NET_WIRE_MAX_QUEUES], ctrl_port;
     uint32_t events[MAX_PORTS]; /* ports of the last read: the engine's to write */
     uint32_t unmask[MAX_PORTS]; /* masked by the device since they were read */
     unsigned int nr_unmask;
@@ -72,8 +72,8 @@ struct worker {
     bool expects_more;        /* the last turn with work took packets from the guest only */
     struct patience patience; /* for the next of these */
     struct vif vif;
-    struct tx tx[WIRE_MAX_QUEUES];
-    struct rx rx[WIRE_MAX_QUEUES];
+    struct tx tx[NET_WIRE_MAX_QUEUES];
+    struct rx rx[NET_WIRE_MAX_QUEUES];
     struct ctrl ctrl;
 };
 
@@ -85,22 +85,23 @@ static void on_sigterm(int signo)
     terminated = 1;
 }
 
-static void report(struct worker *w, enum wire_report_kind kind, int err, const char *fmt, ...)
+static void report(struct worker *w, uint32_t kind, int err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-static void report(struct worker *w, enum wire_report_kind kind, int err, const char *fmt, ...)
+static void report(struct worker *w, uint32_t kind, int err, const char *fmt, ...)
 {
-    struct wire_report r = {.kind = kind, .err = err, .statistics = w->vif.statistics};
+    struct net_wire_counts r = {.report = {.kind = kind, .err = err},
+                                .statistics = w->vif.statistics};
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(r.text, sizeof(r.text), fmt, ap);
+    vsnprintf(r.report.text, sizeof(r.report.text), fmt, ap);
     va_end(ap);
     /* Without a supervisor there is nobody to tell; the end of file on the socket ends us. */
-    send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+    send(CHILD_SOCKET_FD, &r, kind == NET_WIRE_COUNTS ? sizeof(r) : sizeof(r.report), MSG_NOSIGNAL);
 }
 
-static void apply_settings(struct worker *w, const struct wire_settings *s)
+static void apply_settings(struct worker *w, const struct net_wire_settings *s)
 {
     credit_set(&w->vif.credit, s->rate_bytes, s->rate_us, loop_now_ns());
     w->vif.headroom = s->headroom;
@@ -110,14 +111,14 @@ static void apply_settings(struct worker *w, const struct wire_settings *s)
 /* Stage 1. The number of descriptors is that of the queues, which is not known before. */
 static int receive_config(struct worker *w, unsigned int nr_queues)
 {
-    struct wire_config *c = &w->config;
+    struct net_wire_config *c = &w->config;
     long n = child_receive(CHILD_SOCKET_FD, c, sizeof(*c), w->tap_fds, nr_queues);
 
-    if (n != sizeof(*c) || c->magic != WIRE_MAGIC || c->nr_queues != nr_queues) {
+    if (n != sizeof(*c) || c->head.magic != NET_WIRE_MAGIC || c->nr_queues != nr_queues) {
         return n < 0 ? (int)n : -EPROTO;
     }
     w->vif = (struct vif){
-        .id = {.class = "vif", .domid = c->domid, .device = c->device},
+        .id = {.class = "vif", .domid = c->head.domid, .device = c->head.device},
         .guest_log = {.burst = 1, .interval_ms = GUEST_LOG_MS},
         .hash = {.nr_queues = c->nr_queues},
         .can_sg = c->can_sg,
@@ -127,7 +128,7 @@ static int receive_config(struct worker *w, unsigned int nr_queues)
         .gso_v6 = c->gso_v6,
     };
     apply_settings(w, &c->settings);
-    log_set_level(c->log_level);
+    log_set_level(c->head.log_level);
     log_prepare();
     return 0;
 }
@@ -136,7 +137,7 @@ static int receive_config(struct worker *w, unsigned int nr_queues)
 static int map_ring(struct worker *w, const char *what, uint32_t ref, uint32_t entry_bytes,
                     struct ring_back *ring)
 {
-    void *page = grant_map_ring(w->xgt, w->config.domid, &ref, 1);
+    void *page = grant_map_ring(w->xgt, w->config.head.domid, &ref, 1);
 
     if (page == NULL) {
         int err = errno;
@@ -150,7 +151,7 @@ static int map_ring(struct worker *w, const char *what, uint32_t ref, uint32_t e
 
 static int bind_port(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port)
 {
-    int local = xenevtchn_bind_interdomain(w->xce, w->config.domid, remote);
+    int local = xenevtchn_bind_interdomain(w->xce, w->config.head.domid, remote);
 
     if (local < 0) {
         int err = errno;
@@ -166,7 +167,7 @@ static int bind_port(struct worker *w, const char *what, uint32_t remote, evtchn
 /* Stage 2 for one queue. Returns 0 or -errno after a report. */
 static int connect_queue(struct worker *w, unsigned int i)
 {
-    const struct wire_queue *q = &w->config.queues[i];
+    const struct net_wire_queue *q = &w->config.queues[i];
     int err = map_ring(w, "tx-ring-ref", q->tx_ref, TX_ENTRY_BYTES, &w->tx[i].ring);
 
     if (err == 0) {
@@ -188,9 +189,9 @@ static int connect_queue(struct worker *w, unsigned int i)
     w->tx[i].queue = w->rx[i].queue = i;
     w->tx[i].tap_fd = w->rx[i].tap_fd = w->tap_fds[i];
     w->rx[i].all = w->rx;
-    err = tx_init(&w->tx[i], w->xgt, w->config.domid);
+    err = tx_init(&w->tx[i], w->xgt, w->config.head.domid);
     if (err == 0) {
-        err = rx_init(&w->rx[i], w->xgt, w->config.domid);
+        err = rx_init(&w->rx[i], w->xgt, w->config.head.domid);
     }
     if (err != 0) {
         report(w, WIRE_FAILED, -err, "cannot set up buffers: %s", strerror(-err));
@@ -205,7 +206,7 @@ static int connect_ctrl(struct worker *w)
     if (err == 0) {
         err = bind_port(w, "event-channel-ctrl", w->config.ctrl_port, &w->ctrl_port);
     }
-    return err != 0 ? err : ctrl_init(&w->ctrl, &w->vif.hash, w->xgt, w->config.domid);
+    return err != 0 ? err : ctrl_init(&w->ctrl, &w->vif.hash, w->xgt, w->config.head.domid);
 }
 
 /* Stage 2. Returns 0 or -errno after a report. */
@@ -258,8 +259,8 @@ static int enter_sandbox(struct worker *w)
         {SYS_exit_group, -1, 0},
     };
     const char *stage;
-    int err = sandbox_enter(w->config.uid, EMPTY_DIRECTORY, rules, sizeof(rules) / sizeof(rules[0]),
-                            &stage);
+    int err = sandbox_enter(w->config.head.uid, EMPTY_DIRECTORY, rules,
+                            sizeof(rules) / sizeof(rules[0]), &stage);
 
     if (err != 0) {
         report(w, WIRE_FAILED, -err, "cannot enter the sandbox: %s: %s", stage, strerror(-err));
@@ -286,14 +287,14 @@ static void set_link(struct worker *w, bool up)
         log_msg(LOG_WARNING, &w->vif.id, "cannot set the tap's carrier: %s", strerror(errno));
     }
     w->vif.statistics.stalls += up ? 0 : 1;
-    report(w, WIRE_CARRIER, up ? 0 : ETIMEDOUT, "%s",
+    report(w, NET_WIRE_CARRIER, up ? 0 : ETIMEDOUT, "%s",
            up ? "link up" : "the guest takes no packets: link down");
 }
 
 /* An order of the supervisor, or its end. */
 static void on_supervisor(struct worker *w)
 {
-    struct wire_order order;
+    struct net_wire_order order;
     ssize_t n = recv(CHILD_SOCKET_FD, &order, sizeof(order), MSG_DONTWAIT);
 
     if (n == 0) {
@@ -303,11 +304,11 @@ static void on_supervisor(struct worker *w)
         case WIRE_STOP:
             w->stopping = true;
             break;
-        case WIRE_SET:
+        case NET_WIRE_SET:
             apply_settings(w, &order.settings);
             break;
-        case WIRE_COUNT:
-            report(w, WIRE_COUNTS, 0, "counted");
+        case NET_WIRE_COUNT:
+            report(w, NET_WIRE_COUNTS, 0, "counted");
             break;
         default:
             break;
@@ -603,7 +604,7 @@ int main(int argc, char **argv)
     unsigned long nr_queues = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     int err;
 
-    if (nr_queues == 0 || nr_queues > WIRE_MAX_QUEUES ||
+    if (nr_queues == 0 || nr_queues > NET_WIRE_MAX_QUEUES ||
         receive_config(&w, (unsigned int)nr_queues) != 0) {
         fprintf(stderr, "%s is started by duet-netd(8), not by hand\n", argv[0]);
         return 2;
@@ -614,7 +615,7 @@ int main(int argc, char **argv)
     }
     report(&w, WIRE_READY, 0, "serving");
     err = serve(&w);
-    report(&w, WIRE_COUNTS, 0, "counted");
+    report(&w, NET_WIRE_COUNTS, 0, "counted");
     unbind(&w);
     return err == 0 ? 0 : 1;
 }

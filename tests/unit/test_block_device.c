@@ -54,12 +54,12 @@ static void report(enum wire_report_kind kind)
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
-    struct wire_config c;
+    struct blk_wire_config c;
     uint32_t order = 0;
-    int fd;
+    int fds[BLK_WIRE_NR_FDS];
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), &fd, WIRE_NR_FDS) != sizeof(c) ||
-        c.magic != WIRE_MAGIC || c.domid < 5 || c.domid > 6 || c.sectors != 16 ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
+        c.head.magic != BLK_WIRE_MAGIC || c.head.domid < 5 || c.head.domid > 6 || c.sectors != 16 ||
         c.ring_refs[0] != 8) {
         return 20;
     }

@@ -100,7 +100,7 @@ void tap_close(struct tap *t, bool remove)
     }
 }
 
-static void tell(enum wire_report_kind kind, int err)
+static void tell(uint32_t kind, int err)
 {
     struct wire_report r = {.kind = kind, .err = err, .text = "so the test wants"};
 
@@ -110,12 +110,12 @@ static void tell(enum wire_report_kind kind, int err)
 /* The stand-in for duet-net-worker. It carries orders out by telling of them. */
 static int act_as_worker(unsigned int nr_queues)
 {
-    int fds[WIRE_MAX_QUEUES];
-    struct wire_config c;
-    struct wire_order order;
+    int fds[NET_WIRE_MAX_QUEUES];
+    struct net_wire_config c;
+    struct net_wire_order order;
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues) != sizeof(c) ||
-        c.magic != WIRE_MAGIC || c.domid != 7 || c.nr_queues != nr_queues ||
+        c.head.magic != NET_WIRE_MAGIC || c.head.domid != 7 || c.nr_queues != nr_queues ||
         c.queues[0].tx_ref != 8 || c.queues[nr_queues - 1].rx_ref != 9) {
         return NOT_AS_EXPECTED;
     }
@@ -137,10 +137,10 @@ static int act_as_worker(unsigned int nr_queues)
         if (order.kind == WIRE_STOP) {
             return 0;
         }
-        if (order.kind == WIRE_SET) { /* a link that is down says that the settings came */
-            tell(WIRE_CARRIER, order.settings.rate_bytes == 1000 && order.settings.headroom == 256
-                                   ? ETIMEDOUT
-                                   : 0);
+        if (order.kind == NET_WIRE_SET) { /* a link that is down says that the settings came */
+            tell(NET_WIRE_CARRIER,
+                 order.settings.rate_bytes == 1000 && order.settings.headroom == 256 ? ETIMEDOUT
+                                                                                     : 0);
         }
     }
     return 0;
