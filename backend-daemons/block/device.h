@@ -56,6 +56,7 @@ struct blockd {
 
 enum device_phase {
     DEVICE_NEW,
+    DEVICE_OPENING,
     DEVICE_WAITING,
     DEVICE_STARTING,
     DEVICE_CONNECTED,
@@ -69,10 +70,12 @@ struct device {
     enum device_phase phase;
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
+    bool adopt; /* the front end was served before a restart: the state stays as it is */
     bool reported; /* the worker has said why it ends */
     bool yielding; /* it ends because the guest goes on at another end */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
+    uint64_t told_sectors; /* the size that the worker knows */
     struct child worker;
     struct store_watch name_watch;
 };

@@ -33,7 +33,7 @@ struct image_opener {
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
     struct loop_timer late;
-    XEN_TAILQ_ENTRY(struct image_opener) link;
+    XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
 };
 
@@ -110,21 +110,31 @@ static int join(struct image_opener *from, struct image_opener *to)
     return err;
 }
 
+/* Who has the lock that `user` has to share, or is about to have it. NULL: nobody. */
+static const struct image_user *lock_owner(const struct image_user *user)
+{
+    const struct image_user *other = NULL, *found = NULL;
+
+    XEN_TAILQ_FOREACH (other, &user->image->users, link) {
+        if (exclude(user, other) && other->stage >= IMAGE_LOCKING &&
+            (found == NULL || found->stage < other->stage)) {
+            found = other;
+        }
+    }
+    return found;
+}
+
 /* Lets `user` lock the image if nobody has to be waited for. */
 static void advance(struct image_user *user)
 {
-    struct image_user *rival = image_rival(user, false);
-    int err = 0;
+    const struct image_user *owner = lock_owner(user);
+    int err;
 
-    if (rival != NULL && rival->stage == IMAGE_OPEN) {
-        err = join(rival->opener, user->opener);
-    } else if (rival != NULL && rival->stage == IMAGE_LOCKING) {
+    if (owner != NULL ? owner->stage == IMAGE_LOCKING : user->image->leaving != 0) {
         return;
-    } else if (user->image->leaving != 0) {
-        return;
-    } else {
-        err = order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     }
+    err = owner != NULL ? join(owner->opener, user->opener)
+                        : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     user->stage = IMAGE_LOCKING;
     if (err != 0) {
         child_signal(&user->opener->child, SIGKILL); /* its end tells the user */
@@ -178,31 +188,28 @@ static void fail(struct image_opener *o, int err, const char *why)
     o->table->on_event(user, IMAGE_FAILED, err, why);
 }
 
+/* The image is known; or its lock did not come from where it was to be had. */
 static void on_found(struct image_opener *o, const struct image_report *r)
 {
     struct image_user *user = o->user;
-    struct image *image = find_image(o->table, &r->key);
     char why[IMAGE_PATH_MAX + 256];
 
-    if (image == NULL) {
-        child_signal(&o->child, SIGKILL);
-        fail(o, -ENOMEM, "out of memory");
-        return;
-    }
-    o->image = image;
-    if (check_users(image, user, o->path, why, sizeof(why)) != 0) {
-        image->leaving++;
-        o->user = NULL;
-        loop_timer_cancel(o->table->loop, &o->late);
-        user->opener = NULL;
-        user->stage = IMAGE_NONE;
-        child_signal(&o->child, SIGKILL);
-        o->table->on_event(user, IMAGE_FAILED, -EBUSY, why);
-        return;
-    }
-    user->image = image;
     user->stage = IMAGE_WAITING;
-    XEN_TAILQ_INSERT_TAIL(&image->users, user, link);
+    if (o->image == NULL) {
+        o->image = find_image(o->table, &r->key);
+        if (o->image == NULL) {
+            child_signal(&o->child, SIGKILL);
+            fail(o, -ENOMEM, "out of memory");
+            return;
+        }
+        user->image = o->image;
+        XEN_TAILQ_INSERT_TAIL(&o->image->users, user, link);
+    }
+    if (check_users(o->image, user, o->path, why, sizeof(why)) != 0) {
+        child_signal(&o->child, SIGKILL);
+        fail(o, -EBUSY, why);
+        return;
+    }
     advance(user);
 }
 
@@ -227,7 +234,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     }
     memcpy(&r, msg, sizeof(r));
     r.text[sizeof(r.text) - 1] = '\0';
-    if (r.kind == IMAGE_REPORT_FOUND && o->user->stage == IMAGE_FINDING) {
+    if (r.kind == IMAGE_REPORT_FOUND && o->user->stage < IMAGE_OPEN) {
         on_found(o, &r);
     } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
         on_opened(o, &r);
@@ -253,7 +260,7 @@ static void on_exit_(void *arg, int status)
                  o->user->stage == IMAGE_OPEN ? "locked" : "was to open", how);
         fail(o, -EIO, why);
     }
-    XEN_TAILQ_REMOVE(&table->openers, o, link);
+    XEN_LIST_REMOVE(o, link);
     if (o->image != NULL) {
         o->image->leaving--;
         advance_all(o->image);
@@ -299,7 +306,7 @@ static int start(struct image_opener *o)
     if (err != 0) {
         return err;
     }
-    XEN_TAILQ_INSERT_TAIL(&o->table->openers, o, link);
+    XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
     err = send_open(o);
     if (err == 0) {
         err = loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late,
@@ -323,9 +330,6 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
                  path[0] != '/' ? "not an absolute path" : "too long a path");
         return -EINVAL;
     }
-    if (table->openers.xen_tqh_last == NULL) {
-        XEN_TAILQ_INIT(&table->openers);
-    }
     o = calloc(1, sizeof(*o) + strlen(path) + 1);
     if (o == NULL) {
         snprintf(why, why_size, "image %s: out of memory", path);
@@ -346,6 +350,11 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
     user->opener = o;
     user->stage = IMAGE_FINDING;
     return 0;
+}
+
+const char *image_path(const struct image_user *user)
+{
+    return user->opener != NULL ? user->opener->path : "";
 }
 
 struct image_user *image_rival(const struct image_user *user, bool holding)
@@ -407,11 +416,10 @@ void image_drop(struct image_user *user)
     user->taken = false;
 }
 
-void image_close(struct image_table *table, struct image_user *user)
+void image_close(struct image_user *user)
 {
     struct image_opener *o = user->opener;
 
-    (void)table;
     if (o != NULL) {
         part(user);
         child_signal(&o->child, SIGKILL);
@@ -435,20 +443,4 @@ void image_device_changed(struct image_table *table, dev_t dev)
             order(user->opener, IMAGE_ORDER_MEASURE, NULL, 0);
         }
     }
-}
-
-void image_table_free(struct image_table *table)
-{
-    struct image *image = NULL, *tmp = NULL;
-    struct image_opener *o = NULL, *next = NULL;
-
-    XEN_TAILQ_FOREACH_SAFE (o, &table->openers, link, next) {
-        child_abandon(&o->child);
-        free(o);
-    }
-    HASH_ITER (hh, table->images, image, tmp) {
-        HASH_DEL(table->images, image);
-        free(image);
-    }
-    XEN_TAILQ_INIT(&table->openers);
 }

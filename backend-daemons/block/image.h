@@ -35,8 +35,6 @@
 #include "log.h"
 #include "loop.h"
 
-#define IMAGE_PATH_MAX 2048
-
 struct image;
 struct image_opener;
 struct image_user;
@@ -60,7 +58,7 @@ struct image_table {
     image_event_fn *on_event;
     unsigned int patience_ms; /* until IMAGE_LATE */
     struct image *images;     /* uthash by identity */
-    XEN_TAILQ_HEAD(image_openers, struct image_opener) openers;
+    XEN_LIST_HEAD(image_openers, struct image_opener) openers;
 };
 
 enum image_stage {
@@ -93,6 +91,9 @@ struct image_user {
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,
                unsigned long why_size);
 
+/* The path that it was opened by; "" at IMAGE_NONE. */
+const char *image_path(const struct image_user *user);
+
 /*
  * Another user who may not have taken the image while `user` has; with `holding` one who has. Only
  * the same virtual machine's: all others are refused. NULL when there is none.
@@ -114,12 +115,9 @@ int image_take(struct image_user *user, int worker_socket, const void *message, 
 void image_drop(struct image_user *user);
 
 /* Gives the image back, or up opening it, dropping it first. Harmless at IMAGE_NONE. */
-void image_close(struct image_table *table, struct image_user *user);
+void image_close(struct image_user *user);
 
 /* A block device has changed: the size of the images that it is may be another. */
 void image_device_changed(struct image_table *table, dev_t dev);
-
-/* The end of the daemon: all users have closed; openers that still run are left to end. */
-void image_table_free(struct image_table *table);
 
 #endif

@@ -59,16 +59,17 @@ struct image_order {
     bool forced;    /* with OPEN: do not ask who else uses the image */
 };
 
+#define IMAGE_PATH_MAX 1100 /* with the NUL; more than the store's key may have */
 #define IMAGE_REST_MAX (CHILD_MESSAGE_MAX - sizeof(struct image_order))
 
 enum image_report_kind {
-    IMAGE_REPORT_FOUND = 1, /* key */
+    IMAGE_REPORT_FOUND = 1, /* key; again when JOIN failed: decide anew */
     IMAGE_REPORT_OPENED,    /* facts */
     IMAGE_REPORT_FAILED,    /* err, text; the opener ends */
     IMAGE_REPORT_SIZE,      /* facts.sectors */
 };
 
-#define IMAGE_TEXT_MAX 1536
+#define IMAGE_TEXT_MAX (IMAGE_PATH_MAX + 512)
 
 struct image_report {
     uint32_t kind;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "imagefile.h"
@@ -27,8 +28,9 @@ struct opener {
     bool paused; /* the watch is to be renewed */
     bool open;
     struct imagefile file;
+    struct image_key key;
     struct image_facts facts;
-    char path[IMAGE_REST_MAX];
+    char path[IMAGE_PATH_MAX];
 };
 
 /* An order as it comes. */
@@ -59,7 +61,8 @@ static int find(struct opener *o, const struct order *order)
     struct image_report r = {0};
     int err;
 
-    if (order->rest_bytes == 0 || order->rest[order->rest_bytes - 1] != '\0') {
+    if (order->rest_bytes == 0 || order->rest_bytes > sizeof(o->path) ||
+        order->rest[order->rest_bytes - 1] != '\0') {
         return -EPROTO;
     }
     memcpy(o->path, order->rest, order->rest_bytes);
@@ -70,6 +73,7 @@ static int find(struct opener *o, const struct order *order)
     if (err != 0) {
         return give_up(o, &r, err);
     }
+    o->key = r.key;
     tell(o, &r, IMAGE_REPORT_FOUND);
     return 0;
 }
@@ -116,10 +120,9 @@ static int lock(struct opener *o)
     return err != 0 ? give_up(o, &r, err) : begin(o);
 }
 
-/* The lock comes from an opener of the same image. */
+/* The lock comes from an opener of the same image; which may have ended meanwhile. */
 static int join(struct opener *o, const struct order *order)
 {
-    struct image_report r = {0};
     char byte;
 
     if (order->nr_fds != 1) {
@@ -127,8 +130,8 @@ static int join(struct opener *o, const struct order *order)
     }
     if (child_receive(order->fds[0], &byte, sizeof(byte), &o->file.lock_fd, 1) != sizeof(byte)) {
         o->file.lock_fd = -1;
-        snprintf(r.text, sizeof(r.text), "image %s: its other user is gone", o->path);
-        return give_up(o, &r, -EBUSY);
+        tell(o, &(struct image_report){.key = o->key}, IMAGE_REPORT_FOUND);
+        return 0;
     }
     return begin(o);
 }
@@ -253,7 +256,11 @@ int opener_run(int sock)
     static struct opener o = {.inotify = -1};
     int err = 0;
 
-    /* The supervisor's end ends us, not the service manager: workers still use what we lock. */
+    /*
+     * The supervisor's end ends us, also while we wait for the storage; the service manager does
+     * not: workers still use what we lock.
+     */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     o.sock = sock;

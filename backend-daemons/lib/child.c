@@ -186,17 +186,6 @@ void child_signal(struct child *c, int signo)
     }
 }
 
-void child_abandon(struct child *c)
-{
-    if (c->pid > 0) {
-        loop_fd_del(c->loop, &c->socket);
-        loop_fd_del(c->loop, &c->pidfd);
-        close(c->socket.fd);
-        close(c->pidfd.fd);
-        c->pid = 0;
-    }
-}
-
 /* Takes the descriptors out of a received message. Returns how many there were. */
 static unsigned int take_fds(struct msghdr *mh, int *fds, unsigned int max)
 {

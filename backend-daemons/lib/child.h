@@ -56,13 +56,6 @@ int child_send(struct child *c, const void *msg, unsigned long len, const int *f
 void child_signal(struct child *c, int signo);
 
 /*
- * Forgets a child that may still run: it sees the end of file on its socket, and is left to whoever
- * adopts it when this process ends. on_exit is not called any more. Harmless when it is not
- * running.
- */
-void child_abandon(struct child *c);
-
-/*
  * In the child: receives one message of at most `size` bytes and `nr_fds` descriptors, no more and
  * no fewer. Blocks. Returns its length, 0 at the end of file, or -errno (-EPROTO: not the
  * descriptors that were expected).
