@@ -634,12 +634,26 @@ static void release(struct supervised *base)
     give_image_back(dev);
 }
 
+static void on_block_device(void *arg, dev_t rdev)
+{
+    image_device_changed(arg, rdev);
+}
+
 static void started(struct supervisor *sup)
 {
     struct blockd *d = (struct blockd *)sup; /* its first member */
+    int err;
 
     d->images.loop = sup->loop;
     d->images.on_event = image_event;
+    err = uevent_watch_start(&d->uevents, sup->loop, on_block_device, &d->images);
+    if (err != 0) {
+        log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
+                strerror(-err));
+    }
+    if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
+        log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+    }
 }
 
 const struct supervisor_ops blockd_ops = {

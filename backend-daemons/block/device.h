@@ -44,13 +44,17 @@
 
 #include "child.h"
 #include "image.h"
+#include "qdisk.h"
 #include "supervisor.h"
+#include "uevent.h"
 #include "wire.h"
 
 /* The daemon: what all devices share. */
 struct blockd {
     struct supervisor sup; /* first */
     struct image_table images;
+    struct uevent_watch uevents;
+    struct qdisk_watch qdisks;
     const char *hotplug_script; /* configuration */
 };
 

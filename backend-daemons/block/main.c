@@ -85,6 +85,7 @@ int main(int argc, char **argv)
     struct blockd d = {
         .sup = {.ops = &blockd_ops, .worker_path = DUET_BLOCK_WORKER, .uid_base = 0x70000000U},
         .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
+        .qdisks = {.patience_ms = 10000},
         .hotplug_script = "/etc/xen/scripts/block-duet"};
     int status = parse_options(argc, argv, &d);
 
