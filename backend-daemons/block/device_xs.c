@@ -166,8 +166,9 @@ static int write_hotplug(struct store *st, xs_transaction_t t, struct device *de
     int err =
         store_write(st, t, dev->base.back, "script", "%s", device_blockd(dev)->hotplug_script);
 
-    if (err == 0 && why != NULL) {
-        err = store_write(st, t, dev->base.back, "hotplug-error", "%s", why);
+    if (err == 0) {
+        err = why != NULL ? store_write(st, t, dev->base.back, "hotplug-error", "%s", why)
+                          : store_rm(st, t, dev->base.back, "hotplug-error");
     }
     if (err == 0) {
         err = store_write(st, t, dev->base.back, "hotplug-status", "%s",

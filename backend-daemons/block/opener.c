@@ -87,12 +87,16 @@ static void watch(struct opener *o)
     o->paused = false;
 }
 
-/* The lock is there: measures the image and tells. */
+/* The lock is there: measures the image, watched from now on, and tells. */
 static int begin(struct opener *o)
 {
     struct image_report r = {0};
     int err;
 
+    if (S_ISREG(o->file.st.st_mode)) {
+        o->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        watch(o);
+    }
     err = imagefile_measure(&o->file, &o->facts, r.text, sizeof(r.text));
     if (err == 0 && o->facts.sectors == 0) {
         snprintf(r.text, sizeof(r.text), "image %s: is smaller than one sector of 512 bytes",
@@ -103,12 +107,8 @@ static int begin(struct opener *o)
         return give_up(o, &r, err);
     }
     o->open = true;
-    o->inotify = o->facts.block_device ? -1 : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     r.facts = o->facts;
     tell(o, &r, IMAGE_REPORT_OPENED);
-    if (o->inotify >= 0) {
-        watch(o);
-    }
     return 0;
 }
 

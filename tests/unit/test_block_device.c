@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,6 +389,87 @@ static void a_foreign_script_is_left_alone(void **state)
     assert_string_equal(fake_get(BACK "/sectors"), "16");
 }
 
+/* Of our own, and of the file; an open(2) of it waits until the descriptor is closed. */
+static int lease(void)
+{
+    int fd = open(image, O_RDWR | O_CLOEXEC);
+
+    assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+    return fd;
+}
+
+static void an_image_that_hangs_is_told_to_xl_in_time(void **state)
+{
+    int fd = lease();
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "error");
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "has not opened for"));
+    fake_set(BACK "/online", "0"); /* xl gives up */
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    fake_rm(BACK);
+    settle();
+    assert_int_equal(blockd.sup.nr_devices, 0);
+    close(fd);
+}
+
+static void an_image_that_hangs_may_be_given_up_while_it_opens(void **state)
+{
+    int fd = lease();
+
+    (void)state;
+    blockd.images.patience_ms = 60000;
+    create(image, "w", "/etc/xen/scripts/block");
+    settle();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    close(fd);
+}
+
+static void a_late_image_is_an_image(void **state)
+{
+    int fd = lease();
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    settle();
+    assert_string_equal(fake_get(BACK "/state"), "2");
+    close(fd);
+    until(BACK "/state", "4");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "connected");
+    assert_null(fake_get(BACK "/hotplug-error"));
+    assert_null(fake_get(ERROR));
+}
+
+static void an_image_that_grows_is_told_to_the_guest(void **state)
+{
+    (void)state;
+    connect_guest();
+    assert_int_equal(truncate(image, 32L * 512), 0);
+    until(BACK "/sectors", "32");
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_int_equal(truncate(image, 16L * 512), 0);
+    until(BACK "/sectors", "16");
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    settle();
+    assert_int_equal(truncate(image, 24L * 512), 0); /* the guest is about to close it */
+    for (int i = 0; i < 100 && the_device()->image.facts.sectors != 24; i++) {
+        settle();
+    }
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    assert_string_equal(fake_get(BACK "/sectors"), "16");
+    assert_int_equal(truncate(image, 16L * 512), 0);
+}
+
 static void expect_refused(const char *key, const char *value, const char *error)
 {
     char path[128];
@@ -722,6 +804,10 @@ int main(void)
         TEST(params_that_are_no_path_are_explained),
         TEST(a_format_before_the_path_is_understood),
         TEST(a_foreign_script_is_left_alone),
+        TEST(an_image_that_hangs_is_told_to_xl_in_time),
+        TEST(an_image_that_hangs_may_be_given_up_while_it_opens),
+        TEST(a_late_image_is_an_image),
+        TEST(an_image_that_grows_is_told_to_the_guest),
         TEST(nonsense_of_the_front_end_closes_the_device),
         TEST(a_worker_that_cannot_start_closes_the_device),
         TEST(a_worker_that_crashes_closes_its_device_only),
@@ -746,6 +832,7 @@ int main(void)
         return act_as_worker();
     }
     setenv("TEST_WORKER", "1", 1);
+    signal(SIGIO, SIG_IGN); /* the kernel asks for a lease back */
     fd = mkstemp(image);
     if (fd < 0 || ftruncate(fd, 16 * 512) != 0) {
         return 1;
