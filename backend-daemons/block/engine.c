@@ -9,7 +9,7 @@
 #define IMAGE_INDEX   0
 #define ENGINE_NO_TAG UINT64_MAX
 
-int engine_init(struct engine *e, unsigned int depth, int image_fd)
+int blk_engine_init(struct blk_engine *e, unsigned int depth, int image_fd)
 {
     static const uint8_t operations[] = {IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_WRITE,
                                          IORING_OP_FSYNC, IORING_OP_FALLOCATE};
@@ -22,18 +22,18 @@ int engine_init(struct engine *e, unsigned int depth, int image_fd)
     return uring_open(&e->ring, depth, &limits);
 }
 
-static void on_image(struct io_uring_sqe *sqe, uint64_t tag)
+static void blk_engine_on_image(struct io_uring_sqe *sqe, uint64_t tag)
 {
     sqe->flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-void engine_poll(struct engine *e, int fd, uint64_t tag)
+void blk_engine_poll(struct blk_engine *e, int fd, uint64_t tag)
 {
     uring_poll(&e->ring, fd, tag);
 }
 
-void engine_next_port(struct engine *e, int fd, uint32_t *port, uint64_t tag)
+void blk_engine_next_port(struct blk_engine *e, int fd, uint32_t *port, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
@@ -41,7 +41,7 @@ void engine_next_port(struct engine *e, int fd, uint32_t *port, uint64_t tag)
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-void engine_unmask_port(struct engine *e, int fd, const uint32_t *port)
+void blk_engine_unmask_port(struct blk_engine *e, int fd, const uint32_t *port)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
@@ -50,45 +50,46 @@ void engine_unmask_port(struct engine *e, int fd, const uint32_t *port)
     io_uring_sqe_set_data64(sqe, ENGINE_NO_TAG);
 }
 
-void engine_read(struct engine *e, void *buf, uint32_t bytes, uint64_t offset, uint64_t tag)
+void blk_engine_read(struct blk_engine *e, void *buf, uint32_t bytes, uint64_t offset, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
     io_uring_prep_read(sqe, IMAGE_INDEX, buf, bytes, offset);
-    on_image(sqe, tag);
+    blk_engine_on_image(sqe, tag);
 }
 
-void engine_write(struct engine *e, const void *buf, uint32_t bytes, uint64_t offset, uint64_t tag)
+void blk_engine_write(struct blk_engine *e, const void *buf, uint32_t bytes, uint64_t offset,
+                      uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
     io_uring_prep_write(sqe, IMAGE_INDEX, buf, bytes, offset);
-    on_image(sqe, tag);
+    blk_engine_on_image(sqe, tag);
 }
 
-void engine_flush(struct engine *e, uint64_t tag)
+void blk_engine_flush(struct blk_engine *e, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
     io_uring_prep_fsync(sqe, IMAGE_INDEX, IORING_FSYNC_DATASYNC);
-    on_image(sqe, tag);
+    blk_engine_on_image(sqe, tag);
 }
 
-void engine_discard(struct engine *e, uint64_t offset, uint64_t bytes, uint64_t tag)
+void blk_engine_discard(struct blk_engine *e, uint64_t offset, uint64_t bytes, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
     io_uring_prep_fallocate(sqe, IMAGE_INDEX, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                             (off_t)offset, (off_t)bytes);
-    on_image(sqe, tag);
+    blk_engine_on_image(sqe, tag);
 }
 
-int engine_submit(struct engine *e, bool block)
+int blk_engine_submit(struct blk_engine *e, bool block)
 {
     return uring_submit(&e->ring, block);
 }
 
-bool engine_next(struct engine *e, struct uring_event *event)
+bool blk_engine_next(struct blk_engine *e, struct uring_event *event)
 {
     do {
         if (!uring_next(&e->ring, event)) {

@@ -14,53 +14,54 @@
 #define MAX_COPIES      (4 * BLK_MAX_SEGMENTS)
 
 /* A singly linked batch of slots on its way through the stages, in order of arrival. */
-struct batch {
-    struct queue_slot *first;
-    struct queue_slot **tail;
+struct blk_batch {
+    struct blk_queue_slot *first;
+    struct blk_queue_slot **tail;
 };
 
-static void batch_add(struct batch *b, struct queue_slot *slot)
+static void blk_queue_batch_add(struct blk_batch *b, struct blk_queue_slot *slot)
 {
     slot->next = NULL;
     *b->tail = slot;
     b->tail = &slot->next;
 }
 
-int queue_init(struct queue *q, xengnttab_handle *xgt, uint16_t domid)
+int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid)
 {
     uint8_t *pool;
 
-    q->nr_slots = q->ring.nr_entries < QUEUE_MAX_SLOTS ? q->ring.nr_entries : QUEUE_MAX_SLOTS;
+    q->nr_slots =
+        q->ring.nr_entries < BLK_QUEUE_MAX_SLOTS ? q->ring.nr_entries : BLK_QUEUE_MAX_SLOTS;
     q->refused_log = (struct log_limit){.burst = LOG_BURST, .interval_ms = LOG_INTERVAL_MS};
     q->io_log = q->refused_log;
-    pool = mmap(NULL, (uint64_t)q->nr_slots * QUEUE_SLOT_BYTES, PROT_READ | PROT_WRITE,
+    pool = mmap(NULL, (uint64_t)q->nr_slots * BLK_QUEUE_SLOT_BYTES, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pool == MAP_FAILED) {
         return -errno;
     }
     for (unsigned int i = q->nr_slots; i-- > 0;) {
-        q->slots[i].buf = pool + (uint64_t)i * QUEUE_SLOT_BYTES;
+        q->slots[i].buf = pool + (uint64_t)i * BLK_QUEUE_SLOT_BYTES;
         q->slots[i].next = q->free;
         q->free = &q->slots[i];
     }
     return grant_batch_init(&q->copies, xgt, domid, MAX_COPIES);
 }
 
-static uint32_t slot_number(const struct queue *q, const struct queue_slot *slot)
+static uint32_t blk_queue_slot_number(const struct blk_queue *q, const struct blk_queue_slot *slot)
 {
     return (uint32_t)(slot - q->slots);
 }
 
-static void respond(struct queue *q, const struct blk_request *req, int16_t status)
+static void blk_queue_respond(struct blk_queue *q, const struct blk_request *req, int16_t status)
 {
     uint32_t rsp[4];
-    uint32_t bytes = gate_response(req->id, req->wire_op, status, rsp);
+    uint32_t bytes = blk_gate_response(req->id, req->wire_op, status, rsp);
 
     ring_respond(&q->ring, rsp, bytes);
     q->unpublished++;
 }
 
-static void free_slot(struct queue *q, struct queue_slot *slot)
+static void blk_queue_free_slot(struct blk_queue *q, struct blk_queue_slot *slot)
 {
     slot->next = q->free;
     q->free = slot;
@@ -68,7 +69,7 @@ static void free_slot(struct queue *q, struct queue_slot *slot)
 }
 
 /* Answers a request that the gate refused, and says so in the log, not too often. */
-static void refuse(struct queue *q, struct queue_slot *slot, int err)
+static void blk_queue_refuse(struct blk_queue *q, struct blk_queue_slot *slot, int err)
 {
     const struct blk_request *req = &slot->req;
 
@@ -76,17 +77,17 @@ static void refuse(struct queue *q, struct queue_slot *slot, int err)
         &q->refused_log, LOG_WARNING, q->id,
         "refused request of the guest: %s (operation %u, sector %llu, %llu sectors of a disk "
         "of %llu, %u segments)",
-        gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
+        blk_gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
         (unsigned long long)req->nr_sectors, (unsigned long long)q->limits.sectors,
         req->nr_segments);
-    respond(q, req, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
-    free_slot(q, slot);
+    blk_queue_respond(q, req, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
+    blk_queue_free_slot(q, slot);
 }
 
 /* A guest page could not be copied: Xen refused its reference. The whole request fails. */
-static void copy_failed(void *arg, uint32_t tag, int status)
+static void blk_queue_copy_failed(void *arg, uint32_t tag, int status)
 {
-    struct queue *q = arg;
+    struct blk_queue *q = arg;
 
     log_limited(&q->refused_log, LOG_WARNING, q->id,
                 "a page granted by the guest could not be copied (GNTST status %d)", status);
@@ -94,26 +95,27 @@ static void copy_failed(void *arg, uint32_t tag, int status)
 }
 
 /* Runs the copies queued so far; when the call itself fails, so does every request in `b`. */
-static void run_copies(struct queue *q, struct queue_slot *first)
+static void blk_queue_run_copies(struct blk_queue *q, struct blk_queue_slot *first)
 {
-    int err = grant_batch_run(&q->copies, copy_failed, q);
+    int err = grant_batch_run(&q->copies, blk_queue_copy_failed, q);
 
     if (err == 0) {
         return;
     }
     log_limited(&q->io_log, LOG_ERR, q->id, "grant copy failed: %s", strerror(-err));
-    for (struct queue_slot *s = first; s != NULL; s = s->next) {
+    for (struct blk_queue_slot *s = first; s != NULL; s = s->next) {
         s->status = BLKIF_RSP_ERROR;
     }
 }
 
 /* Queues the copies of a request's data, in the direction that its operation asks for. */
-static void copy_data(struct queue *q, struct queue_slot *slot, struct queue_slot *first)
+static void blk_queue_copy_data(struct blk_queue *q, struct blk_queue_slot *slot,
+                                struct blk_queue_slot *first)
 {
     uint8_t *buf = slot->buf;
 
     if (q->copies.nr + slot->req.nr_segments > q->copies.max) {
-        run_copies(q, first);
+        blk_queue_run_copies(q, first);
     }
     for (unsigned int i = 0; i < slot->req.nr_segments; i++) {
         const struct blk_segment *s = &slot->req.segments[i];
@@ -121,22 +123,24 @@ static void copy_data(struct queue *q, struct queue_slot *slot, struct queue_slo
         uint16_t bytes = (uint16_t)(s->sectors * BLK_SECTOR_BYTES);
 
         if (slot->req.op == BLK_WRITE) {
-            grant_batch_from_guest(&q->copies, buf, s->ref, offset, bytes, slot_number(q, slot));
+            grant_batch_from_guest(&q->copies, buf, s->ref, offset, bytes,
+                                   blk_queue_slot_number(q, slot));
         } else {
-            grant_batch_to_guest(&q->copies, buf, s->ref, offset, bytes, slot_number(q, slot));
+            grant_batch_to_guest(&q->copies, buf, s->ref, offset, bytes,
+                                 blk_queue_slot_number(q, slot));
         }
         buf += bytes;
     }
 }
 
 /* Stage 1, first half: entries from the ring through the gate. */
-static void take_entries(struct queue *q, unsigned int count, struct batch *ready,
-                         struct batch *indirect)
+static void blk_queue_take_entries(struct blk_queue *q, unsigned int count, struct blk_batch *ready,
+                                   struct blk_batch *indirect)
 {
     uint64_t raw[BLK_ENTRY_BYTES_MAX / sizeof(uint64_t)];
 
     while (count-- > 0 && q->free != NULL) {
-        struct queue_slot *slot = q->free;
+        struct blk_queue_slot *slot = q->free;
         int err;
 
         q->free = slot->next;
@@ -144,105 +148,107 @@ static void take_entries(struct queue *q, unsigned int count, struct batch *read
         slot->done = 0;
         slot->status = BLKIF_RSP_OKAY;
         ring_copy(&q->ring, raw);
-        err = gate_request(q->layout, &q->limits, raw, &slot->req);
+        err = blk_gate_request(q->layout, &q->limits, raw, &slot->req);
         if (err != 0) {
-            refuse(q, slot, err);
+            blk_queue_refuse(q, slot, err);
         } else {
-            batch_add(slot->req.indirect ? indirect : ready, slot);
+            blk_queue_batch_add(slot->req.indirect ? indirect : ready, slot);
         }
     }
 }
 
 /* Stage 1, second half: the pages that list the segments of indirect requests. */
-static void take_indirect(struct queue *q, struct batch *indirect, struct batch *ready)
+static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indirect,
+                                    struct blk_batch *ready)
 {
-    struct queue_slot *slot, *next;
+    struct blk_queue_slot *slot, *next;
 
     for (slot = indirect->first; slot != NULL; slot = slot->next) {
         grant_batch_from_guest(&q->copies, slot->buf, slot->req.indirect_ref, 0,
                                (uint16_t)(slot->req.nr_segments * BLK_SEGMENT_BYTES),
-                               slot_number(q, slot));
+                               blk_queue_slot_number(q, slot));
     }
-    run_copies(q, indirect->first);
+    blk_queue_run_copies(q, indirect->first);
     for (slot = indirect->first; slot != NULL; slot = next) {
         int err;
 
         next = slot->next;
         if (slot->status != BLKIF_RSP_OKAY) {
-            respond(q, &slot->req, slot->status);
-            free_slot(q, slot);
+            blk_queue_respond(q, &slot->req, slot->status);
+            blk_queue_free_slot(q, slot);
             continue;
         }
-        err = gate_indirect_segments(&q->limits, slot->buf, &slot->req);
+        err = blk_gate_indirect_segments(&q->limits, slot->buf, &slot->req);
         if (err != 0) {
-            refuse(q, slot, err);
+            blk_queue_refuse(q, slot, err);
         } else {
-            batch_add(ready, slot);
+            blk_queue_batch_add(ready, slot);
         }
     }
 }
 
-static uint32_t total_bytes(const struct queue_slot *slot)
+static uint32_t blk_queue_total_bytes(const struct blk_queue_slot *slot)
 {
     return (uint32_t)slot->req.nr_sectors * BLK_SECTOR_BYTES;
 }
 
 /* Stage 3: hands a request, or what is left of it, to the engine. */
-static void submit(struct queue *q, struct queue_slot *slot)
+static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
 {
     uint64_t offset = slot->req.sector * BLK_SECTOR_BYTES + slot->done;
-    uint32_t tag = slot_number(q, slot);
+    uint32_t tag = blk_queue_slot_number(q, slot);
 
     switch (slot->req.op) {
     case BLK_READ:
-        engine_read(q->engine, slot->buf + slot->done, total_bytes(slot) - slot->done, offset, tag);
+        blk_engine_read(q->engine, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
+                        offset, tag);
         break;
     case BLK_WRITE:
-        engine_write(q->engine, slot->buf + slot->done, total_bytes(slot) - slot->done, offset,
-                     tag);
+        blk_engine_write(q->engine, slot->buf + slot->done,
+                         blk_queue_total_bytes(slot) - slot->done, offset, tag);
         break;
     case BLK_FLUSH:
-        engine_flush(q->engine, tag);
+        blk_engine_flush(q->engine, tag);
         break;
     case BLK_DISCARD:
-        engine_discard(q->engine, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
+        blk_engine_discard(q->engine, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
         break;
     }
 }
 
-int queue_take(struct queue *q)
+int blk_queue_take(struct blk_queue *q)
 {
-    struct batch ready = {.first = NULL, .tail = &ready.first};
-    struct batch indirect = {.first = NULL, .tail = &indirect.first};
-    struct queue_slot *slot, *next;
+    struct blk_batch ready = {.first = NULL, .tail = &ready.first};
+    struct blk_batch indirect = {.first = NULL, .tail = &indirect.first};
+    struct blk_queue_slot *slot, *next;
     uint32_t before = q->ring.req_cons;
     int pending = ring_pending(&q->ring);
 
     if (pending <= 0) {
         return pending;
     }
-    take_entries(q, (unsigned int)pending, &ready, &indirect);
-    take_indirect(q, &indirect, &ready);
+    blk_queue_take_entries(q, (unsigned int)pending, &ready, &indirect);
+    blk_queue_take_indirect(q, &indirect, &ready);
     for (slot = ready.first; slot != NULL; slot = slot->next) {
         if (slot->req.op == BLK_WRITE) {
-            copy_data(q, slot, ready.first);
+            blk_queue_copy_data(q, slot, ready.first);
         }
     }
-    run_copies(q, ready.first);
+    blk_queue_run_copies(q, ready.first);
     for (slot = ready.first; slot != NULL; slot = next) {
         next = slot->next;
         if (slot->status == BLKIF_RSP_OKAY) {
-            submit(q, slot);
+            blk_queue_submit(q, slot);
         } else {
-            respond(q, &slot->req, slot->status);
-            free_slot(q, slot);
+            blk_queue_respond(q, &slot->req, slot->status);
+            blk_queue_free_slot(q, slot);
         }
     }
     return (int)(q->ring.req_cons - before);
 }
 
 /* The operation failed: logged for us, an error without details for the guest. */
-static void fail_io(struct queue *q, struct queue_slot *slot, int err)
+static void blk_queue_fail_io(struct blk_queue *q, struct blk_queue_slot *slot, int err)
 {
     static const char *const names[] = {"read", "write", "flush", "discard"};
 
@@ -252,43 +258,43 @@ static void fail_io(struct queue *q, struct queue_slot *slot, int err)
                 names[slot->req.op], (unsigned long long)slot->req.sector, strerror(-err));
 }
 
-void queue_complete(struct queue *q, uint64_t tag, int res)
+void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res)
 {
-    struct queue_slot *slot = &q->slots[tag];
+    struct blk_queue_slot *slot = &q->slots[tag];
     bool transfer = slot->req.op == BLK_READ || slot->req.op == BLK_WRITE;
 
     if (res == -EAGAIN || res == -EINTR) {
-        submit(q, slot);
+        blk_queue_submit(q, slot);
         return;
     }
     if (res < 0) {
-        fail_io(q, slot, res);
-    } else if (transfer && slot->done + (uint32_t)res < total_bytes(slot)) {
+        blk_queue_fail_io(q, slot, res);
+    } else if (transfer && slot->done + (uint32_t)res < blk_queue_total_bytes(slot)) {
         if (res > 0) {
             slot->done += (uint32_t)res;
-            submit(q, slot);
+            blk_queue_submit(q, slot);
             return;
         }
-        fail_io(q, slot, -ENODATA); /* the image has become shorter */
+        blk_queue_fail_io(q, slot, -ENODATA); /* the image has become shorter */
     }
     slot->next = q->finished;
     q->finished = slot;
 }
 
-bool queue_answer(struct queue *q)
+bool blk_queue_answer(struct blk_queue *q)
 {
-    struct queue_slot *slot, *next;
+    struct blk_queue_slot *slot, *next;
 
     for (slot = q->finished; slot != NULL; slot = slot->next) {
         if (slot->req.op == BLK_READ && slot->status == BLKIF_RSP_OKAY) {
-            copy_data(q, slot, q->finished);
+            blk_queue_copy_data(q, slot, q->finished);
         }
     }
-    run_copies(q, q->finished);
+    blk_queue_run_copies(q, q->finished);
     for (slot = q->finished; slot != NULL; slot = next) {
         next = slot->next;
-        respond(q, &slot->req, slot->status);
-        free_slot(q, slot);
+        blk_queue_respond(q, &slot->req, slot->status);
+        blk_queue_free_slot(q, slot);
     }
     q->finished = NULL;
     if (q->unpublished == 0) {

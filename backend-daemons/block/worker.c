@@ -16,7 +16,7 @@
  * A mistake of the guest that leaves the ring usable is answered and logged; one that does not ends
  * the worker (WIRE_BROKEN). A broken invariant of ours is fatal.
  *
- * Types: struct worker. One thread, no locks. At suspend the guest's ring goes away and the
+ * Types: struct blk_worker. One thread, no locks. At suspend the guest's ring goes away and the
  * supervisor, which sees the device go from the store, stops the worker.
  */
 #include <errno.h>
@@ -52,7 +52,7 @@
 
 #define EMPTY_DIRECTORY "/run/duet/empty"
 
-struct worker {
+struct blk_worker {
     struct blk_wire_config config;
     struct log_id id;
     int fds[BLK_WIRE_NR_FDS];
@@ -63,8 +63,8 @@ struct worker {
     bool port_masked;    /* an event came in, and the port was not unmasked since */
     bool stopping;
     enum { FLUSH_DUE, FLUSH_UNDER_WAY, FLUSHED } last_flush;
-    struct engine engine;
-    struct queue queue;
+    struct blk_engine engine;
+    struct blk_queue queue;
 };
 
 static volatile sig_atomic_t terminated;
@@ -91,7 +91,7 @@ static void report(enum wire_report_kind kind, int err, const char *fmt, ...)
 }
 
 /* Stage 1. */
-static int receive_config(struct worker *w)
+static int receive_config(struct blk_worker *w)
 {
     long n = child_receive(CHILD_SOCKET_FD, &w->config, sizeof(w->config), w->fds, BLK_WIRE_NR_FDS);
 
@@ -108,7 +108,7 @@ static int receive_config(struct worker *w)
 }
 
 /* Stage 2: the ring and the event channel. Returns 0 or -errno after a report. */
-static int connect_guest(struct worker *w)
+static int connect_guest(struct blk_worker *w)
 {
     struct blk_wire_config *c = &w->config;
     int port;
@@ -143,7 +143,7 @@ static int connect_guest(struct worker *w)
 }
 
 /* Stage 2: the engine and the slots. */
-static int set_up_queue(struct worker *w)
+static int set_up_queue(struct blk_worker *w)
 {
     int err;
 
@@ -153,9 +153,9 @@ static int set_up_queue(struct worker *w)
                                           .discard = w->config.discard};
     w->queue.engine = &w->engine;
     w->queue.id = &w->id;
-    err = queue_init(&w->queue, w->xgt, w->config.head.domid);
+    err = blk_queue_init(&w->queue, w->xgt, w->config.head.domid);
     if (err == 0) {
-        err = engine_init(&w->engine, QUEUE_MAX_SLOTS + 4, w->fds[BLK_WIRE_FD_IMAGE]);
+        err = blk_engine_init(&w->engine, BLK_QUEUE_MAX_SLOTS + 4, w->fds[BLK_WIRE_FD_IMAGE]);
     }
     if (err != 0) {
         report(WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
@@ -164,12 +164,12 @@ static int set_up_queue(struct worker *w)
 }
 
 /* Stage 3. Each call with what needs it; anything else ends the process. */
-static int enter_sandbox(struct worker *w)
+static int enter_sandbox(struct blk_worker *w)
 {
     const int gntdev = xengnttab_fd(w->xgt);
     const int evtchn = xenevtchn_fd(w->xce);
     const struct sandbox_rule rules[] = {
-        {SYS_io_uring_enter, w->engine.ring.ring_fd, 0}, /* engine_submit() */
+        {SYS_io_uring_enter, w->engine.ring.ring_fd, 0}, /* blk_engine_submit() */
         {SYS_ioctl, gntdev, IOCTL_GNTDEV_GRANT_COPY},    /* grant_batch_run() */
         {SYS_ioctl, evtchn, IOCTL_EVTCHN_NOTIFY},        /* notify_guest() */
         {SYS_ioctl, evtchn, IOCTL_EVTCHN_UNBIND},        /* main(), at the end */
@@ -190,13 +190,13 @@ static int enter_sandbox(struct worker *w)
     return err;
 }
 
-static void notify_guest(struct worker *w)
+static void notify_guest(struct blk_worker *w)
 {
     xenevtchn_notify(w->xce, w->port);
 }
 
 /* An order of the supervisor, or its end: either way there is only one thing to be told. */
-static void on_supervisor(struct worker *w)
+static void on_supervisor(struct blk_worker *w)
 {
     uint32_t order;
     ssize_t n = recv(CHILD_SOCKET_FD, &order, sizeof(order), MSG_DONTWAIT);
@@ -207,7 +207,7 @@ static void on_supervisor(struct worker *w)
 }
 
 /* The port stays masked from here to unmask_port(): while we are busy no event disturbs us. */
-static void on_event_channel(struct worker *w, int res)
+static void on_event_channel(struct blk_worker *w, int res)
 {
     if (res == sizeof(w->event_port)) {
         w->port_masked = true;
@@ -215,25 +215,25 @@ static void on_event_channel(struct worker *w, int res)
         log_msg(LOG_ERR, &w->id, "cannot read the event channel: %s", strerror(-res));
         w->stopping = true;
     } else {
-        engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
+        blk_engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
     }
 }
 
 /* Both travel with the next submission, so an event costs no system call of its own. */
-static void unmask_port(struct worker *w)
+static void unmask_port(struct blk_worker *w)
 {
     if (w->port_masked) {
         w->port_masked = false;
-        engine_unmask_port(&w->engine, xenevtchn_fd(w->xce), &w->port);
-        engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
+        blk_engine_unmask_port(&w->engine, xenevtchn_fd(w->xce), &w->port);
+        blk_engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
     }
 }
 
-static void take_completions(struct worker *w)
+static void take_completions(struct blk_worker *w)
 {
     struct uring_event ev;
 
-    while (engine_next(&w->engine, &ev)) {
+    while (blk_engine_next(&w->engine, &ev)) {
         switch (ev.tag) {
         case TAG_EVENT_CHANNEL:
             on_event_channel(w, ev.res);
@@ -241,7 +241,7 @@ static void take_completions(struct worker *w)
         case TAG_SUPERVISOR:
             on_supervisor(w);
             if (!ev.more && !w->stopping) {
-                engine_poll(&w->engine, CHILD_SOCKET_FD, TAG_SUPERVISOR);
+                blk_engine_poll(&w->engine, CHILD_SOCKET_FD, TAG_SUPERVISOR);
             }
             break;
         case TAG_LAST_FLUSH:
@@ -252,7 +252,7 @@ static void take_completions(struct worker *w)
             }
             break;
         default:
-            queue_complete(&w->queue, ev.tag, ev.res);
+            blk_queue_complete(&w->queue, ev.tag, ev.res);
             break;
         }
     }
@@ -263,7 +263,7 @@ static void take_completions(struct worker *w)
  * time; an event that it sends from then on stays pending until the port is unmasked, which the
  * submission that begins the wait does.
  */
-static bool may_wait(struct worker *w)
+static bool may_wait(struct blk_worker *w)
 {
     if (w->stopping) {
         return w->queue.in_flight > 0 || w->last_flush == FLUSH_UNDER_WAY;
@@ -276,7 +276,7 @@ static bool may_wait(struct worker *w)
 }
 
 /* Whether all is done that is to be done before the end: answers are, then the flush is due. */
-static bool finished(struct worker *w)
+static bool finished(struct blk_worker *w)
 {
     if (!w->stopping || w->queue.in_flight > 0) {
         return false;
@@ -284,24 +284,24 @@ static bool finished(struct worker *w)
     if (w->last_flush == FLUSH_DUE && w->config.read_only) {
         w->last_flush = FLUSHED;
     } else if (w->last_flush == FLUSH_DUE) {
-        engine_flush(&w->engine, TAG_LAST_FLUSH);
+        blk_engine_flush(&w->engine, TAG_LAST_FLUSH);
         w->last_flush = FLUSH_UNDER_WAY;
     }
     return w->last_flush == FLUSHED;
 }
 
 /* Stage 4: serves the ring. Returns 0 at the orderly end, or -errno after a report. */
-static int serve(struct worker *w)
+static int serve(struct blk_worker *w)
 {
-    engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
-    engine_poll(&w->engine, CHILD_SOCKET_FD, TAG_SUPERVISOR);
+    blk_engine_next_port(&w->engine, xenevtchn_fd(w->xce), &w->event_port, TAG_EVENT_CHANNEL);
+    blk_engine_poll(&w->engine, CHILD_SOCKET_FD, TAG_SUPERVISOR);
     notify_guest(w);
     for (;;) {
         int n = 0;
 
         w->stopping = w->stopping || terminated != 0;
         if (!w->stopping) {
-            n = queue_take(&w->queue);
+            n = blk_queue_take(&w->queue);
         }
         if (n < 0) {
             report(WIRE_BROKEN, -n,
@@ -311,13 +311,13 @@ static int serve(struct worker *w)
                    w->queue.ring.nr_entries);
             return n;
         }
-        if (queue_answer(&w->queue)) {
+        if (blk_queue_answer(&w->queue)) {
             notify_guest(w);
         }
         if (finished(w)) {
             return 0;
         }
-        n = engine_submit(&w->engine, may_wait(w));
+        n = blk_engine_submit(&w->engine, may_wait(w));
         if (n < 0 && n != -EINTR) {
             report(WIRE_FAILED, -n, "io_uring: %s", strerror(-n));
             return n;
@@ -328,7 +328,7 @@ static int serve(struct worker *w)
 
 int main(int argc, char **argv)
 {
-    static struct worker w;
+    static struct blk_worker w;
     struct sigaction sa = {.sa_handler = on_sigterm};
     int err;
 

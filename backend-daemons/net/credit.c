@@ -6,7 +6,7 @@
 #define LARGEST_PACKET 65536U
 #define BURST          (2U * LARGEST_PACKET)
 
-void credit_set(struct credit *c, uint64_t bytes, uint64_t interval_us, uint64_t now_ns)
+void net_credit_set(struct net_credit *c, uint64_t bytes, uint64_t interval_us, uint64_t now_ns)
 {
     c->bytes = interval_us != 0 ? bytes : 0;
     c->interval_ns = interval_us * 1000;
@@ -14,7 +14,7 @@ void credit_set(struct credit *c, uint64_t bytes, uint64_t interval_us, uint64_t
     c->next_ns = now_ns + c->interval_ns;
 }
 
-static void refill(struct credit *c, uint64_t now_ns)
+static void net_credit_refill(struct net_credit *c, uint64_t now_ns)
 {
     uint64_t intervals, burst;
 
@@ -32,12 +32,12 @@ static void refill(struct credit *c, uint64_t now_ns)
     }
 }
 
-bool credit_spend(struct credit *c, uint32_t bytes, uint64_t now_ns)
+bool net_credit_spend(struct net_credit *c, uint32_t bytes, uint64_t now_ns)
 {
     if (c->bytes == 0) {
         return true;
     }
-    refill(c, now_ns);
+    net_credit_refill(c, now_ns);
     if (bytes > c->left) {
         return false;
     }

@@ -3,7 +3,7 @@
  * writes it to the key `rate`. What an interval leaves over is lost, but for a burst that lets the
  * largest packet through.
  *
- * Types: struct credit. No locks. Time is CLOCK_MONOTONIC in nanoseconds, given by the caller.
+ * Types: struct net_credit. No locks. Time is CLOCK_MONOTONIC in nanoseconds, given by the caller.
  */
 #ifndef DUET_NET_CREDIT_H
 #define DUET_NET_CREDIT_H
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct credit {
+struct net_credit {
     uint64_t bytes; /* per interval; 0: no limit */
     uint64_t interval_ns;
     uint64_t left;
@@ -19,11 +19,11 @@ struct credit {
 };
 
 /* Sets the limit, from now on. */
-void credit_set(struct credit *c, uint64_t bytes, uint64_t interval_us, uint64_t now_ns);
+void net_credit_set(struct net_credit *c, uint64_t bytes, uint64_t interval_us, uint64_t now_ns);
 
 /*
  * Spends `bytes` if they are there. Returns false when the packet has to wait until `next_ns`.
  */
-bool credit_spend(struct credit *c, uint32_t bytes, uint64_t now_ns);
+bool net_credit_spend(struct net_credit *c, uint32_t bytes, uint64_t now_ns);
 
 #endif

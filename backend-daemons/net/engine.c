@@ -7,22 +7,23 @@
 
 #define NS_PER_S 1000000000ULL
 
-int engine_init(struct engine *e)
+int net_engine_init(struct net_engine *e)
 {
     static const uint8_t operations[] = {IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_WRITE};
     const struct uring_limits limits = {.operations = operations,
                                         .nr_operations = sizeof(operations),
                                         .flags = IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS};
 
-    return uring_open(&e->ring, ENGINE_DEPTH, &limits);
+    return uring_open(&e->ring, NET_ENGINE_DEPTH, &limits);
 }
 
-void engine_poll(struct engine *e, int fd, uint64_t tag)
+void net_engine_poll(struct net_engine *e, int fd, uint64_t tag)
 {
     uring_poll(&e->ring, fd, tag);
 }
 
-void engine_read(struct engine *e, int fd, void *buf, uint32_t bytes, bool linked, uint64_t tag)
+void net_engine_read(struct net_engine *e, int fd, void *buf, uint32_t bytes, bool linked,
+                     uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
@@ -31,7 +32,7 @@ void engine_read(struct engine *e, int fd, void *buf, uint32_t bytes, bool linke
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-void engine_write(struct engine *e, int fd, const void *buf, uint32_t bytes, uint64_t tag)
+void net_engine_write(struct net_engine *e, int fd, const void *buf, uint32_t bytes, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
@@ -39,7 +40,8 @@ void engine_write(struct engine *e, int fd, const void *buf, uint32_t bytes, uin
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-void engine_write_silently(struct engine *e, int fd, const void *buf, uint32_t bytes, uint64_t tag)
+void net_engine_write_silently(struct net_engine *e, int fd, const void *buf, uint32_t bytes,
+                               uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(&e->ring);
 
@@ -48,7 +50,7 @@ void engine_write_silently(struct engine *e, int fd, const void *buf, uint32_t b
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-int engine_submit(struct engine *e, uint64_t wait_ns)
+int net_engine_submit(struct net_engine *e, uint64_t wait_ns)
 {
     struct __kernel_timespec ts = {.tv_sec = (long long)(wait_ns / NS_PER_S),
                                    .tv_nsec = (long long)(wait_ns % NS_PER_S)};
@@ -62,7 +64,7 @@ int engine_submit(struct engine *e, uint64_t wait_ns)
     return n >= 0 || n == -EBUSY || n == -EAGAIN || n == -ETIME ? 0 : n;
 }
 
-bool engine_next(struct engine *e, struct uring_event *event)
+bool net_engine_next(struct net_engine *e, struct uring_event *event)
 {
     return uring_next(&e->ring, event);
 }

@@ -17,8 +17,8 @@
  * A mistake of the guest that leaves its ring usable is answered and logged; one that does not ends
  * the worker (WIRE_BROKEN).
  *
- * Types: struct worker, port. One thread, no locks. At suspend the guest's rings go away and the
- * supervisor, which sees the device go from the store, stops the worker.
+ * Types: struct net_worker, port. One thread, no locks. At suspend the guest's rings go away and
+ * the supervisor, which sees the device go from the store, stops the worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,7 @@
 #define TX_ENTRY_BYTES  12U
 #define RX_ENTRY_BYTES  8U
 
-struct worker {
+struct net_worker {
     struct net_wire_config config;
     int tap_fds[NET_WIRE_MAX_QUEUES];
     xengnttab_handle *xgt;
@@ -69,12 +69,12 @@ struct worker {
     bool reading_ports;
     bool stopping;
     bool link_up;
-    bool expects_more;        /* the last turn with work took packets from the guest only */
-    struct patience patience; /* for the next of these */
-    struct vif vif;
-    struct tx tx[NET_WIRE_MAX_QUEUES];
-    struct rx rx[NET_WIRE_MAX_QUEUES];
-    struct ctrl ctrl;
+    bool expects_more;            /* the last turn with work took packets from the guest only */
+    struct net_patience patience; /* for the next of these */
+    struct net_vif vif;
+    struct net_tx tx[NET_WIRE_MAX_QUEUES];
+    struct net_rx rx[NET_WIRE_MAX_QUEUES];
+    struct net_ctrl ctrl;
 };
 
 static volatile sig_atomic_t terminated;
@@ -85,10 +85,10 @@ static void on_sigterm(int signo)
     terminated = 1;
 }
 
-static void report(struct worker *w, uint32_t kind, int err, const char *fmt, ...)
+static void report(struct net_worker *w, uint32_t kind, int err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-static void report(struct worker *w, uint32_t kind, int err, const char *fmt, ...)
+static void report(struct net_worker *w, uint32_t kind, int err, const char *fmt, ...)
 {
     struct net_wire_counts r = {.report = {.kind = kind, .err = err},
                                 .statistics = w->vif.statistics};
@@ -101,15 +101,15 @@ static void report(struct worker *w, uint32_t kind, int err, const char *fmt, ..
     send(CHILD_SOCKET_FD, &r, kind == NET_WIRE_COUNTS ? sizeof(r) : sizeof(r.report), MSG_NOSIGNAL);
 }
 
-static void apply_settings(struct worker *w, const struct net_wire_settings *s)
+static void apply_settings(struct net_worker *w, const struct net_wire_settings *s)
 {
-    credit_set(&w->vif.credit, s->rate_bytes, s->rate_us, loop_now_ns());
+    net_credit_set(&w->vif.credit, s->rate_bytes, s->rate_us, loop_now_ns());
     w->vif.headroom = s->headroom;
     w->vif.mcast.enabled = s->multicast_control;
 }
 
 /* Stage 1. The number of descriptors is that of the queues, which is not known before. */
-static int receive_config(struct worker *w, unsigned int nr_queues)
+static int receive_config(struct net_worker *w, unsigned int nr_queues)
 {
     struct net_wire_config *c = &w->config;
     long n = child_receive(CHILD_SOCKET_FD, c, sizeof(*c), w->tap_fds, nr_queues);
@@ -117,7 +117,7 @@ static int receive_config(struct worker *w, unsigned int nr_queues)
     if (n != sizeof(*c) || c->head.magic != NET_WIRE_MAGIC || c->nr_queues != nr_queues) {
         return n < 0 ? (int)n : -EPROTO;
     }
-    w->vif = (struct vif){
+    w->vif = (struct net_vif){
         .id = {.class = "vif", .domid = c->head.domid, .device = c->head.device},
         .guest_log = {.burst = 1, .interval_ms = GUEST_LOG_MS},
         .hash = {.nr_queues = c->nr_queues},
@@ -134,7 +134,7 @@ static int receive_config(struct worker *w, unsigned int nr_queues)
 }
 
 /* Maps the page of a ring. Returns 0 or -errno after a report. */
-static int map_ring(struct worker *w, const char *what, uint32_t ref, uint32_t entry_bytes,
+static int map_ring(struct net_worker *w, const char *what, uint32_t ref, uint32_t entry_bytes,
                     struct ring_back *ring)
 {
     void *page = grant_map_ring(w->xgt, w->config.head.domid, &ref, 1);
@@ -149,7 +149,7 @@ static int map_ring(struct worker *w, const char *what, uint32_t ref, uint32_t e
     return 0;
 }
 
-static int bind_port(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port)
+static int bind_port(struct net_worker *w, const char *what, uint32_t remote, evtchn_port_t *port)
 {
     int local = xenevtchn_bind_interdomain(w->xce, w->config.head.domid, remote);
 
@@ -165,7 +165,7 @@ static int bind_port(struct worker *w, const char *what, uint32_t remote, evtchn
 }
 
 /* Stage 2 for one queue. Returns 0 or -errno after a report. */
-static int connect_queue(struct worker *w, unsigned int i)
+static int connect_queue(struct net_worker *w, unsigned int i)
 {
     const struct net_wire_queue *q = &w->config.queues[i];
     int err = map_ring(w, "tx-ring-ref", q->tx_ref, TX_ENTRY_BYTES, &w->tx[i].ring);
@@ -189,9 +189,9 @@ static int connect_queue(struct worker *w, unsigned int i)
     w->tx[i].queue = w->rx[i].queue = i;
     w->tx[i].tap_fd = w->rx[i].tap_fd = w->tap_fds[i];
     w->rx[i].all = w->rx;
-    err = tx_init(&w->tx[i], w->xgt, w->config.head.domid);
+    err = net_tx_init(&w->tx[i], w->xgt, w->config.head.domid);
     if (err == 0) {
-        err = rx_init(&w->rx[i], w->xgt, w->config.head.domid);
+        err = net_rx_init(&w->rx[i], w->xgt, w->config.head.domid);
     }
     if (err != 0) {
         report(w, WIRE_FAILED, -err, "cannot set up buffers: %s", strerror(-err));
@@ -199,18 +199,18 @@ static int connect_queue(struct worker *w, unsigned int i)
     return err;
 }
 
-static int connect_ctrl(struct worker *w)
+static int connect_ctrl(struct net_worker *w)
 {
-    int err = map_ring(w, "ctrl-ring-ref", w->config.ctrl_ref, CTRL_ENTRY_BYTES, &w->ctrl.ring);
+    int err = map_ring(w, "ctrl-ring-ref", w->config.ctrl_ref, NET_CTRL_ENTRY_BYTES, &w->ctrl.ring);
 
     if (err == 0) {
         err = bind_port(w, "event-channel-ctrl", w->config.ctrl_port, &w->ctrl_port);
     }
-    return err != 0 ? err : ctrl_init(&w->ctrl, &w->vif.hash, w->xgt, w->config.head.domid);
+    return err != 0 ? err : net_ctrl_init(&w->ctrl, &w->vif.hash, w->xgt, w->config.head.domid);
 }
 
 /* Stage 2. Returns 0 or -errno after a report. */
-static int connect_guest(struct worker *w)
+static int connect_guest(struct net_worker *w)
 {
     int err = 0;
 
@@ -231,8 +231,8 @@ static int connect_guest(struct worker *w)
     if (err != 0) {
         return err;
     }
-    err =
-        fcntl(xenevtchn_fd(w->xce), F_SETFL, O_NONBLOCK) < 0 ? -errno : engine_init(&w->vif.engine);
+    err = fcntl(xenevtchn_fd(w->xce), F_SETFL, O_NONBLOCK) < 0 ? -errno
+                                                               : net_engine_init(&w->vif.engine);
     if (err != 0) {
         report(w, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
     }
@@ -240,12 +240,12 @@ static int connect_guest(struct worker *w)
 }
 
 /* Stage 3. Each call with what needs it; anything else ends the process. */
-static int enter_sandbox(struct worker *w)
+static int enter_sandbox(struct net_worker *w)
 {
     const int gntdev = xengnttab_fd(w->xgt);
     const int evtchn = xenevtchn_fd(w->xce);
     const struct sandbox_rule rules[] = {
-        {SYS_io_uring_enter, w->vif.engine.ring.ring_fd, 0}, /* engine_submit() */
+        {SYS_io_uring_enter, w->vif.engine.ring.ring_fd, 0}, /* net_engine_submit() */
         {SYS_ioctl, gntdev, IOCTL_GNTDEV_GRANT_COPY},        /* grant_batch_run() */
         {SYS_ioctl, evtchn, IOCTL_EVTCHN_NOTIFY},            /* notify_port() */
         {SYS_ioctl, evtchn, IOCTL_EVTCHN_UNBIND},            /* unbind(), at the end */
@@ -268,14 +268,14 @@ static int enter_sandbox(struct worker *w)
     return err;
 }
 
-static void notify_port(struct worker *w, evtchn_port_t port)
+static void notify_port(struct net_worker *w, evtchn_port_t port)
 {
     w->vif.statistics.notifications++;
     xenevtchn_notify(w->xce, port);
 }
 
 /* The host learns from the tap, the guest from the store, which the supervisor writes. */
-static void set_link(struct worker *w, bool up)
+static void set_link(struct net_worker *w, bool up)
 {
     unsigned int carrier = up;
 
@@ -292,7 +292,7 @@ static void set_link(struct worker *w, bool up)
 }
 
 /* An order of the supervisor, or its end. */
-static void on_supervisor(struct worker *w)
+static void on_supervisor(struct net_worker *w)
 {
     struct net_wire_order order;
     ssize_t n = recv(CHILD_SOCKET_FD, &order, sizeof(order), MSG_DONTWAIT);
@@ -316,14 +316,14 @@ static void on_supervisor(struct worker *w)
     }
 }
 
-static void read_ports(struct worker *w)
+static void read_ports(struct net_worker *w)
 {
-    engine_read(&w->vif.engine, xenevtchn_fd(w->xce), w->events, sizeof(w->events), false,
-                TAG(TAG_PORTS, 0, 0));
+    net_engine_read(&w->vif.engine, xenevtchn_fd(w->xce), w->events, sizeof(w->events), false,
+                    NET_TAG(NET_TAG_PORTS, 0, 0));
 }
 
 /* The ports stay masked from here to unmask_ports(): while we are busy no event disturbs us. */
-static void on_ports(struct worker *w, int res)
+static void on_ports(struct net_worker *w, int res)
 {
     w->reading_ports = false;
     if (res < 0 && res != -EAGAIN && res != -EINTR) {
@@ -337,11 +337,12 @@ static void on_ports(struct worker *w, int res)
 }
 
 /* Both travel with the submission that begins the wait, so an event costs no call of its own. */
-static void unmask_ports(struct worker *w)
+static void unmask_ports(struct net_worker *w)
 {
     if (w->nr_unmask != 0) {
-        engine_write_silently(&w->vif.engine, xenevtchn_fd(w->xce), w->unmask,
-                              w->nr_unmask * (uint32_t)sizeof(w->unmask[0]), TAG(TAG_UNMASK, 0, 0));
+        net_engine_write_silently(&w->vif.engine, xenevtchn_fd(w->xce), w->unmask,
+                                  w->nr_unmask * (uint32_t)sizeof(w->unmask[0]),
+                                  NET_TAG(NET_TAG_UNMASK, 0, 0));
         w->nr_unmask = 0;
     }
     if (!w->reading_ports) {
@@ -350,26 +351,26 @@ static void unmask_ports(struct worker *w)
     }
 }
 
-static void take_completions(struct worker *w)
+static void take_completions(struct net_worker *w)
 {
     struct uring_event ev;
 
-    while (engine_next(&w->vif.engine, &ev)) {
-        switch (TAG_KIND(ev.tag)) {
-        case TAG_PORTS:
+    while (net_engine_next(&w->vif.engine, &ev)) {
+        switch (NET_TAG_KIND(ev.tag)) {
+        case NET_TAG_PORTS:
             on_ports(w, ev.res);
             break;
-        case TAG_SUPERVISOR:
+        case NET_TAG_SUPERVISOR:
             on_supervisor(w);
             if (!ev.more && !w->stopping) {
-                engine_poll(&w->vif.engine, CHILD_SOCKET_FD, TAG(TAG_SUPERVISOR, 0, 0));
+                net_engine_poll(&w->vif.engine, CHILD_SOCKET_FD, NET_TAG(NET_TAG_SUPERVISOR, 0, 0));
             }
             break;
-        case TAG_TX:
-            tx_complete(&w->tx[TAG_QUEUE(ev.tag)], TAG_INDEX(ev.tag), ev.res);
+        case NET_TAG_TX:
+            net_tx_complete(&w->tx[NET_TAG_QUEUE(ev.tag)], NET_TAG_INDEX(ev.tag), ev.res);
             break;
-        case TAG_RX:
-            rx_complete(&w->rx[TAG_QUEUE(ev.tag)], TAG_INDEX(ev.tag), ev.res);
+        case NET_TAG_RX:
+            net_rx_complete(&w->rx[NET_TAG_QUEUE(ev.tag)], NET_TAG_INDEX(ev.tag), ev.res);
             break;
         default:
             break; /* an unmasking that failed: the port is closed */
@@ -377,8 +378,8 @@ static void take_completions(struct worker *w)
     }
 }
 
-static int broken(struct worker *w, const char *ring, unsigned int queue, const struct ring_back *r,
-                  int err)
+static int broken(struct net_worker *w, const char *ring, unsigned int queue,
+                  const struct ring_back *r, int err)
 {
     report(w, WIRE_BROKEN, -err,
            "%s ring of queue %u: impossible indices or a packet without an end: req_prod %u, taken "
@@ -388,20 +389,20 @@ static int broken(struct worker *w, const char *ring, unsigned int queue, const 
 }
 
 /* One turn for one queue. Returns whether there was anything to do, or -errno after a report. */
-static int serve_queue(struct worker *w, unsigned int i)
+static int serve_queue(struct net_worker *w, unsigned int i)
 {
     bool notify_tx = false, notify_rx = false;
-    int n = tx_take(&w->tx[i], &notify_tx);
+    int n = net_tx_take(&w->tx[i], &notify_tx);
     int err;
 
     if (n < 0) {
         return broken(w, "transmit", i, &w->tx[i].ring, n);
     }
-    err = rx_deliver(&w->rx[i], &notify_rx);
+    err = net_rx_deliver(&w->rx[i], &notify_rx);
     if (err != 0) {
         return broken(w, "receive", i, &w->rx[i].ring, err);
     }
-    rx_post(&w->rx[i]);
+    net_rx_post(&w->rx[i]);
     if (notify_tx) {
         notify_port(w, w->tx_ports[i]);
     }
@@ -412,13 +413,13 @@ static int serve_queue(struct worker *w, unsigned int i)
 }
 
 /* A turn over all rings. */
-static int serve_rings(struct worker *w)
+static int serve_rings(struct net_worker *w)
 {
     int busy = 0;
 
     if (w->config.has_ctrl) {
         bool notify = false;
-        int err = ctrl_take(&w->ctrl, &notify);
+        int err = net_ctrl_take(&w->ctrl, &notify);
 
         if (err != 0) {
             return broken(w, "control", 0, &w->ctrl.ring, err);
@@ -444,7 +445,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* The link goes down for who takes no packets for too long. Returns when to look again. */
-static uint64_t watch_stalls(struct worker *w)
+static uint64_t watch_stalls(struct net_worker *w)
 {
     uint64_t stall_ns = w->config.stall_seconds * NS_PER_S;
     uint64_t next = UINT64_MAX, now_ns;
@@ -456,9 +457,9 @@ static uint64_t watch_stalls(struct worker *w)
         if (since == 0) {
             continue;
         }
-        now_ns = vif_now(&w->vif);
-        if (now_ns - since < RX_DRAIN_NS) {
-            next = earlier(next, since + RX_DRAIN_NS);
+        now_ns = net_vif_now(&w->vif);
+        if (now_ns - since < NET_RX_DRAIN_NS) {
+            next = earlier(next, since + NET_RX_DRAIN_NS);
         }
         if (w->config.rx_notify && now_ns - since >= stall_ns) {
             up = false;
@@ -475,13 +476,13 @@ static uint64_t watch_stalls(struct worker *w)
  * for the last time; an event that it sends from then on stays pending until its port is unmasked,
  * which the submission that begins the wait does.
  */
-static uint64_t may_wait(struct worker *w)
+static uint64_t may_wait(struct net_worker *w)
 {
     uint64_t until = watch_stalls(w);
     bool wait = true;
 
     for (unsigned int i = 0; i < w->config.nr_queues; i++) {
-        wait = tx_may_wait(&w->tx[i]) && rx_may_wait(&w->rx[i]) && wait;
+        wait = net_tx_may_wait(&w->tx[i]) && net_rx_may_wait(&w->rx[i]) && wait;
         if (w->tx[i].no_credit) {
             until = earlier(until, w->vif.credit.next_ns);
         }
@@ -489,14 +490,14 @@ static uint64_t may_wait(struct worker *w)
     if (w->config.has_ctrl && ring_final_check(&w->ctrl.ring)) {
         wait = false;
     }
-    if (!wait || (until != UINT64_MAX && until <= vif_now(&w->vif))) {
+    if (!wait || (until != UINT64_MAX && until <= net_vif_now(&w->vif))) {
         return 0;
     }
     unmask_ports(w);
-    return until == UINT64_MAX ? until : until - vif_now(&w->vif);
+    return until == UINT64_MAX ? until : until - net_vif_now(&w->vif);
 }
 
-static unsigned int writes_in_flight(const struct worker *w)
+static unsigned int writes_in_flight(const struct net_worker *w)
 {
     unsigned int n = 0;
 
@@ -507,9 +508,9 @@ static unsigned int writes_in_flight(const struct worker *w)
 }
 
 /* Kicks that the guest sent before we listened are lost, and it may wait for ours as well. */
-static void begin(struct worker *w)
+static void begin(struct net_worker *w)
 {
-    engine_poll(&w->vif.engine, CHILD_SOCKET_FD, TAG(TAG_SUPERVISOR, 0, 0));
+    net_engine_poll(&w->vif.engine, CHILD_SOCKET_FD, NET_TAG(NET_TAG_SUPERVISOR, 0, 0));
     for (unsigned int i = 0; i < w->config.nr_queues; i++) {
         notify_port(w, w->tx_ports[i]);
         if (w->rx_ports[i] != w->tx_ports[i]) {
@@ -520,34 +521,34 @@ static void begin(struct worker *w)
 
 /* A guest that was given packets shall have the processor, and not find us looking for its answer.
  */
-static void note_work(struct worker *w, bool sent, bool delivered)
+static void note_work(struct net_worker *w, bool sent, bool delivered)
 {
     if (sent || delivered) {
         w->expects_more = !delivered;
-        patience_busy(&w->patience);
+        net_patience_busy(&w->patience);
     }
 }
 
 /* Nothing more was found: waits, or lets others run for a moment. Returns 0 or -errno. */
-static int rest(struct worker *w)
+static int rest(struct net_worker *w)
 {
     uint64_t wait_ns, begin = __rdtsc();
     int err;
 
-    if (w->expects_more && patience_look(&w->patience, begin)) {
+    if (w->expects_more && net_patience_look(&w->patience, begin)) {
         sched_yield();
-        return engine_submit(&w->vif.engine, 0);
+        return net_engine_submit(&w->vif.engine, 0);
     }
     wait_ns = may_wait(w);
-    err = engine_submit(&w->vif.engine, wait_ns);
+    err = net_engine_submit(&w->vif.engine, wait_ns);
     if (wait_ns != 0 && w->expects_more) {
-        patience_waited(&w->patience, begin, __rdtsc());
+        net_patience_waited(&w->patience, begin, __rdtsc());
     }
     return err;
 }
 
 /* Stage 4: serves the rings. Returns 0 at the orderly end, or -errno after a report. */
-static int serve(struct worker *w)
+static int serve(struct net_worker *w)
 {
     begin(w);
     for (;;) {
@@ -559,7 +560,7 @@ static int serve(struct worker *w)
             if (writes_in_flight(w) == 0) {
                 return 0;
             }
-            err = engine_submit(&w->vif.engine, UINT64_MAX);
+            err = net_engine_submit(&w->vif.engine, UINT64_MAX);
         } else {
             uint64_t delivered = w->vif.statistics.rx_packets;
             int busy = serve_rings(w);
@@ -568,7 +569,7 @@ static int serve(struct worker *w)
                 return busy;
             }
             note_work(w, busy != 0, w->vif.statistics.rx_packets != delivered);
-            err = busy != 0 ? engine_submit(&w->vif.engine, 0) : rest(w);
+            err = busy != 0 ? net_engine_submit(&w->vif.engine, 0) : rest(w);
         }
         if (err < 0 && err != -EINTR) {
             report(w, WIRE_FAILED, -err, "io_uring: %s", strerror(-err));
@@ -584,7 +585,7 @@ static int serve(struct worker *w)
 }
 
 /* At once, not when the kernel gets round to it: another worker may bind the guest's ports. */
-static void unbind(struct worker *w)
+static void unbind(struct net_worker *w)
 {
     for (unsigned int i = 0; i < w->config.nr_queues; i++) {
         xenevtchn_unbind(w->xce, w->tx_ports[i]);
@@ -599,7 +600,7 @@ static void unbind(struct worker *w)
 
 int main(int argc, char **argv)
 {
-    static struct worker w;
+    static struct net_worker w;
     struct sigaction sa = {.sa_handler = on_sigterm};
     unsigned long nr_queues = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     int err;

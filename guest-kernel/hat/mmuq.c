@@ -40,6 +40,11 @@ struct mmuq *mmuq_create(void)
     return kzalloc(sizeof(struct mmuq));
 }
 
+void mmuq_destroy(struct mmuq *q)
+{
+    kfree(q);
+}
+
 struct mmuq *mmuq_begin(void)
 {
     upcall_state_t state = upcalls_save();

@@ -19,14 +19,14 @@
  */
 #include "kdi/kdi_impl.h"
 
-#include "boot/cmdline.h"
 #include "kern/log.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "lib/edit.h"
+#include "lib/parse.h"
+#include "os/cmdline.h"
 #include "os/hypercall.h"
 #include "psm/clock.h"
-#include "shell/edit.h"
-#include "shell/parse.h"
 
 #define PROMPT "kdi> "
 

@@ -21,6 +21,12 @@
  * (the lock masks upcalls, so handlers may call it too); never sleeps.
  */
 void *page_alloc(unsigned order);
+
+/**
+ * page_alloc_zeroed() - the same, all zero
+ *
+ * The only memory that may be granted to another domain: see page_is_cleared() in page.h.
+ */
 void *page_alloc_zeroed(unsigned order);
 
 /** page_free() - give back what page_alloc() returned, with the same order. */

@@ -15,7 +15,6 @@
  */
 #include "net/ethif.h"
 
-#include "boot/cmdline.h"
 #include "kern/log.h"
 #include "kern/string.h"
 #include "kern/wait.h"
@@ -29,6 +28,7 @@
 #include "net/port/hooks.h"
 #include "net/stack.h"
 #include "netif/ethernet.h"
+#include "os/cmdline.h"
 
 #define RX_QUEUE_BYTES (1024 * 1024ul)
 #define RX_BATCH       64

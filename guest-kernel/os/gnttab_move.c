@@ -8,12 +8,12 @@
  */
 #include "os/gnttab_move.h"
 
+#include "domain/balloon.h"
 #include "hat/hat.h"
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/page.h"
 #include "kern/thread.h"
-#include "os/balloon.h"
 #include "os/hypercall.h"
 
 static bool one_page(const struct gnttab_place *place, const void *memory, uint16_t len)

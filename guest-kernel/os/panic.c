@@ -43,7 +43,7 @@ static void vsay(const char *fmt, va_list ap) __printf_like(1, 0);
 
 static void vsay(const char *fmt, va_list ap)
 {
-    char line[256];
+    char line[512];
     int len = vsnprintf(line, sizeof(line), fmt, ap);
 
     panic_console_write(line, MIN((size_t)len, sizeof(line) - 1));

@@ -25,8 +25,8 @@ static uint8_t guest[PAGES][4096];
 static _Alignas(4096) uint8_t ring_page[4096];
 static blkif_sring_t *const sring = (blkif_sring_t *)ring_page;
 static uint32_t rsp_cons;
-static struct engine engine;
-static struct queue q;
+static struct blk_engine engine;
+static struct blk_queue q;
 static int disk_fd;
 static int copy_calls;
 
@@ -75,14 +75,15 @@ static int setup(void **state)
     q.engine = &engine;
     q.id = &id;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
-    return engine_init(&engine, QUEUE_MAX_SLOTS, disk_fd) != 0 || queue_init(&q, NULL, 1) != 0;
+    return blk_engine_init(&engine, BLK_QUEUE_MAX_SLOTS, disk_fd) != 0 ||
+           blk_queue_init(&q, NULL, 1) != 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
     io_uring_queue_exit(&engine.ring);
-    munmap(q.slots[0].buf, (size_t)q.nr_slots * QUEUE_SLOT_BYTES);
+    munmap(q.slots[0].buf, (size_t)q.nr_slots * BLK_QUEUE_SLOT_BYTES);
     free(q.copies.segs);
     free(q.copies.tags);
     close(disk_fd);
@@ -120,13 +121,13 @@ static bool work(void)
     do {
         struct uring_event ev;
 
-        assert_true(queue_take(&q) >= 0);
-        notify |= queue_answer(&q);
-        assert_int_equal(engine_submit(&engine, q.in_flight > 0), 0);
-        while (engine_next(&engine, &ev)) {
-            queue_complete(&q, ev.tag, ev.res);
+        assert_true(blk_queue_take(&q) >= 0);
+        notify |= blk_queue_answer(&q);
+        assert_int_equal(blk_engine_submit(&engine, q.in_flight > 0), 0);
+        while (blk_engine_next(&engine, &ev)) {
+            blk_queue_complete(&q, ev.tag, ev.res);
         }
-        notify |= queue_answer(&q);
+        notify |= blk_queue_answer(&q);
     } while (q.in_flight > 0 || ring_pending(&q.ring) > 0);
     return notify;
 }
@@ -327,7 +328,7 @@ static void impossible_indices_end_it(void **state)
 {
     (void)state;
     sring->req_prod = 33;
-    assert_int_equal(queue_take(&q), -EPROTO);
+    assert_int_equal(blk_queue_take(&q), -EPROTO);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
