@@ -56,7 +56,7 @@ static void report(enum wire_report_kind kind)
 static int act_as_worker(void)
 {
     struct blk_wire_config c;
-    uint32_t order = 0;
+    struct blk_wire_order order = {0};
     int fds[BLK_WIRE_NR_FDS];
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
@@ -75,10 +75,11 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_CRASHES_LATER) {
         abort();
     }
-    /* an order to stop, or the end of the supervisor */
-    if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
-        return 21;
-    }
+    do { /* until an order to stop, or the end of the supervisor */
+        if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
+            return 21;
+        }
+    } while (order.kind == BLK_WIRE_RESIZE);
     if (c.event_channel == WORKER_CRASHES_AT_STOP) {
         abort();
     }
