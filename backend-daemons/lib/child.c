@@ -71,15 +71,19 @@ static pid_t spawn(char *const argv[], int sock)
 {
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
-    sigset_t none, deflt;
+    static const int blocked[] = {SIGHUP, SIGINT, SIGUSR1, SIGUSR2};
+    sigset_t mask, deflt;
     pid_t pid;
     int err;
 
-    sigemptyset(&none);
+    sigemptyset(&mask);
+    for (unsigned int i = 0; i < sizeof(blocked) / sizeof(blocked[0]); i++) {
+        sigaddset(&mask, blocked[i]);
+    }
     sigemptyset(&deflt);
     sigaddset(&deflt, SIGPIPE);
     posix_spawnattr_init(&attr);
-    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &deflt);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawn_file_actions_init(&fa);

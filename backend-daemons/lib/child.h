@@ -3,7 +3,9 @@
  * over one SOCK_SEQPACKET socket, and reaped through the event loop.
  *
  * The child finds the socket as descriptor CHILD_SOCKET_FD; standard error is shared, standard
- * input and output are /dev/null. When the parent dies the child sees the end of file on the
+ * input and output are /dev/null. Signals that an administrator sends to a whole unit (HUP, INT,
+ * USR1, USR2) are blocked in it from the start, lest one kills it before it has said what is to
+ * become of them. When the parent dies the child sees the end of file on the
  * socket.
  *
  * Types: struct child (lives in its user's structure). One thread, no locks. Children outlive a

@@ -237,9 +237,9 @@ static void net_tx_finish(struct net_tx *t, struct net_tx_buffer *buf)
     t->vif->statistics.tx_packets++;
     t->vif->statistics.tx_bytes += buf->packet.bytes;
     t->in_flight++;
-    net_engine_write(&t->vif->engine, t->tap_fd, buf->data - NET_VNET_HEADER,
-                     NET_VNET_HEADER + buf->packet.bytes,
-                     NET_TAG(NET_TAG_TX, t->queue, net_tx_number(t, buf)));
+    uring_write(t->vif->uring, t->tap_fd, buf->data - NET_VNET_HEADER,
+                NET_VNET_HEADER + buf->packet.bytes,
+                NET_TAG(NET_TAG_TX, t->queue, net_tx_number(t, buf)));
 }
 
 int net_tx_take(struct net_tx *t, bool *notify)

@@ -25,10 +25,7 @@
 
 /* A completion's tag: what, of which queue, which buffer of it. */
 enum net_vif_tag {
-    NET_TAG_PORTS = 1,
-    NET_TAG_UNMASK,
-    NET_TAG_SUPERVISOR,
-    NET_TAG_TX,
+    NET_TAG_TX = 1,
     NET_TAG_RX,
 };
 #define NET_TAG(kind, queue, index) ((uint64_t)(kind) << 32 | (uint64_t)(queue) << 16 | (index))
@@ -40,7 +37,7 @@ struct net_vif {
     struct log_id id;
     uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see net_vif_now() */
     int tap_error;   /* -errno: the tap is lost */
-    struct net_engine engine;
+    struct io_uring *uring;
     struct net_wire_statistics statistics;
     struct net_credit credit;
     struct net_mcast mcast;

@@ -74,7 +74,11 @@ void sched_kicked(struct cpu *cpu);
 /** sched_interrupt_exit() - at the end of an upcall: switch if somebody better waits. */
 void sched_interrupt_exit(struct cpu *cpu);
 
-/** sched_wanted() - whether a thread has, or waits for, a CPU that handles events. Any context. */
+/**
+ * sched_wanted() - whether a CPU that handles events has a thread to run
+ *
+ * One of its own, or another CPU's that waits for its turn. Any context.
+ */
 bool sched_wanted(const struct cpu *cpu);
 
 /** sched_foreach() - visit every thread, with the thread list locked: @fn must not sleep. */

@@ -216,8 +216,14 @@ static void schedule(struct cpu *cpu)
 
 bool sched_wanted(const struct cpu *cpu)
 {
-    return cpu->current != cpu->idle || READ_ONCE(cpu->runq.nready) != 0 ||
-           READ_ONCE(cpu->need_resched);
+    bool wanted = cpu->current != cpu->idle || READ_ONCE(cpu->need_resched);
+
+    for (unsigned id = 0; id < CPU_MAX && !wanted; id++) {
+        const struct cpu *other = cpu_by_id(id);
+
+        wanted = other != NULL && READ_ONCE(other->runq.nready) != 0; /* it might take that */
+    }
+    return wanted;
 }
 
 void sched_kicked(struct cpu *cpu)
