@@ -103,7 +103,9 @@ int cons_office_filter(const struct cons_office *office)
         ANY(getrandom),
         ANY(getpid), /* sd_watchdog_enabled(); sd_notify() says who we are */
         ANY(getuid),
+        ANY(geteuid),
         ANY(getgid),
+        ANY(getegid),
         ANY(set_robust_list),
         ANY(exit),
         ANY(exit_group),
