@@ -218,7 +218,8 @@ static void the_worker_has_only_what_it_was_given(void **state)
 static void the_supervisor_has_no_guest(void **state)
 {
     const struct attempt attempts[] = {
-        {"the memory of a grant", SYS_ioctl, {cage.events, IOCTL_GNTDEV_MAP_GRANT_REF}},
+        {"the memory of a grant", SYS_mmap, {0, 4096, MEMORY, MAP_SHARED, cage.grants, 0}},
+        {"a grant elsewhere", SYS_ioctl, {cage.events, IOCTL_GNTDEV_MAP_GRANT_REF}},
         {"a log", SYS_openat, {cage.logs, PATH("x"), O_RDWR | O_CREAT | O_APPEND, 0600}},
         {"a file to be written", SYS_openat, {AT_FDCWD, PATH("/tmp/x"), O_WRONLY | O_CREAT, 0600}},
         {"memory made executable", SYS_mprotect, {0, 4096, PROT_READ | PROT_EXEC}},
