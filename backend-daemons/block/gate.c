@@ -34,7 +34,7 @@ _Static_assert(BLK_MAX_SEGMENTS *BLK_SEGMENT_BYTES <= 4096, "one indirect page i
 #define OFF_HANDLE          2
 #define TAIL_INDIRECT_GREFS 4
 
-static uint16_t get16(const uint8_t *raw, unsigned int off)
+static uint16_t blk_gate_get16(const uint8_t *raw, unsigned int off)
 {
     uint16_t v;
 
@@ -42,7 +42,7 @@ static uint16_t get16(const uint8_t *raw, unsigned int off)
     return v;
 }
 
-static uint32_t get32(const uint8_t *raw, unsigned int off)
+static uint32_t blk_gate_get32(const uint8_t *raw, unsigned int off)
 {
     uint32_t v;
 
@@ -50,7 +50,7 @@ static uint32_t get32(const uint8_t *raw, unsigned int off)
     return v;
 }
 
-static uint64_t get64(const uint8_t *raw, unsigned int off)
+static uint64_t blk_gate_get64(const uint8_t *raw, unsigned int off)
 {
     uint64_t v;
 
@@ -59,7 +59,7 @@ static uint64_t get64(const uint8_t *raw, unsigned int off)
 }
 
 /* Sector numbers are chosen by the guest: no sum of them is formed that could overflow. */
-static int check_range(const struct blk_limits *limits, uint64_t sector, uint64_t count)
+static int blk_gate_check_range(const struct blk_limits *limits, uint64_t sector, uint64_t count)
 {
     if (count > limits->sectors || sector > limits->sectors - count) {
         return -ERANGE;
@@ -68,8 +68,8 @@ static int check_range(const struct blk_limits *limits, uint64_t sector, uint64_
 }
 
 /* Checks `req->nr_segments` segments at `raw`, then the range that they add up to. */
-static int take_segments(const struct blk_limits *limits, const uint8_t *raw,
-                         struct blk_request *req)
+static int blk_gate_take_segments(const struct blk_limits *limits, const uint8_t *raw,
+                                  struct blk_request *req)
 {
     req->nr_sectors = 0;
     for (unsigned int i = 0; i < req->nr_segments; i++) {
@@ -81,15 +81,15 @@ static int take_segments(const struct blk_limits *limits, const uint8_t *raw,
             return -EDOM;
         }
         req->segments[i] = (struct blk_segment){
-            .ref = get32(s, 0), .first = first, .sectors = (uint8_t)(last - first + 1)};
+            .ref = blk_gate_get32(s, 0), .first = first, .sectors = (uint8_t)(last - first + 1)};
         req->nr_sectors += req->segments[i].sectors;
     }
-    return check_range(limits, req->sector, req->nr_sectors);
+    return blk_gate_check_range(limits, req->sector, req->nr_sectors);
 }
 
 /* The part that reads and writes have in common, direct or indirect. */
-static int check_transfer(const struct blk_limits *limits, uint8_t op, uint16_t handle,
-                          uint32_t max_segments, struct blk_request *out)
+static int blk_gate_check_transfer(const struct blk_limits *limits, uint8_t op, uint16_t handle,
+                                   uint32_t max_segments, struct blk_request *out)
 {
     if (op != BLKIF_OP_READ && op != BLKIF_OP_WRITE) {
         return -EINVAL;
@@ -104,28 +104,30 @@ static int check_transfer(const struct blk_limits *limits, uint8_t op, uint16_t 
     return out->op == BLK_WRITE && limits->read_only ? -EROFS : 0;
 }
 
-static int take_direct(const struct blk_layout *layout, const struct blk_limits *limits,
-                       const uint8_t *raw, struct blk_request *out)
+static int blk_gate_take_direct(const struct blk_layout *layout, const struct blk_limits *limits,
+                                const uint8_t *raw, struct blk_request *out)
 {
     int err;
 
     out->nr_segments = raw[OFF_NR_SEGMENTS];
-    err = check_transfer(limits, out->wire_op, get16(raw, OFF_HANDLE), BLK_DIRECT_SEGMENTS, out);
-    return err != 0 ? err : take_segments(limits, raw + layout->tail, out);
+    err = blk_gate_check_transfer(limits, out->wire_op, blk_gate_get16(raw, OFF_HANDLE),
+                                  BLK_DIRECT_SEGMENTS, out);
+    return err != 0 ? err : blk_gate_take_segments(limits, raw + layout->tail, out);
 }
 
-static int take_indirect(const struct blk_layout *layout, const struct blk_limits *limits,
-                         const uint8_t *raw, struct blk_request *out)
+static int blk_gate_take_indirect(const struct blk_layout *layout, const struct blk_limits *limits,
+                                  const uint8_t *raw, struct blk_request *out)
 {
     out->indirect = true;
     out->wire_op = raw[OFF_INDIRECT_OP]; /* front ends expect this one back */
-    out->nr_segments = get16(raw, OFF_INDIRECT_NR);
-    out->indirect_ref = get32(raw, layout->tail + TAIL_INDIRECT_GREFS);
-    return check_transfer(limits, out->wire_op, get16(raw, layout->tail), BLK_MAX_SEGMENTS, out);
+    out->nr_segments = blk_gate_get16(raw, OFF_INDIRECT_NR);
+    out->indirect_ref = blk_gate_get32(raw, layout->tail + TAIL_INDIRECT_GREFS);
+    return blk_gate_check_transfer(limits, out->wire_op, blk_gate_get16(raw, layout->tail),
+                                   BLK_MAX_SEGMENTS, out);
 }
 
-static int take_discard(const struct blk_layout *layout, const struct blk_limits *limits,
-                        const uint8_t *raw, struct blk_request *out)
+static int blk_gate_take_discard(const struct blk_layout *layout, const struct blk_limits *limits,
+                                 const uint8_t *raw, struct blk_request *out)
 {
     if (!limits->discard) {
         return -EOPNOTSUPP;
@@ -134,23 +136,23 @@ static int take_discard(const struct blk_layout *layout, const struct blk_limits
         return -EROFS;
     }
     out->op = BLK_DISCARD;
-    out->nr_sectors = get64(raw, layout->tail);
+    out->nr_sectors = blk_gate_get64(raw, layout->tail);
     if (out->nr_sectors == 0 || (raw[OFF_DISCARD_FLAG] & ~BLKIF_DISCARD_SECURE) != 0) {
         return -EINVAL;
     }
     if ((raw[OFF_DISCARD_FLAG] & BLKIF_DISCARD_SECURE) != 0) {
         return -EOPNOTSUPP;
     }
-    return check_range(limits, out->sector, out->nr_sectors);
+    return blk_gate_check_range(limits, out->sector, out->nr_sectors);
 }
 
-int gate_request(const struct blk_layout *layout, const struct blk_limits *limits, const void *raw,
-                 struct blk_request *out)
+int blk_gate_request(const struct blk_layout *layout, const struct blk_limits *limits,
+                     const void *raw, struct blk_request *out)
 {
     const uint8_t *r = raw;
 
-    out->id = get64(r, layout->id);
-    out->sector = get64(r, layout->sector);
+    out->id = blk_gate_get64(r, layout->id);
+    out->sector = blk_gate_get64(r, layout->sector);
     out->wire_op = r[OFF_OPERATION];
     out->indirect = false;
     out->nr_segments = 0;
@@ -158,26 +160,26 @@ int gate_request(const struct blk_layout *layout, const struct blk_limits *limit
     switch (out->wire_op) {
     case BLKIF_OP_READ:
     case BLKIF_OP_WRITE:
-        return take_direct(layout, limits, r, out);
+        return blk_gate_take_direct(layout, limits, r, out);
     case BLKIF_OP_INDIRECT:
-        return take_indirect(layout, limits, r, out);
+        return blk_gate_take_indirect(layout, limits, r, out);
     case BLKIF_OP_FLUSH_DISKCACHE:
         out->op = BLK_FLUSH;
         return r[OFF_NR_SEGMENTS] == 0 ? 0 : -EINVAL;
     case BLKIF_OP_DISCARD:
-        return take_discard(layout, limits, r, out);
+        return blk_gate_take_discard(layout, limits, r, out);
     default:
         return -EOPNOTSUPP;
     }
 }
 
-int gate_indirect_segments(const struct blk_limits *limits, const void *raw,
-                           struct blk_request *req)
+int blk_gate_indirect_segments(const struct blk_limits *limits, const void *raw,
+                               struct blk_request *req)
 {
-    return take_segments(limits, raw, req);
+    return blk_gate_take_segments(limits, raw, req);
 }
 
-uint32_t gate_response(uint64_t id, uint8_t wire_op, int16_t status, void *out)
+uint32_t blk_gate_response(uint64_t id, uint8_t wire_op, int16_t status, void *out)
 {
     uint8_t *o = out;
 
@@ -189,7 +191,7 @@ uint32_t gate_response(uint64_t id, uint8_t wire_op, int16_t status, void *out)
     return sizeof(struct blkif_response);
 }
 
-const char *gate_strerror(int err)
+const char *blk_gate_strerror(int err)
 {
     switch (-err) {
     case EOPNOTSUPP:

@@ -1,9 +1,9 @@
 /*
  * The gate: the one place where bytes that a guest wrote become a request that we act on.
  *
- * gate_request() takes a private copy of a ring entry (ring_copy() made it, once) and checks every
- * field; what it returns is within all limits, and the code behind it checks nothing again and
- * looks at no shared memory. Follows xen/io/blkif.h. All lengths are in sectors of 512 bytes
+ * blk_gate_request() takes a private copy of a ring entry (ring_copy() made it, once) and checks
+ * every field; what it returns is within all limits, and the code behind it checks nothing again
+ * and looks at no shared memory. Follows xen/io/blkif.h. All lengths are in sectors of 512 bytes
  * (BLK_SECTOR_BYTES), for that is what we publish as `sector-size`.
  *
  * The guest chooses between two layouts of an entry (key `protocol`); their difference is a table
@@ -78,22 +78,22 @@ struct blk_request {
  *   -EDOM        a segment that leaves its page or ends before it begins
  *   -EROFS       a change to a read-only disk
  *   -ERANGE      sectors beyond the end of the disk (also where the sum overflows)
- * An indirect request is complete only after gate_indirect_segments().
+ * An indirect request is complete only after blk_gate_indirect_segments().
  */
-int gate_request(const struct blk_layout *layout, const struct blk_limits *limits, const void *raw,
-                 struct blk_request *out);
+int blk_gate_request(const struct blk_layout *layout, const struct blk_limits *limits,
+                     const void *raw, struct blk_request *out);
 
 /*
  * Second half of the gate for an indirect request: checks the private copy `raw` of its
  * req->nr_segments segments of BLK_SEGMENT_BYTES each. Returns 0, -EDOM or -ERANGE as above.
  */
-int gate_indirect_segments(const struct blk_limits *limits, const void *raw,
-                           struct blk_request *req);
+int blk_gate_indirect_segments(const struct blk_limits *limits, const void *raw,
+                               struct blk_request *req);
 
 /* Writes the response to `id` in wire format. Returns its length in bytes (at most 16). */
-uint32_t gate_response(uint64_t id, uint8_t wire_op, int16_t status, void *out);
+uint32_t blk_gate_response(uint64_t id, uint8_t wire_op, int16_t status, void *out);
 
 /* A sentence fragment for an error of the gate, for the log. */
-const char *gate_strerror(int err);
+const char *blk_gate_strerror(int err);
 
 #endif

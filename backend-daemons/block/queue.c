@@ -14,61 +14,76 @@
 #define MAX_COPIES      (4 * BLK_MAX_SEGMENTS)
 
 /* A singly linked batch of slots on its way through the stages, in order of arrival. */
-struct batch {
-    struct queue_slot *first;
-    struct queue_slot **tail;
+struct blk_batch {
+    struct blk_queue_slot *first;
+    struct blk_queue_slot **tail;
 };
 
-static void batch_add(struct batch *b, struct queue_slot *slot)
+static void blk_queue_batch_add(struct blk_batch *b, struct blk_queue_slot *slot)
 {
     slot->next = NULL;
     *b->tail = slot;
     b->tail = &slot->next;
 }
 
-int queue_init(struct queue *q, xengnttab_handle *xgt, uint16_t domid)
+int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid)
 {
     uint8_t *pool;
 
-    q->nr_slots = q->ring.nr_entries < QUEUE_MAX_SLOTS ? q->ring.nr_entries : QUEUE_MAX_SLOTS;
+    q->nr_slots =
+        q->ring.nr_entries < BLK_QUEUE_MAX_SLOTS ? q->ring.nr_entries : BLK_QUEUE_MAX_SLOTS;
     q->refused_log = (struct log_limit){.burst = LOG_BURST, .interval_ms = LOG_INTERVAL_MS};
     q->io_log = q->refused_log;
-    pool = mmap(NULL, (uint64_t)q->nr_slots * QUEUE_SLOT_BYTES, PROT_READ | PROT_WRITE,
+    pool = mmap(NULL, (uint64_t)q->nr_slots * BLK_QUEUE_SLOT_BYTES, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pool == MAP_FAILED) {
         return -errno;
     }
     for (unsigned int i = q->nr_slots; i-- > 0;) {
-        q->slots[i].buf = pool + (uint64_t)i * QUEUE_SLOT_BYTES;
+        q->slots[i].buf = pool + (uint64_t)i * BLK_QUEUE_SLOT_BYTES;
         q->slots[i].next = q->free;
         q->free = &q->slots[i];
     }
     return grant_batch_init(&q->copies, xgt, domid, MAX_COPIES);
 }
 
-static uint32_t slot_number(const struct queue *q, const struct queue_slot *slot)
+static uint32_t blk_queue_slot_number(const struct blk_queue *q, const struct blk_queue_slot *slot)
 {
     return (uint32_t)(slot - q->slots);
 }
 
-static void respond(struct queue *q, const struct blk_request *req, int16_t status)
+/* Writes a response into the ring, into the log before. The slot stays until it is published. */
+static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, int16_t status)
 {
     uint32_t rsp[4];
-    uint32_t bytes = gate_response(req->id, req->wire_op, status, rsp);
+    uint32_t bytes = blk_gate_response(slot->req.id, slot->req.wire_op, status, rsp);
 
+    inflight_answer(q->log, blk_queue_slot_number(q, slot), q->ring.rsp_prod, status);
     ring_respond(&q->ring, rsp, bytes);
-    q->unpublished++;
+    slot->next = q->answered;
+    q->answered = slot;
 }
 
-static void free_slot(struct queue *q, struct queue_slot *slot)
+static bool blk_queue_publish(struct blk_queue *q)
 {
-    slot->next = q->free;
-    q->free = slot;
-    q->in_flight--;
+    struct blk_queue_slot *slot, *next;
+    bool notify;
+
+    inflight_written(q->log, q->ring.rsp_prod);
+    notify = ring_publish(&q->ring);
+    for (slot = q->answered; slot != NULL; slot = next) {
+        next = slot->next;
+        inflight_free(q->log, blk_queue_slot_number(q, slot));
+        slot->next = q->free;
+        q->free = slot;
+        q->in_flight--;
+    }
+    q->answered = NULL;
+    return notify;
 }
 
 /* Answers a request that the gate refused, and says so in the log, not too often. */
-static void refuse(struct queue *q, struct queue_slot *slot, int err)
+static void blk_queue_refuse(struct blk_queue *q, struct blk_queue_slot *slot, int err)
 {
     const struct blk_request *req = &slot->req;
 
@@ -76,17 +91,16 @@ static void refuse(struct queue *q, struct queue_slot *slot, int err)
         &q->refused_log, LOG_WARNING, q->id,
         "refused request of the guest: %s (operation %u, sector %llu, %llu sectors of a disk "
         "of %llu, %u segments)",
-        gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
+        blk_gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
         (unsigned long long)req->nr_sectors, (unsigned long long)q->limits.sectors,
         req->nr_segments);
-    respond(q, req, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
-    free_slot(q, slot);
+    blk_queue_respond(q, slot, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
 }
 
 /* A guest page could not be copied: Xen refused its reference. The whole request fails. */
-static void copy_failed(void *arg, uint32_t tag, int status)
+static void blk_queue_copy_failed(void *arg, uint32_t tag, int status)
 {
-    struct queue *q = arg;
+    struct blk_queue *q = arg;
 
     log_limited(&q->refused_log, LOG_WARNING, q->id,
                 "a page granted by the guest could not be copied (GNTST status %d)", status);
@@ -94,26 +108,27 @@ static void copy_failed(void *arg, uint32_t tag, int status)
 }
 
 /* Runs the copies queued so far; when the call itself fails, so does every request in `b`. */
-static void run_copies(struct queue *q, struct queue_slot *first)
+static void blk_queue_run_copies(struct blk_queue *q, struct blk_queue_slot *first)
 {
-    int err = grant_batch_run(&q->copies, copy_failed, q);
+    int err = grant_batch_run(&q->copies, blk_queue_copy_failed, q);
 
     if (err == 0) {
         return;
     }
     log_limited(&q->io_log, LOG_ERR, q->id, "grant copy failed: %s", strerror(-err));
-    for (struct queue_slot *s = first; s != NULL; s = s->next) {
+    for (struct blk_queue_slot *s = first; s != NULL; s = s->next) {
         s->status = BLKIF_RSP_ERROR;
     }
 }
 
 /* Queues the copies of a request's data, in the direction that its operation asks for. */
-static void copy_data(struct queue *q, struct queue_slot *slot, struct queue_slot *first)
+static void blk_queue_copy_data(struct blk_queue *q, struct blk_queue_slot *slot,
+                                struct blk_queue_slot *first)
 {
     uint8_t *buf = slot->buf;
 
     if (q->copies.nr + slot->req.nr_segments > q->copies.max) {
-        run_copies(q, first);
+        blk_queue_run_copies(q, first);
     }
     for (unsigned int i = 0; i < slot->req.nr_segments; i++) {
         const struct blk_segment *s = &slot->req.segments[i];
@@ -121,128 +136,253 @@ static void copy_data(struct queue *q, struct queue_slot *slot, struct queue_slo
         uint16_t bytes = (uint16_t)(s->sectors * BLK_SECTOR_BYTES);
 
         if (slot->req.op == BLK_WRITE) {
-            grant_batch_from_guest(&q->copies, buf, s->ref, offset, bytes, slot_number(q, slot));
+            grant_batch_from_guest(&q->copies, buf, s->ref, offset, bytes,
+                                   blk_queue_slot_number(q, slot));
         } else {
-            grant_batch_to_guest(&q->copies, buf, s->ref, offset, bytes, slot_number(q, slot));
+            grant_batch_to_guest(&q->copies, buf, s->ref, offset, bytes,
+                                 blk_queue_slot_number(q, slot));
         }
         buf += bytes;
     }
 }
 
-/* Stage 1, first half: entries from the ring through the gate. */
-static void take_entries(struct queue *q, unsigned int count, struct batch *ready,
-                         struct batch *indirect)
+/* A request that its slot's part of the log holds passes the gate, or is answered. */
+static void blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
+                            struct blk_batch *ready, struct blk_batch *indirect)
 {
-    uint64_t raw[BLK_ENTRY_BYTES_MAX / sizeof(uint64_t)];
+    int err = blk_gate_request(q->layout, &q->limits,
+                               q->log->slots[blk_queue_slot_number(q, slot)].raw, &slot->req);
 
+    slot->done = 0;
+    slot->status = BLKIF_RSP_OKAY;
+    if (err != 0) {
+        blk_queue_refuse(q, slot, err);
+    } else {
+        blk_queue_batch_add(slot->req.indirect ? indirect : ready, slot);
+    }
+}
+
+/* Stage 1, first half: entries from the ring, by way of the log, through the gate. */
+static void blk_queue_take_entries(struct blk_queue *q, unsigned int count, struct blk_batch *ready,
+                                   struct blk_batch *indirect)
+{
     while (count-- > 0 && q->free != NULL) {
-        struct queue_slot *slot = q->free;
-        int err;
+        struct blk_queue_slot *slot = q->free;
+        unsigned int number = blk_queue_slot_number(q, slot);
+        uint32_t index = q->ring.req_cons;
 
         q->free = slot->next;
         q->in_flight++;
-        slot->done = 0;
-        slot->status = BLKIF_RSP_OKAY;
-        ring_copy(&q->ring, raw);
-        err = gate_request(q->layout, &q->limits, raw, &slot->req);
-        if (err != 0) {
-            refuse(q, slot, err);
-        } else {
-            batch_add(slot->req.indirect ? indirect : ready, slot);
-        }
+        ring_copy(&q->ring, q->log->slots[number].raw);
+        inflight_take(q->log, number, index);
+        blk_queue_admit(q, slot, ready, indirect);
     }
 }
 
 /* Stage 1, second half: the pages that list the segments of indirect requests. */
-static void take_indirect(struct queue *q, struct batch *indirect, struct batch *ready)
+static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indirect,
+                                    struct blk_batch *ready)
 {
-    struct queue_slot *slot, *next;
+    struct blk_queue_slot *slot, *next;
 
     for (slot = indirect->first; slot != NULL; slot = slot->next) {
         grant_batch_from_guest(&q->copies, slot->buf, slot->req.indirect_ref, 0,
                                (uint16_t)(slot->req.nr_segments * BLK_SEGMENT_BYTES),
-                               slot_number(q, slot));
+                               blk_queue_slot_number(q, slot));
     }
-    run_copies(q, indirect->first);
+    blk_queue_run_copies(q, indirect->first);
     for (slot = indirect->first; slot != NULL; slot = next) {
         int err;
 
         next = slot->next;
         if (slot->status != BLKIF_RSP_OKAY) {
-            respond(q, &slot->req, slot->status);
-            free_slot(q, slot);
+            blk_queue_respond(q, slot, slot->status);
             continue;
         }
-        err = gate_indirect_segments(&q->limits, slot->buf, &slot->req);
+        err = blk_gate_indirect_segments(&q->limits, slot->buf, &slot->req);
         if (err != 0) {
-            refuse(q, slot, err);
+            blk_queue_refuse(q, slot, err);
         } else {
-            batch_add(ready, slot);
+            blk_queue_batch_add(ready, slot);
         }
     }
 }
 
-static uint32_t total_bytes(const struct queue_slot *slot)
+static uint32_t blk_queue_total_bytes(const struct blk_queue_slot *slot)
 {
     return (uint32_t)slot->req.nr_sectors * BLK_SECTOR_BYTES;
 }
 
 /* Stage 3: hands a request, or what is left of it, to the engine. */
-static void submit(struct queue *q, struct queue_slot *slot)
+static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
 {
     uint64_t offset = slot->req.sector * BLK_SECTOR_BYTES + slot->done;
-    uint32_t tag = slot_number(q, slot);
+    uint32_t tag = blk_queue_slot_number(q, slot);
 
     switch (slot->req.op) {
     case BLK_READ:
-        engine_read(q->engine, slot->buf + slot->done, total_bytes(slot) - slot->done, offset, tag);
+        blk_engine_read(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
+                        offset, tag);
         break;
     case BLK_WRITE:
-        engine_write(q->engine, slot->buf + slot->done, total_bytes(slot) - slot->done, offset,
-                     tag);
+        blk_engine_write(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
+                         offset, tag);
         break;
     case BLK_FLUSH:
-        engine_flush(q->engine, tag);
+        blk_engine_flush(q->uring, tag);
         break;
     case BLK_DISCARD:
-        engine_discard(q->engine, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
+        blk_engine_discard(q->uring, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
         break;
     }
 }
 
-int queue_take(struct queue *q)
+/* Stages 1, second half, to 3. */
+static void blk_queue_start(struct blk_queue *q, struct blk_batch *ready,
+                            struct blk_batch *indirect)
 {
-    struct batch ready = {.first = NULL, .tail = &ready.first};
-    struct batch indirect = {.first = NULL, .tail = &indirect.first};
-    struct queue_slot *slot, *next;
-    uint32_t before = q->ring.req_cons;
-    int pending = ring_pending(&q->ring);
+    struct blk_queue_slot *slot, *next;
 
+    blk_queue_take_indirect(q, indirect, ready);
+    for (slot = ready->first; slot != NULL; slot = slot->next) {
+        if (slot->req.op == BLK_WRITE) {
+            blk_queue_copy_data(q, slot, ready->first);
+        }
+    }
+    blk_queue_run_copies(q, ready->first);
+    for (slot = ready->first; slot != NULL; slot = next) {
+        next = slot->next;
+        if (slot->status == BLKIF_RSP_OKAY) {
+            blk_queue_submit(q, slot);
+        } else {
+            blk_queue_respond(q, slot, slot->status);
+        }
+    }
+}
+
+bool blk_queue_replay(struct blk_queue *q)
+{
+    struct blk_batch ready = {.first = NULL, .tail = &ready.first};
+    struct blk_batch indirect = {.first = NULL, .tail = &indirect.first};
+    struct blk_queue_slot *slot = q->replay;
+
+    if (q->in_flight > q->nr_replay) {
+        return q->replaying; /* one of them is under way */
+    }
+    if (slot == NULL) {
+        q->replaying = false;
+        return false;
+    }
+    q->replay = slot->next;
+    q->nr_replay--;
+    blk_queue_admit(q, slot, &ready, &indirect);
+    blk_queue_start(q, &ready, &indirect);
+    return true;
+}
+
+int blk_queue_take(struct blk_queue *q)
+{
+    struct blk_batch ready = {.first = NULL, .tail = &ready.first};
+    struct blk_batch indirect = {.first = NULL, .tail = &indirect.first};
+    uint32_t before = q->ring.req_cons;
+    int pending;
+
+    if (q->replaying && blk_queue_replay(q)) {
+        return 0;
+    }
+    pending = ring_pending(&q->ring);
     if (pending <= 0) {
         return pending;
     }
-    take_entries(q, (unsigned int)pending, &ready, &indirect);
-    take_indirect(q, &indirect, &ready);
-    for (slot = ready.first; slot != NULL; slot = slot->next) {
-        if (slot->req.op == BLK_WRITE) {
-            copy_data(q, slot, ready.first);
-        }
-    }
-    run_copies(q, ready.first);
-    for (slot = ready.first; slot != NULL; slot = next) {
-        next = slot->next;
-        if (slot->status == BLKIF_RSP_OKAY) {
-            submit(q, slot);
-        } else {
-            respond(q, &slot->req, slot->status);
-            free_slot(q, slot);
-        }
-    }
+    blk_queue_take_entries(q, (unsigned int)pending, &ready, &indirect);
+    blk_queue_start(q, &ready, &indirect);
     return (int)(q->ring.req_cons - before);
 }
 
+/* The slot is not free: the log has a request in it. */
+static void blk_queue_seize(struct blk_queue *q, struct blk_queue_slot *slot)
+{
+    struct blk_queue_slot **p = &q->free;
+
+    while (*p != slot) {
+        p = &(*p)->next;
+    }
+    *p = slot->next;
+    q->in_flight++;
+}
+
+/* A slot of an earlier worker: its response is in the ring, or will be, or it is to be replayed. */
+static void blk_queue_inherit(struct blk_queue *q, struct blk_queue_slot *slot)
+{
+    const struct inflight_slot *logged = &q->log->slots[blk_queue_slot_number(q, slot)];
+    struct blk_queue_slot **p = &q->replay;
+
+    blk_queue_seize(q, slot);
+    if (logged->state == INFLIGHT_ANSWERED) {
+        slot->next = q->answered;
+        q->answered = slot;
+        return;
+    }
+    while (*p != NULL &&
+           (int32_t)(q->log->slots[blk_queue_slot_number(q, *p)].request - logged->request) < 0) {
+        p = &(*p)->next;
+    }
+    slot->next = *p;
+    *p = slot;
+    q->nr_replay++;
+    q->replaying = true;
+}
+
+/* The response that stands at `index` was written by nobody, or not to its end. */
+static void blk_queue_rewrite(struct blk_queue *q, uint32_t index)
+{
+    for (unsigned int i = 0; i < q->nr_slots; i++) {
+        const struct inflight_slot *logged = &q->log->slots[i];
+        struct blk_request req;
+        uint32_t rsp[4];
+
+        if (logged->state == INFLIGHT_ANSWERED && logged->response == index) {
+            blk_gate_request(q->layout, &q->limits, logged->raw, &req); /* for id and operation */
+            ring_respond(&q->ring, rsp,
+                         blk_gate_response(req.id, req.wire_op, (int16_t)logged->status, rsp));
+            return;
+        }
+    }
+}
+
+int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, const char **why)
+{
+    struct inflight_place place;
+    int err = inflight_begin(q->log, ring, q->ring.nr_entries, q->ring.rsp_prod, &place, why);
+
+    if (err != 0) {
+        return err;
+    }
+    ring_resume(&q->ring, place.taken, place.written);
+    for (unsigned int i = 0; i < INFLIGHT_SLOTS; i++) {
+        if (q->log->slots[i].state == INFLIGHT_FREE) {
+            continue;
+        }
+        if (i >= q->nr_slots) {
+            *why = "the log of requests in flight is of a larger ring";
+            return -EBADMSG;
+        }
+        blk_queue_inherit(q, &q->slots[i]);
+    }
+    while (q->ring.rsp_prod != place.answered) {
+        blk_queue_rewrite(q, q->ring.rsp_prod);
+    }
+    if (q->in_flight != 0) {
+        log_msg(LOG_NOTICE, q->id,
+                "goes on after an earlier worker: %u requests to be carried out again, %u answered",
+                q->nr_replay, q->in_flight - q->nr_replay);
+    }
+    blk_queue_publish(q); /* the guest is kicked anyway when a worker begins */
+    return 0;
+}
+
 /* The operation failed: logged for us, an error without details for the guest. */
-static void fail_io(struct queue *q, struct queue_slot *slot, int err)
+static void blk_queue_fail_io(struct blk_queue *q, struct blk_queue_slot *slot, int err)
 {
     static const char *const names[] = {"read", "write", "flush", "discard"};
 
@@ -252,48 +392,58 @@ static void fail_io(struct queue *q, struct queue_slot *slot, int err)
                 names[slot->req.op], (unsigned long long)slot->req.sector, strerror(-err));
 }
 
-void queue_complete(struct queue *q, uint64_t tag, int res)
+void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res)
 {
-    struct queue_slot *slot = &q->slots[tag];
+    struct blk_queue_slot *slot = &q->slots[tag];
     bool transfer = slot->req.op == BLK_READ || slot->req.op == BLK_WRITE;
 
     if (res == -EAGAIN || res == -EINTR) {
-        submit(q, slot);
+        blk_queue_submit(q, slot);
         return;
     }
     if (res < 0) {
-        fail_io(q, slot, res);
-    } else if (transfer && slot->done + (uint32_t)res < total_bytes(slot)) {
+        blk_queue_fail_io(q, slot, res);
+    } else if (transfer && slot->done + (uint32_t)res < blk_queue_total_bytes(slot)) {
         if (res > 0) {
             slot->done += (uint32_t)res;
-            submit(q, slot);
+            blk_queue_submit(q, slot);
             return;
         }
-        fail_io(q, slot, -ENODATA); /* the image has become shorter */
+        blk_queue_fail_io(q, slot, -ENODATA); /* the image has become shorter */
     }
     slot->next = q->finished;
     q->finished = slot;
 }
 
-bool queue_answer(struct queue *q)
+bool blk_queue_answer(struct blk_queue *q)
 {
-    struct queue_slot *slot, *next;
+    struct blk_queue_slot *slot, *next;
 
     for (slot = q->finished; slot != NULL; slot = slot->next) {
         if (slot->req.op == BLK_READ && slot->status == BLKIF_RSP_OKAY) {
-            copy_data(q, slot, q->finished);
+            blk_queue_copy_data(q, slot, q->finished);
         }
     }
-    run_copies(q, q->finished);
+    blk_queue_run_copies(q, q->finished);
     for (slot = q->finished; slot != NULL; slot = next) {
         next = slot->next;
-        respond(q, &slot->req, slot->status);
-        free_slot(q, slot);
+        blk_queue_respond(q, slot, slot->status);
     }
     q->finished = NULL;
-    if (q->unpublished == 0) {
-        return false;
-    }
-    q->unpublished = 0;
-    return ring_publish(&q->ring);
+    return q->answered != NULL && blk_queue_publish(q);
+}
+
+bool blk_queue_busy(const struct blk_queue *q)
+{
+    return q->in_flight > q->nr_replay;
+}
+
+bool blk_queue_waits_for_disk(const struct blk_queue *q)
+{
+    return q->replaying ? blk_queue_busy(q) : q->free == NULL;
+}
+
+void blk_queue_end(struct blk_queue *q)
+{
+    inflight_end(q->log);
 }

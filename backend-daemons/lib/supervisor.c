@@ -304,20 +304,16 @@ static void on_terminate(void *arg, int signo)
     supervisor_stop(arg);
 }
 
-static void on_usr1(void *arg, int signo)
+/* How each device is; what else an administrator may send to a whole unit means nothing here. */
+static void on_ask(void *arg, int signo)
 {
-    struct supervisor *sup = arg;
-
-    (void)signo;
-    for_all(sup, supervised_count);
+    log_msg(LOG_DEBUG, NULL, "%s", strsignal(signo));
+    if (signo == SIGUSR1) {
+        for_all(arg, supervised_count);
+    }
 }
 
-static void on_hangup(void *arg, int signo)
-{
-    (void)arg;
-    log_msg(LOG_INFO, NULL, "%s: there is nothing to read again", strsignal(signo));
-}
-
+/* Signals that mean nothing are handled, too: one that was meant well must not end it. */
 static int handle_signals(struct supervisor *sup)
 {
     static const struct {
@@ -325,8 +321,9 @@ static int handle_signals(struct supervisor *sup)
         loop_signal_fn *fn;
     } signals[] = {{SIGTERM, on_terminate},
                    {SIGINT, on_terminate},
-                   {SIGUSR1, on_usr1},
-                   {SIGHUP, on_hangup}};
+                   {SIGUSR1, on_ask},
+                   {SIGUSR2, on_ask},
+                   {SIGHUP, on_ask}};
     int err = 0;
 
     for (unsigned int i = 0; err == 0 && i < sizeof(signals) / sizeof(signals[0]); i++) {

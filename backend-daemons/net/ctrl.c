@@ -7,36 +7,36 @@
 #include <xen/xen.h>
 #include <xen/io/netif.h>
 
-_Static_assert(sizeof(struct xen_netif_ctrl_request) == CTRL_ENTRY_BYTES, "control entry");
-_Static_assert(sizeof(struct xen_netif_ctrl_response) <= CTRL_ENTRY_BYTES, "control entry");
+_Static_assert(sizeof(struct xen_netif_ctrl_request) == NET_CTRL_ENTRY_BYTES, "control entry");
+_Static_assert(sizeof(struct xen_netif_ctrl_response) <= NET_CTRL_ENTRY_BYTES, "control entry");
 
-int ctrl_init(struct ctrl *c, struct hash *hash, xengnttab_handle *xgt, uint16_t domid)
+int net_ctrl_init(struct net_ctrl *c, struct net_hash *hash, xengnttab_handle *xgt, uint16_t domid)
 {
     c->hash = hash;
     return grant_batch_init(&c->copies, xgt, domid, 1);
 }
 
-static void copy_failed(void *arg, uint32_t tag, int status)
+static void net_ctrl_copy_failed(void *arg, uint32_t tag, int status)
 {
-    struct ctrl *c = arg;
+    struct net_ctrl *c = arg;
 
     (void)tag;
     (void)status;
     c->copy_failed = true;
 }
 
-static int fetch(void *arg, uint32_t ref, void *to, uint32_t bytes)
+static int net_ctrl_fetch(void *arg, uint32_t ref, void *to, uint32_t bytes)
 {
-    struct ctrl *c = arg;
+    struct net_ctrl *c = arg;
     int err;
 
     c->copy_failed = false;
     grant_batch_from_guest(&c->copies, to, ref, 0, (uint16_t)bytes, 0);
-    err = grant_batch_run(&c->copies, copy_failed, c);
+    err = grant_batch_run(&c->copies, net_ctrl_copy_failed, c);
     return err == 0 && c->copy_failed ? -EFAULT : err;
 }
 
-int ctrl_take(struct ctrl *c, bool *notify)
+int net_ctrl_take(struct net_ctrl *c, bool *notify)
 {
     int pending = ring_pending(&c->ring);
 
@@ -48,7 +48,7 @@ int ctrl_take(struct ctrl *c, bool *notify)
         struct xen_netif_ctrl_response rsp;
 
         ring_copy(&c->ring, &req);
-        hash_request(c->hash, &req, &rsp, fetch, c);
+        net_hash_request(c->hash, &req, &rsp, net_ctrl_fetch, c);
         ring_respond(&c->ring, &rsp, sizeof(rsp));
     }
     *notify = ring_publish(&c->ring) || *notify;

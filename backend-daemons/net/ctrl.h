@@ -1,7 +1,7 @@
 /*
  * The control ring: messages by which a guest configures hashing (hash.h). A few in a guest's life.
  *
- * Types: struct ctrl. One owner, no locks. At suspend the guest's ring goes away.
+ * Types: struct net_ctrl. One owner, no locks. At suspend the guest's ring goes away.
  */
 #ifndef DUET_NET_CTRL_H
 #define DUET_NET_CTRL_H
@@ -15,22 +15,22 @@
 #include "ring.h"
 
 /* Bytes of an entry: the larger of request and response. */
-#define CTRL_ENTRY_BYTES 16U
+#define NET_CTRL_ENTRY_BYTES 16U
 
-struct ctrl {
-    struct hash *hash;
+struct net_ctrl {
+    struct net_hash *hash;
     struct ring_back ring;
     struct grant_copy_batch copies;
     bool copy_failed;
 };
 
 /* Prepares for the ring that c->ring describes. Returns 0 or -errno. */
-int ctrl_init(struct ctrl *c, struct hash *hash, xengnttab_handle *xgt, uint16_t domid);
+int net_ctrl_init(struct net_ctrl *c, struct net_hash *hash, xengnttab_handle *xgt, uint16_t domid);
 
 /*
  * Carries out what waits. Returns 0, or -EPROTO when the guest broke the ring. `*notify` is set
  * when the guest must be notified.
  */
-int ctrl_take(struct ctrl *c, bool *notify);
+int net_ctrl_take(struct net_ctrl *c, bool *notify);
 
 #endif

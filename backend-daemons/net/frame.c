@@ -26,23 +26,23 @@
 /* IPv6 extension headers (RFC 8200). */
 enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
 
-static uint16_t get16be(const uint8_t *p)
+static uint16_t net_frame_get16be(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static bool fits(uint32_t bytes, uint32_t offset, uint32_t want)
+static bool net_frame_fits(uint32_t bytes, uint32_t offset, uint32_t want)
 {
     return offset <= bytes && want <= bytes - offset;
 }
 
 /* Finds what the Ethernet header carries. Returns the EtherType, 0: too short. */
-static uint16_t parse_ethernet(const uint8_t *data, uint32_t bytes, uint32_t *offset)
+static uint16_t net_frame_parse_ethernet(const uint8_t *data, uint32_t bytes, uint32_t *offset)
 {
     uint32_t at = ETHERTYPE_OFFSET;
 
-    for (int tags = 0; fits(bytes, at, 2); tags++) {
-        uint16_t type = get16be(data + at);
+    for (int tags = 0; net_frame_fits(bytes, at, 2); tags++) {
+        uint16_t type = net_frame_get16be(data + at);
 
         if (tags == MAX_VLAN_TAGS || (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ)) {
             *offset = at + 2;
@@ -53,33 +53,33 @@ static uint16_t parse_ethernet(const uint8_t *data, uint32_t bytes, uint32_t *of
     return 0;
 }
 
-static void parse_ipv4(const uint8_t *data, uint32_t bytes, struct frame *f)
+static void net_frame_parse_ipv4(const uint8_t *data, uint32_t bytes, struct net_frame *f)
 {
     const uint8_t *ip = data + f->ip_offset;
     uint32_t header;
 
-    if (!fits(bytes, f->ip_offset, IPV4_MIN_HEADER) || ip[0] >> 4 != 4) {
+    if (!net_frame_fits(bytes, f->ip_offset, IPV4_MIN_HEADER) || ip[0] >> 4 != 4) {
         return;
     }
     header = (ip[0] & 0xfU) * 4;
-    if (header < IPV4_MIN_HEADER || !fits(bytes, f->ip_offset, header)) {
+    if (header < IPV4_MIN_HEADER || !net_frame_fits(bytes, f->ip_offset, header)) {
         return;
     }
-    f->ip = FRAME_IPV4;
-    f->fragment = (get16be(ip + 6) & IPV4_FRAGMENTED) != 0;
+    f->ip = NET_FRAME_IPV4;
+    f->fragment = (net_frame_get16be(ip + 6) & IPV4_FRAGMENTED) != 0;
     f->protocol = ip[9];
     f->transport = (uint16_t)(f->ip_offset + header);
 }
 
-static void parse_ipv6(const uint8_t *data, uint32_t bytes, struct frame *f)
+static void net_frame_parse_ipv6(const uint8_t *data, uint32_t bytes, struct net_frame *f)
 {
     uint32_t at = f->ip_offset + IPV6_HEADER;
     uint8_t next;
 
-    if (!fits(bytes, f->ip_offset, IPV6_HEADER) || data[f->ip_offset] >> 4 != 6) {
+    if (!net_frame_fits(bytes, f->ip_offset, IPV6_HEADER) || data[f->ip_offset] >> 4 != 6) {
         return;
     }
-    f->ip = FRAME_IPV6;
+    f->ip = NET_FRAME_IPV6;
     next = data[f->ip_offset + 6];
     for (int i = 0; i < MAX_IPV6_HEADERS; i++) {
         uint32_t header_bytes;
@@ -89,11 +89,11 @@ static void parse_ipv6(const uint8_t *data, uint32_t bytes, struct frame *f)
             f->transport = (uint16_t)at;
             return;
         }
-        if (!fits(bytes, at, 8)) {
+        if (!net_frame_fits(bytes, at, 8)) {
             return;
         }
         if (next == FRAGMENT) {
-            f->fragment = f->fragment || (get16be(data + at + 2) & IPV6_FRAGMENTED) != 0;
+            f->fragment = f->fragment || (net_frame_get16be(data + at + 2) & IPV6_FRAGMENTED) != 0;
         }
         header_bytes = next == FRAGMENT ? 8U : 8U + data[at + 1] * 8U;
         next = data[at];
@@ -101,46 +101,46 @@ static void parse_ipv6(const uint8_t *data, uint32_t bytes, struct frame *f)
     }
 }
 
-static void parse_transport(const uint8_t *data, uint32_t bytes, struct frame *f)
+static void net_frame_parse_transport(const uint8_t *data, uint32_t bytes, struct net_frame *f)
 {
     if (f->transport == 0 || f->fragment) {
         return;
     }
-    if (f->protocol == FRAME_TCP && fits(bytes, f->transport, TCP_MIN_HEADER)) {
+    if (f->protocol == NET_FRAME_TCP && net_frame_fits(bytes, f->transport, TCP_MIN_HEADER)) {
         uint32_t header = (uint32_t)(data[f->transport + 12] >> 4) * 4;
 
-        if (header >= TCP_MIN_HEADER && fits(bytes, f->transport, header)) {
+        if (header >= TCP_MIN_HEADER && net_frame_fits(bytes, f->transport, header)) {
             f->payload = (uint16_t)(f->transport + header);
         }
-    } else if (f->protocol == FRAME_UDP && fits(bytes, f->transport, UDP_HEADER)) {
+    } else if (f->protocol == NET_FRAME_UDP && net_frame_fits(bytes, f->transport, UDP_HEADER)) {
         f->payload = (uint16_t)(f->transport + UDP_HEADER);
     }
 }
 
-void frame_parse(const uint8_t *data, uint32_t bytes, struct frame *out)
+void net_frame_parse(const uint8_t *data, uint32_t bytes, struct net_frame *out)
 {
     uint32_t offset = 0;
-    uint16_t type = parse_ethernet(data, bytes, &offset);
+    uint16_t type = net_frame_parse_ethernet(data, bytes, &offset);
 
     memset(out, 0, sizeof(*out));
     out->ip_offset = (uint16_t)offset;
     if (type == ETHERTYPE_IPV4) {
-        parse_ipv4(data, bytes, out);
+        net_frame_parse_ipv4(data, bytes, out);
     } else if (type == ETHERTYPE_IPV6) {
-        parse_ipv6(data, bytes, out);
+        net_frame_parse_ipv6(data, bytes, out);
     }
     if (out->transport > bytes) {
         out->transport = 0;
     }
-    parse_transport(data, bytes, out);
+    net_frame_parse_transport(data, bytes, out);
 }
 
-int frame_checksum_field(const struct frame *f)
+int net_frame_checksum_field(const struct net_frame *f)
 {
     switch (f->protocol) {
-    case FRAME_TCP:
+    case NET_FRAME_TCP:
         return TCP_CHECKSUM;
-    case FRAME_UDP:
+    case NET_FRAME_UDP:
         return UDP_CHECKSUM;
     default:
         return -1;
@@ -148,15 +148,15 @@ int frame_checksum_field(const struct frame *f)
 }
 
 /* Adds bytes as big-endian 16-bit words to an Internet checksum. */
-static uint64_t add_words(uint64_t sum, const uint8_t *p, uint32_t bytes)
+static uint64_t net_frame_add_words(uint64_t sum, const uint8_t *p, uint32_t bytes)
 {
     for (; bytes >= 2; bytes -= 2, p += 2) {
-        sum += get16be(p);
+        sum += net_frame_get16be(p);
     }
     return bytes != 0 ? sum + ((uint32_t)p[0] << 8) : sum;
 }
 
-static uint16_t fold(uint64_t sum)
+static uint16_t net_frame_fold(uint64_t sum)
 {
     while (sum >> 16 != 0) {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -164,30 +164,31 @@ static uint16_t fold(uint64_t sum)
     return (uint16_t)sum;
 }
 
-static void put16be(uint8_t *p, uint16_t v)
+static void net_frame_put16be(uint8_t *p, uint16_t v)
 {
     p[0] = (uint8_t)(v >> 8);
     p[1] = (uint8_t)v;
 }
 
-void frame_put_pseudo_sum(uint8_t *data, uint32_t bytes, const struct frame *f)
+void net_frame_put_pseudo_sum(uint8_t *data, uint32_t bytes, const struct net_frame *f)
 {
     const uint8_t *ip = data + f->ip_offset;
     uint64_t sum = (uint64_t)f->protocol + (bytes - f->transport);
 
     /* source and destination address, in a row in both */
-    sum = f->ip == FRAME_IPV4 ? add_words(sum, ip + 12, 8) : add_words(sum, ip + 8, 32);
-    put16be(data + f->transport + frame_checksum_field(f), fold(sum));
+    sum = f->ip == NET_FRAME_IPV4 ? net_frame_add_words(sum, ip + 12, 8)
+                                  : net_frame_add_words(sum, ip + 8, 32);
+    net_frame_put16be(data + f->transport + net_frame_checksum_field(f), net_frame_fold(sum));
 }
 
-int frame_complete_checksum(uint8_t *data, uint32_t bytes, uint32_t start, uint32_t field)
+int net_frame_complete_checksum(uint8_t *data, uint32_t bytes, uint32_t start, uint32_t field)
 {
     uint16_t sum;
 
-    if (!fits(bytes, start, field) || !fits(bytes, start + field, 2)) {
+    if (!net_frame_fits(bytes, start, field) || !net_frame_fits(bytes, start + field, 2)) {
         return -EINVAL;
     }
-    sum = (uint16_t)~fold(add_words(0, data + start, bytes - start));
-    put16be(data + start + field, sum != 0 ? sum : 0xffff);
+    sum = (uint16_t)~net_frame_fold(net_frame_add_words(0, data + start, bytes - start));
+    net_frame_put16be(data + start + field, sum != 0 ? sum : 0xffff);
     return 0;
 }

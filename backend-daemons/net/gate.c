@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct netif_extra_info) <= sizeof(union net_slot), "extra
 _Static_assert(NET_MAX_FRAGMENTS >= XEN_NETIF_NR_SLOTS_MIN, "what every back end must take");
 _Static_assert(NET_MAX_PACKET == XEN_NETIF_MAX_TX_SIZE, "size field");
 
-static struct netif_tx_request as_request(const union net_slot *slot)
+static struct netif_tx_request net_gate_as_request(const union net_slot *slot)
 {
     struct netif_tx_request req;
 
@@ -23,7 +23,8 @@ static struct netif_tx_request as_request(const union net_slot *slot)
     return req;
 }
 
-static void take_gso(const struct netif_extra_info *extra, struct net_packet *out, int *err)
+static void net_gate_take_gso(const struct netif_extra_info *extra, struct net_packet *out,
+                              int *err)
 {
     out->gso_bytes = extra->u.gso.size;
     switch (extra->u.gso.type) {
@@ -43,7 +44,8 @@ static void take_gso(const struct netif_extra_info *extra, struct net_packet *ou
 }
 
 /* One extra-info slot. A mistake that leaves the shape intact goes to *err. */
-static int take_extra(const union net_slot *slot, struct net_packet *out, int *err, bool *more)
+static int net_gate_take_extra(const union net_slot *slot, struct net_packet *out, int *err,
+                               bool *more)
 {
     struct netif_extra_info extra;
 
@@ -51,7 +53,7 @@ static int take_extra(const union net_slot *slot, struct net_packet *out, int *e
     *more = (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0;
     switch (extra.type) {
     case XEN_NETIF_EXTRA_TYPE_GSO:
-        take_gso(&extra, out, err);
+        net_gate_take_gso(&extra, out, err);
         return 0;
     case XEN_NETIF_EXTRA_TYPE_MCAST_ADD:
     case XEN_NETIF_EXTRA_TYPE_MCAST_DEL:
@@ -66,8 +68,8 @@ static int take_extra(const union net_slot *slot, struct net_packet *out, int *e
 }
 
 /* All extra-info slots, which begin at slots[1]. */
-static int take_extras(const union net_slot *slots, unsigned int nr, struct net_packet *out,
-                       int *err)
+static int net_gate_take_extras(const union net_slot *slots, unsigned int nr,
+                                struct net_packet *out, int *err)
 {
     bool more = true;
 
@@ -80,7 +82,7 @@ static int take_extras(const union net_slot *slots, unsigned int nr, struct net_
         if (1U + out->nr_extras == nr) {
             return -EAGAIN;
         }
-        shape = take_extra(&slots[1U + out->nr_extras], out, err, &more);
+        shape = net_gate_take_extra(&slots[1U + out->nr_extras], out, err, &more);
         if (shape != 0) {
             return shape;
         }
@@ -89,8 +91,8 @@ static int take_extras(const union net_slot *slots, unsigned int nr, struct net_
     return 0;
 }
 
-static void take_fragment(const struct netif_tx_request *req, uint32_t bytes,
-                          struct net_packet *out, int *err)
+static void net_gate_take_fragment(const struct netif_tx_request *req, uint32_t bytes,
+                                   struct net_packet *out, int *err)
 {
     if (req->offset > NET_PAGE_BYTES || bytes > NET_PAGE_BYTES - req->offset) {
         *err = -EDOM;
@@ -104,8 +106,8 @@ static void take_fragment(const struct netif_tx_request *req, uint32_t bytes,
 
 /* The fragments behind the extras; returns -EAGAIN, -EPROTO, or 0 with the size of them in *rest.
  */
-static int count_fragments(const union net_slot *slots, unsigned int nr, uint16_t flags,
-                           struct net_packet *out, uint32_t *rest)
+static int net_gate_count_fragments(const union net_slot *slots, unsigned int nr, uint16_t flags,
+                                    struct net_packet *out, uint32_t *rest)
 {
     unsigned int fragments = 1;
 
@@ -120,7 +122,7 @@ static int count_fragments(const union net_slot *slots, unsigned int nr, uint16_
         if (out->nr_slots == nr) {
             return -EAGAIN;
         }
-        req = as_request(&slots[out->nr_slots]);
+        req = net_gate_as_request(&slots[out->nr_slots]);
         out->ids[out->nr_slots++] = req.id;
         *rest += req.size;
         flags = req.flags;
@@ -128,7 +130,7 @@ static int count_fragments(const union net_slot *slots, unsigned int nr, uint16_
     return 0;
 }
 
-int gate_packet(const union net_slot *slots, unsigned int nr, struct net_packet *out)
+int net_gate_packet(const union net_slot *slots, unsigned int nr, struct net_packet *out)
 {
     struct netif_tx_request first;
     uint32_t rest;
@@ -137,17 +139,17 @@ int gate_packet(const union net_slot *slots, unsigned int nr, struct net_packet 
     if (nr == 0) {
         return -EAGAIN;
     }
-    first = as_request(&slots[0]);
+    first = net_gate_as_request(&slots[0]);
     memset(out, 0, offsetof(struct net_packet, ids));
     out->ids[0] = first.id;
     out->bytes = first.size;
     out->csum_blank = (first.flags & NETTXF_csum_blank) != 0;
     out->data_validated = (first.flags & NETTXF_data_validated) != 0;
     if ((first.flags & NETTXF_extra_info) != 0) {
-        shape = take_extras(slots, nr, out, &err);
+        shape = net_gate_take_extras(slots, nr, out, &err);
     }
     if (shape == 0) {
-        shape = count_fragments(slots, nr, first.flags, out, &rest);
+        shape = net_gate_count_fragments(slots, nr, first.flags, out, &rest);
     }
     if (shape != 0) {
         return shape;
@@ -158,16 +160,16 @@ int gate_packet(const union net_slot *slots, unsigned int nr, struct net_packet 
     if (first.size < NET_MIN_PACKET || rest > first.size) {
         return -EMSGSIZE;
     }
-    take_fragment(&first, first.size - rest, out, &err);
+    net_gate_take_fragment(&first, first.size - rest, out, &err);
     for (unsigned int i = 1U + out->nr_extras; i < out->nr_slots; i++) {
-        struct netif_tx_request req = as_request(&slots[i]);
+        struct netif_tx_request req = net_gate_as_request(&slots[i]);
 
-        take_fragment(&req, req.size, out, &err);
+        net_gate_take_fragment(&req, req.size, out, &err);
     }
     return err;
 }
 
-const char *gate_strerror(int err)
+const char *net_gate_strerror(int err)
 {
     switch (err) {
     case -EPROTO:

@@ -1,7 +1,7 @@
 /*
  * The gate: the one place where slots of the transmit ring become a packet that we act on.
  *
- * gate_packet() takes private copies of the slots that wait (ring_peek() made them, once) and
+ * net_gate_packet() takes private copies of the slots that wait (ring_peek() made them, once) and
  * checks how they hang together and every field; what it returns is within all limits, and the code
  * behind it checks nothing again and looks at no shared memory. Follows xen/io/netif.h, "Guest
  * transmit": the first slot carries the size of the whole packet, extra-info slots follow it, then
@@ -74,9 +74,9 @@ struct net_packet {
  *   -EINVAL  segmentation that makes no sense
  * With all but the first two, nr_slots, nr_extras and ids are set for the response.
  */
-int gate_packet(const union net_slot *slots, unsigned int nr, struct net_packet *out);
+int net_gate_packet(const union net_slot *slots, unsigned int nr, struct net_packet *out);
 
 /* A sentence fragment for an error of the gate, for the log. */
-const char *gate_strerror(int err);
+const char *net_gate_strerror(int err);
 
 #endif

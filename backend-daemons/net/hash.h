@@ -2,12 +2,12 @@
  * Hashing of what the guest receives (xen/io/netif.h, "Hash types" and "Control messages"): the
  * guest chooses the Toeplitz algorithm, a key, which headers count, and a table from hash to queue.
  *
- * hash_request() carries a control message out; its one page of guest memory is fetched by a
- * callback, so that everything here can be tested without Xen. hash_packet() gives the hash of a
- * frame, hash_queue() the queue that it belongs to.
+ * net_hash_request() carries a control message out; its one page of guest memory is fetched by a
+ * callback, so that everything here can be tested without Xen. net_hash_packet() gives the hash of
+ * a frame, net_hash_queue() the queue that it belongs to.
  *
- * Types: struct hash, hash_result. One owner, no locks. A guest that is suspended sets all of it
- * again.
+ * Types: struct net_hash, hash_result. One owner, no locks. A guest that is suspended sets all of
+ * it again.
  */
 #ifndef DUET_NET_HASH_H
 #define DUET_NET_HASH_H
@@ -17,26 +17,26 @@
 
 #include "frame.h"
 
-#define HASH_KEY_BYTES 40U
-#define HASH_MAPPING   128U
+#define NET_HASH_KEY_BYTES 40U
+#define NET_HASH_MAPPING   128U
 
-struct hash {
+struct net_hash {
     uint32_t nr_queues;
     uint32_t algorithm; /* XEN_NETIF_CTRL_HASH_ALGORITHM_* */
     uint32_t flags;     /* XEN_NETIF_CTRL_HASH_TYPE_*, what is hashed */
-    uint8_t key[HASH_KEY_BYTES];
+    uint8_t key[NET_HASH_KEY_BYTES];
     uint32_t mapping_size; /* 0: modulo the number of queues */
-    uint32_t mapping[HASH_MAPPING];
+    uint32_t mapping[NET_HASH_MAPPING];
 };
 
-struct hash_result {
+struct net_hash_result {
     bool valid;
     uint8_t type; /* number of the bit: _XEN_NETIF_CTRL_HASH_TYPE_* */
     uint32_t value;
 };
 
 /* Copies `bytes` bytes from the start of the guest's page `ref`. Returns 0 or -errno. */
-typedef int hash_fetch_fn(void *arg, uint32_t ref, void *to, uint32_t bytes);
+typedef int net_hash_fetch_fn(void *arg, uint32_t ref, void *to, uint32_t bytes);
 
 /*
  * Carries out the control request `req` (struct xen_netif_ctrl_request, a private copy) and fills
@@ -44,19 +44,20 @@ typedef int hash_fetch_fn(void *arg, uint32_t ref, void *to, uint32_t bytes);
  */
 struct xen_netif_ctrl_request;
 struct xen_netif_ctrl_response;
-void hash_request(struct hash *h, const struct xen_netif_ctrl_request *req,
-                  struct xen_netif_ctrl_response *rsp, hash_fetch_fn *fetch, void *arg);
+void net_hash_request(struct net_hash *h, const struct xen_netif_ctrl_request *req,
+                      struct xen_netif_ctrl_response *rsp, net_hash_fetch_fn *fetch, void *arg);
 
 /* The hash of a frame, if the guest wants one of its kind. */
-struct hash_result hash_packet(const struct hash *h, const uint8_t *data, const struct frame *f);
+struct net_hash_result net_hash_packet(const struct net_hash *h, const uint8_t *data,
+                                       const struct net_frame *f);
 
 /* The queue for a hash. Less than nr_queues for sure. */
-uint32_t hash_queue(const struct hash *h, const struct hash_result *r);
+uint32_t net_hash_queue(const struct net_hash *h, const struct net_hash_result *r);
 
 /* Whether the guest has asked for hashing at all. */
-bool hash_enabled(const struct hash *h);
+bool net_hash_enabled(const struct net_hash *h);
 
-/* The Toeplitz hash of `bytes` bytes under a key of HASH_KEY_BYTES. */
-uint32_t hash_toeplitz(const uint8_t *key, const uint8_t *data, uint32_t bytes);
+/* The Toeplitz hash of `bytes` bytes under a key of NET_HASH_KEY_BYTES. */
+uint32_t net_hash_toeplitz(const uint8_t *key, const uint8_t *data, uint32_t bytes);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Its place in the list, or m->nr. */
-static unsigned int find(const struct mcast *m, const uint8_t *mac)
+static unsigned int net_mcast_find(const struct net_mcast *m, const uint8_t *mac)
 {
     unsigned int i = 0;
 
@@ -17,9 +17,9 @@ static unsigned int find(const struct mcast *m, const uint8_t *mac)
     return i;
 }
 
-int mcast_change(struct mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES])
+int net_mcast_change(struct net_mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES])
 {
-    unsigned int i = find(m, mac);
+    unsigned int i = net_mcast_find(m, mac);
 
     if (op == NET_MCAST_DEL) {
         if (i < m->nr) {
@@ -27,7 +27,7 @@ int mcast_change(struct mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MA
         }
         return 0;
     }
-    if (i == MCAST_MAX) {
+    if (i == NET_MCAST_MAX) {
         return -ENOSPC;
     }
     if (i == m->nr) {
@@ -36,7 +36,7 @@ int mcast_change(struct mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MA
     return 0;
 }
 
-bool mcast_wanted(const struct mcast *m, const uint8_t mac[NET_MAC_BYTES])
+bool net_mcast_wanted(const struct net_mcast *m, const uint8_t mac[NET_MAC_BYTES])
 {
     static const uint8_t broadcast[NET_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -44,5 +44,5 @@ bool mcast_wanted(const struct mcast *m, const uint8_t mac[NET_MAC_BYTES])
         memcmp(mac, broadcast, NET_MAC_BYTES) == 0) {
         return true;
     }
-    return find(m, mac) < m->nr;
+    return net_mcast_find(m, mac) < m->nr;
 }

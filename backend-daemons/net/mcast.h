@@ -5,7 +5,7 @@
  * A worker that takes over from another has no list, and the guest does not know that it changed:
  * then all multicast is passed on.
  *
- * Types: struct mcast. One owner, no locks. A guest that is suspended sends its list again.
+ * Types: struct net_mcast. One owner, no locks. A guest that is suspended sends its list again.
  */
 #ifndef DUET_NET_MCAST_H
 #define DUET_NET_MCAST_H
@@ -15,19 +15,19 @@
 
 #include "gate.h"
 
-#define MCAST_MAX 64U
+#define NET_MCAST_MAX 64U
 
-struct mcast {
+struct net_mcast {
     bool enabled;
     bool unknown; /* the list was made before us */
     unsigned int nr;
-    uint8_t list[MCAST_MAX][NET_MAC_BYTES];
+    uint8_t list[NET_MCAST_MAX][NET_MAC_BYTES];
 };
 
 /* Adds or removes an address. Returns 0, or -ENOSPC when the list is full. */
-int mcast_change(struct mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES]);
+int net_mcast_change(struct net_mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES]);
 
 /* Whether a frame to this address is for the guest. Broadcast and unicast always are. */
-bool mcast_wanted(const struct mcast *m, const uint8_t mac[NET_MAC_BYTES]);
+bool net_mcast_wanted(const struct net_mcast *m, const uint8_t mac[NET_MAC_BYTES]);
 
 #endif

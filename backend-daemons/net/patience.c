@@ -5,13 +5,13 @@
 
 #define SMOOTHING 8U
 
-void patience_busy(struct patience *p)
+void net_patience_busy(struct net_patience *p)
 {
     p->looks = 0;
     p->last_look_at = 0;
 }
 
-bool patience_look(struct patience *p, uint64_t now)
+bool net_patience_look(struct net_patience *p, uint64_t now)
 {
     if (p->last_look_at != 0 && now > p->last_look_at) {
         uint64_t ticks = now - p->last_look_at;
@@ -23,16 +23,16 @@ bool patience_look(struct patience *p, uint64_t now)
     return p->looks++ < p->limit;
 }
 
-void patience_waited(struct patience *p, uint64_t begin, uint64_t end)
+void net_patience_waited(struct net_patience *p, uint64_t begin, uint64_t end)
 {
-    uint64_t worth = p->look_ticks * PATIENCE_LOOKS_MAX;
+    uint64_t worth = p->look_ticks * NET_PATIENCE_LOOKS_MAX;
 
-    patience_busy(p);
+    net_patience_busy(p);
     if (p->look_ticks == 0) {
         p->limit = 1; /* to learn what a look costs */
     } else if (end > begin && end - begin > worth) {
         p->limit /= 2;
-    } else if (p->limit < PATIENCE_LOOKS_MAX) {
+    } else if (p->limit < NET_PATIENCE_LOOKS_MAX) {
         p->limit = p->limit == 0 ? 1 : p->limit * 2;
     }
 }

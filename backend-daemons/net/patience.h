@@ -4,12 +4,12 @@
  * To wait costs the worker two system calls and the guest a hypercall for the event that ends it; a
  * guest that sends one small packet after the other makes us pay that for each. Looking again pays
  * if the next packet comes sooner. So the worker remembers how long its last waits were: short ones
- * make it look more often, up to PATIENCE_LOOKS_MAX times, long ones less, down to not at all.
+ * make it look more often, up to NET_PATIENCE_LOOKS_MAX times, long ones less, down to not at all.
  * Between two looks it yields to whoever else wants the processor.
  *
  * Time is in units that only have to be the same everywhere: those of the processor's counter.
  *
- * Types: struct patience. One owner, no locks. Nothing to suspend.
+ * Types: struct net_patience. One owner, no locks. Nothing to suspend.
  */
 #ifndef DUET_NET_PATIENCE_H
 #define DUET_NET_PATIENCE_H
@@ -17,10 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PATIENCE_LOOKS_MAX 32U
+#define NET_PATIENCE_LOOKS_MAX 32U
 
 /* Zero-initialise. */
-struct patience {
+struct net_patience {
     unsigned int limit;    /* looks before the next wait */
     unsigned int looks;    /* done since there was work */
     uint64_t look_ticks;   /* what one costs, smoothed */
@@ -28,12 +28,12 @@ struct patience {
 };
 
 /* There was work. */
-void patience_busy(struct patience *p);
+void net_patience_busy(struct net_patience *p);
 
 /* There is none at `now`. Returns whether to look again (after yielding), false to wait. */
-bool patience_look(struct patience *p, uint64_t now);
+bool net_patience_look(struct net_patience *p, uint64_t now);
 
 /* A wait from `begin` to `end` is over. */
-void patience_waited(struct patience *p, uint64_t begin, uint64_t end);
+void net_patience_waited(struct net_patience *p, uint64_t begin, uint64_t end);
 
 #endif

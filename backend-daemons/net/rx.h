@@ -1,17 +1,17 @@
 /*
  * One receive ring: from the tap to the guest.
  *
- * Reads of the tap fill buffers (rx_post(), rx_complete()), which wait in order until the guest has
- * room for them; rx_deliver() then carries a batch over with one grant copy, answers the guest's
- * slots in their own places (front ends rely on that), and gives the buffers back.
+ * Reads of the tap fill buffers (net_rx_post(), net_rx_complete()), which wait in order until the
+ * guest has room for them; net_rx_deliver() then carries a batch over with one grant copy, answers
+ * the guest's slots in their own places (front ends rely on that), and gives the buffers back.
  *
  * A guest that makes no room costs nobody anything but itself: no more than its buffers are filled,
- * the rest waits in the tap's queue, which is short. After RX_DRAIN_NS what waits is dropped,
+ * the rest waits in the tap's queue, which is short. After NET_RX_DRAIN_NS what waits is dropped,
  * so that no memory is held for it; after vif's stall time the link is reported down, and the host
  * does not send any more. The first room that the guest makes ends this.
  *
- * Types: struct rx, rx_buffer. One owner, no locks. At suspend the guest's ring goes away, and the
- * worker with it.
+ * Types: struct net_rx, rx_buffer. One owner, no locks. At suspend the guest's ring goes away, and
+ * the worker with it.
  */
 #ifndef DUET_NET_RX_H
 #define DUET_NET_RX_H
@@ -24,25 +24,25 @@
 #include "ring.h"
 #include "vif.h"
 
-#define RX_BUFFERS      48U
-#define RX_CHAIN        16U /* reads that are queued at once */
-#define RX_BUFFER_BYTES (18U * GRANT_PAGE_BYTES)
-#define RX_MAX_SLOTS    256U
-#define RX_DRAIN_NS     10000000000ULL
+#define NET_RX_BUFFERS      48U
+#define NET_RX_CHAIN        16U /* reads that are queued at once */
+#define NET_RX_BUFFER_BYTES (18U * GRANT_PAGE_BYTES)
+#define NET_RX_MAX_SLOTS    256U
+#define NET_RX_DRAIN_NS     10000000000ULL
 
-struct rx;
+struct net_rx;
 
-struct rx_buffer {
-    struct rx_buffer *next;
-    struct rx *home; /* whose buffer it is; another queue may be delivering it */
-    uint8_t *data;   /* the packet, at the start of a page; the tap's header ends here */
-    uint32_t bytes;  /* of the packet */
+struct net_rx_buffer {
+    struct net_rx_buffer *next;
+    struct net_rx *home; /* whose buffer it is; another queue may be delivering it */
+    uint8_t *data;       /* the packet, at the start of a page; the tap's header ends here */
+    uint32_t bytes;      /* of the packet */
     struct virtio_net_hdr header;
-    struct hash_result hash;
+    struct net_hash_result hash;
 };
 
 /* A response, or an extra-info slot in place of one. */
-union rx_slot {
+union net_rx_slot {
     struct {
         uint16_t id, offset, flags;
         int16_t status;
@@ -51,42 +51,42 @@ union rx_slot {
     uint32_t words[2]; /* as which it is written to the ring */
 };
 
-struct rx {
-    struct vif *vif;
-    struct rx *all; /* the queues of the device, an array of vif->hash.nr_queues */
+struct net_rx {
+    struct net_vif *vif;
+    struct net_rx *all; /* the queues of the device, an array of vif->hash.nr_queues */
     unsigned int queue;
     int tap_fd;
     struct ring_back ring;
     struct grant_copy_batch copies;
-    struct rx_buffer buffers[RX_BUFFERS];
-    struct rx_buffer *free;
+    struct net_rx_buffer buffers[NET_RX_BUFFERS];
+    struct net_rx_buffer *free;
     unsigned int nr_free;
-    unsigned int posted;             /* reads of the tap under way */
-    struct rx_buffer *first, **tail; /* wait for room, in order */
+    unsigned int posted;                 /* reads of the tap under way */
+    struct net_rx_buffer *first, **tail; /* wait for room, in order */
     unsigned int waiting;
     uint32_t want;             /* slots that the first one needs */
     uint64_t blocked_since_ns; /* 0: the guest has room */
     bool stalled;              /* for so long that the link is down */
-    union rx_slot slots[RX_MAX_SLOTS];
+    union net_rx_slot slots[NET_RX_MAX_SLOTS];
     unsigned int nr_slots; /* of the batch at hand */
 };
 
 /* Prepares the buffers (memory is touched only when used). Returns 0 or -errno. */
-int rx_init(struct rx *r, xengnttab_handle *xgt, uint16_t domid);
+int net_rx_init(struct net_rx *r, xengnttab_handle *xgt, uint16_t domid);
 
 /* Queues reads of the tap, if buffers are free and none are under way. */
-void rx_post(struct rx *r);
+void net_rx_post(struct net_rx *r);
 
 /* A read into buffer `index` has ended. The packet may go to another queue of the device. */
-void rx_complete(struct rx *r, unsigned int index, int res);
+void net_rx_complete(struct net_rx *r, unsigned int index, int res);
 
 /*
  * Delivers what the guest has room for. Returns 0, or -EPROTO when the guest broke the ring.
  * `*notify` is set when the guest must be notified.
  */
-int rx_deliver(struct rx *r, bool *notify);
+int net_rx_deliver(struct net_rx *r, bool *notify);
 
 /* Whether waiting now is right: if room is needed, asks the guest for an event and looks again. */
-bool rx_may_wait(const struct rx *r);
+bool net_rx_may_wait(const struct net_rx *r);
 
 #endif

@@ -15,21 +15,22 @@
 #define SMALL_OFFSET 64U /* of a packet in its buffer: room for the tap's header */
 
 /* A singly linked batch of buffers, in order of arrival. */
-struct batch {
-    struct tx_buffer *first;
-    struct tx_buffer **tail;
+struct net_tx_batch {
+    struct net_tx_buffer *first;
+    struct net_tx_buffer **tail;
 };
 
-int tx_init(struct tx *t, xengnttab_handle *xgt, uint16_t domid)
+int net_tx_init(struct net_tx *t, xengnttab_handle *xgt, uint16_t domid)
 {
-    uint8_t *pool = mmap(NULL, (uint64_t)TX_BUFFERS * TX_BUFFER_BYTES, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *pool =
+        mmap(NULL, (uint64_t)NET_TX_BUFFERS * NET_TX_BUFFER_BYTES, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (pool == MAP_FAILED) {
         return -errno;
     }
-    for (unsigned int i = TX_BUFFERS; i-- > 0;) {
-        t->buffers[i].memory = pool + (uint64_t)i * TX_BUFFER_BYTES;
+    for (unsigned int i = NET_TX_BUFFERS; i-- > 0;) {
+        t->buffers[i].memory = pool + (uint64_t)i * NET_TX_BUFFER_BYTES;
         t->buffers[i].next = t->free;
         t->free = &t->buffers[i];
     }
@@ -37,19 +38,19 @@ int tx_init(struct tx *t, xengnttab_handle *xgt, uint16_t domid)
     return grant_batch_init(&t->copies, xgt, domid, MAX_COPIES);
 }
 
-static unsigned int number(const struct tx *t, const struct tx_buffer *buf)
+static unsigned int net_tx_number(const struct net_tx *t, const struct net_tx_buffer *buf)
 {
     return (unsigned int)(buf - t->buffers);
 }
 
-static void release(struct tx *t, struct tx_buffer *buf)
+static void net_tx_release(struct net_tx *t, struct net_tx_buffer *buf)
 {
     buf->next = t->free;
     t->free = buf;
 }
 
 /* Answers all slots of a packet. */
-static void respond(struct tx *t, const struct net_packet *p, int16_t status)
+static void net_tx_respond(struct net_tx *t, const struct net_packet *p, int16_t status)
 {
     for (unsigned int i = 0; i < p->nr_slots; i++) {
         bool extra = i >= 1 && i <= p->nr_extras;
@@ -60,24 +61,24 @@ static void respond(struct tx *t, const struct net_packet *p, int16_t status)
     }
 }
 
-static void refuse(struct tx *t, const struct net_packet *p, int err)
+static void net_tx_refuse(struct net_tx *t, const struct net_packet *p, int err)
 {
     t->vif->statistics.tx_refused++;
     log_limited(&t->vif->guest_log, LOG_WARNING, &t->vif->id,
                 "refused a packet of the guest: %s (%u bytes, %u slots, queue %u)",
-                gate_strerror(err), p->bytes, p->nr_slots, t->queue);
-    respond(t, p, NETIF_RSP_ERROR);
+                net_gate_strerror(err), p->bytes, p->nr_slots, t->queue);
+    net_tx_respond(t, p, NETIF_RSP_ERROR);
 }
 
-static void change_filter(struct tx *t, const struct net_packet *p)
+static void net_tx_change_filter(struct net_tx *t, const struct net_packet *p)
 {
-    int err = mcast_change(&t->vif->mcast, p->mcast, p->mcast_mac);
+    int err = net_mcast_change(&t->vif->mcast, p->mcast, p->mcast_mac);
 
-    respond(t, p, err == 0 ? NETIF_RSP_OKAY : NETIF_RSP_ERROR);
+    net_tx_respond(t, p, err == 0 ? NETIF_RSP_OKAY : NETIF_RSP_ERROR);
 }
 
 /* Stage 1 for one packet: slots through the gate. A packet without further slots is the rule. */
-static int take_slots(struct tx *t, unsigned int pending, struct net_packet *p)
+static int net_tx_take_slots(struct net_tx *t, unsigned int pending, struct net_packet *p)
 {
     union net_slot slots[NET_MAX_SLOTS];
     unsigned int nr = 1;
@@ -90,14 +91,14 @@ static int take_slots(struct tx *t, unsigned int pending, struct net_packet *p)
             ring_peek(&t->ring, nr, &slots[nr]);
         }
     }
-    return gate_packet(slots, nr, p);
+    return net_gate_packet(slots, nr, p);
 }
 
 /*
  * Where in its buffer a packet begins: so that the whole pages among its fragments do not straddle
  * pages of ours, for that would make two copies of each.
  */
-static uint32_t place(const struct net_packet *p)
+static uint32_t net_tx_place(const struct net_packet *p)
 {
     uint32_t before = 0, offset;
 
@@ -113,33 +114,33 @@ static uint32_t place(const struct net_packet *p)
 }
 
 /* Stage 2 for one packet. */
-static void queue_copies(struct tx *t, struct tx_buffer *buf)
+static void net_tx_queue_copies(struct net_tx *t, struct net_tx_buffer *buf)
 {
     const struct net_packet *p = &buf->packet;
     uint8_t *to;
 
-    buf->data = buf->memory + place(p);
+    buf->data = buf->memory + net_tx_place(p);
     buf->err = 0;
     to = buf->data;
     for (unsigned int i = 0; i < p->nr_fragments; i++) {
         const struct net_fragment *f = &p->fragments[i];
 
-        grant_batch_from_guest(&t->copies, to, f->ref, f->offset, f->bytes, number(t, buf));
+        grant_batch_from_guest(&t->copies, to, f->ref, f->offset, f->bytes, net_tx_number(t, buf));
         to += f->bytes;
     }
 }
 
-static bool may_send(struct vif *vif, uint32_t bytes)
+static bool net_tx_may_send(struct net_vif *vif, uint32_t bytes)
 {
-    return vif->credit.bytes == 0 || credit_spend(&vif->credit, bytes, vif_now(vif));
+    return vif->credit.amount == 0 || bucket_take(&vif->credit, bytes, net_vif_now(vif));
 }
 
 /* Stages 1 and 2: fills `b`. Returns 0 or -EPROTO. */
-static int collect(struct tx *t, unsigned int pending, struct batch *b)
+static int net_tx_collect(struct net_tx *t, unsigned int pending, struct net_tx_batch *b)
 {
     while (pending > 0 && t->free != NULL && t->copies.nr + NET_MAX_FRAGMENTS <= t->copies.max) {
-        struct tx_buffer *buf = t->free;
-        int err = take_slots(t, pending, &buf->packet);
+        struct net_tx_buffer *buf = t->free;
+        int err = net_tx_take_slots(t, pending, &buf->packet);
 
         if (err == -EAGAIN) {
             t->want = pending + 1;
@@ -148,19 +149,19 @@ static int collect(struct tx *t, unsigned int pending, struct batch *b)
         if (err == -EPROTO) {
             return err;
         }
-        if (err == 0 && !may_send(t->vif, buf->packet.bytes)) {
+        if (err == 0 && !net_tx_may_send(t->vif, buf->packet.bytes)) {
             t->no_credit = true;
             return 0;
         }
         ring_consume(&t->ring, buf->packet.nr_slots);
         pending -= buf->packet.nr_slots;
         if (err != 0) {
-            refuse(t, &buf->packet, err);
+            net_tx_refuse(t, &buf->packet, err);
         } else if (buf->packet.mcast != NET_MCAST_NONE) {
-            change_filter(t, &buf->packet);
+            net_tx_change_filter(t, &buf->packet);
         } else {
             t->free = buf->next;
-            queue_copies(t, buf);
+            net_tx_queue_copies(t, buf);
             buf->next = NULL;
             *b->tail = buf;
             b->tail = &buf->next;
@@ -169,81 +170,82 @@ static int collect(struct tx *t, unsigned int pending, struct batch *b)
     return 0;
 }
 
-static void copy_failed(void *arg, uint32_t tag, int status)
+static void net_tx_copy_failed(void *arg, uint32_t tag, int status)
 {
-    struct tx *t = arg;
+    struct net_tx *t = arg;
 
     (void)status;
     t->buffers[tag].err = -EFAULT;
 }
 
-static void run_copies(struct tx *t, struct tx_buffer *first)
+static void net_tx_run_copies(struct net_tx *t, struct net_tx_buffer *first)
 {
     int err;
 
     t->vif->statistics.copies += t->copies.nr;
-    err = grant_batch_run(&t->copies, copy_failed, t);
+    err = grant_batch_run(&t->copies, net_tx_copy_failed, t);
     for (; err != 0 && first != NULL; first = first->next) {
         first->err = -EFAULT;
     }
 }
 
 /* Stage 3: the tap's header from what the guest asks for. Returns 0 or -EBADMSG. */
-static int prepare(struct tx_buffer *buf)
+static int net_tx_prepare(struct net_tx_buffer *buf)
 {
     const struct net_packet *p = &buf->packet;
     struct virtio_net_hdr h = {.flags = 0};
-    struct frame f = {.ip = FRAME_NOT_IP};
+    struct net_frame f = {.ip = NET_FRAME_NOT_IP};
 
     if (p->csum_blank || p->gso != NET_GSO_NONE) {
-        frame_parse(buf->data, p->bytes, &f);
+        net_frame_parse(buf->data, p->bytes, &f);
         if (f.payload == 0) {
             return -EBADMSG;
         }
         h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
         h.csum_start = f.transport;
-        h.csum_offset = (uint16_t)frame_checksum_field(&f);
+        h.csum_offset = (uint16_t)net_frame_checksum_field(&f);
         if (!p->csum_blank) { /* some front ends forget the flag with segmentation */
-            frame_put_pseudo_sum(buf->data, p->bytes, &f);
+            net_frame_put_pseudo_sum(buf->data, p->bytes, &f);
         }
     } else if (p->data_validated) {
         h.flags = VIRTIO_NET_HDR_F_DATA_VALID;
     }
     if (p->gso != NET_GSO_NONE) {
-        if (f.protocol != FRAME_TCP ||
-            f.ip != (p->gso == NET_GSO_TCPV4 ? FRAME_IPV4 : FRAME_IPV6)) {
+        if (f.protocol != NET_FRAME_TCP ||
+            f.ip != (p->gso == NET_GSO_TCPV4 ? NET_FRAME_IPV4 : NET_FRAME_IPV6)) {
             return -EBADMSG;
         }
-        h.gso_type = f.ip == FRAME_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+        h.gso_type = f.ip == NET_FRAME_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
         h.gso_size = p->gso_bytes;
         h.hdr_len = f.payload;
     }
-    memcpy(buf->data - VNET_HEADER, &h, VNET_HEADER);
+    memcpy(buf->data - NET_VNET_HEADER, &h, NET_VNET_HEADER);
     return 0;
 }
 
 /* Stages 3 to 5 for one packet. */
-static void finish(struct tx *t, struct tx_buffer *buf)
+static void net_tx_finish(struct net_tx *t, struct net_tx_buffer *buf)
 {
-    int err = buf->err != 0 ? buf->err : prepare(buf);
+    int err = buf->err != 0 ? buf->err : net_tx_prepare(buf);
 
     if (err != 0) {
-        refuse(t, &buf->packet, err);
-        release(t, buf);
+        net_tx_refuse(t, &buf->packet, err);
+        net_tx_release(t, buf);
         return;
     }
-    respond(t, &buf->packet, NETIF_RSP_OKAY);
+    net_tx_respond(t, &buf->packet, NETIF_RSP_OKAY);
     t->vif->statistics.tx_packets++;
     t->vif->statistics.tx_bytes += buf->packet.bytes;
     t->in_flight++;
-    engine_write(&t->vif->engine, t->tap_fd, buf->data - VNET_HEADER,
-                 VNET_HEADER + buf->packet.bytes, TAG(TAG_TX, t->queue, number(t, buf)));
+    uring_write(t->vif->uring, t->tap_fd, buf->data - NET_VNET_HEADER,
+                NET_VNET_HEADER + buf->packet.bytes,
+                NET_TAG(NET_TAG_TX, t->queue, net_tx_number(t, buf)));
 }
 
-int tx_take(struct tx *t, bool *notify)
+int net_tx_take(struct net_tx *t, bool *notify)
 {
-    struct batch b = {.first = NULL, .tail = &b.first};
-    struct tx_buffer *buf, *next;
+    struct net_tx_batch b = {.first = NULL, .tail = &b.first};
+    struct net_tx_buffer *buf, *next;
     uint32_t before = t->ring.rsp_prod;
     int pending = ring_pending(&t->ring);
     int err;
@@ -253,11 +255,11 @@ int tx_take(struct tx *t, bool *notify)
     if (pending <= 0) {
         return pending;
     }
-    err = collect(t, (unsigned int)pending, &b);
-    run_copies(t, b.first);
+    err = net_tx_collect(t, (unsigned int)pending, &b);
+    net_tx_run_copies(t, b.first);
     for (buf = b.first; buf != NULL; buf = next) {
         next = buf->next;
-        finish(t, buf);
+        net_tx_finish(t, buf);
     }
     if (t->ring.rsp_prod != before) {
         *notify = ring_publish(&t->ring) || *notify;
@@ -265,16 +267,16 @@ int tx_take(struct tx *t, bool *notify)
     return err != 0 ? err : (int)(t->ring.rsp_prod - before);
 }
 
-void tx_complete(struct tx *t, unsigned int index, int res)
+void net_tx_complete(struct net_tx *t, unsigned int index, int res)
 {
     t->in_flight--;
     if (res < 0) {
         t->vif->statistics.tx_dropped++;
     }
-    release(t, &t->buffers[index]);
+    net_tx_release(t, &t->buffers[index]);
 }
 
-bool tx_may_wait(const struct tx *t)
+bool net_tx_may_wait(const struct net_tx *t)
 {
     if (t->no_credit || t->free == NULL) {
         return true; /* time, or a completion, lets it go on */

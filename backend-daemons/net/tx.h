@@ -1,16 +1,16 @@
 /*
  * One transmit ring: from the guest to the tap.
  *
- * A turn, tx_take(), has these stages, each for a batch of packets:
+ * A turn, net_tx_take(), has these stages, each for a batch of packets:
  *   1. slots are copied from the ring and pass the gate (gate.h)
  *   2. one grant copy fetches the data of the whole batch into buffers of ours
  *   3. offload requests are checked against the packets' own headers, and become the tap's header
  *   4. the guest is answered: it has its pages back before the packets are on their way
  *   5. one write to the tap for each packet is queued; all go with one system call
- * tx_complete() gives a buffer back when its write has ended.
+ * net_tx_complete() gives a buffer back when its write has ended.
  *
- * Types: struct tx, tx_buffer. One owner, no locks. At suspend the guest's ring goes away, and the
- * worker with it.
+ * Types: struct net_tx, tx_buffer. One owner, no locks. At suspend the guest's ring goes away, and
+ * the worker with it.
  */
 #ifndef DUET_NET_TX_H
 #define DUET_NET_TX_H
@@ -24,43 +24,45 @@
 #include "ring.h"
 #include "vif.h"
 
-#define TX_BUFFERS      64U
-#define TX_BUFFER_BYTES (18U * GRANT_PAGE_BYTES) /* a packet, wherever in two pages it begins */
+#define NET_TX_BUFFERS 64U
+#define NET_TX_BUFFER_BYTES                                               \
+    (18U * GRANT_PAGE_BYTES) /* a packet, wherever in two pages it begins \
+                              */
 
-struct tx_buffer {
-    struct tx_buffer *next;
-    uint8_t *memory; /* TX_BUFFER_BYTES */
+struct net_tx_buffer {
+    struct net_tx_buffer *next;
+    uint8_t *memory; /* NET_TX_BUFFER_BYTES */
     uint8_t *data;   /* the packet; the tap's header ends here */
     int err;         /* -errno: refused */
     struct net_packet packet;
 };
 
-struct tx {
-    struct vif *vif;
+struct net_tx {
+    struct net_vif *vif;
     unsigned int queue; /* its number */
     int tap_fd;
     struct ring_back ring;
     struct grant_copy_batch copies;
-    struct tx_buffer buffers[TX_BUFFERS];
-    struct tx_buffer *free;
+    struct net_tx_buffer buffers[NET_TX_BUFFERS];
+    struct net_tx_buffer *free;
     unsigned int in_flight; /* writes to the tap */
     uint32_t want;          /* slots without which there is nothing to do */
     bool no_credit;         /* the next packet waits for vif.credit */
 };
 
 /* Prepares the buffers (memory is touched only when used). Returns 0 or -errno. */
-int tx_init(struct tx *t, xengnttab_handle *xgt, uint16_t domid);
+int net_tx_init(struct net_tx *t, xengnttab_handle *xgt, uint16_t domid);
 
 /*
  * Takes a batch of packets. Returns how many slots were answered, or -EPROTO when the guest broke
  * the ring. `*notify` is set when the guest must be notified.
  */
-int tx_take(struct tx *t, bool *notify);
+int net_tx_take(struct net_tx *t, bool *notify);
 
 /* The write from buffer `index` has ended. */
-void tx_complete(struct tx *t, unsigned int index, int res);
+void net_tx_complete(struct net_tx *t, unsigned int index, int res);
 
 /* Whether waiting now is right: asks the guest for an event, then looks at the ring once more. */
-bool tx_may_wait(const struct tx *t);
+bool net_tx_may_wait(const struct net_tx *t);
 
 #endif

@@ -2,8 +2,8 @@
  * What the queues of one device share inside its worker: the guest's abilities, settings,
  * statistics, filter and hash, and the descriptors of the log. Also how completions are told apart.
  *
- * Types: struct vif. One owner (the worker's only thread), no locks. A guest that is suspended gets
- * a fresh worker.
+ * Types: struct net_vif. One owner (the worker's only thread), no locks. A guest that is suspended
+ * gets a fresh worker.
  */
 #ifndef DUET_NET_VIF_H
 #define DUET_NET_VIF_H
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "credit.h"
+#include "bucket.h"
 #include "engine.h"
 #include "hash.h"
 #include "log.h"
@@ -21,30 +21,30 @@
 #include "wire.h"
 
 /* Bytes of the header that the tap puts before each packet: the short form without num_buffers. */
-#define VNET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr))
+#define NET_VNET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr))
+
+/* However small the limit of `rate=` is, two of the largest packets may pass at once. */
+#define NET_VIF_BURST_BYTES (2U * 65536U)
 
 /* A completion's tag: what, of which queue, which buffer of it. */
-enum vif_tag {
-    TAG_PORTS = 1,
-    TAG_UNMASK,
-    TAG_SUPERVISOR,
-    TAG_TX,
-    TAG_RX,
+enum net_vif_tag {
+    NET_TAG_TX = 1,
+    NET_TAG_RX,
 };
-#define TAG(kind, queue, index) ((uint64_t)(kind) << 32 | (uint64_t)(queue) << 16 | (index))
-#define TAG_KIND(tag)           ((unsigned int)((tag) >> 32))
-#define TAG_QUEUE(tag)          ((unsigned int)((tag) >> 16 & 0xffff))
-#define TAG_INDEX(tag)          ((unsigned int)((tag)&0xffff))
+#define NET_TAG(kind, queue, index) ((uint64_t)(kind) << 32 | (uint64_t)(queue) << 16 | (index))
+#define NET_TAG_KIND(tag)           ((unsigned int)((tag) >> 32))
+#define NET_TAG_QUEUE(tag)          ((unsigned int)((tag) >> 16 & 0xffff))
+#define NET_TAG_INDEX(tag)          ((unsigned int)((tag)&0xffff))
 
-struct vif {
+struct net_vif {
     struct log_id id;
-    uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see vif_now() */
+    uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see net_vif_now() */
     int tap_error;   /* -errno: the tap is lost */
-    struct engine engine;
+    struct io_uring *uring;
     struct net_wire_statistics statistics;
-    struct credit credit;
-    struct mcast mcast;
-    struct hash hash;
+    struct bucket credit; /* the limit of `rate=`, in bytes */
+    struct net_mcast mcast;
+    struct net_hash hash;
     struct log_limit guest_log; /* mistakes of the guest */
     bool can_sg, csum_v4, csum_v6, gso_v4, gso_v6;
     uint32_t headroom;
@@ -54,7 +54,7 @@ struct vif {
  * CLOCK_MONOTONIC of this turn. In a PV domain the clock is a system call: few turns need it, none
  * needs it twice.
  */
-static inline uint64_t vif_now(struct vif *vif)
+static inline uint64_t net_vif_now(struct net_vif *vif)
 {
     if (vif->now_ns == 0) {
         vif->now_ns = loop_now_ns();

@@ -6,11 +6,11 @@
  */
 #include "boot/dboot.h"
 
-#include "boot/cmdline.h"
 #include "boot/main.h"
 #include "hat/hat.h"
 #include "hat/p2m.h"
 #include "kern/page.h"
+#include "os/cmdline.h"
 #include "os/evtchn.h"
 #include "os/start_info.h"
 #include "psm/clock.h"

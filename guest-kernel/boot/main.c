@@ -7,6 +7,11 @@
 #include "boot/main.h"
 
 #include "dom0/dom0.h"
+#include "domain/balloon.h"
+#include "domain/hotplug.h"
+#include "domain/shutdown.h"
+#include "domain/suspend.h"
+#include "domain/sysrq.h"
 #include "io/xencons/xencons.h"
 #include "kdi/crashtest.h"
 #include "kdi/kdi.h"
@@ -15,16 +20,12 @@
 #include "kern/sched.h"
 #include "kern/thread.h"
 #include "net/stack.h"
-#include "os/balloon.h"
 #include "os/gnttab.h"
 #include "os/panic.h"
-#include "os/shutdown.h"
 #include "os/start_info.h"
-#include "os/suspend.h"
-#include "os/sysrq.h"
 #include "psm/cpu.h"
-#include "psm/hotplug.h"
 #include "shell/shell.h"
+#include "vm/vm.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
 
@@ -54,6 +55,7 @@ void kernel_main(void)
     interrupts_init();      /* timer and IPI of this vCPU */
     gnttab_init();          /* pages can be shared */
     kdi_boot();             /* the debugger can be called */
+    vm_boot();              /* user addresses can mean something */
     sched_boot();           /* this is now a thread */
     cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */

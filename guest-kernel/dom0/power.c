@@ -16,13 +16,13 @@
 #include "dom0/acpi.h"
 #include "dom0/ioport.h"
 #include "dom0/pirq.h"
+#include "domain/shutdown.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/hypercall.h"
-#include "os/shutdown.h"
 #include "psm/clock.h"
 
 #define ACPI_S5          5u

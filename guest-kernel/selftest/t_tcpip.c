@@ -8,13 +8,13 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
+#include "lib/pattern.h"
+#include "lib/sha256.h"
 #include "lwip/api.h"
 #include "net/heap.h"
 #include "net/stack.h"
 #include "psm/clock.h"
 #include "selftest/selftest.h"
-#include "shell/pattern.h"
-#include "shell/sha256.h"
 
 #define STREAM_BYTES (4u << 20)
 #define CHUNK        (16u << 10)

@@ -6,8 +6,8 @@
  */
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "lib/pattern.h"
 #include "shell/commands.h"
-#include "shell/pattern.h"
 #include "shell/range.h"
 #include "shell/stream.h"
 

@@ -5,9 +5,9 @@
  */
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "lib/sha256.h"
 #include "shell/commands.h"
 #include "shell/range.h"
-#include "shell/sha256.h"
 #include "shell/stream.h"
 
 #define LINE_BYTES 16

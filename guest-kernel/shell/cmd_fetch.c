@@ -7,6 +7,7 @@
  */
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "lib/sha256.h"
 #include "lwip/api.h"
 #include "lwip/dns.h"
 #include "net/httpd/request.h"
@@ -14,7 +15,6 @@
 #include "psm/clock.h"
 #include "shell/commands.h"
 #include "shell/range.h"
-#include "shell/sha256.h"
 #include "shell/stream.h"
 
 #define HTTP_PORT 80

@@ -4,8 +4,8 @@
  * What a packet came to is polled for: there is no event for an interface that the other end
  * closed. No state but the running command's. Suspend: ends the command.
  */
-#include "io/xennetf/xnf_abuse.h"
-#include "io/xennetf/xnf_packets.h"
+#include "hostile/xnf_abuse.h"
+#include "hostile/xnf_packets.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"

@@ -3,10 +3,10 @@
  *
  * No state, no locks.
  */
+#include "domain/shutdown.h"
 #include "io/xencons/xencons.h"
 #include "kern/string.h"
 #include "kern/thread.h"
-#include "os/shutdown.h"
 #include "psm/clock.h"
 #include "shell/commands.h"
 

@@ -18,7 +18,7 @@ extern const struct sh_command iperf_commands[];
 extern const struct sh_command httpd_commands[];
 extern const struct sh_command netabuse_commands[];
 extern const struct sh_command power_commands[];
-extern const struct sh_command debug_commands[]; /* kdi/shell.c */
+extern const struct sh_command debug_commands[];
 extern const struct sh_command test_commands[];
 
 #endif /* SHELL_COMMANDS_H */

@@ -7,7 +7,7 @@
 #include "io/blk.h"
 #include "kern/mem.h"
 #include "kern/string.h"
-#include "shell/edit.h"
+#include "lib/edit.h"
 #include "shell/shell.h"
 #include "xenbus/xs.h"
 

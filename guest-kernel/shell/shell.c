@@ -6,15 +6,15 @@
  */
 #include "shell/shell.h"
 
-#include "boot/cmdline.h"
 #include "io/xencons/xencons.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
+#include "lib/edit.h"
+#include "lib/parse.h"
+#include "os/cmdline.h"
 #include "psm/clock.h"
-#include "shell/edit.h"
-#include "shell/parse.h"
 #include "xendev/xendev.h"
 
 #define PROMPT          "duet# "

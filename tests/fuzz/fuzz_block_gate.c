@@ -67,10 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= sizeof(entry);
         memcpy(page, data + sizeof(entry), size < sizeof(page) ? size : sizeof(page));
     }
-    if (gate_request(layout, &limits, entry, &req) != 0) {
+    if (blk_gate_request(layout, &limits, entry, &req) != 0) {
         return 0;
     }
-    if (req.indirect && gate_indirect_segments(&limits, page, &req) != 0) {
+    if (req.indirect && blk_gate_indirect_segments(&limits, page, &req) != 0) {
         return 0;
     }
     check(&limits, &req);

@@ -24,7 +24,7 @@ static void require(int condition)
 static void check_packet(const union net_slot *slots, unsigned int nr)
 {
     struct net_packet p;
-    int err = gate_packet(slots, nr, &p);
+    int err = net_gate_packet(slots, nr, &p);
     uint32_t sum = 0;
 
     if (err == -EAGAIN || err == -EPROTO) {
@@ -47,17 +47,17 @@ static void check_packet(const union net_slot *slots, unsigned int nr)
 
 static void check_frame(uint8_t *data, uint32_t bytes)
 {
-    struct frame f;
+    struct net_frame f;
 
-    frame_parse(data, bytes, &f);
-    require(f.ip == FRAME_NOT_IP || f.ip_offset + 20U <= bytes);
+    net_frame_parse(data, bytes, &f);
+    require(f.ip == NET_FRAME_NOT_IP || f.ip_offset + 20U <= bytes);
     require(f.transport <= bytes && f.payload <= bytes);
     if (f.payload != 0) {
         require(f.transport != 0 && f.transport < f.payload);
-        require(f.transport + frame_checksum_field(&f) + 2 <= f.payload);
-        frame_put_pseudo_sum(data, bytes, &f);
-        require(frame_complete_checksum(data, bytes, f.transport,
-                                        (uint32_t)frame_checksum_field(&f)) == 0);
+        require(f.transport + net_frame_checksum_field(&f) + 2 <= f.payload);
+        net_frame_put_pseudo_sum(data, bytes, &f);
+        require(net_frame_complete_checksum(data, bytes, f.transport,
+                                            (uint32_t)net_frame_checksum_field(&f)) == 0);
     }
 }
 

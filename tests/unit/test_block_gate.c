@@ -48,7 +48,7 @@ static int setup(void **state)
 
 static int gate(const struct blk_limits *limits)
 {
-    return gate_request(&blk_layout_x86_64, limits, &raw, &req);
+    return blk_gate_request(&blk_layout_x86_64, limits, &raw, &req);
 }
 
 static void a_correct_request_passes(void **state)
@@ -206,13 +206,13 @@ static void indirect_requests_are_checked_in_two_steps(void **state)
     for (unsigned int i = 0; i < BLK_MAX_SEGMENTS; i++) {
         seg[i] = (struct blkif_request_segment){.gref = i, .first_sect = 0, .last_sect = 7};
     }
-    assert_int_equal(gate_indirect_segments(&disk, seg, &req), 0);
+    assert_int_equal(blk_gate_indirect_segments(&disk, seg, &req), 0);
     assert_int_equal(req.nr_sectors, BLK_MAX_SEGMENTS * 8);
     seg[BLK_MAX_SEGMENTS - 1].last_sect = 8;
-    assert_int_equal(gate_indirect_segments(&disk, seg, &req), -EDOM);
+    assert_int_equal(blk_gate_indirect_segments(&disk, seg, &req), -EDOM);
     seg[BLK_MAX_SEGMENTS - 1].last_sect = 7;
     req.sector = SECTORS - BLK_MAX_SEGMENTS * 8 + 1;
-    assert_int_equal(gate_indirect_segments(&disk, seg, &req), -ERANGE);
+    assert_int_equal(blk_gate_indirect_segments(&disk, seg, &req), -ERANGE);
 }
 
 static void indirect_requests_have_limits_too(void **state)
@@ -253,7 +253,7 @@ static void the_32_bit_layout_is_understood(void **state)
     memcpy(raw.bytes + 20, &gref, 4);
     raw.bytes[24] = 1;
     raw.bytes[25] = 7;
-    assert_int_equal(gate_request(&blk_layout_x86_32, &disk, &raw, &req), 0);
+    assert_int_equal(blk_gate_request(&blk_layout_x86_32, &disk, &raw, &req), 0);
     assert_true(req.id == id);
     assert_int_equal(req.sector, 5);
     assert_int_equal(req.segments[0].ref, 77);
@@ -271,7 +271,7 @@ static void responses_match_the_public_header(void **state)
     rsp.id = 42;
     rsp.operation = BLKIF_OP_WRITE;
     rsp.status = BLKIF_RSP_ERROR;
-    assert_int_equal(gate_response(42, BLKIF_OP_WRITE, BLKIF_RSP_ERROR, out), sizeof(rsp));
+    assert_int_equal(blk_gate_response(42, BLKIF_OP_WRITE, BLKIF_RSP_ERROR, out), sizeof(rsp));
     assert_memory_equal(out, &rsp, sizeof(rsp)); /* with its padding: nothing of ours leaks */
 }
 

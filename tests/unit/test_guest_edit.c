@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "shell/edit.h"
+#include "lib/edit.h"
 
 /* One row of a terminal, enough of one to understand what the editor sends. */
 struct row {

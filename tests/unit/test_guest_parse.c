@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "io/xvbd/vbd_name.h"
-#include "shell/parse.h"
-#include "shell/pattern.h"
+#include "lib/parse.h"
+#include "lib/pattern.h"
 #include "xenbus/xs_parse.h"
 
 static void words_and_commands(void **state)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "shell/sha256.h"
+#include "lib/sha256.h"
 
 static void expect_digest(struct sha256 *s, const char *want)
 {

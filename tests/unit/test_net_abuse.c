@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "gate.h"
-#include "io/xennetf/xnf_packets.h"
+#include "hostile/xnf_packets.h"
 
 #define NOT_GRANTED 0x00ffffffu
 
@@ -24,7 +24,7 @@ static int gate(const struct xnf_packet *p, struct net_packet *out)
     unsigned int nr = p->n < NET_MAX_SLOTS ? p->n : NET_MAX_SLOTS;
 
     memcpy(slots, p->slots, nr * sizeof(slots[0]));
-    return gate_packet(slots, nr, out);
+    return net_gate_packet(slots, nr, out);
 }
 
 static void every_number_of_slots(void **state)

@@ -49,7 +49,7 @@ static void extra(uint8_t type, uint8_t flags, uint16_t gso_bytes, uint8_t gso_t
 
 static int gate(void)
 {
-    return gate_packet(slots, nr, &p);
+    return net_gate_packet(slots, nr, &p);
 }
 
 static void a_packet_in_one_slot(void **state)
@@ -251,10 +251,10 @@ static void a_filter_change_needs_no_packet(void **state)
 static void errors_have_names(void **state)
 {
     (void)state;
-    assert_string_not_equal(gate_strerror(-EPROTO), gate_strerror(-EDOM));
-    assert_string_not_equal(gate_strerror(-EMSGSIZE), gate_strerror(-EINVAL));
-    assert_string_not_equal(gate_strerror(-EBADMSG), gate_strerror(-EFAULT));
-    assert_string_equal(gate_strerror(-EXDEV), "unknown error");
+    assert_string_not_equal(net_gate_strerror(-EPROTO), net_gate_strerror(-EDOM));
+    assert_string_not_equal(net_gate_strerror(-EMSGSIZE), net_gate_strerror(-EINVAL));
+    assert_string_not_equal(net_gate_strerror(-EBADMSG), net_gate_strerror(-EFAULT));
+    assert_string_equal(net_gate_strerror(-EXDEV), "unknown error");
 }
 
 int main(void)

@@ -28,9 +28,10 @@ static _Alignas(4096) uint8_t tx_page[4096], rx_page[4096];
 static netif_tx_sring_t *const tx_ring = (netif_tx_sring_t *)tx_page;
 static netif_rx_sring_t *const rx_ring = (netif_rx_sring_t *)rx_page;
 static uint32_t tx_seen, rx_seen;
-static struct vif vif;
-static struct tx tx;
-static struct rx rx;
+static struct io_uring uring;
+static struct net_vif vif;
+static struct net_tx tx;
+static struct net_rx rx;
 static int tap[2]; /* the device's end, the host's end */
 static int copy_calls;
 
@@ -70,6 +71,7 @@ static int setup(void **state)
     tx_seen = rx_seen = 0;
     vif.id = (struct log_id){.class = "vif", .domid = 1, .device = 0};
     vif.guest_log = (struct log_limit){.burst = 1, .interval_ms = 5000};
+    vif.uring = &uring;
     vif.hash.nr_queues = 1;
     vif.now_ns = 1000000; /* time stands still unless a test moves it */
     vif.gso_v4 = vif.gso_v6 = true;
@@ -84,16 +86,16 @@ static int setup(void **state)
     tx.tap_fd = rx.tap_fd = tap[0];
     ring_attach(&tx.ring, tx_page, sizeof(tx_page), sizeof(union netif_tx_sring_entry));
     ring_attach(&rx.ring, rx_page, sizeof(rx_page), sizeof(union netif_rx_sring_entry));
-    return engine_init(&vif.engine) != 0 || tx_init(&tx, NULL, 1) != 0 ||
-           rx_init(&rx, NULL, 1) != 0;
+    return net_engine_open(&uring) != 0 || net_tx_init(&tx, NULL, 1) != 0 ||
+           net_rx_init(&rx, NULL, 1) != 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    io_uring_queue_exit(&vif.engine.ring);
-    munmap(tx.buffers[0].memory, (size_t)TX_BUFFERS * TX_BUFFER_BYTES);
-    munmap(rx.buffers[0].data - GRANT_PAGE_BYTES, (size_t)RX_BUFFERS * RX_BUFFER_BYTES);
+    io_uring_queue_exit(&uring);
+    munmap(tx.buffers[0].memory, (size_t)NET_TX_BUFFERS * NET_TX_BUFFER_BYTES);
+    munmap(rx.buffers[0].data - GRANT_PAGE_BYTES, (size_t)NET_RX_BUFFERS * NET_RX_BUFFER_BYTES);
     free(tx.copies.segs);
     free(tx.copies.tags);
     free(rx.copies.segs);
@@ -108,12 +110,12 @@ static void turn_engine(void)
 {
     struct uring_event ev;
 
-    assert_int_equal(engine_submit(&vif.engine, 1000000), 0);
-    while (engine_next(&vif.engine, &ev)) {
-        if (TAG_KIND(ev.tag) == TAG_TX) {
-            tx_complete(&tx, TAG_INDEX(ev.tag), ev.res);
+    assert_int_equal(uring_submit(&uring, 1000000), 0);
+    while (uring_next(&uring, &ev)) {
+        if (NET_TAG_KIND(ev.tag) == NET_TAG_TX) {
+            net_tx_complete(&tx, NET_TAG_INDEX(ev.tag), ev.res);
         } else {
-            rx_complete(&rx, TAG_INDEX(ev.tag), ev.res);
+            net_rx_complete(&rx, NET_TAG_INDEX(ev.tag), ev.res);
         }
     }
 }
@@ -145,7 +147,7 @@ static bool transmit(void)
 {
     bool notify = false;
 
-    while (tx_take(&tx, &notify) > 0) {
+    while (net_tx_take(&tx, &notify) > 0) {
         turn_engine();
     }
     return notify;
@@ -167,7 +169,7 @@ static void make_tcp4(uint32_t ref, uint16_t payload)
     memcpy(p, start, sizeof(start));
     p[16] = (uint8_t)((40 + payload) >> 8);
     p[17] = (uint8_t)(40 + payload);
-    p[23] = FRAME_TCP;
+    p[23] = NET_FRAME_TCP;
     p[46] = 0x50;
     for (unsigned int i = 0; i < payload && 54 + i < 4096; i++) {
         p[54 + i] = (uint8_t)(i * 7);
@@ -181,12 +183,12 @@ static ssize_t at_host(struct virtio_net_hdr *h, uint8_t *data, size_t size)
     ssize_t n = recv(tap[1], buf, sizeof(buf), 0);
 
     memset(h, 0, sizeof(*h));
-    if (n < (ssize_t)VNET_HEADER) {
+    if (n < (ssize_t)NET_VNET_HEADER) {
         return -1;
     }
-    memcpy(h, buf, VNET_HEADER);
-    n -= (ssize_t)VNET_HEADER;
-    memcpy(data, buf + VNET_HEADER, (size_t)n < size ? (size_t)n : size);
+    memcpy(h, buf, NET_VNET_HEADER);
+    n -= (ssize_t)NET_VNET_HEADER;
+    memcpy(data, buf + NET_VNET_HEADER, (size_t)n < size ? (size_t)n : size);
     return n;
 }
 
@@ -289,12 +291,12 @@ static void a_packet_that_breaks_off_waits_without_spinning(void **state)
 
     (void)state;
     put_tx(0, 0, 200, NETTXF_more_data);
-    assert_int_equal(tx_take(&tx, &notify), 0);
-    assert_true(tx_may_wait(&tx));
+    assert_int_equal(net_tx_take(&tx, &notify), 0);
+    assert_true(net_tx_may_wait(&tx));
     assert_int_equal(tx_ring->req_event, 2);
     put_tx(0, 0, 100, 0);
-    assert_false(tx_may_wait(&tx));
-    assert_int_equal(tx_take(&tx, &notify), 2);
+    assert_false(net_tx_may_wait(&tx));
+    assert_int_equal(net_tx_take(&tx, &notify), 2);
     turn_engine();
 }
 
@@ -304,13 +306,13 @@ static void a_ring_that_lies_is_broken(void **state)
 
     (void)state;
     tx_ring->req_prod = RING + 1;
-    assert_int_equal(tx_take(&tx, &notify), -EPROTO);
+    assert_int_equal(net_tx_take(&tx, &notify), -EPROTO);
     teardown(NULL);
     setup(NULL);
     for (unsigned int i = 0; i < 30; i++) {
         put_tx(0, 0, 10, NETTXF_more_data);
     }
-    assert_int_equal(tx_take(&tx, &notify), -EPROTO);
+    assert_int_equal(net_tx_take(&tx, &notify), -EPROTO);
 }
 
 static void more_than_the_limit_waits_for_its_time(void **state)
@@ -318,13 +320,13 @@ static void more_than_the_limit_waits_for_its_time(void **state)
     bool notify = false;
 
     (void)state;
-    credit_set(&vif.credit, 100, 1000, vif.now_ns);
+    bucket_set(&vif.credit, 100, 1000000, 0, vif.now_ns);
     put_tx(0, 0, 60, 0);
     put_tx(0, 0, 60, 0);
-    assert_int_equal(tx_take(&tx, &notify), 1);
-    assert_true(tx.no_credit && tx_may_wait(&tx));
+    assert_int_equal(net_tx_take(&tx, &notify), 1);
+    assert_true(tx.no_credit && net_tx_may_wait(&tx));
     vif.now_ns = vif.credit.next_ns;
-    assert_int_equal(tx_take(&tx, &notify), 1);
+    assert_int_equal(net_tx_take(&tx, &notify), 1);
     turn_engine();
 }
 
@@ -357,9 +359,9 @@ static void from_host(const struct virtio_net_hdr *h, const void *data, size_t b
 {
     static uint8_t buf[80000];
 
-    memcpy(buf, h, VNET_HEADER);
-    memcpy(buf + VNET_HEADER, data, bytes);
-    assert_int_equal(send(tap[1], buf, VNET_HEADER + bytes, 0), VNET_HEADER + bytes);
+    memcpy(buf, h, NET_VNET_HEADER);
+    memcpy(buf + NET_VNET_HEADER, data, bytes);
+    assert_int_equal(send(tap[1], buf, NET_VNET_HEADER + bytes, 0), NET_VNET_HEADER + bytes);
 }
 
 /* Reads the tap and delivers. Returns whether the guest was to be notified. */
@@ -368,9 +370,9 @@ static bool receive(void)
     bool notify = false;
 
     for (int i = 0; i < 4; i++) {
-        rx_post(&rx);
+        net_rx_post(&rx);
         turn_engine();
-        assert_int_equal(rx_deliver(&rx, &notify), 0);
+        assert_int_equal(net_rx_deliver(&rx, &notify), 0);
     }
     return notify;
 }
@@ -414,12 +416,12 @@ static void packets_stay_in_order_and_go_in_one_copy(void **state)
         data[20] = i;
         from_host(&h, data, sizeof(data));
     }
-    rx_post(&rx);
+    net_rx_post(&rx);
     for (int i = 0; i < 4; i++) {
         turn_engine();
     }
     copy_calls = 0;
-    assert_int_equal(rx_deliver(&rx, &notify), 0);
+    assert_int_equal(net_rx_deliver(&rx, &notify), 0);
     assert_int_equal(copy_calls, 1);
     for (unsigned int i = 0; i < 12; i++) {
         assert_int_equal(rx_response()->status, 60);
@@ -540,22 +542,22 @@ static void a_guest_without_room_is_waited_for_and_then_drained(void **state)
     receive();
     assert_int_equal(rx.waiting, 5);
     assert_int_equal(rx.blocked_since_ns, vif.now_ns);
-    assert_true(rx_may_wait(&rx));
+    assert_true(net_rx_may_wait(&rx));
     assert_int_equal(rx_ring->req_event, 2);
     give_room(1, 1);
-    assert_false(rx_may_wait(&rx));
+    assert_false(net_rx_may_wait(&rx));
     vif.now_ns += 5;
-    assert_int_equal(rx_deliver(&rx, &notify), 0);
+    assert_int_equal(net_rx_deliver(&rx, &notify), 0);
     assert_int_equal(rx.waiting, 4);
-    vif.now_ns += RX_DRAIN_NS;
-    assert_int_equal(rx_deliver(&rx, &notify), 0);
+    vif.now_ns += NET_RX_DRAIN_NS;
+    assert_int_equal(net_rx_deliver(&rx, &notify), 0);
     assert_int_equal(rx.waiting, 0);
     assert_int_equal(vif.statistics.rx_dropped, 4);
-    assert_int_equal(rx.nr_free + rx.posted, RX_BUFFERS);
+    assert_int_equal(rx.nr_free + rx.posted, NET_RX_BUFFERS);
     give_room(0, 4);
-    assert_false(rx_may_wait(&rx));
+    assert_false(net_rx_may_wait(&rx));
     from_host(&h, data, 60);
-    vif.now_ns += 2 * RX_DRAIN_NS;
+    vif.now_ns += 2 * NET_RX_DRAIN_NS;
     receive();
     assert_int_equal(rx.blocked_since_ns, 0);
     assert_int_equal(rx.waiting, 0);
@@ -572,13 +574,13 @@ static void a_guest_without_room_fills_no_more_than_its_buffers(void **state)
             uint8_t buf[80] = {0};
 
             (void)h;
-            if (send(tap[1], buf, VNET_HEADER + sizeof(data), 0) < 0) {
+            if (send(tap[1], buf, NET_VNET_HEADER + sizeof(data), 0) < 0) {
                 break; /* the tap's queue is full */
             }
         }
         receive();
     }
-    assert_int_equal(rx.waiting, RX_BUFFERS);
+    assert_int_equal(rx.waiting, NET_RX_BUFFERS);
     assert_int_equal(rx.nr_free, 0);
     assert_int_equal(rx.posted, 0);
 }
@@ -630,9 +632,9 @@ static void a_receive_ring_that_lies_is_broken(void **state)
     (void)state;
     rx_ring->req_prod = RING + 1;
     from_host(&h, data, sizeof(data));
-    rx_post(&rx);
+    net_rx_post(&rx);
     turn_engine();
-    assert_int_equal(rx_deliver(&rx, &notify), -EPROTO);
+    assert_int_equal(net_rx_deliver(&rx, &notify), -EPROTO);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
