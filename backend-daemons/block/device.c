@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "device_xs.h"
+#include "gate.h"
 #include "inflight.h"
 
 #define NAME_KEY "/local/domain/%d/name"
@@ -44,7 +46,7 @@ static void blk_device_give_image_back(struct supervised *base)
     struct blk_device *dev = blk_device_of(base);
 
     image_each_rival(&dev->image, blk_device_wake);
-    image_close(&blk_device_daemon(dev)->images, &dev->image);
+    image_close(&dev->image);
     base->opened = false;
 }
 
@@ -67,15 +69,15 @@ static int blk_device_learn(struct supervised *base, char *why, unsigned long wh
     return err;
 }
 
-/* Opens the image, if it is known by now. */
+/* Has the image opened, if it is known by now. */
 static int blk_device_open(struct supervised *base, char *why, unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
     char *path = NULL;
     int err;
 
-    if (base->opened) {
-        return 0;
+    if (dev->image.stage != IMAGE_NONE) {
+        return base->opened ? 0 : -EINPROGRESS;
     }
     err = blk_device_xs_image_path(dev, &path, why, why_size);
     if (err != 0 || path == NULL) {
@@ -83,13 +85,69 @@ static int blk_device_open(struct supervised *base, char *why, unsigned long why
     }
     dev->image.id = base->id;
     err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
-    if (err == 0) {
-        log_limited(&base->guest_log, LOG_INFO, &base->id, "image %s, %llu sectors, %s", path,
-                    (unsigned long long)dev->image.sectors,
-                    dev->image.read_only ? "read-only" : "read-write");
-    }
     free(path);
-    return err;
+    return err != 0 ? err : -EINPROGRESS;
+}
+
+/*
+ * A worker may not write past the size that its RLIMIT_FSIZE knows, which it cannot raise itself;
+ * it lowers it.
+ */
+static void blk_device_announce_size(struct blk_device *dev)
+{
+    const struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE,
+                                         .sectors = dev->image.facts.sectors};
+    const rlim_t bytes = dev->image.facts.sectors * BLK_SECTOR_BYTES;
+    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+    int err = 0;
+
+    dev->config.sectors = dev->image.facts.sectors;
+    if (prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
+        err = -errno;
+    }
+    if (err == 0) {
+        err = crew_order(&dev->base.crew, &order, sizeof(order));
+    }
+    if (err != 0) {
+        log_msg(LOG_ERR, &dev->base.id, "the worker cannot be told the new size: %s",
+                strerror(-err));
+    } else {
+        blk_device_xs_publish_size(dev);
+    }
+}
+
+/* The image has another size: first the worker knows, then the guest. */
+static void blk_device_resized(struct blk_device *dev)
+{
+    log_msg(LOG_NOTICE, &dev->base.id, "image %s has %llu sectors now", image_path(&dev->image),
+            (unsigned long long)dev->image.facts.sectors);
+    if (dev->base.life.phase == LIFE_CONNECTED) {
+        blk_device_announce_size(dev);
+    }
+}
+
+static void blk_device_on_image(struct image_user *user, enum image_event event, int err,
+                                const char *why)
+{
+    struct blk_device *dev = blk_device_of_image(user);
+
+    switch (event) {
+    case IMAGE_OPENED:
+        log_limited(&dev->base.guest_log, LOG_INFO, &dev->base.id, "image %s, %llu sectors, %s",
+                    image_path(user), (unsigned long long)user->facts.sectors,
+                    user->read_only ? "read-only" : "read-write");
+        supervised_opened(&dev->base, 0, NULL);
+        break;
+    case IMAGE_LATE:
+        supervised_opening_late(&dev->base, err, why); /* and it is taken all the same */
+        break;
+    case IMAGE_FAILED:
+        supervised_lost(&dev->base, err, why);
+        break;
+    case IMAGE_RESIZED:
+        blk_device_resized(dev);
+        break;
+    }
 }
 
 static void blk_device_offer(struct supervised *base)
@@ -149,24 +207,32 @@ static int blk_device_configure(struct supervised *base, struct crew_orders *ord
                                 unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
-    int err = image_take(&dev->image, why, why_size);
 
-    if (err == 0) {
-        err = blk_device_xs_read_front(dev, why, why_size);
-    }
     orders->config = &dev->config;
     orders->size = sizeof(dev->config);
-    orders->fds[BLK_WIRE_FD_IMAGE] = dev->image.fd;
-    orders->log_at = BLK_WIRE_FD_LOG;
-    orders->nr_fds = BLK_WIRE_NR_FDS;
-    return err;
+    orders->nr_fds = 1; /* the log: its opener puts the image before it */
+    return blk_device_xs_read_front(dev, why, why_size);
+}
+
+static int blk_device_deliver(struct supervised *base, const struct crew_orders *orders, char *why,
+                              unsigned long why_size)
+{
+    return image_take(&blk_device_of(base)->image, base->crew.child.socket.fd, orders->config,
+                      orders->size, orders->fds, orders->nr_fds, why, why_size);
 }
 
 /* The worker is caged and listens: the guest may know how large its disk is. */
 static void blk_device_serve(struct supervised *base)
 {
+    struct blk_device *dev = blk_device_of(base);
+
     if (base->view.back == XenbusStateInitWait) {
-        blk_device_xs_publish_connected(blk_device_of(base));
+        blk_device_xs_publish_connected(dev);
+    }
+    if (dev->config.sectors != dev->image.facts.sectors) {
+        blk_device_announce_size(dev); /* it changed while the worker started */
+    } else {
+        blk_device_xs_publish_size(dev); /* it may have changed during a restart */
     }
 }
 
@@ -183,6 +249,28 @@ static void blk_device_release(struct supervised *base)
     blk_device_give_image_back(base);
 }
 
+static void blk_on_host_device(void *arg, dev_t rdev)
+{
+    image_device_changed(arg, rdev);
+}
+
+static void blk_started(struct supervisor *sup)
+{
+    struct blockd *d = (struct blockd *)sup; /* its first member */
+    int err;
+
+    d->images.loop = sup->loop;
+    d->images.on_event = blk_device_on_image;
+    err = uevent_watch_start(&d->uevents, sup->loop, blk_on_host_device, &d->images);
+    if (err != 0) {
+        log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
+                strerror(-err));
+    }
+    if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
+        log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+    }
+}
+
 const struct supervisor_ops blockd_ops = {
     .noun = "block device",
     .classes = {{.name = "vbd",
@@ -193,17 +281,19 @@ const struct supervisor_ops blockd_ops = {
                                   NULL},
     .device_size = sizeof(struct blk_device),
     .ready_states = 1U << XenbusStateInitialised | 1U << XenbusStateConnected,
-    .order_size = sizeof(uint32_t),
     .offers_unusable = true,
+    .refuses = true,
     .learn = blk_device_learn,
     .open = blk_device_open,
     .offer = blk_device_offer,
     .turn = blk_device_turn,
     .configure = blk_device_configure,
+    .deliver = blk_device_deliver,
     .create_log = inflight_create,
     .serve = blk_device_serve,
     .update = blk_device_update,
     .rest = blk_device_drop_image,
     .idle = blk_device_give_image_back,
     .release = blk_device_release,
+    .started = blk_started,
 };

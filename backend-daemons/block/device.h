@@ -29,13 +29,17 @@
 #include <stdint.h>
 
 #include "image.h"
+#include "qdisk.h"
 #include "supervisor.h"
+#include "uevent.h"
 #include "wire.h"
 
 /* The daemon: what all devices share. */
 struct blockd {
     struct supervisor sup; /* first */
     struct image_table images;
+    struct uevent_watch uevents;
+    struct qdisk_watch qdisks;
     const char *hotplug_script; /* configuration */
 };
 
@@ -44,7 +48,7 @@ struct blk_device {
     bool own_script;
     bool cdrom, removable, discard_wanted;
     struct image_user image;
-    struct blk_wire_config config; /* that the worker has */
+    struct blk_wire_config config; /* that the worker has; with the size that it knows */
     struct store_watch name_watch;
 };
 

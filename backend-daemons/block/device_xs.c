@@ -99,6 +99,7 @@ int blk_device_xs_read_back(struct blk_device *dev, char *why, unsigned long why
                         BLK_NR(blk_back_keys), dev, why, why_size);
     }
     dev->image.read_only = text[0] == NULL || strchr(text[0], 'w') == NULL;
+    dev->image.forced = text[0] != NULL && strchr(text[0], '!') != NULL;
     dev->cdrom = text[1] != NULL && strcmp(text[1], "cdrom") == 0;
     dev->own_script = text[2] == NULL || blk_is_plain_script(dev, text[2]);
     for (unsigned int i = 0; i < BLK_NR(keys); i++) {
@@ -160,7 +161,7 @@ int blk_device_xs_image_path(struct blk_device *dev, char **path, char *why,
 
 static bool blk_discard_offered(const struct blk_device *dev)
 {
-    return dev->discard_wanted && !dev->image.read_only && dev->image.discard_granularity != 0;
+    return dev->discard_wanted && !dev->image.read_only && dev->image.facts.discard_granularity != 0;
 }
 
 void blk_device_xs_publish_features(struct blk_device *dev)
@@ -175,7 +176,7 @@ void blk_device_xs_publish_features(struct blk_device *dev)
         {.key = "max-ring-page-order", .number = BLK_WIRE_MAX_PAGE_ORDER},
         {.key = "multi-queue-max-queues", .number = 1},
         {.key = "discard-granularity",
-         .number = dev->image.discard_granularity,
+         .number = dev->image.facts.discard_granularity,
          .omitted = no_discard},
         {.key = "discard-alignment", .number = 0, .omitted = no_discard},
         {.key = "discard-secure", .number = 0, .omitted = no_discard},
@@ -185,16 +186,17 @@ void blk_device_xs_publish_features(struct blk_device *dev)
          .omitted = !dev->own_script},
         {.key = "hotplug-error",
          .text = verdict,
-         .omitted = !dev->own_script || verdict == NULL},
+         .removed = verdict == NULL,
+         .omitted = !dev->own_script},
         {.key = "hotplug-status",
          .text = verdict != NULL ? "error" : "connected",
          .omitted = !dev->own_script},
         {.key = "physical-device",
          .text = device,
-         .omitted = !dev->own_script || verdict != NULL || !dev->image.block_device},
+         .omitted = !dev->own_script || verdict != NULL || !dev->image.facts.block_device},
     };
 
-    snprintf(device, sizeof(device), "%x:%x", major(dev->image.rdev), minor(dev->image.rdev));
+    snprintf(device, sizeof(device), "%x:%x", major(dev->image.facts.rdev), minor(dev->image.facts.rdev));
     supervised_publish(&dev->base, values, BLK_NR(values), XenbusStateInitWait);
 }
 
@@ -279,9 +281,11 @@ int blk_device_xs_read_front(struct blk_device *dev, char *why, unsigned long wh
 
     memset(c, 0, sizeof(*c));
     supervised_wire_head(&dev->base, BLK_WIRE_MAGIC, &c->head);
-    c->sectors = dev->image.sectors;
+    c->sectors = dev->image.facts.sectors;
     c->read_only = dev->image.read_only;
     c->discard = blk_discard_offered(dev);
+    c->block_device = dev->image.facts.block_device;
+    c->refuse = dev->base.crew.refusing;
     snprintf(why, why_size, "the store is busy");
     return store_transaction(dev->base.sup->store, blk_read_front_tx, &r);
 }
@@ -289,13 +293,28 @@ int blk_device_xs_read_front(struct blk_device *dev, char *why, unsigned long wh
 void blk_device_xs_publish_connected(struct blk_device *dev)
 {
     const struct key_value values[] = {
-        {.key = "sectors", .number = dev->image.sectors},
+        {.key = "sectors", .number = dev->image.facts.sectors},
         {.key = "info",
          .number = (dev->cdrom ? VDISK_CDROM : 0U) | (dev->removable ? VDISK_REMOVABLE : 0U) |
                    (dev->image.read_only ? VDISK_READONLY : 0U)},
         {.key = "sector-size", .number = BLK_SECTOR_BYTES},
-        {.key = "physical-sector-size", .number = dev->image.physical_sector_bytes},
+        {.key = "physical-sector-size", .number = dev->image.facts.physical_sector_bytes},
     };
 
     supervised_publish(&dev->base, values, BLK_NR(values), XenbusStateConnected);
+}
+
+void blk_device_xs_publish_size(struct blk_device *dev)
+{
+    const struct key_value size = {.key = "sectors", .number = dev->image.facts.sectors};
+    uint64_t known = 0;
+
+    if (dev->base.view.back != XenbusStateConnected ||
+        store_read_uint(dev->base.sup->store, STORE_NO_TX, dev->base.back, "sectors", UINT64_MAX,
+                        &known) != 0 ||
+        known == dev->image.facts.sectors) {
+        return;
+    }
+    dev->base.view.back = XenbusStateUnknown; /* the state is written although it stands there */
+    supervised_publish(&dev->base, &size, 1, XenbusStateConnected);
 }

@@ -36,4 +36,10 @@ int blk_device_xs_read_front(struct blk_device *dev, char *why, unsigned long wh
 /* Publishes size and properties together with state 4. */
 void blk_device_xs_publish_connected(struct blk_device *dev);
 
+/*
+ * Publishes another size together with state 4, at which front ends look at the size again; nothing
+ * when the device is not connected (any more) or the store has the size already.
+ */
+void blk_device_xs_publish_size(struct blk_device *dev);
+
 #endif

@@ -4,12 +4,10 @@
 #include "crew.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "notify.h"
@@ -19,8 +17,6 @@
 #define NS_PER_MS     UINT64_C(1000000)
 #define MAX_DEATHS    5U
 #define SHORT_LIFE_NS (10000 * NS_PER_MS)
-#define LOCK_RETRY_NS (100 * NS_PER_MS)
-#define LOCK_PATIENCE_NS (60000 * NS_PER_MS)
 
 /* Below the back end's directory, where only this domain writes: the ring's last worker ended in
  * good order, and nothing is in flight. */
@@ -50,7 +46,6 @@ void crew_dismiss(struct supervised *dev)
     }
     crew->deaths = 0;
     crew->refusing = false;
-    crew->lock_wait_ns = 0;
 }
 
 /* Has a log for the ring: the one at hand, or a fresh one when nothing can be in flight. */
@@ -75,54 +70,6 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     }
     crew->log_fd = fd;
     notify_keep_fd(dev->name, fd);
-    return 0;
-}
-
-/* The log for one worker, who holds it alone. Returns a descriptor or -errno (-EWOULDBLOCK). */
-static int crew_lock_log(const struct crew *crew)
-{
-    char path[32];
-    int fd;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", crew->log_fd);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int err = errno;
-
-        close(fd);
-        return -err;
-    }
-    return fd;
-}
-
-static int crew_take_log(struct supervised *dev, struct crew_orders *o, char *why,
-                         unsigned long size)
-{
-    struct crew *crew = &dev->crew;
-    uint64_t now = loop_now_ns();
-    int fd, err = crew_find_log(dev, why, size);
-
-    if (err != 0) {
-        return err;
-    }
-    fd = crew_lock_log(crew);
-    if (fd == -EWOULDBLOCK) {
-        crew->lock_wait_ns = crew->lock_wait_ns != 0 ? crew->lock_wait_ns : now;
-        if (now - crew->lock_wait_ns < LOCK_PATIENCE_NS) {
-            return fd;
-        }
-        snprintf(why, size, "the worker that an earlier daemon left behind does not end");
-        return -EBUSY;
-    }
-    crew->lock_wait_ns = 0;
-    if (fd < 0) {
-        snprintf(why, size, "what is in flight cannot be opened: %s", strerror(-fd));
-        return fd;
-    }
-    o->fds[o->log_at] = fd;
     return 0;
 }
 
@@ -218,10 +165,15 @@ static int crew_spawn(struct supervised *dev, const struct crew_orders *o, char 
         snprintf(why, size, "%s: cannot be started: %s", argv[0], strerror(-err));
         return err;
     }
-    err = child_send(&crew->child, o->config, o->size, o->fds, o->nr_fds);
+    if (dev->sup->ops->deliver != NULL) {
+        err = dev->sup->ops->deliver(dev, o, why, size);
+    } else {
+        err = child_send(&crew->child, o->config, o->size, o->fds, o->nr_fds);
+        snprintf(why, size, "%s", strerror(-err));
+    }
     if (err != 0) {
         /* its end is dealt with in crew_on_exit() */
-        log_msg(LOG_ERR, &dev->id, "no configuration for the worker: %s", strerror(-err));
+        log_limited(&dev->guest_log, LOG_ERR, &dev->id, "no configuration for the worker: %s", why);
         child_signal(&crew->child, SIGKILL);
     }
     return 0;
@@ -246,20 +198,12 @@ void crew_start(struct supervised *dev)
     crew->told = false;
     err = ops->configure(dev, &o, why, sizeof(why));
     if (err == 0 && ops->create_log != NULL) {
-        err = crew_take_log(dev, &o, why, sizeof(why));
-    }
-    if (err == -EWOULDBLOCK) {
-        crew->starts.last_ns = 0; /* nothing was started */
-        dev->life.pause_ns = LOCK_RETRY_NS;
-        life_happens(&dev->life, LIFE_ON_TOO_SOON);
-        return;
+        err = crew_find_log(dev, why, sizeof(why));
+        o.fds[o.log_at] = crew->log_fd;
+        supervised_remove_key(dev, AT_REST_KEY);
     }
     if (err == 0) {
-        supervised_remove_key(dev, AT_REST_KEY);
         err = crew_spawn(dev, &o, why, sizeof(why));
-        if (ops->create_log != NULL) {
-            close(o.fds[o.log_at]); /* the worker's alone */
-        }
     }
     if (err != 0) {
         supervised_tell_error(dev, err, why);
@@ -277,9 +221,9 @@ int crew_order(struct crew *crew, const void *order, unsigned long size)
 
 void crew_stop(struct supervised *dev)
 {
-    uint32_t order[CREW_ORDER_MAX / sizeof(uint32_t)] = {WIRE_STOP};
+    const uint32_t order = WIRE_STOP;
 
-    if (crew_order(&dev->crew, order, dev->sup->ops->order_size) != 0) {
+    if (crew_order(&dev->crew, &order, sizeof(order)) != 0) {
         child_signal(&dev->crew.child, SIGTERM);
     }
 }

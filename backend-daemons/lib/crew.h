@@ -4,9 +4,8 @@
  * deaths counted. What follows from all this is the business of the device's life (life.h).
  *
  * The log belongs to a ring, outlives each worker of it, and is kept by the service manager too,
- * so that the next daemon has it (notify.h). Only one worker at a time may hold it: each gets it
- * by an open file description of its own, locked (flock(2)) before it starts. So the worker that a
- * dead daemon left behind, and that still finishes what it took, is waited for.
+ * so that the next daemon has it (notify.h). A worker that starts waits until the last one, which a
+ * dead daemon may have left behind, has let go of it (inflight.h).
  *
  * A ring that is in use and whose log is missing is not taken over, for nobody knows what was
  * answered; unless the last worker ended in good order, which a mark in the store tells.
@@ -27,8 +26,6 @@
 #include "pace.h"
 #include "wire.h"
 
-#define CREW_ORDER_MAX 256 /* bytes that an order of any class has at the most */
-
 struct supervised;
 
 /* What a class wants its worker to have. */
@@ -37,7 +34,7 @@ struct crew_orders {
     unsigned long size;
     int fds[CHILD_FDS_MAX];
     unsigned int nr_fds;
-    int log_at;          /* where in `fds` the log belongs, if the class has one */
+    int log_at; /* where in `fds` the log belongs, if the class has one */
     const char *args[3]; /* for ps(1); NULL: no more */
 };
 
@@ -48,8 +45,7 @@ struct crew {
     struct pace starts;
     unsigned int deaths; /* one soon after the other */
     bool refusing;       /* it only says no */
-    bool told;           /* it has said why it ends */
-    uint64_t lock_wait_ns; /* since when another one holds the log; 0: none does */
+    bool told;           /* why it ends was told */
     struct log_limit report_log;
 };
 

@@ -59,6 +59,10 @@ int keys_write(struct store *st, xs_transaction_t t, const char *dir,
         if (v->omitted) {
             continue;
         }
+        if (v->removed) {
+            err = store_rm(st, t, dir, v->key);
+            continue;
+        }
         err = v->text != NULL ? store_write(st, t, dir, v->key, "%s", v->text)
                               : store_write(st, t, dir, v->key, "%" PRIu64, v->number);
     }

@@ -35,6 +35,7 @@ struct key_value {
     const char *key;
     const char *text;
     uint64_t number;
+    bool removed; /* instead */
     bool omitted;
 };
 

@@ -71,7 +71,7 @@ static const struct life_rule life_rules[LIFE_NR_PHASES] = {
                          MAY_GO}},
     /* libxl waits ten seconds for state 2: it is to hear our sentence, not to wait in vain */
     [LIFE_OPENING] = {.name = "OPENING",
-                      .deadline_ms = 8000,
+                      .deadline_ms = 9000,
                       .enter = LIFE_DO_OPEN,
                       .on = {[LIFE_ON_OPENED] = GO(LIFE_WAITING),
                              [LIFE_ON_REFUSED] = GO(LIFE_CLOSED),

@@ -258,19 +258,37 @@ static void supervised_open(struct supervised *dev)
 
 static void supervised_keep_verdict(struct supervised *dev, int err, const char *why)
 {
-    dev->unusable = true;
     free(dev->verdict);
     dev->verdict = strdup(why);
     supervised_tell_error(dev, err, why);
+}
+
+static void supervised_offer(struct supervised *dev)
+{
+    if (dev->verdict == NULL) {
+        xenbus_clear_error(dev->sup->store, dev->back);
+    }
+    if (!dev->adopted) {
+        dev->sup->ops->offer(dev);
+    }
+    supervised_reconsider(dev);
 }
 
 void supervised_opened(struct supervised *dev, int err, const char *why)
 {
     if (err == 0) {
         dev->opened = true;
+        if (dev->verdict != NULL) {
+            free(dev->verdict);
+            dev->verdict = NULL;
+            if (dev->life.phase == LIFE_WAITING) {
+                supervised_offer(dev); /* it came late: those who were told otherwise hear it */
+            }
+        }
     } else if (err == -EAGAIN && dev->life.phase != LIFE_OPENING) {
         return; /* asked again at the next evaluation */
     } else if (err != -EAGAIN && dev->sup->ops->offers_unusable) {
+        dev->unusable = true;
         supervised_keep_verdict(dev, err, why);
     } else if (err != -EAGAIN) {
         supervised_refuse(dev, err, why);
@@ -279,27 +297,36 @@ void supervised_opened(struct supervised *dev, int err, const char *why)
     life_happens(&dev->life, LIFE_ON_OPENED);
 }
 
+void supervised_opening_late(struct supervised *dev, int err, const char *why)
+{
+    supervised_keep_verdict(dev, err, why);
+    if (dev->life.phase == LIFE_OPENING) {
+        life_happens(&dev->life, LIFE_ON_OPENED);
+    }
+}
+
+void supervised_lost(struct supervised *dev, int err, const char *why)
+{
+    dev->opened = false;
+    if (dev->life.phase == LIFE_OPENING || dev->life.phase == LIFE_WAITING ||
+        dev->life.phase == LIFE_CALLED) {
+        supervised_opened(dev, err, why);
+        return;
+    }
+    dev->unusable = true;
+    dev->crew.told = true;
+    supervised_tell_error(dev, err, why);
+    life_happens(&dev->life, LIFE_ON_FAILED);
+    supervised_reconsider(dev);
+}
+
 static void supervised_open_late(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
 
-    if (dev->sup->ops->cancel_open != NULL) {
-        dev->sup->ops->cancel_open(dev);
-    }
     snprintf(why, sizeof(why), "its opening did not end within %u s: does its storage answer?",
              life_deadline_ms(LIFE_OPENING) / 1000);
     supervised_keep_verdict(dev, -ETIMEDOUT, why);
-}
-
-static void supervised_offer(struct supervised *dev)
-{
-    if (!dev->unusable) {
-        xenbus_clear_error(dev->sup->store, dev->back);
-    }
-    if (!dev->adopted) {
-        dev->sup->ops->offer(dev);
-    }
-    supervised_reconsider(dev);
 }
 
 static void supervised_connect(struct supervised *dev)
@@ -360,9 +387,6 @@ static void supervised_rest(struct supervised *dev)
 /* Ends a life of the device; the toolstack or a new front end may start another. */
 static void supervised_close(struct supervised *dev)
 {
-    if (!dev->opened && dev->sup->ops->cancel_open != NULL) {
-        dev->sup->ops->cancel_open(dev);
-    }
     if (dev->in_use) {
         log_limited(&dev->guest_log, LOG_INFO, &dev->id, "disconnected");
     }
@@ -409,7 +433,9 @@ static void supervised_free(struct supervised *dev)
 {
     if (!dev->sup->stopping) {
         crew_dismiss(dev);
-        dev->sup->ops->gone(dev);
+        if (dev->sup->ops->gone != NULL) {
+            dev->sup->ops->gone(dev);
+        }
         log_msg(LOG_INFO, &dev->id, "removed");
     }
     supervisor_remove(dev->sup, dev);

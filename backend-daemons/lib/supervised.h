@@ -63,7 +63,7 @@ struct supervised {
     bool unusable;              /* it never will: nothing to wait for but removal */
     bool adopted;               /* found in use: what is published stays */
     bool in_use;                /* a worker has had its ring, in this life or a daemon's before */
-    char *verdict;              /* why it is unusable, for the offer */
+    char *verdict;              /* what the offer has to say against it; NULL: nothing */
     struct log_limit guest_log; /* for all messages that a guest can cause */
     /* private */
     struct pace lives;
@@ -93,6 +93,12 @@ void supervised_on_store(void *arg, const char *path);
  * open() returned -EINPROGRESS.
  */
 void supervised_opened(struct supervised *dev, int err, const char *why);
+
+/* It takes longer than those who wait for the offer do; supervised_opened() follows all the same. */
+void supervised_opening_late(struct supervised *dev, int err, const char *why);
+
+/* What was opened is lost: the device cannot be served any more. */
+void supervised_lost(struct supervised *dev, int err, const char *why);
 
 /* The guest goes on at another end: the worker ends, without a word in the store. */
 void supervised_yield(struct supervised *dev, const char *why);

@@ -32,7 +32,6 @@ struct supervisor_ops {
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
     size_t device_size;      /* of its own device, which starts as zeros */
     unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
-    unsigned int order_size;   /* of each order to a worker; begins with its kind */
     bool offers_unusable;      /* the toolstack is told by the offer, which has a verdict */
     bool refuses;              /* has workers that answer everything by an error */
 
@@ -43,12 +42,14 @@ struct supervisor_ops {
      * is to be asked again, or -EINPROGRESS: then supervised_opened() follows.
      */
     int (*open)(struct supervised *dev, char *why, unsigned long why_size);
-    void (*cancel_open)(struct supervised *dev); /* supervised_opened() does not follow any more */
     void (*offer)(struct supervised *dev);       /* publishes features, verdict and state 2 */
     enum supervised_turn (*turn)(struct supervised *dev); /* may a worker be started? */
     /* Reads the front end's side, fills in what a worker gets. 0 or -errno with a sentence. */
     int (*configure)(struct supervised *dev, struct crew_orders *orders, char *why,
                      unsigned long why_size);
+    /* Hands it over in another way than child_send(). 0 or -errno with a sentence. */
+    int (*deliver)(struct supervised *dev, const struct crew_orders *orders, char *why,
+                   unsigned long why_size);
     int (*create_log)(void); /* of what is in flight in one ring: a descriptor or -errno */
     void (*serve)(struct supervised *dev);  /* publishes size, carrier, ... and state 4 */
     void (*update)(struct supervised *dev); /* looks at what may change while connected */
