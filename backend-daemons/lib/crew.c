@@ -189,9 +189,11 @@ void crew_start(struct supervised *dev)
 
     dev->life.pause_ns = pace_ask(&crew->starts, loop_now_ns());
     if (dev->life.pause_ns != 0) {
-        log_limited(&dev->guest_log, LOG_INFO, &dev->id,
-                    "connects again too soon: waits %" PRIu64 " ms",
-                    dev->life.pause_ns / NS_PER_MS + 1);
+        if (crew->deaths == 0) {
+            log_limited(&dev->guest_log, LOG_INFO, &dev->id,
+                        "connects again too soon: waits %" PRIu64 " ms",
+                        dev->life.pause_ns / NS_PER_MS + 1);
+        }
         life_happens(&dev->life, LIFE_ON_TOO_SOON);
         return;
     }

@@ -281,8 +281,9 @@ void supervised_opened(struct supervised *dev, int err, const char *why)
         if (dev->verdict != NULL) {
             free(dev->verdict);
             dev->verdict = NULL;
-            if (dev->life.phase == LIFE_WAITING) {
-                supervised_offer(dev); /* it came late: those who were told otherwise hear it */
+            xenbus_clear_error(dev->sup->store, dev->back);
+            if (!dev->adopted && dev->view.back == XenbusStateInitWait) {
+                dev->sup->ops->offer(dev); /* those who were told otherwise hear it */
             }
         }
     } else if (err == -EAGAIN && dev->life.phase != LIFE_OPENING) {
