@@ -147,7 +147,8 @@ static void announce_size(struct device *dev)
     int err = 0;
 
     dev->told_sectors = dev->image.facts.sectors;
-    if (prlimit(dev->worker.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
+    if (!dev->image.facts.block_device &&
+        prlimit(dev->worker.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
         err = -errno;
     }
     if (err == 0) {
