@@ -198,8 +198,7 @@ static void start_life(struct device *dev, bool again)
     }
     dev->adopt = !again && (v.back == XenbusStateInitWait || v.back == XenbusStateConnected ||
                             is_used_while_closing(&v));
-    if (!again && !dev->adopt &&
-        (v.back == XenbusStateClosing || v.back == XenbusStateClosed)) {
+    if (!again && !dev->adopt && (v.back == XenbusStateClosing || v.back == XenbusStateClosed)) {
         enter_closed(dev);
         return;
     }

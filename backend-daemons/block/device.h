@@ -74,7 +74,7 @@ struct device {
     enum device_phase phase;
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
-    bool adopt; /* the front end was served before a restart: the state stays as it is */
+    bool adopt;    /* the front end was served before a restart: the state stays as it is */
     bool reported; /* the worker has said why it ends */
     bool yielding; /* it ends because the guest goes on at another end */
     bool cdrom, removable, discard_wanted;

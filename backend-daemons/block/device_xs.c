@@ -175,15 +175,16 @@ static int write_hotplug(struct store *st, xs_transaction_t t, struct device *de
                           why != NULL ? "error" : "connected");
     }
     if (err == 0 && why == NULL && dev->image.facts.block_device) {
-        err = store_write(st, t, dev->base.back, "physical-device", "%x:%x", major(dev->image.facts.rdev),
-                          minor(dev->image.facts.rdev));
+        err = store_write(st, t, dev->base.back, "physical-device", "%x:%x",
+                          major(dev->image.facts.rdev), minor(dev->image.facts.rdev));
     }
     return err;
 }
 
 static bool discard_offered(const struct device *dev)
 {
-    return dev->discard_wanted && !dev->image.read_only && dev->image.facts.discard_granularity != 0;
+    return dev->discard_wanted && !dev->image.read_only &&
+           dev->image.facts.discard_granularity != 0;
 }
 
 static int write_discard(struct store *st, xs_transaction_t t, struct device *dev)
