@@ -66,9 +66,8 @@ static int find(struct opener *o, const struct order *order)
         return -EPROTO;
     }
     memcpy(o->path, order->rest, order->rest_bytes);
-    o->file = (struct imagefile){.path = o->path,
-                                 .read_only = order->head.read_only,
-                                 .forced = order->head.forced};
+    o->file = (struct imagefile){
+        .path = o->path, .read_only = order->head.read_only, .forced = order->head.forced};
     err = imagefile_find(&o->file, &r.key, r.text, sizeof(r.text));
     if (err != 0) {
         return give_up(o, &r, err);

@@ -134,7 +134,7 @@ static void start_supervisor(void)
     blockd.sup.loop = loop_new();
     blockd.sup.worker_path = "/proc/self/exe";
     blockd.images.opener_path = DUET_TEST_OPENER;
-    blockd.images.patience_ms = 200;
+    blockd.images.patience_ms = 60000;
     blockd.hotplug_script = "/etc/xen/scripts/block-duet";
     blockd.sup.uid_base = 0x70000000;
     assert_int_equal(supervisor_start(&blockd.sup), 0);
@@ -445,6 +445,7 @@ static void an_image_that_hangs_is_told_to_xl_in_time(void **state)
     int fd = lease();
 
     (void)state;
+    blockd.images.patience_ms = 200;
     create(image, "w", "/etc/xen/scripts/block");
     until(BACK "/state", "2");
     assert_string_equal(fake_get(BACK "/hotplug-status"), "error");
@@ -464,7 +465,6 @@ static void an_image_that_hangs_may_be_given_up_while_it_opens(void **state)
     int fd = lease();
 
     (void)state;
-    blockd.images.patience_ms = 60000;
     create(image, "w", "/etc/xen/scripts/block");
     settle();
     fake_set(BACK "/online", "0");
@@ -479,6 +479,7 @@ static void a_late_image_is_an_image(void **state)
     int fd = lease();
 
     (void)state;
+    blockd.images.patience_ms = 200;
     create(image, "w", "/etc/xen/scripts/block");
     until(BACK "/state", "2");
     publish_ring(WORKER_SERVES);
