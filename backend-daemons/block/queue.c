@@ -52,20 +52,34 @@ static uint32_t blk_queue_slot_number(const struct blk_queue *q, const struct bl
     return (uint32_t)(slot - q->slots);
 }
 
-static void blk_queue_respond(struct blk_queue *q, const struct blk_request *req, int16_t status)
+/* Writes a response into the ring, into the log before. The slot stays until it is published. */
+static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, int16_t status)
 {
     uint32_t rsp[4];
-    uint32_t bytes = blk_gate_response(req->id, req->wire_op, status, rsp);
+    uint32_t bytes = blk_gate_response(slot->req.id, slot->req.wire_op, status, rsp);
 
+    inflight_answer(q->log, blk_queue_slot_number(q, slot), q->ring.rsp_prod, status);
     ring_respond(&q->ring, rsp, bytes);
-    q->unpublished++;
+    slot->next = q->answered;
+    q->answered = slot;
 }
 
-static void blk_queue_free_slot(struct blk_queue *q, struct blk_queue_slot *slot)
+static bool blk_queue_publish(struct blk_queue *q)
 {
-    slot->next = q->free;
-    q->free = slot;
-    q->in_flight--;
+    struct blk_queue_slot *slot, *next;
+    bool notify;
+
+    inflight_written(q->log, q->ring.rsp_prod);
+    notify = ring_publish(&q->ring);
+    for (slot = q->answered; slot != NULL; slot = next) {
+        next = slot->next;
+        inflight_free(q->log, blk_queue_slot_number(q, slot));
+        slot->next = q->free;
+        q->free = slot;
+        q->in_flight--;
+    }
+    q->answered = NULL;
+    return notify;
 }
 
 /* Answers a request that the gate refused, and says so in the log, not too often. */
@@ -80,8 +94,7 @@ static void blk_queue_refuse(struct blk_queue *q, struct blk_queue_slot *slot, i
         blk_gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
         (unsigned long long)req->nr_sectors, (unsigned long long)q->limits.sectors,
         req->nr_segments);
-    blk_queue_respond(q, req, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
-    blk_queue_free_slot(q, slot);
+    blk_queue_respond(q, slot, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
 }
 
 /* A guest page could not be copied: Xen refused its reference. The whole request fails. */
@@ -133,27 +146,36 @@ static void blk_queue_copy_data(struct blk_queue *q, struct blk_queue_slot *slot
     }
 }
 
-/* Stage 1, first half: entries from the ring through the gate. */
+/* A request that its slot's part of the log holds passes the gate, or is answered. */
+static void blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
+                            struct blk_batch *ready, struct blk_batch *indirect)
+{
+    int err = blk_gate_request(q->layout, &q->limits,
+                               q->log->slots[blk_queue_slot_number(q, slot)].raw, &slot->req);
+
+    slot->done = 0;
+    slot->status = BLKIF_RSP_OKAY;
+    if (err != 0) {
+        blk_queue_refuse(q, slot, err);
+    } else {
+        blk_queue_batch_add(slot->req.indirect ? indirect : ready, slot);
+    }
+}
+
+/* Stage 1, first half: entries from the ring, by way of the log, through the gate. */
 static void blk_queue_take_entries(struct blk_queue *q, unsigned int count, struct blk_batch *ready,
                                    struct blk_batch *indirect)
 {
-    uint64_t raw[BLK_ENTRY_BYTES_MAX / sizeof(uint64_t)];
-
     while (count-- > 0 && q->free != NULL) {
         struct blk_queue_slot *slot = q->free;
-        int err;
+        unsigned int number = blk_queue_slot_number(q, slot);
+        uint32_t index = q->ring.req_cons;
 
         q->free = slot->next;
         q->in_flight++;
-        slot->done = 0;
-        slot->status = BLKIF_RSP_OKAY;
-        ring_copy(&q->ring, raw);
-        err = blk_gate_request(q->layout, &q->limits, raw, &slot->req);
-        if (err != 0) {
-            blk_queue_refuse(q, slot, err);
-        } else {
-            blk_queue_batch_add(slot->req.indirect ? indirect : ready, slot);
-        }
+        ring_copy(&q->ring, q->log->slots[number].raw);
+        inflight_take(q->log, number, index);
+        blk_queue_admit(q, slot, ready, indirect);
     }
 }
 
@@ -174,8 +196,7 @@ static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indir
 
         next = slot->next;
         if (slot->status != BLKIF_RSP_OKAY) {
-            blk_queue_respond(q, &slot->req, slot->status);
-            blk_queue_free_slot(q, slot);
+            blk_queue_respond(q, slot, slot->status);
             continue;
         }
         err = blk_gate_indirect_segments(&q->limits, slot->buf, &slot->req);
@@ -200,51 +221,164 @@ static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
 
     switch (slot->req.op) {
     case BLK_READ:
-        blk_engine_read(q->engine, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
+        blk_engine_read(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
                         offset, tag);
         break;
     case BLK_WRITE:
-        blk_engine_write(q->engine, slot->buf + slot->done,
-                         blk_queue_total_bytes(slot) - slot->done, offset, tag);
+        blk_engine_write(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
+                         offset, tag);
         break;
     case BLK_FLUSH:
-        blk_engine_flush(q->engine, tag);
+        blk_engine_flush(q->uring, tag);
         break;
     case BLK_DISCARD:
-        blk_engine_discard(q->engine, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
+        blk_engine_discard(q->uring, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
         break;
     }
+}
+
+/* Stages 1, second half, to 3. */
+static void blk_queue_start(struct blk_queue *q, struct blk_batch *ready,
+                            struct blk_batch *indirect)
+{
+    struct blk_queue_slot *slot, *next;
+
+    blk_queue_take_indirect(q, indirect, ready);
+    for (slot = ready->first; slot != NULL; slot = slot->next) {
+        if (slot->req.op == BLK_WRITE) {
+            blk_queue_copy_data(q, slot, ready->first);
+        }
+    }
+    blk_queue_run_copies(q, ready->first);
+    for (slot = ready->first; slot != NULL; slot = next) {
+        next = slot->next;
+        if (slot->status == BLKIF_RSP_OKAY) {
+            blk_queue_submit(q, slot);
+        } else {
+            blk_queue_respond(q, slot, slot->status);
+        }
+    }
+}
+
+bool blk_queue_replay(struct blk_queue *q)
+{
+    struct blk_batch ready = {.first = NULL, .tail = &ready.first};
+    struct blk_batch indirect = {.first = NULL, .tail = &indirect.first};
+    struct blk_queue_slot *slot = q->replay;
+
+    if (q->in_flight > q->nr_replay) {
+        return q->replaying; /* one of them is under way */
+    }
+    if (slot == NULL) {
+        q->replaying = false;
+        return false;
+    }
+    q->replay = slot->next;
+    q->nr_replay--;
+    blk_queue_admit(q, slot, &ready, &indirect);
+    blk_queue_start(q, &ready, &indirect);
+    return true;
 }
 
 int blk_queue_take(struct blk_queue *q)
 {
     struct blk_batch ready = {.first = NULL, .tail = &ready.first};
     struct blk_batch indirect = {.first = NULL, .tail = &indirect.first};
-    struct blk_queue_slot *slot, *next;
     uint32_t before = q->ring.req_cons;
-    int pending = ring_pending(&q->ring);
+    int pending;
 
+    if (q->replaying && blk_queue_replay(q)) {
+        return 0;
+    }
+    pending = ring_pending(&q->ring);
     if (pending <= 0) {
         return pending;
     }
     blk_queue_take_entries(q, (unsigned int)pending, &ready, &indirect);
-    blk_queue_take_indirect(q, &indirect, &ready);
-    for (slot = ready.first; slot != NULL; slot = slot->next) {
-        if (slot->req.op == BLK_WRITE) {
-            blk_queue_copy_data(q, slot, ready.first);
-        }
-    }
-    blk_queue_run_copies(q, ready.first);
-    for (slot = ready.first; slot != NULL; slot = next) {
-        next = slot->next;
-        if (slot->status == BLKIF_RSP_OKAY) {
-            blk_queue_submit(q, slot);
-        } else {
-            blk_queue_respond(q, &slot->req, slot->status);
-            blk_queue_free_slot(q, slot);
-        }
-    }
+    blk_queue_start(q, &ready, &indirect);
     return (int)(q->ring.req_cons - before);
+}
+
+/* The slot is not free: the log has a request in it. */
+static void blk_queue_seize(struct blk_queue *q, struct blk_queue_slot *slot)
+{
+    struct blk_queue_slot **p = &q->free;
+
+    while (*p != slot) {
+        p = &(*p)->next;
+    }
+    *p = slot->next;
+    q->in_flight++;
+}
+
+/* A slot of an earlier worker: its response is in the ring, or will be, or it is to be replayed. */
+static void blk_queue_inherit(struct blk_queue *q, struct blk_queue_slot *slot)
+{
+    const struct inflight_slot *logged = &q->log->slots[blk_queue_slot_number(q, slot)];
+    struct blk_queue_slot **p = &q->replay;
+
+    blk_queue_seize(q, slot);
+    if (logged->state == INFLIGHT_ANSWERED) {
+        slot->next = q->answered;
+        q->answered = slot;
+        return;
+    }
+    while (*p != NULL &&
+           (int32_t)(q->log->slots[blk_queue_slot_number(q, *p)].request - logged->request) < 0) {
+        p = &(*p)->next;
+    }
+    slot->next = *p;
+    *p = slot;
+    q->nr_replay++;
+    q->replaying = true;
+}
+
+/* The response that stands at `index` was written by nobody, or not to its end. */
+static void blk_queue_rewrite(struct blk_queue *q, uint32_t index)
+{
+    for (unsigned int i = 0; i < q->nr_slots; i++) {
+        const struct inflight_slot *logged = &q->log->slots[i];
+        struct blk_request req;
+        uint32_t rsp[4];
+
+        if (logged->state == INFLIGHT_ANSWERED && logged->response == index) {
+            blk_gate_request(q->layout, &q->limits, logged->raw, &req); /* for id and operation */
+            ring_respond(&q->ring, rsp,
+                         blk_gate_response(req.id, req.wire_op, (int16_t)logged->status, rsp));
+            return;
+        }
+    }
+}
+
+int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, const char **why)
+{
+    struct inflight_place place;
+    int err = inflight_begin(q->log, ring, q->ring.nr_entries, q->ring.rsp_prod, &place, why);
+
+    if (err != 0) {
+        return err;
+    }
+    ring_resume(&q->ring, place.taken, place.written);
+    for (unsigned int i = 0; i < INFLIGHT_SLOTS; i++) {
+        if (q->log->slots[i].state == INFLIGHT_FREE) {
+            continue;
+        }
+        if (i >= q->nr_slots) {
+            *why = "the log of requests in flight is of a larger ring";
+            return -EBADMSG;
+        }
+        blk_queue_inherit(q, &q->slots[i]);
+    }
+    while (q->ring.rsp_prod != place.answered) {
+        blk_queue_rewrite(q, q->ring.rsp_prod);
+    }
+    if (q->in_flight != 0) {
+        log_msg(LOG_NOTICE, q->id,
+                "goes on after an earlier worker: %u requests to be carried out again, %u answered",
+                q->nr_replay, q->in_flight - q->nr_replay);
+    }
+    blk_queue_publish(q); /* the guest is kicked anyway when a worker begins */
+    return 0;
 }
 
 /* The operation failed: logged for us, an error without details for the guest. */
@@ -293,13 +427,23 @@ bool blk_queue_answer(struct blk_queue *q)
     blk_queue_run_copies(q, q->finished);
     for (slot = q->finished; slot != NULL; slot = next) {
         next = slot->next;
-        blk_queue_respond(q, &slot->req, slot->status);
-        blk_queue_free_slot(q, slot);
+        blk_queue_respond(q, slot, slot->status);
     }
     q->finished = NULL;
-    if (q->unpublished == 0) {
-        return false;
-    }
-    q->unpublished = 0;
-    return ring_publish(&q->ring);
+    return q->answered != NULL && blk_queue_publish(q);
+}
+
+bool blk_queue_busy(const struct blk_queue *q)
+{
+    return q->in_flight > q->nr_replay;
+}
+
+bool blk_queue_waits_for_disk(const struct blk_queue *q)
+{
+    return q->replaying ? blk_queue_busy(q) : q->free == NULL;
+}
+
+void blk_queue_end(struct blk_queue *q)
+{
+    inflight_end(q->log);
 }

@@ -12,6 +12,11 @@
  * it is one operation on the file whatever the guest's pages look like. There are never more slots
  * than ring entries; requests that find none stay in the ring until one is free.
  *
+ * Each step is noted in the in-flight log (lib/inflight.h), in which an entry is copied straight
+ * from the ring, so that another worker can go on when this one is killed. blk_queue_take_over()
+ * does that: responses that were not shown are written again, then the requests without one are
+ * carried out again, one after the other, and after that the ring is looked at.
+ *
  * Types: struct blk_queue, struct blk_queue_slot. One owner (the worker), no locks. At suspend the
  * guest stops, what is in flight is finished and the worker exits; the next ring is another queue.
  */
@@ -21,10 +26,11 @@
 #include "engine.h"
 #include "gate.h"
 #include "grant.h"
+#include "inflight.h"
 #include "log.h"
 #include "ring.h"
 
-#define BLK_QUEUE_MAX_SLOTS  64U
+#define BLK_QUEUE_MAX_SLOTS  INFLIGHT_SLOTS
 #define BLK_QUEUE_SLOT_BYTES (BLK_MAX_SEGMENTS * GRANT_PAGE_BYTES)
 
 /* One request between the ring and its answer. */
@@ -40,28 +46,45 @@ struct blk_queue {
     struct ring_back ring;
     const struct blk_layout *layout;
     struct blk_limits limits;
-    struct blk_engine *engine;
+    struct io_uring *uring;
+    struct inflight_log *log;
     struct grant_copy_batch copies;
     const struct log_id *id;
     struct log_limit refused_log, io_log;
     struct blk_queue_slot slots[BLK_QUEUE_MAX_SLOTS];
     struct blk_queue_slot *free;
     struct blk_queue_slot *finished; /* carried out, not answered */
+    struct blk_queue_slot *answered; /* their responses are not published */
+    struct blk_queue_slot *replay;   /* of an earlier worker, to be carried out, in ring order */
+    bool replaying;                  /* until the last of them is answered */
     unsigned int nr_slots;
     unsigned int in_flight; /* slots that are not free */
-    unsigned int unpublished;
+    unsigned int nr_replay;
 };
 
 /*
  * Prepares the slots (memory is touched only when used) for the ring that `q->ring` already
- * describes; layout, limits, engine and id are set by the caller.
+ * describes; layout, limits, uring, log and id are set by the caller.
  * Returns 0 or -errno.
  */
 int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid);
 
 /*
- * Stages 1 to 3: takes what the ring offers and queues it to the engine.
- * Returns how many requests were taken, or -EPROTO when the guest broke the ring.
+ * Begins where the log says: with a new ring, or where an earlier worker of this one was. Before
+ * anything is taken, and in the cage. `ring` says which ring it is. Returns 0, or -errno with *why,
+ * a sentence, set: nobody can go on with this ring.
+ */
+int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, const char **why);
+
+/*
+ * Carries on with what blk_queue_take_over() found. Returns whether there is still something of it;
+ * then nothing else may be taken. For who does not call blk_queue_take() any more.
+ */
+bool blk_queue_replay(struct blk_queue *q);
+
+/*
+ * Stages 1 to 3: takes what the ring offers and queues it to the engine, once nothing is left to
+ * replay. Returns how many requests were taken, or -EPROTO when the guest broke the ring.
  */
 int blk_queue_take(struct blk_queue *q);
 
@@ -70,5 +93,14 @@ void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res);
 
 /* Stages 4 and 5. Returns true when the guest must be notified. */
 bool blk_queue_answer(struct blk_queue *q);
+
+/* Whether the disk is at work for it. */
+bool blk_queue_busy(const struct blk_queue *q);
+
+/* After blk_queue_answer(): whether only a completion lets the queue go on. */
+bool blk_queue_waits_for_disk(const struct blk_queue *q);
+
+/* Nothing is in flight, and this is the end. */
+void blk_queue_end(struct blk_queue *q);
 
 #endif

@@ -1,15 +1,151 @@
 /*
  * The in-flight log of a ring: what a worker has taken from it and not yet answered, in memory that
- * outlives the worker.
+ * outlives the worker. The supervisor makes it (a memfd) for each new ring, keeps it, and hands it
+ * to each worker of that ring in turn. A worker may be killed at any instruction; the next one goes
+ * on from the log, and no request is lost, none is answered twice.
+ *
+ * The shared ring cannot tell this by itself. Responses leave in the order in which the disk is
+ * done, so `rsp_prod` says how many were answered and not which; a response overwrites the request
+ * that stood in its place; and the page is the guest's to write. So the log never asks the page: it
+ * has its own copy of each request, and its own count of what was written to the page.
+ *
+ * The protocol. Four stores decide; each is one aligned word, and what it vouches for was stored
+ * before it:
+ *
+ *   taken    A request is copied into a free slot, with its index in the ring; then the slot
+ *            becomes TAKEN; then `taken` counts it. A slot that is TAKEN and not counted does not
+ *            exist: the request still stands in the ring.
+ *   answer   The slot is told the index of its response and the status, then becomes ANSWERED. The
+ *            response is written to the ring after that, and nobody is shown it yet.
+ *   written  When all responses of a batch are in the ring, `written` takes them in. Then they are
+ *            published (rsp_prod), whereupon the guest may put new requests in their places.
+ *   free     Then the slots become FREE.
+ *
+ * So at any moment, for who comes next:
+ *
+ *   TAKEN, counted                 carry it out (again): a read, a write, a flush or a discard may
+ *                                  be done twice, and the guest was not told that it was done once
+ *   ANSWERED, not within `written` write the response again: nobody was shown it, so the place is
+ *                                  still ours
+ *   ANSWERED, within `written`     it is in the ring, and perhaps published, and then its place may
+ *                                  hold a new request by now: do not write it; publish `written`
+ *
+ * and every request that is counted is in one of these or lies before `written`, which is checked:
+ *
+ *   taken = written + (ANSWERED beyond written) + (TAKEN and counted)
+ *
+ * Requests that are carried out again come first, in the order of the ring, one by one; newer ones
+ * wait, so that none of them is overtaken by an older one.
+ *
+ * That the old worker is gone does not mean that its disk operations are: the kernel ends a process
+ * without waiting for them. One that lands late could undo what was written after it. So a worker
+ * holds a lock on the log, by an open file description of its own that its io_uring keeps until the
+ * last operation has ended; who comes next waits for that lock.
+ *
+ * Only the order of the instructions counts, no memory barrier: the log is read after its writer is
+ * gone. The content is that of a process which a guest may have taken over. It is read inside the
+ * cage, checked as a whole, and each copied request passes the gate again.
+ *
+ * Types: struct inflight_log, inflight_slot, inflight_ring, inflight_place. One worker at a time
+ * writes. At suspend the guest throws its ring away; the next ring has another log.
  */
 #ifndef DUET_LIB_INFLIGHT_H
 #define DUET_LIB_INFLIGHT_H
 
+#include <stdint.h>
+
+#define INFLIGHT_MAGIC     0x676f6c66U /* "flog" */
+#define INFLIGHT_VERSION   1U          /* changes with these structures, and with their meaning */
+#define INFLIGHT_SLOTS     64U
+#define INFLIGHT_RAW_BYTES 112U
+#define INFLIGHT_MAX_PAGES 16U
+
+enum inflight_slot_state {
+    INFLIGHT_FREE,
+    INFLIGHT_TAKEN,
+    INFLIGHT_ANSWERED,
+};
+
+struct inflight_slot {
+    uint32_t state;
+    uint32_t request;                /* index in the ring, not reduced to its size */
+    uint32_t response;               /* likewise */
+    int32_t status;                  /* of the response; what it means is the class's business */
+    uint8_t raw[INFLIGHT_RAW_BYTES]; /* the request as it stood in the ring */
+};
+
+/* Which ring the log is of. */
+struct inflight_ring {
+    uint32_t entry_bytes;
+    uint32_t event_channel;
+    uint32_t nr_pages;
+    uint32_t refs[INFLIGHT_MAX_PAGES];
+};
+
+enum inflight_state {
+    INFLIGHT_FRESH, /* of zeros: the ring is new */
+    INFLIGHT_OPEN,  /* a worker serves the ring, or has died while it did */
+    INFLIGHT_CLEAN, /* a worker ended in good order: nothing is in flight */
+};
+
+struct inflight_log {
+    uint32_t state; /* enum inflight_state */
+    uint32_t magic;
+    uint32_t version;
+    uint32_t taken;
+    uint32_t written;
+    struct inflight_ring ring;
+    _Alignas(128) struct inflight_slot slots[INFLIGHT_SLOTS];
+};
+
+/* Where a worker goes on. */
+struct inflight_place {
+    uint32_t taken;    /* index of the next request to be taken */
+    uint32_t written;  /* responses before this are in the ring */
+    uint32_t answered; /* those from `written` to here are to be written again */
+};
+
 /*
- * Makes a fresh log for a new ring: a memfd of the right size, of zeros, whose size is sealed. The
- * supervisor keeps it as long as the ring is in use and hands it to each worker of that ring.
- * Returns the descriptor or -errno.
+ * For the supervisor: makes a fresh log for a new ring, whose size is sealed. Returns the
+ * descriptor or -errno.
  */
 int inflight_create(void);
+
+/*
+ * For the supervisor: the log's enum inflight_state, or -errno (-EPROTO: it is none, or of another
+ * version). No more than a hint: a worker wrote it.
+ */
+int inflight_state(int fd);
+
+/*
+ * For the worker, still as root: opens the log `fd` by a description of its own, locks that (waits
+ * until the last operation of the last worker has ended) and maps it. Looks at nothing in it.
+ * Returns the new descriptor, which is to be registered with the io_uring, or -errno; *waits is
+ * called before it waits.
+ */
+int inflight_open(int fd, void (*waits)(void), struct inflight_log **out);
+
+/*
+ * For the worker, in its cage: begins a fresh log at index `first`, which is where the new ring
+ * begins, or takes an earlier one over. `nr_entries` is the ring's size. Returns 0 with *place
+ * filled, or -errno with *why, a sentence, set: the ring cannot be served.
+ */
+int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, uint32_t nr_entries,
+                   uint32_t first, struct inflight_place *place, const char **why);
+
+/* The request `index` has been copied to the slot's `raw`. */
+void inflight_take(struct inflight_log *log, unsigned int slot, uint32_t index);
+
+/* Before the response `index` is written to the ring. */
+void inflight_answer(struct inflight_log *log, unsigned int slot, uint32_t index, int32_t status);
+
+/* All responses before `index` are in the ring, and are about to be published. */
+void inflight_written(struct inflight_log *log, uint32_t index);
+
+/* The response has been published. */
+void inflight_free(struct inflight_log *log, unsigned int slot);
+
+/* The worker ends with nothing in flight. */
+void inflight_end(struct inflight_log *log);
 
 #endif

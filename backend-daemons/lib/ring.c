@@ -22,6 +22,13 @@ void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_
     r->published = r->rsp_prod;
 }
 
+void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod)
+{
+    r->req_cons = req_cons;
+    r->rsp_prod = rsp_prod;
+    r->published = rsp_prod;
+}
+
 int ring_pending(const struct ring_back *r)
 {
     uint32_t prod = __atomic_load_n(&r->shared->req_prod, __ATOMIC_ACQUIRE);

@@ -38,10 +38,16 @@ struct ring_back {
 
 /*
  * Describes the ring in the mapped memory `mem` of `bytes` bytes. Private indices start at the
- * published `rsp_prod`: 0 for a fresh ring, and after a restart of the back end the place up to
- * which everything has been answered. `entry_bytes` is that of the guest's ABI.
+ * published `rsp_prod`: 0 for a fresh ring, and for a class that answers in the order of the ring
+ * the place up to which everything has been answered. `entry_bytes` is that of the guest's ABI.
  */
 void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_bytes);
+
+/*
+ * Goes on where an earlier back end was, as its log tells: the next request to be taken, and how
+ * many responses are in the ring, published or not. What the page says counts for nothing.
+ */
+void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod);
 
 /*
  * How many requests wait to be taken. Returns 0 … nr_entries, or -EPROTO when the guest claims more

@@ -243,23 +243,31 @@ static void on_terminate(void *arg, int signo)
     supervisor_stop(arg);
 }
 
-static void on_usr1(void *arg, int signo)
+static void on_ask(void *arg, int signo)
 {
     struct supervisor *sup = arg;
 
-    (void)signo;
-    for_all(sup, sup->ops->count);
+    log_msg(LOG_DEBUG, NULL, "%s", strsignal(signo));
+    if (signo == SIGUSR1 && sup->ops->count != NULL) {
+        for_all(sup, sup->ops->count);
+    }
 }
 
+/* Signals that mean nothing here are handled, too: one that was meant well must not end it. */
 static int handle_signals(struct supervisor *sup)
 {
-    int err = loop_signal(sup->loop, SIGTERM, on_terminate, sup);
+    static const struct {
+        int signo;
+        loop_signal_fn *fn;
+    } signals[] = {{SIGTERM, on_terminate},
+                   {SIGINT, on_terminate},
+                   {SIGUSR1, on_ask},
+                   {SIGUSR2, on_ask},
+                   {SIGHUP, on_ask}};
+    int err = 0;
 
-    if (err == 0) {
-        err = loop_signal(sup->loop, SIGINT, on_terminate, sup);
-    }
-    if (err == 0 && sup->ops->count != NULL) {
-        err = loop_signal(sup->loop, SIGUSR1, on_usr1, sup);
+    for (unsigned int i = 0; err == 0 && i < sizeof(signals) / sizeof(signals[0]); i++) {
+        err = loop_signal(sup->loop, signals[i].signo, signals[i].fn, sup);
     }
     return err;
 }

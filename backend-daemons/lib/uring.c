@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <poll.h>
 
+#define NS_PER_S 1000000000ULL
+
 /* By the plain system call: liburing 2.3 does not export its own wrappers of these two. */
 static int register_ring(const struct io_uring *ring, unsigned int what,
                          struct io_uring_restriction *arg, unsigned int n)
@@ -72,17 +74,48 @@ void uring_poll(struct io_uring *ring, int fd, uint64_t tag)
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-int uring_submit(struct io_uring *ring, bool wait)
+void uring_read(struct io_uring *ring, int fd, void *buf, uint32_t bytes, uint64_t tag)
 {
+    struct io_uring_sqe *sqe = uring_sqe(ring);
+
+    io_uring_prep_read(sqe, fd, buf, bytes, 0);
+    io_uring_sqe_set_data64(sqe, tag);
+}
+
+void uring_write(struct io_uring *ring, int fd, const void *buf, uint32_t bytes, uint64_t tag)
+{
+    struct io_uring_sqe *sqe = uring_sqe(ring);
+
+    io_uring_prep_write(sqe, fd, buf, bytes, 0);
+    io_uring_sqe_set_data64(sqe, tag);
+}
+
+void uring_write_silently(struct io_uring *ring, int fd, const void *buf, uint32_t bytes,
+                          uint64_t tag)
+{
+    struct io_uring_sqe *sqe = uring_sqe(ring);
+
+    io_uring_prep_write(sqe, fd, buf, bytes, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, tag);
+}
+
+int uring_submit(struct io_uring *ring, uint64_t wait_ns)
+{
+    struct __kernel_timespec ts = {.tv_sec = (long long)(wait_ns / NS_PER_S),
+                                   .tv_nsec = (long long)(wait_ns % NS_PER_S)};
+    struct io_uring_cqe *cqe;
     int n = 0;
 
-    if (wait) {
+    if (wait_ns == UINT64_MAX) {
         n = io_uring_submit_and_wait(ring, 1);
+    } else if (wait_ns != 0) {
+        n = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &ts, NULL);
     } else if (io_uring_sq_ready(ring) != 0) {
         n = io_uring_submit(ring);
     }
-    /* EBUSY and EAGAIN: take completions first, the entries stay queued. */
-    return n >= 0 || n == -EBUSY || n == -EAGAIN ? 0 : n;
+    /* EBUSY and EAGAIN: take completions first, the entries stay queued. ETIME: time has passed. */
+    return n >= 0 || n == -EBUSY || n == -EAGAIN || n == -ETIME ? 0 : n;
 }
 
 bool uring_next(struct io_uring *ring, struct uring_event *event)

@@ -41,11 +41,20 @@ struct io_uring_sqe *uring_sqe(struct io_uring *ring);
 /* Reports `tag` every time `fd` becomes readable, until an event has `more` false. */
 void uring_poll(struct io_uring *ring, int fd, uint64_t tag);
 
+/* Reads from or writes to a non-blocking descriptor. `buf` must stay until `tag` is reported. */
+void uring_read(struct io_uring *ring, int fd, void *buf, uint32_t bytes, uint64_t tag);
+void uring_write(struct io_uring *ring, int fd, const void *buf, uint32_t bytes, uint64_t tag);
+
+/* As uring_write(), but success is not reported. The limits must allow IOSQE_CQE_SKIP_SUCCESS. */
+void uring_write_silently(struct io_uring *ring, int fd, const void *buf, uint32_t bytes,
+                          uint64_t tag);
+
 /*
- * Submits what was queued; with `wait` until something completes or a signal comes. Nothing queued
- * and nothing to wait for: no system call. Returns 0 or -errno (-EINTR: a signal).
+ * Submits what was queued. With `wait_ns` other than 0 waits until something completes, a signal
+ * comes, or so much time has passed (UINT64_MAX: no limit). Nothing queued and nothing to wait for:
+ * no system call. Returns 0 or -errno (-EINTR: a signal).
  */
-int uring_submit(struct io_uring *ring, bool wait);
+int uring_submit(struct io_uring *ring, uint64_t wait_ns);
 
 /* Takes the next completed operation. Returns false when there is none. */
 bool uring_next(struct io_uring *ring, struct uring_event *event);

@@ -67,7 +67,7 @@ void net_rx_post(struct net_rx *r)
         r->free = buf->next;
         r->nr_free--;
         r->posted++;
-        net_engine_read(&r->vif->engine, r->tap_fd, buf->data - NET_VNET_HEADER, READ_BYTES, n > 1,
+        net_engine_read(r->vif->uring, r->tap_fd, buf->data - NET_VNET_HEADER, READ_BYTES, n > 1,
                         NET_TAG(NET_TAG_RX, r->queue, (unsigned int)(buf - r->buffers)));
     }
 }

@@ -132,7 +132,7 @@ static void net_tx_queue_copies(struct net_tx *t, struct net_tx_buffer *buf)
 
 static bool net_tx_may_send(struct net_vif *vif, uint32_t bytes)
 {
-    return vif->credit.bytes == 0 || net_credit_spend(&vif->credit, bytes, net_vif_now(vif));
+    return vif->credit.amount == 0 || bucket_take(&vif->credit, bytes, net_vif_now(vif));
 }
 
 /* Stages 1 and 2: fills `b`. Returns 0 or -EPROTO. */
@@ -237,9 +237,9 @@ static void net_tx_finish(struct net_tx *t, struct net_tx_buffer *buf)
     t->vif->statistics.tx_packets++;
     t->vif->statistics.tx_bytes += buf->packet.bytes;
     t->in_flight++;
-    net_engine_write(&t->vif->engine, t->tap_fd, buf->data - NET_VNET_HEADER,
-                     NET_VNET_HEADER + buf->packet.bytes,
-                     NET_TAG(NET_TAG_TX, t->queue, net_tx_number(t, buf)));
+    uring_write(t->vif->uring, t->tap_fd, buf->data - NET_VNET_HEADER,
+                NET_VNET_HEADER + buf->packet.bytes,
+                NET_TAG(NET_TAG_TX, t->queue, net_tx_number(t, buf)));
 }
 
 int net_tx_take(struct net_tx *t, bool *notify)

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "credit.h"
+#include "bucket.h"
 #include "engine.h"
 #include "hash.h"
 #include "log.h"
@@ -23,12 +23,12 @@
 /* Bytes of the header that the tap puts before each packet: the short form without num_buffers. */
 #define NET_VNET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr))
 
+/* However small the limit of `rate=` is, two of the largest packets may pass at once. */
+#define NET_VIF_BURST_BYTES (2U * 65536U)
+
 /* A completion's tag: what, of which queue, which buffer of it. */
 enum net_vif_tag {
-    NET_TAG_PORTS = 1,
-    NET_TAG_UNMASK,
-    NET_TAG_SUPERVISOR,
-    NET_TAG_TX,
+    NET_TAG_TX = 1,
     NET_TAG_RX,
 };
 #define NET_TAG(kind, queue, index) ((uint64_t)(kind) << 32 | (uint64_t)(queue) << 16 | (index))
@@ -40,9 +40,9 @@ struct net_vif {
     struct log_id id;
     uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see net_vif_now() */
     int tap_error;   /* -errno: the tap is lost */
-    struct net_engine engine;
+    struct io_uring *uring;
     struct net_wire_statistics statistics;
-    struct net_credit credit;
+    struct bucket credit; /* the limit of `rate=`, in bytes */
     struct net_mcast mcast;
     struct net_hash hash;
     struct log_limit guest_log; /* mistakes of the guest */

@@ -153,6 +153,12 @@ void mmuq_flush_all(struct mmuq *q, const void *va, size_t n)
     mmuq_ext(q, n == 1 ? &one : &all);
 }
 
+void mmuq_send(struct mmuq *q)
+{
+    ASSERT(q->open);
+    flush(q);
+}
+
 int mmuq_end(struct mmuq *q)
 {
     flush(q);

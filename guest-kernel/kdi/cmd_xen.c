@@ -7,6 +7,7 @@
 
 #include "kern/log.h"
 #include "kern/string.h"
+#include "os/evtchn.h"
 #include "os/gnttab.h"
 #include "os/hypercall.h"
 #include "os/panic.h"

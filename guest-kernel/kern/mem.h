@@ -45,6 +45,16 @@ void kfree(void *ptr);
 /** kstrdup() - a copy to be kfree()d, or NULL. */
 char *kstrdup(const char *s);
 
+/**
+ * memory_refuse() - from now on nothing is handed out; or it is again
+ *
+ * For tests of what must do without new memory. Any context.
+ */
+void memory_refuse(bool refuse);
+
+/** memory_refused() - whether that is so. Any context. */
+bool memory_refused(void);
+
 /* What `mem` shows: pages, and bytes handed out by the slabs. */
 struct mem_stats {
     uint64_t pages_total; /* under the allocator's care */

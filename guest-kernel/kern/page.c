@@ -33,6 +33,7 @@ static spinlock_t page_lock = SPINLOCK("page");
 static struct free_list free_lists[PAGE_ORDER_MAX + 1];
 static uint64_t free_counts[PAGE_ORDER_MAX + 1];
 static struct mem_stats stats;
+static bool refusing; /* a test's wish */
 
 /* The records of pfns from @first on, up to the next run's or the limit. */
 struct run {
@@ -148,13 +149,23 @@ static void label_inner(const void *page, unsigned order, enum page_kind kind)
     }
 }
 
+void memory_refuse(bool refuse)
+{
+    WRITE_ONCE(refusing, refuse);
+}
+
+bool memory_refused(void)
+{
+    return READ_ONCE(refusing);
+}
+
 void *page_alloc(unsigned order)
 {
     pfn_t pfn;
 
     ASSERT(order <= PAGE_ORDER_MAX);
     upcall_state_t state = spin_lock(&page_lock);
-    bool found = block_take(order, &pfn);
+    bool found = !refusing && block_take(order, &pfn);
     spin_unlock(&page_lock, state);
     if (!found) {
         page_account_failure(PAGE_SIZE << order);

@@ -78,6 +78,7 @@ static spinlock_t evtchn_lock = SPINLOCK("evtchn");
 static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->cover() alone */
 static bool vcpu_takes[CPU_MAX];                         /* ports whose home it is */
 static struct evtchn **table[TABLE_LEAVES];
+static XEN_TAILQ_HEAD(evtchn_list, struct evtchn) spares = XEN_TAILQ_HEAD_INITIALIZER(spares);
 static const struct evtchn_ops *ops = &evtchn_2l_ops;
 
 static struct evtchn *evtchn_find(evtchn_port_t port)
@@ -246,6 +247,33 @@ void evtchn_upcall(struct trap_frame *frame)
     }
 }
 
+/* ---- records ---- */
+
+/*
+ * Who wakes up in another domain binds its ports anew while memory may be out, and has to: the
+ * records of the old ports are spared for that, not freed.
+ */
+static void record_spare(struct evtchn *e)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+
+    XEN_TAILQ_INSERT_HEAD(&spares, e, link);
+    spin_unlock(&evtchn_lock, state);
+}
+
+/* A record, of whatever contents; NULL when memory ran out. */
+static struct evtchn *record_new(void)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = XEN_TAILQ_FIRST(&spares);
+
+    if (e != NULL) {
+        XEN_TAILQ_REMOVE(&spares, e, link);
+    }
+    spin_unlock(&evtchn_lock, state);
+    return e != NULL ? e : kmalloc(sizeof(*e));
+}
+
 /* ---- binding ---- */
 
 /* Make the shared words reach up to a port; two threads may bind at once. */
@@ -258,13 +286,17 @@ static int cover(evtchn_port_t port)
     return rc;
 }
 
-/* Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. */
+/*
+ * Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. A leaf
+ * that is there stays: a resume, which binds ports of low numbers anew, finds its leaf.
+ */
 static int table_insert(struct evtchn *e)
 {
-    struct evtchn **fresh = page_alloc_zeroed(0);
+    bool known = READ_ONCE(table[e->port / TABLE_SPAN]) != NULL;
+    struct evtchn **fresh = known ? NULL : page_alloc_zeroed(0);
     int rc = 0;
 
-    if (fresh == NULL) {
+    if (!known && fresh == NULL) {
         return -ENOMEM;
     }
     upcall_state_t state = spin_lock(&evtchn_lock);
@@ -291,7 +323,7 @@ static int bind(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ip
     if (port >= ops->limit) {
         return -ERANGE;
     }
-    struct evtchn *e = kzalloc(sizeof(*e));
+    struct evtchn *e = record_new();
     if (e == NULL) {
         return -ENOMEM;
     }
@@ -597,9 +629,9 @@ void evtchn_resume(void)
             ASSERT(e == NULL || !e->busy);
             if (e != NULL) {
                 (void)timer_cancel(&e->rest); /* no callback runs: this is its one vCPU */
+                record_spare(e);
+                table[i][j] = NULL;
             }
-            kfree(e);
-            table[i][j] = NULL;
         }
     }
     int rc = ops->resume();

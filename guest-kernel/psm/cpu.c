@@ -9,10 +9,10 @@
 #include "psm/cpu.h"
 
 #include "hat/p2m.h"
-#include "kdi/kdi.h"
 #include "kern/sched.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
+#include "psm/debugger.h"
 
 struct cpu boot_cpu __aligned(PAGE_SIZE); /* named by head.S */
 static struct cpu *cpus[CPU_MAX] = {&boot_cpu};
@@ -128,7 +128,7 @@ static int bind_ipi(struct cpu *cpu)
 
 static int bind_debug(struct cpu *cpu)
 {
-    int port = evtchn_bind_ipi(cpu->id, "debugger", IPL_DEBUG, kdi_stop_interrupt, cpu);
+    int port = evtchn_bind_ipi(cpu->id, "debugger", IPL_DEBUG, debugger_stop_interrupt, cpu);
 
     if (port > 0) {
         WRITE_ONCE(cpu->debug_port, (evtchn_port_t)port);

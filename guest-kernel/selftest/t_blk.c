@@ -256,6 +256,9 @@ static bool disk_that_goes(struct stage *s)
 /* What others left in its pages, or stands beside it, is not for the back end to see. */
 static bool buffers_of_others(struct stage *s)
 {
+    static const struct blk_ops ops = {.submit = xvbd_submit};
+
+    s->x.blk.ops = &ops;
     s->x.blk.info.sectors = 64;
     s->x.blk.info.sector_size = BLK_SECTOR_SIZE;
     CHECK(blk_register(&s->x.blk) == 0);

@@ -7,7 +7,6 @@
 #include "hat/p2m.h"
 #include "hat/uhat.h"
 #include "kern/mem.h"
-#include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
@@ -21,8 +20,6 @@
 #define PAGES  4096
 #define ROUNDS 16
 #define MANY   256 /* times PAGES: a million mappings */
-
-#define CHANGES 10000u /* of a page under a visitor */
 
 static bool map_cycles(unsigned rounds)
 {
@@ -174,82 +171,6 @@ static bool unmapping_reaches_every_vcpu(void)
     return true;
 }
 
-/*
- * One thread changes what is mapped, another comes to the space and leaves it all the time: what it
- * reads while no change is under way is what the last change mapped. A sequence that is odd during
- * a change tells.
- */
-struct visitor {
-    struct uhat *space;
-    uint64_t sequence; /* the page that is mapped after an even one says it */
-    uint64_t visits, stale;
-    bool stop;
-};
-
-static void visit(struct visitor *v, struct uhat *space)
-{
-    upcall_state_t state = upcalls_save();
-
-    this_cpu()->current->uhat = space;
-    uhat_switch(this_cpu(), space);
-    upcalls_restore(state);
-    v->visits += space != NULL;
-}
-
-static void come_and_go(void *arg)
-{
-    struct visitor *v = arg;
-
-    while (!READ_ONCE(v->stop)) {
-        visit(v, v->space);
-        for (unsigned i = 0; i < 64; i++) {
-            uint64_t before = __atomic_load_n(&v->sequence, __ATOMIC_SEQ_CST);
-            uint64_t found = 0;
-            bool read = safe_read64((uint64_t *)BASE, &found) == 0;
-            uint64_t after = __atomic_load_n(&v->sequence, __ATOMIC_SEQ_CST);
-
-            v->stale += before == after && before % 2 == 0 && (!read || found != before);
-        }
-        visit(v, NULL);
-    }
-}
-
-static bool a_vcpu_that_comes_meanwhile_sees_the_change(void)
-{
-    uint64_t *pages[2] = {page_alloc_zeroed(0), page_alloc_zeroed(0)};
-    struct visitor v = {.space = uhat_create()};
-
-    CHECK(v.space != NULL && pages[0] != NULL && pages[1] != NULL);
-    mfn_t mfn = virt_to_mfn(pages[0]);
-    CHECK(uhat_map(v.space, BASE, &mfn, 1, HAT_READ) == 0);
-    struct thread *t = thread_create("visitor", come_and_go, &v, PRIO_NORMAL);
-    CHECK(t != NULL);
-    int rc = 0;
-    for (uint64_t n = 2; n <= 2 * CHANGES && rc == 0; n += 2) {
-        uint64_t *page = pages[n / 2 % 2];
-
-        __atomic_store_n(&v.sequence, n - 1, __ATOMIC_SEQ_CST);
-        *page = n;
-        frames_hold();
-        mfn = virt_to_mfn(page);
-        rc = uhat_map(v.space, BASE, &mfn, 1, HAT_READ);
-        frames_release();
-        __atomic_store_n(&v.sequence, n, __ATOMIC_SEQ_CST);
-    }
-    WRITE_ONCE(v.stop, true);
-    thread_join(t);
-    uhat_unmap(v.space, BASE, 1);
-    uhat_destroy(v.space);
-    page_free(pages[0], 0);
-    page_free(pages[1], 0);
-    CHECK(rc == 0);
-    if (v.stale != 0) {
-        selftest_fail("%lu reads of what was replaced, in %lu visits", (unsigned long)v.stale,
-                      (unsigned long)v.visits);
-    }
-    return v.stale == 0;
-}
-
 static bool p2m_and_m2p_agree(void)
 {
     uint64_t holes = 0;
@@ -288,8 +209,6 @@ const struct selftest selftests_hat[] = {
     {.name = "hat-protection-is-enforced", .fn = protection_is_enforced},
     {.name = "hat-clones-copy-on-write", .fn = clones_copy_on_write},
     {.name = "hat-unmapping-reaches-every-vcpu", .fn = unmapping_reaches_every_vcpu},
-    {.name = "hat-a-vcpu-that-comes-meanwhile-sees-the-change",
-     .fn = a_vcpu_that_comes_meanwhile_sees_the_change},
     {.name = "hat-p2m-and-m2p-agree", .fn = p2m_and_m2p_agree},
     {.name = "hat-wild-addresses-fault-safely", .fn = wild_addresses_fault_safely},
     {.name = "hat-a-million-mappings-leak-nothing",

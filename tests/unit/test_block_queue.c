@@ -25,7 +25,8 @@ static uint8_t guest[PAGES][4096];
 static _Alignas(4096) uint8_t ring_page[4096];
 static blkif_sring_t *const sring = (blkif_sring_t *)ring_page;
 static uint32_t rsp_cons;
-static struct blk_engine engine;
+static struct io_uring uring;
+static struct inflight_log log_memory;
 static struct blk_queue q;
 static int disk_fd;
 static int copy_calls;
@@ -57,7 +58,9 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count, xengnttab_grant_
 static int setup(void **state)
 {
     static const struct log_id id = {.class = "vbd", .domid = 1, .device = HANDLE};
+    static const struct inflight_ring which = {.nr_pages = 1};
     char name[] = "/tmp/duet-test-queue-XXXXXX";
+    const char *why;
 
     (void)state;
     memset(ring_page, 0, sizeof(ring_page));
@@ -70,19 +73,21 @@ static int setup(void **state)
         return 1;
     }
     memset(&q, 0, sizeof(q));
+    memset(&log_memory, 0, sizeof(log_memory));
     q.layout = &blk_layout_x86_64;
     q.limits = (struct blk_limits){.sectors = DISK_SECTORS, .handle = HANDLE, .discard = true};
-    q.engine = &engine;
+    q.uring = &uring;
+    q.log = &log_memory;
     q.id = &id;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
-    return blk_engine_init(&engine, BLK_QUEUE_MAX_SLOTS, disk_fd) != 0 ||
-           blk_queue_init(&q, NULL, 1) != 0;
+    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, disk_fd, -1) != 0 ||
+           blk_queue_init(&q, NULL, 1) != 0 || blk_queue_take_over(&q, &which, &why) != 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    io_uring_queue_exit(&engine.ring);
+    io_uring_queue_exit(&uring);
     munmap(q.slots[0].buf, (size_t)q.nr_slots * BLK_QUEUE_SLOT_BYTES);
     free(q.copies.segs);
     free(q.copies.tags);
@@ -123,8 +128,8 @@ static bool work(void)
 
         assert_true(blk_queue_take(&q) >= 0);
         notify |= blk_queue_answer(&q);
-        assert_int_equal(blk_engine_submit(&engine, q.in_flight > 0), 0);
-        while (blk_engine_next(&engine, &ev)) {
+        assert_int_equal(uring_submit(&uring, q.in_flight > 0 ? UINT64_MAX : 0), 0);
+        while (uring_next(&uring, &ev)) {
             blk_queue_complete(&q, ev.tag, ev.res);
         }
         notify |= blk_queue_answer(&q);

@@ -28,6 +28,7 @@ static _Alignas(4096) uint8_t tx_page[4096], rx_page[4096];
 static netif_tx_sring_t *const tx_ring = (netif_tx_sring_t *)tx_page;
 static netif_rx_sring_t *const rx_ring = (netif_rx_sring_t *)rx_page;
 static uint32_t tx_seen, rx_seen;
+static struct io_uring uring;
 static struct net_vif vif;
 static struct net_tx tx;
 static struct net_rx rx;
@@ -70,6 +71,7 @@ static int setup(void **state)
     tx_seen = rx_seen = 0;
     vif.id = (struct log_id){.class = "vif", .domid = 1, .device = 0};
     vif.guest_log = (struct log_limit){.burst = 1, .interval_ms = 5000};
+    vif.uring = &uring;
     vif.hash.nr_queues = 1;
     vif.now_ns = 1000000; /* time stands still unless a test moves it */
     vif.gso_v4 = vif.gso_v6 = true;
@@ -84,14 +86,14 @@ static int setup(void **state)
     tx.tap_fd = rx.tap_fd = tap[0];
     ring_attach(&tx.ring, tx_page, sizeof(tx_page), sizeof(union netif_tx_sring_entry));
     ring_attach(&rx.ring, rx_page, sizeof(rx_page), sizeof(union netif_rx_sring_entry));
-    return net_engine_init(&vif.engine) != 0 || net_tx_init(&tx, NULL, 1) != 0 ||
+    return net_engine_open(&uring) != 0 || net_tx_init(&tx, NULL, 1) != 0 ||
            net_rx_init(&rx, NULL, 1) != 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    io_uring_queue_exit(&vif.engine.ring);
+    io_uring_queue_exit(&uring);
     munmap(tx.buffers[0].memory, (size_t)NET_TX_BUFFERS * NET_TX_BUFFER_BYTES);
     munmap(rx.buffers[0].data - GRANT_PAGE_BYTES, (size_t)NET_RX_BUFFERS * NET_RX_BUFFER_BYTES);
     free(tx.copies.segs);
@@ -108,8 +110,8 @@ static void turn_engine(void)
 {
     struct uring_event ev;
 
-    assert_int_equal(net_engine_submit(&vif.engine, 1000000), 0);
-    while (net_engine_next(&vif.engine, &ev)) {
+    assert_int_equal(uring_submit(&uring, 1000000), 0);
+    while (uring_next(&uring, &ev)) {
         if (NET_TAG_KIND(ev.tag) == NET_TAG_TX) {
             net_tx_complete(&tx, NET_TAG_INDEX(ev.tag), ev.res);
         } else {
@@ -318,7 +320,7 @@ static void more_than_the_limit_waits_for_its_time(void **state)
     bool notify = false;
 
     (void)state;
-    net_credit_set(&vif.credit, 100, 1000, vif.now_ns);
+    bucket_set(&vif.credit, 100, 1000000, 0, vif.now_ns);
     put_tx(0, 0, 60, 0);
     put_tx(0, 0, 60, 0);
     assert_int_equal(net_tx_take(&tx, &notify), 1);
