@@ -214,6 +214,8 @@ static int open_all(struct shared *shared, const struct options *options)
     const char *what;
     int err = loop_signal(shared->loop, SIGTERM, on_stop, shared);
 
+    signal(SIGUSR1, SIG_IGN); /* mean nothing here, and must not end it */
+    signal(SIGUSR2, SIG_IGN);
     if (err == 0) {
         err = loop_signal(shared->loop, SIGINT, on_stop, shared);
     }
