@@ -25,6 +25,7 @@
 #include "os/start_info.h"
 #include "psm/cpu.h"
 #include "shell/shell.h"
+#include "vm/vm.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
 
@@ -54,6 +55,7 @@ void kernel_main(void)
     interrupts_init();      /* timer and IPI of this vCPU */
     gnttab_init();          /* pages can be shared */
     kdi_boot();             /* the debugger can be called */
+    vm_boot();              /* user addresses can mean something */
     sched_boot();           /* this is now a thread */
     cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */

@@ -22,7 +22,7 @@
 #include "kern/page.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
-#include "os/hypercall.h"
+#include "os/reservation.h"
 #include "os/start_info.h"
 #include "psm/clock.h"
 #include "xenbus/xs.h"
@@ -69,22 +69,7 @@ static int read_target(uint64_t *pages)
     return rc;
 }
 
-static struct xen_memory_reservation reservation(xen_pfn_t *extents, unsigned count)
-{
-    struct xen_memory_reservation r = {.nr_extents = count, .domid = DOMID_SELF};
-
-    set_xen_guest_handle(r.extent_start, extents);
-    return r;
-}
-
 /* ---- smaller ---- */
-
-long balloon_give(xen_pfn_t *given, unsigned count)
-{
-    struct xen_memory_reservation r = reservation(given, count);
-
-    return HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r);
-}
 
 /* Take up to @want free pages out of the direct map; their frames go to `frames`. */
 static unsigned deflate_collect(uint64_t want)
@@ -116,7 +101,7 @@ static unsigned deflate_collect(uint64_t want)
 static uint64_t shrink(uint64_t want)
 {
     unsigned n = deflate_collect(want);
-    long done = n == 0 ? 0 : balloon_give(frames, n);
+    long done = n == 0 ? 0 : frames_give(frames, n);
 
     if (done != n) {
         log_err("balloon: Xen took %ld of %u pages", done, n);
@@ -172,12 +157,11 @@ static uint64_t grow(uint64_t want)
         return 0;
     }
     unsigned n = inflate_collect(want);
-    struct xen_memory_reservation r = reservation(frames, n);
-    long done = n == 0 ? 0 : HYPERVISOR_memory_op(XENMEM_populate_physmap, &r);
+    long done = n == 0 ? 0 : frames_take(frames, n);
     for (long i = 0; i < done; i++) {
         if (hole_fill(PFN(holes[i]), MFN(frames[i]))) {
             gained++;
-        } else if (balloon_give(&frames[i], 1) != 1) {
+        } else if (frames_give(&frames[i], 1) != 1) {
             log_err("balloon: Xen did not take a frame back");
         }
     }

@@ -5,6 +5,9 @@
  * sure it is still there (docs/misc/xenstore-paths of Xen), then run the word's action in a thread
  * of its own, as the watch thread must go on for the devices that are being flushed.
  *
+ * The machine ends in bounded time, whoever does not answer: each wait on the way has a deadline
+ * (DISKS_TIME, CONSOLE_TIME). Who finds end_lock taken waits for the one that is ending already.
+ *
  * Owns the list of actions. Locks: actions_lock (spinlock) for it, a leaf; end_lock (mutex), held
  * for good by the thread that ends the machine. Suspend: see shutdown.h.
  */
@@ -24,7 +27,8 @@
 #include "psm/clock.h"
 #include "xenbus/xs.h"
 
-#define CONSOLE_TIME NSEC_PER_SEC /* what the console's reader gets to take the last lines */
+#define CONSOLE_TIME NSEC_PER_SEC        /* what the console's reader gets to take the last lines */
+#define DISKS_TIME   (20 * NSEC_PER_SEC) /* what all disks together get to flush */
 #define WORD_MAX     32
 
 static spinlock_t actions_lock = SPINLOCK("shutdown-actions");
@@ -35,13 +39,7 @@ static void (*turn_off)(void); /* NULL: Xen does it */
 
 void machine_sync(void)
 {
-    for (struct blk_dev *dev = NULL; (dev = blk_next(dev));) {
-        int rc = dev->info.readonly ? 0 : blk_flush(dev);
-
-        if (rc != 0) {
-            log_err("%s: not flushed: %s", dev->name, errno_name(rc));
-        }
-    }
+    blk_flush_all(clock_now() + DISKS_TIME);
 }
 
 static __noreturn void end(unsigned reason, const char *what)

@@ -32,7 +32,7 @@ void shutdown_add(struct shutdown_action *action);
 /** shutdown_resume() - advertise the actions in the store of a new domain. May sleep. */
 void shutdown_resume(void);
 
-/** machine_sync() - flush all disks. May sleep. */
+/** machine_sync() - flush all disks, as far as that goes within twenty seconds. May sleep. */
 void machine_sync(void);
 
 /**

@@ -24,6 +24,10 @@
  *                      set, gate open; devices by rank; features and event port offered again
  *                    watches released
  *
+ * Nothing between upcalls masked and threads run needs memory, since there is nobody whom its want
+ * could be told: what a way back takes is there before (gnttab.c's list of frames, evtchn.c's
+ * records).
+ *
  * A restore changes every machine frame and every event port, empties the grant table, and keeps
  * all memory, page tables (which the toolstack rewrites) and this vCPU's registers.
  *
@@ -58,6 +62,12 @@ static struct waitq wake = WAITQ(wake, "suspend");
 static bool asked;
 static evtchn_port_t port = EVTCHN_NONE;
 static struct suspend_stats stats;
+static bool starving; /* a test's wish for the next suspend */
+
+void suspend_starve(void)
+{
+    WRITE_ONCE(starving, true);
+}
 
 void suspend_get_stats(struct suspend_stats *out)
 {
@@ -133,12 +143,15 @@ static int go(void)
     if (rc != 0) {
         return rc;
     }
+    memory_refuse(starving);
     long how = HYPERVISOR_suspend(virt_to_mfn(start_info).n);
     if (how == 0) {
         settle_in();
     } else {
         take_back();
     }
+    memory_refuse(false);
+    starving = false;
     return how < 0 ? (int)how : how != 0;
 }
 

@@ -23,4 +23,11 @@ struct suspend_stats {
 /** suspend_get_stats() - any context. */
 void suspend_get_stats(struct suspend_stats *stats);
 
+/**
+ * suspend_starve() - the next suspend finds no memory on its way back, until threads run again
+ *
+ * For tests: it must come back all the same. Any context.
+ */
+void suspend_starve(void);
+
 #endif /* DOMAIN_SUSPEND_H */

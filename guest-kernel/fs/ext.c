@@ -156,7 +156,7 @@ static const char *unreadable(const struct super *s, const struct blk_info *disk
 int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why)
 {
     struct blk_info disk;
-    void *page = page_alloc(0);
+    void *page = page_alloc_zeroed(0);
     struct super s;
 
     if (page == NULL) {
@@ -233,7 +233,7 @@ static int read_inode(const struct ext_fs *fs, uint32_t number, struct inode *in
 
 int ext_inode(const struct ext_fs *fs, uint32_t number, struct ext_file *file)
 {
-    void *page = page_alloc(0);
+    void *page = page_alloc_zeroed(0);
     struct inode inode;
 
     if (page == NULL) {
@@ -301,7 +301,7 @@ static int each_in_block(const uint8_t *block, uint32_t size,
 int ext_each(struct ext_file *dir,
              int (*fn)(void *arg, const char *name, size_t len, uint32_t inode), void *arg)
 {
-    uint8_t *page = page_alloc(0);
+    uint8_t *page = page_alloc_zeroed(0);
     int rc = page != NULL ? 0 : -ENOMEM;
 
     if (dir->type != EXT_DIR) {

@@ -41,7 +41,7 @@ struct extent_index {
 static const void *meta_block(struct ext_file *f, unsigned level, uint64_t block, int *rc)
 {
     if (f->meta[level].page == NULL) {
-        f->meta[level].page = page_alloc(0);
+        f->meta[level].page = page_alloc_zeroed(0);
     }
     if (f->meta[level].page == NULL) {
         *rc = -ENOMEM;
@@ -202,7 +202,7 @@ static int read_run(struct ext_file *f, const struct run *run, uint8_t *to, uint
     bool direct = ((uintptr_t)to & (PAGE_SIZE - 1)) == 0;
 
     if (!direct && f->bounce == NULL) {
-        f->bounce = page_alloc(0);
+        f->bounce = page_alloc_zeroed(0);
         if (f->bounce == NULL) {
             return -ENOMEM;
         }

@@ -87,4 +87,7 @@ struct mmuq *mmuq_boot_queue(void);
 /** mmuq_create() - a queue for another CPU, or NULL. */
 struct mmuq *mmuq_create(void);
 
+/** mmuq_destroy() - free the queue of a CPU that never ran. */
+void mmuq_destroy(struct mmuq *q);
+
 #endif /* HAT_HAT_H */

@@ -40,6 +40,11 @@ struct mmuq *mmuq_create(void)
     return kzalloc(sizeof(struct mmuq));
 }
 
+void mmuq_destroy(struct mmuq *q)
+{
+    kfree(q);
+}
+
 struct mmuq *mmuq_begin(void)
 {
     upcall_state_t state = upcalls_save();
@@ -146,6 +151,12 @@ void mmuq_flush_all(struct mmuq *q, const void *va, size_t n)
     const struct mmuext_op all = {.cmd = MMUEXT_TLB_FLUSH_ALL};
 
     mmuq_ext(q, n == 1 ? &one : &all);
+}
+
+void mmuq_send(struct mmuq *q)
+{
+    ASSERT(q->open);
+    flush(q);
 }
 
 int mmuq_end(struct mmuq *q)

@@ -39,6 +39,9 @@ void mmuq_ext(struct mmuq *q, const struct mmuext_op *op);
 /** mmuq_flush_all() - every vCPU forgets translations: the page at @va if @n is 1, else all. */
 void mmuq_flush_all(struct mmuq *q, const void *va, size_t n);
 
+/** mmuq_send() - send what is queued; the queue stays open, and errors are mmuq_end()'s to tell. */
+void mmuq_send(struct mmuq *q);
+
 /**
  * mmuq_end() - send what is queued and unmask upcalls
  *

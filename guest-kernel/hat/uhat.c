@@ -196,13 +196,22 @@ static void drop_tables(struct uhat *h, uint64_t va)
 
 /* ---- TLB ---- */
 
-/* Have the CPUs that are on the space forget translations: all, or one page's. */
-static void queue_flush(const struct uhat *h, struct mmuq *q, uint64_t va, size_t n,
-                        uint64_t cpus[CPU_MAX / 64])
+/*
+ * Have the CPUs that are on the space forget translations: all, or one page's. The entries are
+ * written first. Then a CPU that comes to the space either has said so before we look, and is
+ * flushed, or says so after, and finds the new entries: uhat_switch() says it before it loads the
+ * tables, and both sides have a barrier between what they write and what they read. One that leaves
+ * says so before its TLB is flushed by the load of other tables, but does not use the space any
+ * more.
+ */
+static void write_and_flush(const struct uhat *h, struct mmuq *q, uint64_t va, size_t n,
+                            uint64_t cpus[CPU_MAX / 64])
 {
     struct mmuext_op op = {.cmd = MMUEXT_TLB_FLUSH_MULTI};
     bool any = false;
 
+    mmuq_send(q);
+    mb();
     for (unsigned id = 0; id < CPU_MAX; id++) {
         const struct cpu *cpu = cpu_by_id(id);
 
@@ -254,7 +263,7 @@ static int map_batch(struct uhat *h, uint64_t va, const mfn_t *mfns, size_t n, e
         mmuq_set_pte(q, hat_entry_maddr(entry), pte_make(mfns[i], prot_flags(prot)));
     }
     if (replaced) {
-        queue_flush(h, q, va, n, cpus);
+        write_and_flush(h, q, va, n, cpus);
     }
     return mmuq_end(q);
 }
@@ -284,7 +293,7 @@ static void unmap_batch(struct uhat *h, uint64_t va, size_t n)
             mmuq_set_pte(q, hat_entry_maddr(entry), PTE_NONE);
         }
     }
-    queue_flush(h, q, va, n, cpus);
+    write_and_flush(h, q, va, n, cpus);
     int rc = mmuq_end(q);
     ASSERT(rc == 0);
 }
@@ -315,7 +324,7 @@ static int protect_batch(struct uhat *h, uint64_t va, size_t n, enum hat_prot pr
                                  pte_make(pte_mfn(*entry), prot_flags(prot)));
         }
     }
-    queue_flush(h, q, va, n, cpus);
+    write_and_flush(h, q, va, n, cpus);
     return mmuq_end(q);
 }
 
@@ -359,6 +368,7 @@ void uhat_switch(struct cpu *cpu, struct uhat *h)
     };
 
     WRITE_ONCE(cpu->uhat, h);
+    mb(); /* see write_and_flush() */
     long rc = HYPERVISOR_mmuext_op(ops, ARRAY_SIZE(ops), NULL, DOMID_SELF);
     ASSERT(rc == 0);
 }

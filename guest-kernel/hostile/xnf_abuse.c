@@ -27,7 +27,7 @@ static int share_page(struct xnf_abuse *a)
     if (a->page == NULL) {
         return -ENOMEM;
     }
-    int rc = gnttab_share_page(interface(a)->otherend_id, a->page, true, &a->gref);
+    int rc = gnttab_share_page(interface(a)->fe.otherend_id, a->page, true, &a->gref);
     if (rc != 0) {
         page_free(a->page, 0);
     }

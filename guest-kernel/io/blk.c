@@ -8,6 +8,9 @@
 #include "io/blk.h"
 
 #include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/string.h"
 #include "kern/wait.h"
 
@@ -64,6 +67,22 @@ void blk_put(struct blk_dev *dev)
     }
 }
 
+/* The back end sees every page of the buffer: there must be nothing in it but the caller's data. */
+static int check_buffer(const struct blk_req *req)
+{
+    uint64_t bytes = req->nsectors << BLK_SECTOR_SHIFT;
+
+    if (((uintptr_t)req->buf & ~PAGE_MASK) != 0 || req->buf == NULL) {
+        return -EINVAL;
+    }
+    for (uint64_t at = 0; at < bytes; at += PAGE_SIZE) {
+        if (!page_is_cleared((const char *)req->buf + at)) {
+            return -EFAULT;
+        }
+    }
+    return 0;
+}
+
 /* Whether the part of the disk that @req names exists and may be used in its way. */
 static int check_range(const struct blk_info *info, const struct blk_req *req)
 {
@@ -78,7 +97,7 @@ static int check_range(const struct blk_info *info, const struct blk_req *req)
     if (req->op == BLK_DISCARD) {
         return info->discard ? 0 : -EOPNOTSUPP;
     }
-    return (uintptr_t)req->buf & ~PAGE_MASK || req->buf == NULL ? -EINVAL : 0;
+    return check_buffer(req);
 }
 
 int blk_submit(struct blk_dev *dev, struct blk_req *req)
@@ -140,6 +159,86 @@ int blk_rw(struct blk_dev *dev, enum blk_op op, uint64_t sector, uint64_t nsecto
     struct sync_req r = {.req = {.op = op, .sector = sector, .nsectors = nsectors, .buf = buf}};
 
     return submit_and_wait(dev, &r);
+}
+
+/* A flush that its waiter may give up: who of the two is the last to let go frees it. */
+struct flush {
+    struct blk_req req;
+    struct blk_dev *dev;
+    struct flush *next;
+    unsigned refs;
+    bool done;
+    int rc;
+};
+
+static void flush_put(struct flush *f)
+{
+    if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        blk_put(f->dev);
+        kfree(f);
+    }
+}
+
+static void flush_done(struct blk_req *req, int rc)
+{
+    struct flush *f = CONTAINER_OF(req, struct flush, req);
+
+    f->rc = rc;
+    __atomic_store_n(&f->done, true, __ATOMIC_RELEASE);
+    waitq_wake_all(&sync_wq);
+    flush_put(f);
+}
+
+/* Starts to flush a disk, which the caller holds; NULL after a line in the log. */
+static struct flush *flush_start(struct blk_dev *dev, struct flush *next)
+{
+    struct flush *f = kzalloc(sizeof(*f));
+    int rc = f != NULL ? 0 : -ENOMEM;
+
+    if (rc == 0) {
+        roster_hold(&disks, &dev->entry);
+        *f = (struct flush){
+            .req = {.op = BLK_FLUSH, .done = flush_done}, .dev = dev, .next = next, .refs = 2};
+        rc = blk_submit(dev, &f->req);
+    }
+    if (rc == 0) {
+        return f;
+    }
+    log_err("%s: not flushed: %s", dev->name, errno_name(rc));
+    if (f != NULL) {
+        f->refs = 1;
+        flush_put(f);
+    }
+    return NULL;
+}
+
+/* Waits for one, says how it went wrong if it did, lets go of it. Returns the next. */
+static struct flush *flush_finish(struct flush *f, nsec_t deadline)
+{
+    struct flush *next = f->next;
+    int rc = wait_event_until(&sync_wq, __atomic_load_n(&f->done, __ATOMIC_ACQUIRE), deadline);
+
+    if (rc != 0) {
+        log_err("%s: not flushed: its back end does not answer", f->dev->name);
+    } else if (f->rc != 0) {
+        log_err("%s: not flushed: %s", f->dev->name, errno_name(f->rc));
+    }
+    flush_put(f);
+    return next;
+}
+
+void blk_flush_all(nsec_t deadline)
+{
+    struct flush *all = NULL;
+
+    for (struct blk_dev *dev = NULL; (dev = blk_next(dev)) != NULL;) {
+        struct flush *f = dev->info.readonly ? NULL : flush_start(dev, all);
+
+        all = f != NULL ? f : all;
+    }
+    while (all != NULL) {
+        all = flush_finish(all, deadline);
+    }
 }
 
 int blk_flush(struct blk_dev *dev)

@@ -24,8 +24,9 @@ enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD };
 
 /**
  * struct blk_req - one request; the caller's memory until @done is called
- * @buf: page-aligned memory of the direct map (page_alloc()), for reads and writes. The disk's back
- *       end sees whole pages: nothing secret may stand behind the end in the last one
+ * @buf: page-aligned memory from page_alloc_zeroed(), for reads and writes. The disk's back end
+ * sees whole pages, also before a read has filled them: what its owner put there, and nothing of
+ *       former owners
  * @done: called once, in any context: must not sleep. @rc is 0 or -errno
  */
 struct blk_req {
@@ -55,7 +56,7 @@ struct blk_dev;
 /**
  * struct blk_ops - the driver's side
  * @submit: start a checked request; @req->done will be called. Any context
- * @release: the last reference is gone; free the device. Any context
+ * @release: the last reference is gone; free the device. Thread context
  */
 struct blk_ops {
     void (*submit)(struct blk_dev *dev, struct blk_req *req);
@@ -88,14 +89,15 @@ void blk_get_info(struct blk_dev *dev, struct blk_info *info);
 /** blk_get() - find a disk by name and hold on to it; NULL if there is none. Any context. */
 struct blk_dev *blk_get(const char *name);
 
-/** blk_put() - let go of it, when no request of the caller's is under way. Any context. */
+/** blk_put() - let go of it, when no request of the caller's is under way. Thread context. */
 void blk_put(struct blk_dev *dev);
 
 /**
  * blk_submit() - start a request
  *
  * Return: 0, then @req->done is called once; or at once -ENODEV (disk is gone), -EROFS,
- * -EINVAL (alignment, empty), -ENXIO (past the end), -EOPNOTSUPP (no discard). Any context.
+ * -EINVAL (alignment, empty), -EFAULT (not such a buffer), -ENXIO (past the end), -EOPNOTSUPP (no
+ * discard). Any context.
  */
 int blk_submit(struct blk_dev *dev, struct blk_req *req) __must_check;
 
@@ -109,6 +111,14 @@ int blk_rw(struct blk_dev *dev, enum blk_op op, uint64_t sector, uint64_t nsecto
 
 /** blk_flush() - wait until everything written so far is on stable storage. May sleep. */
 int blk_flush(struct blk_dev *dev);
+
+/**
+ * blk_flush_all() - flush all disks that can be written, at once, and wait until @deadline
+ *
+ * A disk whose back end is gone does not answer before it is back, perhaps never. What failed and
+ * what did not answer is said in the log. May sleep.
+ */
+void blk_flush_all(nsec_t deadline);
 
 /**
  * blk_next() - walk the disks by name

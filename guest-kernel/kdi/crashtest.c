@@ -1,7 +1,8 @@
 /*
  * crashtest.c - bugs on purpose: what a panic or the debugger must name.
  *
- * Owns the two mutexes of its deadlock. Locks: those, wrongly. Suspend: nothing to do.
+ * Owns the two mutexes of its deadlock and two spinlocks. Locks: those, wrongly. Suspend: nothing
+ * to do.
  */
 #include "kdi/crashtest.h"
 
@@ -82,13 +83,15 @@ static void jump_not_canonical(void)
     *(volatile uint64_t *)NOT_CANONICAL = 0;
 }
 
+static spinlock_t outer_lock = SPINLOCK("crashtest outer");
+static spinlock_t inner_lock = SPINLOCK("crashtest");
+
 static void spinlock_twice(void)
 {
-    static spinlock_t lock = SPINLOCK("crashtest");
-    upcall_state_t state = spin_lock(&lock);
+    upcall_state_t state = spin_lock(&inner_lock);
 
-    spin_unlock(&lock, spin_lock(&lock));
-    spin_unlock(&lock, state);
+    spin_unlock(&inner_lock, spin_lock(&inner_lock));
+    spin_unlock(&inner_lock, state);
 }
 
 static void mutex_twice(void)
@@ -104,6 +107,69 @@ static void sleep_masked(void)
 {
     (void)upcalls_save();
     thread_sleep_until(clock_now() + NSEC_PER_MSEC);
+}
+
+/* ---- orders of locks, for the witness of the debug kernel ---- */
+
+static __attribute__((noinline)) void take_in_order(void)
+{
+    upcall_state_t state = spin_lock(&outer_lock);
+
+    spin_acquire(&inner_lock);
+    spin_release(&inner_lock);
+    spin_unlock(&outer_lock, state);
+}
+
+static __attribute__((noinline)) void take_against_order(void)
+{
+    upcall_state_t state = spin_lock(&inner_lock);
+
+    spin_acquire(&outer_lock);
+    spin_release(&outer_lock);
+    spin_unlock(&inner_lock, state);
+}
+
+static void lock_order(void)
+{
+    take_in_order();
+    take_against_order();
+    log_info("crashtest: nobody minded the order of the locks");
+}
+
+static volatile bool locking_timer_fired;
+
+static void locking_timer(struct timer *t __unused)
+{
+    spin_unlock(&inner_lock, spin_lock(&inner_lock));
+    locking_timer_fired = true;
+}
+
+/* Waits for a callback with the lock held that it takes. */
+static void timer_wait(void)
+{
+    static struct timer timer;
+
+    timer_init(&timer, locking_timer);
+    timer_arm(&timer, clock_now());
+    while (!locking_timer_fired) {
+        thread_yield();
+    }
+    upcall_state_t state = spin_lock(&inner_lock);
+    (void)timer_cancel_wait(&timer);
+    spin_unlock(&inner_lock, state);
+}
+
+/* There is no need to sleep, but there might have been. */
+static void sleep_locked(void)
+{
+    static struct mutex free_mutex;
+
+    mutex_init(&free_mutex, "crashtest");
+    upcall_state_t state = spin_lock(&inner_lock);
+    mutex_lock(&free_mutex);
+    mutex_unlock(&free_mutex);
+    spin_unlock(&inner_lock, state);
+    log_info("crashtest: nobody minded that it might sleep");
 }
 
 /* ---- a deadlock ---- */
@@ -240,6 +306,9 @@ const struct crashtest crashtests[] = {
     {"spinlock", "a spinlock taken twice", spinlock_twice},
     {"mutex", "a mutex taken twice", mutex_twice},
     {"sleep", "sleep with upcalls masked", sleep_masked},
+    {"lock-order", "two spinlocks in both orders; noticed by the debug kernel", lock_order},
+    {"timer-wait", "waiting for a callback with the lock held that it takes", timer_wait},
+    {"sleep-locked", "what may sleep, with a spinlock held; likewise", sleep_locked},
     {"deadlock", "two threads that wait for each other; for `locks` of the debugger", deadlock},
     {"wild-read", "wild pointers in safe reads: nothing happens", wild_read},
     {"stuck", "a vCPU that takes no events, then the debugger", stuck},

@@ -10,7 +10,7 @@
 
     .text
 
-/* kdi_break(rdi: why): kdi_trap() knows it by the address behind the int3. */
+/* kdi_break(rdi: why): kdi.c knows it by the address behind the int3. */
     .globl kdi_break, kdi_break_return
 kdi_break:
     pushq %rbp

@@ -27,6 +27,7 @@
 #include "os/cmdline.h"
 #include "os/hypercall.h"
 #include "psm/clock.h"
+#include "psm/debugger.h"
 
 #define PROMPT "kdi> "
 
@@ -58,7 +59,7 @@ bool kdi_active_here(void)
     return READ_ONCE(owner) == (int)this_cpu()->id && locks_bypassed();
 }
 
-bool kdi_on_panic(void)
+static bool on_panic(void)
 {
     return cmdline_get("kdi") != NULL;
 }
@@ -206,7 +207,7 @@ void kdi_give_up(const char *fmt, ...)
     kdi_stack_restart(command_loop);
 }
 
-void kdi_abandon(uint64_t rip, const char *fmt, va_list ap)
+static __noreturn void abandon(uint64_t rip, const char *fmt, va_list ap)
 {
     char text[160], place[KDI_SYMBOL_MAX];
 
@@ -303,7 +304,7 @@ static const char *int3_reason(struct trap_frame *frame, char *buf, size_t size)
     return "int3";
 }
 
-bool kdi_trap(struct trap_frame *frame)
+static bool debug_trap(struct trap_frame *frame)
 {
     char buf[24];
 
@@ -339,7 +340,7 @@ static void take_over(const struct trap_frame *frame)
     kdi_stop_others();
 }
 
-void kdi_nmi(struct trap_frame *frame)
+static void debug_nmi(struct trap_frame *frame)
 {
     if (kdi_nmi_was_ours(frame) || kdi_active_here()) {
         return;
@@ -351,12 +352,12 @@ void kdi_nmi(struct trap_frame *frame)
 
 /* ---- panics ---- */
 
-void kdi_panic_begin(const struct trap_frame *frame)
+static void panic_begin(const struct trap_frame *frame)
 {
     take_over(frame);
 }
 
-void kdi_panic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
+static void after_panic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
 {
     static struct trap_frame copy;
 
@@ -382,6 +383,16 @@ void kdi_report(const char *line, void (*write)(const char *text, size_t len))
     mutex_unlock(&report_lock);
 }
 
+/* What the core calls: traps, panics, the debug ports. */
+static const struct debugger door = {.trap = debug_trap,
+                                     .nmi = debug_nmi,
+                                     .stop = kdi_stop,
+                                     .on_panic = on_panic,
+                                     .panic_begin = panic_begin,
+                                     .panic = after_panic,
+                                     .active_here = kdi_active_here,
+                                     .abandon = abandon};
+
 void kdi_boot(void)
 {
     const char *given = cmdline_get("kdi");
@@ -389,4 +400,5 @@ void kdi_boot(void)
     mutex_init(&report_lock, "kdi-report");
     kdi_peek_boot();
     script = given != NULL && strcmp(given, "panic") != 0 ? given : NULL;
+    debugger_register(&door);
 }

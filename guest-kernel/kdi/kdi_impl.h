@@ -57,6 +57,9 @@ extern const struct kdi_command kdi_cpu_commands[], kdi_memory_commands[], kdi_t
 /** kdi_commands - all of them, ending with NULL. */
 extern const struct kdi_command *const kdi_commands[];
 
+/** kdi_active_here() - whether this CPU is in the debugger now. Any context. */
+bool kdi_active_here(void);
+
 /** kdi_owner_cpu() - the id of the CPU that runs the debugger, -1: none. */
 int kdi_owner_cpu(void);
 
@@ -81,6 +84,9 @@ void kdi_release_others(void);
 
 /** kdi_nmi_was_ours() - take an NMI that one of the two above sent. Return: whether it was. */
 bool kdi_nmi_was_ours(const struct trap_frame *frame);
+
+/** kdi_stop() - @cpu, which is this one, was asked through its debug port to stand still. */
+void kdi_stop(const struct cpu *cpu);
 
 /** kdi_park() - if the machine is being stopped, stand still here until it goes on. */
 void kdi_park(const struct trap_frame *frame, enum kdi_stop how);

@@ -61,13 +61,9 @@ void kdi_park(const struct trap_frame *frame, enum kdi_stop how)
     stops[id].frame = NULL;
 }
 
-void kdi_stop_interrupt(evtchn_port_t port __unused, void *arg)
+void kdi_stop(const struct cpu *cpu)
 {
-    const struct cpu *cpu = arg;
-    upcall_state_t state = upcalls_save();
-
     kdi_park(cpu->frame, KDI_BY_IPI);
-    upcalls_restore(state);
 }
 
 bool kdi_nmi_was_ours(const struct trap_frame *frame)

@@ -7,6 +7,7 @@
  */
 #include "kern/lock.h"
 
+#include "kern/witness.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/cpu.h"
@@ -80,6 +81,14 @@ static bool try_acquire(spinlock_t *lock, int16_t self)
                                        __ATOMIC_RELAXED);
 }
 
+void spin_pause(unsigned spins)
+{
+    if (spins % SPINS_BEFORE_YIELD == 0) {
+        (void)HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
+    }
+    __builtin_ia32_pause();
+}
+
 /* Take it as soon as it is free, waiting visibly to the debugger. */
 static void spin_wait(spinlock_t *lock, int16_t self)
 {
@@ -88,15 +97,13 @@ static void spin_wait(spinlock_t *lock, int16_t self)
     ASSERT(lock->name != NULL); /* else nobody has made it usable, and nobody will release it */
     WRITE_ONCE(cpu->wants_lock, lock);
     for (unsigned spins = 1; !try_acquire(lock, self); spins++) {
-        if (spins % SPINS_BEFORE_YIELD == 0) {
-            (void)HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
-        }
-        __builtin_ia32_pause();
+        spin_pause(spins);
     }
     WRITE_ONCE(cpu->wants_lock, NULL);
 }
 
-void spin_acquire(spinlock_t *lock)
+/* @place is for the witness: who wants it. */
+static inline void acquire(spinlock_t *lock, uint64_t place)
 {
     int16_t self = (int16_t)this_cpu()->id;
 
@@ -106,9 +113,16 @@ void spin_acquire(spinlock_t *lock)
     if (unlikely(READ_ONCE(lock->owner) == self)) {
         panic("spinlock \"%s\": taken twice by vCPU %d", lock->name, self);
     }
+    witness_spin_wants(lock, place);
     if (!try_acquire(lock, self)) {
         spin_wait(lock, self);
     }
+    witness_spin_has(lock, place);
+}
+
+void spin_acquire(spinlock_t *lock)
+{
+    acquire(lock, (uint64_t)__builtin_return_address(0));
 }
 
 void spin_release(spinlock_t *lock)
@@ -117,6 +131,7 @@ void spin_release(spinlock_t *lock)
         return;
     }
     ASSERT(READ_ONCE(lock->owner) == (int16_t)this_cpu()->id);
+    witness_spin_drops(lock);
     __atomic_store_n(&lock->owner, -1, __ATOMIC_RELEASE);
 }
 
@@ -124,7 +139,7 @@ upcall_state_t spin_lock(spinlock_t *lock)
 {
     upcall_state_t state = upcalls_save();
 
-    spin_acquire(lock);
+    acquire(lock, (uint64_t)__builtin_return_address(0));
     return state;
 }
 

@@ -21,6 +21,12 @@
  * (the lock masks upcalls, so handlers may call it too); never sleeps.
  */
 void *page_alloc(unsigned order);
+
+/**
+ * page_alloc_zeroed() - the same, all zero
+ *
+ * The only memory that may be granted to another domain: see page_is_cleared() in page.h.
+ */
 void *page_alloc_zeroed(unsigned order);
 
 /** page_free() - give back what page_alloc() returned, with the same order. */
@@ -38,6 +44,16 @@ void kfree(void *ptr);
 
 /** kstrdup() - a copy to be kfree()d, or NULL. */
 char *kstrdup(const char *s);
+
+/**
+ * memory_refuse() - from now on nothing is handed out; or it is again
+ *
+ * For tests of what must do without new memory. Any context.
+ */
+void memory_refuse(bool refuse);
+
+/** memory_refused() - whether that is so. Any context. */
+bool memory_refused(void);
 
 /* What `mem` shows: pages, and bytes handed out by the slabs. */
 struct mem_stats {

@@ -33,6 +33,7 @@ static spinlock_t page_lock = SPINLOCK("page");
 static struct free_list free_lists[PAGE_ORDER_MAX + 1];
 static uint64_t free_counts[PAGE_ORDER_MAX + 1];
 static struct mem_stats stats;
+static bool refusing; /* a test's wish */
 
 /* The records of pfns from @first on, up to the next run's or the limit. */
 struct run {
@@ -138,13 +139,33 @@ void page_account_failure(size_t bytes)
     log_warn("memory: no room for %zu bytes", bytes);
 }
 
+/* Labels the pages of a block but the first. Its owner's or nobody's. */
+static void label_inner(const void *page, unsigned order, enum page_kind kind)
+{
+    pfn_t pfn = virt_to_pfn(page);
+
+    for (uint64_t i = 1; i < 1ull << order; i++) {
+        page_of(PFN(pfn.n + i))->kind = (uint8_t)kind;
+    }
+}
+
+void memory_refuse(bool refuse)
+{
+    WRITE_ONCE(refusing, refuse);
+}
+
+bool memory_refused(void)
+{
+    return READ_ONCE(refusing);
+}
+
 void *page_alloc(unsigned order)
 {
     pfn_t pfn;
 
     ASSERT(order <= PAGE_ORDER_MAX);
     upcall_state_t state = spin_lock(&page_lock);
-    bool found = block_take(order, &pfn);
+    bool found = !refusing && block_take(order, &pfn);
     spin_unlock(&page_lock, state);
     if (!found) {
         page_account_failure(PAGE_SIZE << order);
@@ -157,7 +178,17 @@ void *page_alloc_zeroed(unsigned order)
 {
     void *page = page_alloc(order);
 
-    return page == NULL ? NULL : memset(page, 0, PAGE_SIZE << order);
+    if (page != NULL) {
+        memset(page, 0, PAGE_SIZE << order);
+        page_of(virt_to_pfn(page))->kind = PAGE_CLEARED;
+        label_inner(page, order, PAGE_CLEARED);
+    }
+    return page;
+}
+
+bool page_is_cleared(const void *addr)
+{
+    return page_of(virt_to_pfn(addr))->kind == PAGE_CLEARED;
 }
 
 void page_free(void *page, unsigned order)
@@ -168,9 +199,12 @@ void page_free(void *page, unsigned order)
     if (record->kind == PAGE_FREE || record->kind == PAGE_INNER) {
         panic("page_free: page %p (pfn %#llx) freed twice", page, (unsigned long long)pfn.n);
     }
-    if (record->kind != PAGE_USED || record->order != order) {
+    if ((record->kind != PAGE_USED && record->kind != PAGE_CLEARED) || record->order != order) {
         panic("page_free: page %p of order %u is kind %u, order %u", page, order, record->kind,
               record->order);
+    }
+    if (record->kind == PAGE_CLEARED) {
+        label_inner(page, order, PAGE_INNER);
     }
     upcall_state_t state = spin_lock(&page_lock);
     block_release(pfn.n, order);

@@ -14,6 +14,7 @@ enum page_kind {
     PAGE_FREE,     /* head of a free block of 2^order */
     PAGE_INNER,    /* inside a free block */
     PAGE_USED,     /* head of an allocated block of 2^order */
+    PAGE_CLEARED,  /* each page of an allocated block that was zeroed for its owner */
     PAGE_SLAB,     /* part of a slab of 2^order pages */
     PAGE_LARGE,    /* head of a kmalloc() of whole pages */
     PAGE_BALLOON,  /* a hole: its frame was given back to Xen */
@@ -59,6 +60,14 @@ bool page_find_hole(pfn_t from, pfn_t *hole);
 
 /** page_set_kind() - relabel the pages of an allocated block. The owner's business. */
 void page_set_kind(void *page, unsigned order, enum page_kind kind);
+
+/**
+ * page_is_cleared() - whether an address is in memory from page_alloc_zeroed()
+ *
+ * Such a page holds nothing but what its owner put there, so another domain may be shown it.
+ * Any context.
+ */
+bool page_is_cleared(const void *addr);
 
 /** page_account_tables() - count page tables taken (+) or returned (-). Any context. */
 void page_account_tables(long delta);

@@ -36,6 +36,9 @@ struct thread {
     const struct waitq *waits_for;
     const struct mutex *wants;
     struct waitq joiners;
+#ifdef DUET_WITNESS
+    struct held_locks mutexes;
+#endif
     XEN_TAILQ_ENTRY(struct thread) run_link;
     XEN_TAILQ_ENTRY(struct thread) all_link;
 };
@@ -45,6 +48,9 @@ void sched_boot(void);
 
 /** sched_cpu_init() - a CPU's run queue and idle thread. Return: 0 or -ENOMEM. */
 int sched_cpu_init(struct cpu *cpu);
+
+/** sched_cpu_fini() - the reverse, of a CPU that never ran. Thread context. */
+void sched_cpu_fini(struct cpu *cpu);
 
 /** sched_idle() - what a CPU does when it has nothing to do; on its idle thread's stack. */
 __noreturn void sched_idle(void);
@@ -67,6 +73,13 @@ void sched_kicked(struct cpu *cpu);
 
 /** sched_interrupt_exit() - at the end of an upcall: switch if somebody better waits. */
 void sched_interrupt_exit(struct cpu *cpu);
+
+/**
+ * sched_wanted() - whether a CPU that handles events has a thread to run
+ *
+ * One of its own, or another CPU's that waits for its turn. Any context.
+ */
+bool sched_wanted(const struct cpu *cpu);
 
 /** sched_foreach() - visit every thread, with the thread list locked: @fn must not sleep. */
 void sched_foreach(void (*fn)(const struct thread *t, void *arg), void *arg);

@@ -149,6 +149,10 @@ static void *large_alloc(size_t size)
 
 void *kmalloc(size_t size)
 {
+    if (memory_refused()) {
+        page_account_failure(size);
+        return NULL;
+    }
     return size > SLAB_MAX_SIZE ? large_alloc(size) : cache_alloc(cache_for(size));
 }
 

@@ -52,6 +52,15 @@ struct thread *thread_self(void)
     return self;
 }
 
+bool thread_may_wait(void)
+{
+    upcall_state_t state = upcalls_save();
+    bool may = !state && this_cpu()->ipl == IPL_NONE;
+
+    upcalls_restore(state);
+    return may;
+}
+
 const char *thread_name(const struct thread *t)
 {
     return t->name;
@@ -203,6 +212,18 @@ static void schedule(struct cpu *cpu)
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
     spin_release(&this_cpu()->runq.lock);
+}
+
+bool sched_wanted(const struct cpu *cpu)
+{
+    bool wanted = cpu->current != cpu->idle || READ_ONCE(cpu->need_resched);
+
+    for (unsigned id = 0; id < CPU_MAX && !wanted; id++) {
+        const struct cpu *other = cpu_by_id(id);
+
+        wanted = other != NULL && READ_ONCE(other->runq.nready) != 0; /* it might take that */
+    }
+    return wanted;
 }
 
 void sched_kicked(struct cpu *cpu)
@@ -614,6 +635,16 @@ int sched_cpu_init(struct cpu *cpu)
     cpu->idle->cpu = cpu->id;
     thread_register(cpu->idle);
     return 0;
+}
+
+void sched_cpu_fini(struct cpu *cpu)
+{
+    upcall_state_t state = spin_lock(&thread_list_lock);
+
+    XEN_TAILQ_REMOVE(&all_threads, cpu->idle, all_link);
+    spin_unlock(&thread_list_lock, state);
+    thread_free(cpu->idle);
+    cpu->idle = NULL;
 }
 
 void sched_adopt_idle(struct cpu *cpu)

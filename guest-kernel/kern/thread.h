@@ -42,6 +42,13 @@ struct thread *thread_self(void);
 /** thread_name() - for messages; valid as long as the thread. */
 const char *thread_name(const struct thread *t);
 
+/**
+ * thread_may_wait() - whether the caller is a thread that may sleep or wait for handlers
+ *
+ * False in handlers, and with upcalls masked, as they are while a spinlock is held. Any context.
+ */
+bool thread_may_wait(void);
+
 /** thread_yield() - let others of the same priority run. Thread context. */
 void thread_yield(void);
 

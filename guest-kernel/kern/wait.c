@@ -15,7 +15,7 @@
 
 void waitq_init(struct waitq *wq, const char *name)
 {
-    spin_init(&wq->lock, name);
+    wq->lock = (spinlock_t)SPINLOCK_OF(LOCK_WAITQ, name);
     XEN_TAILQ_INIT(&wq->waiters);
 }
 
@@ -100,7 +100,7 @@ static int sleep_until(bool *waiting, nsec_t deadline)
     timer_init(&alarm.timer, alarm_ring);
     timer_arm(&alarm.timer, deadline);
     sched_block(waiting);
-    return timer_cancel(&alarm.timer) ? 0 : -ETIMEDOUT;
+    return timer_cancel_wait(&alarm.timer) ? 0 : -ETIMEDOUT;
 }
 
 int waitq_sleep(struct waitq *wq, struct waiter *w, nsec_t deadline)
@@ -124,31 +124,43 @@ void thread_sleep_until_wall(nsec_t deadline)
     timer_init(&alarm.timer, alarm_ring);
     timer_arm_wall(&alarm.timer, deadline);
     sched_block(&waiting);
-    (void)timer_cancel(&alarm.timer);
+    (void)timer_cancel_wait(&alarm.timer);
 }
 
 void mutex_init(struct mutex *m, const char *name)
 {
-    m->owner = NULL;
+    *m = (struct mutex){.owner = NULL};
     waitq_init(&m->waiters, name);
 }
 
-bool mutex_trylock(struct mutex *m)
+/* Take it if it is free; @place is for the witness: who wants it. */
+static bool try_take(struct mutex *m, uint64_t place)
 {
     struct thread *nobody = NULL;
 
     if (unlikely(locks_bypassed())) {
         return true;
     }
-    return __atomic_compare_exchange_n(&m->owner, &nobody, thread_self(), false, __ATOMIC_ACQUIRE,
-                                       __ATOMIC_RELAXED);
+    bool taken = __atomic_compare_exchange_n(&m->owner, &nobody, thread_self(), false,
+                                             __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    if (taken) {
+        witness_mutex_has(m, place);
+    }
+    return taken;
+}
+
+bool mutex_trylock(struct mutex *m)
+{
+    return try_take(m, (uint64_t)__builtin_return_address(0));
 }
 
 void mutex_lock(struct mutex *m)
 {
+    uint64_t place = (uint64_t)__builtin_return_address(0);
     struct thread *self = thread_self();
 
-    if (mutex_trylock(m)) {
+    witness_mutex_wants(m, place);
+    if (try_take(m, place)) {
         return;
     }
     if (READ_ONCE(m->owner) == self) {
@@ -156,7 +168,7 @@ void mutex_lock(struct mutex *m)
               thread_name(self));
     }
     WRITE_ONCE(self->wants, m);
-    wait_event(&m->waiters, mutex_trylock(m));
+    wait_event(&m->waiters, try_take(m, place));
     WRITE_ONCE(self->wants, NULL);
 }
 
@@ -169,6 +181,7 @@ void mutex_unlock(struct mutex *m)
         panic("mutex \"%s\": released by thread \"%s\", which does not hold it",
               m->waiters.lock.name, thread_name(thread_self()));
     }
+    witness_mutex_drops(m);
     __atomic_store_n(&m->owner, NULL, __ATOMIC_RELEASE);
     waitq_wake_one(&m->waiters);
 }

@@ -5,7 +5,7 @@
  * the queue, tests the condition, and sleeps only if it is false, so that a wake-up between
  * test and sleep is not lost. Wakers change the condition first, then call waitq_wake_*().
  * Mutexes and condition variables are made of the same queue.
- * Locks: each queue has its spinlock, a leaf above the run queues' locks.
+ * Locks: each queue has its spinlock, over the run queues' locks only.
  * Suspend: sleepers stay asleep; deadlines are in system time (see psm/clock.h).
  */
 #ifndef KERN_WAIT_H
@@ -15,6 +15,7 @@
 
 #include "kern/lock.h"
 #include "kern/types.h"
+#include "kern/witness.h"
 
 struct thread;
 
@@ -32,9 +33,10 @@ struct waitq {
 };
 
 /* A queue that is usable from the start. */
-#define WAITQ(wq, queuename)                                                              \
-    {                                                                                     \
-        .lock = SPINLOCK(queuename), .waiters = XEN_TAILQ_HEAD_INITIALIZER((wq).waiters), \
+#define WAITQ(wq, queuename)                                 \
+    {                                                        \
+        .lock = SPINLOCK_OF(LOCK_WAITQ, queuename),          \
+        .waiters = XEN_TAILQ_HEAD_INITIALIZER((wq).waiters), \
     }
 
 /** waitq_init() - make a queue usable. @name must stay valid. */
@@ -59,6 +61,7 @@ void waitq_finish(struct waitq *wq, struct waiter *w);
 #define wait_event_until(wq, cond, deadline)                \
     ({                                                      \
         struct waiter __w;                                  \
+        witness_may_sleep();                                \
         bool __true = (cond);                               \
         int __rc = 0;                                       \
         while (!__true && __rc == 0) {                      \
@@ -79,12 +82,18 @@ void waitq_finish(struct waitq *wq, struct waiter *w);
 /* A sleeping lock. Owned by a thread; not for interrupts. */
 struct mutex {
     struct thread *owner;
+    uint16_t class; /* its enum lock_class, once the witness has looked it up */
     struct waitq waiters;
 };
 
+/** mutex_init() - make it usable. @name must stay valid and have a row in lockorder.def. */
 void mutex_init(struct mutex *m, const char *name);
 
-/** mutex_lock() - take it, sleeping while another thread holds it. Panics if the caller does. */
+/**
+ * mutex_lock() - take it, sleeping while another thread holds it. Panics if the caller does.
+ *
+ * mutex_trylock() does not sleep, and so may be called against the table's order.
+ */
 void mutex_lock(struct mutex *m);
 bool mutex_trylock(struct mutex *m) __must_check;
 void mutex_unlock(struct mutex *m);

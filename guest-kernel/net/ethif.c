@@ -21,6 +21,7 @@
 #include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
+#include "lwip/nd6.h"
 #include "lwip/pbuf.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ip6.h"
@@ -370,6 +371,28 @@ static void end_bulk(const struct ethif *e)
     }
 }
 
+/*
+ * The MTU may have gone down under open connections. lwIP looks at it when a connection is made, so
+ * each still has segments that fit the old one, and must keep them: some wait already, and lwIP
+ * appends to them. Who can leave the cutting to the back end does, as one with large segments. Else
+ * what is too long leaves as fragments of IP, for which lwIP has to make the checksums.
+ */
+static void fit_connections(struct ethif *e)
+{
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        u16_t size = bulk_size(pcb) != 0 ? bulk_size(pcb) : pcb->mss;
+        u16_t fits =
+            ethif_to(pcb) == e ? tcp_eff_send_mss(size, &pcb->local_ip, &pcb->remote_ip) : size;
+        bool can = IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4;
+
+        if (fits < size && can && e->offload_tcp) {
+            tcp_ext_arg_set(pcb, BULK_ARG, (void *)(uintptr_t)fits);
+        } else if (fits < size) {
+            e->offload_tcp = false;
+        }
+    }
+}
+
 /* ---- news ---- */
 
 /*
@@ -382,11 +405,17 @@ static void update(struct ethif *e)
     struct net_info info;
 
     net_get_info(e->dev, &info);
+    show_mtu(&e->netif);
+    bool shrinks = info.mtu < e->netif.mtu;
     e->netif.mtu = info.mtu;
     e->netif.mtu6 = info.mtu;
     e->offload_tcp = info.csum_v4 && info.csum_v6;
     e->gso_v4 = info.gso_v4;
     e->gso_v6 = info.gso_v6;
+    if (shrinks) {
+        nd6_clear_destination_cache(); /* it remembers the old MTU */
+    }
+    fit_connections(e);
     NETIF_SET_CHECKSUM_CTRL(&e->netif, generated(e) | CHECK_ALWAYS);
     if (info.carrier) {
         end_bulk(e);

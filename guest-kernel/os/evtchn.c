@@ -11,13 +11,24 @@
  * A port in a queue or in its handler is `busy`; evtchn_unbind() waits for that to end, so a
  * handler's argument may be freed afterwards. A handler must not unbind its own port.
  *
+ * Who sends without pause would keep the upcall's loop going for ever, so calls are counted per
+ * port, whether or not the handler finds work. After a burst of BURST calls the loop looks how much
+ * time threads had meanwhile. If that was less than a fifth, and a thread wants the vCPU, the port
+ * rests: it stays masked for a quarter of the time that the burst took. A port whose vCPU has
+ * nothing else to do, or whose events leave room, never rests. Timers' and IPIs' ports are exempt:
+ * nobody else can send those.
+ *
  * A device's port may have a vCPU as its home. It moves to vCPU 0 before that one goes offline, and
  * back when it is there again. An event that Xen signalled to the old vCPU before the move is
  * either found there, and with FIFO events, which are in one vCPU's queue at a time, dealt with
- * there, or it is still pending when the port is unmasked, and so signalled to the new one.
+ * there, or it is still pending when the port is unmasked, and so signalled to the new one. What a
+ * vCPU did not get to before it stopped is in its queue still, linked, and Xen does not link a port
+ * twice: evtchn_cpu_drain() empties the queue of a vCPU that is down, and has Xen signal the events
+ * where their ports are now. That comes after the vCPU's own ports were closed: a number that is
+ * linked would be of no use to whoever is given it next.
  *
- * Locks: evtchn_lock, a leaf, over table and flags. It is not held in handlers. cover_lock, over
- * page_lock.
+ * Locks: evtchn_lock, over table and flags, and over the timers'. It is not held in handlers.
+ * cover_lock, over page_lock.
  * Suspend: see evtchn.h.
  */
 #include "os/evtchn.h"
@@ -26,15 +37,22 @@
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "kern/witness.h"
 #include "os/cmdline.h"
 #include "os/evtchn_ops.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
+#include "psm/clock.h"
 #include "psm/cpu.h"
 #include "psm/upcall.h"
 
 #define TABLE_SPAN   512 /* ports per leaf of the table */
 #define TABLE_LEAVES (EVTCHN_FIFO_NR_CHANNELS / TABLE_SPAN)
+
+#define THREADS_SHARE \
+    5 /* one part in so many is left to threads by a port that fires all the while */
+#define REST_MIN (100 * NSEC_PER_USEC)
+#define REST_MAX (20 * NSEC_PER_MSEC)
 
 struct evtchn {
     evtchn_port_t port;
@@ -47,6 +65,12 @@ struct evtchn {
     uint64_t count;
     bool busy;       /* queued or in its handler */
     bool owner_mask; /* evtchn_mask() was called */
+    bool resting;    /* fired too much: held back until @rest fires */
+    bool stranded;   /* fired for a vCPU that is down: held back until it joins */
+    unsigned burst;  /* calls since the threads' share was looked at, and the times then */
+    nsec_t burst_began, burst_thread_time;
+    unsigned rests;
+    struct timer rest;
     XEN_TAILQ_ENTRY(struct evtchn) link;
 };
 
@@ -54,6 +78,7 @@ static spinlock_t evtchn_lock = SPINLOCK("evtchn");
 static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->cover() alone */
 static bool vcpu_takes[CPU_MAX];                         /* ports whose home it is */
 static struct evtchn **table[TABLE_LEAVES];
+static XEN_TAILQ_HEAD(evtchn_list, struct evtchn) spares = XEN_TAILQ_HEAD_INITIALIZER(spares);
 static const struct evtchn_ops *ops = &evtchn_2l_ops;
 
 static struct evtchn *evtchn_find(evtchn_port_t port)
@@ -115,14 +140,65 @@ static void unmask_any(evtchn_port_t port)
     (void)HYPERVISOR_event_channel_op(EVTCHNOP_unmask, &op);
 }
 
-/* The handler is over: the port may fire again, unless its owner masked it. */
+/* Whether a port stays masked. evtchn_lock is held. */
+static bool held_back(const struct evtchn *e)
+{
+    return e->busy || e->owner_mask || e->resting || e->stranded;
+}
+
+/* A port has rested. */
+static void rest_over(struct timer *t)
+{
+    struct evtchn *e = CONTAINER_OF(t, struct evtchn, rest);
+    upcall_state_t state = spin_lock(&evtchn_lock);
+
+    e->resting = false;
+    if (!held_back(e) && evtchn_find(e->port) == e) {
+        unmask_any(e->port);
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
+/* A burst of calls is over: give threads a turn if they had too few. evtchn_lock is held. */
+static void look_at_burst(struct cpu *cpu, struct evtchn *e)
+{
+    nsec_t now = clock_now();
+    nsec_t took = now - e->burst_began;
+    nsec_t threads_had = cpu->thread_time - e->burst_thread_time;
+
+    if (threads_had < took / THREADS_SHARE && sched_wanted(cpu)) {
+        e->resting = true;
+        e->rests++;
+        took /= THREADS_SHARE - 1;
+        timer_arm(&e->rest, now + MIN(MAX(took, REST_MIN), REST_MAX));
+    }
+    e->burst = 0;
+}
+
+/* Count a call of its handler. evtchn_lock is held. */
+static void count_call(struct cpu *cpu, struct evtchn *e)
+{
+    if (e->burst == 0) {
+        e->burst_began = clock_now();
+        e->burst_thread_time = cpu->thread_time;
+    }
+    if (++e->burst >= EVTCHN_BURST) {
+        look_at_burst(cpu, e);
+    }
+}
+
+/* The handler is over: the port may fire again, unless it is held back. */
 static void port_done(struct cpu *cpu, struct evtchn *e)
 {
     upcall_state_t state = spin_lock(&evtchn_lock);
     evtchn_port_t port = e->port;
-    bool unmask = !e->owner_mask && evtchn_find(port) == e;
+    bool bound = evtchn_find(port) == e;
 
     WRITE_ONCE(e->busy, false);
+    if (bound && e->ipl < IPL_TIMER) {
+        count_call(cpu, e);
+    }
+    bool unmask = bound && !held_back(e);
     if (unmask && e->vcpu == cpu->id) {
         ops->unmask_local(cpu, port);
     } else if (unmask) {
@@ -141,9 +217,11 @@ static void dispatch(struct cpu *cpu)
 
         cpu->ipl = level;
         e->count++;
+        witness_callback_begin(LOCK_EVENT_HANDLER, (uint64_t)e->handler);
         upcalls_restore(false);
         e->handler(e->port, e->arg);
         (void)upcalls_save();
+        witness_callback_end();
         cpu->ipl = interrupted;
         port_done(cpu, e);
         collect(cpu);
@@ -157,12 +235,43 @@ void evtchn_upcall(struct trap_frame *frame)
 
     cpu->frame = frame;
     cpu->upcalls++;
+    if (cpu->ipl == IPL_NONE) {
+        cpu->thread_time += clock_now() - cpu->threads_since;
+    }
     collect(cpu);
     dispatch(cpu);
     cpu->frame = outer;
     if (cpu->ipl == IPL_NONE) {
+        cpu->threads_since = clock_now();
         sched_interrupt_exit(cpu);
     }
+}
+
+/* ---- records ---- */
+
+/*
+ * Who wakes up in another domain binds its ports anew while memory may be out, and has to: the
+ * records of the old ports are spared for that, not freed.
+ */
+static void record_spare(struct evtchn *e)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+
+    XEN_TAILQ_INSERT_HEAD(&spares, e, link);
+    spin_unlock(&evtchn_lock, state);
+}
+
+/* A record, of whatever contents; NULL when memory ran out. */
+static struct evtchn *record_new(void)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = XEN_TAILQ_FIRST(&spares);
+
+    if (e != NULL) {
+        XEN_TAILQ_REMOVE(&spares, e, link);
+    }
+    spin_unlock(&evtchn_lock, state);
+    return e != NULL ? e : kmalloc(sizeof(*e));
 }
 
 /* ---- binding ---- */
@@ -177,13 +286,17 @@ static int cover(evtchn_port_t port)
     return rc;
 }
 
-/* Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. */
+/*
+ * Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. A leaf
+ * that is there stays: a resume, which binds ports of low numbers anew, finds its leaf.
+ */
 static int table_insert(struct evtchn *e)
 {
-    struct evtchn **fresh = page_alloc_zeroed(0);
+    bool known = READ_ONCE(table[e->port / TABLE_SPAN]) != NULL;
+    struct evtchn **fresh = known ? NULL : page_alloc_zeroed(0);
     int rc = 0;
 
-    if (fresh == NULL) {
+    if (!known && fresh == NULL) {
         return -ENOMEM;
     }
     upcall_state_t state = spin_lock(&evtchn_lock);
@@ -210,12 +323,13 @@ static int bind(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ip
     if (port >= ops->limit) {
         return -ERANGE;
     }
-    struct evtchn *e = kzalloc(sizeof(*e));
+    struct evtchn *e = record_new();
     if (e == NULL) {
         return -ENOMEM;
     }
     *e = (struct evtchn){
         .port = port, .name = name, .ipl = ipl, .vcpu = vcpu, .handler = handler, .arg = arg};
+    timer_init(&e->rest, rest_over);
     int rc = cover(port);
     if (rc == 0) {
         ops->mask(port);
@@ -272,7 +386,7 @@ static void move(struct evtchn *e, unsigned vcpu)
     if (HYPERVISOR_event_channel_op(EVTCHNOP_bind_vcpu, &op) == 0) {
         e->vcpu = vcpu;
     }
-    if (!e->busy && !e->owner_mask) {
+    if (!held_back(e)) {
         unmask_any(e->port);
     }
 }
@@ -316,11 +430,48 @@ static void set_takes(unsigned vcpu, bool takes)
 void evtchn_cpu_joins(struct cpu *cpu)
 {
     set_takes(cpu->id, true);
+    for (evtchn_port_t port = known_from(0); port < ops->limit; port = known_from(port + 1)) {
+        upcall_state_t state = spin_lock(&evtchn_lock);
+        struct evtchn *e = evtchn_find(port);
+
+        if (e != NULL && e->stranded && e->vcpu == cpu->id) {
+            e->stranded = false;
+            if (!held_back(e)) {
+                unmask_any(port);
+            }
+        }
+        spin_unlock(&evtchn_lock, state);
+    }
 }
 
 void evtchn_cpu_leaves(struct cpu *cpu)
 {
     set_takes(cpu->id, false);
+}
+
+/* An event was in the queue of a vCPU that is down, and is there no more: it shall not be lost. */
+static void reraise(struct cpu *cpu, evtchn_port_t port)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
+
+    ops->mask(port);
+    if (e == NULL) {
+        ops->clear_pending(port);
+    } else if (e->vcpu == cpu->id) {
+        e->stranded = true; /* an IPI or VIRQ of the vCPU's own: for when it is there again */
+    } else if (!held_back(e)) {
+        unmask_any(port);
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
+void evtchn_cpu_drain(struct cpu *cpu)
+{
+    upcall_state_t state = upcalls_save();
+
+    ops->collect(cpu, reraise);
+    upcalls_restore(state);
 }
 
 int evtchn_bind_interdomain(uint16_t otherend, evtchn_port_t remote, const char *name, enum ipl ipl,
@@ -374,8 +525,12 @@ void evtchn_unbind(evtchn_port_t port)
         table[port / TABLE_SPAN][port % TABLE_SPAN] = NULL;
     }
     spin_unlock(&evtchn_lock, state);
-    while (e != NULL && READ_ONCE(e->busy)) {
-        __builtin_ia32_pause();
+    witness_waits(LOCK_EVENT_HANDLER);
+    for (unsigned spins = 1; e != NULL && READ_ONCE(e->busy); spins++) {
+        spin_pause(spins);
+    }
+    if (e != NULL && e->rests != 0) {
+        (void)timer_cancel_wait(&e->rest);
     }
     kfree(e);
 }
@@ -417,7 +572,7 @@ void evtchn_unmask(evtchn_port_t port)
     if (e != NULL) {
         e->owner_mask = false;
     }
-    if (e == NULL || !e->busy) {
+    if (e == NULL || !held_back(e)) {
         unmask_any(port);
     }
     spin_unlock(&evtchn_lock, state);
@@ -435,6 +590,7 @@ void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void 
             info.ipl = e->ipl;
             info.vcpu = e->vcpu;
             info.count = e->count;
+            info.rests = e->rests;
             info.masked = ops->is_masked(port);
             info.pending = ops->is_pending(port);
         }
@@ -468,9 +624,14 @@ void evtchn_resume(void)
 {
     for (size_t i = 0; i < TABLE_LEAVES; i++) {
         for (size_t j = 0; table[i] != NULL && j < TABLE_SPAN; j++) {
-            ASSERT(table[i][j] == NULL || !table[i][j]->busy);
-            kfree(table[i][j]);
-            table[i][j] = NULL;
+            struct evtchn *e = table[i][j];
+
+            ASSERT(e == NULL || !e->busy);
+            if (e != NULL) {
+                (void)timer_cancel(&e->rest); /* no callback runs: this is its one vCPU */
+                record_spare(e);
+                table[i][j] = NULL;
+            }
         }
     }
     int rc = ops->resume();

@@ -6,7 +6,8 @@
  * upcalls open, so that a higher level pre-empts a lower one's handler; ports at or below the
  * running level are kept and replayed when the level drops. A port's event is masked while its
  * handler runs, so a handler never nests with itself.
- * Handlers do little: they look at shared memory and wake a thread (wait.h).
+ * Handlers do little: they look at shared memory and wake a thread (wait.h). A port that fires all
+ * the while, its handler's work or not, is held back now and then, so that threads get their turns.
  * Locks: evtchn_lock over the port table. Suspend: all ports are gone afterwards,
  * and evtchn_resume() forgets them; their owners bind anew.
  */
@@ -30,6 +31,8 @@ enum ipl {
     IPL_DEBUG, /* the debugger's stop request: pre-empts all else */
     IPL_COUNT,
 };
+
+#define EVTCHN_BURST 256 /* calls of a port's handler after which threads' share is looked at */
 
 typedef void (*evtchn_handler_t)(evtchn_port_t port, void *arg);
 
@@ -79,10 +82,14 @@ int evtchn_bind_ipi(unsigned vcpu, const char *name, enum ipl ipl, evtchn_handle
 int evtchn_bind_existing(evtchn_port_t port, const char *name, enum ipl ipl,
                          evtchn_handler_t handler, void *arg);
 
-/** evtchn_close() - unbind the handler and close the port. Waits for a running handler. */
+/**
+ * evtchn_close() - unbind the handler and close the port
+ *
+ * Waits for a running handler. Thread context, no lock held that the handler takes.
+ */
 void evtchn_close(evtchn_port_t port);
 
-/** evtchn_unbind() - remove the handler, leave the port open to Xen. */
+/** evtchn_unbind() - remove the handler, leave the port open to Xen. Else as evtchn_close(). */
 void evtchn_unbind(evtchn_port_t port);
 
 /** evtchn_notify() - send an event to the other end. Any context. */
@@ -122,11 +129,18 @@ int evtchn_cpu_init(struct cpu *cpu);
 /**
  * evtchn_cpu_joins(), evtchn_cpu_leaves() - a vCPU takes the events of the ports whose home it is
  *
- * It must run, and after it left take at least one more upcall, since events may be in its queue.
- * The caller sees to it that they are called by turns for each CPU. Thread context.
+ * It must run. The caller sees to it that they are called by turns for each CPU. Thread context.
  */
 void evtchn_cpu_joins(struct cpu *cpu);
 void evtchn_cpu_leaves(struct cpu *cpu);
+
+/**
+ * evtchn_cpu_drain() - what a vCPU left in its queue is signalled to others
+ *
+ * The vCPU left, is down, its own ports are closed, and it does not start meanwhile. Thread
+ * context.
+ */
+void evtchn_cpu_drain(struct cpu *cpu);
 
 /* For `lsevt` and the debugger. */
 struct evtchn_info {
@@ -135,6 +149,7 @@ struct evtchn_info {
     enum ipl ipl;
     unsigned vcpu;
     uint64_t count; /* handler calls so far */
+    unsigned rests; /* how often it was held back for firing too much */
     bool masked, pending;
 };
 /** evtchn_foreach() - visit every bound port; @fn must not sleep. */

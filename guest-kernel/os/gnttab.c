@@ -16,6 +16,7 @@
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
@@ -46,38 +47,31 @@ static gref_t free_head = GREF_NONE;
 static gref_t deferred_head = GREF_NONE;
 static struct timer retry_timer;
 static struct gnttab_stats counts;
+static uint64_t *frame_list; /* room for all frames' numbers: a resume must not need memory */
 
 static struct note *note_of(gref_t ref)
 {
     return &notes[ref / ENTRIES_PER_FRAME][ref % ENTRIES_PER_FRAME];
 }
 
-/* Maps frames 0 ... n-1, which GNTTABOP_setup_table makes exist. */
+/*
+ * Maps frames 0 ... n-1, which GNTTABOP_setup_table makes exist, and counts them. A suspend comes
+ * before or after, since the caller holds frames: it unmaps what is counted. Allocates nothing.
+ */
 static int map_frames(uint32_t n)
 {
-    unsigned order = 0;
-    while ((PAGE_SIZE << order) < n * sizeof(mfn_t)) {
-        order++;
-    }
-    uint64_t *list = page_alloc(order);
-
-    if (list == NULL) {
-        return -ENOMEM;
-    }
-    frames_hold();
     struct gnttab_setup_table setup = {.dom = DOMID_SELF, .nr_frames = n};
-    set_xen_guest_handle(setup.frame_list, list);
+    set_xen_guest_handle(setup.frame_list, frame_list);
 
     long rc = HYPERVISOR_grant_table_op(GNTTABOP_setup_table, &setup, 1);
     if (rc == 0 && setup.status != GNTST_okay) {
         rc = -ENOSPC;
     }
     for (uint32_t i = counts.frames; rc == 0 && i < n; i++) {
-        mfn_t mfn = MFN(list[i]);
+        mfn_t mfn = MFN(frame_list[i]);
         rc = kvm_map((char *)table + i * PAGE_SIZE, &mfn, 1, HAT_WRITE);
+        counts.frames += rc == 0 ? 1 : 0;
     }
-    frames_release();
-    page_free(list, order);
     return (int)rc;
 }
 
@@ -111,14 +105,15 @@ static int grow(void)
     if (page == NULL) {
         return -ENOMEM;
     }
+    frames_hold();
     int rc = map_frames(frame + 1);
+    frames_release();
     if (rc != 0) {
         page_free(page, NOTES_ORDER);
         return rc;
     }
     upcall_state_t s = spin_lock(&gnttab_lock);
     notes[frame] = page;
-    counts.frames = frame + 1;
     add_entries(frame);
     spin_unlock(&gnttab_lock, s);
     return 0;
@@ -164,11 +159,19 @@ void gnttab_free(gref_t ref)
     spin_unlock(&gnttab_lock, s);
 }
 
+/* Whether a frame is a page of ours in which nothing of a former owner is left. */
+static bool may_be_seen(mfn_t mfn)
+{
+    pfn_t pfn;
+
+    return m2p_get(mfn, &pfn) && page_is_cleared(pfn_to_virt(pfn));
+}
+
 void gnttab_grant(gref_t ref, uint16_t domid, mfn_t mfn, bool readonly)
 {
     grant_entry_v1_t *e = &table[ref];
 
-    ASSERT(ref < counts.entries && mfn_is_valid(mfn));
+    ASSERT(ref < counts.entries && mfn_is_valid(mfn) && may_be_seen(mfn));
     e->frame = (uint32_t)mfn.n;
     e->domid = domid;
     wmb();
@@ -197,6 +200,22 @@ int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref)
         frames_hold();
         gnttab_grant(*ref, domid, virt_to_mfn(page), readonly);
         frames_release();
+    }
+    return rc;
+}
+
+int gnttab_share_new_page(uint16_t domid, void **page, gref_t *ref)
+{
+    *ref = GREF_NONE;
+    *page = page_alloc_zeroed(0);
+    if (*page == NULL) {
+        return -ENOMEM;
+    }
+    int rc = gnttab_share_page(domid, *page, false, ref);
+    if (rc != 0) {
+        page_free(*page, 0);
+        *page = NULL;
+        *ref = GREF_NONE;
     }
     return rc;
 }
@@ -393,9 +412,7 @@ int gnttab_resume(void)
     uint32_t n = counts.frames;
 
     counts.frames = 0;
-    int rc = map_frames(n);
-    counts.frames = n;
-    return rc;
+    return map_frames(n);
 }
 
 void gnttab_init(void)
@@ -414,7 +431,12 @@ void gnttab_init(void)
     if (table == NULL || notes == NULL) {
         panic("gnttab: no memory for a table of %u frames", counts.frames_max);
     }
-    int rc = grow();
+    unsigned order = 0;
+    while ((PAGE_SIZE << order) < counts.frames_max * sizeof(*frame_list)) {
+        order++;
+    }
+    frame_list = page_alloc(order);
+    int rc = frame_list != NULL ? grow() : -ENOMEM;
     if (rc != 0) {
         panic("gnttab: the first frame cannot be mapped: %s", errno_name(rc));
     }

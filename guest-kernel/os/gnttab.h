@@ -36,7 +36,7 @@ void gnttab_free(gref_t ref);
 /**
  * gnttab_grant() - let @domid map or copy a frame of ours
  * @ref: from gnttab_alloc(), granting nothing now
- * @mfn: a frame of this domain
+ * @mfn: a frame of this domain, of a page from page_alloc_zeroed(): the peer sees all of it
  * @readonly: the peer may not write
  *
  * Any context.
@@ -53,11 +53,19 @@ int gnttab_end(gref_t ref) __must_check;
 
 /**
  * gnttab_share_page() - reference and grant in one
- * @page: a page of the direct map
+ * @page: from page_alloc_zeroed()
  *
  * Return: 0 with *@ref, or as gnttab_alloc().
  */
 int gnttab_share_page(uint16_t domid, void *page, bool readonly, gref_t *ref) __must_check;
+
+/**
+ * gnttab_share_new_page() - the same with a fresh page that the peer may write, all zero: a ring
+ *
+ * Return: 0 with *@page and *@ref, for gnttab_unshare_page(); or as gnttab_alloc(), with NULL and
+ * GREF_NONE.
+ */
+int gnttab_share_new_page(uint16_t domid, void **page, gref_t *ref) __must_check;
 
 /**
  * gnttab_unshare_page() - end a grant, free the reference and then the page behind it

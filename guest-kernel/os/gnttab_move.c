@@ -8,13 +8,13 @@
  */
 #include "os/gnttab_move.h"
 
-#include "domain/balloon.h"
 #include "hat/hat.h"
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/page.h"
 #include "kern/thread.h"
 #include "os/hypercall.h"
+#include "os/reservation.h"
 
 static bool one_page(const struct gnttab_place *place, const void *memory, uint16_t len)
 {
@@ -88,7 +88,7 @@ int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
 
     frames_hold();
     xen_pfn_t frame = make_hole(pfn).n;
-    rc = balloon_give(&frame, 1) == 1 ? 0 : -EIO;
+    rc = frames_give(&frame, 1) == 1 ? 0 : -EIO;
     frames_release();
     gnttab_grant_transfer(slot->ref, domid, pfn);
     return rc;

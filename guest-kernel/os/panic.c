@@ -9,11 +9,11 @@
  */
 #include "os/panic.h"
 
-#include "kdi/kdi.h"
 #include "kern/string.h"
 #include "os/hypercall.h"
 #include "os/ksyms.h"
 #include "psm/cpu.h"
+#include "psm/debugger.h"
 #include "psm/trap.h"
 
 static const struct panic_console *console;
@@ -43,7 +43,7 @@ static void vsay(const char *fmt, va_list ap) __printf_like(1, 0);
 
 static void vsay(const char *fmt, va_list ap)
 {
-    char line[256];
+    char line[512];
     int len = vsnprintf(line, sizeof(line), fmt, ap);
 
     panic_console_write(line, MIN((size_t)len, sizeof(line) - 1));
@@ -106,8 +106,8 @@ void panic_shutdown(unsigned reason)
 /* The other vCPUs stand still where they are, so that they neither print nor change anything. */
 static void stop_others(const struct trap_frame *frame)
 {
-    if (kdi_on_panic()) {
-        kdi_panic_begin(frame);
+    if (debugger()->on_panic()) {
+        debugger()->panic_begin(frame);
         return;
     }
     for (unsigned id = 0; id < CPU_MAX; id++) {
@@ -164,8 +164,8 @@ static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint
                               const char *fmt, va_list ap)
 {
     (void)upcalls_save();
-    if (kdi_active_here()) {
-        kdi_abandon(rip != 0 ? rip : (uint64_t)__builtin_return_address(0), fmt, ap);
+    if (debugger()->active_here()) {
+        debugger()->abandon(rip != 0 ? rip : (uint64_t)__builtin_return_address(0), fmt, ap);
     }
     panic_once();
     stop_others(frame);
@@ -177,8 +177,8 @@ static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint
         say_registers(frame);
     }
     say_backtrace(frame, rip, rbp);
-    if (kdi_on_panic()) {
-        kdi_panic(frame, rip, rbp);
+    if (debugger()->on_panic()) {
+        debugger()->panic(frame, rip, rbp);
     }
     panic_shutdown(SHUTDOWN_crash);
 }

@@ -9,10 +9,10 @@
 #include "psm/cpu.h"
 
 #include "hat/p2m.h"
-#include "kdi/kdi.h"
 #include "kern/sched.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
+#include "psm/debugger.h"
 
 struct cpu boot_cpu __aligned(PAGE_SIZE); /* named by head.S */
 static struct cpu *cpus[CPU_MAX] = {&boot_cpu};
@@ -74,13 +74,19 @@ int cpu_register(struct cpu *cpu)
     struct vcpu_register_vcpu_info info = {.mfn = virt_to_mfn(cpu).n,
                                            .offset = (uintptr_t)&cpu->info & ~PAGE_MASK};
     struct vcpu_register_runstate_memory_area runstate = {.addr.v = &cpu->runstate};
-    long rc = HYPERVISOR_vcpu_op(VCPUOP_register_vcpu_info, cpu->id, &info);
+    /* The first may be said again, the second once only. */
+    long rc = HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, cpu->id, &runstate);
 
-    if (rc != 0) {
-        return (int)rc;
+    if (rc == 0) {
+        rc = HYPERVISOR_vcpu_op(VCPUOP_register_vcpu_info, cpu->id, &info);
     }
+    cpu->registered = rc == 0;
+    return (int)rc;
+}
+
+void cpu_enter(struct cpu *cpu)
+{
     WRITE_ONCE(cpus[cpu->id], cpu);
-    return (int)HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, cpu->id, &runstate);
 }
 
 void cpu_boot(void)
@@ -108,30 +114,100 @@ void cpus_resume(void)
     }
 }
 
-int cpu_interrupts_init(struct cpu *cpu)
+/* ---- a CPU's own ports ---- */
+
+static int bind_ipi(struct cpu *cpu)
 {
     int port = evtchn_bind_ipi(cpu->id, "reschedule", IPL_IPI, ipi_interrupt, cpu);
 
-    if (port < 0) {
-        return port;
+    if (port > 0) {
+        WRITE_ONCE(cpu->ipi, (evtchn_port_t)port);
     }
-    cpu->ipi = (evtchn_port_t)port;
-    port = evtchn_bind_ipi(cpu->id, "debugger", IPL_DEBUG, kdi_stop_interrupt, cpu);
-    if (port < 0) {
-        return port;
+    return MIN(port, 0);
+}
+
+static int bind_debug(struct cpu *cpu)
+{
+    int port = evtchn_bind_ipi(cpu->id, "debugger", IPL_DEBUG, debugger_stop_interrupt, cpu);
+
+    if (port > 0) {
+        WRITE_ONCE(cpu->debug_port, (evtchn_port_t)port);
     }
-    cpu->debug_port = (evtchn_port_t)port;
-    return timer_cpu_init(cpu);
+    return MIN(port, 0);
+}
+
+/* Nobody may use the number any more when it is closed. */
+static void close_port(evtchn_port_t *port)
+{
+    evtchn_port_t old = *port;
+
+    WRITE_ONCE(*port, EVTCHN_NONE);
+    evtchn_close(old);
+}
+
+static void close_ipi(struct cpu *cpu)
+{
+    close_port(&cpu->ipi);
+}
+
+static void close_debug(struct cpu *cpu)
+{
+    close_port(&cpu->debug_port);
+}
+
+static const struct cpu_step interrupt_steps[] = {
+    {bind_ipi, close_ipi},
+    {bind_debug, close_debug},
+    {timer_cpu_init, timer_cpu_close},
+};
+
+int cpu_interrupts_init(struct cpu *cpu)
+{
+    return cpu_do_steps(interrupt_steps, ARRAY_SIZE(interrupt_steps), cpu);
 }
 
 void cpu_interrupts_close(struct cpu *cpu)
 {
-    evtchn_port_t ipi = cpu->ipi;
-    evtchn_port_t debug = cpu->debug_port;
+    cpu_undo_steps(interrupt_steps, ARRAY_SIZE(interrupt_steps), cpu);
+}
 
-    WRITE_ONCE(cpu->ipi, EVTCHN_NONE);
-    WRITE_ONCE(cpu->debug_port, EVTCHN_NONE);
-    evtchn_close(ipi);
-    evtchn_close(debug);
-    timer_cpu_close(cpu);
+/* ---- steps that may fail ---- */
+
+static unsigned steps_to_failure; /* see cpu_fail_step(); 0: none fails */
+
+void cpu_fail_step(unsigned n)
+{
+    WRITE_ONCE(steps_to_failure, n);
+}
+
+static int do_step(const struct cpu_step *step, struct cpu *cpu)
+{
+    unsigned left = READ_ONCE(steps_to_failure);
+
+    if (left != 0) {
+        WRITE_ONCE(steps_to_failure, left - 1);
+    }
+    return left == 1 ? -EIO : step->make(cpu);
+}
+
+int cpu_do_steps(const struct cpu_step *steps, size_t n, struct cpu *cpu)
+{
+    for (size_t i = 0; i < n; i++) {
+        int rc = do_step(&steps[i], cpu);
+
+        if (rc != 0) {
+            cpu_undo_steps(steps, i, cpu);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void cpu_undo_steps(const struct cpu_step *steps, size_t n, struct cpu *cpu)
+{
+    while (n-- > 0) {
+        if (steps[n].undo != NULL) {
+            steps[n].undo(cpu);
+        }
+    }
 }

@@ -51,6 +51,8 @@ struct cpu {
     struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
     unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
     uint64_t upcalls;
+    nsec_t thread_time;   /* how long no handler ran here, but for the time since... */
+    nsec_t threads_since; /* ...the last upcall's end */
     struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
     evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
     evtchn_port_t ipi; /* kicks this CPU */
@@ -78,6 +80,7 @@ struct cpu {
     bool online;                        /* runs threads; read from any CPU */
     bool leaving;                       /* shall go offline; set by cpu_stop() */
     bool parked;                        /* went offline for a suspend */
+    bool registered;                    /* Xen knows its shared areas */
     bool has_context;                   /* Xen knows where it begins, or where it stopped */
 
     /* Debugger: kdi/ */
@@ -99,7 +102,7 @@ static inline struct cpu *this_cpu(void)
     return cpu;
 }
 
-/** cpu_by_id() - a CPU that was started once, else NULL. Any context. */
+/** cpu_by_id() - a CPU that was, or was to be, started once, else NULL. Any context. */
 struct cpu *cpu_by_id(unsigned id);
 
 /** cpu_count_online() - how many run now. Any context. */
@@ -114,7 +117,10 @@ void cpu_kick(struct cpu *cpu);
 /** cpu_boot_early() - make the boot CPU's struct usable: the first thing of all. */
 void cpu_boot_early(void);
 
-/** cpu_register() - enter a new CPU's structure and tell Xen its shared areas. 0 or -errno. */
+/** cpu_enter() - from here on cpu_by_id() knows a new CPU. Thread context. */
+void cpu_enter(struct cpu *cpu);
+
+/** cpu_register() - tell Xen a CPU's shared areas; once in a domain's life. 0 or -errno. */
 int cpu_register(struct cpu *cpu);
 
 /** cpu_start() - bring a secondary vCPU up; nothing if it runs. Thread context, may sleep.
@@ -155,10 +161,25 @@ void cpus_resume(void);
 /** cpu_boot() - register vcpu_info and runstate with Xen; the p2m must work. */
 void cpu_boot(void);
 
-/** cpu_interrupts_init() - bind a CPU's timer and IPI. Return: 0 or -errno. */
+/** cpu_interrupts_init() - bind a CPU's timer and IPIs: all, or none and -errno. Thread context. */
 int cpu_interrupts_init(struct cpu *cpu);
 
 /** cpu_interrupts_close() - the reverse, when the CPU is down. */
 void cpu_interrupts_close(struct cpu *cpu);
+
+/* One of several things that a CPU's start needs, and what takes it back (NULL: nothing has to). */
+struct cpu_step {
+    int (*make)(struct cpu *cpu); /* 0 or -errno, and then as before */
+    void (*undo)(struct cpu *cpu);
+};
+
+/** cpu_do_steps() - all of them in order, or if one fails none: its error. Thread context. */
+int cpu_do_steps(const struct cpu_step *steps, size_t n, struct cpu *cpu);
+
+/** cpu_undo_steps() - take the first @n back, the last first. Thread context. */
+void cpu_undo_steps(const struct cpu_step *steps, size_t n, struct cpu *cpu);
+
+/** cpu_fail_step() - let the @n-th step from now on fail with -EIO, once; 0: none. For tests. */
+void cpu_fail_step(unsigned n);
 
 #endif /* PSM_CPU_H */

@@ -71,8 +71,28 @@ static int cpu_set_context(struct cpu *cpu)
     return rc;
 }
 
+/* ---- making a CPU's structure ---- */
+
+static int make_mmuq(struct cpu *cpu)
+{
+    cpu->mmuq = mmuq_create();
+    return cpu->mmuq != NULL ? 0 : -ENOMEM;
+}
+
+static void free_mmuq(struct cpu *cpu)
+{
+    mmuq_destroy(cpu->mmuq);
+}
+
+/* Memory of our own first, which can be taken back. */
+static const struct cpu_step memory_steps[] = {
+    {make_mmuq, free_mmuq},
+    {sched_cpu_init, sched_cpu_fini},
+    {evtchn_cpu_init, NULL},
+};
+
 /*
- * Make the structure of a CPU that never ran. Once Xen may know its memory it stays, whatever
+ * Make the structure of a CPU that never ran. Once Xen knows its event queues it stays, whatever
  * happens next.
  */
 static int cpu_create(unsigned id)
@@ -86,23 +106,47 @@ static int cpu_create(unsigned id)
     cpu->id = id;
     cpu->info.evtchn_upcall_mask = 1;
     timer_cpu_create(cpu);
-    cpu->mmuq = mmuq_create();
-    if (cpu->mmuq == NULL) {
-        page_free(cpu, 0);
-        return -ENOMEM;
-    }
-    int rc = evtchn_cpu_init(cpu);
-    if (rc == 0) {
-        rc = sched_cpu_init(cpu);
-    }
-    if (rc == 0) {
-        rc = cpu_register(cpu);
-    }
+    int rc = cpu_do_steps(memory_steps, ARRAY_SIZE(memory_steps), cpu);
     if (rc != 0) {
         log_err("vCPU %u: cannot be set up: %s", id, errno_name(rc));
+        page_free(cpu, 0);
+        return rc;
     }
-    return rc;
+    cpu_enter(cpu);
+    return 0;
 }
+
+/* ---- start and stop ---- */
+
+static int register_once(struct cpu *cpu)
+{
+    return cpu->registered ? 0 : cpu_register(cpu);
+}
+
+/* A context that Xen has stays with it: that of a CPU that never ran, or where it stopped. */
+static int give_context(struct cpu *cpu)
+{
+    return cpu->has_context ? 0 : cpu_set_context(cpu);
+}
+
+static int cpu_up(struct cpu *cpu)
+{
+    return (int)HYPERVISOR_vcpu_op(VCPUOP_up, cpu->id, NULL);
+}
+
+/* Events may have come for the ports: as in stop_locked(). */
+static void close_and_drain(struct cpu *cpu)
+{
+    cpu_interrupts_close(cpu);
+    evtchn_cpu_drain(cpu);
+}
+
+static const struct cpu_step start_steps[] = {
+    {register_once, NULL},
+    {give_context, NULL},
+    {cpu_interrupts_init, close_and_drain},
+    {cpu_up, NULL},
+};
 
 static int start_locked(unsigned id)
 {
@@ -116,13 +160,7 @@ static int start_locked(unsigned id)
         return rc;
     }
     cpu = cpu_by_id(id);
-    rc = cpu->has_context ? 0 : cpu_set_context(cpu);
-    if (rc == 0) {
-        rc = cpu_interrupts_init(cpu);
-    }
-    if (rc == 0) {
-        rc = (int)HYPERVISOR_vcpu_op(VCPUOP_up, id, NULL);
-    }
+    rc = cpu_do_steps(start_steps, ARRAY_SIZE(start_steps), cpu);
     if (rc != 0) {
         log_err("vCPU %u: cannot be started: %s", id, errno_name(rc));
         return rc;
@@ -161,7 +199,7 @@ static void stop_locked(struct cpu *cpu)
     while (HYPERVISOR_vcpu_op(VCPUOP_is_up, cpu->id, NULL) > 0) {
         thread_yield(); /* between its last words and VCPUOP_down: a few instructions */
     }
-    cpu_interrupts_close(cpu);
+    close_and_drain(cpu);
 }
 
 int cpu_stop(unsigned id)

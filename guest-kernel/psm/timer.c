@@ -4,12 +4,18 @@
  * The heap's root is the earliest deadline. A node has a list of children, linked by
  * `sibling`; `link` points at the pointer that points to it, so that any node can be cut out. Xen's
  * single-shot timer is programmed for the root only, and only when the root gets earlier.
- * Locks: the owning CPU's timer_lock, of two the lower CPU's first; callbacks run without it. A
- * canceller on another CPU waits for a running callback. Suspend: only vCPU 0 has timers then;
- * timer_resume() reckons those by the wall clock anew and programs the root.
+ *
+ * Arming and cancelling never wait, since the callback may want a lock that the caller holds. So a
+ * timer whose callback runs on another CPU is armed anew on that CPU, in whose heap it fires when
+ * the callback is over: it never runs on two CPUs at once. Only timer_cancel_wait() waits.
+ *
+ * Locks: the owning CPU's timer_lock, of two the lower CPU's first; callbacks run without it.
+ * Suspend: only vCPU 0 has timers then; timer_resume() reckons those by the wall clock anew and
+ * programs the root.
  */
 #include "psm/timer.h"
 
+#include "kern/witness.h"
 #include "os/evtchn.h"
 #include "os/hypercall.h"
 #include "os/panic.h"
@@ -129,7 +135,9 @@ static void timer_interrupt(evtchn_port_t port, void *arg)
         heap_remove(cpu, t);
         cpu->timer_running = t;
         spin_unlock(&cpu->timer_lock, state);
-        t->fn(t);
+        witness_callback_begin(LOCK_TIMER_CALLBACK, (uint64_t)t->fn);
+        t->fn(t); /* may free what @t is in */
+        witness_callback_end();
         state = spin_lock(&cpu->timer_lock);
         WRITE_ONCE(cpu->timer_running, NULL);
     }
@@ -142,35 +150,6 @@ static void timer_interrupt(evtchn_port_t port, void *arg)
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
 {
     *t = (struct timer){.fn = fn};
-}
-
-static void arm(struct timer *t, nsec_t deadline, nsec_t wall)
-{
-    (void)timer_cancel(t);
-
-    upcall_state_t state = upcalls_save();
-    struct cpu *cpu = this_cpu();
-
-    spin_acquire(&cpu->timer_lock);
-    t->deadline = deadline;
-    t->wall = wall;
-    WRITE_ONCE(t->cpu, cpu->id);
-    heap_insert(cpu, t);
-    timer_program(cpu);
-    spin_unlock(&cpu->timer_lock, state);
-}
-
-void timer_arm(struct timer *t, nsec_t deadline)
-{
-    arm(t, deadline, 0);
-}
-
-void timer_arm_wall(struct timer *t, nsec_t deadline)
-{
-    upcall_state_t state = upcalls_save(); /* a suspend reckons anew what is armed */
-
-    arm(t, clock_from_wall(deadline), deadline);
-    upcalls_restore(state);
 }
 
 /* Lock the heap that a timer belongs to, which may change until it is locked. Upcalls masked. */
@@ -187,6 +166,53 @@ static struct cpu *timer_lock_of(const struct timer *t)
     }
 }
 
+/*
+ * Take a timer out of whatever heap it is in, and lock the one that it shall go into: this CPU's,
+ * or the one's on which its callback runs. Upcalls masked.
+ */
+static struct cpu *timer_take(struct timer *t)
+{
+    for (;;) {
+        struct cpu *cpu = timer_lock_of(t);
+
+        if (timer_armed(t)) {
+            heap_remove(cpu, t);
+        }
+        if (cpu == this_cpu() || cpu->timer_running == t) {
+            return cpu;
+        }
+        WRITE_ONCE(t->cpu, this_cpu()->id);
+        spin_release(&cpu->timer_lock); /* of two CPUs' only one is ever held here */
+    }
+}
+
+static void arm(struct timer *t, nsec_t deadline, nsec_t wall)
+{
+    upcall_state_t state = upcalls_save();
+    struct cpu *cpu = timer_take(t);
+
+    t->deadline = deadline;
+    t->wall = wall;
+    heap_insert(cpu, t);
+    if (cpu == this_cpu()) { /* else timer_interrupt() does, when the callback is over */
+        timer_program(cpu);
+    }
+    spin_unlock(&cpu->timer_lock, state);
+}
+
+void timer_arm(struct timer *t, nsec_t deadline)
+{
+    arm(t, deadline, 0);
+}
+
+void timer_arm_wall(struct timer *t, nsec_t deadline)
+{
+    upcall_state_t state = upcalls_save(); /* a suspend reckons anew what is armed */
+
+    arm(t, clock_from_wall(deadline), deadline);
+    upcalls_restore(state);
+}
+
 bool timer_cancel(struct timer *t)
 {
     upcall_state_t state = upcalls_save();
@@ -197,8 +223,29 @@ bool timer_cancel(struct timer *t)
         heap_remove(cpu, t);
     }
     spin_unlock(&cpu->timer_lock, state);
-    while (!armed && cpu != this_cpu() && READ_ONCE(cpu->timer_running) == t) {
-        __builtin_ia32_pause();
+    return armed;
+}
+
+/* Whether a timer is armed or its callback runs. */
+static bool timer_busy(const struct timer *t)
+{
+    upcall_state_t state = upcalls_save();
+    struct cpu *cpu = timer_lock_of(t);
+
+    bool busy = timer_armed(t) || cpu->timer_running == t;
+    spin_unlock(&cpu->timer_lock, state);
+    return busy;
+}
+
+bool timer_cancel_wait(struct timer *t)
+{
+    witness_waits(LOCK_TIMER_CALLBACK);
+    ASSERT(thread_may_wait());
+
+    bool armed = timer_cancel(t);
+    for (unsigned spins = 1; timer_busy(t); spins++) {
+        spin_pause(spins);
+        (void)timer_cancel(t); /* the callback may have armed it */
     }
     return armed;
 }

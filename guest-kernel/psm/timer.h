@@ -2,7 +2,8 @@
  * timer.h - one-shot timers.
  *
  * Each vCPU has a heap of timers and programs Xen's single-shot timer for the earliest: no
- * periodic tick. Callbacks run at IPL_TIMER on the vCPU that armed them and must not sleep.
+ * periodic tick. Callbacks run at IPL_TIMER on the vCPU that armed them, never on two at once, and
+ * must not sleep.
  * Locks: one per vCPU's heap; not held during a callback. Suspend: deadlines are in clock_now()
  * time, which stands still meanwhile, and are programmed again; those given by the wall clock are
  * reckoned anew.
@@ -20,7 +21,12 @@ struct timer {
     unsigned cpu;
 };
 
-/** timer_init() - make a timer usable. The structure must stay while it is armed. */
+/**
+ * timer_init() - make a timer usable
+ *
+ * The structure must stay while it is armed and while its callback runs: call timer_cancel_wait()
+ * before it goes. @fn itself may free it, if it did not arm it again.
+ */
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 
 /** timer_armed() - whether it is set to fire. Stable only for who arms it. */
@@ -29,7 +35,12 @@ static inline bool timer_armed(const struct timer *t)
     return t->link != NULL;
 }
 
-/** timer_arm() - call @t->fn once at @deadline; moves it if armed already. Any context. */
+/**
+ * timer_arm() - call @t->fn once at @deadline; moves it if armed already
+ *
+ * Never waits: if the callback runs just now, it will run again. Any context, also the callback
+ * and with any lock held that the callback takes.
+ */
 void timer_arm(struct timer *t, nsec_t deadline);
 
 /**
@@ -40,12 +51,22 @@ void timer_arm(struct timer *t, nsec_t deadline);
 void timer_arm_wall(struct timer *t, nsec_t deadline);
 
 /**
- * timer_cancel() - forget it
+ * timer_cancel() - forget it, without waiting
  *
  * Return: true if it was armed and now will not fire. False: it was not armed, or it fired; its
- * callback is over when this returns (not so when called from the callback). Any context.
+ * callback may still run, so the structure must stay. Any context, also its callback and with any
+ * lock held.
  */
 bool timer_cancel(struct timer *t);
+
+/**
+ * timer_cancel_wait() - forget it, and wait until its callback is over
+ *
+ * The one call that waits: afterwards the timer is not armed, not even by its callback, and its
+ * memory may go, if nobody else arms it. Thread context, no spinlock held, not in a callback.
+ * Return: as timer_cancel().
+ */
+bool timer_cancel_wait(struct timer *t);
 
 struct cpu;
 

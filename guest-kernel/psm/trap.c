@@ -11,13 +11,12 @@
 #include "hat/hat.h"
 #include "hat/layout.h"
 #include "hat/p2m.h"
-#include "kdi/kdi.h"
 #include "kern/sched.h"
 #include "os/hypercall.h"
 #include "os/ksyms.h"
 #include "os/panic.h"
+#include "psm/debugger.h"
 #include "psm/upcall.h"
-#include "vm/vm.h"
 
 #define ENTRY_MASKED 4u /* trap_info.flags: mask upcalls on entry */
 #define RFLAGS_IF    (1u << 9)
@@ -55,7 +54,15 @@ static const struct {
 
 extern const char _rodata_start[];
 
+/* What resolves a fault at a user address; NULL: nothing does. */
+static user_fault_fn *user_fault_handler;
+
 static struct trap_info table[ARRAY_SIZE(traps) + 1];
+
+void trap_set_user_fault(user_fault_fn *handler)
+{
+    user_fault_handler = handler;
+}
 
 const char *trap_name(unsigned vector)
 {
@@ -142,13 +149,14 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t
 /* A thread touched its address space: with upcalls open, as that may sleep, if it had them open. */
 static bool user_fault(const struct trap_frame *frame, uint64_t va)
 {
-    if ((frame->rflags & RFLAGS_IF) == 0 || this_cpu()->ipl != IPL_NONE) {
+    if (user_fault_handler == NULL || (frame->rflags & RFLAGS_IF) == 0 ||
+        this_cpu()->ipl != IPL_NONE) {
         return false;
     }
     upcalls_restore(false);
-    int rc = vm_fault(va, frame->error & PF_FETCH   ? HAT_EXEC
-                          : frame->error & PF_WRITE ? HAT_WRITE
-                                                    : HAT_READ);
+    int rc = user_fault_handler(va, frame->error & PF_FETCH   ? HAT_EXEC
+                                    : frame->error & PF_WRITE ? HAT_WRITE
+                                                              : HAT_READ);
     (void)upcalls_save();
     return rc == 0;
 }
@@ -173,9 +181,9 @@ static bool handled(struct trap_frame *frame)
         return fixup(frame);
     case TRAP_DEBUG:
     case TRAP_BREAKPOINT:
-        return kdi_trap(frame);
+        return debugger()->trap(frame);
     case TRAP_NMI:
-        kdi_nmi(frame);
+        debugger()->nmi(frame);
         return true;
     default:
         return false;

@@ -8,6 +8,7 @@
 #ifndef PSM_TRAP_H
 #define PSM_TRAP_H
 
+#include "hat/kvm.h"
 #include "kern/types.h"
 
 /* As pushed by entry.S, lowest address first; from rip on by Xen. */
@@ -41,6 +42,17 @@ void trap_boot(void);
 extern const char evtchn_entry[], failsafe_entry[], syscall_entry[];
 struct trap_info;
 const struct trap_info *trap_table(void);
+
+/**
+ * user_fault_fn - resolves a fault of the calling thread at a user address
+ * @access: what the thread wanted: HAT_READ, HAT_WRITE or HAT_EXEC
+ *
+ * Return: 0 when the thread may go on. May sleep.
+ */
+typedef int user_fault_fn(uint64_t va, enum hat_prot access);
+
+/** trap_set_user_fault() - from here on @handler is asked. Boot, once. */
+void trap_set_user_fault(user_fault_fn *handler);
 
 /** trap_name() - "page fault" for 14. Any context. */
 const char *trap_name(unsigned vector);

@@ -183,7 +183,7 @@ static int start_threads(void)
     bool ok = true;
 
     for (unsigned i = 0; i < JOURNAL_LANES; i++) {
-        lanes[i] = (struct lane){.id = i, .in = page_alloc(0), .out = page_alloc(0)};
+        lanes[i] = (struct lane){.id = i, .in = page_alloc_zeroed(0), .out = page_alloc_zeroed(0)};
         ok = ok && lanes[i].in != NULL && lanes[i].out != NULL;
     }
     for (unsigned i = 0; i < JOURNAL_LANES && ok; i++) {

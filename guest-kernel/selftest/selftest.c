@@ -15,9 +15,9 @@
 
 #define SLACK_PAGES 64 /* what caches may keep */
 
-static const struct selftest *const rooms[] = {selftests_mem,  selftests_hat,  selftests_psm,
-                                               selftests_kern, selftests_xen,  selftests_blk,
-                                               selftests_net,  selftests_tcpip};
+static const struct selftest *const rooms[] = {selftests_mem, selftests_hat,  selftests_psm,
+                                               selftests_smp, selftests_kern, selftests_xen,
+                                               selftests_blk, selftests_net,  selftests_tcpip};
 static bool running;
 static char reason[160];
 

@@ -43,7 +43,7 @@ void selftest_fail(const char *fmt, ...) __printf_like(1, 2);
     } while (0)
 
 /* The tests of each room. */
-extern const struct selftest selftests_mem[], selftests_hat[], selftests_psm[], selftests_kern[],
-    selftests_xen[], selftests_blk[], selftests_net[], selftests_tcpip[];
+extern const struct selftest selftests_mem[], selftests_hat[], selftests_psm[], selftests_smp[],
+    selftests_kern[], selftests_xen[], selftests_blk[], selftests_net[], selftests_tcpip[];
 
 #endif /* SELFTEST_SELFTEST_H */

@@ -140,7 +140,7 @@ static bool step_disk(struct worker *w)
         return step_sleep(w);
     }
     blk_get_info(disk, &info);
-    buffer = page_alloc(0);
+    buffer = page_alloc_zeroed(0);
     rc = buffer == NULL || info.sectors < DISK_CHUNK
              ? -EINVAL
              : blk_rw(disk, BLK_READ, pick(w, info.sectors / DISK_CHUNK) * DISK_CHUNK, DISK_CHUNK,

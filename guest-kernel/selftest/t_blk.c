@@ -51,7 +51,7 @@ static void fresh_ring(struct stage *s)
 static void unmake(struct stage *s)
 {
     if (s != NULL) {
-        xvbd_stop(&s->x, XVBD_GONE, -ENODEV);
+        xvbd_stop(&s->x, PATH_GONE, -ENODEV);
         xvbd_fini(&s->x);
         page_free(s->x.ring_page, 0);
         page_free(s->page, 0);
@@ -69,11 +69,12 @@ static struct stage *make(void)
     }
     s->x.ring_page = page_alloc_zeroed(0);
     s->page = page_alloc_zeroed(0);
-    s->x.xdev = &s->dev;
+    s->x.fe.dev = &s->dev;
+    s->x.fe.name = s->x.blk.name;
     s->x.blk.info.flush = true;
     strlcpy(s->x.blk.name, "testdisk", sizeof(s->x.blk.name));
     waitq_init(&s->wq, "selftest");
-    if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.otherend_id) != 0) {
+    if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.fe.otherend_id) != 0) {
         xvbd_fini(&s->x);
         kfree(s);
         return NULL;
@@ -137,7 +138,7 @@ static bool honest_answers(struct stage *s)
 /* After foul play: all that was under way has failed, and so does what comes. */
 static bool broken(struct stage *s)
 {
-    CHECK(s->x.state == XVBD_BROKEN && s->x.report);
+    CHECK(s->x.state == PATH_BROKEN && s->x.fe.breach != NULL);
     CHECK(s->done[0] && s->results[0] == -EIO && s->done[1] && s->results[1] == -EIO);
     start(s, 2);
     CHECK(s->done[2] && s->results[2] == -EIO && s->x.busy_slots == 0);
@@ -206,7 +207,7 @@ static bool page_not_let_go(struct stage *s)
 
     start(s, 0);
     struct blkif_request req = take(s);
-    CHECK(gnttab_map(s->x.otherend_id, req.seg[0].gref, false, &map) == 0);
+    CHECK(gnttab_map(s->x.fe.otherend_id, req.seg[0].gref, false, &map) == 0);
     answer(s, req.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
     bool early = s->done[0];
     unsigned held = s->x.held_slots;
@@ -224,7 +225,7 @@ static bool another_back_end(struct stage *s)
     start(s, 1);
     struct blkif_request lost = take(s);
 
-    xvbd_stop(&s->x, XVBD_DOWN, 0);
+    xvbd_stop(&s->x, PATH_DOWN, 0);
     start(s, 2);
     CHECK(!s->done[0] && !s->done[1] && !s->done[2]);
     fresh_ring(s);
@@ -245,10 +246,40 @@ static bool disk_that_goes(struct stage *s)
 {
     start(s, 0);
     start(s, 1);
-    xvbd_stop(&s->x, XVBD_GONE, -ENODEV);
+    xvbd_stop(&s->x, PATH_GONE, -ENODEV);
     CHECK(s->done[0] && s->results[0] == -ENODEV && s->done[1] && s->results[1] == -ENODEV);
     start(s, 2);
     CHECK(s->done[2] && s->results[2] == -ENODEV);
+    return true;
+}
+
+/* What others left in its pages, or stands beside it, is not for the back end to see. */
+static bool buffers_of_others(struct stage *s)
+{
+    static const struct blk_ops ops = {.submit = xvbd_submit};
+
+    s->x.blk.ops = &ops;
+    s->x.blk.info.sectors = 64;
+    s->x.blk.info.sector_size = BLK_SECTOR_SIZE;
+    CHECK(blk_register(&s->x.blk) == 0);
+    void *used = page_alloc(1);
+    void *fresh = page_alloc_zeroed(1);
+    void *object = kmalloc(PAGE_SIZE);
+    int rcs[3] = {0};
+    void *const bufs[] = {used, fresh, object};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bufs) && bufs[i] != NULL; i++) {
+        s->reqs[i] = (struct blk_req){
+            .op = BLK_READ, .nsectors = 16, .buf = bufs[i], .done = req_done, .arg = s};
+        rcs[i] = blk_submit(&s->x.blk, &s->reqs[i]);
+    }
+    blk_withdraw(&s->x.blk);
+    xvbd_stop(&s->x, PATH_DOWN, 0);
+    xvbd_stop(&s->x, PATH_GONE, -ENODEV);
+    page_free(used, 1);
+    page_free(fresh, 1);
+    kfree(object);
+    CHECK(rcs[0] == -EFAULT && rcs[1] == 0 && rcs[2] == -EFAULT);
     return true;
 }
 
@@ -274,6 +305,7 @@ ON_A_DISK(answered_twice)
 ON_A_DISK(page_not_let_go)
 ON_A_DISK(another_back_end)
 ON_A_DISK(disk_that_goes)
+ON_A_DISK(buffers_of_others)
 
 const struct selftest selftests_blk[] = {
     {.name = "blk-answers-reach-their-requests", .fn = honest_answers_on_a_disk},
@@ -286,5 +318,6 @@ const struct selftest selftests_blk[] = {
     {.name = "blk-a-page-not-let-go-keeps-its-request", .fn = page_not_let_go_on_a_disk},
     {.name = "blk-another-back-end-gets-the-requests", .fn = another_back_end_on_a_disk},
     {.name = "blk-requests-of-a-disk-that-goes-fail", .fn = disk_that_goes_on_a_disk},
+    {.name = "blk-a-buffer-that-was-anothers-is-refused", .fn = buffers_of_others_on_a_disk},
     {.name = NULL},
 };

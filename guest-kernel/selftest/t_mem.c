@@ -2,6 +2,7 @@
  * t_mem.c - promises of the page and object allocators.
  */
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/string.h"
 #include "selftest/selftest.h"
 
@@ -75,9 +76,33 @@ static bool running_out_is_an_error(void)
     return true;
 }
 
+/* Pages that were zeroed are known as such, all of them, until they are freed. */
+static bool cleared_pages_are_known(void)
+{
+    char *cleared = page_alloc_zeroed(2);
+    CHECK(cleared != NULL);
+    bool all = true;
+    for (size_t at = 0; at < 4 * PAGE_SIZE; at += PAGE_SIZE) {
+        all = all && page_is_cleared(cleared + at) && cleared[at] == '\0';
+    }
+    memset(cleared, 0x5a, 4 * PAGE_SIZE);
+    page_free(cleared, 2);
+    bool none = true;
+    char *again = page_alloc(2);
+    for (size_t at = 0; again != NULL && at < 4 * PAGE_SIZE; at += PAGE_SIZE) {
+        none = none && !page_is_cleared(again + at);
+    }
+    if (again != NULL) {
+        page_free(again, 2);
+    }
+    CHECK(all && none && again != NULL);
+    return true;
+}
+
 const struct selftest selftests_mem[] = {
     {.name = "mem-pages-merge-again", .fn = pages_merge_again},
     {.name = "mem-objects-do-not-overlap", .fn = objects_do_not_overlap},
     {.name = "mem-running-out-is-an-error", .fn = running_out_is_an_error},
+    {.name = "mem-cleared-pages-are-known", .fn = cleared_pages_are_known},
     {.name = NULL},
 };

@@ -82,7 +82,7 @@ static const struct net_user player = {
 
 static void unmake(struct stage *s)
 {
-    xnf_stop(&s->x, XNF_GONE);
+    xnf_stop(&s->x, PATH_GONE);
     if (s->x.nqueues != 0) {
         xnf_queue_close(s->q, false);
     }
@@ -111,7 +111,8 @@ static struct stage *make(void)
     }
     xnf_init(&s->x, "testnet");
     waitq_init(&s->wq, "selftest");
-    s->x.xdev = &s->dev;
+    s->x.fe.dev = &s->dev;
+    s->x.fe.name = s->x.net.name;
     s->x.mtu = MTU;
     s->x.carrier = true;
     s->x.features = (struct xnf_features){.sg = true, .gso_v4 = true};
@@ -122,7 +123,7 @@ static struct stage *make(void)
         s->data[i] = (uint8_t)(i * 7 + i / PAGE_SIZE);
     }
     s->q = s->x.queues[0] = xnf_queue_new(&s->x, 0);
-    if (s->q == NULL || own_domid(&s->x.otherend_id) != 0 || !open_queue(s, FULL)) {
+    if (s->q == NULL || own_domid(&s->x.fe.otherend_id) != 0 || !open_queue(s, FULL)) {
         unmake(s);
         return NULL;
     }
@@ -188,7 +189,7 @@ static bool frames_arrive(struct stage *s)
     deliver(s);
     CHECK(s->received == 2 && s->pieces == 3 && s->last.len == 2 * PAGE_SIZE + 5);
     CHECK(s->last.gso == NET_GSO_TCPV4 && s->last.gso_size == 1448);
-    CHECK(s->x.state == XNF_UP && s->q->rx_frames == 2 && s->q->rx_errors == 0);
+    CHECK(s->x.state == PATH_UP && s->q->rx_frames == 2 && s->q->rx_errors == 0);
     return true;
 }
 
@@ -203,7 +204,7 @@ static bool buffers_come_back(struct stage *s)
         answer_rx(s, 0, 0, 60);
         deliver(s);
     }
-    CHECK(s->received == 3 * FULL && s->x.state == XNF_UP);
+    CHECK(s->received == 3 * FULL && s->x.state == PATH_UP);
     return true;
 }
 
@@ -211,10 +212,10 @@ static bool dropped(struct stage *s, unsigned errors)
 {
     unsigned before = s->received;
 
-    CHECK(s->x.state == XNF_UP && s->q->rx_errors == errors);
+    CHECK(s->x.state == PATH_UP && s->q->rx_errors == errors);
     answer_rx(s, 0, 0, 60);
     deliver(s);
-    CHECK(s->x.state == XNF_UP && s->received == before + 1 && s->q->rx_errors == errors);
+    CHECK(s->x.state == PATH_UP && s->received == before + 1 && s->q->rx_errors == errors);
     return true;
 }
 
@@ -272,7 +273,7 @@ static bool broken(struct stage *s)
     struct net_piece piece = {.base = s->data, .len = 60};
     unsigned before = s->received;
 
-    CHECK(s->x.state == XNF_BROKEN && s->x.report && s->x.why != NULL);
+    CHECK(s->x.state == PATH_BROKEN && s->x.fe.breach != NULL);
     CHECK(net_transmit(&s->x.net, &frame, &piece, 1) == -ENOTCONN);
     xnf_event(EVTCHN_NONE, s->q);
     CHECK(s->received == before);
@@ -340,7 +341,7 @@ static bool flood(struct stage *s)
     deliver(s);
     CHECK(wait_event_until(&s->wq, READ_ONCE(s->received) == FLOOD + 1, clock_now() + PATIENCE) ==
           0);
-    CHECK(s->x.state == XNF_UP && s->q->rx_errors == 0);
+    CHECK(s->x.state == PATH_UP && s->q->rx_errors == 0);
     return true;
 }
 
@@ -412,7 +413,7 @@ static bool frames_are_sent(struct stage *s)
     answer_tx(s, first.id, NETIF_RSP_ERROR);
     answer_tx(s, 0, NETIF_RSP_NULL);
     answer_tx(s, third.id, NETIF_RSP_OKAY);
-    CHECK(s->x.state == XNF_UP && s->q->tx_nfree == FULL && s->q->tx_extras == 0);
+    CHECK(s->x.state == PATH_UP && s->q->tx_nfree == FULL && s->q->tx_extras == 0);
     CHECK(s->q->tx_errors == 1 && s->q->tx_frames == 2);
     return true;
 }
@@ -425,7 +426,7 @@ static bool sizes_are_checked(struct stage *s)
     struct net_frame frame = {.len = 100};
     struct net_piece piece = {.base = s->data, .len = 99};
     CHECK(net_transmit(&s->x.net, &frame, &piece, 1) == -EMSGSIZE);
-    CHECK(s->q->tx.req_prod_pvt == 3 && s->x.state == XNF_UP);
+    CHECK(s->q->tx.req_prod_pvt == 3 && s->x.state == PATH_UP);
     s->x.carrier = false;
     CHECK(send(s, 100, NET_GSO_NONE) == -ENOTCONN);
     return true;
@@ -482,7 +483,7 @@ static bool answered_twice(struct stage *s)
     CHECK(send(s, 100, NET_GSO_NONE) == 0 && send(s, 100, NET_GSO_NONE) == 0);
     uint16_t id = take_tx(s).id;
     answer_tx(s, id, NETIF_RSP_OKAY);
-    CHECK(s->x.state == XNF_UP);
+    CHECK(s->x.state == PATH_UP);
     answer_tx(s, id, NETIF_RSP_OKAY);
     return broken(s);
 }
@@ -518,7 +519,7 @@ static bool is_told(struct stage *s, uint8_t type, const uint8_t *mac)
     CHECK(extra.type == type && extra.flags == 0 && !memcmp(extra.u.mcast.addr, mac, NET_MAC_LEN));
     answer_tx(s, req.id, NETIF_RSP_OKAY);
     answer_tx(s, 0, NETIF_RSP_NULL);
-    CHECK(s->x.state == XNF_UP && s->q->tx_errors == 0);
+    CHECK(s->x.state == PATH_UP && s->q->tx_errors == 0);
     return true;
 }
 
@@ -540,7 +541,7 @@ static bool multicast_is_told(struct stage *s)
     xnf_unpause(&s->x);
     CHECK(is_told(s, XEN_NETIF_EXTRA_TYPE_MCAST_ADD, groups[0]));
 
-    xnf_stop(&s->x, XNF_DOWN);
+    xnf_stop(&s->x, PATH_DOWN);
     xnf_queue_close(s->q, false);
     s->x.nqueues = 0;
     CHECK(open_queue(s, FULL) && s->q->tx.sring->req_prod == 4);
@@ -580,7 +581,7 @@ static bool pause_and_go_on(struct stage *s)
 static bool another_back_end(struct stage *s)
 {
     CHECK(send(s, MTU, NET_GSO_NONE) == 0);
-    xnf_stop(&s->x, XNF_DOWN);
+    xnf_stop(&s->x, PATH_DOWN);
     xnf_queue_close(s->q, false);
     s->x.nqueues = 0;
     CHECK(send(s, 100, NET_GSO_NONE) == -ENOTCONN);
@@ -603,8 +604,8 @@ static bool page_not_let_go(struct stage *s)
     struct gnttab_map map;
 
     gnttab_get_stats(&before);
-    CHECK(gnttab_map(s->x.otherend_id, s->q->rx_bufs[3].gref, false, &map) == 0);
-    xnf_stop(&s->x, XNF_DOWN);
+    CHECK(gnttab_map(s->x.fe.otherend_id, s->q->rx_bufs[3].gref, false, &map) == 0);
+    xnf_stop(&s->x, PATH_DOWN);
     xnf_queue_close(s->q, false);
     s->x.nqueues = 0;
     gnttab_get_stats(&held);

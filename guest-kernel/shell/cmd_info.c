@@ -106,8 +106,9 @@ static int cmd_ps(struct shell *sh, int argc, char **argv __unused)
 
 static void lsevt_line(const struct evtchn_info *i, void *arg)
 {
-    sh_text_add(arg, "%4u  %3u  %3d  %10lu  %-14s%s%s\n", i->port, i->vcpu, i->ipl, (ul)i->count,
-                i->name, i->masked ? " masked" : "", i->pending ? " pending" : "");
+    sh_text_add(arg, "%4u  %3u  %3d  %10lu  %6u  %-14s%s%s\n", i->port, i->vcpu, i->ipl,
+                (ul)i->count, i->rests, i->name, i->masked ? " masked" : "",
+                i->pending ? " pending" : "");
 }
 
 static int cmd_lsevt(struct shell *sh, int argc, char **argv __unused)
@@ -117,7 +118,7 @@ static int cmd_lsevt(struct shell *sh, int argc, char **argv __unused)
     if (argc != 1) {
         return SH_USAGE;
     }
-    sh_text_add(&t, "port  cpu  ipl       count  name\n");
+    sh_text_add(&t, "port  cpu  ipl       count   rests  name\n");
     evtchn_foreach(lsevt_line, &t);
     return sh_text_write(sh, &t);
 }

@@ -1,6 +1,7 @@
 /*
  * cmd_test.c - commands that try the kernel: self-tests, stress, the cost of mappings.
  */
+#include "domain/suspend.h"
 #include "kern/string.h"
 #include "selftest/journal.h"
 #include "selftest/selftest.h"
@@ -102,6 +103,16 @@ static int cmd_journal(struct shell *sh, int argc, char **argv)
     return argc == 2 ? journal_print(sh, state, &report) : SH_OK;
 }
 
+static int cmd_starve(struct shell *sh, int argc, char **argv __unused)
+{
+    if (argc != 1) {
+        return SH_USAGE;
+    }
+    suspend_starve();
+    sh_printf(sh, "starve: the next suspend finds no memory\n");
+    return SH_OK;
+}
+
 static int cmd_mmubench(struct shell *sh, int argc, char **argv __unused)
 {
     if (argc != 1) {
@@ -119,6 +130,12 @@ const struct sh_command test_commands[] = {
      .detail = "Runs the tests whose name contains NAME, without one all but the slow ones;\n"
                "a slow one runs by its whole name. -l lists the names.\n",
      .run = cmd_selftest},
+    {.name = "starve",
+     .usage = "starve",
+     .summary = "have the next suspend find no memory on its way back",
+     .detail =
+         "It comes back all the same, or panics: what a way back takes must be there before.\n",
+     .run = cmd_starve},
     {.name = "stress",
      .usage = "stress [SECONDS]",
      .summary = "load memory, MMU, timers, interrupts, threads and disk at once",

@@ -67,7 +67,7 @@ static int alloc_chunks(struct stream_chunk *chunks, uint32_t bytes, unsigned *o
         (*order)++;
     }
     for (unsigned i = 0; i < STREAM_DEPTH; i++) {
-        chunks[i].buf = page_alloc(*order);
+        chunks[i].buf = page_alloc_zeroed(*order);
         if (chunks[i].buf == NULL) {
             free_chunks(chunks, *order);
             return -ENOMEM;

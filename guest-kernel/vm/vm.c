@@ -20,6 +20,8 @@
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "os/panic.h"
+#include "psm/cpu.h"
+#include "psm/trap.h"
 
 struct region {
     uint64_t start, end;
@@ -217,7 +219,8 @@ static int fault_locked(struct vm_space *s, uint64_t va, enum hat_prot access)
     return 0; /* another thread was faster */
 }
 
-int vm_fault(uint64_t va, enum hat_prot access)
+/* 0 when the thread may go on, -EFAULT when no region allows the access, -ENOMEM. */
+static int vm_fault(uint64_t va, enum hat_prot access)
 {
     struct vm_space *s = thread_self()->space;
 
@@ -228,6 +231,11 @@ int vm_fault(uint64_t va, enum hat_prot access)
     int rc = fault_locked(s, va & PAGE_MASK, access);
     space_unlock(s);
     return rc;
+}
+
+void vm_boot(void)
+{
+    trap_set_user_fault(vm_fault);
 }
 
 /* ---- spaces ---- */

@@ -15,6 +15,9 @@
 
 struct vm_space;
 
+/** vm_boot() - from here on faults at user addresses are resolved. Once. */
+void vm_boot(void);
+
 /** vm_create() - an empty space; NULL when memory ran out. Thread context. */
 struct vm_space *vm_create(void);
 
@@ -38,14 +41,6 @@ struct vm_space *vm_clone(struct vm_space *s);
 
 /** vm_enter() - let the calling thread use @s's addresses; NULL: no more. Thread context. */
 void vm_enter(struct vm_space *s);
-
-/**
- * vm_fault() - the calling thread touched a user address that did not allow it
- * @access: what it wanted: HAT_READ, HAT_WRITE or HAT_EXEC
- *
- * Return: 0 when it may go on, -EFAULT when no region allows the access, -ENOMEM. May sleep.
- */
-int vm_fault(uint64_t va, enum hat_prot access) __must_check;
 
 /** vm_resident() - pages that a space has now, shared ones included. Thread context. */
 uint64_t vm_resident(struct vm_space *s);

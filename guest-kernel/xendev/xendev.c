@@ -100,7 +100,7 @@ static void otherend_event(struct xs_watch *w, const char *path __unused)
     dev->otherend_state = xenbus_read_state(dev->otherend);
     log_debug("%s: back end %s is %s", dev->node, dev->otherend,
               xenbus_state_name(dev->otherend_state));
-    dev->driver->otherend_changed(dev, dev->otherend_state);
+    frontend_event(dev->fe, dev->otherend_state);
     WRITE_ONCE(dev->otherend_told, dev->otherend_state);
     mutex_unlock(&dev->lock);
     note_change();
@@ -221,7 +221,8 @@ static void detach(struct xendev *dev)
     unwatch_otherend(dev);
     mutex_lock(&dev->lock);
     if (dev->driver != NULL) {
-        dev->driver->remove(dev);
+        frontend_remove(dev->fe);
+        dev->fe = NULL;
         dev->driver = NULL;
     }
     mutex_unlock(&dev->lock);
@@ -313,7 +314,7 @@ static void check_all(void)
 }
 
 /* Watch callback: something below device/ changed; most often a key that is none of ours. */
-static void frontend_event(struct xs_watch *w __unused, const char *path)
+static void directory_event(struct xs_watch *w __unused, const char *path)
 {
     struct xs_device_path where;
 
@@ -400,14 +401,14 @@ static bool next_rank(int *rank, int dir)
 static void suspend_one(struct xendev *dev)
 {
     mutex_lock(&dev->lock);
-    dev->driver->suspend(dev);
+    frontend_suspend(dev->fe);
     mutex_unlock(&dev->lock);
 }
 
 static void cancel_one(struct xendev *dev)
 {
     mutex_lock(&dev->lock);
-    dev->driver->cancel(dev);
+    frontend_cancel(dev->fe);
     mutex_unlock(&dev->lock);
 }
 
@@ -434,7 +435,7 @@ static void resume_one(struct xendev *dev)
         dev->otherend_id = (uint16_t)peer.domid;
     }
     dev->otherend_state = XenbusStateUnknown;
-    dev->driver->resume(dev);
+    frontend_resume(dev->fe);
     mutex_unlock(&dev->lock);
     if (rc == 0) {
         rc = watch_otherend(dev);
@@ -523,7 +524,7 @@ int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
 
 void xendev_init(void)
 {
-    static struct xs_watch watch = {.path = DEVICE_DIR, .fn = frontend_event};
+    static struct xs_watch watch = {.path = DEVICE_DIR, .fn = directory_event};
 
     mutex_init(&list_lock, "xendev-list");
     waitq_init(&settle_wq, "xendev-settle");

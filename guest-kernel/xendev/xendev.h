@@ -2,13 +2,12 @@
  * xendev.h - split devices and their drivers.
  *
  * A device is a directory device/CLASS/ID in the store. The nexus makes a struct xendev of each,
- * watches its back end's state, and calls the driver that registered for CLASS. Calls for one
- * device never overlap: they come from the watch thread, or from the suspending thread, with the
- * device's lock held.
- * Locks, in order: list_lock (mutex: the list of devices), dev->lock (mutex: one device's driver
- * calls and its fields), then the driver's own. Drivers may use the store in any call.
- * Suspend: xendev_suspend() calls drivers by falling rank, xendev_resume() or xendev_cancel() by
- * rising rank, after the store is there again.
+ * watches its back end's state, and tells it to the front end (frontend.h) that the driver of CLASS
+ * made. Calls for one device never overlap: they come from the watch thread, or from the suspending
+ * thread, with the device's lock held. Locks, in order: list_lock (mutex: the list of devices),
+ * dev->lock (mutex: one device's driver calls and its fields), then the driver's own. Drivers may
+ * use the store in any call. Suspend: xendev_suspend() calls front ends by falling rank,
+ * xendev_resume() or xendev_cancel() by rising rank, after the store is there again.
  */
 #ifndef XENDEV_XENDEV_H
 #define XENDEV_XENDEV_H
@@ -17,6 +16,7 @@
 
 #include "kern/wait.h"
 #include "xenbus/xenbus.h"
+#include "xendev/frontend.h"
 
 struct xendev;
 
@@ -24,15 +24,8 @@ struct xendev;
  * struct xendev_driver - what serves the devices of one class
  * @class: the directory's name: "vbd"
  * @rank: order at suspend (high first) and resume (low first)
- * @probe: a device appeared, its back end is known. Nonzero: not served (logged by the driver)
- * @otherend_changed: the back end's state is now @state; called once after probe, too. Equal
- *                    states may come twice
- * @remove: the device's directory is gone or its back end changed: free everything
- * @suspend: give the back end no more work, let it end what it has for a moment; tear nothing down
- * @cancel: the suspend did not happen: go on, nothing has changed
- * @resume: this is another domain: ring, port and grants that the back end had are gone (the port's
- *          number may be another's: not to be closed). dev->otherend is read anew; start over as
- *          after probe, keep what users hold
+ * @probe: a device appeared, its back end is known: make the driver's structure and hand its life
+ *         over by frontend_init(), in dev->fe. Nonzero: not served (logged by the driver)
  * @describe: a line for `lsdev`, without a newline
  * @show_rings: the state of its rings, for the debugger: lines with newlines, through @say; takes
  *              no lock. May be NULL
@@ -41,11 +34,6 @@ struct xendev_driver {
     const char *class;
     int rank;
     int (*probe)(struct xendev *dev);
-    void (*otherend_changed)(struct xendev *dev, enum xenbus_state state);
-    void (*remove)(struct xendev *dev);
-    void (*suspend)(struct xendev *dev);
-    void (*cancel)(struct xendev *dev);
-    void (*resume)(struct xendev *dev);
     void (*describe)(struct xendev *dev, char *buf, size_t size);
     void (*show_rings)(const struct xendev *dev, void (*say)(const char *fmt, ...));
 };
@@ -60,7 +48,7 @@ struct xendev {
     enum xenbus_state otherend_state;   /* as last seen */
     enum xenbus_state otherend_told;    /* the last one that the driver has dealt with */
     const struct xendev_driver *driver; /* NULL: nobody serves it */
-    void *priv;                         /* the driver's */
+    struct frontend *fe;                /* within the driver's structure */
 
     struct mutex lock; /* the rest belongs to xendev.c */
     struct xs_watch watch;
@@ -86,7 +74,7 @@ int xendev_set_state(struct xendev *dev, enum xenbus_state state);
 void xendev_fatal(struct xendev *dev, int err, const char *fmt, ...) __printf_like(3, 4);
 
 /**
- * xendev_poke() - have otherend_changed called again soon, in the watch thread
+ * xendev_poke() - have frontend_event() called again soon, in the watch thread
  *
  * For a driver's event handler that found something to tell the store. Any context.
  */

@@ -27,7 +27,8 @@ def build(preset):
     host.require(host.BUILD_PACKAGES, "the build")
     log = paths.BUILD / "log"
     lwip = source.ensure("lwip", LWIP)
-    run_logged(f"configure {preset}", ["cmake", "--preset", preset, f"-DLWIP_SOURCE={lwip}"],
+    run_logged(f"configure {preset}", ["cmake", "--preset", preset, f"-DLWIP_SOURCE={lwip}",
+               "-DDUET_KERNEL_WITNESS=ON"],
                log / f"configure-{preset}.log", cwd=paths.ROOT)
     run_logged(f"build {preset}", ["cmake", "--build", "--preset", preset, "-j", str(os.cpu_count())],
                log / f"build-{preset}.log", cwd=paths.ROOT)

@@ -68,7 +68,7 @@ def do_dom0(args):
 
 
 def do_test(args):
-    return suite.test(args.name, hardware(args), args.ctest)
+    return suite.test(args.name, hardware(args), args.ctest, args)
 
 
 def do_bench(args):
@@ -181,9 +181,16 @@ def parser():
     sub.add_argument("--timeout", type=float, metavar="S", help="seconds; then exit status 124")
     sub.add_argument("--log", type=Path, default=as_dom0.LOG, metavar="FILE",
                      help=f"what came over the serial line (default: {as_dom0.LOG.relative_to(paths.ROOT)})")
-    add("test", do_test, "build and run every test", name="test", more=(
-        "Unit tests with sanitizers, checks of the source, tests in a fresh lab; ends with ctest's summary. "
-        "Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
+    sub = add("test", do_test, "build and run every test", name="test", more=(
+        "Unit tests with sanitizers, checks of the source and fuzz targets, beside them the tests in fresh labs, "
+        "NAME and NAME-2; ends with ctest's summary. All limits are multiplied by one factor, measured before and "
+        "printed. Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
+    sub.add_argument("--quick", action="store_true",
+                     help="the tests for the desk, in at most ten minutes: all but the long ones of the lab")
+    sub.add_argument("--labs", type=int, metavar="N", help="labs at once (default: as many as cores and memory bear)")
+    sub.add_argument("--repeat", type=int, default=1, metavar="N",
+                     help="the selected tests N times, then a table: passed, failed, times")
+    sub.add_argument("--busy", action="store_true", help="keep one core busy with something else meanwhile")
     sub = add("bench", do_bench, "measure, ours beside the peers'", name="bench")
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
     two_hosts(sub)

@@ -1,29 +1,115 @@
-"""`./lab test` and `./lab bench`."""
-import os
-import subprocess
+"""`./lab test` and `./lab bench`.
 
-from . import build, host, labs, paths
+ctest runs the tests, several at a time. A test of the lab takes one of the labs that were brought up for the suite,
+as a ctest resource: tests/lab/run learns from ctest which one is free. Beside them run the tests that need
+no lab. How long a test takes, and which wants the machine alone, is in tests/lab/schedule.
+"""
+import json
+import os
+import statistics
+import subprocess
+import time
+import xml.etree.ElementTree as xml
+from contextlib import contextmanager
+
+from . import build, host, labs, pace, paths
 from .say import LabError, note
 
 BUILD_DIR = paths.BUILD / "asan"
+SPARE_MIB = 4096  # of the machine's memory, for what is not a lab
 
 
-def test(name, hardware, options):
-    """Build, run the tests that ctest's `options` select, those of the lab in a fresh one; exit status."""
+def test(name, hardware, options, plan):
+    """Build, run the tests that ctest's `options` select, those of the lab in fresh ones; exit status. `plan` has
+    `quick`, `labs` (how many, None: as many as pay), `repeat` (rounds) and `busy`."""
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the test suite")
+    begin = time.monotonic()
     build.build("release")
     build.build("asan")
-    ctest = ["ctest", "--test-dir", str(BUILD_DIR), "--output-on-failure", "--no-tests=error", *options]
-    listing = subprocess.run([*ctest, "-N"], capture_output=True, text=True, check=False).stdout
-    lab = labs.Lab(name, hardware)
+    ctest = ["ctest", "--test-dir", str(BUILD_DIR), "--output-on-failure", "--no-label-summary",
+             "--no-tests=error", *options]
+    if plan.quick:
+        ctest += ["-L", "^quick$"]
+    if "-N" in options or "--show-only" in options:
+        return subprocess.run(ctest, check=False).returncode
+    wanted = min(_wants_lab(ctest), plan.labs or _labs_that_pay(hardware))
+    names = [name if n == 0 else f"{name}-{n + 1}" for n in range(wanted)]
+    pool = [labs.Lab(each, hardware) for each in names]
     try:
-        if ": lab." in listing:
-            lab.down()
-            build.deploy(lab.up())
-        environment = {**os.environ, "DUET_LAB": name}
-        return subprocess.run(ctest, env=environment, check=False).returncode
+        with _one_core_busy(plan.busy):
+            for lab in pool:
+                lab.down()
+            dom0s = [lab.up() for lab in pool]
+            for dom0 in dom0s:
+                build.deploy(dom0)
+            factor = pace.factor(dom0s)
+            note(f"ready after {time.monotonic() - begin:.0f} s: {wanted} labs, limits times {factor / 100:.2f}")
+            environment = {**os.environ, "DUET_LAB": name, "DUET_LABS": " ".join(names), "DUET_FACTOR": str(factor)}
+            # One place more than labs, for what runs beside them.
+            ctest[1:1] = ["--parallel", str(max(wanted + 1, os.cpu_count())), "--resource-spec-file", str(_spec(names))]
+            if plan.repeat > 1:
+                return _repeated(ctest, plan.repeat, environment)
+            return subprocess.run(ctest, env=environment, check=False).returncode
     finally:
-        lab.release(keep=False)
+        for lab in pool:
+            lab.release(keep=False)
+
+
+def _wants_lab(ctest):
+    """How many of the selected tests want a lab."""
+    listing = subprocess.run([*ctest, "--show-only=json-v1"], capture_output=True, text=True, check=False).stdout
+    tests = json.loads(listing)["tests"] if listing.startswith("{") else []
+    return sum(any(p["name"] == "RESOURCE_GROUPS" for p in each.get("properties", [])) for each in tests)
+
+
+def _labs_that_pay(hardware):
+    """How many labs at once: a lab keeps a core and a half busy, and must find its memory free."""
+    with open("/proc/meminfo", encoding="ascii") as info:
+        free = next(int(line.split()[1]) for line in info if line.startswith("MemAvailable:")) // 1024
+    return max(1, min(4, os.cpu_count(), (free - SPARE_MIB) // hardware.memory))
+
+
+def _spec(names):
+    """ctest's file of resources: each lab can take one test."""
+    file = BUILD_DIR / "labs.json"
+    slots = [{"id": str(index), "slots": 1} for index in range(len(names))]
+    file.write_text(json.dumps({"version": {"major": 1, "minor": 0}, "local": [{"labs": slots}]}), encoding="utf-8")
+    return file
+
+
+@contextmanager
+def _one_core_busy(wanted):
+    """If `wanted`: a process that does nothing but take a core's time, meanwhile."""
+    if not wanted:
+        yield
+        return
+    spinner = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "sh", "-c", "while :; do :; done"])
+    try:
+        yield
+    finally:
+        spinner.kill()
+        spinner.wait()
+
+
+def _repeated(ctest, rounds, environment):
+    """Run the tests so often, in the same labs; then a table of how each fared. Exit status 0 if all passed."""
+    report = BUILD_DIR / "Testing/round.xml"
+    times, failed, status = {}, {}, 0
+    for number in range(1, rounds + 1):
+        note(f"round {number} of {rounds}")
+        report.unlink(missing_ok=True)
+        done = subprocess.run([*ctest, "--output-junit", str(report)], env=environment, check=False)
+        status = status or done.returncode
+        if not report.exists():
+            break
+        for case in xml.parse(report).iter("testcase"):
+            times.setdefault(case.get("name"), []).append(float(case.get("time")))
+            failed[case.get("name")] = failed.get(case.get("name"), 0) + (case.find("failure") is not None)
+    print(f"\n{'test':32} {'passed':>6} {'failed':>6} {'shortest':>9} {'median':>9} {'longest':>9}")
+    for name, each in sorted(times.items()):
+        print(f"{name:32} {len(each) - failed[name]:6} {failed[name]:6} {min(each):7.1f} s "
+              f"{statistics.median(each):7.1f} s {max(each):7.1f} s")
+    return status
 
 
 def bench(name, wanted, soak):

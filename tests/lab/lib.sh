@@ -3,8 +3,13 @@
 #
 # A test ends by reaching its end (passed), by fail, or by its first command that fails. Then its guests
 # are destroyed and its files removed; before that, a failure prints what one needs to understand it.
+#
+# Limits are in seconds of a quiet machine of two fast cores. They are multiplied by DUET_FACTOR per cent, which
+# `./lab test` has measured: by the functions below that wait, and by `timeout`, which is one of them.
 # shellcheck shell=bash
 set -Eeuo pipefail
+
+FACTOR=${DUET_FACTOR:-100}
 
 CONSOLE_LOGS=/var/log/duet/console
 GUEST_KERNEL=/usr/lib/duet/duet-guest.gz
@@ -25,6 +30,17 @@ BEGAN=$(date +%s)
 
 say() {
     echo "$TEST: $*"
+}
+
+# timeout SECONDS COMMAND...: the program of that name, with its limit scaled. `exec timeout`, which runs the program
+# itself, wants "$(scaled SECONDS)".
+timeout() {
+    command timeout "$(($1 * FACTOR / 100))" "${@:2}" || return $?
+}
+
+# scaled SECONDS: how many seconds that limit has on this machine.
+scaled() {
+    echo $(($1 * FACTOR / 100))
 }
 
 # fail TEXT: end the test with a sentence.
@@ -80,11 +96,13 @@ guest() {
 }
 
 # linux_guest NAME [CONFIG-LINE...]: create a domain that runs the small Linux test guest. It runs
-# extra='... run="COMMANDS"' and powers off.
+# extra='... run="COMMANDS"' and powers off. Its kernel says only what is wrong, and leaves out what costs time at
+# boot: under emulation a seventh of it. xl puts `root` before `extra`, which tests have for themselves.
 linux_guest() {
     local name=$1
     shift
-    create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$LINUX_INITRD'" "memory = 160" "$@"
+    create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$LINUX_INITRD'" "memory = 160" \
+        "root = '/dev/ram0 quiet nowatchdog mitigations=off tsc=reliable'" "$@"
 }
 
 # linux_initrd PROGRAM...: the small Linux guest's initrd with programs of dom0 and their libraries; prints where.
@@ -142,14 +160,14 @@ wait_prompt() {
 follow() {
     local found
     found=$(await "$CONSOLE_LOGS/$1.log" "${LOG_START[$1]:-0}" "$2" "$3" "$4") \
-        || fail "no line '$3' on the console of $1 within $4 s"
+        || fail "no line '$3' on the console of $1 within $4 s, times $FACTOR %"
     printf '%s\n' "${found#*:}"
 }
 
 # await FILE START SEPARATOR REGEX SECONDS: a growing file from byte START on, with SEPARATOR ending a line
 # too, until a line matches; prints `OFFSET:LINE`, its place counted from START.
 await() {
-    local seconds=$5 follower line found=1
+    local seconds=$(($5 * FACTOR / 100)) follower line found=1
     # shellcheck disable=SC2016
     exec {lines}< <(exec timeout "$seconds" sh -c 'tail -c "+$1" -F "$2" | stdbuf -o0 tr "$3" "\n"' - \
         "$(($2 + 1))" "$1" "$3" 2>/dev/null)
@@ -180,7 +198,7 @@ type_line() {
 
 # wait_store PATH REGEX [SECONDS]: wait until the store's value matches.
 wait_store() {
-    local path=$1 regex=$2 seconds=${3:-30} watcher found=1
+    local path=$1 regex=$2 seconds=$((${3:-30} * FACTOR / 100)) watcher found=1
     exec {events}< <(exec timeout "$seconds" xenstore-watch "$path" 2>/dev/null)
     watcher=$!
     while read -r _ <&"$events"; do
@@ -196,7 +214,7 @@ wait_store() {
 
 # wait_end NAME [SECONDS]: wait until the domain is gone.
 wait_end() {
-    local name=$1 seconds=${2:-60} watcher found=1
+    local name=$1 seconds=$((${2:-60} * FACTOR / 100)) watcher found=1
     exec {events}< <(exec timeout "$seconds" xenstore-watch @releaseDomain 2>/dev/null)
     watcher=$!
     while read -r _ <&"$events"; do
@@ -212,7 +230,7 @@ wait_end() {
 
 # wait_journal UNIT REGEX [SECONDS]: wait until the unit has logged a matching line since the test began.
 wait_journal() {
-    local unit=$1 regex=$2 seconds=${3:-30} follower found=1
+    local unit=$1 regex=$2 seconds=$((${3:-30} * FACTOR / 100)) follower found=1
     exec {lines}< <(exec timeout "$seconds" journalctl -q -f -o cat --since "@$BEGAN" -n all --unit "$unit")
     follower=$!
     grep -q -m 1 -E -- "$regex" <&"$lines" && found=0
@@ -342,13 +360,34 @@ same() {
     [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
 }
 
+# settles WHAT EXPECTED COMMAND...: wait until COMMAND prints EXPECTED: for what no event tells, as the closing of an
+# event channel in another process.
+settles() {
+    local what=$1 expected=$2 found deadline=$((EPOCHSECONDS + 30 * FACTOR / 100))
+    shift 2
+    until found=$("$@") && [ "$found" = "$expected" ]; do
+        [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "$what: expected '$expected', found '$found'"
+        sleep 0.1
+    done
+}
+
+# guest_channels: how many event channels of dom0 lead to a guest, or wait for one to connect.
+guest_channels() {
+    /usr/lib/xen-4.17/bin/lsevtchn 0 | grep -E 'Interdomain|Waiting' | grep -c -v -E 'Remote Domain 0,|remote domain 0$' || true
+}
+
+# processes NAME: how many of that name there are. Of a name the kernel keeps 15 characters.
+processes() {
+    pgrep -c -x "${1:0:15}" || true
+}
+
 # console_attach NAME: run xl console, on a terminal as a person would, until console_detach.
 console_attach() {
     shown=$WORK/$1.shown
     seen=0
     : > "$shown"
     coproc CLIENT {
-        exec timeout 600 socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 > "$shown" 2> /dev/null
+        exec timeout "$(scaled 600)" socat - EXEC:"xl console $1",pty,setsid,ctty,raw,echo=0 > "$shown" 2> /dev/null
     }
     client=$CLIENT_PID
     exec {to_client}>&"${CLIENT[1]}"
@@ -370,7 +409,7 @@ console_type() {
 # last call found.
 console_expect() {
     local found line LC_ALL=C
-    found=$(await "$shown" "$seen" '\r' "$1" "${2:-60}") || fail "xl console did not show '$1' within ${2:-60} s"
+    found=$(await "$shown" "$seen" '\r' "$1" "${2:-60}") || fail "xl console did not show '$1' within ${2:-60} s, times $FACTOR %"
     line=${found#*:}
     seen=$((seen + ${found%%:*} + ${#line} + 1))
 }
@@ -402,7 +441,7 @@ pinged() {
 no_interface() {
     local path
     for path in $(find /sys/class/net -name "$1"); do
-        udevadm wait --timeout=30 --removed "$path" || fail "interface ${path##*/} is left"
+        udevadm wait --timeout="$(scaled 30)" --removed "$path" || fail "interface ${path##*/} is left"
     done
 }
 

@@ -67,6 +67,13 @@ void *page_alloc(unsigned order)
     return aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
 }
 
+void *page_alloc_zeroed(unsigned order)
+{
+    void *page = page_alloc(order);
+
+    return page == NULL ? NULL : memset(page, 0, PAGE_SIZE << order);
+}
+
 void page_free(void *page, unsigned order)
 {
     pages -= 1u << order;

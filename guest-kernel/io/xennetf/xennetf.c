@@ -23,7 +23,7 @@
 
 #define VLAN_LEN 4u /* a tag that does not count as data */
 
-static void set_state(struct xnf *x, enum xnf_state state)
+static void set_state(struct xnf *x, enum frontend_path state)
 {
     upcall_state_t s = spin_lock(&x->lock);
 
@@ -46,19 +46,14 @@ static void pass_locks(struct xnf *x)
 void xnf_break(struct xnf *x, const char *why)
 {
     upcall_state_t s = spin_lock(&x->lock);
-    bool first = x->state == XNF_UP;
+    bool first = x->state == PATH_UP;
 
     if (first) {
-        x->state = XNF_BROKEN;
-        x->report = true;
-        x->why = why;
+        x->state = PATH_BROKEN;
     }
     spin_unlock(&x->lock, s);
     if (first) {
-        log_err("%s: back end of domain %u broke the protocol: %s; the interface is out of use "
-                "until it is attached again",
-                x->net.name, x->otherend_id, why);
-        xendev_poke(x->xdev);
+        frontend_break(&x->fe, why);
     }
 }
 
@@ -84,11 +79,11 @@ void xnf_start(struct xnf *x)
 
     xnf_mcast_forget(&x->mcast);
     spin_unlock(&x->lock, s);
-    set_state(x, XNF_UP);
+    set_state(x, PATH_UP);
     kick(x);
 }
 
-void xnf_stop(struct xnf *x, enum xnf_state state)
+void xnf_stop(struct xnf *x, enum frontend_path state)
 {
     set_state(x, state);
     pass_locks(x);
@@ -103,7 +98,7 @@ void xnf_pause(struct xnf *x)
 void xnf_unpause(struct xnf *x)
 {
     WRITE_ONCE(x->paused, false);
-    if (READ_ONCE(x->state) == XNF_UP) {
+    if (READ_ONCE(x->state) == PATH_UP) {
         kick(x);
     }
 }
@@ -229,21 +224,6 @@ static void free_ring(gref_t *gref, void **page)
     }
 }
 
-static int make_ring(uint16_t domid, gref_t *gref, void **page)
-{
-    *page = page_alloc_zeroed(0);
-    if (*page == NULL) {
-        return -ENOMEM;
-    }
-    int rc = gnttab_share_page(domid, *page, false, gref);
-    if (rc != 0) {
-        page_free(*page, 0);
-        *page = NULL;
-        *gref = GREF_NONE;
-    }
-    return rc;
-}
-
 static int make_grefs(struct xnf_buf *bufs, unsigned n)
 {
     int rc = 0;
@@ -257,7 +237,7 @@ static int make_grefs(struct xnf_buf *bufs, unsigned n)
 static int make_port(struct xnf_queue *q, const char *name, evtchn_handler_t handler,
                      evtchn_port_t *port)
 {
-    int rc = evtchn_alloc_unbound(q->x->otherend_id, name, IPL_NET, handler, q);
+    int rc = evtchn_alloc_unbound(q->x->fe.otherend_id, name, IPL_NET, handler, q);
 
     if (rc < 0) {
         return rc;
@@ -281,12 +261,12 @@ static int make_ports(struct xnf_queue *q, bool split)
 
 int xnf_queue_open(struct xnf_queue *q, unsigned nbufs, bool split)
 {
-    uint16_t domid = q->x->otherend_id;
+    uint16_t domid = q->x->fe.otherend_id;
 
     q->nbufs = MIN(nbufs, XNF_RING_SIZE);
-    int rc = make_ring(domid, &q->tx_gref, &q->tx_page);
+    int rc = gnttab_share_new_page(domid, &q->tx_page, &q->tx_gref);
     if (rc == 0) {
-        rc = make_ring(domid, &q->rx_gref, &q->rx_page);
+        rc = gnttab_share_new_page(domid, &q->rx_page, &q->rx_gref);
     }
     if (rc == 0) {
         rc = make_grefs(q->tx_bufs, q->nbufs);
@@ -319,7 +299,7 @@ void xnf_queue_close(struct xnf_queue *q, bool lost)
     }
     q->tx_port = EVTCHN_NONE;
     q->rx_port = EVTCHN_NONE;
-    timer_cancel(&q->rx_timer);
+    (void)timer_cancel_wait(&q->rx_timer);
     free_bufs(q->tx_bufs, q->nbufs);
     free_bufs(q->rx_bufs, q->nbufs);
     free_ring(&q->tx_gref, &q->tx_page);
@@ -333,7 +313,7 @@ void xnf_init(struct xnf *x, const char *name)
     net_init(&x->net, name, &xnf_ops);
     spin_init(&x->rx_lock, "xennetf-rx");
     spin_init(&x->lock, "xennetf");
-    x->state = XNF_DOWN;
+    x->state = PATH_DOWN;
     x->mtu = XNF_MTU;
 }
 

@@ -3,7 +3,7 @@
  * whole) and xnf_tx.c and xnf_rx.c (a queue's two directions) share it.
  *
  * Locks, in order: x->rx_lock (everything received, of all queues, one frame at a time, user's
- * function included), q->tx_lock (one queue's transmit ring), x->lock (state and why); then
+ * function included), q->tx_lock (one queue's transmit ring), x->lock (state and below); then
  * net.c's, the grant table's, the timers'. All are spinlocks. What stands above the locks in each
  * structure belongs to the watch thread, under the xendev's lock, and is read by the others between
  * xnf_start() and xnf_stop().
@@ -28,16 +28,6 @@
 #define XNF_NAME_MAX   (NET_NAME_MAX + 8)
 #define XNF_NO_BUF     UINT16_MAX
 #define XNF_MTU        1500u /* if nobody says otherwise */
-
-/*
- *   DOWN ---connected---> UP ---garbled ring---> BROKEN
- *    ^                    |  \                     |
- *    +---back end left,---+   \---detached------>  GONE
- *        will come again
- *
- * Frames are sent and received in UP only.
- */
-enum xnf_state { XNF_DOWN, XNF_UP, XNF_BROKEN, XNF_GONE };
 
 /* A page of ours that the back end may read (transmit) or write (receive) while connected. */
 struct xnf_buf {
@@ -85,11 +75,8 @@ struct xnf_features {
 
 struct xnf {
     struct net_dev net;
-    struct xendev *xdev;
-    uint16_t otherend_id;
+    struct frontend fe;
     uint8_t mac[NET_MAC_LEN];
-    bool published, closing;
-    bool was_up; /* was connected: when lost, nothing is published before the back end is Closed */
     struct xnf_features features;
     unsigned nqueues;
     struct xnf_queue *queues[XNF_QUEUES_MAX]; /* made when needed, kept until the end */
@@ -99,11 +86,9 @@ struct xnf {
     spinlock_t rx_lock;
 
     spinlock_t lock;
-    enum xnf_state state;
-    bool paused;  /* nothing moves, for a suspend */
-    bool carrier; /* the back end's word */
-    bool report;  /* BROKEN, and the store has not been told */
-    const char *why;
+    enum frontend_path state;
+    bool paused;            /* nothing moves, for a suspend */
+    bool carrier;           /* the back end's word */
     struct xnf_mcast mcast; /* used if @features.mcast */
     uint16_t mtu;
     char ip[NET_IP_MAX];
@@ -112,7 +97,7 @@ struct xnf {
 /** xnf_moving() - whether frames move at all; stable under the queue's lock, see xnf_stop(). */
 static inline bool xnf_moving(const struct xnf *x)
 {
-    return READ_ONCE(x->state) == XNF_UP && !READ_ONCE(x->paused);
+    return READ_ONCE(x->state) == PATH_UP && !READ_ONCE(x->paused);
 }
 
 /** xnf_init() - fill in an interface that is DOWN. */
@@ -137,7 +122,7 @@ void xnf_break(struct xnf *x, const char *why);
 void xnf_start(struct xnf *x);
 
 /** xnf_stop() - nothing moves any more when this returns; the queues are as they were. */
-void xnf_stop(struct xnf *x, enum xnf_state state);
+void xnf_stop(struct xnf *x, enum frontend_path state);
 
 /** xnf_pause() - hold still, for a suspend; xnf_unpause() goes on, on the same rings if any. */
 void xnf_pause(struct xnf *x);

@@ -1,21 +1,10 @@
 /*
- * xennetf_xs.c - the network front end's negotiation with its back end, through the store.
- *
- *   back end's state         what we do
- *   InitWait, or later       read its features; make queues, write their references, ports and our
- *                            features; Connected
- *   Connected                list the interface, let frames move
- *   Connected again          look at the carrier
- *   Closing, Closed, and     unlist, stop; Closed
- *     online=0, or gone
- *   Closing, Closed, and     it may come again: stop, stay listed; Closed, and once it is Closed as
- *     online=1               well, Initialising, which asks it to offer itself again
- *   InitWait while we move   it went and came, and may be at work on the old rings: Closed, so that
- *                            it starts over
+ * xennetf_xs.c - the network front end's side of the store: what it publishes, and what it believes
+ * of the back end's words. When which step is due is told in xendev/frontend.c.
  *
  * All of it runs in the watch thread with the xendev's lock held. Every value is the back end's:
  * checked here, once. Suspend: frames stand still; in another domain the queues are thrown away
- * with all in them, and the rest is as after probe; users see the carrier go and come.
+ * with all in them; users see the carrier go and come.
  * Format of the keys: xen/io/netif.h. A "feature-" key says what its writer can receive.
  */
 #include "io/xennetf/xennetf.h"
@@ -23,6 +12,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "os/panic.h"
 #include "psm/cpu.h"
 
 #define MTU_MIN    68u /* RFC 791 */
@@ -35,6 +25,11 @@
 static const char *const feature_keys[] = {"request-rx-copy",   "feature-rx-notify",
                                            "feature-sg",        "feature-gso-tcpv4",
                                            "feature-gso-tcpv6", "feature-ipv6-csum-offload"};
+
+static struct xnf *interface_of(struct frontend *fe)
+{
+    return CONTAINER_OF(fe, struct xnf, fe);
+}
 
 /* A key that may not be there. */
 static int drop_key(xs_txn_t t, const char *node, const char *key)
@@ -57,13 +52,13 @@ static int drop_stale(xs_txn_t t, const struct xnf *x)
     int rc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(keys) && rc == 0; i++) {
-        rc = drop_key(t, x->xdev->node, keys[i]);
+        rc = drop_key(t, x->fe.dev->node, keys[i]);
     }
     for (unsigned i = 0; i < XNF_QUEUES_MAX && x->queues[i] != NULL && rc == 0; i++) {
         char key[16];
 
         snprintf(key, sizeof(key), "queue-%u", i);
-        rc = drop_key(t, x->xdev->node, key);
+        rc = drop_key(t, x->fe.dev->node, key);
     }
     return rc;
 }
@@ -87,14 +82,14 @@ static int write_queue(xs_txn_t t, const struct xnf_queue *q, const char *dir)
 
 static int write_queues(xs_txn_t t, const struct xnf *x)
 {
-    const char *node = x->xdev->node;
+    const char *node = x->fe.dev->node;
 
     if (x->nqueues == 1) {
         return write_queue(t, x->queues[0], node);
     }
     int rc = xs_writef(t, node, "multi-queue-num-queues", "%u", x->nqueues);
     for (unsigned i = 0; i < x->nqueues && rc == 0; i++) {
-        char dir[sizeof(x->xdev->node) + 16];
+        char dir[sizeof(x->fe.dev->node) + 16];
 
         snprintf(dir, sizeof(dir), "%s/queue-%u", node, i);
         rc = write_queue(t, x->queues[i], dir);
@@ -102,26 +97,19 @@ static int write_queues(xs_txn_t t, const struct xnf *x)
     return rc;
 }
 
-/* Nothing is written for a device whose directory is gone: that would make it anew. */
-static int write_keys(xs_txn_t t, void *arg)
+static int xnf_publish(struct frontend *fe, xs_txn_t t)
 {
-    const struct xnf *x = arg;
-    char *state;
-    int rc = xs_read(t, x->xdev->node, "state", &state, NULL);
+    const struct xnf *x = interface_of(fe);
+    int rc = drop_stale(t, x);
 
-    if (rc != 0) {
-        return rc;
-    }
-    kfree(state);
-    rc = drop_stale(t, x);
     if (rc == 0) {
         rc = write_queues(t, x);
     }
     for (size_t i = 0; i < ARRAY_SIZE(feature_keys) && rc == 0; i++) {
-        rc = xs_write(t, x->xdev->node, feature_keys[i], "1");
+        rc = xs_write(t, fe->dev->node, feature_keys[i], "1");
     }
     if (rc == 0 && x->features.mcast) {
-        rc = xs_write(t, x->xdev->node, "request-multicast-control", "1");
+        rc = xs_write(t, fe->dev->node, "request-multicast-control", "1");
     }
     return rc;
 }
@@ -131,7 +119,6 @@ static int read_features(struct xnf *x)
 {
     struct xnf_features f = {.max_queues = 1};
     bool copy = false;
-    const char *bad = "";
     const struct xs_field fields[] = {
         {"feature-rx-copy", XS_BOOL, &copy, true},
         {"feature-sg", XS_BOOL, &f.sg, true},
@@ -143,16 +130,13 @@ static int read_features(struct xnf *x)
         {"feature-multicast-control", XS_BOOL, &f.mcast, true},
         {"multi-queue-max-queues", XS_U32, &f.max_queues, true},
     };
-    int rc = xs_gather(XS_NO_TXN, x->xdev->otherend, fields, ARRAY_SIZE(fields), &bad);
+    int rc = frontend_gather(&x->fe, fields, ARRAY_SIZE(fields));
 
-    if (rc == 0 && !copy) {
-        bad = "feature-rx-copy";
-        rc = -EOPNOTSUPP;
-    }
     if (rc != 0) {
-        xendev_fatal(x->xdev, rc, "%s: back end's %s/%s is missing or makes no sense", x->net.name,
-                     x->xdev->otherend, bad);
         return rc;
+    }
+    if (!copy) {
+        return frontend_refuse(&x->fe, -EOPNOTSUPP, "back end has no feature-rx-copy");
     }
     /* Segments are cut out of several pages, and each gets a checksum. */
     f.gso_v4 = f.gso_v4 && f.sg && !f.no_csum;
@@ -166,11 +150,11 @@ static void read_mtu(struct xnf *x)
 {
     uint32_t mtu = XNF_MTU;
     const struct xs_field field = {"mtu", XS_U32, &mtu, false};
-    const char *dir = x->xdev->node;
+    const char *dir = x->fe.dev->node;
     int rc = xs_gather(XS_NO_TXN, dir, &field, 1, NULL);
 
     if (rc == -ENOENT) {
-        dir = x->xdev->otherend;
+        dir = x->fe.dev->otherend;
         rc = xs_gather(XS_NO_TXN, dir, &field, 1, NULL);
     }
     if (rc == 0 && (mtu < MTU_MIN || mtu > MTU_MAX)) {
@@ -194,7 +178,7 @@ static void read_ip(struct xnf *x)
     char *ip = NULL;
     const struct xs_field field = {"ip", XS_STRING, &ip, true};
 
-    if (xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) != 0) {
+    if (xs_gather(XS_NO_TXN, x->fe.dev->otherend, &field, 1, NULL) != 0) {
         return;
     }
     upcall_state_t s = spin_lock(&x->lock);
@@ -212,7 +196,7 @@ static bool read_carrier(struct xnf *x)
     bool up = true;
     const struct xs_field field = {"carrier", XS_BOOL, &up, true};
 
-    if (xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) != 0) {
+    if (xs_gather(XS_NO_TXN, x->fe.dev->otherend, &field, 1, NULL) != 0) {
         up = false;
     }
     bool changed = up != x->carrier;
@@ -225,16 +209,16 @@ static void carrier_event(struct xs_watch *w, const char *path __unused)
 {
     struct xnf *x = w->arg;
 
-    xendev_poke(x->xdev);
+    xendev_poke(x->fe.dev);
 }
 
 static void watch_carrier(struct xnf *x)
 {
-    size_t size = strlen(x->xdev->otherend) + sizeof("/carrier");
+    size_t size = strlen(x->fe.dev->otherend) + sizeof("/carrier");
 
     x->carrier_path = kmalloc(size);
     if (x->carrier_path != NULL) {
-        snprintf(x->carrier_path, size, "%s/carrier", x->xdev->otherend);
+        snprintf(x->carrier_path, size, "%s/carrier", x->fe.dev->otherend);
         x->carrier_watch =
             (struct xs_watch){.path = x->carrier_path, .fn = carrier_event, .arg = x};
         if (xs_watch_add(&x->carrier_watch) == 0) {
@@ -243,7 +227,7 @@ static void watch_carrier(struct xnf *x)
         kfree(x->carrier_path);
         x->carrier_path = NULL;
     }
-    log_warn("%s: %s/carrier cannot be watched", x->net.name, x->xdev->otherend);
+    log_warn("%s: %s/carrier cannot be watched", x->net.name, x->fe.dev->otherend);
 }
 
 static void unwatch_carrier(struct xnf *x)
@@ -256,16 +240,16 @@ static void unwatch_carrier(struct xnf *x)
 }
 
 /* Throws the queues away. */
-static void unpublish(struct xnf *x, enum xnf_state state, bool lost)
+static void xnf_close(struct frontend *fe, bool lost)
 {
-    xnf_stop(x, state);
-    if (x->published) {
-        x->published = false;
-        unwatch_carrier(x);
-        for (unsigned i = 0; i < x->nqueues; i++) {
-            xnf_queue_close(x->queues[i], lost);
-        }
+    struct xnf *x = interface_of(fe);
+
+    ASSERT(READ_ONCE(x->state) != PATH_UP); /* or another vCPU might be writing to a ring */
+    unwatch_carrier(x);
+    for (unsigned i = 0; i < x->nqueues; i++) {
+        xnf_queue_close(x->queues[i], lost);
     }
+    net_changed(&x->net);
 }
 
 /* How many buffers a queue gets in each direction: what memory allows. */
@@ -284,7 +268,6 @@ static int open_queues(struct xnf *x)
     unsigned want = MIN(MIN(cpu_count_online(), x->features.max_queues), XNF_QUEUES_MAX);
     int rc = 0;
 
-    x->otherend_id = x->xdev->otherend_id;
     x->nqueues = 0;
     want = MAX(want, 1u);
     while (x->nqueues < want && rc == 0) {
@@ -303,28 +286,22 @@ static int open_queues(struct xnf *x)
     return rc;
 }
 
-static void publish(struct xnf *x)
+static int xnf_open(struct frontend *fe)
 {
-    if (read_features(x) != 0) {
-        return;
+    struct xnf *x = interface_of(fe);
+    int rc = read_features(x);
+
+    if (rc != 0) {
+        return rc;
     }
     read_mtu(x);
     read_ip(x);
-    int rc = open_queues(x);
+    rc = open_queues(x);
     if (rc != 0) {
-        xendev_fatal(x->xdev, rc, "%s: no queues", x->net.name);
-        return;
-    }
-    x->published = true;
-    x->was_up = false;
-    rc = xs_transaction(write_keys, x);
-    if (rc != 0) {
-        unpublish(x, XNF_DOWN, false);
-        xendev_fatal(x->xdev, rc, "%s: the queues cannot be published", x->net.name);
-        return;
+        return frontend_refuse(fe, rc, "no queues");
     }
     watch_carrier(x);
-    (void)xendev_set_state(x->xdev, XenbusStateConnected);
+    return 0;
 }
 
 static void mac_text(const struct xnf *x, char *buf)
@@ -334,128 +311,78 @@ static void mac_text(const struct xnf *x, char *buf)
     snprintf(buf, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
-/* The back end is connected: the interface can be used. */
-static void connect(struct xnf *x)
+static int xnf_refresh(struct frontend *fe)
 {
-    bool changed = read_carrier(x);
+    struct xnf *x = interface_of(fe);
 
-    if (x->state == XNF_UP) {
-        if (changed) {
-            log_info("%s: carrier %s", x->net.name, x->carrier ? "on" : "off");
-            net_changed(&x->net);
-        }
-        return;
+    if (read_carrier(x) && READ_ONCE(x->state) == PATH_UP) {
+        log_info("%s: carrier %s", x->net.name, x->carrier ? "on" : "off");
+        net_changed(&x->net);
     }
+    return 0;
+}
+
+/* The interface can be used. */
+static int xnf_up(struct frontend *fe)
+{
+    struct xnf *x = interface_of(fe);
     char mac[MAC_TEXT];
+
     mac_text(x, mac);
     log_info("%s: %s, MTU %u, %u queue%s, served by domain %u", x->net.name, mac, x->mtu,
-             x->nqueues, x->nqueues == 1 ? "" : "s", x->otherend_id);
-    x->was_up = true;
+             x->nqueues, x->nqueues == 1 ? "" : "s", fe->otherend_id);
     xnf_start(x);
-    if (!x->net.entry.listed) {
-        int rc = net_register(&x->net);
-        if (rc != 0) {
-            unpublish(x, XNF_GONE, false);
-            xendev_fatal(x->xdev, rc, "the name %s is taken", x->net.name);
-        }
-        return;
-    }
-    net_changed(&x->net);
-}
-
-static void close_for_good(struct xnf *x)
-{
-    x->closing = true;
-    unpublish(x, XNF_GONE, false);
-    net_withdraw(&x->net);
-    if (x->xdev->state != XenbusStateClosed) {
-        log_info("%s: detached", x->net.name);
-        (void)xendev_set_state(x->xdev, XenbusStateClosed);
-    }
-}
-
-/* The back end has gone and may come again. */
-static void lose_backend(struct xnf *x)
-{
-    log_warn("%s: back end of domain %u went away, waiting for another", x->net.name,
-             x->otherend_id);
-    unpublish(x, XNF_DOWN, false);
-    net_changed(&x->net);
-    (void)xendev_set_state(x->xdev, XenbusStateClosed);
-}
-
-/* Whether the toolstack means the device to stay. */
-static bool online(const struct xnf *x)
-{
-    bool on = false;
-    const struct xs_field field = {"online", XS_BOOL, &on, false};
-
-    return xs_gather(XS_NO_TXN, x->xdev->otherend, &field, 1, NULL) == 0 && on;
-}
-
-static void backend_leaves(struct xnf *x, enum xenbus_state state)
-{
-    if (x->state == XNF_BROKEN || !online(x)) {
-        close_for_good(x);
-        return;
-    }
-    if (x->published) {
-        lose_backend(x);
-    }
-    /* One that never was connected may be closed because of us: no second attempt then. */
-    if (state == XenbusStateClosed && x->was_up) {
-        x->was_up = false;
-        (void)xendev_set_state(x->xdev, XenbusStateInitialising);
-    }
-}
-
-/* The data path gave the back end up: tell the store, once, and take everything away from it. */
-static void report_broken(struct xnf *x)
-{
-    if (READ_ONCE(x->report)) {
-        x->report = false;
-        unpublish(x, XNF_BROKEN, false);
+    if (x->net.entry.listed) {
         net_changed(&x->net);
-        xendev_fatal(x->xdev, -EIO, "%s: back end broke the protocol: %s", x->net.name, x->why);
+        return 0;
     }
+    return net_register(&x->net) == 0 ? 0 : frontend_refuse(fe, -EEXIST, "the name is taken");
 }
 
-static void xennetf_otherend_changed(struct xendev *dev, enum xenbus_state state)
+static void xnf_down(struct frontend *fe, enum frontend_path path)
 {
-    struct xnf *x = dev->priv;
-
-    report_broken(x);
-    switch (state) {
-    case XenbusStateInitWait:
-    case XenbusStateInitialised:
-    case XenbusStateConnected:
-        if (x->closing || x->state == XNF_BROKEN) {
-            break;
-        }
-        if (state == XenbusStateInitWait && x->state == XNF_UP) {
-            lose_backend(x);
-            break;
-        }
-        if (!x->published && !x->was_up) {
-            publish(x);
-        }
-        if (state == XenbusStateConnected && x->published) {
-            connect(x);
-        }
-        break;
-    case XenbusStateClosing:
-    case XenbusStateClosed:
-        backend_leaves(x, state);
-        break;
-    case XenbusStateUnknown:
-        if (x->published) {
-            close_for_good(x);
-        }
-        break;
-    default:
-        break;
-    }
+    xnf_stop(interface_of(fe), path);
 }
+
+static void xnf_gone(struct frontend *fe)
+{
+    net_withdraw(&interface_of(fe)->net);
+}
+
+static void xnf_hold_still(struct frontend *fe)
+{
+    struct xnf *x = interface_of(fe);
+
+    xnf_pause(x);
+    net_changed(&x->net);
+}
+
+static void xnf_go_on(struct frontend *fe)
+{
+    struct xnf *x = interface_of(fe);
+
+    xnf_unpause(x);
+    net_changed(&x->net);
+}
+
+static void xnf_release(struct frontend *fe)
+{
+    net_put(&interface_of(fe)->net);
+}
+
+static const struct frontend_ops xnf_frontend = {
+    .offered = XenbusStateConnected,
+    .open = xnf_open,
+    .publish = xnf_publish,
+    .refresh = xnf_refresh,
+    .start = xnf_up,
+    .stop = xnf_down,
+    .close = xnf_close,
+    .gone = xnf_gone,
+    .pause = xnf_hold_still,
+    .unpause = xnf_go_on,
+    .release = xnf_release,
+};
 
 /* "00:16:3e:..." and nothing else, of one station. */
 static int parse_mac(const char *text, uint8_t mac[NET_MAC_LEN])
@@ -508,66 +435,28 @@ static int xennetf_probe(struct xendev *dev)
         return -ENOMEM;
     }
     xnf_init(x, name);
-    x->xdev = dev;
     int rc = read_mac(dev, x->mac);
     if (rc != 0) {
         xenbus_dev_error(dev->node, rc, "%s: mac is missing or no station's address", name);
         kfree(x);
         return rc;
     }
-    dev->priv = x;
+    frontend_init(&x->fe, &xnf_frontend, dev, x->net.name);
+    dev->fe = &x->fe;
     return 0;
-}
-
-static void xennetf_remove(struct xendev *dev)
-{
-    struct xnf *x = dev->priv;
-
-    close_for_good(x);
-    x->xdev = NULL;
-    net_put(&x->net);
-}
-
-static void xennetf_suspend(struct xendev *dev)
-{
-    struct xnf *x = dev->priv;
-
-    xnf_pause(x);
-    net_changed(&x->net);
-}
-
-static void xennetf_cancel(struct xendev *dev)
-{
-    struct xnf *x = dev->priv;
-
-    xnf_unpause(x);
-    net_changed(&x->net);
-}
-
-/* Another domain has another back end: what the old one broke does not count. */
-static void xennetf_resume(struct xendev *dev)
-{
-    struct xnf *x = dev->priv;
-
-    unpublish(x, x->closing ? XNF_GONE : XNF_DOWN, true);
-    x->report = false;
-    x->was_up = false;
-    xnf_unpause(x);
-    (void)xendev_set_state(dev, XenbusStateInitialising);
 }
 
 static void xennetf_describe(struct xendev *dev, char *buf, size_t size)
 {
-    static const char *const states[] = {"waiting", "up", "broken", "gone"};
-    struct xnf *x = dev->priv;
+    struct xnf *x = interface_of(dev->fe);
     struct net_info info;
     char mac[MAC_TEXT];
 
     mac_text(x, mac);
     xnf_info(&x->net, &info);
     snprintf(buf, size, "%s %s %s, carrier %s, %u queues, %lu received, %lu sent, %lu errors",
-             x->net.name, mac, states[x->state], info.carrier ? "on" : "off", info.queues,
-             (unsigned long)info.rx_frames, (unsigned long)info.tx_frames,
+             x->net.name, mac, frontend_path_name(x->state), info.carrier ? "on" : "off",
+             info.queues, (unsigned long)info.rx_frames, (unsigned long)info.tx_frames,
              (unsigned long)(info.rx_errors + info.tx_errors));
     if (x->features.mcast) {
         size_t used = strlen(buf);
@@ -596,9 +485,9 @@ static void show_queue(const struct xnf_queue *q, void (*say)(const char *fmt, .
 
 static void xennetf_show_rings(const struct xendev *dev, void (*say)(const char *fmt, ...))
 {
-    const struct xnf *x = dev->priv;
+    const struct xnf *x = interface_of(dev->fe);
 
-    if (!x->published) {
+    if (!dev->fe->open) {
         say("no rings: the back end is not connected\n");
         return;
     }
@@ -611,11 +500,6 @@ const struct xendev_driver xennetf_driver = {
     .class = "vif",
     .rank = 20,
     .probe = xennetf_probe,
-    .otherend_changed = xennetf_otherend_changed,
-    .remove = xennetf_remove,
-    .suspend = xennetf_suspend,
-    .cancel = xennetf_cancel,
-    .resume = xennetf_resume,
     .describe = xennetf_describe,
     .show_rings = xennetf_show_rings,
 };

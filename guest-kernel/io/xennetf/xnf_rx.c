@@ -57,7 +57,7 @@ int xnf_rx_init(struct xnf_queue *q)
         return -EINVAL;
     }
     for (unsigned i = 0; i < q->nbufs; i++) {
-        int rc = xnf_buf_grant(&q->rx_bufs[i], q->x->otherend_id, false);
+        int rc = xnf_buf_grant(&q->rx_bufs[i], q->x->fe.otherend_id, false);
 
         if (rc != 0) {
             return rc;
@@ -178,7 +178,7 @@ static void receive(struct xnf_queue *q)
     while (more && used < XNF_RX_BUDGET) {
         upcall_state_t s = spin_lock(&x->rx_lock);
 
-        used += step(q, &more);
+        used += MAX(step(q, &more), 1u); /* a step without a frame is work as well */
         if (more && used >= XNF_RX_BUDGET) {
             push(q);
             timer_arm(&q->rx_timer, clock_now() + XNF_RX_BREATH);

@@ -155,7 +155,7 @@ static int fill(struct xnf_queue *q, const struct net_frame *frame, const struct
     for (unsigned i = 0; i < pages; i++) {
         struct xnf_buf *buf = &q->tx_bufs[ids[i] = (uint16_t)take_buf(q)];
 
-        if (buf->page == NULL && xnf_buf_grant(buf, q->x->otherend_id, true) != 0) {
+        if (buf->page == NULL && xnf_buf_grant(buf, q->x->fe.otherend_id, true) != 0) {
             for (unsigned j = i + 1; j-- > 0;) {
                 put_buf(q, ids[j]);
             }

@@ -13,7 +13,8 @@
  *
  * Owns struct xvbd_slot and the queue of waiting requests. Locks: x->lock (see xvbd_impl.h);
  * requests are completed after it was dropped. Suspend: xvbd_pause(); then, in another
- * domain, xvbd_stop(DOWN), xvbd_unpause() and xvbd_start(), or, in the same, xvbd_unpause() alone.
+ * domain, xvbd_stop(PATH_DOWN), xvbd_unpause() and xvbd_start(), or, in the same, xvbd_unpause()
+ * alone.
  */
 #include "io/xvbd/xvbd_impl.h"
 
@@ -156,15 +157,10 @@ static void recall_slots(struct xvbd *x, bool resend, int rc, struct ended_list 
 /* The back end broke the protocol: no more of it. */
 static void break_ring(struct xvbd *x, const char *why, struct ended_list *ended)
 {
-    log_err("%s: back end of domain %u broke the protocol: %s; the disk is out of use until it is "
-            "attached again",
-            x->blk.name, x->otherend_id, why);
-    x->state = XVBD_BROKEN;
-    x->report = true;
-    x->why = why;
+    x->state = PATH_BROKEN;
     recall_slots(x, false, -EIO, ended);
     fail_queue(x, -EIO, ended);
-    xendev_poke(x->xdev);
+    frontend_break(&x->fe, why);
 }
 
 static uint8_t ring_op(const struct xvbd *x, enum blk_op op)
@@ -192,7 +188,7 @@ static void fill_segments(struct xvbd *x, struct xvbd_slot *slot, struct blkif_r
         uint64_t n = MIN(left, SECTORS_PER_PAGE);
         gref_t gref = slot->grefs[slot->nsegs];
 
-        gnttab_grant(gref, x->otherend_id, virt_to_mfn(data), slot->op == BLKIF_OP_WRITE);
+        gnttab_grant(gref, x->fe.otherend_id, virt_to_mfn(data), slot->op == BLKIF_OP_WRITE);
         out->seg[slot->nsegs++] = (struct blkif_request_segment){
             .gref = gref, .first_sect = 0, .last_sect = (uint8_t)(n - 1)};
         data += PAGE_SIZE;
@@ -258,7 +254,7 @@ static bool pump(struct xvbd *x)
     struct blk_req *req;
     int notify;
 
-    if (x->state != XVBD_UP || x->paused) {
+    if (x->state != PATH_UP || x->paused) {
         return false;
     }
     while ((req = XEN_TAILQ_FIRST(&x->queue)) && send_part(x, req)) {
@@ -309,7 +305,7 @@ static void take_responses(struct xvbd *x, struct ended_list *ended)
 {
     int more = true;
 
-    while (more != 0 && x->state == XVBD_UP) {
+    while (more != 0 && x->state == PATH_UP) {
         RING_IDX prod = READ_ONCE(x->ring.sring->rsp_prod);
 
         rmb();
@@ -339,7 +335,7 @@ void xvbd_event(evtchn_port_t port, void *arg)
     struct xvbd *x = arg;
     upcall_state_t s = spin_lock(&x->lock);
 
-    if (x->state == XVBD_UP) {
+    if (x->state == PATH_UP) {
         take_responses(x, &ended);
     }
     bool notify = pump(x);
@@ -356,7 +352,7 @@ void xvbd_submit(struct blk_dev *dev, struct blk_req *req)
     struct xvbd *x = CONTAINER_OF(dev, struct xvbd, blk);
     upcall_state_t s = spin_lock(&x->lock);
 
-    if (x->state == XVBD_UP || x->state == XVBD_DOWN) {
+    if (x->state == PATH_UP || x->state == PATH_DOWN) {
         x->reads += req->op == BLK_READ;
         x->writes += req->op == BLK_WRITE;
         x->flushes += req->op == BLK_FLUSH;
@@ -367,7 +363,7 @@ void xvbd_submit(struct blk_dev *dev, struct blk_req *req)
             XEN_TAILQ_INSERT_TAIL(&x->queue, req, link);
         }
     } else {
-        req->rc = x->state == XVBD_GONE ? -ENODEV : -EIO;
+        req->rc = x->state == PATH_GONE ? -ENODEV : -EIO;
         XEN_TAILQ_INSERT_TAIL(&ended, req, link);
     }
     evtchn_port_t port = x->port;
@@ -392,7 +388,7 @@ static void retry_held(struct timer *t)
         if (slot->state == SLOT_HELD && end_grants(slot)) {
             x->held_slots--;
             settle_slot(x, slot, &ended);
-            if (slot->state == SLOT_READY && x->state == XVBD_UP && !x->paused) {
+            if (slot->state == SLOT_READY && x->state == PATH_UP && !x->paused) {
                 send_slot(x, slot);
             }
         }
@@ -413,7 +409,7 @@ static void retry_held(struct timer *t)
 static bool pump_all(struct xvbd *x)
 {
     for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
-        if (x->state == XVBD_UP && x->slots[i].state == SLOT_READY) {
+        if (x->state == PATH_UP && x->slots[i].state == SLOT_READY) {
             send_slot(x, &x->slots[i]);
         }
     }
@@ -424,7 +420,7 @@ void xvbd_start(struct xvbd *x)
 {
     upcall_state_t s = spin_lock(&x->lock);
 
-    x->state = XVBD_UP;
+    x->state = PATH_UP;
     bool notify = pump_all(x);
     spin_unlock(&x->lock, s);
     if (notify) {
@@ -432,14 +428,19 @@ void xvbd_start(struct xvbd *x)
     }
 }
 
+int xvbd_drain(struct xvbd *x, nsec_t deadline)
+{
+    return wait_event_until(&x->idle_wq, READ_ONCE(x->busy_slots) == 0, deadline);
+}
+
 int xvbd_pause(struct xvbd *x, nsec_t deadline)
 {
     upcall_state_t s = spin_lock(&x->lock);
-    bool up = x->state == XVBD_UP;
+    bool up = x->state == PATH_UP;
 
     x->paused = true;
     spin_unlock(&x->lock, s);
-    return up ? wait_event_until(&x->idle_wq, READ_ONCE(x->busy_slots) == 0, deadline) : 0;
+    return up ? xvbd_drain(x, deadline) : 0;
 }
 
 void xvbd_unpause(struct xvbd *x)
@@ -454,14 +455,14 @@ void xvbd_unpause(struct xvbd *x)
     }
 }
 
-void xvbd_stop(struct xvbd *x, enum xvbd_state state, int rc)
+void xvbd_stop(struct xvbd *x, enum frontend_path state, int rc)
 {
     struct ended_list ended = XEN_TAILQ_HEAD_INITIALIZER(ended);
     upcall_state_t s = spin_lock(&x->lock);
 
     x->state = state;
-    recall_slots(x, state == XVBD_DOWN, rc, &ended);
-    if (state != XVBD_DOWN) {
+    recall_slots(x, state == PATH_DOWN, rc, &ended);
+    if (state != PATH_DOWN) {
         fail_queue(x, rc, &ended);
     }
     spin_unlock(&x->lock, s);
@@ -474,7 +475,7 @@ int xvbd_init(struct xvbd *x)
     waitq_init(&x->idle_wq, "xvbd-idle");
     timer_init(&x->held_timer, retry_held);
     XEN_TAILQ_INIT(&x->queue);
-    x->state = XVBD_DOWN;
+    x->state = PATH_DOWN;
     x->free_slot = NO_SLOT;
     for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
         for (unsigned j = 0; j < XVBD_SEGS; j++) {

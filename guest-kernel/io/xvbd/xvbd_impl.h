@@ -23,16 +23,6 @@
 #define XVBD_SEGS      BLKIF_MAX_SEGMENTS_PER_REQUEST
 
 /*
- *   DOWN ---connected---> UP ---garbled ring---> BROKEN
- *    ^                    |  \                     |
- *    +---back end left,---+   \---detached------>  GONE
- *        will come again
- *
- * Requests wait in DOWN, run in UP, are refused in BROKEN and GONE.
- */
-enum xvbd_state { XVBD_DOWN, XVBD_UP, XVBD_BROKEN, XVBD_GONE };
-
-/*
  * One entry of the ring, by its id. FREE; SENT to the back end; HELD: answered or given up, but
  * the back end still has a page of it mapped; READY: to be sent (again) on the next connection.
  */
@@ -52,10 +42,8 @@ struct xvbd_slot {
 
 struct xvbd {
     struct blk_dev blk;
-    struct xendev *xdev;
+    struct frontend fe;
     uint32_t vdev;
-    uint16_t otherend_id;
-    bool published, closing;
     void *ring_page;
     gref_t ring_gref;
     evtchn_port_t port;
@@ -63,9 +51,7 @@ struct xvbd {
     bool paused;       /* nothing is sent, for a suspend; under the lock */
 
     spinlock_t lock;
-    enum xvbd_state state;
-    bool report; /* BROKEN, and the store has not been told */
-    const char *why;
+    enum frontend_path state;
     struct blkif_front_ring ring;
     struct xvbd_slot slots[XVBD_RING_SIZE];
     unsigned free_slot, busy_slots, held_slots;
@@ -100,11 +86,14 @@ int xvbd_pause(struct xvbd *x, nsec_t deadline);
 /** xvbd_unpause() - go on, on the same ring if there is one. */
 void xvbd_unpause(struct xvbd *x);
 
+/** xvbd_drain() - wait for what is under way until @deadline: 0 or -ETIMEDOUT. May sleep. */
+int xvbd_drain(struct xvbd *x, nsec_t deadline) __must_check;
+
 /**
- * xvbd_stop() - the ring is of no use any more; its port is closed already
- * @state: XVBD_DOWN: what was under way is sent again after xvbd_start();
- *         XVBD_GONE or XVBD_BROKEN: it and all that waits ends with @rc
+ * xvbd_stop() - the ring is of no use any more; nobody touches it after this
+ * @state: PATH_DOWN: what was under way is sent again after xvbd_start();
+ *         PATH_GONE or PATH_BROKEN: it and all that waits ends with @rc
  */
-void xvbd_stop(struct xvbd *x, enum xvbd_state state, int rc);
+void xvbd_stop(struct xvbd *x, enum frontend_path state, int rc);
 
 #endif /* IO_XVBD_XVBD_IMPL_H */

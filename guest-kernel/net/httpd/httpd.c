@@ -116,7 +116,7 @@ static void take(struct netconn *nc)
     __atomic_add_fetch(&stats.accepted, 1, __ATOMIC_RELAXED);
     c->nc = nc;
     c->fs = &fs;
-    c->buf = page_alloc(HTTPD_BUF_ORDER);
+    c->buf = page_alloc_zeroed(HTTPD_BUF_ORDER);
     struct thread *t =
         c->buf != NULL ? thread_create("http", connection_main, c, PRIO_NORMAL) : NULL;
     if (t == NULL) {
@@ -175,6 +175,9 @@ int httpd_start(struct blk_dev *disk, uint16_t port, const char **why)
     }
     if (rc == 0) {
         rc = listen(port, why);
+        if (rc != 0) {
+            ext_close(&fs);
+        }
     }
     if (rc == 0) {
         stats = (struct httpd_stats){.running = true, .port = port};

@@ -39,7 +39,7 @@ bug mutex       mutex_twice        'mutex "crashtest": taken twice by thread "ma
 bug sleep       sleep_masked       'thread "main" sleeps where it must not'
 
 say "the toolstack knows that they crashed"
-exec {events}< <(exec timeout 60 xenstore-watch @releaseDomain 2>/dev/null)
+exec {events}< <(exec timeout "$(scaled 60)" xenstore-watch @releaseDomain 2>/dev/null)
 until all_crashed; do
     read -r _ <&"$events" || fail "not all are shown as crashed: $(xl list)"
 done

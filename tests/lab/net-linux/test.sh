@@ -75,13 +75,18 @@ reach $GUEST_IP
 same "state after the restart" 4 "$(xenstore-read "$back/state")"
 
 say "rate"
-xenstore-write "$back/rate" 50000,50000
+# 2 MiB without a limit, then with the limit at which they take eight times as long.
 in_guest 'dd if=/dev/zero of=/tmp/2M bs=1M count=2' > /dev/null
-began=${EPOCHREALTIME/./}
-receive_from_guest 5558 /tmp/2M "$WORK/2M"
-took=$((${EPOCHREALTIME/./} - began))
-same "bytes of what arrived" 2097152 "$(stat -c %s "$WORK/2M")"
-[ $took -gt 1000000 ] || fail "2 MiB passed a limit of 1 MB/s in $took us"
+took=()
+for limit in none eighth; do
+    [ $limit = none ] || xenstore-write "$back/rate" "$((2097152 * 50000 / (8 * took[0]))),50000"
+    began=${EPOCHREALTIME/./}
+    receive_from_guest 5558 /tmp/2M "$WORK/$limit"
+    took+=($((${EPOCHREALTIME/./} - began)))
+    same "bytes of what arrived" 2097152 "$(stat -c %s "$WORK/$limit")"
+done
+say "2 MiB: ${took[0]} us, with an eighth of that rate ${took[1]} us"
+[ "${took[1]}" -gt $((4 * took[0])) ] || fail "the rate does not limit"
 xenstore-rm "$back/rate"
 
 say "second interface"

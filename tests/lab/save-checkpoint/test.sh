@@ -43,6 +43,7 @@ xenstore-write "$port" ""
 cancelled "checkpoint, asked for by the word" timeout 60 xl save -c steady "$WORK/checkpoint"
 grep -q 'control/shutdown: suspend' steady.log || fail "the guest was not asked by the word"
 xenstore-write "$port" "$offered"
+ask steady starve '^starve: the next suspend finds no memory' > /dev/null
 cancelled "checkpoint, asked for by the event channel" timeout 60 xl save -c steady "$WORK/checkpoint"
 ! grep -q 'control/shutdown: suspend' steady.log || fail "the guest was asked by the word"
 cancelled "a save that finds no room" refused timeout 60 xl save steady "$WORK/small/save"
@@ -75,6 +76,7 @@ same "the domain" "$id" "$(xl domid steady)"
 journal_grows steady
 
 say "saved while its back end stands still: what was under way is sent again"
+ask steady starve '^starve: the next suspend finds no memory' > /dev/null
 worker=$(pgrep -U $((0x70000000 + id)))
 kill -STOP "$worker"
 new_log steady

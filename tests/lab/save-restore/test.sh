@@ -20,14 +20,10 @@ resources() {
     vcpus=$(grep -c 'idle/' "$1.resources")
 }
 
-# dom0_resources: event channels of dom0, open files of our daemons, and their processes.
+# dom0_resources: event channels of dom0, and for each of our daemons its open files and its workers.
 dom0_resources() {
-    local daemon=
-    /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
-    for daemon in duet-blockd duet-consoled; do
-        pgrep -c "$daemon" || true
-        ls "/proc/$(pgrep -o "$daemon")/fd" | wc -l
-    done
+    echo "$(/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l) $(find "/proc/$(pgrep -o duet-blockd)/fd" | wc -l)" \
+        "$(find "/proc/$(pgrep -o duet-consoled)/fd" | wc -l) $(processes duet-block-worker)"
 }
 
 # shape NAME VCPUS MIB ROUNDS: the life of one guest.
@@ -54,7 +50,9 @@ shape() {
     xl destroy "$name"
 }
 
-before=$(dom0_resources | xargs)
+settles "event channels of dom0 to guests, before" 0 guest_channels
+settles "workers, before" 0 processes duet-block-worker
+before=$(dom0_resources)
 declare -A running=()
 for shape in "small1 1 16 $ROUNDS_SMALL" "small4 4 16 $ROUNDS_SMALL" "large1 1 1024 $ROUNDS_LARGE" "large4 4 1024 $ROUNDS_LARGE"; do
     name=${shape%% *}
@@ -66,12 +64,6 @@ done
 for name in "${!running[@]}"; do
     wait "${running[$name]}" || fail "$name did not get through, see above"
 done
-wait_idle() {
-    [ "$(dom0_resources | xargs)" = "$before" ]
-}
-for _ in $(seq 60); do # the daemons close what a destroyed guest had when the store tells them
-    wait_idle && break
-    timeout 1 xenstore-watch /local/domain/0/backend > /dev/null 2>&1 || true
-done
-same "dom0's event channels, our daemons' processes and files" "$before" "$(dom0_resources | xargs)"
+# The daemons close what a destroyed guest had when the store tells them.
+settles "dom0's event channels, our daemons' processes and files" "$before" dom0_resources
 same "back ends that are left" "" "$(xenstore-ls -f /local/domain/0/backend 2> /dev/null | grep -E '/(vbd3?|console)/[0-9]+/[0-9]+ ' || true)"

@@ -57,7 +57,7 @@ for command in ls read write rm watch wait devices; do
 done
 
 say "watch sees changes and removals"
-coproc WATCH { exec timeout 60 xenbus watch --count 4 $base/w; }
+coproc WATCH { exec timeout "$(scaled 60)" xenbus watch --count 4 $base/w; }
 read -r -t 30 line <&"${WATCH[0]}"
 same "initial event" "$base/w (gone)" "$line"
 xenstore-write $base/w 1

@@ -1,0 +1,419 @@
+/*
+ * t_smp.c - promises that vCPUs make one another: nobody waits for a callback, no port takes a vCPU
+ * for itself, a vCPU that leaves or cannot start takes nothing with it.
+ */
+#include "kern/lock.h"
+#include "kern/mem.h"
+#include "kern/thread.h"
+#include "kern/wait.h"
+#include "os/evtchn.h"
+#include "psm/clock.h"
+#include "psm/cpu.h"
+#include "psm/timer.h"
+#include "selftest/selftest.h"
+
+#define LONG (20 * NSEC_PER_SEC) /* only a failure takes so long */
+
+/* Look at a flag until it is set, without giving up this vCPU. */
+static bool spin_until(const bool *flag)
+{
+    nsec_t limit = clock_now() + LONG;
+
+    while (!READ_ONCE(*flag) && clock_now() < limit) {
+        __builtin_ia32_pause();
+    }
+    return READ_ONCE(*flag);
+}
+
+/* ---- timers ---- */
+
+/* A timer whose callback takes a lock that who arms it again holds. */
+struct rearmed {
+    struct timer timer;
+    spinlock_t lock;
+    bool entered, locked;
+    unsigned running, calls;
+    bool at_once;
+};
+
+static void callback_locks(struct timer *t)
+{
+    struct rearmed *r = CONTAINER_OF(t, struct rearmed, timer);
+
+    if (__atomic_fetch_add(&r->running, 1, __ATOMIC_SEQ_CST) != 0) {
+        WRITE_ONCE(r->at_once, true);
+    }
+    WRITE_ONCE(r->entered, true);
+    (void)spin_until(&r->locked);
+    spin_unlock(&r->lock, spin_lock(&r->lock));
+    __atomic_fetch_add(&r->calls, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_sub(&r->running, 1, __ATOMIC_SEQ_CST);
+}
+
+static void arm_there(void *arg)
+{
+    struct rearmed *r = arg;
+
+    timer_arm(&r->timer, clock_now());
+}
+
+/* One vCPU is in the callback and wants the lock; another holds it, and arms and cancels. */
+static bool arming_does_not_wait(void)
+{
+    struct rearmed r = {.entered = false};
+    nsec_t limit = clock_now() + LONG;
+
+    if (cpu_count_online() < 2) {
+        return true;
+    }
+    spin_init(&r.lock, "selftest");
+    timer_init(&r.timer, callback_locks);
+    upcall_state_t state = upcalls_save(); /* keeps this vCPU: the thread runs on another */
+    struct thread *t = thread_create("armer", arm_there, &r, PRIO_NORMAL);
+    bool entered = t != NULL && spin_until(&r.entered);
+    spin_acquire(&r.lock);
+    WRITE_ONCE(r.locked, true);
+    timer_arm(&r.timer, clock_now() + 5 * NSEC_PER_MSEC);
+    bool armed = timer_cancel(&r.timer);
+    timer_arm(&r.timer, clock_now() + 5 * NSEC_PER_MSEC);
+    spin_release(&r.lock);
+    upcalls_restore(state);
+    CHECK(t != NULL);
+    thread_join(t);
+    while (READ_ONCE(r.calls) < 2 && clock_now() < limit) {
+        thread_yield();
+    }
+    (void)timer_cancel_wait(&r.timer);
+    CHECK(entered);
+    CHECK(armed);
+    CHECK(r.calls == 2);
+    CHECK(!r.at_once);
+    return true;
+}
+
+/* A timer that arms itself again until it is told not to. */
+struct restless {
+    struct timer timer;
+    unsigned calls;
+    bool freed, called_after;
+};
+
+static void callback_again(struct timer *t)
+{
+    struct restless *r = CONTAINER_OF(t, struct restless, timer);
+
+    if (READ_ONCE(r->freed)) {
+        WRITE_ONCE(r->called_after, true);
+    }
+    WRITE_ONCE(r->calls, r->calls + 1);
+    timer_arm(t, clock_now() + 50 * NSEC_PER_USEC);
+}
+
+static bool who_cancelled_and_waited_may_free(void)
+{
+    struct restless r = {.calls = 0};
+
+    for (unsigned i = 0; i < 50; i++) {
+        unsigned before = READ_ONCE(r.calls);
+        nsec_t limit = clock_now() + LONG;
+
+        timer_init(&r.timer, callback_again);
+        timer_arm(&r.timer, clock_now());
+        while (READ_ONCE(r.calls) < before + 3 && clock_now() < limit) {
+            thread_yield();
+        }
+        CHECK(READ_ONCE(r.calls) >= before + 3);
+        (void)timer_cancel_wait(&r.timer);
+        WRITE_ONCE(r.freed, true);
+        thread_sleep_until(clock_now() + 200 * NSEC_PER_USEC);
+        WRITE_ONCE(r.freed, false);
+        CHECK(!r.called_after);
+    }
+    return true;
+}
+
+/* ---- a port that fires without pause ---- */
+
+#define STORM_CALLS (40 * EVTCHN_BURST)
+#define CALM_CALLS  (8 * EVTCHN_BURST) /* so many in a row may find that no thread had a turn */
+#define STORM_CPUS  8                  /* with more, Xen's turns are too rare to judge by */
+
+struct storm {
+    int port;
+    unsigned victim; /* the vCPU */
+    uint64_t turns[CPU_MAX], seen;
+    unsigned calls, in_a_row, longest, rests;
+    bool stop;
+    struct waitq over;
+};
+
+/* Raises its own port again before it ends: as a sender does that never pauses. */
+static void storm_handler(evtchn_port_t port, void *arg)
+{
+    struct storm *s = arg;
+    uint64_t turns = READ_ONCE(s->turns[s->victim]);
+
+    s->in_a_row = turns == s->seen ? s->in_a_row + 1 : 0;
+    s->seen = turns;
+    s->longest = MAX(s->longest, s->in_a_row);
+    WRITE_ONCE(s->calls, s->calls + 1);
+    if (s->calls < STORM_CALLS) {
+        evtchn_notify(port);
+    } else {
+        waitq_wake_all(&s->over);
+    }
+}
+
+static void take_turns_somewhere(void *arg)
+{
+    struct storm *s = arg;
+
+    while (!READ_ONCE(s->stop)) {
+        upcall_state_t state = upcalls_save();
+
+        s->turns[this_cpu()->id]++;
+        upcalls_restore(state);
+    }
+}
+
+static void send_storm(void *arg)
+{
+    struct storm *s = arg;
+
+    while (!READ_ONCE(s->stop)) {
+        evtchn_notify((evtchn_port_t)s->port);
+    }
+}
+
+static void note_rests(const struct evtchn_info *info, void *arg)
+{
+    struct storm *s = arg;
+
+    if ((int)info->port == s->port) {
+        s->rests = info->rests;
+    }
+}
+
+/* Enough threads that each vCPU has one, and one that sends. Return: whether the storm ended. */
+static bool weather_storm(struct storm *s)
+{
+    struct thread *threads[STORM_CPUS + 2] = {NULL};
+    unsigned n = cpu_count_online() + 2;
+    bool all = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        threads[i] =
+            thread_create("storm", i == 0 ? send_storm : take_turns_somewhere, s, PRIO_NORMAL);
+        all &= threads[i] != NULL;
+    }
+    int rc = wait_event_until(&s->over, READ_ONCE(s->calls) >= STORM_CALLS, clock_now() + LONG);
+    evtchn_foreach(note_rests, s);
+    WRITE_ONCE(s->stop, true);
+    for (unsigned i = 0; i < n; i++) {
+        if (threads[i] != NULL) {
+            thread_join(threads[i]);
+        }
+    }
+    return all && rc == 0;
+}
+
+static bool storms_leave_threads_their_turns(void)
+{
+    static struct storm s;
+
+    if (cpu_count_online() > STORM_CPUS) {
+        return true;
+    }
+    s = (struct storm){.victim = cpu_count_online() - 1};
+    waitq_init(&s.over, "selftest");
+    s.port = evtchn_bind_ipi(s.victim, "selftest storm", IPL_SOFT, storm_handler, &s);
+    CHECK(s.port > 0);
+    evtchn_notify((evtchn_port_t)s.port);
+    bool ended = weather_storm(&s);
+    evtchn_close((evtchn_port_t)s.port);
+    CHECK(ended);
+    if (s.longest > CALM_CALLS || s.rests == 0) {
+        selftest_fail("%u events in a row and no thread had a turn, %u rests", s.longest, s.rests);
+        return false;
+    }
+    return true;
+}
+
+/* ---- starts that fail ---- */
+
+static void count_port(const struct evtchn_info *info, void *arg)
+{
+    (void)info;
+    ++*(unsigned *)arg;
+}
+
+struct in_use {
+    unsigned ports;
+    uint64_t pages;
+};
+
+static struct in_use what_is_in_use(void)
+{
+    struct in_use u = {.ports = 0};
+    struct mem_stats mem;
+
+    evtchn_foreach(count_port, &u.ports);
+    mem_get_stats(&mem);
+    u.pages = mem.pages_total - mem.pages_free;
+    return u;
+}
+
+/* The step-th step of a start fails, again and again. *@failed: there was such a step. */
+static bool fail_start(unsigned id, unsigned step, bool *failed)
+{
+    const unsigned tries = 4, slack = 2; /* pages; each try that leaks takes one at the least */
+    struct in_use before = {.ports = 0}, after;
+
+    for (unsigned i = 0; i <= tries; i++) {
+        cpu_fail_step(step);
+        int rc = cpu_start(id);
+        cpu_fail_step(0);
+        *failed = rc != 0;
+        if (rc == 0) {
+            return true;
+        }
+        CHECK(rc == -EIO);
+        after = what_is_in_use();
+        before = i == 0 ? after : before; /* the first may have told Xen what stays */
+    }
+    if (after.ports != before.ports || after.pages > before.pages + slack) {
+        selftest_fail("step %u: %u ports and %lu pages before, %u and %lu after", step,
+                      before.ports, before.pages, after.ports, after.pages);
+        return false;
+    }
+    return true;
+}
+
+/* A vCPU that was never started, or else one that is stopped for this; 0: there is none. */
+static unsigned startable(bool *fresh)
+{
+    for (unsigned id = 1; cpu_exists(id); id++) {
+        if (cpu_by_id(id) == NULL) {
+            *fresh = true;
+            return id;
+        }
+    }
+    *fresh = false;
+    unsigned last = cpu_count_online() - 1;
+    return last != 0 && cpu_stop(last) == 0 ? last : 0;
+}
+
+/* Each step in turn, until the vCPU has its structure, or if it has one until it starts. */
+static bool fail_each_step(unsigned id, unsigned *steps)
+{
+    bool fresh = cpu_by_id(id) == NULL, failed = true, ok = true;
+
+    *steps = 0;
+    while (ok && failed && fresh == (cpu_by_id(id) == NULL)) {
+        ok = fail_start(id, ++*steps, &failed);
+    }
+    return ok;
+}
+
+static bool failed_starts_leave_nothing(void)
+{
+    bool fresh;
+    unsigned id = startable(&fresh), steps = 0;
+    struct in_use before = what_is_in_use();
+
+    if (id == 0) {
+        return true;
+    }
+    if (fresh && !fail_each_step(id, &steps)) {
+        return false;
+    }
+    CHECK(!fresh || steps == 4); /* its memory, its idle thread, its events, and the next */
+    if (!fail_each_step(id, &steps)) {
+        return false;
+    }
+    CHECK(steps == 8); /* seven, and the start that succeeded */
+    CHECK(!fresh || cpu_stop(id) == 0);
+    CHECK(!fresh || what_is_in_use().ports == before.ports);
+    return true;
+}
+
+/* ---- a vCPU that leaves ---- */
+
+struct kicker {
+    struct cpu *cpu;
+    bool stop;
+};
+
+static void kick_all_the_while(void *arg)
+{
+    struct kicker *k = arg;
+
+    while (!READ_ONCE(k->stop)) {
+        cpu_kick(k->cpu);
+    }
+}
+
+#define REUSED 6
+
+static void note_event(evtchn_port_t port, void *arg)
+{
+    (void)port;
+    WRITE_ONCE(*(bool *)arg, true);
+}
+
+/* Ports with the numbers that were just given back: an event for each arrives. */
+static bool numbers_can_be_used_again(void)
+{
+    int ports[REUSED];
+    bool arrived[REUSED] = {false};
+    unsigned found = 0;
+    nsec_t limit = clock_now() + LONG / 10;
+
+    for (unsigned i = 0; i < REUSED; i++) {
+        ports[i] = evtchn_bind_ipi(0, "selftest", IPL_SOFT, note_event, &arrived[i]);
+        if (ports[i] > 0) {
+            evtchn_notify((evtchn_port_t)ports[i]);
+        }
+    }
+    while (found < REUSED && clock_now() < limit) {
+        thread_yield();
+        for (found = 0; found < REUSED && READ_ONCE(arrived[found]); found++) {
+        }
+    }
+    for (unsigned i = 0; i < REUSED; i++) {
+        if (ports[i] > 0) {
+            evtchn_close((evtchn_port_t)ports[i]);
+        }
+    }
+    return found == REUSED;
+}
+
+/* What was sent to a vCPU in its last moments keeps no port from working. */
+static bool leaving_strands_no_event(void)
+{
+    unsigned last = cpu_count_online() - 1;
+    bool ok = true;
+
+    for (unsigned i = 0; last != 0 && ok && i < 10; i++) {
+        struct kicker k = {.cpu = cpu_by_id(last)};
+        struct thread *t = thread_create("kicker", kick_all_the_while, &k, PRIO_NORMAL);
+
+        CHECK(t != NULL);
+        ok = cpu_stop(last) == 0;
+        WRITE_ONCE(k.stop, true);
+        thread_join(t);
+        ok = ok && numbers_can_be_used_again();
+        CHECK(cpu_start(last) == 0);
+    }
+    CHECK(ok);
+    return true;
+}
+
+const struct selftest selftests_smp[] = {
+    {.name = "smp-arming-does-not-wait", .fn = arming_does_not_wait},
+    {.name = "smp-who-cancelled-and-waited-may-free", .fn = who_cancelled_and_waited_may_free},
+    {.name = "smp-storms-leave-threads-their-turns", .fn = storms_leave_threads_their_turns},
+    {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
+    {.name = "smp-leaving-strands-no-event", .fn = leaving_strands_no_event},
+    {.name = NULL},
+};
