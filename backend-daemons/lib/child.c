@@ -144,16 +144,13 @@ int child_start(struct child *c, struct loop *loop, char *const argv[],
     return err;
 }
 
-int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
-               unsigned int nr_fds)
+static int send_with_fds(int sock, const void *msg, unsigned long len, const int *fds,
+                         unsigned int nr_fds, int flags)
 {
     union fd_control control = {0};
     struct iovec iov = {.iov_base = (void *)msg, .iov_len = len};
     struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (c->pid == 0 || !c->socket.added) {
-        return -EPIPE;
-    }
     if (nr_fds > CHILD_FDS_MAX) {
         return -E2BIG;
     }
@@ -168,7 +165,22 @@ int child_send(struct child *c, const void *msg, unsigned long len, const int *f
         cm->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
         memcpy(CMSG_DATA(cm), fds, nr_fds * sizeof(int));
     }
-    return sendmsg(c->socket.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    return sendmsg(sock, &mh, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
+               unsigned int nr_fds)
+{
+    if (c->pid == 0 || !c->socket.added) {
+        return -EPIPE;
+    }
+    return send_with_fds(c->socket.fd, msg, len, fds, nr_fds, MSG_DONTWAIT);
+}
+
+int child_send_over(int sock, const void *msg, unsigned long len, const int *fds,
+                    unsigned int nr_fds)
+{
+    return send_with_fds(sock, msg, len, fds, nr_fds, 0);
 }
 
 void child_signal(struct child *c, int signo)

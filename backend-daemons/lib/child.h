@@ -72,6 +72,13 @@ long child_receive_any(int sock, void *msg, unsigned long size, int *fds, unsign
  */
 long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds);
 
+/*
+ * Sends one message and descriptors, as child_send() does, over any socket of that kind. May wait
+ * when the other end does not read. Returns 0 or -errno.
+ */
+int child_send_over(int sock, const void *msg, unsigned long len, const int *fds,
+                    unsigned int nr_fds);
+
 /* Describes a wait status, e.g. "killed by signal 9 (Killed)". */
 void child_describe_status(int status, char *out, unsigned long size);
 
