@@ -122,11 +122,25 @@ static struct seat *find_seat(struct worker *w, unsigned int domid)
     return seat;
 }
 
-static void free_seat(struct worker *w, struct seat *seat)
+static void close_seat(struct worker *w, struct seat *seat)
 {
     HASH_DEL(w->seats, seat);
     cons_stream_close(&seat->stream);
     free(seat);
+}
+
+static void close_all_seats(struct worker *w)
+{
+    struct seat *next = w->seats;
+
+    HASH_CLEAR(hh, w->seats);
+    while (next != NULL) {
+        struct seat *seat = next;
+
+        next = seat->hh.next;
+        cons_stream_close(&seat->stream);
+        free(seat);
+    }
 }
 
 static void open_seat(struct worker *w, const struct cons_order *order, int master)
@@ -134,8 +148,10 @@ static void open_seat(struct worker *w, const struct cons_order *order, int mast
     struct seat *seat = find_seat(w, order->domid);
     int err;
 
-    if (seat != NULL) {
-        free_seat(w, seat);
+    if (seat != NULL) { /* closed first by every supervisor there is */
+        log_msg(LOG_ERR, &seat->stream.id, "a second terminal is refused");
+        close(master);
+        return;
     }
     seat = calloc(1, sizeof(*seat));
     if (seat == NULL) {
@@ -202,7 +218,7 @@ static void seat_order(struct worker *w, const struct cons_order *order)
     } else if (order->kind == CONS_CLOSE) {
         const struct log_id id = seat->stream.id;
 
-        free_seat(w, seat);
+        close_seat(w, seat);
         log_msg(LOG_INFO, &id, "let go of the console of \"%s\"", order->log);
     }
 }
@@ -263,7 +279,6 @@ static void on_supervisor(void *arg, uint32_t events)
 /* Stage 4. Returns the exit status. */
 static int serve(struct worker *w)
 {
-    struct seat *seat, *next;
     int status =
         loop_fd_add(w->shared.loop, &w->socket, CHILD_SOCKET_FD, EPOLLIN, on_supervisor, w);
 
@@ -271,9 +286,7 @@ static int serve(struct worker *w)
         report(WIRE_READY, NULL, 0, "");
         status = loop_run(w->shared.loop);
     }
-    HASH_ITER (hh, w->seats, seat, next) {
-        free_seat(w, seat);
-    }
+    close_all_seats(w);
     return status < 0 ? EXIT_FAILURE : status;
 }
 
