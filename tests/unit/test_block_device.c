@@ -37,9 +37,9 @@ enum {
     WORKER_CRASHES,
     WORKER_CRASHES_LATER,
     WORKER_CRASHES_AT_STOP,
-    WORKER_STAYS,     /* says that the ring is broken, says so again and again, and does not end */
-    WORKER_IS_DEAF,   /* to orders and to SIGTERM */
-    WORKER_COUNTS,    /* the first of a log ends by itself, later ones serve */
+    WORKER_STAYS,   /* says that the ring is broken, says so again and again, and does not end */
+    WORKER_IS_DEAF, /* to orders and to SIGTERM */
+    WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
 };
 
 static struct blockd blockd;
@@ -754,7 +754,8 @@ static void a_restart_does_not_touch_the_store(void **state)
     start_supervisor();
     settle();
     for (int i = 0;
-         i < 100 && (blockd.sup.devices == NULL || the_device()->base.life.phase != LIFE_CONNECTED); i++) {
+         i < 100 && (blockd.sup.devices == NULL || the_device()->base.life.phase != LIFE_CONNECTED);
+         i++) {
         settle();
     }
     assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
