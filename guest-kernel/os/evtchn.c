@@ -24,8 +24,8 @@
  * there, or it is still pending when the port is unmasked, and so signalled to the new one. What a
  * vCPU did not get to before it stopped is in its queue still, linked, and Xen does not link a port
  * twice: evtchn_cpu_drain() empties the queue of a vCPU that is down, and has Xen signal the events
- * where their ports are now. That comes after the vCPU's own ports were closed: a number that is
- * linked would be of no use to whoever is given it next.
+ * where their ports are now. That comes after the vCPU's own ports were closed, so that these leave
+ * the queue as well: Xen gives nobody a number that is linked.
  *
  * Locks: evtchn_lock, over table and flags, and over the timers'. It is not held in handlers.
  * cover_lock, over page_lock.

@@ -38,6 +38,9 @@ static void req_done(struct blk_req *req, int rc)
     waitq_wake_all(&s->wq);
 }
 
+/* The stage holds the only reference, and frees the disk by itself. */
+static const struct blk_ops stage_ops = {.submit = xvbd_submit};
+
 /* Both ends of a fresh ring; the back end has seen nothing yet. */
 static void fresh_ring(struct stage *s)
 {
@@ -71,8 +74,8 @@ static struct stage *make(void)
     s->page = page_alloc_zeroed(0);
     s->x.fe.dev = &s->dev;
     s->x.fe.name = s->x.blk.name;
+    blk_init(&s->x.blk, "testdisk", &stage_ops);
     s->x.blk.info.flush = true;
-    strlcpy(s->x.blk.name, "testdisk", sizeof(s->x.blk.name));
     waitq_init(&s->wq, "selftest");
     if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.fe.otherend_id) != 0) {
         xvbd_fini(&s->x);

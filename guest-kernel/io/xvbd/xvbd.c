@@ -498,6 +498,7 @@ int xvbd_init(struct xvbd *x)
 
 void xvbd_fini(struct xvbd *x)
 {
+    (void)timer_cancel_wait(&x->held_timer);
     for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
         for (unsigned j = 0; j < XVBD_SEGS; j++) {
             if (x->slots[i].grefs[j] != GREF_NONE) {

@@ -27,7 +27,6 @@ static void release(struct blk_dev *dev)
 {
     struct xvbd *x = CONTAINER_OF(dev, struct xvbd, blk);
 
-    (void)timer_cancel_wait(&x->held_timer);
     xvbd_fini(x);
     kfree(x);
 }
