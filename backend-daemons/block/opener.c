@@ -213,7 +213,7 @@ static int take_order(struct opener *o)
 {
     struct order order = {0};
     char message[CHILD_MESSAGE_MAX];
-    long n = child_receive_some(o->sock, message, sizeof(message), order.fds, CHILD_FDS_MAX,
+    long n = child_receive_any(o->sock, message, sizeof(message), order.fds, CHILD_FDS_MAX,
                                 &order.nr_fds);
     int err;
 

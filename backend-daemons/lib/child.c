@@ -217,15 +217,15 @@ static unsigned int take_fds(struct msghdr *mh, int *fds, unsigned int max)
     return n;
 }
 
-static void close_all(const int *fds, unsigned int nr)
+static void close_fds(const int *fds, unsigned int nr)
 {
     for (unsigned int i = 0; i < nr; i++) {
         close(fds[i]);
     }
 }
 
-long child_receive_some(int sock, void *msg, unsigned long size, int *fds, unsigned int max,
-                        unsigned int *nr_fds)
+long child_receive_any(int sock, void *msg, unsigned long size, int *fds, unsigned int max_fds,
+                       unsigned int *nr_fds)
 {
     union fd_control control;
     struct iovec iov = {.iov_base = msg, .iov_len = size};
@@ -233,7 +233,6 @@ long child_receive_some(int sock, void *msg, unsigned long size, int *fds, unsig
                         .msg_iovlen = 1,
                         .msg_control = control.buf,
                         .msg_controllen = sizeof(control.buf)};
-    unsigned int got;
     ssize_t n;
 
     *nr_fds = 0;
@@ -243,24 +242,24 @@ long child_receive_some(int sock, void *msg, unsigned long size, int *fds, unsig
     if (n < 0) {
         return -errno;
     }
-    got = take_fds(&mh, fds, max);
-    if (got > max || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        close_all(fds, got < max ? got : max);
+    *nr_fds = take_fds(&mh, fds, max_fds);
+    if (*nr_fds > max_fds || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+        close_fds(fds, *nr_fds < max_fds ? *nr_fds : max_fds);
+        *nr_fds = 0;
         return -EPROTO;
     }
-    *nr_fds = got;
     return n;
 }
 
 long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds)
 {
     unsigned int got;
-    long n = child_receive_some(sock, msg, size, fds, nr_fds, &got);
+    long n = child_receive_any(sock, msg, size, fds, nr_fds, &got);
 
-    if (n < 0 || got == nr_fds || (n == 0 && got == 0)) {
+    if (n < 0 || (n == 0 && got == 0) || got == nr_fds) {
         return n;
     }
-    close_all(fds, got);
+    close_fds(fds, got);
     return -EPROTO;
 }
 

@@ -34,8 +34,8 @@ static bool step_unmasked; /* upcalls were open before the step */
 
 /* What runs between the last int3's return and the first's removal, and so must not have any. */
 static const char *const forbidden[] = {
-    "kdi_",          "trap_", "enter_c",   "__fentry__", "p2m_get",   "virt_to_pfn", "evtchn_entry",
-    "thread_switch", "safe_", "cpu_by_id", "hypercall",  "locks_set", "_start"};
+    "kdi_",         "debugger",      "trap_", "enter_c",   "__fentry__", "p2m_get",   "virt_to_pfn",
+    "evtchn_entry", "thread_switch", "safe_", "cpu_by_id", "hypercall",  "locks_set", "_start"};
 
 static bool is_forbidden(const char *name)
 {

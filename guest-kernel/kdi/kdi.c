@@ -59,7 +59,7 @@ bool kdi_active_here(void)
     return READ_ONCE(owner) == (int)this_cpu()->id && locks_bypassed();
 }
 
-static bool on_panic(void)
+static bool kdi_on_panic(void)
 {
     return cmdline_get("kdi") != NULL;
 }
@@ -207,7 +207,7 @@ void kdi_give_up(const char *fmt, ...)
     kdi_stack_restart(command_loop);
 }
 
-static __noreturn void abandon(uint64_t rip, const char *fmt, va_list ap)
+static __noreturn void kdi_abandon(uint64_t rip, const char *fmt, va_list ap)
 {
     char text[160], place[KDI_SYMBOL_MAX];
 
@@ -304,7 +304,7 @@ static const char *int3_reason(struct trap_frame *frame, char *buf, size_t size)
     return "int3";
 }
 
-static bool debug_trap(struct trap_frame *frame)
+static bool kdi_trap(struct trap_frame *frame)
 {
     char buf[24];
 
@@ -340,7 +340,7 @@ static void take_over(const struct trap_frame *frame)
     kdi_stop_others();
 }
 
-static void debug_nmi(struct trap_frame *frame)
+static void kdi_nmi(struct trap_frame *frame)
 {
     if (kdi_nmi_was_ours(frame) || kdi_active_here()) {
         return;
@@ -352,12 +352,12 @@ static void debug_nmi(struct trap_frame *frame)
 
 /* ---- panics ---- */
 
-static void panic_begin(const struct trap_frame *frame)
+static void kdi_panic_begin(const struct trap_frame *frame)
 {
     take_over(frame);
 }
 
-static void after_panic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
+static void kdi_panic(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
 {
     static struct trap_frame copy;
 
@@ -384,14 +384,14 @@ void kdi_report(const char *line, void (*write)(const char *text, size_t len))
 }
 
 /* What the core calls: traps, panics, the debug ports. */
-static const struct debugger door = {.trap = debug_trap,
-                                     .nmi = debug_nmi,
+static const struct debugger door = {.trap = kdi_trap,
+                                     .nmi = kdi_nmi,
                                      .stop = kdi_stop,
-                                     .on_panic = on_panic,
-                                     .panic_begin = panic_begin,
-                                     .panic = after_panic,
+                                     .on_panic = kdi_on_panic,
+                                     .panic_begin = kdi_panic_begin,
+                                     .panic = kdi_panic,
                                      .active_here = kdi_active_here,
-                                     .abandon = abandon};
+                                     .abandon = kdi_abandon};
 
 void kdi_boot(void)
 {
