@@ -1,9 +1,12 @@
 /*
- * What every sub-command of xenbus does alike: options, help, complaints. No state, no locks.
+ * What every sub-command of xenbus does alike: options, help, complaints.
  */
 #include "xenbus.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
+
+#include "text.h"
 
 void command_help(const struct command *self, FILE *out)
 {
@@ -16,10 +19,16 @@ void command_help(const struct command *self, FILE *out)
 
 static void complain(const struct command *self, const char *fmt, va_list ap)
 {
+    char *message = NULL;
+
     fflush(stdout);
+    if (vasprintf(&message, fmt, ap) < 0) {
+        message = NULL;
+    }
     fprintf(stderr, "xenbus %s: ", self->name);
-    vfprintf(stderr, fmt, ap);
+    text_print(stderr, message != NULL ? message : "out of memory");
     fputc('\n', stderr);
+    free(message);
 }
 
 int command_usage(const struct command *self, const char *fmt, ...)

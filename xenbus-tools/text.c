@@ -1,5 +1,7 @@
 /*
- * Escaping of the store's bytes, see text.h. Pure functions beside the two that print.
+ * Escaping of the store's bytes, see text.h. Whatever leaves here for a terminal is printable
+ * ASCII: a list of the characters that terminals obey (C1 controls, bidirectional overrides,
+ * zero-width marks and whatever Unicode adds next) could never be complete.
  */
 #include "text.h"
 
@@ -38,6 +40,19 @@ void text_escape(FILE *out, const void *data, size_t len)
 
     for (size_t i = 0; i < len; i++) {
         escape_byte(out, bytes[i]);
+    }
+}
+
+void text_print(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+
+        if (byte >= 0x20 && byte < 0x7f) {
+            fputc(byte, out);
+        } else {
+            escape_byte(out, byte);
+        }
     }
 }
 
@@ -101,24 +116,25 @@ char *text_unescape(const char *text, size_t *len)
     return out;
 }
 
-/* Length of the well-formed UTF-8 sequence at @p (at most @left bytes), 0 if there is none.
- * RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static size_t utf8_sequence(const unsigned char *p, size_t left)
+/* Decodes the well-formed UTF-8 sequence at @p (at most @left bytes) into @code. Returns its
+ * length, 0 if there is none. RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+ */
+static size_t utf8_sequence(const unsigned char *p, size_t left, uint32_t *code)
 {
     size_t n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    uint32_t code = n == 1 ? p[0] : p[0] & (0x7fU >> n);
     static const uint32_t least[] = {0, 1, 0x80, 0x800, 0x10000};
 
     if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || n > left) {
         return 0;
     }
+    *code = n == 1 ? p[0] : p[0] & (0x7fU >> n);
     for (size_t i = 1; i < n; i++) {
         if ((p[i] & 0xc0) != 0x80) {
             return 0;
         }
-        code = code << 6 | (p[i] & 0x3f);
+        *code = *code << 6 | (p[i] & 0x3f);
     }
-    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
+    if (*code < least[n] || *code > 0x10ffff || (*code >= 0xd800 && *code < 0xe000)) {
         return 0;
     }
     return n;
@@ -127,9 +143,10 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
 bool text_is_utf8(const void *data, size_t len)
 {
     const unsigned char *p = data;
+    uint32_t code;
 
     while (len > 0) {
-        size_t n = utf8_sequence(p, len);
+        size_t n = utf8_sequence(p, len, &code);
 
         if (n == 0) {
             return false;
@@ -140,39 +157,73 @@ bool text_is_utf8(const void *data, size_t len)
     return true;
 }
 
-void json_add_value(cJSON *object, const void *data, size_t len)
+/* Adds @len bytes under @key if they are text, else null there and the bytes under @hex_key. */
+static void add_bytes(cJSON *object, const char *key, const char *hex_key, const void *data,
+                      size_t len)
 {
     const unsigned char *bytes = data;
     char *hex;
 
     if (text_is_utf8(data, len)) {
-        cJSON_AddStringToObject(object, "value", data);
+        cJSON_AddStringToObject(object, key, data);
         return;
     }
     hex = must_alloc(2 * len + 1);
     for (size_t i = 0; i < len; i++) {
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     }
-    cJSON_AddNullToObject(object, "value");
-    cJSON_AddStringToObject(object, "hex", hex);
+    cJSON_AddNullToObject(object, key);
+    cJSON_AddStringToObject(object, hex_key, hex);
     free(hex);
+}
+
+void json_add_value(cJSON *object, const void *data, size_t len)
+{
+    add_bytes(object, "value", "hex", data, len);
 }
 
 void json_add_text(cJSON *object, const char *key, const char *text)
 {
-    char *escaped;
+    char hex_key[32];
 
     if (text == NULL) {
         cJSON_AddNullToObject(object, key);
         return;
     }
-    if (text_is_utf8(text, strlen(text))) {
-        cJSON_AddStringToObject(object, key, text);
-        return;
+    snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+    add_bytes(object, key, hex_key, text, strlen(text));
+}
+
+/* Prints one character as JSON escapes: one, or two for what lies beyond 16 bits. */
+static void escape_code(FILE *out, uint32_t code)
+{
+    if (code < 0x10000) {
+        fprintf(out, "\\u%04x", code);
+    } else {
+        code -= 0x10000;
+        fprintf(out, "\\u%04x\\u%04x", 0xd800 + (code >> 10), 0xdc00 + (code & 0x3ff));
     }
-    escaped = text_escaped(text, strlen(text));
-    cJSON_AddStringToObject(object, key, escaped);
-    free(escaped);
+}
+
+void json_print_text(FILE *out, const char *json)
+{
+    const unsigned char *p = (const unsigned char *)json;
+    size_t left = strlen(json);
+
+    while (left > 0) {
+        uint32_t code = 0xfffd;
+        size_t n = utf8_sequence(p, left, &code);
+
+        if (n == 1 && code != 0x7f) {
+            fputc(*p, out);
+        } else {
+            /* Outside of ASCII, and DEL: these stand only within strings. */
+            escape_code(out, n != 0 ? code : 0xfffd);
+            n = n != 0 ? n : 1;
+        }
+        p += n;
+        left -= n;
+    }
 }
 
 void json_print(cJSON *json, bool pretty)
@@ -183,7 +234,8 @@ void json_print(cJSON *json, bool pretty)
         fprintf(stderr, "xenbus: out of memory\n");
         exit(EXIT_FAILED);
     }
-    puts(text);
+    json_print_text(stdout, text);
+    putchar('\n');
     fflush(stdout);
     cJSON_free(text);
     cJSON_Delete(json);

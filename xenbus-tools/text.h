@@ -1,8 +1,6 @@
 /*
- * Bytes of the store as text and as JSON. Guests write names and values: nothing of them reaches a
- * terminal or a JSON parser unescaped.
- *
- * No types, no locks.
+ * Bytes of the store as text and as JSON. Guests write values: nothing of them reaches a terminal
+ * or a JSON parser unescaped, whatever the format, and errors are no exception.
  */
 #ifndef DUET_XENBUS_TEXT_H
 #define DUET_XENBUS_TEXT_H
@@ -14,6 +12,12 @@
 
 /* Prints @len bytes with everything outside printable ASCII as \n, \t, \r, \\, \" or \xNN. */
 void text_escape(FILE *out, const void *data, size_t len);
+
+/*
+ * Prints a message that quotes what is escaped already: only what is not printable ASCII is
+ * escaped, quotes and backslashes stay.
+ */
+void text_print(FILE *out, const char *text);
 
 /* text_escape() into a new string; the caller frees. */
 char *text_escaped(const void *data, size_t len);
@@ -30,8 +34,12 @@ bool text_is_utf8(const void *data, size_t len);
 /* Adds the value to @object: "value" when it is UTF-8 text, else "value": null and "hex". */
 void json_add_value(cJSON *object, const void *data, size_t len);
 
-/* Adds @text under @key, escaped when it is not UTF-8; NULL becomes null. */
+/* Adds @text under @key; when it is not UTF-8, null there and its bytes under KEY_hex. NULL becomes
+ * null. */
 void json_add_text(cJSON *object, const char *key, const char *text);
+
+/* Prints JSON text with everything outside printable ASCII as \uXXXX: a parser reads the same. */
+void json_print_text(FILE *out, const char *json);
 
 /* Prints @json on a line of its own (indented when @pretty), flushes and frees it. */
 void json_print(cJSON *json, bool pretty);

@@ -10,9 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <unistd.h>
 
 #include "device_xs.h"
+#include "gate.h"
 #include "inflight.h"
 #include "xenbus.h"
 
@@ -52,7 +55,7 @@ static void drop_image(struct device *dev)
 static void give_image_back(struct device *dev)
 {
     image_each_rival(&dev->image, wake);
-    image_close(&device_blockd(dev)->images, &dev->image);
+    image_close(&dev->image);
 }
 
 /* Ends a life of the device; the toolstack or a new front end may start another. */
@@ -64,13 +67,13 @@ static void enter_closed(struct device *dev)
     supervised_set_state(&dev->base, XenbusStateClosed);
 }
 
-/* Opens the image if it is known by now. Returns 0 (perhaps still without one) or -errno. */
+/* Has the image opened if it is known by now. Returns 0 (perhaps still without one) or -errno. */
 static int try_open(struct device *dev, char *why, unsigned long why_size)
 {
     char *path;
     int err;
 
-    if (dev->image.image != NULL) {
+    if (dev->image.stage != IMAGE_NONE) {
         return 0;
     }
     err = device_xs_image_path(dev, &path, why, why_size);
@@ -79,11 +82,6 @@ static int try_open(struct device *dev, char *why, unsigned long why_size)
     }
     dev->image.id = dev->base.id;
     err = image_open(&device_blockd(dev)->images, path, &dev->image, why, why_size);
-    if (err == 0) {
-        log_msg(LOG_INFO, &dev->base.id, "image %s, %llu sectors, %s", path,
-                (unsigned long long)dev->image.sectors,
-                dev->image.read_only ? "read-only" : "read-write");
-    }
     free(path);
     return err;
 }
@@ -137,41 +135,162 @@ static int learn(struct device *dev)
 }
 
 /*
- * Opens the image and offers the device, for the first time or (`again`) after an earlier life. A
- * new device that is further already belongs to a guest that we served before a restart: it keeps
- * its state, and the ring is taken up where it was left.
+ * A worker may not write past the size that its RLIMIT_FSIZE knows, which it cannot raise itself;
+ * it lowers it.
  */
-static void start_life(struct device *dev, bool again)
+static void announce_size(struct device *dev)
 {
-    char why[SENTENCE_MAX];
-    struct supervised_view v;
-    bool adopt;
-    int err;
+    const struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE,
+                                         .sectors = dev->image.facts.sectors};
+    const rlim_t bytes = dev->image.facts.sectors * BLK_SECTOR_BYTES;
+    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+    int err = 0;
 
-    if (learn(dev) != 0 || !supervised_look(&dev->base, &v)) {
-        return;
+    dev->told_sectors = dev->image.facts.sectors;
+    if (prlimit(dev->worker.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
+        err = -errno;
     }
-    adopt = !again && (v.back == XenbusStateInitWait || v.back == XenbusStateConnected ||
-                       is_used_while_closing(&v));
-    if (!again && !adopt && (v.back == XenbusStateClosing || v.back == XenbusStateClosed)) {
-        enter_closed(dev);
-        return;
+    if (err == 0) {
+        err = child_send(&dev->worker, &order, sizeof(order), NULL, 0);
     }
-    err = try_open(dev, why, sizeof(why));
-    dev->unusable = err != 0;
+    if (err != 0) {
+        log_msg(LOG_ERR, &dev->base.id, "the worker cannot be told the new size: %s",
+                strerror(-err));
+    } else if (device_xs_publish_size(dev) != 0) {
+        log_msg(LOG_ERR, &dev->base.id, "cannot publish the new size: %s",
+                store_error(dev->base.sup->store));
+    }
+}
+
+/*
+ * Offers the device, or (`err`) tells why there is nothing to offer. One that was offered before a
+ * restart keeps its state.
+ */
+static void offer(struct device *dev, int err, const char *why)
+{
     if (err != 0) {
         supervised_tell_error(&dev->base, err, why);
     } else {
         xenbus_clear_error(dev->base.sup->store, dev->base.back);
     }
     dev->phase = DEVICE_WAITING;
-    if (adopt) {
-        log_msg(LOG_INFO, &dev->base.id, "taken over in state %s", xenbus_state_name(v.back));
-    } else if (device_xs_publish_features(dev, err != 0 ? why : NULL) != 0) {
+    if (!dev->adopt && device_xs_publish_features(dev, err != 0 ? why : NULL) != 0) {
         log_msg(LOG_ERR, &dev->base.id, "cannot publish features: %s",
                 store_error(dev->base.sup->store));
     }
     supervised_reconsider(&dev->base);
+}
+
+/*
+ * Has the image opened, to offer the device then, for the first time or (`again`) after an earlier
+ * life. A new device that is further already belongs to a guest that we served before a restart: it
+ * keeps its state, and the ring is taken up where it was left.
+ */
+static void start_life(struct device *dev, bool again)
+{
+    char why[SENTENCE_MAX];
+    struct supervised_view v;
+    int err;
+
+    if (learn(dev) != 0 || !supervised_look(&dev->base, &v)) {
+        return;
+    }
+    dev->adopt = !again && (v.back == XenbusStateInitWait || v.back == XenbusStateConnected ||
+                            is_used_while_closing(&v));
+    if (!again && !dev->adopt && (v.back == XenbusStateClosing || v.back == XenbusStateClosed)) {
+        enter_closed(dev);
+        return;
+    }
+    if (dev->adopt) {
+        log_msg(LOG_INFO, &dev->base.id, "taken over in state %s", xenbus_state_name(v.back));
+    }
+    err = try_open(dev, why, sizeof(why));
+    dev->unusable = err != 0;
+    dev->phase = DEVICE_OPENING;
+    if (err != 0 || dev->image.stage == IMAGE_NONE || dev->image.stage == IMAGE_OPEN) {
+        offer(dev, err, why);
+    }
+}
+
+/* Waits for no other event than image_event(). */
+static void evaluate_opening(struct device *dev, const struct supervised_view *v)
+{
+    if ((v->back == XenbusStateClosing && !is_used_while_closing(v)) ||
+        v->front == XenbusStateClosing || supervised_front_is_closed(v)) {
+        enter_closed(dev);
+    }
+}
+
+/* The image is open; if it came late, those who were told that it does not are told again. */
+static void image_opened(struct device *dev)
+{
+    enum xenbus_state back;
+
+    log_msg(LOG_INFO, &dev->base.id, "image %s, %llu sectors, %s", image_path(&dev->image),
+            (unsigned long long)dev->image.facts.sectors,
+            dev->image.read_only ? "read-only" : "read-write");
+    if (dev->phase == DEVICE_OPENING) {
+        offer(dev, 0, NULL);
+        return;
+    }
+    xenbus_clear_error(dev->base.sup->store, dev->base.back);
+    if (dev->phase == DEVICE_WAITING &&
+        xenbus_read_state(dev->base.sup->store, STORE_NO_TX, dev->base.back, &back) == 0 &&
+        back == XenbusStateInitWait) {
+        device_xs_publish_features(dev, NULL);
+    }
+    supervised_reconsider(&dev->base);
+}
+
+/* There is no image, or none any more. */
+static void image_failed(struct device *dev, int err, const char *why)
+{
+    dev->unusable = true;
+    if (dev->phase == DEVICE_OPENING) {
+        offer(dev, err, why);
+        return;
+    }
+    supervised_tell_error(&dev->base, err, why);
+    if (dev->phase == DEVICE_STARTING || dev->phase == DEVICE_CONNECTED) {
+        dev->reported = true;
+        dev->phase = DEVICE_STOPPING;
+        child_signal(&dev->worker, SIGTERM);
+    }
+    supervised_reconsider(&dev->base);
+}
+
+/* The image has another size: first the worker knows, then the guest. */
+static void image_resized(struct device *dev)
+{
+    log_msg(LOG_NOTICE, &dev->base.id, "image %s has %llu sectors now", image_path(&dev->image),
+            (unsigned long long)dev->image.facts.sectors);
+    if (dev->phase == DEVICE_CONNECTED) {
+        announce_size(dev);
+    }
+}
+
+static void image_event(struct image_user *user, enum image_event event, int err, const char *why)
+{
+    struct device *dev = device_of_image(user);
+
+    switch (event) {
+    case IMAGE_OPENED:
+        image_opened(dev);
+        break;
+    case IMAGE_LATE:
+        if (dev->phase == DEVICE_OPENING) {
+            offer(dev, err, why); /* and it is taken all the same if it comes */
+        } else {
+            supervised_tell_error(&dev->base, err, why);
+        }
+        break;
+    case IMAGE_FAILED:
+        image_failed(dev, err, why);
+        break;
+    case IMAGE_RESIZED:
+        image_resized(dev);
+        break;
+    }
 }
 
 /* The worker has stopped in good order, or its guest has no use for it any more. */
@@ -230,6 +349,13 @@ static void worker_ready(struct device *dev)
                 store_error(dev->base.sup->store));
     }
     log_msg(LOG_INFO, &dev->base.id, "connected");
+    if (dev->told_sectors != dev->image.facts.sectors) {
+        announce_size(dev); /* it changed while the worker started */
+    } else if (back == XenbusStateConnected && device_xs_publish_size(dev) != 0) {
+        /* it may have changed during a restart */
+        log_msg(LOG_ERR, &dev->base.id, "cannot publish the size: %s",
+                store_error(dev->base.sup->store));
+    }
     supervised_reconsider(&dev->base);
 }
 
@@ -308,21 +434,16 @@ static bool must_wait_for_image(struct device *dev)
 /* The front end has published its ring: a worker takes over. */
 static void connect_front(struct device *dev)
 {
-    char name[64];
     char *argv[] = {(char *)dev->base.sup->worker_path, NULL};
     char why[SENTENCE_MAX];
     struct blk_wire_config config;
-    int fds[BLK_WIRE_NR_FDS];
     int err, log_fd;
 
     if (must_wait_for_image(dev) || supervised_too_soon(&dev->base)) {
         return;
     }
     dev->reported = false;
-    err = image_take(&dev->image, why, sizeof(why));
-    if (err == 0) {
-        err = device_xs_read_front(dev, &config, why, sizeof(why));
-    }
+    err = device_xs_read_front(dev, &config, why, sizeof(why));
     if (err == 0) {
         err = child_start(&dev->worker, dev->base.sup->loop, argv, on_worker_message,
                           on_worker_exit, dev);
@@ -336,17 +457,18 @@ static void connect_front(struct device *dev)
         return;
     }
     dev->phase = DEVICE_STARTING;
+    dev->told_sectors = config.sectors;
     log_fd = inflight_create();
-    fds[BLK_WIRE_FD_IMAGE] = dev->image.fd;
-    fds[BLK_WIRE_FD_LOG] = log_fd;
-    err = log_fd < 0 ? log_fd
-                     : child_send(&dev->worker, &config, sizeof(config), fds, BLK_WIRE_NR_FDS);
-    if (log_fd >= 0) {
+    if (log_fd < 0) {
+        err = log_fd;
+        snprintf(why, sizeof(why), "cannot configure the worker: %s", strerror(-err));
+    } else {
+        err = image_take(&dev->image, dev->worker.socket.fd, &config, sizeof(config), &log_fd, 1,
+                         why, sizeof(why));
         close(log_fd);
     }
     if (err != 0) {
-        snprintf(name, sizeof(name), "cannot configure the worker: %s", strerror(-err));
-        supervised_tell_error(&dev->base, err, name);
+        supervised_tell_error(&dev->base, err, why);
         child_signal(&dev->worker, SIGKILL);
     }
 }
@@ -379,7 +501,7 @@ static void evaluate_waiting(struct device *dev, const struct supervised_view *v
     }
     if (dev->unusable) {
         enter_closed(dev); /* why was told when it became unusable */
-    } else if (dev->image.image != NULL) {
+    } else if (dev->image.stage == IMAGE_OPEN) {
         connect_front(dev);
     }
 }
@@ -427,7 +549,7 @@ static void evaluate_yielded(struct device *dev, const struct supervised_view *v
     if (err != 0) {
         supervised_tell_error(&dev->base, err, why);
         enter_closed(dev);
-    } else if (dev->image.image != NULL) {
+    } else if (dev->image.stage == IMAGE_OPEN) {
         connect_front(dev);
     }
 }
@@ -458,6 +580,9 @@ static void evaluate(struct supervised *base, const struct supervised_view *v)
     switch (dev->phase) {
     case DEVICE_NEW:
         start_life(dev, false);
+        break;
+    case DEVICE_OPENING:
+        evaluate_opening(dev, v);
         break;
     case DEVICE_WAITING:
         evaluate_waiting(dev, v);
@@ -508,6 +633,28 @@ static void release(struct supervised *base)
     give_image_back(dev);
 }
 
+static void on_block_device(void *arg, dev_t rdev)
+{
+    image_device_changed(arg, rdev);
+}
+
+static void started(struct supervisor *sup)
+{
+    struct blockd *d = (struct blockd *)sup; /* its first member */
+    int err;
+
+    d->images.loop = sup->loop;
+    d->images.on_event = image_event;
+    err = uevent_watch_start(&d->uevents, sup->loop, on_block_device, &d->images);
+    if (err != 0) {
+        log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
+                strerror(-err));
+    }
+    if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
+        log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+    }
+}
+
 const struct supervisor_ops blockd_ops = {
     .noun = "block device",
     .classes = {{.name = "vbd",
@@ -521,4 +668,5 @@ const struct supervisor_ops blockd_ops = {
     .gone = gone,
     .stop = stop,
     .release = release,
+    .started = started,
 };

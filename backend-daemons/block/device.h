@@ -44,18 +44,23 @@
 
 #include "child.h"
 #include "image.h"
+#include "qdisk.h"
 #include "supervisor.h"
+#include "uevent.h"
 #include "wire.h"
 
 /* The daemon: what all devices share. */
 struct blockd {
     struct supervisor sup; /* first */
     struct image_table images;
+    struct uevent_watch uevents;
+    struct qdisk_watch qdisks;
     const char *hotplug_script; /* configuration */
 };
 
 enum device_phase {
     DEVICE_NEW,
+    DEVICE_OPENING,
     DEVICE_WAITING,
     DEVICE_STARTING,
     DEVICE_CONNECTED,
@@ -69,10 +74,12 @@ struct device {
     enum device_phase phase;
     bool unusable; /* the image cannot be opened: nothing to wait for but removal */
     bool own_script;
+    bool adopt;    /* the front end was served before a restart: the state stays as it is */
     bool reported; /* the worker has said why it ends */
     bool yielding; /* it ends because the guest goes on at another end */
     bool cdrom, removable, discard_wanted;
     struct image_user image;
+    uint64_t told_sectors; /* the size that the worker knows */
     struct child worker;
     struct store_watch name_watch;
 };

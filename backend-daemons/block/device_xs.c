@@ -86,6 +86,7 @@ int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
         snprintf(why, why_size, "%s", store_error(st));
     }
     dev->image.read_only = mode == NULL || strchr(mode, 'w') == NULL;
+    dev->image.forced = mode != NULL && strchr(mode, '!') != NULL;
     dev->cdrom = kind != NULL && strcmp(kind, "cdrom") == 0;
     dev->own_script = script == NULL || is_plain_script(dev, script);
     dev->removable = removable != 0;
@@ -165,29 +166,31 @@ static int write_hotplug(struct store *st, xs_transaction_t t, struct device *de
     int err =
         store_write(st, t, dev->base.back, "script", "%s", device_blockd(dev)->hotplug_script);
 
-    if (err == 0 && why != NULL) {
-        err = store_write(st, t, dev->base.back, "hotplug-error", "%s", why);
+    if (err == 0) {
+        err = why != NULL ? store_write(st, t, dev->base.back, "hotplug-error", "%s", why)
+                          : store_rm(st, t, dev->base.back, "hotplug-error");
     }
     if (err == 0) {
         err = store_write(st, t, dev->base.back, "hotplug-status", "%s",
                           why != NULL ? "error" : "connected");
     }
-    if (err == 0 && why == NULL && dev->image.block_device) {
-        err = store_write(st, t, dev->base.back, "physical-device", "%x:%x", major(dev->image.rdev),
-                          minor(dev->image.rdev));
+    if (err == 0 && why == NULL && dev->image.facts.block_device) {
+        err = store_write(st, t, dev->base.back, "physical-device", "%x:%x",
+                          major(dev->image.facts.rdev), minor(dev->image.facts.rdev));
     }
     return err;
 }
 
 static bool discard_offered(const struct device *dev)
 {
-    return dev->discard_wanted && !dev->image.read_only && dev->image.discard_granularity != 0;
+    return dev->discard_wanted && !dev->image.read_only &&
+           dev->image.facts.discard_granularity != 0;
 }
 
 static int write_discard(struct store *st, xs_transaction_t t, struct device *dev)
 {
     int err = store_write(st, t, dev->base.back, "discard-granularity", "%u",
-                          dev->image.discard_granularity);
+                          dev->image.facts.discard_granularity);
 
     if (err == 0) {
         err = store_write(st, t, dev->base.back, "discard-alignment", "0");
@@ -217,7 +220,7 @@ static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
     for (unsigned int i = 0; i < sizeof(features) / sizeof(features[0]) && err == 0; i++) {
         err = store_write(st, t, dev->base.back, features[i].key, "%u", features[i].value);
     }
-    if (err == 0 && dev->image.image != NULL && discard_offered(dev)) {
+    if (err == 0 && dev->image.stage == IMAGE_OPEN && discard_offered(dev)) {
         err = write_discard(st, t, dev);
     }
     if (err == 0 && dev->own_script) {
@@ -324,10 +327,10 @@ int device_xs_read_front(struct device *dev, struct blk_wire_config *config, cha
 
     memset(config, 0, sizeof(*config));
     supervised_wire_head(&dev->base, BLK_WIRE_MAGIC, &config->head);
-    config->sectors = dev->image.sectors;
+    config->sectors = dev->image.facts.sectors;
     config->read_only = dev->image.read_only;
     config->discard = discard_offered(dev);
-    config->block_device = dev->image.block_device;
+    config->block_device = dev->image.facts.block_device;
     return store_transaction(dev->base.sup->store, read_front_tx, &r);
 }
 
@@ -344,7 +347,7 @@ static int publish_connected_tx(struct store *st, xs_transaction_t t, void *arg)
     info |= dev->removable ? VDISK_REMOVABLE : 0;
     info |= dev->image.read_only ? VDISK_READONLY : 0;
     err = store_write(st, t, dev->base.back, "sectors", "%llu",
-                      (unsigned long long)dev->image.sectors);
+                      (unsigned long long)dev->image.facts.sectors);
     if (err == 0) {
         err = store_write(st, t, dev->base.back, "info", "%u", info);
     }
@@ -353,7 +356,7 @@ static int publish_connected_tx(struct store *st, xs_transaction_t t, void *arg)
     }
     if (err == 0) {
         err = store_write(st, t, dev->base.back, "physical-sector-size", "%u",
-                          dev->image.physical_sector_bytes);
+                          dev->image.facts.physical_sector_bytes);
     }
     return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateConnected);
 }
@@ -361,4 +364,27 @@ static int publish_connected_tx(struct store *st, xs_transaction_t t, void *arg)
 int device_xs_publish_connected(struct device *dev)
 {
     return store_transaction(dev->base.sup->store, publish_connected_tx, dev);
+}
+
+static int publish_size_tx(struct store *st, xs_transaction_t t, void *arg)
+{
+    const struct device *dev = arg;
+    enum xenbus_state state;
+    uint64_t known = 0;
+    int err = xenbus_read_state(st, t, dev->base.back, &state);
+
+    if (err == 0 && state == XenbusStateConnected) {
+        err = store_read_uint(st, t, dev->base.back, "sectors", UINT64_MAX, &known);
+    }
+    if (err != 0 || state != XenbusStateConnected || known == dev->image.facts.sectors) {
+        return err;
+    }
+    err = store_write(st, t, dev->base.back, "sectors", "%llu",
+                      (unsigned long long)dev->image.facts.sectors);
+    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateConnected);
+}
+
+int device_xs_publish_size(struct device *dev)
+{
+    return store_transaction(dev->base.sup->store, publish_size_tx, dev);
 }

@@ -37,4 +37,11 @@ int device_xs_read_front(struct device *dev, struct blk_wire_config *config, cha
 /* Publishes size and properties together with state 4. Returns 0 or -errno. */
 int device_xs_publish_connected(struct device *dev);
 
+/*
+ * Publishes another size together with state 4, at which front ends look at the size again; nothing
+ * when the device is not connected (any more) or the store has the size already. Returns 0 or
+ * -errno.
+ */
+int device_xs_publish_size(struct device *dev);
+
 #endif

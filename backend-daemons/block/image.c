@@ -1,75 +1,46 @@
 /*
- * Disk images: see image.h. The path is looked up once (O_PATH); type, identity and every later
- * open refer to what was found then, so that a path that changes meanwhile cannot show us two
- * things.
+ * Disk images: see image.h.
+ *
+ * A user's opener and the user itself come apart when the user closes while the opener still runs:
+ * it is killed, and its entry stays until it is reaped. As long as it lives it may hold the lock,
+ * so the image counts it (`leaving`), and who wants the same image waits.
  */
 #include "image.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uthash.h>
 
-#include "gate.h"
+#define NS_PER_MS UINT64_C(1000000)
 
-struct image_key {
-    uint64_t dev;
-    uint64_t ino; /* 0 for a block device, whose number is in dev */
-};
+_Static_assert(sizeof(struct image_key) == 2 * sizeof(uint64_t), "hashed as a whole");
 
 struct image {
     struct image_key key;
-    char *path; /* of the first user, for messages */
-    int lock_fd;
-    bool exclusive; /* locked and claimed for writing */
     XEN_TAILQ_HEAD(image_users, struct image_user) users;
+    unsigned int leaving; /* openers of former users that are not gone yet */
     UT_hash_handle hh;
 };
 
-static int say(char *why, unsigned long size, int err, const char *path, const char *text)
-{
-    snprintf(why, size, "image %s: %s", path, text);
-    return -err;
-}
-
-static const char *file_type(mode_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        return "is a directory, not a disk image";
-    case S_IFCHR:
-        return "is a character device, not a disk image";
-    case S_IFIFO:
-        return "is a FIFO, not a disk image";
-    case S_IFSOCK:
-        return "is a socket, not a disk image";
-    default:
-        return "is neither a regular file nor a block device";
-    }
-}
-
-/* Opens what `path_fd` refers to. Returns a descriptor or -errno. */
-static int reopen(int path_fd, int flags)
-{
-    char name[32];
-    int fd;
-
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", path_fd);
-    fd = open(name, flags | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
+struct image_opener {
+    struct child child;
+    struct image_table *table;
+    struct image_user *user; /* NULL: closed */
+    struct image *image;     /* NULL: not known */
+    struct loop_timer late;
+    XEN_LIST_ENTRY(struct image_opener) link;
+    char path[];
+};
 
 /* Whether two users may not have taken the same image at the same time. */
 static bool exclude(const struct image_user *a, const struct image_user *b)
 {
-    return a != b && !(a->read_only && b->read_only);
+    return a != b && !(a->read_only && b->read_only) && !a->forced && !b->forced;
 }
 
 /* Whether the image cannot even be promised to both: they are not two ends of a migration. */
@@ -79,10 +50,10 @@ static bool conflict(const struct image_user *a, const struct image_user *b)
            (a->id.domid == b->id.domid || a->vm[0] == '\0' || strcmp(a->vm, b->vm) != 0);
 }
 
-static int check_users(struct image *image, const struct image_user *user, const char *path,
+static int check_users(const struct image *image, const struct image_user *user, const char *path,
                        char *why, unsigned long size)
 {
-    struct image_user *other = NULL;
+    const struct image_user *other = NULL;
 
     XEN_TAILQ_FOREACH (other, &image->users, link) {
         if (conflict(user, other)) {
@@ -97,191 +68,293 @@ static int check_users(struct image *image, const struct image_user *user, const
     return 0;
 }
 
-/* Locks the image against other programs, once for all its users. */
-static int lock_image(struct image *image, int path_fd, bool block, bool write)
-{
-    struct flock fl = {.l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-    int fd = reopen(path_fd, write ? O_RDWR | (block ? O_EXCL : 0) : O_RDONLY);
-
-    if (fd < 0) {
-        return fd;
-    }
-    if (fcntl(fd, F_OFD_SETLK, &fl) < 0) {
-        int err = errno;
-
-        close(fd);
-        return err == EACCES || err == EAGAIN ? -EBUSY : -err;
-    }
-    image->lock_fd = fd;
-    image->exclusive = write;
-    return 0;
-}
-
-static uint32_t block_discard_granularity(dev_t rdev)
-{
-    char path[96];
-    char text[32];
-    unsigned long bytes = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/discard_granularity", major(rdev),
-             minor(rdev));
-    f = fopen(path, "re");
-    if (f == NULL) {
-        return 0; /* a partition, for example */
-    }
-    if (fgets(text, sizeof(text), f) != NULL) {
-        bytes = strtoul(text, NULL, 10);
-    }
-    fclose(f);
-    return bytes <= UINT32_MAX ? (uint32_t)bytes : 0;
-}
-
-/* Fills in size and kind of the image, opened as `fd`. Returns 0 or -errno. */
-static int measure(struct image_user *user, int fd, const struct stat *st)
-{
-    uint64_t bytes = (uint64_t)st->st_size;
-    unsigned int physical = BLK_SECTOR_BYTES;
-
-    user->block_device = S_ISBLK(st->st_mode);
-    user->rdev = st->st_rdev;
-    user->discard_granularity = st->st_blksize > 0 ? (uint32_t)st->st_blksize : 4096;
-    if (user->block_device) {
-        if (ioctl(fd, BLKGETSIZE64, &bytes) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0) {
-            return -errno;
-        }
-        user->discard_granularity = block_discard_granularity(st->st_rdev);
-    }
-    user->sectors = bytes / BLK_SECTOR_BYTES;
-    user->physical_sector_bytes = physical;
-    return user->sectors != 0 ? 0 : -ENODATA;
-}
-
-/*
- * Whether O_DIRECT takes single sectors here: then there is no second cache, and nothing stale
- * after a migration. File systems that do not say (statx(2), STATX_DIOALIGN) are used through the
- * cache.
- */
-static bool direct_possible(int fd)
-{
-    struct statx sx;
-
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) < 0 ||
-        (sx.stx_mask & STATX_DIOALIGN) == 0) {
-        return false;
-    }
-    return sx.stx_dio_offset_align != 0 && sx.stx_dio_offset_align <= BLK_SECTOR_BYTES &&
-           sx.stx_dio_mem_align <= BLK_SECTOR_BYTES;
-}
-
-/* The descriptor that the worker will have: what the device may do, and no more. */
-static int open_user_fd(const struct image_user *user)
-{
-    int access = user->read_only ? O_RDONLY : O_RDWR;
-    int lock_fd = user->image->lock_fd;
-    int fd = -EINVAL;
-
-    if (direct_possible(lock_fd)) {
-        fd = reopen(lock_fd, access | O_DIRECT);
-    }
-    return fd == -EINVAL ? reopen(lock_fd, access) : fd;
-}
-
-static void release(struct image_table *table, struct image *image)
-{
-    if (XEN_TAILQ_EMPTY(&image->users)) {
-        HASH_DEL(table->images, image);
-        close(image->lock_fd);
-        free(image->path);
-        free(image);
-    }
-}
-
-/* The image for this identity, locked; new in the table if nobody uses it yet. */
-static int find_image(struct image_table *table, const struct image_key *key, int path_fd,
-                      const char *path, const struct image_user *user, struct image **out)
+static struct image *find_image(struct image_table *table, const struct image_key *key)
 {
     struct image *image;
-    int err;
 
     HASH_FIND(hh, table->images, key, sizeof(*key), image);
     if (image == NULL) {
         image = calloc(1, sizeof(*image));
-        if (image == NULL) {
-            return -ENOMEM;
+        if (image != NULL) {
+            image->key = *key;
+            XEN_TAILQ_INIT(&image->users);
+            HASH_ADD(hh, table->images, key, sizeof(image->key), image);
         }
-        image->key = *key;
-        image->path = strdup(path);
-        XEN_TAILQ_INIT(&image->users);
-        err = image->path == NULL ? -ENOMEM
-                                  : lock_image(image, path_fd, key->ino == 0, !user->read_only);
-        if (err != 0) {
-            free(image->path);
-            free(image);
-            return err;
-        }
-        HASH_ADD(hh, table->images, key, sizeof(image->key), image);
     }
-    *out = image;
-    return 0;
+    return image;
 }
 
-/* image_open() once the path is resolved. */
-static int open_resolved(struct image_table *table, int path_fd, const char *path,
-                         struct image_user *user, char *why, unsigned long size)
+static int order(struct image_opener *o, enum image_order_kind kind, const int *fds,
+                 unsigned int nr_fds)
 {
-    struct image *image;
-    struct image_key key;
-    struct stat st;
+    const struct image_order message = {.kind = kind};
+
+    return child_send(&o->child, &message, sizeof(message), fds, nr_fds);
+}
+
+/* Has the lock go from one opener to another. Returns 0 or -errno. */
+static int join(struct image_opener *from, struct image_opener *to)
+{
+    int sv[2];
     int err;
 
-    if (fstat(path_fd, &st) < 0) {
-        return say(why, size, errno, path, strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0) {
+        return -errno;
     }
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-        return say(why, size, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, path, file_type(st.st_mode));
-    }
-    memset(&key, 0, sizeof(key));
-    key.dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-    key.ino = S_ISBLK(st.st_mode) ? 0 : st.st_ino;
-    err = find_image(table, &key, path_fd, path, user, &image);
-    if (err != 0) {
-        return say(why, size, -err, path,
-                   err == -EBUSY ? "in use by another program of this host" : strerror(-err));
-    }
-    err = check_users(image, user, path, why, size);
+    err = order(from, IMAGE_ORDER_SHARE, &sv[0], 1);
     if (err == 0) {
-        err = measure(user, image->lock_fd, &st);
-        if (err != 0) {
-            say(why, size, -err, path,
-                err == -ENODATA ? "is smaller than one sector of 512 bytes" : strerror(-err));
+        err = order(to, IMAGE_ORDER_JOIN, &sv[1], 1);
+    }
+    close(sv[0]);
+    close(sv[1]);
+    return err;
+}
+
+/* Who has the lock that `user` has to share, or is about to have it. NULL: nobody. */
+static const struct image_user *lock_owner(const struct image_user *user)
+{
+    const struct image_user *other = NULL, *found = NULL;
+
+    XEN_TAILQ_FOREACH (other, &user->image->users, link) {
+        if (exclude(user, other) && other->stage >= IMAGE_LOCKING &&
+            (found == NULL || found->stage < other->stage)) {
+            found = other;
         }
     }
+    return found;
+}
+
+/* Lets `user` lock the image if nobody has to be waited for. */
+static void advance(struct image_user *user)
+{
+    const struct image_user *owner = lock_owner(user);
+    int err;
+
+    if (owner != NULL ? owner->stage == IMAGE_LOCKING : user->image->leaving != 0) {
+        return;
+    }
+    err = owner != NULL ? join(owner->opener, user->opener)
+                        : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
+    user->stage = IMAGE_LOCKING;
     if (err != 0) {
-        release(table, image);
+        child_signal(&user->opener->child, SIGKILL); /* its end tells the user */
+    }
+}
+
+/* Something was let go: who waits for it goes on. */
+static void advance_all(struct image *image)
+{
+    struct image_user *user = NULL;
+
+    XEN_TAILQ_FOREACH (user, &image->users, link) {
+        if (user->stage == IMAGE_WAITING) {
+            advance(user);
+        }
+    }
+}
+
+static void free_if_unused(struct image_table *table, struct image *image)
+{
+    if (XEN_TAILQ_EMPTY(&image->users) && image->leaving == 0) {
+        HASH_DEL(table->images, image);
+        free(image);
+    }
+}
+
+/* The user has no opener any more. The opener, which ends, may still hold the lock. */
+static void part(struct image_user *user)
+{
+    struct image_opener *o = user->opener;
+    struct image *image = user->image;
+
+    loop_timer_cancel(o->table->loop, &o->late);
+    o->user = NULL;
+    user->opener = NULL;
+    user->image = NULL;
+    user->stage = IMAGE_NONE;
+    user->taken = false;
+    if (image != NULL) {
+        XEN_TAILQ_REMOVE(&image->users, user, link);
+        image->leaving++;
+        advance_all(image);
+    }
+}
+
+static void fail(struct image_opener *o, int err, const char *why)
+{
+    struct image_user *user = o->user;
+
+    part(user);
+    o->table->on_event(user, IMAGE_FAILED, err, why);
+}
+
+/* The image is known; or its lock did not come from where it was to be had. */
+static void on_found(struct image_opener *o, const struct image_report *r)
+{
+    struct image_user *user = o->user;
+    char why[IMAGE_PATH_MAX + 256];
+
+    user->stage = IMAGE_WAITING;
+    if (o->image == NULL) {
+        o->image = find_image(o->table, &r->key);
+        if (o->image == NULL) {
+            child_signal(&o->child, SIGKILL);
+            fail(o, -ENOMEM, "out of memory");
+            return;
+        }
+        user->image = o->image;
+        XEN_TAILQ_INSERT_TAIL(&o->image->users, user, link);
+    }
+    if (check_users(o->image, user, o->path, why, sizeof(why)) != 0) {
+        child_signal(&o->child, SIGKILL);
+        fail(o, -EBUSY, why);
+        return;
+    }
+    advance(user);
+}
+
+static void on_opened(struct image_opener *o, const struct image_report *r)
+{
+    struct image_user *user = o->user;
+
+    loop_timer_cancel(o->table->loop, &o->late);
+    user->facts = r->facts;
+    user->stage = IMAGE_OPEN;
+    advance_all(user->image);
+    o->table->on_event(user, IMAGE_OPENED, 0, NULL);
+}
+
+static void on_message(void *arg, const void *msg, unsigned long len)
+{
+    struct image_opener *o = arg;
+    struct image_report r;
+
+    if (o->user == NULL || len != sizeof(r)) {
+        return;
+    }
+    memcpy(&r, msg, sizeof(r));
+    r.text[sizeof(r.text) - 1] = '\0';
+    if (r.kind == IMAGE_REPORT_FOUND && o->user->stage < IMAGE_OPEN) {
+        on_found(o, &r);
+    } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
+        on_opened(o, &r);
+    } else if (r.kind == IMAGE_REPORT_FAILED) {
+        fail(o, -r.err, r.text);
+    } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
+        o->user->facts.sectors = r.facts.sectors;
+        o->table->on_event(o->user, IMAGE_RESIZED, 0, NULL);
+    }
+}
+
+static void on_exit_(void *arg, int status)
+{
+    struct image_opener *o = arg;
+    struct image_table *table = o->table;
+
+    if (o->user != NULL) {
+        char how[128];
+        char why[IMAGE_PATH_MAX + 256];
+
+        child_describe_status(status, how, sizeof(how));
+        snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
+                 o->user->stage == IMAGE_OPEN ? "locked" : "was to open", how);
+        fail(o, -EIO, why);
+    }
+    XEN_LIST_REMOVE(o, link);
+    if (o->image != NULL) {
+        o->image->leaving--;
+        advance_all(o->image);
+        free_if_unused(table, o->image);
+    }
+    free(o);
+}
+
+static void on_late(void *arg)
+{
+    struct image_opener *o = arg;
+    char why[IMAGE_PATH_MAX + 256];
+
+    snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
+             o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
+             o->table->patience_ms / 1000,
+             o->user->stage == IMAGE_WAITING
+                 ? "the process that closes it for its last user waits for the storage"
+                 : "the storage does not answer, or another program holds a lease on it");
+    o->table->on_event(o->user, IMAGE_LATE, -ETIMEDOUT, why);
+}
+
+static int send_open(struct image_opener *o)
+{
+    struct {
+        struct image_order head;
+        char path[IMAGE_PATH_MAX];
+    } message = {.head = {.kind = IMAGE_ORDER_OPEN,
+                          .read_only = o->user->read_only,
+                          .forced = o->user->forced}};
+
+    snprintf(message.path, sizeof(message.path), "%s", o->path);
+    return child_send(&o->child, &message, sizeof(message.head) + strlen(message.path) + 1, NULL,
+                      0);
+}
+
+/* Starts an opener's process. Returns 0 or -errno. */
+static int start(struct image_opener *o)
+{
+    char *argv[] = {(char *)o->table->opener_path, NULL};
+    int err = child_start(&o->child, o->table->loop, argv, on_message, on_exit_, o);
+
+    if (err != 0) {
         return err;
     }
-    user->image = image;
-    user->taken = false;
-    XEN_TAILQ_INSERT_TAIL(&image->users, user, link);
-    return 0;
+    XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
+    err = send_open(o);
+    if (err == 0) {
+        err =
+            loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late, o);
+    }
+    if (err != 0) {
+        o->user = NULL;
+        child_signal(&o->child, SIGKILL);
+    }
+    return err;
 }
 
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,
                unsigned long why_size)
 {
-    int path_fd, err;
+    struct image_opener *o;
+    int err;
 
-    if (path[0] != '/') {
-        return say(why, why_size, EINVAL, path, "is not an absolute path");
+    if (path[0] != '/' || strlen(path) >= IMAGE_PATH_MAX) {
+        snprintf(why, why_size, "image %.200s: is %s", path,
+                 path[0] != '/' ? "not an absolute path" : "too long a path");
+        return -EINVAL;
     }
-    path_fd = open(path, O_PATH | O_CLOEXEC);
-    if (path_fd < 0) {
-        return say(why, why_size, errno, path, strerror(errno));
+    o = calloc(1, sizeof(*o) + strlen(path) + 1);
+    if (o == NULL) {
+        snprintf(why, why_size, "image %s: out of memory", path);
+        return -ENOMEM;
     }
-    err = open_resolved(table, path_fd, path, user, why, why_size);
-    close(path_fd);
-    return err;
+    strcpy(o->path, path);
+    o->table = table;
+    o->user = user;
+    err = start(o);
+    if (err != 0) {
+        snprintf(why, why_size, "image %s: cannot start %s: %s", path, table->opener_path,
+                 strerror(-err));
+        if (o->child.pid == 0) {
+            free(o);
+        }
+        return err;
+    }
+    user->opener = o;
+    user->stage = IMAGE_FINDING;
+    return 0;
+}
+
+const char *image_path(const struct image_user *user)
+{
+    return user->opener != NULL ? user->opener->path : "";
 }
 
 struct image_user *image_rival(const struct image_user *user, bool holding)
@@ -313,39 +386,61 @@ void image_each_rival(const struct image_user *user, void (*fn)(struct image_use
     }
 }
 
-int image_take(struct image_user *user, char *why, unsigned long why_size)
+int image_take(struct image_user *user, int worker_socket, const void *message, unsigned long len,
+               const int *fds, unsigned int nr_fds, char *why, unsigned long why_size)
 {
-    int fd;
+    struct {
+        struct image_order head;
+        char message[IMAGE_REST_MAX];
+    } give = {.head = {.kind = IMAGE_ORDER_GIVE}};
+    int all[CHILD_FDS_MAX];
+    int err = -E2BIG;
 
-    if (user->taken) {
-        return 0;
+    if (len <= sizeof(give.message) && nr_fds < CHILD_FDS_MAX) {
+        memcpy(give.message, message, len);
+        all[0] = worker_socket;
+        memcpy(&all[1], fds, nr_fds * sizeof(int));
+        err = child_send(&user->opener->child, &give, sizeof(give.head) + len, all, nr_fds + 1);
     }
-    fd = open_user_fd(user);
-    if (fd < 0) {
-        return say(why, why_size, -fd, user->image->path, strerror(-fd));
+    if (err != 0) {
+        snprintf(why, why_size, "image %s: cannot be handed to the worker: %s", user->opener->path,
+                 strerror(-err));
+        return err;
     }
-    user->fd = fd;
     user->taken = true;
     return 0;
 }
 
 void image_drop(struct image_user *user)
 {
-    if (user->taken) {
-        user->taken = false;
-        close(user->fd);
+    user->taken = false;
+}
+
+void image_close(struct image_user *user)
+{
+    struct image_opener *o = user->opener;
+
+    if (o != NULL) {
+        part(user);
+        child_signal(&o->child, SIGKILL);
     }
 }
 
-void image_close(struct image_table *table, struct image_user *user)
+void image_device_changed(struct image_table *table, dev_t dev)
 {
-    struct image *image = user->image;
+    struct image_user *user = NULL;
+    struct image *image;
+    struct image_key key;
 
+    memset(&key, 0, sizeof(key));
+    key.dev = dev;
+    HASH_FIND(hh, table->images, &key, sizeof(key), image);
     if (image == NULL) {
         return;
     }
-    image_drop(user);
-    XEN_TAILQ_REMOVE(&image->users, user, link);
-    user->image = NULL;
-    release(table, image);
+    XEN_TAILQ_FOREACH (user, &image->users, link) {
+        if (user->stage == IMAGE_OPEN) {
+            order(user->opener, IMAGE_ORDER_MEASURE, NULL, 0);
+        }
+    }
 }

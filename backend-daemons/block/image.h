@@ -1,17 +1,23 @@
 /*
- * Disk images: opening them safely and knowing who uses which.
+ * Disk images: having them opened, and knowing who uses which.
  *
  * An image is identified by what it is (device and inode, or the block device's number), not by its
  * name. It may be used read-write by one guest, or read-only by any number. Against other programs
  * an open-file-description lock is held for as long as somebody uses the image (QEMU understands
  * those), and a block device is claimed exclusively, so that neither mount(8) nor another claim
- * works on it.
+ * works on it. What this host itself uses is refused (inuse.h).
  *
- * Using an image has two steps. image_open() finds, checks, locks and measures it: then it is
- * promised to the user. image_take() gives him the descriptor that a worker reads and writes with.
- * Domains that are the same virtual machine (same `vm` path in the store: the two ends of a
- * migration) may both have the promise, as the stock block script allows; but only one of them can
- * have taken it, and the other waits until it was dropped (image_rival()).
+ * The supervisor never opens, looks at, or closes an image: any of these may take for ever. A child
+ * process does, one for each user (opener.h); it holds the lock, and hands the image to the
+ * workers. So everything here returns at once, and what comes of it is told by the table's
+ * callback. One that cannot be ended, because the kernel waits for the storage, stays in the table
+ * until it can be reaped, and holds up nobody but later users of the same image.
+ *
+ * Using an image has two steps. image_open() has it found, checked, locked and measured: then it is
+ * promised to the user. image_take() hands it to a worker. Domains that are the same virtual
+ * machine (same `vm` path in the store: the two ends of a migration) may both have the promise, as
+ * the stock block script allows; but only one of them can have taken it, and the other waits until
+ * it was dropped (image_rival()). They share one lock, which goes from opener to opener.
  *
  * Types: struct image_table (all images in use), struct image_user (one device's use of one image;
  * lives in the device). One thread, no locks. A device that goes away with a saved guest gives its
@@ -25,41 +31,72 @@
 #include <sys/types.h>
 #include <xen_list.h>
 
+#include "image_wire.h"
 #include "log.h"
+#include "loop.h"
 
 struct image;
+struct image_opener;
+struct image_user;
 
-/* Zero-initialise an empty one. */
-struct image_table {
-    struct image *images; /* uthash by identity */
+enum image_event {
+    IMAGE_OPENED,  /* the promise is there, what was found is filled in */
+    IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
+    IMAGE_FAILED,  /* it could not be opened, or not be handed to a worker, or its lock was lost:
+                      as after image_close() */
+    IMAGE_RESIZED, /* `facts.sectors` has changed */
 };
 
+/* For IMAGE_LATE and IMAGE_FAILED `err` is -errno, and `why` a sentence for people. */
+typedef void image_event_fn(struct image_user *user, enum image_event event, int err,
+                            const char *why);
+
+/* Zero-initialise an empty one, and set the first four. */
+struct image_table {
+    struct loop *loop;
+    const char *opener_path; /* the program of an opener */
+    image_event_fn *on_event;
+    unsigned int patience_ms; /* until IMAGE_LATE */
+    struct image *images;     /* uthash by identity */
+    XEN_LIST_HEAD(image_openers, struct image_opener) openers;
+};
+
+enum image_stage {
+    IMAGE_NONE,
+    IMAGE_FINDING, /* nobody knows yet which image it is */
+    IMAGE_WAITING, /* until another opener has let it go, or has it to share */
+    IMAGE_LOCKING,
+    IMAGE_OPEN,
+};
+
+/* Zero-initialise. */
 struct image_user {
-    struct image *image; /* NULL: none */
+    enum image_stage stage;
     bool taken;
-    int fd; /* valid while taken */
     bool read_only;
+    bool forced; /* the toolstack takes the responsibility for other users (mode `w!`) */
     struct log_id id;
     char vm[64];
+    struct image_facts facts; /* valid from IMAGE_OPENED on */
+    /* private */
+    struct image *image;
+    struct image_opener *opener;
     XEN_TAILQ_ENTRY(struct image_user) link;
-    /* what was found */
-    uint64_t sectors; /* of 512 bytes */
-    uint32_t physical_sector_bytes;
-    bool block_device;
-    dev_t rdev;
-    uint32_t discard_granularity; /* bytes; 0: no discard */
 };
 
 /*
- * Opens `path` for `user`, whose id, vm and read_only are set. Returns 0 with the rest filled, or
- * -errno with a sentence for people in `why`.
+ * Starts to open `path` for `user`, whose id, vm, read_only and forced are set and whose stage is
+ * IMAGE_NONE. Returns 0, or -errno with a sentence for people in `why` and no event to come.
  */
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,
                unsigned long why_size);
 
+/* The path that it was opened by; "" at IMAGE_NONE. */
+const char *image_path(const struct image_user *user);
+
 /*
  * Another user who may not have taken the image while `user` has; with `holding` one who has. Only
- * the same virtual machine's: all others were refused by image_open(). NULL when there is none.
+ * the same virtual machine's: all others are refused. NULL when there is none.
  */
 struct image_user *image_rival(const struct image_user *user, bool holding);
 
@@ -67,15 +104,20 @@ struct image_user *image_rival(const struct image_user *user, bool holding);
 void image_each_rival(const struct image_user *user, void (*fn)(struct image_user *rival));
 
 /*
- * Opens the image's descriptor `user->fd`: no rival may have taken it. Harmless when it is taken
- * already. Returns 0, or -errno with a sentence in `why`.
+ * Has the image, which must be open, handed to a worker: it receives `message` on the other end of
+ * `worker_socket`, with the image before the `nr_fds` descriptors. No rival may have taken it.
+ * Returns 0, or -errno with a sentence in `why`; a failure may also come as IMAGE_FAILED later.
  */
-int image_take(struct image_user *user, char *why, unsigned long why_size);
+int image_take(struct image_user *user, int worker_socket, const void *message, unsigned long len,
+               const int *fds, unsigned int nr_fds, char *why, unsigned long why_size);
 
-/* Closes the descriptor; the image stays promised to `user`. Harmless when it is not taken. */
+/* The worker is gone; the image stays promised to `user`. Harmless when it is not taken. */
 void image_drop(struct image_user *user);
 
-/* Gives the image back, dropping it first. Harmless when none is open. */
-void image_close(struct image_table *table, struct image_user *user);
+/* Gives the image back, or up opening it, dropping it first. Harmless at IMAGE_NONE. */
+void image_close(struct image_user *user);
+
+/* A block device has changed: the size of the images that it is may be another. */
+void image_device_changed(struct image_table *table, dev_t dev);
 
 #endif

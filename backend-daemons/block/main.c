@@ -15,6 +15,8 @@ static void usage(FILE *out)
           "Serves the block devices (vbd, vbd3) of Xen guests from raw files and block devices.\n"
           "\n"
           "  -l, --log-level LEVEL     error, warning, notice, info (default) or debug\n"
+          "  -o, --opener PATH         program that opens and locks one image\n"
+          "                            (default " DUET_BLOCK_OPENER ")\n"
           "  -s, --hotplug-script PATH script that tells xl our verdict about an image\n"
           "                            (default /etc/xen/scripts/block-duet)\n"
           "  -u, --uid-base UID        a worker runs as UID plus its guest's domain id\n"
@@ -33,6 +35,7 @@ static int parse_options(int argc, char **argv, struct blockd *d)
 {
     static const struct option options[] = {{"log-level", required_argument, NULL, 'l'},
                                             {"hotplug-script", required_argument, NULL, 's'},
+                                            {"opener", required_argument, NULL, 'o'},
                                             {"uid-base", required_argument, NULL, 'u'},
                                             {"worker", required_argument, NULL, 'w'},
                                             {"help", no_argument, NULL, 'h'},
@@ -41,10 +44,13 @@ static int parse_options(int argc, char **argv, struct blockd *d)
     bool ok = true;
     int c;
 
-    while (ok && (c = getopt_long(argc, argv, "l:s:u:w:hV", options, NULL)) != -1) {
+    while (ok && (c = getopt_long(argc, argv, "l:o:s:u:w:hV", options, NULL)) != -1) {
         switch (c) {
         case 'l':
             ok = options_log_level(optarg);
+            break;
+        case 'o':
+            d->images.opener_path = optarg;
             break;
         case 's':
             d->hotplug_script = optarg;
@@ -78,6 +84,8 @@ int main(int argc, char **argv)
 {
     struct blockd d = {
         .sup = {.ops = &blockd_ops, .worker_path = DUET_BLOCK_WORKER, .uid_base = 0x70000000U},
+        .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
+        .qdisks = {.patience_ms = 10000},
         .hotplug_script = "/etc/xen/scripts/block-duet"};
     int status = parse_options(argc, argv, &d);
 

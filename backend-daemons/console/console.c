@@ -2,7 +2,7 @@
  * Following one console through the store, see console.h.
  *
  * A guest may write some keys of its console directory: only changes of those that matter make the
- * daemon look again, and those only the toolstack writes.
+ * daemon look again, and those only the toolstack writes. What we write there is not among them.
  */
 #include "console.h"
 
@@ -10,57 +10,85 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+
+#include "name.h"
 
 /* Longest value of the keys that are read: a name of xl's is at most a store value. */
 #define NAME_MAX_LEN 4096
 #define TYPE_MAX_LEN 32
 
-static struct store *store_of(const struct console *console)
+/* Looks at the store: so many at once, and so many a second. A resume takes two. */
+#define LOOKS_AT_ONCE UINT64_C(10)
+#define LOOKS         UINT64_C(4)
+#define SECOND_NS     UINT64_C(1000000000)
+
+static void look(void *arg);
+
+/* An order of @kind for the worker, with the name of the log. */
+static struct cons_order order_of(const struct cons_console *console, uint32_t kind)
 {
-    return console->stream.shared->store;
+    struct cons_order order = {
+        .kind = kind, .domid = console->domid, .serial = console->serial, .wd = console->wd};
+
+    if (console->name != NULL) {
+        cons_name_to_file(console->name, order.log);
+    }
+    return order;
 }
 
-/* Reads the domain's name and logs under it, under one name from end to end of a migration. Returns
- * -ENOENT when the domain has left the store. */
-static int refresh_name(struct console *console)
+static void give_order(struct cons_console *console, uint32_t kind)
 {
-    char *name = NULL;
-    int err =
-        store_read_str(store_of(console), STORE_NO_TX, console->home, "name", NAME_MAX_LEN, &name);
+    const struct cons_order order = order_of(console, kind);
 
-    if (err == -ENOENT && store_exists(store_of(console), STORE_NO_TX, console->dir, NULL)) {
+    cons_link_send(&console->host->link, &order, -1);
+}
+
+/* Keeps @name, which becomes ours, and has the worker log under it. */
+static void take_name(struct cons_console *console, char *name)
+{
+    if (console->name != NULL && strcmp(name, console->name) == 0) {
+        free(name);
+        return;
+    }
+    free(console->name);
+    console->name = name;
+    if (console->wd >= 0) {
+        give_order(console, CONS_LOG);
+    }
+}
+
+/* Reads the domain's name, which is one from end to end of a migration. Returns -ENOENT when the
+ * domain has left the store. */
+static int look_at_name(struct cons_console *console)
+{
+    struct store *st = console->host->store;
+    char *name = NULL;
+    int err = store_read_str(st, STORE_NO_TX, console->home, "name", NAME_MAX_LEN, &name);
+
+    if (err == -ENOENT && store_exists(st, STORE_NO_TX, console->dir, NULL)) {
         err = 0;
     } else if (err == -ENOENT) {
         return err;
     }
     if (err != 0) {
-        log_msg(LOG_WARNING, &console->stream.id, "%s; its log takes the number instead",
-                store_error(store_of(console)));
+        log_limited(&console->complaints, LOG_WARNING, &console->id,
+                    "%s; its log takes the number instead", store_error(st));
     }
     if (name == NULL && asprintf(&name, "domain-%u", console->domid) < 0) {
         return -ENOMEM;
     }
-    name_drop_role(name);
-    if (console->name == NULL || strcmp(name, console->name) != 0) {
-        err = stream_set_log(&console->stream, name);
-        if (err != 0) {
-            free(name);
-            return err;
-        }
-        free(console->name);
-        console->name = name;
-        return 0;
-    }
-    free(name);
+    cons_name_drop_role(name);
+    take_name(console, name);
     return 0;
 }
 
 /* Another type is somebody else's console (ioemu: QEMU's). A missing one is ours. */
-static bool type_is_ours(struct console *console)
+static bool type_is_ours(struct cons_console *console)
 {
     char *type = NULL;
-    int err =
-        store_read_str(store_of(console), STORE_NO_TX, console->dir, "type", TYPE_MAX_LEN, &type);
+    int err = store_read_str(console->host->store, STORE_NO_TX, console->dir, "type", TYPE_MAX_LEN,
+                             &type);
     bool ours = err == -ENOENT || (err == 0 && strcmp(type, "xenconsoled") == 0);
 
     free(type);
@@ -73,93 +101,189 @@ static bool type_is_ours(struct console *console)
  * has the number of a killed daemon's, whose clients would wait for ever; needless otherwise. */
 static int write_tty(struct store *st, xs_transaction_t t, void *arg)
 {
-    const struct console *console = arg;
+    const struct cons_console *console = arg;
     char *tty = NULL;
     int err;
 
     if (!store_exists(st, t, console->dir, "ring-ref")) {
         return -ENOENT;
     }
-    err = store_read_str(st, t, console->dir, "tty", PTY_PATH_MAX, &tty);
-    if (!console->tty_written || err != 0 || strcmp(tty, console->stream.pty.path) != 0) {
-        err = store_write(st, t, console->dir, "tty", "%s", console->stream.pty.path);
+    err = store_read_str(st, t, console->dir, "tty", CONS_TTY_MAX, &tty);
+    if (!console->tty_written || err != 0 || strcmp(tty, console->tty) != 0) {
+        err = store_write(st, t, console->dir, "tty", "%s", console->tty);
     }
     free(tty);
     return err;
 }
 
-static void detach(struct console *console)
+static void unbind(struct cons_console *console)
 {
-    if (!console->attached) {
-        return;
+    if (console->port >= 0) {
+        cons_unbind(&console->host->doors, console->port);
     }
-    console->attached = false;
-    stream_detach(&console->stream);
-    log_msg(LOG_DEBUG, &console->stream.id, "console of \"%s\" is no longer in the store",
-            console->name);
+    console->port = -1;
 }
 
-static void attach(struct console *console, uint64_t frame, uint32_t port)
+/* Takes the ring from the worker, whose answer to an offer does not matter any more. */
+static void withdraw(struct cons_console *console)
 {
-    struct stream *stream = &console->stream;
+    if (console->offered) {
+        give_order(console, CONS_DETACH);
+    }
+    unbind(console);
+    console->offered = console->answer_due = console->served = false;
+}
+
+/* Opens the terminal and hands it to the worker. Returns 0 or -errno. */
+static int open_terminal(struct cons_console *console)
+{
+    struct cons_order order;
+    struct cons_pty pty;
+    int err;
+
+    if (console->wd >= 0) {
+        return 0;
+    }
+    err = cons_pty_open(&pty, console->tty);
+    if (err != 0) {
+        return err;
+    }
+    console->wd = inotify_add_watch(console->host->readers, console->tty, IN_OPEN);
+    if (console->wd < 0) {
+        err = -errno;
+        cons_pty_close(&pty);
+        return err;
+    }
+    order = order_of(console, CONS_OPEN);
+    order.seed = console->seed ? 1 : 0;
+    cons_link_send(&console->host->link, &order, pty.master);
+    return 0;
+}
+
+static void failed_to_attach(struct cons_console *console, const char *what, int err)
+{
+    withdraw(console);
+    log_limited(&console->complaints, LOG_ERR, &console->id,
+                "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); tried again when the "
+                "store names another",
+                console->name, what, strerror(-err), (unsigned long long)console->frame,
+                console->remote);
+}
+
+/* Gives channel and ring to the worker. */
+static void offer(struct cons_console *console)
+{
+    const struct cons_doors *doors = &console->host->doors;
+    struct cons_order order;
+    uint64_t index = 0;
     const char *what = "opening a terminal";
-    int err = stream_open(stream, console->seed);
+    int err = open_terminal(console);
 
     if (err == 0) {
-        err = stream_attach(stream, frame, port, &what);
+        what = "binding the event channel";
+        /* Before it is bound again: the guest's end may be the same. */
+        unbind(console);
+        console->port = cons_bind(doors, console->domid, console->remote);
+        err = console->port < 0 ? console->port : 0;
+    }
+    if (err == 0) {
+        what = "naming the grant of the console page";
+        err = cons_name_grant(doors, console->domid, &index);
     }
     if (err != 0) {
-        console->attached = false;
-        log_msg(
-            LOG_ERR, &stream->id,
-            "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); tried again when the store "
-            "names another",
-            console->name, what, strerror(-err), (unsigned long long)frame, port);
+        failed_to_attach(console, what, err);
         return;
     }
-    err = store_transaction(store_of(console), write_tty, console);
-    console->tty_written = console->tty_written || err == 0;
-    if (err != 0 && err != -ENOENT) {
-        log_msg(LOG_ERR, &stream->id, "%s/tty: cannot write: %s; xl console will not find it",
-                console->dir, strerror(-err));
-    }
-    if (!console->attached) {
-        log_msg(LOG_INFO, &stream->id, "console of \"%s\" is on %s", console->name,
-                stream->pty.path);
-    }
-    console->attached = true;
+    console->serial++;
+    order = order_of(console, CONS_ATTACH);
+    order.port = (uint32_t)console->port;
+    order.index = index;
+    order.frame = console->frame;
+    cons_link_send(&console->host->link, &order, -1);
+    console->offered = console->answer_due = true;
 }
 
-static void refresh_ring(struct console *console)
+static void now_served(struct cons_console *console)
 {
-    struct store *st = store_of(console);
-    uint64_t frame, port;
+    int err = store_transaction(console->host->store, write_tty, console);
+
+    console->tty_written = console->tty_written || err == 0;
+    if (err != 0 && err != -ENOENT) {
+        log_limited(&console->complaints, LOG_ERR, &console->id,
+                    "%s/tty: cannot write: %s; xl console will not find it", console->dir,
+                    strerror(-err));
+    }
+    if (!console->served) {
+        log_limited(&console->complaints, LOG_INFO, &console->id, "console of \"%s\" is on %s",
+                    console->name, console->tty);
+    }
+    console->served = true;
+}
+
+void cons_answered(struct cons_console *console, const struct cons_report *report)
+{
+    const struct wire_report *answer = &report->report;
+
+    if (!console->answer_due || report->serial != console->serial) {
+        return;
+    }
+    console->answer_due = false;
+    if (answer->err == 0) {
+        now_served(console);
+    } else {
+        failed_to_attach(console, answer->text, answer->err > 0 ? -answer->err : -EIO);
+    }
+    console->fn(console->arg, console, false);
+}
+
+static void look_at_ring(struct cons_console *console)
+{
+    struct store *st = console->host->store;
+    uint64_t frame = 0, port = 0;
     int err = store_read_uint(st, STORE_NO_TX, console->dir, "ring-ref", UINT64_MAX, &frame);
 
     if (err == 0) {
         err = store_read_uint(st, STORE_NO_TX, console->dir, "port", UINT32_MAX, &port);
     }
     if (err == -ENOENT || (err == 0 && !type_is_ours(console))) {
-        detach(console);
-        return;
+        withdraw(console);
+    } else if (err != 0) {
+        log_limited(&console->complaints, LOG_ERR, &console->id,
+                    "%s; the console of \"%s\" stays as it was", store_error(st), console->name);
+    } else {
+        console->frame = frame;
+        console->remote = (uint32_t)port;
+        offer(console);
     }
-    if (err != 0) {
-        log_msg(LOG_ERR, &console->stream.id, "%s; the console of \"%s\" stays as it was",
-                store_error(st), console->name);
-        return;
-    }
-    attach(console, frame, (uint32_t)port);
 }
 
-static void refresh(void *arg)
+/* Whether this look has to wait; then it comes by itself. */
+static bool too_soon(struct cons_console *console)
 {
-    struct console *console = arg;
+    uint64_t now = loop_now_ns();
+
+    if (bucket_take(&console->looks, 1, now)) {
+        return false;
+    }
+    log_limited(&console->complaints, LOG_WARNING, &console->id,
+                "%s changes without end; looked at %llu times a second", console->dir,
+                (unsigned long long)LOOKS);
+    return loop_timer_set(console->host->loop, &console->later, console->looks.next_ns - now, look,
+                          console) == 0;
+}
+
+static void look(void *arg)
+{
+    struct cons_console *console = arg;
     bool ring = console->ring_changed;
     int err = 0;
 
+    if (too_soon(console)) {
+        return;
+    }
     console->ring_changed = false;
     if (console->name_changed || console->name == NULL) {
-        err = refresh_name(console);
+        err = look_at_name(console);
     }
     console->name_changed = false;
     if (err == -ENOENT) {
@@ -167,16 +291,24 @@ static void refresh(void *arg)
         return;
     }
     if (err != 0) {
-        log_msg(LOG_ERR, &console->stream.id, "cannot follow the domain: %s", strerror(-err));
+        log_limited(&console->complaints, LOG_ERR, &console->id, "cannot follow the domain: %s",
+                    strerror(-err));
     } else if (ring) {
-        refresh_ring(console);
+        look_at_ring(console);
     }
-    console->fn(console->arg, console, false);
+    if (!console->answer_due) {
+        console->fn(console->arg, console, false);
+    }
+}
+
+static void look_soon(struct cons_console *console)
+{
+    loop_defer(console->host->loop, &console->refresh, look, console);
 }
 
 static void on_dir(void *arg, const char *path)
 {
-    struct console *console = arg;
+    struct cons_console *console = arg;
     size_t len = strlen(console->dir);
     const char *key =
         strncmp(path, console->dir, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
@@ -186,22 +318,22 @@ static void on_dir(void *arg, const char *path)
         return;
     }
     console->ring_changed = true;
-    loop_defer(console->stream.shared->loop, &console->refresh, refresh, console);
+    look_soon(console);
 }
 
 static void on_name(void *arg, const char *path)
 {
-    struct console *console = arg;
+    struct cons_console *console = arg;
 
     (void)path;
     console->name_changed = true;
-    loop_defer(console->stream.shared->loop, &console->refresh, refresh, console);
+    look_soon(console);
 }
 
-struct console *console_new(struct shared *shared, unsigned int domid, bool seed, console_fn *fn,
-                            void *arg)
+struct cons_console *cons_new(struct cons_host *host, unsigned int domid, bool seed, cons_fn *fn,
+                              void *arg)
 {
-    struct console *console = calloc(1, sizeof(*console));
+    struct cons_console *console = calloc(1, sizeof(*console));
     char name_path[48];
     int err;
 
@@ -209,37 +341,42 @@ struct console *console_new(struct shared *shared, unsigned int domid, bool seed
         return NULL;
     }
     console->domid = domid;
+    console->id = (struct log_id){.class = CONS_WIRE_CLASS, .domid = (int)domid, .device = 0};
+    console->host = host;
+    console->complaints = (struct log_limit){.burst = 10, .interval_ms = 60000};
+    console->port = console->wd = -1;
     console->seed = seed;
     console->fn = fn;
     console->arg = arg;
+    bucket_set(&console->looks, LOOKS, SECOND_NS, LOOKS_AT_ONCE, loop_now_ns());
+    console->looks.tokens = LOOKS_AT_ONCE;
     snprintf(console->home, sizeof(console->home), "/local/domain/%u", domid);
     snprintf(console->dir, sizeof(console->dir), "%s/console", console->home);
     snprintf(name_path, sizeof(name_path), "%s/name", console->home);
-    stream_init(&console->stream, shared, domid);
-    err = store_watch_add(shared->store, &console->dir_watch, console->dir, on_dir, console);
+    err = store_watch_add(host->store, &console->dir_watch, console->dir, on_dir, console);
     if (err == 0) {
-        err = store_watch_add(shared->store, &console->name_watch, name_path, on_name, console);
+        err = store_watch_add(host->store, &console->name_watch, name_path, on_name, console);
     }
     if (err == 0) {
         return console;
     }
-    console_free(console);
+    cons_free(console);
     errno = -err;
     return NULL;
 }
 
-void console_free(struct console *console)
+void cons_free(struct cons_console *console)
 {
-    struct shared *shared = console->stream.shared;
+    struct cons_host *host = console->host;
 
-    detach(console);
-    store_watch_del(shared->store, &console->dir_watch);
-    store_watch_del(shared->store, &console->name_watch);
-    loop_defer_cancel(shared->loop, &console->refresh);
-    stream_close(&console->stream);
-    if (console->name != NULL) {
-        log_msg(LOG_INFO, &console->stream.id, "let go of the console of \"%s\"", console->name);
+    if (console->wd >= 0) {
+        give_order(console, CONS_CLOSE);
     }
+    unbind(console);
+    store_watch_del(host->store, &console->dir_watch);
+    store_watch_del(host->store, &console->name_watch);
+    loop_defer_cancel(host->loop, &console->refresh);
+    loop_timer_cancel(host->loop, &console->later);
     free(console->name);
     free(console);
 }

@@ -1,10 +1,15 @@
 /*
  * The primary console of one domain as the store describes it (docs/misc/console.txt of Xen):
- * /local/domain/D/console with `type`, `ring-ref` and `port`. No handshake: the ring is there when
- * the two numbers are, and `tty` tells clients where to look.
+ * /local/domain/D/console with `type`, `ring-ref` and `port`. There is no handshake and there are
+ * no states: the ring is there when the two numbers are, and `tty` tells clients where to look.
  *
- * Types owned: struct console. One thread, no locks. A domain that resumes gets `ring-ref` or
- * `port` written again: the watch brings that here, and the stream is attached again.
+ * Whatever happens only asks for another look at the store, so no order of events is assumed. A
+ * look ends in orders for the worker, which answers when it has mapped the ring; only then is `tty`
+ * written. Every look costs a token, so that a store in which somebody writes without end
+ * costs no more than a few looks a second.
+ *
+ * Types: struct cons_console. A domain that resumes gets `ring-ref` or `port` written again: the
+ * watch brings that here, and channel and page are given to the worker anew.
  */
 #ifndef DUET_CONSOLE_CONSOLE_H
 #define DUET_CONSOLE_CONSOLE_H
@@ -12,31 +17,44 @@
 #include <stdbool.h>
 #include <uthash.h>
 
-#include "stream.h"
+#include "bucket.h"
+#include "host.h"
+#include "log.h"
+#include "pty.h"
 
-struct console;
+struct cons_console;
 
 /* Tells the owner of the consoles: first look done (@gone false), or the domain has left the store,
  * and the console is the owner's to free, which it may do at once. */
-typedef void console_fn(void *arg, struct console *console, bool gone);
+typedef void cons_fn(void *arg, struct cons_console *console, bool gone);
 
-struct console {
+struct cons_console {
     unsigned int domid;
-    struct stream stream;
+    struct log_id id;
+    struct cons_host *host;
     /* /local/domain/D and /local/domain/D/console */
     char home[32];
     char dir[40];
     char *name;
     struct store_watch dir_watch, name_watch;
     struct loop_work refresh;
+    struct loop_timer later;
+    struct bucket looks; /* at the store */
+    struct log_limit complaints;
     bool ring_changed;
     bool name_changed;
-    bool attached;
-    /* This terminal's path stands in the store. */
-    bool tty_written;
-    /* Was there before the daemon. */
-    bool seed;
-    console_fn *fn;
+    bool offered;    /* the worker has the ring, or has been told of it */
+    bool answer_due; /* it has not said yet whether it has it; the link's ping is the deadline */
+    bool served;     /* it has; not yet told in the log when false */
+    uint32_t serial; /* of the last offer: an answer to another one is old */
+    uint64_t frame;  /* of the last offer, for messages */
+    uint32_t remote; /* the same */
+    int port;        /* our end of the channel; negative: none */
+    char tty[CONS_TTY_MAX];
+    int wd;           /* the terminal's in host->readers; negative: there is none */
+    bool tty_written; /* this terminal's path stands in the store */
+    bool seed;        /* was there before the daemon */
+    cons_fn *fn;
     void *arg;
     /* For the owner: its pass over all domains, and whether the first look is still due. */
     unsigned int pass;
@@ -44,12 +62,15 @@ struct console {
     UT_hash_handle hh;
 };
 
-/* Starts to follow domain @domid. Returns NULL with errno set. The owner frees it with
- * console_free(). */
-struct console *console_new(struct shared *shared, unsigned int domid, bool seed, console_fn *fn,
-                            void *arg);
+/* Starts to follow domain @domid. Returns NULL with errno set. The owner frees it with cons_free().
+ */
+struct cons_console *cons_new(struct cons_host *host, unsigned int domid, bool seed, cons_fn *fn,
+                              void *arg);
 
-/* Lets go of the guest and frees it. */
-void console_free(struct console *console);
+/* The worker's answer to an offer. */
+void cons_answered(struct cons_console *console, const struct cons_report *report);
+
+/* Has the worker let go of the guest, and frees it. */
+void cons_free(struct cons_console *console);
 
 #endif

@@ -4,33 +4,40 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xen/xen.h>
 
-/* DOMID_FIRST_RESERVED of xen/xen.h. */
-#define DOMID_LIMIT 0x7ff0
-
-static void remove_console(struct daemon *daemon, struct console *console)
+static void remove_console(struct cons_daemon *daemon, struct cons_console *console)
 {
     HASH_DEL(daemon->consoles, console);
-    console_free(console);
+    cons_free(console);
+}
+
+static void ready_if_so(struct cons_daemon *daemon)
+{
+    if (daemon->started && daemon->worker_ready && daemon->first_looks == 0 &&
+        !daemon->told_ready) {
+        daemon->told_ready = true;
+        daemon->ready(daemon->arg);
+    }
 }
 
 /* The first look at one of the consoles that were there at the start is done. */
-static void looked_at(struct daemon *daemon, struct console *console)
+static void looked_at(struct cons_daemon *daemon, struct cons_console *console)
 {
     if (!console->first_look_due) {
         return;
     }
     console->first_look_due = false;
-    if (--daemon->first_looks == 0) {
-        daemon->ready(daemon->arg);
-    }
+    daemon->first_looks--;
+    ready_if_so(daemon);
 }
 
-static void on_console(void *arg, struct console *console, bool gone)
+static void on_looked(void *arg, struct cons_console *console, bool gone)
 {
-    struct daemon *daemon = arg;
+    struct cons_daemon *daemon = arg;
 
     looked_at(daemon, console);
     if (gone) {
@@ -38,13 +45,13 @@ static void on_console(void *arg, struct console *console, bool gone)
     }
 }
 
-static void see_domain(struct daemon *daemon, unsigned int domid)
+static void see_domain(struct cons_daemon *daemon, unsigned int domid)
 {
-    struct console *console = NULL;
+    struct cons_console *console = NULL;
 
     HASH_FIND_INT(daemon->consoles, &domid, console);
     if (console == NULL) {
-        console = console_new(daemon->shared, domid, !daemon->started, on_console, daemon);
+        console = cons_new(daemon->host, domid, !daemon->started, on_looked, daemon);
         if (console == NULL) {
             log_msg(LOG_ERR, NULL, "domain %u: cannot follow its console: %m", domid);
             return;
@@ -62,14 +69,14 @@ static bool parse_domid(const char *text, unsigned int *domid)
     unsigned long value = strtoul(text, &end, 10);
 
     *domid = (unsigned int)value;
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value < DOMID_LIMIT;
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value < DOMID_FIRST_RESERVED;
 }
 
-static int scan(struct daemon *daemon)
+static int scan(struct cons_daemon *daemon)
 {
-    struct console *console, *next;
+    struct cons_console *console, *next;
     unsigned int n = 0, domid;
-    char **names = store_list(daemon->shared->store, STORE_NO_TX, "/local/domain", &n);
+    char **names = store_list(daemon->host->store, STORE_NO_TX, "/local/domain", &n);
 
     if (names == NULL) {
         return -errno;
@@ -77,14 +84,14 @@ static int scan(struct daemon *daemon)
     daemon->pass++;
     for (unsigned int i = 0; i < n; i++) {
         /* Our own domain's console is not ours to serve. */
-        if (parse_domid(names[i], &domid) && domid != store_self_domid(daemon->shared->store)) {
+        if (parse_domid(names[i], &domid) && domid != store_self_domid(daemon->host->store)) {
             see_domain(daemon, domid);
         }
     }
     free(names);
     HASH_ITER (hh, daemon->consoles, console, next) {
         if (console->pass != daemon->pass) {
-            on_console(daemon, console, true);
+            on_looked(daemon, console, true);
         }
     }
     return 0;
@@ -92,7 +99,7 @@ static int scan(struct daemon *daemon)
 
 static void rescan(void *arg)
 {
-    struct daemon *daemon = arg;
+    struct cons_daemon *daemon = arg;
     int err = scan(daemon);
 
     if (err != 0) {
@@ -102,44 +109,63 @@ static void rescan(void *arg)
 
 static void on_domains(void *arg, const char *path)
 {
-    struct daemon *daemon = arg;
+    struct cons_daemon *daemon = arg;
 
     (void)path;
-    loop_defer(daemon->shared->loop, &daemon->scan, rescan, daemon);
+    loop_defer(daemon->host->loop, &daemon->scan, rescan, daemon);
 }
 
-int daemon_start(struct daemon *daemon, struct shared *shared, loop_fn *ready, void *arg)
+int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_fn *ready, void *arg)
 {
     int err;
 
-    *daemon = (struct daemon){.shared = shared, .ready = ready, .arg = arg};
+    daemon->host = host;
+    daemon->ready = ready;
+    daemon->arg = arg;
     err = scan(daemon);
     daemon->started = true;
     if (err == 0) {
-        err = store_watch_add(shared->store, &daemon->introduced, "@introduceDomain", on_domains,
+        err = store_watch_add(host->store, &daemon->introduced, "@introduceDomain", on_domains,
                               daemon);
     }
     if (err == 0) {
-        err =
-            store_watch_add(shared->store, &daemon->released, "@releaseDomain", on_domains, daemon);
+        err = store_watch_add(host->store, &daemon->released, "@releaseDomain", on_domains, daemon);
     }
-    if (err == 0 && daemon->first_looks == 0) {
-        ready(arg);
+    if (err == 0) {
+        ready_if_so(daemon);
     }
     return err;
 }
 
-void daemon_stop(struct daemon *daemon)
+void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *report)
 {
-    struct console *next = daemon->consoles;
+    struct cons_console *console = NULL;
+
+    if (report->report.kind == WIRE_READY) {
+        daemon->worker_ready = true;
+        ready_if_so(daemon);
+    } else if (report->report.kind == CONS_ATTACHED) {
+        HASH_FIND_INT(daemon->consoles, &report->domid, console);
+        if (console != NULL) {
+            cons_answered(console, report);
+        }
+    }
+}
+
+void cons_daemon_stop(struct cons_daemon *daemon)
+{
+    struct cons_console *next = daemon->consoles;
 
     HASH_CLEAR(hh, daemon->consoles);
     while (next != NULL) {
-        struct console *console = next;
+        struct cons_console *console = next;
 
         next = console->hh.next;
-        console_free(console);
+        cons_free(console);
     }
-    store_watch_del(daemon->shared->store, &daemon->introduced);
-    store_watch_del(daemon->shared->store, &daemon->released);
+    if (daemon->host == NULL) {
+        return;
+    }
+    store_watch_del(daemon->host->store, &daemon->introduced);
+    store_watch_del(daemon->host->store, &daemon->released);
 }

@@ -4,33 +4,39 @@
  * xenstored says that some domain came or went, not which: each time the list of domains is read
  * once and compared by hash. Everything else that happens goes to one console directly.
  *
- * Types owned: struct daemon. One thread, no locks.
+ * Types: struct cons_daemon.
  */
 #ifndef DUET_CONSOLE_DAEMON_H
 #define DUET_CONSOLE_DAEMON_H
 
 #include "console.h"
 
-struct daemon {
-    struct shared *shared;
-    struct console *consoles;
+struct cons_daemon {
+    struct cons_host *host;
+    struct cons_console *consoles;
     struct store_watch introduced, released;
     struct loop_work scan;
     unsigned int pass;
     /* Consoles that were there at the start and have not been looked at yet. */
     unsigned int first_looks;
     bool started;
+    bool worker_ready;
+    bool told_ready;
     loop_fn *ready;
     void *arg;
 };
 
 /*
- * Takes over every console there is. Calls ready(arg) from the loop when each has been looked at.
- * Returns 0 or -errno.
+ * Takes over every console there is. Calls ready(arg) once, when the worker is ready and each
+ * console has been looked at. Returns 0 or -errno.
  */
-int daemon_start(struct daemon *daemon, struct shared *shared, loop_fn *ready, void *arg);
+int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_fn *ready,
+                      void *arg);
 
-/* Lets go of all guests; they print on into their rings. */
-void daemon_stop(struct daemon *daemon);
+/* A report of the worker that is not about the link itself. */
+void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *report);
+
+/* Lets go of all guests; they print on into their rings. Harmless when it was not started. */
+void cons_daemon_stop(struct cons_daemon *daemon);
 
 #endif

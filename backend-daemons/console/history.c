@@ -7,18 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-void history_init(struct history *history, size_t size)
+void cons_history_init(struct cons_history *history, size_t size)
 {
-    *history = (struct history){.size = size};
+    *history = (struct cons_history){.size = size};
 }
 
-void history_free(struct history *history)
+void cons_history_free(struct cons_history *history)
 {
     free(history->data);
     history->data = NULL;
 }
 
-int history_append(struct history *history, const char *data, size_t len)
+int cons_history_append(struct cons_history *history, const char *data, size_t len)
 {
     if (history->data == NULL) {
         history->data = malloc(history->size);
@@ -43,14 +43,14 @@ int history_append(struct history *history, const char *data, size_t len)
     return 0;
 }
 
-uint64_t history_oldest(const struct history *history)
+uint64_t cons_history_oldest(const struct cons_history *history)
 {
     return history->head > history->size ? history->head - history->size : 0;
 }
 
-size_t history_from(const struct history *history, uint64_t *position, const char **data)
+size_t cons_history_from(const struct cons_history *history, uint64_t *position, const char **data)
 {
-    uint64_t oldest = history_oldest(history);
+    uint64_t oldest = cons_history_oldest(history);
     size_t at, left;
 
     if (*position < oldest) {

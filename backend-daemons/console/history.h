@@ -3,7 +3,7 @@
  * Readers hold a position and fetch from there; what has been overwritten meanwhile is gone for
  * them.
  *
- * Types owned: struct history (its memory is allocated with the first byte). No locks.
+ * Types owned: struct cons_history (its memory is allocated with the first byte). No locks.
  */
 #ifndef DUET_CONSOLE_HISTORY_H
 #define DUET_CONSOLE_HISTORY_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct history {
+struct cons_history {
     char *data;
     size_t size;
     /* Position behind the last byte. */
@@ -19,21 +19,21 @@ struct history {
 };
 
 /* Prepares an empty history that keeps @size bytes (at least 1). */
-void history_init(struct history *history, size_t size);
+void cons_history_init(struct cons_history *history, size_t size);
 
-void history_free(struct history *history);
+void cons_history_free(struct cons_history *history);
 
 /* Appends; of more than the size only the end is kept. Returns 0 or -ENOMEM. */
-int history_append(struct history *history, const char *data, size_t len);
+int cons_history_append(struct cons_history *history, const char *data, size_t len);
 
 /* The oldest position that is still there. */
-uint64_t history_oldest(const struct history *history);
+uint64_t cons_history_oldest(const struct cons_history *history);
 
 /*
  * Bytes from *@position on: moves *@position up to the oldest one first if it was overwritten, sets
  * *@data to a contiguous piece and returns its length (0: nothing beyond *@position). The piece is
  * valid until the next append. The caller adds to *@position what it used.
  */
-size_t history_from(const struct history *history, uint64_t *position, const char **data);
+size_t cons_history_from(const struct cons_history *history, uint64_t *position, const char **data);
 
 #endif

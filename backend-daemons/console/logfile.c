@@ -34,39 +34,42 @@ static int make_dirs(const char *path)
     return err;
 }
 
-int log_dir_open(struct log_dir *dir, const char *path, uint64_t max_size, unsigned int keep)
+int cons_logs_make(const char *path)
 {
-    int err = make_dirs(path);
+    int err = make_dirs(path), fd;
 
-    *dir = (struct log_dir){.fd = -1, .max_size = max_size, .keep = keep};
     if (err != 0) {
         return err;
     }
-    dir->path = strdup(path);
-    if (dir->path == NULL) {
-        return -ENOMEM;
-    }
-    dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir->fd < 0 ? -errno : 0;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
-static void open_log(struct log_dir *dir, struct logfile *log)
+int cons_logs_open(struct cons_logs *logs, int fd, const char *path, uint64_t max_size,
+                   unsigned int keep)
+{
+    *logs = (struct cons_logs){.fd = fd, .max_size = max_size, .keep = keep};
+    logs->path = strdup(path);
+    return logs->path != NULL ? 0 : -ENOMEM;
+}
+
+static void open_log(struct cons_logs *logs, struct cons_log *log)
 {
     struct stat st;
 
     log->fd =
-        openat(dir->fd, log->name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+        openat(logs->fd, log->name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
     log->size = 0;
     if (log->fd < 0) {
         log_limited(&log->complaints, LOG_ERR, NULL,
-                    "%s/%s: cannot open the log: %s; output goes on without it", dir->path,
+                    "%s/%s: cannot open the log: %s; output goes on without it", logs->path,
                     log->name, strerror(errno));
     } else if (fstat(log->fd, &st) == 0) {
         log->size = (uint64_t)st.st_size;
     }
 }
 
-static void close_log(struct logfile *log)
+static void close_log(struct cons_log *log)
 {
     if (log->fd >= 0) {
         close(log->fd);
@@ -74,14 +77,13 @@ static void close_log(struct logfile *log)
     log->fd = -1;
 }
 
-struct logfile *logfile_get(struct log_dir *dir, const char *guest)
+struct cons_log *cons_log_get(struct cons_logs *logs, const char *file)
 {
-    char file[NAME_FILE_MAX], name[sizeof(((struct logfile *)0)->name)];
-    struct logfile *log = NULL;
+    char name[sizeof(((struct cons_log *)0)->name)];
+    struct cons_log *log = NULL;
 
-    name_to_file(guest, file);
     snprintf(name, sizeof(name), "%s.log", file);
-    HASH_FIND_STR(dir->open, name, log);
+    HASH_FIND_STR(logs->open, name, log);
     if (log == NULL) {
         log = calloc(1, sizeof(*log));
         if (log == NULL) {
@@ -89,51 +91,51 @@ struct logfile *logfile_get(struct log_dir *dir, const char *guest)
         }
         log->complaints = (struct log_limit){.burst = 3, .interval_ms = 60000};
         memcpy(log->name, name, sizeof(name));
-        open_log(dir, log);
-        HASH_ADD_STR(dir->open, name, log);
+        open_log(logs, log);
+        HASH_ADD_STR(logs->open, name, log);
     }
     log->users++;
     return log;
 }
 
-void logfile_put(struct log_dir *dir, struct logfile *log)
+void cons_log_put(struct cons_logs *logs, struct cons_log *log)
 {
     if (log == NULL || --log->users > 0) {
         return;
     }
-    HASH_DEL(dir->open, log);
+    HASH_DEL(logs->open, log);
     close_log(log);
     free(log);
 }
 
-static void numbered(const struct logfile *log, unsigned int number, char name[NAME_MAX + 1])
+static void numbered(const struct cons_log *log, unsigned int number, char name[NAME_MAX + 1])
 {
     snprintf(name, NAME_MAX + 1, number > 0 ? "%s.%u" : "%s", log->name, number);
 }
 
 /* NAME.log becomes NAME.log.1, that one .2, and so on; the last one goes. */
-static void rotate(struct log_dir *dir, struct logfile *log)
+static void rotate(struct cons_logs *logs, struct cons_log *log)
 {
     char from[NAME_MAX + 1], to[NAME_MAX + 1];
 
     close_log(log);
-    numbered(log, dir->keep, to);
-    unlinkat(dir->fd, to, 0);
-    for (unsigned int number = dir->keep; number > 0; number--) {
+    numbered(log, logs->keep, to);
+    unlinkat(logs->fd, to, 0);
+    for (unsigned int number = logs->keep; number > 0; number--) {
         numbered(log, number - 1, from);
         numbered(log, number, to);
-        if (renameat(dir->fd, from, dir->fd, to) < 0 && errno != ENOENT) {
+        if (renameat(logs->fd, from, logs->fd, to) < 0 && errno != ENOENT) {
             log_limited(&log->complaints, LOG_ERR, NULL, "%s/%s: cannot rename to %s: %s",
-                        dir->path, from, to, strerror(errno));
+                        logs->path, from, to, strerror(errno));
         }
     }
-    open_log(dir, log);
+    open_log(logs, log);
 }
 
-int logfile_write(struct log_dir *dir, struct logfile *log, const char *data, size_t len)
+int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *data, size_t len)
 {
-    if (dir->max_size > 0 && log->size > 0 && log->size + len > dir->max_size) {
-        rotate(dir, log);
+    if (logs->max_size > 0 && log->size > 0 && log->size + len > logs->max_size) {
+        rotate(logs, log);
     }
     if (log->fd < 0) {
         return -EBADF;
@@ -148,7 +150,7 @@ int logfile_write(struct log_dir *dir, struct logfile *log, const char *data, si
                 continue;
             }
             log_limited(&log->complaints, LOG_ERR, NULL,
-                        "%s/%s: cannot write: %s; output is lost to it", dir->path, log->name,
+                        "%s/%s: cannot write: %s; output is lost to it", logs->path, log->name,
                         strerror(-err));
             return err;
         }
@@ -159,7 +161,7 @@ int logfile_write(struct log_dir *dir, struct logfile *log, const char *data, si
     return 0;
 }
 
-size_t logfile_tail(const struct logfile *log, char *data, size_t size)
+size_t cons_log_tail(const struct cons_log *log, char *data, size_t size)
 {
     size_t wanted = log->size < size ? (size_t)log->size : size, got = 0;
 
@@ -174,32 +176,32 @@ size_t logfile_tail(const struct logfile *log, char *data, size_t size)
     return got;
 }
 
-void log_dir_reopen(struct log_dir *dir)
+void cons_logs_reopen(struct cons_logs *logs)
 {
-    struct logfile *log, *next;
+    struct cons_log *log, *next;
 
-    HASH_ITER (hh, dir->open, log, next) {
+    HASH_ITER (hh, logs->open, log, next) {
         close_log(log);
-        open_log(dir, log);
+        open_log(logs, log);
     }
 }
 
-void log_dir_close(struct log_dir *dir)
+void cons_logs_close(struct cons_logs *logs)
 {
-    struct logfile *next = dir->open;
+    struct cons_log *next = logs->open;
 
-    HASH_CLEAR(hh, dir->open);
+    HASH_CLEAR(hh, logs->open);
     while (next != NULL) {
-        struct logfile *log = next;
+        struct cons_log *log = next;
 
         next = log->hh.next;
         close_log(log);
         free(log);
     }
-    if (dir->fd >= 0) {
-        close(dir->fd);
+    if (logs->fd >= 0) {
+        close(logs->fd);
     }
-    dir->fd = -1;
-    free(dir->path);
-    dir->path = NULL;
+    logs->fd = -1;
+    free(logs->path);
+    logs->path = NULL;
 }

@@ -2,8 +2,8 @@
  * Logs of consoles: DIR/NAME.log, shared by all consoles whose guests have that name (a guest that
  * reboots or is restored comes back under a new id, and two ids may overlap for a moment).
  *
- * Types owned: struct log_dir (one per daemon), struct logfile (counted, handed out by log_dir). No
- * locks. Writing goes through the page cache and may wait for the disk.
+ * Types owned: struct cons_logs (one per daemon), struct cons_log (counted, handed out by log_dir).
+ * No locks. Writing goes through the page cache and may wait for the disk.
  */
 #ifndef DUET_CONSOLE_LOGFILE_H
 #define DUET_CONSOLE_LOGFILE_H
@@ -16,8 +16,8 @@
 #include "log.h"
 #include "name.h"
 
-struct logfile {
-    char name[NAME_FILE_MAX + 8];
+struct cons_log {
+    char name[CONS_FILE_MAX + 8];
     int fd;
     uint64_t size;
     unsigned int users;
@@ -25,42 +25,49 @@ struct logfile {
     UT_hash_handle hh;
 };
 
-struct log_dir {
+struct cons_logs {
     int fd;
     char *path;
     /* A log of this many bytes is rotated; 0: never. */
     uint64_t max_size;
     /* How many rotated ones are kept, as NAME.log.1 and on. */
     unsigned int keep;
-    struct logfile *open;
+    struct cons_log *open;
 };
 
 /*
- * Makes the directory with its parents if they are missing and opens it.
- * Returns 0 or -errno. @path is copied.
+ * Makes the directory with its parents if they are missing and opens it. Returns the descriptor or
+ * -errno.
  */
-int log_dir_open(struct log_dir *dir, const char *path, uint64_t max_size, unsigned int keep);
-
-/* Closes the directory and every log that is still open. */
-void log_dir_close(struct log_dir *dir);
+int cons_logs_make(const char *path);
 
 /*
- * The log of the guest called @guest, for one more user. A log that cannot be opened complains and
+ * Logs to the directory @fd, which becomes the logs' to close; @path is for messages and copied.
+ * Returns 0 or -ENOMEM.
+ */
+int cons_logs_open(struct cons_logs *logs, int fd, const char *path, uint64_t max_size,
+                   unsigned int keep);
+
+/* Closes the directory and every log that is still open. */
+void cons_logs_close(struct cons_logs *logs);
+
+/*
+ * The log @file (a name of name.h), for one more user. A log that cannot be opened complains and
  * tries again at the next rotation or reopening: a guest's console does not depend on it. NULL when
  * out of memory.
  */
-struct logfile *logfile_get(struct log_dir *dir, const char *guest);
+struct cons_log *cons_log_get(struct cons_logs *logs, const char *file);
 
 /* One user less; the last one closes it. NULL is fine. */
-void logfile_put(struct log_dir *dir, struct logfile *log);
+void cons_log_put(struct cons_logs *logs, struct cons_log *log);
 
 /* Appends, rotating first when the log is full. Returns 0 or -errno (complained about already). */
-int logfile_write(struct log_dir *dir, struct logfile *log, const char *data, size_t len);
+int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *data, size_t len);
 
 /* Reads the last bytes, at most @size. Returns their number. */
-size_t logfile_tail(const struct logfile *log, char *data, size_t size);
+size_t cons_log_tail(const struct cons_log *log, char *data, size_t size);
 
 /* Opens every log anew by its name: whoever renamed them (logrotate) is done. */
-void log_dir_reopen(struct log_dir *dir);
+void cons_logs_reopen(struct cons_logs *logs);
 
 #endif

@@ -29,14 +29,14 @@ static uint64_t hash(const char *text)
     return h;
 }
 
-void name_to_file(const char *name, char file[NAME_FILE_MAX])
+void cons_name_to_file(const char *name, char file[CONS_FILE_MAX])
 {
     size_t used = 0, kept = 0;
 
     for (const char *p = name; *p != '\0'; p++) {
         bool first = p == name, as_is = plain(*p, first);
 
-        if (used + (as_is ? 1 : 3) >= NAME_FILE_MAX) {
+        if (used + (as_is ? 1 : 3) >= CONS_FILE_MAX) {
             snprintf(file + kept, HASH_LEN + 1, "%%~%016llx", (unsigned long long)hash(name));
             return;
         }
@@ -45,17 +45,17 @@ void name_to_file(const char *name, char file[NAME_FILE_MAX])
         } else {
             used += (size_t)snprintf(file + used, 4, "%%%02X", (unsigned char)*p);
         }
-        if (used <= NAME_FILE_MAX - 1 - HASH_LEN) {
+        if (used <= CONS_FILE_MAX - 1 - HASH_LEN) {
             kept = used;
         }
     }
     file[used] = '\0';
     if (used == 0) {
-        snprintf(file, NAME_FILE_MAX, "%%");
+        snprintf(file, CONS_FILE_MAX, "%%");
     }
 }
 
-void name_drop_role(char *name)
+void cons_name_drop_role(char *name)
 {
     static const char *const roles[] = {"--incoming", "--migratedaway"};
     size_t len = strlen(name);

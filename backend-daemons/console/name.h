@@ -5,7 +5,7 @@
 #define DUET_CONSOLE_NAME_H
 
 /* Longest result with its final NUL: leaves room for ".log.NNN" within NAME_MAX. */
-#define NAME_FILE_MAX 216
+#define CONS_FILE_MAX 216
 
 /*
  * Writes @name into @file such that it is one component of a path, never hidden, never "." or "..",
@@ -13,12 +13,12 @@
  * any other byte becomes %XX. A result that would be too long keeps its beginning and ends in "%~"
  * and a hash of the whole.
  */
-void name_to_file(const char *name, char file[NAME_FILE_MAX]);
+void cons_name_to_file(const char *name, char file[CONS_FILE_MAX]);
 
 /*
  * Cuts off what xl appends to the name of a guest while it migrates: "--incoming" at the new end,
  * "--migratedaway" at the old one. It is the same guest, so it has one log.
  */
-void name_drop_role(char *name);
+void cons_name_drop_role(char *name);
 
 #endif

@@ -12,12 +12,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-void pty_init(struct pty *pty)
+void cons_pty_init(struct cons_pty *pty)
 {
-    *pty = (struct pty){.master = -1};
+    *pty = (struct cons_pty){.master = -1};
 }
 
-int pty_reset(struct pty *pty)
+int cons_pty_reset(struct cons_pty *pty)
 {
     /* By the master, not by the path: it is the right one whatever is mounted there. */
     int slave = ioctl(pty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), err = 0;
@@ -39,7 +39,7 @@ int pty_reset(struct pty *pty)
     return err;
 }
 
-int pty_open(struct pty *pty)
+int cons_pty_open(struct cons_pty *pty, char path[CONS_TTY_MAX])
 {
     int number, err = 0;
 
@@ -49,25 +49,22 @@ int pty_open(struct pty *pty)
     }
     if (unlockpt(pty->master) < 0 || ioctl(pty->master, TIOCGPTN, &number) < 0) {
         err = -errno;
-    } else {
-        snprintf(pty->path, sizeof(pty->path), "/dev/pts/%d", number);
-        err = pty_reset(pty);
+        cons_pty_close(pty);
+        return err;
     }
-    if (err != 0) {
-        pty_close(pty);
-    }
-    return err;
+    snprintf(path, CONS_TTY_MAX, "/dev/pts/%d", number);
+    return 0;
 }
 
-void pty_close(struct pty *pty)
+void cons_pty_close(struct cons_pty *pty)
 {
     if (pty->master >= 0) {
         close(pty->master);
     }
-    pty_init(pty);
+    cons_pty_init(pty);
 }
 
-bool pty_has_reader(const struct pty *pty)
+bool cons_pty_has_reader(const struct cons_pty *pty)
 {
     struct pollfd pfd = {.fd = pty->master};
 

@@ -1,9 +1,9 @@
 /*
- * The terminal of a console: a pseudo-terminal whose slave `xl console` opens. The daemon holds the
- * master only, so that the kernel can say whether anybody has the slave open. Its modes stay as
- * they are set while the master lives.
+ * The terminal of a console: a pseudo-terminal whose slave `xl console` opens. The supervisor opens
+ * it and hands over its master, which alone the daemon holds, so that the kernel can say whether
+ * anybody has the slave open. Its modes stay as they are set while the master lives.
  *
- * Types owned: struct pty. No locks.
+ * Types: struct cons_pty.
  */
 #ifndef DUET_CONSOLE_PTY_H
 #define DUET_CONSOLE_PTY_H
@@ -11,29 +11,28 @@
 #include <stdbool.h>
 
 /* Room for "/dev/pts/" and a number. */
-#define PTY_PATH_MAX 32
+#define CONS_TTY_MAX 32
 
-struct pty {
+struct cons_pty {
     int master;
-    char path[PTY_PATH_MAX];
 };
 
 /* A pty that is not open. */
-void pty_init(struct pty *pty);
+void cons_pty_init(struct cons_pty *pty);
 
-/* Opens a raw pty, its master non-blocking. Returns 0 or -errno. */
-int pty_open(struct pty *pty);
+/* Opens a pty, its master non-blocking, its slave at @path. Returns 0 or -errno. */
+int cons_pty_open(struct cons_pty *pty, char path[CONS_TTY_MAX]);
 
 /* Closes it; harmless when it is not open. */
-void pty_close(struct pty *pty);
+void cons_pty_close(struct cons_pty *pty);
 
 /* Whether somebody has the slave open now. */
-bool pty_has_reader(const struct pty *pty);
+bool cons_pty_has_reader(const struct cons_pty *pty);
 
 /*
- * After the last reader has left: drops what it did not read, and makes the terminal raw again.
- * Returns 0 or -errno.
+ * Before the first reader and after the last one has left: drops what was not read, and makes the
+ * terminal raw. Returns 0 or -errno.
  */
-int pty_reset(struct pty *pty);
+int cons_pty_reset(struct cons_pty *pty);
 
 #endif

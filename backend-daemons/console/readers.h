@@ -2,9 +2,9 @@
  * Who opens the terminals. A pty's master learns when the last reader has left (it hangs up), but
  * not when one comes: inotify tells, one descriptor for all consoles, one watch per terminal.
  * Events are hints only (the kernel merges equal ones): whether somebody is there says
- * pty_has_reader().
+ * cons_pty_has_reader().
  *
- * Types owned: struct readers (one per daemon), struct reader_watch (in each console). No locks.
+ * Types: struct cons_readers (one per worker), struct cons_reader (in each console). No locks.
  */
 #ifndef DUET_CONSOLE_READERS_H
 #define DUET_CONSOLE_READERS_H
@@ -13,7 +13,7 @@
 
 #include "loop.h"
 
-struct reader_watch {
+struct cons_reader {
     int wd;
     bool watched;
     loop_fn *fn;
@@ -21,22 +21,23 @@ struct reader_watch {
     UT_hash_handle hh;
 };
 
-struct readers {
+struct cons_readers {
     int fd;
     struct loop_fd watch;
-    struct reader_watch *watches;
+    struct cons_reader *watches;
 };
 
-/* Starts watching through @loop. Returns 0 or -errno. */
-int readers_open(struct readers *readers, struct loop *loop);
+/* Listens to the inotify descriptor @fd through @loop. Returns 0 or -errno. */
+int cons_readers_open(struct cons_readers *readers, struct loop *loop, int fd);
 
-void readers_close(struct readers *readers, struct loop *loop);
-
-/* Calls fn(arg) after somebody may have opened @path. Returns 0 or -errno. */
-int readers_add(struct readers *readers, struct reader_watch *watch, const char *path, loop_fn *fn,
-                void *arg);
+/*
+ * Calls fn(arg) after somebody may have opened the terminal that the supervisor watches as @wd. Who
+ * came before this call has to be looked for.
+ */
+void cons_readers_add(struct cons_readers *readers, struct cons_reader *watch, int wd, loop_fn *fn,
+                      void *arg);
 
 /* Stops that, before the terminal is closed; harmless when it never began. */
-void readers_del(struct readers *readers, struct reader_watch *watch);
+void cons_readers_del(struct cons_readers *readers, struct cons_reader *watch);
 
 #endif

@@ -12,9 +12,9 @@
  * which gathers what follows. Nobody attached holds nothing back: the history keeps the end for who
  * comes later.
  *
- * Types owned: struct shared (what all consoles have in common), struct stream. One thread, no
- * locks. A guest that is suspended and resumed gets a new page or channel: stream_attach() again.
- * History, log and terminal stay.
+ * Types owned: struct cons_shared (what all consoles have in common), struct cons_stream. One
+ * thread, no locks. A guest that is suspended and resumed gets a new page or channel:
+ * cons_stream_attach() again. History, log and terminal stay.
  */
 #ifndef DUET_CONSOLE_STREAM_H
 #define DUET_CONSOLE_STREAM_H
@@ -22,55 +22,53 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bucket.h"
 #include "history.h"
 #include "log.h"
 #include "logfile.h"
 #include "loop.h"
 #include "pty.h"
-#include "rate.h"
 #include "readers.h"
-#include "store.h"
-#include "xenports.h"
+#include "xen_worker.h"
 
-struct stream_settings {
+struct cons_settings {
     /* Bytes of output kept for who attaches later; at least 1. */
     size_t history;
     /* Bytes per second that a guest may print; 0: no limit. */
     uint64_t rate;
 };
 
-struct shared {
+struct cons_shared {
     struct loop *loop;
-    struct store *store;
-    struct xenports xen;
-    struct readers readers;
-    struct log_dir logs;
-    struct stream_settings settings;
+    struct cons_xen xen;
+    struct cons_readers readers;
+    struct cons_logs logs;
+    struct cons_settings settings;
 };
 
-struct stream {
-    struct shared *shared;
+struct cons_stream {
+    struct cons_shared *shared;
     struct log_id id;
-    struct logfile *log;
-    struct history history;
+    struct cons_log *log;
+    struct cons_history history;
 
-    struct rate rate;
+    struct bucket rate; /* of bytes that the guest prints */
     /* Comes back when the rate allows more, or for a second look. */
     struct loop_timer later;
     struct loop_work more;
     /* The last look found a little output: look once more before events are let through again. */
     bool look_again;
 
-    struct ring_page page;
-    struct xenport port;
+    struct cons_page page;
+    struct cons_port port;
     /* The channel is masked until the ring was seen empty. */
     bool masked;
 
-    struct pty pty;
+    struct cons_pty pty;
     /* Watched while somebody is attached; at other times it only hangs up. */
     struct loop_fd master;
     uint32_t master_events;
-    struct reader_watch opened;
+    struct cons_reader opened;
     bool attached;
     /* What the reader gets of the time before it came, and how much of that it has. */
     char *replay;
@@ -81,32 +79,36 @@ struct stream {
     bool stall_timer_set;
     bool stalled;
 
+    /* For CONS_COUNT: moved so far, and how often the rate held the guest back. */
+    uint64_t output_bytes, input_bytes, held_back;
+
     struct log_limit complaints;
 };
 
-/* Prepares a stream of domain @domid; nothing is opened. */
-void stream_init(struct stream *stream, struct shared *shared, unsigned int domid);
+/* Prepares the stream of domain @domid; nothing is opened. */
+void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid);
 
-/* Logs under @guest's name from now on. Returns 0 or -ENOMEM. */
-int stream_set_log(struct stream *stream, const char *guest);
-
-/*
- * Opens the terminal if it is not open yet. @seed: begin the history with the end of the log, for a
- * guest that was running before the daemon did. Returns 0 or -errno.
- */
-int stream_open(struct stream *stream, bool seed);
+/* Logs to the file @name.log from now on. Returns 0 or -ENOMEM. */
+int cons_stream_set_log(struct cons_stream *stream, const char *name);
 
 /*
- * Maps the ring (@frame is its frame, for what cannot be granted) and binds the channel @remote,
- * letting go of what was there, then takes what is in the ring and kicks the guest once: kicks sent
- * while nobody was bound are lost. Returns 0 or -errno with *@what naming what failed.
+ * Takes over the terminal of @master, which is this stream's to close, watched as @wd. @seed: the
+ * history begins with the end of the log, for a guest that was running before the daemon did.
+ * Returns 0 or -errno when the terminal cannot be made raw; it is served nevertheless.
  */
-int stream_attach(struct stream *stream, uint64_t frame, uint32_t remote, const char **what);
+int cons_stream_open(struct cons_stream *stream, int master, int wd, bool seed);
 
-/* Takes what is left in the ring, then unmaps and unbinds. Harmless when not attached. */
-void stream_detach(struct stream *stream);
+/*
+ * Maps the ring (by the grant at @index, or as frame @frame what cannot be granted) and listens to
+ * the channel @local, letting go of what was there, then takes what is in the ring and kicks the
+ * guest once: kicks sent while nobody was bound are lost. Returns 0 or -errno of the mapping.
+ */
+int cons_stream_attach(struct cons_stream *stream, uint64_t index, uint64_t frame, int local);
+
+/* Takes what is left in the ring, then unmaps. Harmless when not attached. */
+void cons_stream_detach(struct cons_stream *stream);
 
 /* Detaches and frees everything. */
-void stream_close(struct stream *stream);
+void cons_stream_close(struct cons_stream *stream);
 
 #endif

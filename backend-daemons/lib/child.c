@@ -144,16 +144,13 @@ int child_start(struct child *c, struct loop *loop, char *const argv[],
     return err;
 }
 
-int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
-               unsigned int nr_fds)
+static int send_with_fds(int sock, const void *msg, unsigned long len, const int *fds,
+                         unsigned int nr_fds, int flags)
 {
     union fd_control control = {0};
     struct iovec iov = {.iov_base = (void *)msg, .iov_len = len};
     struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (c->pid == 0 || !c->socket.added) {
-        return -EPIPE;
-    }
     if (nr_fds > CHILD_FDS_MAX) {
         return -E2BIG;
     }
@@ -168,7 +165,22 @@ int child_send(struct child *c, const void *msg, unsigned long len, const int *f
         cm->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
         memcpy(CMSG_DATA(cm), fds, nr_fds * sizeof(int));
     }
-    return sendmsg(c->socket.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    return sendmsg(sock, &mh, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
+               unsigned int nr_fds)
+{
+    if (c->pid == 0 || !c->socket.added) {
+        return -EPIPE;
+    }
+    return send_with_fds(c->socket.fd, msg, len, fds, nr_fds, MSG_DONTWAIT);
+}
+
+int child_send_over(int sock, const void *msg, unsigned long len, const int *fds,
+                    unsigned int nr_fds)
+{
+    return send_with_fds(sock, msg, len, fds, nr_fds, 0);
 }
 
 void child_signal(struct child *c, int signo)
@@ -205,7 +217,15 @@ static unsigned int take_fds(struct msghdr *mh, int *fds, unsigned int max)
     return n;
 }
 
-long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds)
+static void close_fds(const int *fds, unsigned int nr)
+{
+    for (unsigned int i = 0; i < nr; i++) {
+        close(fds[i]);
+    }
+}
+
+long child_receive_any(int sock, void *msg, unsigned long size, int *fds, unsigned int max_fds,
+                       unsigned int *nr_fds)
 {
     union fd_control control;
     struct iovec iov = {.iov_base = msg, .iov_len = size};
@@ -213,26 +233,34 @@ long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned i
                         .msg_iovlen = 1,
                         .msg_control = control.buf,
                         .msg_controllen = sizeof(control.buf)};
-    unsigned int got;
     ssize_t n;
 
+    *nr_fds = 0;
     do {
         n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return -errno;
     }
-    got = take_fds(&mh, fds, nr_fds);
-    if (n == 0 && got == 0) {
-        return 0;
-    }
-    if (got != nr_fds || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        for (unsigned int i = 0; i < got && i < nr_fds; i++) {
-            close(fds[i]);
-        }
+    *nr_fds = take_fds(&mh, fds, max_fds);
+    if (*nr_fds > max_fds || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+        close_fds(fds, *nr_fds < max_fds ? *nr_fds : max_fds);
+        *nr_fds = 0;
         return -EPROTO;
     }
     return n;
+}
+
+long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds)
+{
+    unsigned int got;
+    long n = child_receive_any(sock, msg, size, fds, nr_fds, &got);
+
+    if (n < 0 || (n == 0 && got == 0) || got == nr_fds) {
+        return n;
+    }
+    close_fds(fds, got);
+    return -EPROTO;
 }
 
 void child_describe_status(int status, char *out, unsigned long size)

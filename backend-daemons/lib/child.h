@@ -58,11 +58,26 @@ int child_send(struct child *c, const void *msg, unsigned long len, const int *f
 void child_signal(struct child *c, int signo);
 
 /*
+ * In the child: receives one message of at most `size` bytes and up to `max_fds` descriptors, whose
+ * number it leaves in *nr_fds. Blocks. Returns its length, 0 at the end of file, or -errno
+ * (-EPROTO: more than that; nothing stays open then).
+ */
+long child_receive_any(int sock, void *msg, unsigned long size, int *fds, unsigned int max_fds,
+                       unsigned int *nr_fds);
+
+/*
  * In the child: receives one message of at most `size` bytes and `nr_fds` descriptors, no more and
  * no fewer. Blocks. Returns its length, 0 at the end of file, or -errno (-EPROTO: not the
  * descriptors that were expected).
  */
 long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned int nr_fds);
+
+/*
+ * Sends one message and descriptors, as child_send() does, over any socket of that kind. May wait
+ * when the other end does not read. Returns 0 or -errno.
+ */
+int child_send_over(int sock, const void *msg, unsigned long len, const int *fds,
+                    unsigned int nr_fds);
 
 /* Describes a wait status, e.g. "killed by signal 9 (Killed)". */
 void child_describe_status(int status, char *out, unsigned long size);

@@ -52,28 +52,55 @@ int log_level_by_name(const char *name)
     return -EINVAL;
 }
 
-/* Length of the well-formed, printable UTF-8 sequence at `s`, or 0 (RFC 3629, table in section 4).
- */
-static unsigned int printable_utf8(const unsigned char *s)
+/* Decodes a sequence of two or three bytes at `s`. Returns its length, or 0 when it is none. */
+static unsigned int decode_utf8(const unsigned char *s, unsigned int *code)
 {
-    unsigned int len;
+    unsigned int len = s[0] < 0xe0 ? 2 : 3;
 
-    if (s[0] >= 0x20 && s[0] < 0x7f) {
-        return 1;
-    }
-    if (s[0] >= 0xc3 && s[0] <= 0xdf) {
-        len = 2; /* from U+00C0: the C1 controls are left out */
-    } else if (s[0] > 0xe0 && s[0] <= 0xef && s[0] != 0xed) {
-        len = 3; /* without the first row and the surrogates: rare, shown escaped */
-    } else {
+    if (s[0] < 0xc2 || s[0] > 0xef) {
         return 0;
     }
+    *code = s[0] & (len == 2 ? 0x1f : 0x0f);
     for (unsigned int i = 1; i < len; i++) {
         if ((s[i] & 0xc0) != 0x80) {
             return 0;
         }
+        *code = *code << 6 | (s[i] & 0x3f);
     }
-    return len;
+    return len == 2 || *code >= 0x800 ? len : 0;
+}
+
+/*
+ * Length of the printable character at `s`, or 0. Beyond ASCII only letters pass that stand alone
+ * and read from left to right; what Unicode has of controls, marks without width, overrides of the
+ * direction and combining characters is not on the list, nor is what it will have.
+ */
+static unsigned int printable_utf8(const unsigned char *s)
+{
+    static const struct {
+        unsigned short first, last;
+    } letters[] = {
+        {0xc0, 0x2ff},    /* Latin */
+        {0x370, 0x482},   /* Greek, Cyrillic */
+        {0x48a, 0x52f},   /* Cyrillic */
+        {0x1e00, 0x1fff}, /* more of Latin and Greek */
+        {0x3041, 0x3096}, /* Hiragana */
+        {0x30a1, 0x30fa}, /* Katakana */
+        {0x4e00, 0x9fff}, /* Han */
+        {0xac00, 0xd7a3}, /* Hangul */
+    };
+    unsigned int code, len;
+
+    if (s[0] >= 0x20 && s[0] < 0x7f) {
+        return 1;
+    }
+    len = decode_utf8(s, &code);
+    for (unsigned int i = 0; len != 0 && i < sizeof(letters) / sizeof(letters[0]); i++) {
+        if (code >= letters[i].first && code <= letters[i].last) {
+            return len;
+        }
+    }
+    return 0;
 }
 
 unsigned long log_escape(char *dst, unsigned long size, const char *src)

@@ -4,8 +4,8 @@
  * Each line names what it is about, `vbd 5/51712: …` (class, domain, device), so that a reader of
  * the journal can filter by guest. When standard error is not a terminal the line starts with the
  * priority prefix `<n>` that the journal understands (sd-daemon(3)). Bytes that come from a guest
- * or from the store may be part of a message: everything that is not printable ASCII or UTF-8 text
- * is escaped before it is written, and a message is a single write(2).
+ * or from the store may be part of a message: log_escape() makes them harmless to a terminal before
+ * they are written, and a message is a single write(2).
  *
  * Types: struct log_id (what a message is about; owned by the caller), struct log_limit (a rate
  * limit; owned by the caller). No locks: a daemon logs from its one event loop. Nothing here talks
@@ -64,8 +64,10 @@ void log_limited(struct log_limit *limit, int priority, const struct log_id *id,
                  ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * Copies `src` into `dst` (at most `size` bytes with the final NUL), every control character and
- * invalid UTF-8 byte written as \xNN. Returns the length written. `size` must be at least 1.
+ * Copies `src` into `dst` (at most `size` bytes with the final NUL). Printable ASCII and the
+ * letters of common scripts stay; every other byte, so that of a control, an override of the
+ * direction, a mark without width, or of what is no UTF-8, becomes \xNN. Returns the length
+ * written. `size` must be at least 1.
  */
 unsigned long log_escape(char *dst, unsigned long size, const char *src);
 

@@ -33,10 +33,46 @@ struct sandbox_rule {
 int sandbox_enter(uid_t id, const char *root, const struct sandbox_rule *rules, unsigned int nr,
                   const char **stage);
 
+/* What a process gives up for good, short of its system calls. */
+struct sandbox_bounds {
+    uid_t uid; /* the user and the group to become, neither of them 0 */
+    gid_t gid;
+    const char *root;         /* becomes the root directory; NULL: the file system stays */
+    unsigned int descriptors; /* how many may be open; 0: no new one */
+};
+
 /*
- * The last stage alone, for a daemon that keeps its files: lets all threads of the process make
- * only the calls of `rules`, any other kills it. Returns 0 or -errno.
+ * Stages 1 to 3, for a process that needs more than a worker of one device: see struct
+ * sandbox_bounds. Returns and fails as sandbox_enter().
  */
-int sandbox_filter(const struct sandbox_rule *rules, unsigned int nr);
+int sandbox_drop(const struct sandbox_bounds *bounds, const char **stage);
+
+#define SANDBOX_ARGS_MAX 3U
+
+/*
+ * A system call that is permitted if its arguments are as they should be: each of `args` with a
+ * mask that is not 0 must hold `value` in the bits of its mask.
+ */
+struct sandbox_call {
+    int nr; /* SYS_… */
+    struct {
+        unsigned int arg; /* from 0 */
+        uint64_t mask, value;
+    } args[SANDBOX_ARGS_MAX];
+};
+
+/* A filter: what stands in either list passes. */
+struct sandbox_filter {
+    const struct sandbox_rule *rules;
+    unsigned int nr_rules;
+    const struct sandbox_call *calls;
+    unsigned int nr_calls;
+};
+
+/*
+ * Stage 4 alone, for all threads of the process, which needs no_new_privs for it (sandbox_drop())
+ * or to be root. Returns 0 or -errno.
+ */
+int sandbox_load(const struct sandbox_filter *filter);
 
 #endif

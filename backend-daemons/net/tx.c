@@ -132,7 +132,7 @@ static void net_tx_queue_copies(struct net_tx *t, struct net_tx_buffer *buf)
 
 static bool net_tx_may_send(struct net_vif *vif, uint32_t bytes)
 {
-    return vif->credit.bytes == 0 || net_credit_spend(&vif->credit, bytes, net_vif_now(vif));
+    return vif->credit.amount == 0 || bucket_take(&vif->credit, bytes, net_vif_now(vif));
 }
 
 /* Stages 1 and 2: fills `b`. Returns 0 or -EPROTO. */

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "credit.h"
+#include "bucket.h"
 #include "engine.h"
 #include "hash.h"
 #include "log.h"
@@ -22,6 +22,9 @@
 
 /* Bytes of the header that the tap puts before each packet: the short form without num_buffers. */
 #define NET_VNET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr))
+
+/* However small the limit of `rate=` is, two of the largest packets may pass at once. */
+#define NET_VIF_BURST_BYTES (2U * 65536U)
 
 /* A completion's tag: what, of which queue, which buffer of it. */
 enum net_vif_tag {
@@ -39,7 +42,7 @@ struct net_vif {
     int tap_error;   /* -errno: the tap is lost */
     struct io_uring *uring;
     struct net_wire_statistics statistics;
-    struct net_credit credit;
+    struct bucket credit; /* the limit of `rate=`, in bytes */
     struct net_mcast mcast;
     struct net_hash hash;
     struct log_limit guest_log; /* mistakes of the guest */

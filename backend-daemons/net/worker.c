@@ -31,7 +31,8 @@ static bool net_worker_accept(const struct worker *base)
 
 static void net_worker_apply(struct net_worker *n, const struct net_wire_settings *s)
 {
-    net_credit_set(&n->vif.credit, s->rate_bytes, s->rate_us, loop_now_ns());
+    bucket_set(&n->vif.credit, s->rate_bytes, UINT64_C(1000) * s->rate_us, NET_VIF_BURST_BYTES,
+               loop_now_ns());
     n->vif.headroom = s->headroom;
     n->vif.mcast.enabled = s->multicast_control;
 }

@@ -57,9 +57,9 @@ static void fuzz_replay(const uint8_t *data, size_t size)
 
     require(in != NULL && out != NULL);
     memcpy(in, data, size);
-    len = replay_filter(in, size, out);
+    len = cons_replay_filter(in, size, out);
     require(len <= size);
-    require(replay_filter(in, size, in) == len && memcmp(in, out, len) == 0);
+    require(cons_replay_filter(in, size, in) == len && memcmp(in, out, len) == 0);
     require(memchr(out, '\x05', len) == NULL);
     free(in);
     free(out);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static void report(enum wire_report_kind kind)
 static int act_as_worker(void)
 {
     struct blk_wire_config c;
-    uint32_t order = 0;
+    struct blk_wire_order order = {0};
     int fds[BLK_WIRE_NR_FDS];
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
@@ -74,10 +75,11 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_CRASHES_LATER) {
         abort();
     }
-    /* an order to stop, or the end of the supervisor */
-    if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
-        return 21;
-    }
+    do { /* until an order to stop, or the end of the supervisor */
+        if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
+            return 21;
+        }
+    } while (order.kind == BLK_WIRE_RESIZE);
     if (c.event_channel == WORKER_CRASHES_AT_STOP) {
         abort();
     }
@@ -90,6 +92,8 @@ static void start_supervisor(void)
     blockd.sup.ops = &blockd_ops;
     blockd.sup.loop = loop_new();
     blockd.sup.worker_path = "/proc/self/exe";
+    blockd.images.opener_path = DUET_TEST_OPENER;
+    blockd.images.patience_ms = 200;
     blockd.hotplug_script = "/etc/xen/scripts/block-duet";
     blockd.sup.uid_base = 0x70000000;
     assert_int_equal(supervisor_start(&blockd.sup), 0);
@@ -104,16 +108,32 @@ static int setup(void **state)
     return 0;
 }
 
+static void on_tick(void *arg)
+{
+    (void)arg;
+    loop_stop(blockd.sup.loop, 0);
+}
+
+/* Runs the loop until the openers that were ended are gone. */
+static void reap_openers(void)
+{
+    struct loop_timer tick = {0};
+
+    for (int i = 0; i < 5000 && !XEN_LIST_EMPTY(&blockd.images.openers); i++) {
+        loop_timer_set(blockd.sup.loop, &tick, 1000000, on_tick, NULL);
+        loop_run(blockd.sup.loop);
+    }
+    assert_null(blockd.images.images);
+}
+
 /* Ends the supervisor in good order: its workers finish. */
 static void stop_supervisor(void)
 {
-    struct loop_timer t = {0};
-
     supervisor_stop(&blockd.sup);
     if (blockd.sup.devices != NULL) {
         loop_run(blockd.sup.loop);
     }
-    loop_timer_cancel(blockd.sup.loop, &t);
+    reap_openers();
     supervisor_free(&blockd.sup);
     loop_free(blockd.sup.loop);
 }
@@ -211,7 +231,7 @@ static void vanish(void)
     fake_rm(FRONT);
     settle();
     assert_int_equal(blockd.sup.nr_devices, 0);
-    assert_null(blockd.images.images);
+    reap_openers();
 }
 
 static void a_new_device_is_offered(void **state)
@@ -368,6 +388,87 @@ static void a_foreign_script_is_left_alone(void **state)
     fake_set(BACK "/hotplug-status", "connected");
     until(BACK "/state", "4");
     assert_string_equal(fake_get(BACK "/sectors"), "16");
+}
+
+/* Of our own, and of the file; an open(2) of it waits until the descriptor is closed. */
+static int lease(void)
+{
+    int fd = open(image, O_RDWR | O_CLOEXEC);
+
+    assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+    return fd;
+}
+
+static void an_image_that_hangs_is_told_to_xl_in_time(void **state)
+{
+    int fd = lease();
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "error");
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "has not opened for"));
+    fake_set(BACK "/online", "0"); /* xl gives up */
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    fake_rm(BACK);
+    settle();
+    assert_int_equal(blockd.sup.nr_devices, 0);
+    close(fd);
+}
+
+static void an_image_that_hangs_may_be_given_up_while_it_opens(void **state)
+{
+    int fd = lease();
+
+    (void)state;
+    blockd.images.patience_ms = 60000;
+    create(image, "w", "/etc/xen/scripts/block");
+    settle();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    close(fd);
+}
+
+static void a_late_image_is_an_image(void **state)
+{
+    int fd = lease();
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    settle();
+    assert_string_equal(fake_get(BACK "/state"), "2");
+    close(fd);
+    until(BACK "/state", "4");
+    assert_string_equal(fake_get(BACK "/hotplug-status"), "connected");
+    assert_null(fake_get(BACK "/hotplug-error"));
+    assert_null(fake_get(ERROR));
+}
+
+static void an_image_that_grows_is_told_to_the_guest(void **state)
+{
+    (void)state;
+    connect_guest();
+    assert_int_equal(truncate(image, 32L * 512), 0);
+    until(BACK "/sectors", "32");
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_int_equal(truncate(image, 16L * 512), 0);
+    until(BACK "/sectors", "16");
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    settle();
+    assert_int_equal(truncate(image, 24L * 512), 0); /* the guest is about to close it */
+    for (int i = 0; i < 100 && the_device()->image.facts.sectors != 24; i++) {
+        settle();
+    }
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    assert_string_equal(fake_get(BACK "/sectors"), "16");
+    assert_int_equal(truncate(image, 16L * 512), 0);
 }
 
 static void expect_refused(const char *key, const char *value, const char *error)
@@ -611,7 +712,7 @@ static void a_guest_that_was_moved_away_lets_go_of_its_disk(void **state)
     fake_set("/local/domain/5/name", "web--migratedaway");
     expect_phase(5, DEVICE_YIELDED);
     settle();
-    assert_null(blockd.images.images); /* not even locked */
+    reap_openers(); /* not even locked */
     assert_string_equal(fake_get(BACK "/state"), "4");
     fake_set("/local/domain/5/name", "web"); /* it could not be started there */
     expect_phase(5, DEVICE_CONNECTED);
@@ -635,7 +736,7 @@ static void a_restart_leaves_the_disk_of_a_guest_moved_away(void **state)
     restart();
     expect_phase(5, DEVICE_YIELDED);
     settle();
-    assert_null(blockd.images.images);
+    reap_openers();
 }
 
 static void an_old_end_that_crashes_is_closed(void **state)
@@ -704,6 +805,10 @@ int main(void)
         TEST(params_that_are_no_path_are_explained),
         TEST(a_format_before_the_path_is_understood),
         TEST(a_foreign_script_is_left_alone),
+        TEST(an_image_that_hangs_is_told_to_xl_in_time),
+        TEST(an_image_that_hangs_may_be_given_up_while_it_opens),
+        TEST(a_late_image_is_an_image),
+        TEST(an_image_that_grows_is_told_to_the_guest),
         TEST(nonsense_of_the_front_end_closes_the_device),
         TEST(a_worker_that_cannot_start_closes_the_device),
         TEST(a_worker_that_crashes_closes_its_device_only),
@@ -728,6 +833,7 @@ int main(void)
         return act_as_worker();
     }
     setenv("TEST_WORKER", "1", 1);
+    signal(SIGIO, SIG_IGN); /* the kernel asks for a lease back */
     fd = mkstemp(image);
     if (fd < 0 || ftruncate(fd, 16 * 512) != 0) {
         return 1;

@@ -1,5 +1,5 @@
 /*
- * What paces and remembers a console's output: the history by position, the token bucket, and the
+ * What paces and remembers a console's output: the history by position, and the
  * count of those who have a real terminal open.
  */
 #include <stdarg.h>
@@ -11,21 +11,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "history.h"
 #include "pty.h"
-#include "rate.h"
 #include "readers.h"
 
 /* Everything from @position on, as the readers would get it. */
-static size_t collect(const struct history *history, uint64_t *position, char *out)
+static size_t collect(const struct cons_history *history, uint64_t *position, char *out)
 {
     const char *data;
     size_t len, total = 0;
 
-    while ((len = history_from(history, position, &data)) > 0) {
+    while ((len = cons_history_from(history, position, &data)) > 0) {
         memcpy(out + total, data, len);
         total += len;
         *position += len;
@@ -35,92 +35,40 @@ static size_t collect(const struct history *history, uint64_t *position, char *o
 
 static void history_keeps_the_end(void **state)
 {
-    struct history history;
+    struct cons_history history;
     uint64_t position = 0;
     char out[16];
 
     (void)state;
-    history_init(&history, 8);
+    cons_history_init(&history, 8);
     assert_int_equal(collect(&history, &position, out), 0);
-    history_append(&history, "abc", 3);
+    cons_history_append(&history, "abc", 3);
     assert_int_equal(collect(&history, &position, out), 3);
     assert_memory_equal(out, "abc", 3);
-    history_append(&history, "defghij", 7);
+    cons_history_append(&history, "defghij", 7);
     assert_int_equal(collect(&history, &position, out), 7);
     assert_memory_equal(out, "defghij", 7);
     position = 0;
     assert_int_equal(collect(&history, &position, out), 8);
     assert_memory_equal(out, "cdefghij", 8);
     assert_int_equal(position, 10);
-    history_free(&history);
+    cons_history_free(&history);
 }
 
 static void history_takes_more_than_its_size(void **state)
 {
-    struct history history;
+    struct cons_history history;
     uint64_t position = 0;
     char out[16];
 
     (void)state;
-    history_init(&history, 4);
-    history_append(&history, "0123456789", 10);
+    cons_history_init(&history, 4);
+    cons_history_append(&history, "0123456789", 10);
     assert_int_equal(history.head, 10);
-    assert_int_equal(history_oldest(&history), 6);
+    assert_int_equal(cons_history_oldest(&history), 6);
     assert_int_equal(collect(&history, &position, out), 4);
     assert_memory_equal(out, "6789", 4);
-    history_free(&history);
-}
-
-#define SECOND 1000000000ULL
-
-static void rate_lets_the_burst_pass_then_waits(void **state)
-{
-    struct rate rate;
-    uint64_t now = 5 * SECOND;
-
-    (void)state;
-    rate_init(&rate, 1000, 4000, now);
-    assert_int_equal(rate_allowance(&rate, now), 4000);
-    rate_spend(&rate, 4000);
-    assert_int_equal(rate_allowance(&rate, now), 0);
-    now += rate_wait_ns(&rate);
-    assert_in_range(rate_allowance(&rate, now), 1000, 1002);
-    now += 100 * SECOND;
-    assert_int_equal(rate_allowance(&rate, now), 4000);
-}
-
-static void rate_gives_what_it_promises(void **state)
-{
-    struct rate rate;
-    uint64_t now = 0, passed = 0;
-
-    (void)state;
-    rate_init(&rate, 1000, 1000, now);
-    rate_spend(&rate, 1000);
-    /* Steps of a third of a millisecond: fractions of a byte must add up. */
-    for (int i = 0; i < 30000; i++) {
-        size_t allowed;
-
-        now += SECOND / 3000;
-        allowed = rate_allowance(&rate, now);
-        rate_spend(&rate, allowed);
-        passed += allowed;
-    }
-    assert_in_range(passed, 9990, 10000);
-}
-
-static void rate_survives_long_silence_and_overdraft(void **state)
-{
-    struct rate rate;
-
-    (void)state;
-    rate_init(&rate, UINT64_MAX / 2, 10, 0);
-    rate_spend(&rate, SIZE_MAX);
-    assert_int_equal(rate_allowance(&rate, UINT64_MAX - 1), 10);
-    rate_init(&rate, 0, 0, 0);
-    rate_spend(&rate, 1000);
-    assert_int_equal(rate_allowance(&rate, 0), SIZE_MAX);
-    assert_int_equal(rate_wait_ns(&rate), 0);
+    cons_history_free(&history);
 }
 
 static void stop_loop(void *arg)
@@ -131,49 +79,55 @@ static void stop_loop(void *arg)
 static void readers_are_noticed_by_opening_the_terminal(void **state)
 {
     struct loop *loop = loop_new();
-    struct reader_watch watch = {0};
-    struct readers readers;
-    struct pty pty;
+    struct cons_reader watch = {0};
+    struct cons_readers readers;
+    struct cons_pty pty;
+    char path[CONS_TTY_MAX];
     int first, second;
 
     (void)state;
-    pty_init(&pty);
-    assert_int_equal(pty_open(&pty), 0);
-    assert_int_equal(readers_open(&readers, loop), 0);
-    assert_int_equal(readers_add(&readers, &watch, pty.path, stop_loop, loop), 0);
-    assert_false(pty_has_reader(&pty));
-    first = open(pty.path, O_RDWR | O_NOCTTY);
+    cons_pty_init(&pty);
+    assert_int_equal(cons_pty_open(&pty, path), 0);
+    assert_int_equal(cons_pty_reset(&pty), 0);
+    assert_int_equal(cons_readers_open(&readers, loop, inotify_init1(IN_NONBLOCK)), 0);
+    cons_readers_add(&readers, &watch, inotify_add_watch(readers.fd, path, IN_OPEN), stop_loop,
+                     loop);
+    assert_false(cons_pty_has_reader(&pty));
+    first = open(path, O_RDWR | O_NOCTTY);
     assert_true(first >= 0);
     /* Ends only because the open was noticed. */
     loop_run(loop);
-    assert_true(pty_has_reader(&pty));
-    second = open(pty.path, O_RDWR | O_NOCTTY);
+    assert_true(cons_pty_has_reader(&pty));
+    second = open(path, O_RDWR | O_NOCTTY);
     close(first);
-    assert_true(pty_has_reader(&pty));
+    assert_true(cons_pty_has_reader(&pty));
     close(second);
-    assert_false(pty_has_reader(&pty));
+    assert_false(cons_pty_has_reader(&pty));
     /* A reset opens the slave itself: nobody may be left attached by it. */
-    assert_int_equal(pty_reset(&pty), 0);
-    assert_false(pty_has_reader(&pty));
-    readers_del(&readers, &watch);
-    readers_close(&readers, loop);
-    pty_close(&pty);
+    assert_int_equal(cons_pty_reset(&pty), 0);
+    assert_false(cons_pty_has_reader(&pty));
+    cons_readers_del(&readers, &watch);
+    loop_fd_del(loop, &readers.watch);
+    close(readers.fd);
+    cons_pty_close(&pty);
     loop_free(loop);
 }
 
 static void a_reset_terminal_is_raw_and_empty(void **state)
 {
-    struct pty pty;
+    struct cons_pty pty;
+    char path[CONS_TTY_MAX];
     struct pollfd arrived = {.events = POLLIN};
     struct termios cooked;
     char byte;
     int fd;
 
     (void)state;
-    pty_init(&pty);
-    assert_int_equal(pty_open(&pty), 0);
+    cons_pty_init(&pty);
+    assert_int_equal(cons_pty_open(&pty, path), 0);
+    assert_int_equal(cons_pty_reset(&pty), 0);
     /* A reader that leaves some output unread, and the terminal cooked. */
-    fd = open(pty.path, O_RDWR | O_NOCTTY);
+    fd = open(path, O_RDWR | O_NOCTTY);
     assert_true(fd >= 0);
     assert_int_equal(write(pty.master, "left over", 9), 9);
     arrived.fd = fd;
@@ -182,8 +136,8 @@ static void a_reset_terminal_is_raw_and_empty(void **state)
     cooked.c_lflag |= ECHO | ICANON;
     assert_int_equal(tcsetattr(fd, TCSANOW, &cooked), 0);
     close(fd);
-    assert_int_equal(pty_reset(&pty), 0);
-    fd = open(pty.path, O_RDWR | O_NOCTTY | O_NONBLOCK);
+    assert_int_equal(cons_pty_reset(&pty), 0);
+    fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK);
     assert_true(fd >= 0);
     assert_int_equal(read(fd, &byte, 1), -1);
     assert_int_equal(errno, EAGAIN);
@@ -195,7 +149,7 @@ static void a_reset_terminal_is_raw_and_empty(void **state)
     assert_int_equal(read(pty.master, &byte, 1), -1);
     assert_int_equal(errno, EAGAIN);
     close(fd);
-    pty_close(&pty);
+    cons_pty_close(&pty);
 }
 
 int main(void)
@@ -203,9 +157,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_keeps_the_end),
         cmocka_unit_test(history_takes_more_than_its_size),
-        cmocka_unit_test(rate_lets_the_burst_pass_then_waits),
-        cmocka_unit_test(rate_gives_what_it_promises),
-        cmocka_unit_test(rate_survives_long_silence_and_overdraft),
         cmocka_unit_test(readers_are_noticed_by_opening_the_terminal),
         cmocka_unit_test(a_reset_terminal_is_raw_and_empty),
     };

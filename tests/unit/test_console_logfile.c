@@ -73,61 +73,61 @@ static void expect(const char *name, const char *text)
     free(found);
 }
 
-static void put(struct log_dir *dir, struct logfile *log, const char *text)
+static void put(struct cons_logs *dir, struct cons_log *log, const char *text)
 {
-    assert_int_equal(logfile_write(dir, log, text, strlen(text)), 0);
+    assert_int_equal(cons_log_write(dir, log, text, strlen(text)), 0);
 }
 
 static void a_log_continues_where_it_was(void **state)
 {
-    struct log_dir dir;
+    struct cons_logs dir;
 
     (void)state;
     for (int boot = 0; boot < 2; boot++) {
-        struct logfile *log;
+        struct cons_log *log;
 
-        assert_int_equal(log_dir_open(&dir, base, 0, 3), 0);
-        log = logfile_get(&dir, "g1");
+        assert_int_equal(cons_logs_open(&dir, cons_logs_make(base), base, 0, 3), 0);
+        log = cons_log_get(&dir, "g1");
         put(&dir, log, boot == 0 ? "first " : "second");
-        logfile_put(&dir, log);
+        cons_log_put(&dir, log);
         assert_null(dir.open);
-        log_dir_close(&dir);
+        cons_logs_close(&dir);
     }
     expect("g1.log", "first second");
 }
 
 static void two_users_share_one_log(void **state)
 {
-    struct log_dir dir;
-    struct logfile *one, *two;
+    struct cons_logs dir;
+    struct cons_log *one, *two;
 
     (void)state;
-    log_dir_open(&dir, base, 0, 3);
-    one = logfile_get(&dir, "g1");
-    two = logfile_get(&dir, "g1");
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    one = cons_log_get(&dir, "g1");
+    two = cons_log_get(&dir, "g1");
     assert_ptr_equal(one, two);
-    logfile_put(&dir, one);
+    cons_log_put(&dir, one);
     put(&dir, two, "still open");
-    logfile_put(&dir, two);
-    log_dir_close(&dir);
+    cons_log_put(&dir, two);
+    cons_logs_close(&dir);
     expect("g1.log", "still open");
 }
 
 static void rotation_keeps_the_newest(void **state)
 {
-    struct log_dir dir;
-    struct logfile *log;
+    struct cons_logs dir;
+    struct cons_log *log;
 
     (void)state;
-    log_dir_open(&dir, base, 10, 2);
-    log = logfile_get(&dir, "g1");
+    cons_logs_open(&dir, cons_logs_make(base), base, 10, 2);
+    log = cons_log_get(&dir, "g1");
     for (int i = 0; i < 5; i++) {
         char text[9];
 
         snprintf(text, sizeof(text), "line %d.\n", i);
         put(&dir, log, text);
     }
-    log_dir_close(&dir);
+    cons_logs_close(&dir);
     expect("g1.log", "line 4.\n");
     expect("g1.log.1", "line 3.\n");
     expect("g1.log.2", "line 2.\n");
@@ -136,101 +136,103 @@ static void rotation_keeps_the_newest(void **state)
 
 static void rotation_without_keeping_starts_over(void **state)
 {
-    struct log_dir dir;
-    struct logfile *log;
+    struct cons_logs dir;
+    struct cons_log *log;
 
     (void)state;
-    log_dir_open(&dir, base, 4, 0);
-    log = logfile_get(&dir, "g1");
+    cons_logs_open(&dir, cons_logs_make(base), base, 4, 0);
+    log = cons_log_get(&dir, "g1");
     put(&dir, log, "1111");
     put(&dir, log, "2222");
-    log_dir_close(&dir);
+    cons_logs_close(&dir);
     expect("g1.log", "2222");
     expect("g1.log.1", NULL);
 }
 
 static void a_renamed_log_is_left_alone_after_reopening(void **state)
 {
-    struct log_dir dir;
-    struct logfile *log;
+    struct cons_logs dir;
+    struct cons_log *log;
     char from[300], to[300];
 
     (void)state;
-    log_dir_open(&dir, base, 0, 3);
-    log = logfile_get(&dir, "g1");
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    log = cons_log_get(&dir, "g1");
     put(&dir, log, "old");
     snprintf(from, sizeof(from), "%s/g1.log", base);
     snprintf(to, sizeof(to), "%s/g1.log.gz-to-be", base);
     assert_int_equal(rename(from, to), 0);
     put(&dir, log, "er");
-    log_dir_reopen(&dir);
+    cons_logs_reopen(&dir);
     put(&dir, log, "new");
-    log_dir_close(&dir);
+    cons_logs_close(&dir);
     expect("g1.log.gz-to-be", "older");
     expect("g1.log", "new");
 }
 
 static void the_tail_is_read_back(void **state)
 {
-    struct log_dir dir;
-    struct logfile *log;
+    struct cons_logs dir;
+    struct cons_log *log;
     char tail[8];
 
     (void)state;
-    log_dir_open(&dir, base, 0, 3);
-    log = logfile_get(&dir, "g1");
-    assert_int_equal(logfile_tail(log, tail, sizeof(tail)), 0);
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    log = cons_log_get(&dir, "g1");
+    assert_int_equal(cons_log_tail(log, tail, sizeof(tail)), 0);
     put(&dir, log, "abc");
-    assert_int_equal(logfile_tail(log, tail, sizeof(tail)), 3);
+    assert_int_equal(cons_log_tail(log, tail, sizeof(tail)), 3);
     put(&dir, log, "defghijkl");
-    assert_int_equal(logfile_tail(log, tail, sizeof(tail)), sizeof(tail));
+    assert_int_equal(cons_log_tail(log, tail, sizeof(tail)), sizeof(tail));
     assert_memory_equal(tail, "efghijkl", sizeof(tail));
-    log_dir_close(&dir);
+    cons_logs_close(&dir);
 }
 
 static void a_name_cannot_leave_the_directory(void **state)
 {
-    struct log_dir dir;
-    struct logfile *log;
+    struct cons_logs dir;
+    struct cons_log *log;
+    char file[CONS_FILE_MAX];
 
     (void)state;
-    log_dir_open(&dir, base, 0, 3);
-    log = logfile_get(&dir, "../escape");
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    cons_name_to_file("../escape", file);
+    log = cons_log_get(&dir, file);
     put(&dir, log, "caught");
-    log_dir_close(&dir);
+    cons_logs_close(&dir);
     expect("%2E.%2Fescape.log", "caught");
 }
 
 static void a_link_is_not_followed(void **state)
 {
-    struct log_dir dir;
-    struct logfile *log;
+    struct cons_logs dir;
+    struct cons_log *log;
     char path[300];
 
     (void)state;
     snprintf(path, sizeof(path), "%s/g1.log", base);
     assert_int_equal(symlink("/dev/null", path), 0);
-    log_dir_open(&dir, base, 0, 3);
-    log = logfile_get(&dir, "g1");
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    log = cons_log_get(&dir, "g1");
     assert_non_null(log);
-    assert_int_equal(logfile_write(&dir, log, "x", 1), -EBADF);
-    log_dir_close(&dir);
+    assert_int_equal(cons_log_write(&dir, log, "x", 1), -EBADF);
+    cons_logs_close(&dir);
 }
 
 static void missing_parents_are_made(void **state)
 {
-    struct log_dir dir;
+    struct cons_logs dir;
     char path[300];
 
     (void)state;
     snprintf(path, sizeof(path), "%s/a/b/c", base);
-    assert_int_equal(log_dir_open(&dir, path, 0, 3), 0);
-    log_dir_close(&dir);
+    assert_int_equal(cons_logs_open(&dir, cons_logs_make(path), path, 0, 3), 0);
+    cons_logs_close(&dir);
     assert_int_equal(access(path, F_OK), 0);
     snprintf(path, sizeof(path), "%s/file", base);
     close(open(path, O_CREAT | O_WRONLY, 0600));
     snprintf(path, sizeof(path), "%s/file/below", base);
-    assert_int_equal(log_dir_open(&dir, path, 0, 3), -ENOTDIR);
+    assert_int_equal(cons_logs_make(path), -ENOTDIR);
 }
 
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

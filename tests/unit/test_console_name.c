@@ -13,9 +13,9 @@
 
 static void expect(const char *name, const char *file)
 {
-    char result[NAME_FILE_MAX];
+    char result[CONS_FILE_MAX];
 
-    name_to_file(name, result);
+    cons_name_to_file(name, result);
     assert_string_equal(result, file);
 }
 
@@ -42,33 +42,33 @@ static void paths_and_hidden_files_are_impossible(void **state)
 
 static void long_names_are_cut_and_told_apart(void **state)
 {
-    char name[4001], first[NAME_FILE_MAX], second[NAME_FILE_MAX];
+    char name[4001], first[CONS_FILE_MAX], second[CONS_FILE_MAX];
 
     (void)state;
     for (size_t len = 1; len < sizeof(name); len++) {
         memset(name, len % 2 ? 'a' : '/', len);
         name[len] = '\0';
-        name_to_file(name, first);
-        assert_true(strlen(first) > 0 && strlen(first) < NAME_FILE_MAX);
+        cons_name_to_file(name, first);
+        assert_true(strlen(first) > 0 && strlen(first) < CONS_FILE_MAX);
         assert_null(strchr(first, '/'));
         name[len - 1] = 'b';
-        name_to_file(name, second);
+        cons_name_to_file(name, second);
         assert_string_not_equal(first, second);
     }
 }
 
 static void the_longest_that_fits_is_not_cut(void **state)
 {
-    char name[NAME_FILE_MAX + 1], file[NAME_FILE_MAX];
+    char name[CONS_FILE_MAX + 1], file[CONS_FILE_MAX];
 
     (void)state;
     memset(name, 'a', sizeof(name));
-    name[NAME_FILE_MAX - 1] = '\0';
-    name_to_file(name, file);
+    name[CONS_FILE_MAX - 1] = '\0';
+    cons_name_to_file(name, file);
     assert_string_equal(file, name);
-    memset(name, 'a', NAME_FILE_MAX);
-    name[NAME_FILE_MAX] = '\0';
-    name_to_file(name, file);
+    memset(name, 'a', CONS_FILE_MAX);
+    name[CONS_FILE_MAX] = '\0';
+    cons_name_to_file(name, file);
     assert_non_null(strstr(file, "%~"));
 }
 
@@ -77,7 +77,7 @@ static void expect_without_role(const char *name, const char *expected)
     char copy[64];
 
     snprintf(copy, sizeof(copy), "%s", name);
-    name_drop_role(copy);
+    cons_name_drop_role(copy);
     assert_string_equal(copy, expected);
 }
 

@@ -28,6 +28,8 @@ static void text_stays(void **state)
     expect_escaped("", "");
     expect_escaped("vbd 5/51712 \"x\"", "vbd 5/51712 \"x\"");
     expect_escaped("Gr\xc3\xbc\xc3\x9f", "Gr\xc3\xbc\xc3\x9f");
+    expect_escaped("\xd0\x94\xce\xb1\xe6\x97\xa5\xea\xb0\x80",
+                   "\xd0\x94\xce\xb1\xe6\x97\xa5\xea\xb0\x80");
 }
 
 static void control_characters_are_escaped(void **state)
@@ -41,12 +43,30 @@ static void control_characters_are_escaped(void **state)
                    "\\xc2\\x9b2J"); /* a C1 control in UTF-8 */
 }
 
+/* Nothing that turns the direction, has no width or sits upon its neighbour. */
+static void what_deceives_the_eye_is_escaped(void **state)
+{
+    (void)state;
+    expect_escaped("\xc2\xad", "\\xc2\\xad");                   /* soft hyphen */
+    expect_escaped("\xcc\x80", "\\xcc\\x80");                   /* combining grave accent */
+    expect_escaped("\xd8\x9c", "\\xd8\\x9c");                   /* Arabic letter mark */
+    expect_escaped("\xd7\x90", "\\xd7\\x90");                   /* a letter from right to left */
+    expect_escaped("\xe1\xa0\x8e", "\\xe1\\xa0\\x8e");          /* vowel separator */
+    expect_escaped("\xe2\x80\x8b", "\\xe2\\x80\\x8b");          /* zero-width space */
+    expect_escaped("\xe2\x80\xa8", "\\xe2\\x80\\xa8");          /* line separator */
+    expect_escaped("\xe2\x80\xae", "\\xe2\\x80\\xae");          /* right-to-left override */
+    expect_escaped("\xe2\x81\xa6", "\\xe2\\x81\\xa6");          /* isolate */
+    expect_escaped("\xef\xbb\xbf", "\\xef\\xbb\\xbf");          /* byte order mark */
+    expect_escaped("\xf3\xa0\x81\xa1", "\\xf3\\xa0\\x81\\xa1"); /* tag */
+}
+
 static void broken_utf8_is_escaped(void **state)
 {
     (void)state;
     expect_escaped("\xff", "\\xff");
     expect_escaped("\xc3", "\\xc3");
     expect_escaped("\xe2\x82", "\\xe2\\x82");
+    expect_escaped("\xe0\x83\x80", "\\xe0\\x83\\x80"); /* longer than need be */
     expect_escaped("\xed\xa0\x80", "\\xed\\xa0\\x80");
 }
 
@@ -130,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_stays),
         cmocka_unit_test(control_characters_are_escaped),
+        cmocka_unit_test(what_deceives_the_eye_is_escaped),
         cmocka_unit_test(broken_utf8_is_escaped),
         cmocka_unit_test(a_small_buffer_is_not_overrun),
         cmocka_unit_test(levels_have_names),

@@ -13,7 +13,6 @@
 #include <xen/xen.h>
 #include <xen/io/netif.h>
 
-#include "credit.h"
 #include "frame.h"
 #include "hash.h"
 #include "mcast.h"
@@ -120,36 +119,6 @@ static void a_checksum_is_completed_as_hardware_does(void **state)
     assert_int_equal(net_frame_complete_checksum(d, sizeof(d), sizeof(d) - 1, 1), -EINVAL);
     assert_int_equal(net_frame_complete_checksum(d, sizeof(d), 70000, 16), -EINVAL);
     assert_int_equal(net_frame_complete_checksum(d, sizeof(d), 34, 60000), -EINVAL);
-}
-
-static void a_limit_holds_and_can_be_lifted(void **state)
-{
-    struct net_credit c = {0};
-    uint64_t now = 1000, passed = 0;
-
-    (void)state;
-    assert_true(net_credit_spend(&c, 65535, now));
-    net_credit_set(&c, 10000, 1000, now); /* 10 MB/s */
-    for (unsigned int i = 0; i < 1000000; i++, now += 1000) {
-        passed += net_credit_spend(&c, 1500, now) ? 1500 : 0;
-    }
-    assert_in_range(passed, 9900000, 10300000);
-    net_credit_set(&c, 0, 0, now);
-    assert_true(net_credit_spend(&c, 65535, now));
-}
-
-static void the_largest_packet_passes_a_small_limit(void **state)
-{
-    struct net_credit c = {0};
-    uint64_t now = 0;
-
-    (void)state;
-    net_credit_set(&c, 1000, 50000, now);
-    while (!net_credit_spend(&c, 65535, now)) {
-        assert_true(c.next_ns > now);
-        now = c.next_ns;
-    }
-    assert_in_range(now, 64ULL * 50000000, 67ULL * 50000000);
 }
 
 /* Looks until it would wait, each costing `look` ticks; then an event comes after `wait` ticks. */
@@ -355,8 +324,6 @@ int main(void)
         cmocka_unit_test(ipv6_and_its_extension_headers),
         cmocka_unit_test(a_frame_cut_short_has_no_offsets_outside),
         cmocka_unit_test(a_checksum_is_completed_as_hardware_does),
-        cmocka_unit_test(a_limit_holds_and_can_be_lifted),
-        cmocka_unit_test(the_largest_packet_passes_a_small_limit),
         cmocka_unit_test(patience_grows_by_short_waits_and_goes_by_long_ones),
         cmocka_unit_test(the_filter_lets_through_what_is_on_it),
         cmocka_unit_test(the_filter_has_an_end),

@@ -320,7 +320,7 @@ static void more_than_the_limit_waits_for_its_time(void **state)
     bool notify = false;
 
     (void)state;
-    net_credit_set(&vif.credit, 100, 1000, vif.now_ns);
+    bucket_set(&vif.credit, 100, 1000000, 0, vif.now_ns);
     put_tx(0, 0, 60, 0);
     put_tx(0, 0, 60, 0);
     assert_int_equal(net_tx_take(&tx, &notify), 1);

@@ -55,7 +55,11 @@ cleanup() {
     umount "$WORK/mnt"
     losetup -d "$loop"
 }
-expect_refused xvdg 51808 "format=raw,access=rw,target=$loop" "image $loop: in use by another program"
+expect_refused xvdg 51808 "format=raw,access=rw,target=$loop" "image $loop: in use by this host: mounted on $WORK/mnt"
+# The same by its file, for which no lock stands: read-only it may not be used either, being mounted to write.
+by="in use by this host: loop device $loop, mounted on $WORK/mnt"
+expect_refused xvdi 51840 "format=raw,access=rw,target=$mounted" "image $mounted: $by"
+expect_refused xvdj 51856 "format=raw,access=ro,target=$mounted" "image $mounted: $by"
 
 empty=$(image empty.img 0)
 expect_refused xvdh 51824 "format=raw,access=rw,target=$empty" \

@@ -31,6 +31,23 @@ same "json" "1 None 7800ff0a" \
     "$(xenbus read --json $base/a $base/bytes | json "j[0]['value'], j[1]['value'], j[1]['hex']")"
 same "as xenstore-read sees it" 1 "$(xenstore-read $base/a)"
 
+say "nothing that a guest wrote reaches a terminal raw, in no format"
+# DEL, C1 controls, an override of the direction, a space without width, a byte that is no UTF-8.
+xenbus write -e $base/evil/text 'a\x7f\xc2\x9b2J\xe2\x80\xae\xe2\x80\x8b' $base/evil/bytes '\x9b\xff\x1b[2J'
+raw() {
+    { "$@" 2>&1 || true; } | LC_ALL=C grep -c $'[^\t -~]' || true
+}
+for format in "" --json; do
+    for command in "read $base/evil/text $base/evil/bytes" "ls $base/evil" "watch --count 1 $base/evil/text" \
+        "watch --count 1 $base/evil/bytes" "wait --timeout 0 $base/evil/text x" "wait --timeout 0 $base/evil/bytes x"; do
+        # shellcheck disable=SC2086 # words on purpose
+        same "raw lines of xenbus $command $format" 0 "$(raw xenbus $command $format)"
+    done
+done
+same "json gives the text back" "True" \
+    "$(xenbus read --json $base/evil/text | json "j[0]['value'] == 'a\x7f\x9b2J\u202e\u200b'")"
+xenbus rm $base/evil
+
 say "a write is all or nothing"
 same "bad path among good ones" 2 "$(status xenbus write $base/c 1 '/not//a/path' 2)"
 same "the good one was not written" 1 "$(status xenbus read $base/c)"
@@ -98,8 +115,10 @@ same "console" "settled console 0" \
     "$(xenbus devices --domain xb-guest --json | json "' '.join([j[0]['fit'], j[0]['kind'], j[0]['device']])")"
 xenbus devices -d "$domid" | grep -q "xb-guest.*/dev/pts/" || fail "the table does not show the console's terminal"
 front=/local/domain/$domid/device/vbd/51712 back=/local/domain/0/backend/qdisk/$domid/51712
-xenbus write $front/backend "$back" $front/state 4 "$back/frontend" $front "$back/state" 6 "$back/params" /img
-xenbus devices -d xb-guest -c vbd | grep -q '^! vbd .*4 Connected *6 Closed */img' || fail "the mismatch is not marked"
+xenbus write $front/backend "$back" $front/state 4 "$back/frontend" $front "$back/state" 6
+xenbus write -e "$back/params" '/img\xc2\x9b'
+xenbus devices -d xb-guest -c vbd | grep -q '^! vbd .*4 Connected *6 Closed */img\\xc2\\x9b' || fail "the mismatch is not marked"
+same "raw lines of xenbus devices --json" 0 "$(raw xenbus devices -d xb-guest --json)"
 same "check" 1 "$(status xenbus devices --check)"
 xenbus rm "$back"
 same "one side missing" "mismatch no backend directory" \

@@ -1,0 +1,82 @@
+/*
+ * What the supervisor and the opener of an image (opener.c) say to each other over their socket
+ * (lib/child.h). Descriptors of images travel from opener to opener and from opener to worker; the
+ * supervisor never has one, because to open, to look at and to close a file may take for ever.
+ *
+ *   supervisor                       opener
+ *   OPEN path ────────────────────▶  looks it up
+ *                                    FOUND (which image it is) or FAILED
+ *   LOCK or JOIN ─────────────────▶  checks, locks, measures
+ *                                    OPENED or FAILED
+ *   GIVE to a worker, SHARE with another opener, MEASURE: as often as needed
+ *                                    SIZE whenever it has changed
+ *   end of file ──────────────────▶  closes and unlocks all and ends
+ *
+ * Plain data.
+ */
+#ifndef DUET_BLOCK_IMAGE_WIRE_H
+#define DUET_BLOCK_IMAGE_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "child.h"
+
+/* Identifies an image. No padding: it is hashed as a whole. */
+struct image_key {
+    uint64_t dev; /* of the file system; of the block device */
+    uint64_t ino; /* 0 for a block device */
+};
+
+/* What was found. */
+struct image_facts {
+    uint64_t sectors; /* of 512 bytes */
+    uint64_t rdev;    /* of a block device */
+    uint32_t physical_sector_bytes;
+    uint32_t discard_granularity; /* bytes; 0: no discard */
+    bool block_device;
+};
+
+/* When the image was last changed, and how long it is. */
+struct image_stamp {
+    int64_t mtime_ns;
+    uint64_t bytes;
+};
+
+enum image_order_kind {
+    IMAGE_ORDER_OPEN = 1, /* followed by the path and its NUL */
+    IMAGE_ORDER_LOCK,
+    IMAGE_ORDER_JOIN,    /* with a socket, on which the lock comes from another opener */
+    IMAGE_ORDER_SHARE,   /* with a socket, for which the lock is */
+    IMAGE_ORDER_GIVE,    /* followed by a message, with a worker's socket and descriptors: the
+                            message is for the worker, the image comes before the descriptors */
+    IMAGE_ORDER_MEASURE, /* the size may have changed */
+};
+
+struct image_order {
+    uint32_t kind;
+    bool read_only; /* with OPEN */
+    bool forced;    /* with OPEN: do not ask who else uses the image */
+};
+
+#define IMAGE_PATH_MAX 1100 /* with the NUL; more than the store's key may have */
+#define IMAGE_REST_MAX (CHILD_MESSAGE_MAX - sizeof(struct image_order))
+
+enum image_report_kind {
+    IMAGE_REPORT_FOUND = 1, /* key; again when JOIN failed: decide anew */
+    IMAGE_REPORT_OPENED,    /* facts */
+    IMAGE_REPORT_FAILED,    /* err, text; the opener ends */
+    IMAGE_REPORT_SIZE,      /* facts.sectors */
+};
+
+#define IMAGE_TEXT_MAX (IMAGE_PATH_MAX + 512)
+
+struct image_report {
+    uint32_t kind;
+    int32_t err; /* positive errno */
+    struct image_key key;
+    struct image_facts facts;
+    char text[IMAGE_TEXT_MAX];
+};
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * What the supervisor gives up. It goes on to talk to xenstored, which does what it asks as for
+ * root, so it is kept away from guests' bytes instead; it becomes an unprivileged user without
+ * capabilities, and of system calls keeps what it needs to follow the store, to open terminals, to
+ * bind channels and to name grants.
+ */
+#ifndef DUET_CONSOLE_CAGE_SUPERVISOR_H
+#define DUET_CONSOLE_CAGE_SUPERVISOR_H
+
+#include <sys/types.h>
+
+/* The descriptors on which certain calls alone are permitted. */
+struct cons_office {
+    int events, grants, readers, worker;
+};
+
+/* Finds a user by its name. Returns 0 or -errno (-ENOENT: there is none). */
+int cons_find_user(const char *name, uid_t *uid, gid_t *gid);
+
+/*
+ * Gives the directory of the logs, of which @logs is a descriptor, and the logs in it to the user:
+ * those of an earlier run may be another's. Returns 0 or -errno.
+ */
+int cons_give_logs(int logs, uid_t uid, gid_t gid);
+
+/* Becomes the user, without capabilities. Returns 0 or -errno with *@stage naming what failed. */
+int cons_office_drop(uid_t uid, gid_t gid, const char **stage);
+
+/*
+ * Loads the system-call filter for all threads: after the last of them, xenstore's reader, was
+ * started. Returns 0 or -errno.
+ */
+int cons_office_filter(const struct cons_office *office);
+
+#endif

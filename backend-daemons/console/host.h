@@ -1,0 +1,23 @@
+/*
+ * What all consoles have in common on the supervisor's side: the loop, the store, Xen's devices,
+ * the watch for readers, the worker.
+ *
+ * Types: struct cons_host, one per daemon.
+ */
+#ifndef DUET_CONSOLE_HOST_H
+#define DUET_CONSOLE_HOST_H
+
+#include "link.h"
+#include "loop.h"
+#include "store.h"
+#include "xen_supervisor.h"
+
+struct cons_host {
+    struct loop *loop;
+    struct store *store;
+    struct cons_doors doors;
+    int readers; /* inotify; the worker listens */
+    struct cons_link link;
+};
+
+#endif

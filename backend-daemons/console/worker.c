@@ -1,0 +1,309 @@
+/*
+ * duet-console-worker: moves the bytes of all consoles, and can do nothing else.
+ *
+ * Theory of operation, in stages:
+ *   1. as root: receive struct cons_wire_config and the descriptors from the supervisor
+ *   2. set up what is shared by all consoles: event loop, event channels, readers, logs
+ *   3. enter the cage (cage_worker.h)
+ *   4. tell the supervisor READY, then serve: orders from the socket, events from guests, input
+ * from terminals, until WIRE_STOP or the end of the supervisor One worker for all guests: what a
+ * guest writes is a ring of bytes and two indices, and there is nothing to parse. On the way out
+ * the last words of every guest are taken from its ring; a worker that is killed loses nothing
+ * either, since output is given back to the guest only when it is logged.
+ *
+ * Types: struct seat (a console by its domain), struct worker.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cage_worker.h"
+#include "child.h"
+#include "cons_wire.h"
+#include "stream.h"
+
+struct seat {
+    unsigned int domid;
+    struct cons_stream stream;
+    UT_hash_handle hh;
+};
+
+struct worker {
+    struct cons_wire_config config;
+    int fds[CONS_NR_FDS];
+    struct cons_shared shared;
+    struct loop_fd socket;
+    struct seat *seats;
+};
+
+static void report(uint32_t kind, const struct cons_order *order, int err, const char *text)
+{
+    struct cons_report r = {.report = {.kind = kind, .err = -err}};
+
+    if (order != NULL) {
+        r.domid = order->domid;
+        r.serial = order->serial;
+    }
+    snprintf(r.report.text, sizeof(r.report.text), "%s", text);
+    /* Without a supervisor there is nobody to tell; the end of file on the socket ends us. It never
+     * waits for us, so that this wait is a short one. */
+    send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+/* Stage 1. Returns 0 or -errno. */
+static int receive_config(struct worker *w)
+{
+    struct cons_wire_config *c = &w->config;
+    long n = child_receive(CHILD_SOCKET_FD, c, sizeof(*c), w->fds, CONS_NR_FDS);
+
+    if (n != sizeof(*c) || c->head.magic != CONS_WIRE_MAGIC || c->history == 0) {
+        return n < 0 ? (int)n : -EPROTO;
+    }
+    c->log_dir[sizeof(c->log_dir) - 1] = '\0';
+    log_set_level(c->head.log_level);
+    log_prepare();
+    return 0;
+}
+
+/* Stage 2. Returns 0 or -errno with *@what naming what failed. */
+static int set_up(struct worker *w, const char **what)
+{
+    struct cons_shared *shared = &w->shared;
+    const struct cons_wire_config *c = &w->config;
+    int err;
+
+    shared->settings = (struct cons_settings){.history = c->history, .rate = c->rate};
+    *what = "the event loop";
+    shared->loop = loop_new();
+    if (shared->loop == NULL) {
+        return -errno;
+    }
+    *what = "Xen's devices";
+    err = cons_xen_open(&shared->xen, shared->loop, w->fds[CONS_FD_EVENTS], w->fds[CONS_FD_GRANTS],
+                        c->foreign != 0);
+    if (err != 0) {
+        return err;
+    }
+    *what = "inotify";
+    err = cons_readers_open(&shared->readers, shared->loop, w->fds[CONS_FD_READERS]);
+    if (err != 0) {
+        return err;
+    }
+    *what = "the logs";
+    return cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->log_size,
+                          c->log_keep);
+}
+
+/* Stage 3. Returns 0 or -errno with *@what naming what failed. */
+static int enter_cage(const struct worker *w, const char **what)
+{
+    const struct cons_cage cage = {
+        .uid = w->config.head.uid,
+        .gid = w->config.gid,
+        .events = w->fds[CONS_FD_EVENTS],
+        .grants = w->fds[CONS_FD_GRANTS],
+        .readers = w->fds[CONS_FD_READERS],
+        .logs = w->fds[CONS_FD_LOGS],
+        .foreign = w->config.foreign != 0,
+    };
+
+    return cons_cage_enter(&cage, what);
+}
+
+static struct seat *find_seat(struct worker *w, unsigned int domid)
+{
+    struct seat *seat = NULL;
+
+    HASH_FIND_INT(w->seats, &domid, seat);
+    return seat;
+}
+
+static void free_seat(struct worker *w, struct seat *seat)
+{
+    HASH_DEL(w->seats, seat);
+    cons_stream_close(&seat->stream);
+    free(seat);
+}
+
+static void open_seat(struct worker *w, const struct cons_order *order, int master)
+{
+    struct seat *seat = find_seat(w, order->domid);
+    int err;
+
+    if (seat != NULL) {
+        free_seat(w, seat);
+    }
+    seat = calloc(1, sizeof(*seat));
+    if (seat == NULL) {
+        log_msg(LOG_ERR, NULL, "domain %u: no memory for its console", order->domid);
+        close(master);
+        return;
+    }
+    seat->domid = order->domid;
+    cons_stream_init(&seat->stream, &w->shared, order->domid);
+    HASH_ADD_INT(w->seats, domid, seat);
+    err = cons_stream_set_log(&seat->stream, order->log);
+    if (err != 0) {
+        log_msg(LOG_ERR, &seat->stream.id, "no memory for the log; output goes on without it");
+    }
+    err = cons_stream_open(&seat->stream, master, order->wd, order->seed != 0);
+    if (err != 0) {
+        log_msg(LOG_WARNING, &seat->stream.id, "cannot make the terminal raw: %s", strerror(-err));
+    }
+}
+
+static void attach_seat(const struct cons_order *order, struct seat *seat)
+{
+    int err = seat == NULL
+                  ? -ENOENT
+                  : cons_stream_attach(&seat->stream, order->index, order->frame, (int)order->port);
+
+    report(CONS_ATTACHED, order, err, err != 0 ? "mapping the grant of the console page" : "");
+}
+
+static void change_log(const struct cons_order *order, struct seat *seat)
+{
+    if (cons_stream_set_log(&seat->stream, order->log) != 0) {
+        log_msg(LOG_ERR, &seat->stream.id, "no memory for another log; the old one goes on");
+    }
+}
+
+static void log_counts(const struct worker *w)
+{
+    const struct seat *seat, *next;
+
+    HASH_ITER (hh, w->seats, seat, next) {
+        log_msg(LOG_NOTICE, &seat->stream.id,
+                "%llu bytes printed, %llu typed, held back %llu times by its rate, %s",
+                (unsigned long long)seat->stream.output_bytes,
+                (unsigned long long)seat->stream.input_bytes,
+                (unsigned long long)seat->stream.held_back,
+                seat->stream.attached ? "somebody reads" : "nobody reads");
+    }
+}
+
+/* An order for one console, which need not exist any more. */
+static void seat_order(struct worker *w, const struct cons_order *order)
+{
+    struct seat *seat = find_seat(w, order->domid);
+
+    if (order->kind == CONS_ATTACH) {
+        attach_seat(order, seat);
+    } else if (seat == NULL) {
+        return;
+    } else if (order->kind == CONS_LOG) {
+        change_log(order, seat);
+    } else if (order->kind == CONS_DETACH) {
+        cons_stream_detach(&seat->stream);
+    } else if (order->kind == CONS_CLOSE) {
+        const struct log_id id = seat->stream.id;
+
+        free_seat(w, seat);
+        log_msg(LOG_INFO, &id, "let go of the console of \"%s\"", order->log);
+    }
+}
+
+static void carry_out(struct worker *w, const struct cons_order *order, int fd)
+{
+    if (order->kind == CONS_OPEN && fd >= 0) {
+        open_seat(w, order, fd);
+        return;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    switch (order->kind) {
+    case WIRE_STOP:
+        loop_stop(w->shared.loop, EXIT_SUCCESS);
+        break;
+    case CONS_REOPEN:
+        cons_logs_reopen(&w->shared.logs);
+        log_msg(LOG_INFO, NULL, "opened the logs anew");
+        break;
+    case CONS_COUNT:
+        log_counts(w);
+        break;
+    case CONS_PING:
+        report(CONS_PONG, order, 0, "");
+        break;
+    default:
+        seat_order(w, order);
+        break;
+    }
+}
+
+/* One order a turn. The end of the supervisor is an order to stop. */
+static void on_supervisor(void *arg, uint32_t events)
+{
+    struct worker *w = arg;
+    struct cons_order order;
+    unsigned int nr_fds;
+    int fd = -1;
+    long n = child_receive_any(CHILD_SOCKET_FD, &order, sizeof(order), &fd, 1, &nr_fds);
+
+    (void)events;
+    if (n == sizeof(order)) {
+        order.log[sizeof(order.log) - 1] = '\0';
+        carry_out(w, &order, nr_fds == 1 ? fd : -1);
+        return;
+    }
+    if (nr_fds == 1) {
+        close(fd);
+    }
+    if (n != 0) {
+        log_msg(LOG_CRIT, NULL, "cannot read an order: %s", strerror(n < 0 ? (int)-n : EPROTO));
+    }
+    loop_stop(w->shared.loop, n == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* Stage 4. Returns the exit status. */
+static int serve(struct worker *w)
+{
+    struct seat *seat, *next;
+    int status =
+        loop_fd_add(w->shared.loop, &w->socket, CHILD_SOCKET_FD, EPOLLIN, on_supervisor, w);
+
+    if (status == 0) {
+        report(WIRE_READY, NULL, 0, "");
+        status = loop_run(w->shared.loop);
+    }
+    HASH_ITER (hh, w->seats, seat, next) {
+        free_seat(w, seat);
+    }
+    return status < 0 ? EXIT_FAILURE : status;
+}
+
+/* Signals are for the supervisor; whoever sends one to the whole service means it, too. */
+static void ignore_signals(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+
+    for (unsigned int i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        signal(signals[i], SIG_IGN);
+    }
+}
+
+int main(void)
+{
+    static struct worker w;
+    const char *what = "the first message";
+    int err;
+
+    ignore_signals();
+    err = receive_config(&w);
+    if (err == 0) {
+        err = set_up(&w, &what);
+    }
+    if (err == 0) {
+        err = enter_cage(&w, &what);
+    }
+    if (err != 0) {
+        report(WIRE_FAILED, NULL, err, what);
+        return EXIT_FAILURE;
+    }
+    return serve(&w);
+}

@@ -1,0 +1,68 @@
+/*
+ * The token bucket: see bucket.h. Tokens are counted when somebody asks, from the time that has
+ * passed; fractions of a token stay in `filled_ns`, so that they add up.
+ */
+#include "bucket.h"
+
+/* Wide enough for any amount times any time. */
+__extension__ typedef unsigned __int128 wide;
+
+void bucket_set(struct bucket *b, uint64_t amount, uint64_t interval_ns, uint64_t burst,
+                uint64_t now_ns)
+{
+    *b = (struct bucket){.amount = interval_ns != 0 ? amount : 0,
+                         .interval_ns = interval_ns,
+                         .burst = burst > amount ? burst : amount,
+                         .tokens = amount,
+                         .filled_ns = now_ns};
+}
+
+/* Counts what time has brought. */
+static void fill(struct bucket *b, uint64_t now_ns)
+{
+    wide fresh = (wide)(now_ns - b->filled_ns) * b->amount / b->interval_ns;
+
+    if (fresh >= b->burst - b->tokens) {
+        b->tokens = b->burst;
+        b->filled_ns = now_ns;
+    } else {
+        b->tokens += (uint64_t)fresh;
+        b->filled_ns += (uint64_t)(fresh * b->interval_ns / b->amount);
+    }
+}
+
+uint64_t bucket_tokens(struct bucket *b, uint64_t now_ns)
+{
+    if (b->amount == 0) {
+        return UINT64_MAX;
+    }
+    fill(b, now_ns);
+    return b->tokens;
+}
+
+void bucket_spend(struct bucket *b, uint64_t tokens)
+{
+    b->tokens -= tokens < b->tokens ? tokens : b->tokens;
+}
+
+bool bucket_take(struct bucket *b, uint64_t tokens, uint64_t now_ns)
+{
+    if (b->amount == 0) {
+        return true;
+    }
+    fill(b, now_ns);
+    if (tokens > b->tokens) {
+        b->next_ns = b->filled_ns + bucket_wait_ns(b, tokens);
+        return false;
+    }
+    b->tokens -= tokens;
+    return true;
+}
+
+uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted)
+{
+    if (b->amount == 0 || b->tokens >= wanted) {
+        return 0;
+    }
+    return (uint64_t)((wide)(wanted - b->tokens) * b->interval_ns / b->amount) + 1;
+}

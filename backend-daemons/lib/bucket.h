@@ -1,0 +1,46 @@
+/*
+ * A token bucket: so many tokens in each interval, at most a burst of them at once. What spends
+ * faster than that has to wait; others do not notice. Tokens are whatever the user counts: bytes,
+ * packets, events.
+ *
+ * Types: struct bucket. No locks. Time is CLOCK_MONOTONIC in nanoseconds, given by the caller.
+ */
+#ifndef DUET_LIB_BUCKET_H
+#define DUET_LIB_BUCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bucket {
+    uint64_t amount; /* tokens per interval; 0: no limit */
+    uint64_t interval_ns;
+    uint64_t burst; /* the most that it holds */
+    uint64_t tokens;
+    uint64_t filled_ns; /* up to when the tokens have been counted */
+    uint64_t next_ns;   /* after bucket_take() refused: when to try again */
+};
+
+/*
+ * Sets the limit, from now on: `amount` tokens in `interval_ns`, of which the first are there. An
+ * interval of 0 means no limit; a burst below `amount` counts as `amount`.
+ */
+void bucket_set(struct bucket *b, uint64_t amount, uint64_t interval_ns, uint64_t burst,
+                uint64_t now_ns);
+
+/* How many tokens there are now; UINT64_MAX without a limit. */
+uint64_t bucket_tokens(struct bucket *b, uint64_t now_ns);
+
+/* Spends tokens; more than there are empties the bucket. */
+void bucket_spend(struct bucket *b, uint64_t tokens);
+
+/*
+ * Spends all of `tokens`, or none: returns false when they are not there, with `next_ns` set to
+ * when they will be. More than the burst never are.
+ */
+bool bucket_take(struct bucket *b, uint64_t tokens, uint64_t now_ns);
+
+/* Nanoseconds from the last count of the tokens until `wanted` of them are there; 0 when they are.
+ */
+uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted);
+
+#endif

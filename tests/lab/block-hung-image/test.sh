@@ -1,0 +1,49 @@
+# An image that never opens (another program holds a lease on it) fails `xl create` with a sentence; meanwhile
+# ten guests go on with their disks, another one is created, and the service is the same process afterwards.
+# timeout: 600
+. ./lib.sh
+
+LEASE='
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+image = open(sys.argv[1], "r+")
+fcntl.fcntl(image, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("leased", flush=True)
+sys.stdin.read()
+'
+pid=$(systemctl show -P MainPID duet-block.service)
+for n in $(seq 10); do
+    guest "hung-$n" "memory = 16" "disk = [ $(disk "$(image "$n.img" 8M)") ]"
+done
+for n in $(seq 10); do
+    wait_prompt "hung-$n"
+    type_to "hung-$n" "journal start xvda"
+    wait_line "hung-$n" '^journal: ' > /dev/null
+done
+
+leased=$(image leased.img 8M)
+old_break=$(cat /proc/sys/fs/lease-break-time)
+echo 600 > /proc/sys/fs/lease-break-time
+coproc HOLDER { exec python3 -c "$LEASE" "$leased"; }
+holder=$HOLDER_PID
+cleanup() {
+    echo "$old_break" > /proc/sys/fs/lease-break-time
+    kill "$holder" 2> /dev/null
+}
+read -r answer <&"${HOLDER[0]}"
+same "the lease" leased "$answer"
+
+printf '%s\n' "name = 'hung-bad'" "kernel = '$GUEST_KERNEL'" "memory = 32" "disk = [ $(disk "$leased") ]" > bad.cfg
+timeout 150 xl create bad.cfg > bad.xl 2>&1 &
+bad=$!
+wait_store /local/domain/0/backend/vbd '.*' 60
+guest hung-new "memory = 16" "disk = [ $(disk "$(image new.img 8M)") ]"
+wait_prompt hung-new
+wait "$bad" && fail "xl create with an image that does not open succeeded"
+grep -q "image $leased: has not opened for 8 s: " bad.xl || fail "xl does not say why: $(cat bad.xl)"
+xl domid hung-bad > /dev/null 2>&1 && fail "a domain is left"
+
+for n in $(seq 10); do
+    journal_grows "hung-$n"
+done
+same "the service's process" "$pid" "$(systemctl show -P MainPID duet-block.service)"
