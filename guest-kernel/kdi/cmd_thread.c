@@ -5,6 +5,7 @@
  */
 #include "kdi/kdi_impl.h"
 
+#include "kern/lockorder.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "os/ksyms.h"
@@ -85,6 +86,13 @@ static int cmd_threads(int argc, char **argv __unused)
     return 0;
 }
 
+/* A lock's rank in lockorder.def: those with higher ones may be taken while it is held. */
+static unsigned rank_of(enum lock_kind kind, const spinlock_t *lock)
+{
+    return lock->class != LOCK_UNKNOWN && kind == LOCK_KIND_SPIN ? lock->class
+                                                                 : lock_class_of(kind, lock->name);
+}
+
 static void lock_line(const struct thread *t, void *arg)
 {
     unsigned *count = arg;
@@ -92,15 +100,34 @@ static void lock_line(const struct thread *t, void *arg)
 
     if (m != NULL) {
         ++*count;
-        kdi_printf("mutex \"%s\" held by \"%s\", wanted by \"%s\"\n", m->waiters.lock.name,
-                   m->owner != NULL ? m->owner->name : "(nobody)", t->name);
+        kdi_printf("mutex \"%s\" held by \"%s\", wanted by \"%s\", rank %u\n", m->waiters.lock.name,
+                   m->owner != NULL ? m->owner->name : "(nobody)", t->name,
+                   rank_of(LOCK_KIND_MUTEX, &m->waiters.lock));
     }
 }
 
-static int cmd_locks(int argc, char **argv __unused)
+/* All classes of locks in their order. */
+static void list_classes(void)
+{
+    static const char *const kinds[] = {"mutex", "callback", "spinlock"};
+
+    kdi_printf("rank  kind      name              where\n");
+    for (enum lock_class c = LOCK_UNKNOWN + 1; c < LOCK_CLASSES; c++) {
+        const struct lock_class_info *info = lock_class_info(c);
+
+        kdi_printf("%4u  %-8s  %-16s  %s: %s\n", c, kinds[info->kind], info->name, info->where,
+                   info->covers);
+    }
+}
+
+static int cmd_locks(int argc, char **argv)
 {
     unsigned count = 0;
 
+    if (argc == 2 && strcmp(argv[1], "all") == 0) {
+        list_classes();
+        return 0;
+    }
     if (argc != 1) {
         return -EINVAL;
     }
@@ -111,8 +138,8 @@ static int cmd_locks(int argc, char **argv __unused)
 
         if (lock != NULL) {
             count++;
-            kdi_printf("spinlock \"%s\" held by vCPU %d, wanted by vCPU %u\n", lock->name,
-                       lock->owner, id);
+            kdi_printf("spinlock \"%s\" held by vCPU %d, wanted by vCPU %u, rank %u\n", lock->name,
+                       lock->owner, id, rank_of(LOCK_KIND_SPIN, lock));
         }
     }
     if (count == 0) {
@@ -188,7 +215,8 @@ static int cmd_timers(int argc, char **argv __unused)
 
 const struct kdi_command kdi_thread_commands[] = {
     {"threads", "threads", "all threads and where they sleep", cmd_threads, false},
-    {"locks", "locks", "who waits for which lock, and circles of waiters", cmd_locks, false},
+    {"locks", "locks [all]", "who waits for which lock, and circles of waiters; or their order",
+     cmd_locks, false},
     {"timers", "timers", "the armed timers of each vCPU", cmd_timers, true},
     {0},
 };

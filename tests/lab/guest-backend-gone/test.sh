@@ -30,6 +30,7 @@ journal_ends left "$one"
 
 say "taken away under its writers"
 type_to left 'journal start xvdb'
+# shellcheck disable=SC2034
 JOURNALED=()
 journal_grows left
 new_log left
