@@ -2,8 +2,8 @@
  * Disk images: see image.h.
  *
  * A user's opener and the user itself come apart when the user closes while the opener still runs:
- * it is killed, and its entry stays until it is reaped. As long as it lives it may hold the lock, so
- * the image counts it (`leaving`), and who wants the same image waits.
+ * it is killed, and its entry stays until it is reaped. As long as it lives it may hold the lock,
+ * so the image counts it (`leaving`), and who wants the same image waits.
  */
 #include "image.h"
 
@@ -309,8 +309,8 @@ static int start(struct image_opener *o)
     XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
     err = send_open(o);
     if (err == 0) {
-        err = loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late,
-                             o);
+        err =
+            loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late, o);
     }
     if (err != 0) {
         o->user = NULL;

@@ -8,16 +8,16 @@
  * works on it. What this host itself uses is refused (inuse.h).
  *
  * The supervisor never opens, looks at, or closes an image: any of these may take for ever. A child
- * process does, one for each user (opener.h); it holds the lock, and hands the image to the workers.
- * So everything here returns at once, and what comes of it is told by the table's callback. One
- * that cannot be ended, because the kernel waits for the storage, stays in the table until it can
- * be reaped, and holds up nobody but later users of the same image.
+ * process does, one for each user (opener.h); it holds the lock, and hands the image to the
+ * workers. So everything here returns at once, and what comes of it is told by the table's
+ * callback. One that cannot be ended, because the kernel waits for the storage, stays in the table
+ * until it can be reaped, and holds up nobody but later users of the same image.
  *
  * Using an image has two steps. image_open() has it found, checked, locked and measured: then it is
- * promised to the user. image_take() hands it to a worker. Domains that are the same virtual machine
- * (same `vm` path in the store: the two ends of a migration) may both have the promise, as the stock
- * block script allows; but only one of them can have taken it, and the other waits until it was
- * dropped (image_rival()). They share one lock, which goes from opener to opener.
+ * promised to the user. image_take() hands it to a worker. Domains that are the same virtual
+ * machine (same `vm` path in the store: the two ends of a migration) may both have the promise, as
+ * the stock block script allows; but only one of them can have taken it, and the other waits until
+ * it was dropped (image_rival()). They share one lock, which goes from opener to opener.
  *
  * Types: struct image_table (all images in use), struct image_user (one device's use of one image;
  * lives in the device). One thread, no locks. A device that goes away with a saved guest gives its

@@ -66,9 +66,8 @@ static int find(struct opener *o, const struct order *order)
         return -EPROTO;
     }
     memcpy(o->path, order->rest, order->rest_bytes);
-    o->file = (struct imagefile){.path = o->path,
-                                 .read_only = order->head.read_only,
-                                 .forced = order->head.forced};
+    o->file = (struct imagefile){
+        .path = o->path, .read_only = order->head.read_only, .forced = order->head.forced};
     err = imagefile_find(&o->file, &r.key, r.text, sizeof(r.text));
     if (err != 0) {
         return give_up(o, &r, err);
@@ -215,7 +214,7 @@ static int take_order(struct opener *o)
     struct order order = {0};
     char message[CHILD_MESSAGE_MAX];
     long n = child_receive_any(o->sock, message, sizeof(message), order.fds, CHILD_FDS_MAX,
-                                &order.nr_fds);
+                               &order.nr_fds);
     int err;
 
     if (n < (long)sizeof(order.head)) {

@@ -84,8 +84,8 @@ static void wait_for_qemu(struct qdisk_watch *w, const char *back, int domid, in
 {
     struct qdisk *d = calloc(1, sizeof(*d));
 
-    if (d == NULL || loop_timer_set(w->loop, &d->late, w->patience_ms * NS_PER_MS, on_untaken,
-                                    d) != 0) {
+    if (d == NULL ||
+        loop_timer_set(w->loop, &d->late, w->patience_ms * NS_PER_MS, on_untaken, d) != 0) {
         free(d);
         return;
     }
@@ -124,7 +124,8 @@ static void on_qdisk_look(void *arg, int domid)
     struct qdisk_watch *w = arg;
     struct qdisk *d = NULL, *next = NULL;
 
-    XEN_LIST_FOREACH_SAFE (d, &w->waiting, link, next) {
+    XEN_LIST_FOREACH_SAFE(d, &w->waiting, link, next)
+    {
         if (domid < 0 || d->id.domid == domid) {
             on_qdisk(w, d->id.domid, d->id.device, "");
         }
@@ -143,7 +144,8 @@ void qdisk_watch_stop(struct qdisk_watch *w)
     struct qdisk *d = NULL, *next = NULL;
 
     backend_class_unwatch(&w->class);
-    XEN_LIST_FOREACH_SAFE (d, &w->waiting, link, next) {
+    XEN_LIST_FOREACH_SAFE(d, &w->waiting, link, next)
+    {
         forget_qdisk(d);
     }
 }

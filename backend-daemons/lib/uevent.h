@@ -1,6 +1,6 @@
 /*
- * What the kernel tells about its devices (uevents, the same that udev hears), for those who want to
- * know when a block device has changed, its size for example.
+ * What the kernel tells about its devices (uevents, the same that udev hears), for those who want
+ * to know when a block device has changed, its size for example.
  *
  * Types: struct uevent_watch. One thread, no locks. A guest's suspend is not seen here.
  */
