@@ -643,7 +643,9 @@ static void a_worker_that_is_killed_is_replaced_and_has_the_same_log(void **stat
     create(image, "w", "/etc/xen/scripts/block");
     until(BACK "/state", "2");
     publish_ring(WORKER_COUNTS); /* whose first one ends by itself */
-    until(BACK "/state", "4");
+    for (int i = 0; i < 200 && the_device()->base.crew.deaths == 0; i++) {
+        settle();
+    }
     wait_phase(LIFE_CONNECTED);
     kill_worker();
     wait_phase(LIFE_CONNECTED);
