@@ -1,7 +1,5 @@
 /*
  * cmd_debug.c - the debugger and the deliberate bugs as commands of the shell.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #include "kdi/crashtest.h"
 #include "kdi/kdi.h"

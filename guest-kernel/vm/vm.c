@@ -1,9 +1,9 @@
 /*
  * vm.c - regions, demand-zero pages and copy-on-write.
  *
- * struct page's reference count says in how many spaces a page is mapped. A write fault on a
- * present, read-only entry of a writable region means a shared page: with other references it is
- * copied, without any it is simply made writable.
+ * A page's reference count (struct page) says in how many spaces it is mapped. A write fault on a
+ * present, read-only entry of a writable region means that the page was shared. If others still
+ * map it, it is copied; if not, it is simply made writable.
  * Locks: the space's mutex, over regions, tables and `resident`; a clone takes the parent's only,
  * for nobody knows the child yet. Reference counts are atomic: two spaces may drop a page at once.
  * Suspend: waits until no space is locked.
