@@ -13,37 +13,65 @@
 #include <xen/io/protocols.h>
 
 #include "gate.h"
-#include "xenbus.h"
 
-#define MAX_STRING 1024
+#define BLK_MAX_TEXT  1024
+#define BLK_NR(table) (sizeof(table) / sizeof((table)[0]))
 
-/* Reads a toolstack key that may be missing. Returns 0 with *out NULL then. */
-static int read_optional(struct device *dev, const char *key, char **out)
+static const struct key_rule blk_back_keys[] = {
+    {.key = "removable",
+     .type = KEY_BOOL,
+     .where = offsetof(struct blk_device, removable),
+     .meaning = "the medium can be taken out"},
+    {.key = "discard-enable",
+     .type = KEY_BOOL,
+     .def = 1,
+     .where = offsetof(struct blk_device, discard_wanted),
+     .meaning = "the guest may give space back"},
+};
+
+static const struct key_rule blk_front_keys[] = {
+    {.key = "ring-page-order",
+     .type = KEY_U32,
+     .max = BLK_WIRE_MAX_PAGE_ORDER,
+     .where = offsetof(struct blk_wire_config, nr_pages),
+     .meaning = "the ring has 1 << N pages"},
+    {.key = "event-channel",
+     .type = KEY_U32,
+     .max = UINT32_MAX,
+     .required = true,
+     .where = offsetof(struct blk_wire_config, event_channel),
+     .meaning = "the guest's port, to be bound"},
+};
+
+/* There is one queue; what the guest writes is checked, and not needed. */
+static const struct key_rule blk_queue_key = {
+    .key = "multi-queue-num-queues", .type = KEY_U32, .min = 1, .max = 1, .def = 1};
+
+static int blk_read_back_text(struct blk_device *dev, const char *key, char **out, char *why,
+                              unsigned long why_size)
 {
-    int err =
-        store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, key, MAX_STRING, out);
-
-    return err == -ENOENT ? 0 : err;
+    return keys_read_text(dev->base.sup->store, STORE_NO_TX, dev->base.back, key, BLK_MAX_TEXT, out,
+                          why, why_size);
 }
 
 /* Whether a script only finds and checks a local file or device, which we do better ourselves. */
-static bool is_plain_script(const struct device *dev, const char *script)
+static bool blk_is_plain_script(const struct blk_device *dev, const char *script)
 {
     static const char *const plain[] = {"block", "block-tap"};
     const char *base = strrchr(script, '/');
 
     base = base != NULL ? base + 1 : script;
-    for (unsigned int i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+    for (unsigned int i = 0; i < BLK_NR(plain); i++) {
         if (strcmp(base, plain[i]) == 0) {
             return true;
         }
     }
-    return strcmp(script, device_blockd(dev)->hotplug_script) == 0;
+    return strcmp(script, blk_device_daemon(dev)->hotplug_script) == 0;
 }
 
 /* The virtual machine that the domain is (its UUID's path), by which two ends of a migration know
  * each other; left empty when it has none. */
-static void read_vm(struct device *dev)
+static void blk_read_vm(struct blk_device *dev)
 {
     char key[64];
     char *vm;
@@ -56,54 +84,37 @@ static void read_vm(struct device *dev)
     }
 }
 
-int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
+int blk_device_xs_read_back(struct blk_device *dev, char *why, unsigned long why_size)
 {
-    struct store *st = dev->base.sup->store;
-    char *mode = NULL, *kind = NULL, *script = NULL;
-    uint64_t removable = 0, discard = 0;
-    int err;
+    char *text[3] = {NULL};
+    const char *const keys[] = {"mode", "device-type", "script"};
+    int err = 0;
 
-    err = supervised_read_front(&dev->base, why, why_size);
-    if (err != 0) {
-        return err;
-    }
-    read_vm(dev);
-    err = read_optional(dev, "mode", &mode);
-    if (err == 0) {
-        err = read_optional(dev, "device-type", &kind);
+    blk_read_vm(dev);
+    for (unsigned int i = 0; i < BLK_NR(keys) && err == 0; i++) {
+        err = blk_read_back_text(dev, keys[i], &text[i], why, why_size);
     }
     if (err == 0) {
-        err = read_optional(dev, "script", &script);
+        err = keys_read(dev->base.sup->store, STORE_NO_TX, dev->base.back, blk_back_keys,
+                        BLK_NR(blk_back_keys), dev, why, why_size);
     }
-    if (err == 0) {
-        err = store_read_uint_def(st, STORE_NO_TX, dev->base.back, "removable", 1, 0, &removable);
+    dev->image.read_only = text[0] == NULL || strchr(text[0], 'w') == NULL;
+    dev->image.forced = text[0] != NULL && strchr(text[0], '!') != NULL;
+    dev->cdrom = text[1] != NULL && strcmp(text[1], "cdrom") == 0;
+    dev->own_script = text[2] == NULL || blk_is_plain_script(dev, text[2]);
+    for (unsigned int i = 0; i < BLK_NR(keys); i++) {
+        free(text[i]);
     }
-    if (err == 0) {
-        err =
-            store_read_uint_def(st, STORE_NO_TX, dev->base.back, "discard-enable", 1, 1, &discard);
-    }
-    if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(st));
-    }
-    dev->image.read_only = mode == NULL || strchr(mode, 'w') == NULL;
-    dev->image.forced = mode != NULL && strchr(mode, '!') != NULL;
-    dev->cdrom = kind != NULL && strcmp(kind, "cdrom") == 0;
-    dev->own_script = script == NULL || is_plain_script(dev, script);
-    dev->removable = removable != 0;
-    dev->discard_wanted = discard != 0;
-    free(mode);
-    free(kind);
-    free(script);
     return err;
 }
 
 /* `params` as libxl writes it: a path, for vbd3 with the format before it. */
-static int path_of_params(char *params, char **path, char *why, unsigned long why_size)
+static int blk_path_of_params(const char *params, char **path, char *why, unsigned long why_size)
 {
     static const char *const raw[] = {"aio:", "raw:"};
-    char *colon = strchr(params, ':');
+    const char *colon = strchr(params, ':');
 
-    for (unsigned int i = 0; i < sizeof(raw) / sizeof(raw[0]); i++) {
+    for (unsigned int i = 0; i < BLK_NR(raw); i++) {
         if (strncmp(params, raw[i], strlen(raw[i])) == 0) {
             *path = strdup(params + strlen(raw[i]));
             return *path != NULL ? 0 : -ENOMEM;
@@ -126,140 +137,89 @@ static int path_of_params(char *params, char **path, char *why, unsigned long wh
     return *path != NULL ? 0 : -ENOMEM;
 }
 
-int device_xs_image_path(struct device *dev, char **path, char *why, unsigned long why_size)
+int blk_device_xs_image_path(struct blk_device *dev, char **path, char *why, unsigned long why_size)
 {
-    char *params = NULL;
+    char *text = NULL;
     int err;
 
     *path = NULL;
-    if (!dev->own_script) {
-        char *status = NULL;
-
-        err = read_optional(dev, "hotplug-status", &status);
-        if (err == 0 && status != NULL && strcmp(status, "connected") == 0) {
-            err = read_optional(dev, "physical-device-path", path);
+    if (dev->own_script) {
+        err = blk_read_back_text(dev, "params", &text, why, why_size);
+        if (err == 0) {
+            err = blk_path_of_params(text != NULL ? text : "", path, why, why_size);
         }
-        free(status);
-        if (err != 0) {
-            snprintf(why, why_size, "%s", store_error(dev->base.sup->store));
+    } else {
+        err = blk_read_back_text(dev, "hotplug-status", &text, why, why_size);
+        if (err == 0 && text != NULL && strcmp(text, "connected") == 0) {
+            err = blk_read_back_text(dev, "physical-device-path", path, why, why_size);
         }
-        return err;
     }
-    err = read_optional(dev, "params", &params);
-    if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(dev->base.sup->store));
-        return err;
-    }
-    err = path_of_params(params != NULL ? params : "", path, why, why_size);
-    free(params);
+    free(text);
     return err;
 }
 
-struct publish {
-    struct device *dev;
-    const char *why;
-};
-
-/* What stands in for the stock script: its result, before it is run. */
-static int write_hotplug(struct store *st, xs_transaction_t t, struct device *dev, const char *why)
+static bool blk_discard_offered(const struct blk_device *dev)
 {
-    int err =
-        store_write(st, t, dev->base.back, "script", "%s", device_blockd(dev)->hotplug_script);
-
-    if (err == 0) {
-        err = why != NULL ? store_write(st, t, dev->base.back, "hotplug-error", "%s", why)
-                          : store_rm(st, t, dev->base.back, "hotplug-error");
-    }
-    if (err == 0) {
-        err = store_write(st, t, dev->base.back, "hotplug-status", "%s",
-                          why != NULL ? "error" : "connected");
-    }
-    if (err == 0 && why == NULL && dev->image.facts.block_device) {
-        err = store_write(st, t, dev->base.back, "physical-device", "%x:%x",
-                          major(dev->image.facts.rdev), minor(dev->image.facts.rdev));
-    }
-    return err;
+    return dev->discard_wanted && !dev->image.read_only && dev->image.facts.discard_granularity != 0;
 }
 
-static bool discard_offered(const struct device *dev)
+void blk_device_xs_publish_features(struct blk_device *dev)
 {
-    return dev->discard_wanted && !dev->image.read_only &&
-           dev->image.facts.discard_granularity != 0;
+    const char *verdict = dev->base.verdict;
+    bool no_discard = !dev->base.opened || !blk_discard_offered(dev);
+    char device[32];
+    /* from "script" on: what stands in for the stock script is its result, before it is run */
+    const struct key_value values[] = {
+        {.key = "feature-flush-cache", .number = 1},
+        {.key = "feature-max-indirect-segments", .number = BLK_MAX_SEGMENTS},
+        {.key = "max-ring-page-order", .number = BLK_WIRE_MAX_PAGE_ORDER},
+        {.key = "multi-queue-max-queues", .number = 1},
+        {.key = "discard-granularity",
+         .number = dev->image.facts.discard_granularity,
+         .omitted = no_discard},
+        {.key = "discard-alignment", .number = 0, .omitted = no_discard},
+        {.key = "discard-secure", .number = 0, .omitted = no_discard},
+        {.key = "feature-discard", .number = 1, .omitted = no_discard},
+        {.key = "script",
+         .text = blk_device_daemon(dev)->hotplug_script,
+         .omitted = !dev->own_script},
+        {.key = "hotplug-error",
+         .text = verdict,
+         .removed = verdict == NULL,
+         .omitted = !dev->own_script},
+        {.key = "hotplug-status",
+         .text = verdict != NULL ? "error" : "connected",
+         .omitted = !dev->own_script},
+        {.key = "physical-device",
+         .text = device,
+         .omitted = !dev->own_script || verdict != NULL || !dev->image.facts.block_device},
+    };
+
+    snprintf(device, sizeof(device), "%x:%x", major(dev->image.facts.rdev),
+             minor(dev->image.facts.rdev));
+    supervised_publish(&dev->base, values, BLK_NR(values), XenbusStateInitWait);
 }
 
-static int write_discard(struct store *st, xs_transaction_t t, struct device *dev)
-{
-    int err = store_write(st, t, dev->base.back, "discard-granularity", "%u",
-                          dev->image.facts.discard_granularity);
-
-    if (err == 0) {
-        err = store_write(st, t, dev->base.back, "discard-alignment", "0");
-    }
-    if (err == 0) {
-        err = store_write(st, t, dev->base.back, "discard-secure", "0");
-    }
-    return err != 0 ? err : store_write(st, t, dev->base.back, "feature-discard", "1");
-}
-
-static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
-{
-    const struct publish *p = arg;
-    struct device *dev = p->dev;
-    const struct {
-        const char *key;
-        unsigned int value;
-    } features[] = {{"feature-flush-cache", 1},
-                    {"feature-max-indirect-segments", BLK_MAX_SEGMENTS},
-                    {"max-ring-page-order", BLK_WIRE_MAX_PAGE_ORDER},
-                    {"multi-queue-max-queues", 1}};
-    int err = 0;
-
-    if (!store_exists(st, t, dev->base.back, "state")) {
-        return -ENOENT;
-    }
-    for (unsigned int i = 0; i < sizeof(features) / sizeof(features[0]) && err == 0; i++) {
-        err = store_write(st, t, dev->base.back, features[i].key, "%u", features[i].value);
-    }
-    if (err == 0 && dev->image.stage == IMAGE_OPEN && discard_offered(dev)) {
-        err = write_discard(st, t, dev);
-    }
-    if (err == 0 && dev->own_script) {
-        err = write_hotplug(st, t, dev, p->why);
-    }
-    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateInitWait);
-}
-
-int device_xs_publish_features(struct device *dev, const char *why)
-{
-    struct publish p = {.dev = dev, .why = why};
-
-    return store_transaction(dev->base.sup->store, publish_features_tx, &p);
-}
-
-struct front_read {
-    struct device *dev;
-    struct blk_wire_config *config;
+struct blk_front_read {
+    struct blk_device *dev;
     char *why;
     unsigned long why_size;
 };
 
-static int read_protocol(struct store *st, xs_transaction_t t, struct front_read *r)
+static int blk_read_protocol(struct store *st, xs_transaction_t t, struct blk_front_read *r)
 {
-    struct blk_wire_config *c = r->config;
-    char *protocol;
-    int err = store_read_str(st, t, r->dev->base.front, "protocol", 64, &protocol);
+    struct blk_wire_config *c = &r->dev->config;
+    const char *front = r->dev->base.front;
+    char *protocol = NULL;
+    int err = keys_read_text(st, t, front, "protocol", 64, &protocol, r->why, r->why_size);
 
-    if (err == -ENOENT) {
-        c->protocol = BLK_WIRE_X86_32; /* what blkback and tapdisk assume */
-        return 0;
-    }
     if (err != 0) {
         return err;
     }
-    if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_64) == 0) {
+    if (protocol == NULL || strcmp(protocol, XEN_IO_PROTO_ABI_X86_32) == 0) {
+        c->protocol = BLK_WIRE_X86_32; /* without the key: what blkback and tapdisk assume */
+    } else if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_64) == 0) {
         c->protocol = BLK_WIRE_X86_64;
-    } else if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_32) == 0) {
-        c->protocol = BLK_WIRE_X86_32;
     } else {
         char shown[128];
 
@@ -267,7 +227,7 @@ static int read_protocol(struct store *st, xs_transaction_t t, struct front_read
         snprintf(r->why, r->why_size,
                  "%s/protocol = \"%s\": not one of " XEN_IO_PROTO_ABI_X86_64
                  ", " XEN_IO_PROTO_ABI_X86_32,
-                 r->dev->base.front, shown);
+                 front, shown);
         err = -EINVAL;
     }
     free(protocol);
@@ -275,116 +235,86 @@ static int read_protocol(struct store *st, xs_transaction_t t, struct front_read
 }
 
 /* One page goes by `ring-ref`, several (and with some front ends also one) by `ring-refN`. */
-static int read_ring_refs(struct store *st, xs_transaction_t t, struct front_read *r)
+static int blk_read_ring_refs(struct store *st, xs_transaction_t t, struct blk_front_read *r)
 {
-    struct blk_wire_config *c = r->config;
+    struct blk_wire_config *c = &r->dev->config;
     const char *front = r->dev->base.front;
-    uint64_t n = 0;
-    int err = store_read_uint_def(st, t, front, "ring-page-order", BLK_WIRE_MAX_PAGE_ORDER, 0, &n);
+    int err = 0;
 
-    c->nr_pages = 1U << n;
     for (unsigned int i = 0; i < c->nr_pages && err == 0; i++) {
         char key[24];
+        const struct key_rule ref = {
+            .key = key, .type = KEY_U32, .max = UINT32_MAX, .required = true};
 
         snprintf(key, sizeof(key), "ring-ref%u", i);
         if (c->nr_pages == 1 && !store_exists(st, t, front, key)) {
             snprintf(key, sizeof(key), "ring-ref");
         }
-        err = store_read_uint(st, t, front, key, UINT32_MAX, &n);
-        c->ring_refs[i] = (uint32_t)n;
+        err = keys_read(st, t, front, &ref, 1, &c->ring_refs[i], r->why, r->why_size);
     }
     return err;
 }
 
-static int read_front_tx(struct store *st, xs_transaction_t t, void *arg)
+static int blk_read_front_tx(struct store *st, xs_transaction_t t, void *arg)
 {
-    struct front_read *r = arg;
-    uint64_t n = 0;
-    int err;
+    struct blk_front_read *r = arg;
+    const char *front = r->dev->base.front;
+    struct blk_wire_config *c = &r->dev->config;
+    uint32_t queues;
+    int err =
+        keys_read(st, t, front, blk_front_keys, BLK_NR(blk_front_keys), c, r->why, r->why_size);
 
-    r->why[0] = '\0';
-    err = read_ring_refs(st, t, r);
+    c->nr_pages = 1U << c->nr_pages;
     if (err == 0) {
-        err = store_read_uint(st, t, r->dev->base.front, "event-channel", UINT32_MAX, &n);
-        r->config->event_channel = (uint32_t)n;
+        err = keys_read(st, t, front, &blk_queue_key, 1, &queues, r->why, r->why_size);
     }
     if (err == 0) {
-        err = store_read_uint_def(st, t, r->dev->base.front, "multi-queue-num-queues", 1, 1, &n);
+        err = blk_read_ring_refs(st, t, r);
     }
-    if (err == 0) {
-        err = read_protocol(st, t, r);
-    }
-    if (err != 0 && r->why[0] == '\0') {
-        snprintf(r->why, r->why_size, "%s", store_error(st));
-    }
-    return err;
+    return err != 0 ? err : blk_read_protocol(st, t, r);
 }
 
-int device_xs_read_front(struct device *dev, struct blk_wire_config *config, char *why,
-                         unsigned long why_size)
+int blk_device_xs_read_front(struct blk_device *dev, char *why, unsigned long why_size)
 {
-    struct front_read r = {.dev = dev, .config = config, .why = why, .why_size = why_size};
+    struct blk_front_read r = {.dev = dev, .why = why, .why_size = why_size};
+    struct blk_wire_config *c = &dev->config;
 
-    memset(config, 0, sizeof(*config));
-    supervised_wire_head(&dev->base, BLK_WIRE_MAGIC, &config->head);
-    config->sectors = dev->image.facts.sectors;
-    config->read_only = dev->image.read_only;
-    config->discard = discard_offered(dev);
-    config->block_device = dev->image.facts.block_device;
-    return store_transaction(dev->base.sup->store, read_front_tx, &r);
+    memset(c, 0, sizeof(*c));
+    supervised_wire_head(&dev->base, BLK_WIRE_MAGIC, &c->head);
+    c->sectors = dev->image.facts.sectors;
+    c->read_only = dev->image.read_only;
+    c->discard = blk_discard_offered(dev);
+    c->block_device = dev->image.facts.block_device;
+    c->refuse = dev->base.crew.refusing;
+    snprintf(why, why_size, "the store is busy");
+    return store_transaction(dev->base.sup->store, blk_read_front_tx, &r);
 }
 
-static int publish_connected_tx(struct store *st, xs_transaction_t t, void *arg)
+void blk_device_xs_publish_connected(struct blk_device *dev)
 {
-    struct device *dev = arg;
-    unsigned int info = 0;
-    int err;
+    const struct key_value values[] = {
+        {.key = "sectors", .number = dev->image.facts.sectors},
+        {.key = "info",
+         .number = (dev->cdrom ? VDISK_CDROM : 0U) | (dev->removable ? VDISK_REMOVABLE : 0U) |
+                   (dev->image.read_only ? VDISK_READONLY : 0U)},
+        {.key = "sector-size", .number = BLK_SECTOR_BYTES},
+        {.key = "physical-sector-size", .number = dev->image.facts.physical_sector_bytes},
+    };
 
-    if (!store_exists(st, t, dev->base.back, "state")) {
-        return -ENOENT;
-    }
-    info |= dev->cdrom ? VDISK_CDROM : 0;
-    info |= dev->removable ? VDISK_REMOVABLE : 0;
-    info |= dev->image.read_only ? VDISK_READONLY : 0;
-    err = store_write(st, t, dev->base.back, "sectors", "%llu",
-                      (unsigned long long)dev->image.facts.sectors);
-    if (err == 0) {
-        err = store_write(st, t, dev->base.back, "info", "%u", info);
-    }
-    if (err == 0) {
-        err = store_write(st, t, dev->base.back, "sector-size", "%u", BLK_SECTOR_BYTES);
-    }
-    if (err == 0) {
-        err = store_write(st, t, dev->base.back, "physical-sector-size", "%u",
-                          dev->image.facts.physical_sector_bytes);
-    }
-    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateConnected);
+    supervised_publish(&dev->base, values, BLK_NR(values), XenbusStateConnected);
 }
 
-int device_xs_publish_connected(struct device *dev)
+void blk_device_xs_publish_size(struct blk_device *dev)
 {
-    return store_transaction(dev->base.sup->store, publish_connected_tx, dev);
-}
-
-static int publish_size_tx(struct store *st, xs_transaction_t t, void *arg)
-{
-    const struct device *dev = arg;
-    enum xenbus_state state;
+    const struct key_value size = {.key = "sectors", .number = dev->image.facts.sectors};
     uint64_t known = 0;
-    int err = xenbus_read_state(st, t, dev->base.back, &state);
 
-    if (err == 0 && state == XenbusStateConnected) {
-        err = store_read_uint(st, t, dev->base.back, "sectors", UINT64_MAX, &known);
+    if (dev->base.view.back != XenbusStateConnected ||
+        store_read_uint(dev->base.sup->store, STORE_NO_TX, dev->base.back, "sectors", UINT64_MAX,
+                        &known) != 0 ||
+        known == dev->image.facts.sectors) {
+        return;
     }
-    if (err != 0 || state != XenbusStateConnected || known == dev->image.facts.sectors) {
-        return err;
-    }
-    err = store_write(st, t, dev->base.back, "sectors", "%llu",
-                      (unsigned long long)dev->image.facts.sectors);
-    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateConnected);
-}
-
-int device_xs_publish_size(struct device *dev)
-{
-    return store_transaction(dev->base.sup->store, publish_size_tx, dev);
+    dev->base.view.back = XenbusStateUnknown; /* the state is written although it stands there */
+    supervised_publish(&dev->base, &size, 1, XenbusStateConnected);
 }

@@ -146,11 +146,10 @@ static int blk_gate_take_discard(const struct blk_layout *layout, const struct b
     return blk_gate_check_range(limits, out->sector, out->nr_sectors);
 }
 
-int blk_gate_request(const struct blk_layout *layout, const struct blk_limits *limits,
-                     const void *raw, struct blk_request *out)
+/* blk_gate_request(), but for what is refused altogether. */
+static int blk_gate_take(const struct blk_layout *layout, const struct blk_limits *limits,
+                         const uint8_t *r, struct blk_request *out)
 {
-    const uint8_t *r = raw;
-
     out->id = blk_gate_get64(r, layout->id);
     out->sector = blk_gate_get64(r, layout->sector);
     out->wire_op = r[OFF_OPERATION];
@@ -171,6 +170,14 @@ int blk_gate_request(const struct blk_layout *layout, const struct blk_limits *l
     default:
         return -EOPNOTSUPP;
     }
+}
+
+int blk_gate_request(const struct blk_layout *layout, const struct blk_limits *limits,
+                     const void *raw, struct blk_request *out)
+{
+    int err = blk_gate_take(layout, limits, raw, out);
+
+    return err == 0 && limits->refuse ? -EIO : err;
 }
 
 int blk_gate_indirect_segments(const struct blk_limits *limits, const void *raw,
@@ -202,6 +209,8 @@ const char *blk_gate_strerror(int err)
         return "handle of another device";
     case EDOM:
         return "segment outside its page";
+    case EIO:
+        return "nothing is served any more";
     case EROFS:
         return "write to a read-only disk";
     case ERANGE:

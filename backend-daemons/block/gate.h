@@ -54,6 +54,7 @@ struct blk_limits {
     uint16_t handle;  /* low half of the device number, which requests repeat */
     bool read_only;
     bool discard;
+    bool refuse; /* everything */
 };
 
 /* A request that has passed the gate. */

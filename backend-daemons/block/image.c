@@ -335,7 +335,7 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
         snprintf(why, why_size, "image %s: out of memory", path);
         return -ENOMEM;
     }
-    strcpy(o->path, path);
+    memcpy(o->path, path, strlen(path) + 1);
     o->table = table;
     o->user = user;
     err = start(o);

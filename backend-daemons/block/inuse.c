@@ -56,15 +56,15 @@ static bool has_rw(const char *options)
 static bool line_has(char *line, dev_t dev, bool writable, char *where, unsigned long where_size)
 {
     char *tail = strstr(line, " - ");
-    char point[1024], source[1024], super[1024];
-    unsigned int maj, min;
+    char number[32], point[1024], source[1024], super[1024], shown[32];
 
-    if (tail == NULL || sscanf(line, "%*s %*s %u:%u %*s %1023s", &maj, &min, point) != 3 ||
+    if (tail == NULL || sscanf(line, "%*s %*s %31s %*s %1023s", number, point) != 2 ||
         sscanf(tail, " - %*s %1023s %1023s", source, super) != 2) {
         return false;
     }
+    snprintf(shown, sizeof(shown), "%u:%u", major(dev), minor(dev));
     unescape(source);
-    if (makedev(maj, min) != dev && !is_node_of(source, dev)) {
+    if (strcmp(number, shown) != 0 && !is_node_of(source, dev)) {
         return false;
     }
     if (writable && !has_rw(super)) {

@@ -12,7 +12,7 @@
 
 #include "../lib/wire.h"
 
-#define BLK_WIRE_MAGIC          0x326b6c62U /* "blk2": changes with these structures */
+#define BLK_WIRE_MAGIC          0x336b6c62U /* "blk3": changes with these structures */
 #define BLK_WIRE_MAX_PAGE_ORDER 4
 #define BLK_WIRE_MAX_PAGES      (1U << BLK_WIRE_MAX_PAGE_ORDER)
 
@@ -38,6 +38,7 @@ struct blk_wire_config {
     uint64_t sectors;
     bool read_only;
     bool discard;
+    bool refuse;       /* answer every request by an error: earlier workers died of one */
     bool block_device; /* the image is one, not a regular file */
 };
 

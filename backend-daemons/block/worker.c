@@ -47,7 +47,8 @@ static int blk_worker_set_up(struct blk_worker *b)
     b->queue.limits = (struct blk_limits){.sectors = c->sectors,
                                           .handle = (uint16_t)c->head.device,
                                           .read_only = c->read_only,
-                                          .discard = c->discard};
+                                          .discard = c->discard,
+                                          .refuse = c->refuse};
     b->queue.uring = &b->base.uring;
     b->queue.id = &b->base.id;
     log_fd = inflight_open(b->base.fds[BLK_WIRE_FD_LOG], blk_worker_waits_for_log, &b->queue.log);

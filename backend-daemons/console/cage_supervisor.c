@@ -101,6 +101,11 @@ int cons_office_filter(const struct cons_office *office)
         ANY(restart_syscall),
         ANY(clock_gettime),
         ANY(getrandom),
+        ANY(getpid), /* sd_watchdog_enabled(); sd_notify() says who we are */
+        ANY(getuid),
+        ANY(geteuid),
+        ANY(getgid),
+        ANY(getegid),
         ANY(set_robust_list),
         ANY(exit),
         ANY(exit_group),
@@ -126,8 +131,10 @@ int cons_office_filter(const struct cons_office *office)
         {SYS_ioctl, office->grants, IOCTL_GNTDEV_MAP_GRANT_REF},
     };
     const struct sandbox_call calls[] = {
-        /* Memory that cannot be executed. */
-        {SYS_mmap, {{.arg = 2, .mask = PROT_EXEC, .value = 0}}},
+        /* Memory that cannot be executed, and of no file or device: no guest's page. */
+        {SYS_mmap,
+         {{.arg = 2, .mask = PROT_EXEC, .value = 0},
+          {.arg = 3, .mask = MAP_ANONYMOUS, .value = MAP_ANONYMOUS}}},
         {SYS_mprotect, {{.arg = 2, .mask = PROT_EXEC, .value = 0}}},
         /* cons_pty_open(): nothing can be created or cut short with these flags */
         {SYS_openat,

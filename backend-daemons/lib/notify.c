@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
 static struct {
@@ -46,4 +47,29 @@ void notify_status(const char *fmt, ...)
 void notify_stopping(void)
 {
     sd_notify(0, "STOPPING=1");
+}
+
+void notify_keep_fd(const char *name, int fd)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+    sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+void notify_drop_fd(const char *name)
+{
+    sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+void notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names);
+
+    for (int i = 0; i < n; i++) {
+        fn(arg, names[i], SD_LISTEN_FDS_START + i);
+        free(names[i]);
+    }
+    free(names);
 }

@@ -1,7 +1,7 @@
 /*
  * What a daemon tells the service manager: ready, status line, stopping, still alive
- * (sd_notify(3)). Without a service manager (NOTIFY_SOCKET unset) every call does nothing. No
- * types, no locks, nothing to suspend.
+ * (sd_notify(3)), and which descriptors it is to keep for the next daemon of the unit. Without a
+ * service manager (NOTIFY_SOCKET unset) every call does nothing. No types, no locks.
  */
 #ifndef DUET_LIB_NOTIFY_H
 #define DUET_LIB_NOTIFY_H
@@ -19,5 +19,16 @@ void notify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Reports STOPPING=1: the daemon is on its way out on purpose. */
 void notify_stopping(void);
+
+/* Has the service manager keep a descriptor under a name without colons. It stays the caller's. */
+void notify_keep_fd(const char *name, int fd);
+
+/* Has it drop what it keeps under this name. */
+void notify_drop_fd(const char *name);
+
+/*
+ * Calls fn, at the first call, for each descriptor that it kept; fn owns it from then on.
+ */
+void notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg);
 
 #endif

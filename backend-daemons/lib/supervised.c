@@ -1,29 +1,33 @@
 /*
- * A device under a supervisor: see supervised.h. evaluate() is where every event ends.
+ * A device under a supervisor: see supervised.h. evaluate() is where every event of the store ends;
+ * supervised_act() does what the table of its life asks for.
  */
 #include "supervised.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xen/xen.h>
 
 #include "supervisor.h"
 
-#define NS_PER_MS             UINT64_C(1000000)
-#define MIN_START_INTERVAL_MS 250U
-#define MAX_HURRY             3U /* the interval doubles with each */
-#define FORGIVEN_MS           10000U
+/* Lines of one device in a minute: enough for whoever looks for a fault, not for a flood. */
+#define GUEST_LOG_LINES 30
+#define GUEST_LOG_MS    60000
 
-bool supervised_look(struct supervised *dev, struct supervised_view *v)
+/* Reads what decides. Returns false when the back end's directory is gone. */
+static bool supervised_look(struct supervised *dev)
 {
+    struct supervised_view *v = &dev->view;
     struct store *st = dev->sup->store;
     uint64_t online = 0;
 
     *v = (struct supervised_view){.front = XenbusStateUnknown};
     if (xenbus_read_state(st, STORE_NO_TX, dev->back, &v->back) != 0) {
-        log_msg(LOG_ERR, &dev->id, "%s", store_error(st));
+        log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", store_error(st));
     } else if (v->back == XenbusStateUnknown &&
                !store_exists(st, STORE_NO_TX, dev->back, "state")) {
         return false;
@@ -38,34 +42,27 @@ bool supervised_look(struct supervised *dev, struct supervised_view *v)
     return true;
 }
 
-static void evaluate(void *arg)
+/* The one event that tells how the store looks. */
+static enum life_event supervised_event(const struct supervised *dev)
 {
-    struct supervised *dev = arg;
-    const struct supervisor_ops *ops = dev->sup->ops;
-    struct supervised_view v;
+    const struct supervised_view *v = &dev->view;
+    bool ready = (dev->sup->ops->ready_states & (1U << v->front)) != 0;
 
-    if (dev->sup->stopping) {
-        return;
+    if (v->front == XenbusStateClosed || v->front == XenbusStateUnknown) {
+        return LIFE_ON_CLOSED;
     }
-    if (supervised_look(dev, &v)) {
-        ops->evaluate(dev, &v);
-    } else {
-        ops->gone(dev);
+    if (v->front == XenbusStateClosing) {
+        return LIFE_ON_CLOSING;
     }
+    if (v->back == XenbusStateClosing) {
+        /* a guest that is connected needs its device to close it */
+        return v->front == XenbusStateConnected ? LIFE_ON_REMOVE_READY : LIFE_ON_REMOVE;
+    }
+    return ready ? LIFE_ON_READY : LIFE_ON_IDLE;
 }
 
-void supervised_reconsider(struct supervised *dev)
-{
-    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
-}
-
-void supervised_on_store(void *arg, const char *path)
-{
-    (void)path;
-    supervised_reconsider(arg);
-}
-
-int supervised_read_front(struct supervised *dev, char *why, unsigned long why_size)
+/* Learns where the front end is, and watches its state from now on. */
+static int supervised_read_front(struct supervised *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->sup->store;
     char path[STORE_PATH_MAX];
@@ -94,44 +91,145 @@ int supervised_read_front(struct supervised *dev, char *why, unsigned long why_s
     return err;
 }
 
-void supervised_set_state(struct supervised *dev, enum xenbus_state state)
+static void supervised_refuse(struct supervised *dev, int err, const char *why)
 {
-    int err = xenbus_write_state(dev->sup->store, dev->back, state);
+    dev->unusable = true;
+    supervised_tell_error(dev, err, why);
+    life_happens(&dev->life, LIFE_ON_REFUSED);
+}
 
-    log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(state));
-    if (err != 0 && err != -ENOENT) {
-        log_msg(LOG_ERR, &dev->id, "state %s cannot be written: %s", xenbus_state_name(state),
-                store_error(dev->sup->store));
+/* Learns what the device is, at the start of each of its lives. Returns false after refusing it. */
+static bool supervised_learn(struct supervised *dev)
+{
+    char why[SUPERVISED_SENTENCE_MAX];
+    int err = supervised_read_front(dev, why, sizeof(why));
+
+    if (err == 0) {
+        err = dev->sup->ops->learn(dev, why, sizeof(why));
+    }
+    if (err != 0) {
+        supervised_refuse(dev, err, why);
+    }
+    return err == 0;
+}
+
+/*
+ * A device that the daemon has just found, and that is further than new already, belongs to a guest
+ * that was served before a restart.
+ */
+static void supervised_find(struct supervised *dev)
+{
+    enum life_event event;
+
+    if (!supervised_learn(dev)) {
+        return;
+    }
+    if (!supervised_look(dev)) {
+        life_happens(&dev->life, LIFE_ON_GONE);
+        return;
+    }
+    event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
+    dev->adopted = dev->view.back == XenbusStateInitWait || dev->view.back > XenbusStateInitialised;
+    dev->in_use = dev->view.back > XenbusStateInitialised && dev->view.back != XenbusStateClosed;
+    if (!dev->adopted) {
+        crew_dismiss(dev); /* what was kept was another's of the same name */
+    } else if (event != LIFE_ON_CLOSED) {
+        log_msg(LOG_INFO, &dev->id, "taken over in state %s", xenbus_state_name(dev->view.back));
+    }
+    life_happens(&dev->life, event);
+}
+
+static void evaluate(void *arg)
+{
+    struct supervised *dev = arg;
+
+    if (dev->sup->stopping) {
+        return;
+    }
+    if (!supervised_look(dev)) {
+        life_happens(&dev->life, LIFE_ON_GONE);
+    } else if (dev->life.phase == LIFE_NEW) {
+        supervised_find(dev);
+    } else {
+        life_happens(&dev->life, supervised_event(dev));
+    }
+}
+
+void supervised_reconsider(struct supervised *dev)
+{
+    loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+}
+
+void supervised_on_store(void *arg, const char *path)
+{
+    (void)path;
+    supervised_reconsider(arg);
+}
+
+struct supervised_publication {
+    struct supervised *dev;
+    const struct key_value *values;
+    unsigned int nr;
+    enum xenbus_state state;
+};
+
+static int supervised_publish_tx(struct store *st, xs_transaction_t t, void *arg)
+{
+    const struct supervised_publication *p = arg;
+    int err;
+
+    if (!store_exists(st, t, p->dev->back, "state")) {
+        return -ENOENT;
+    }
+    err = keys_write(st, t, p->dev->back, p->values, p->nr);
+    if (err == 0 && p->state != XenbusStateUnknown && p->state != p->dev->view.back) {
+        err = store_write(st, t, p->dev->back, "state", "%d", p->state);
+    }
+    return err;
+}
+
+void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+                        enum xenbus_state state)
+{
+    struct supervised_publication p = {.dev = dev, .values = values, .nr = nr, .state = state};
+    int err;
+
+    if (nr == 0 && state == dev->view.back) {
+        return;
+    }
+    err = store_transaction(dev->sup->store, supervised_publish_tx, &p);
+    if (err == 0 && state != XenbusStateUnknown) {
+        dev->view.back = state;
+        log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(state));
+    } else if (err != 0 && err != -ENOENT) {
+        log_limited(&dev->guest_log, LOG_ERR, &dev->id, "cannot publish: %s",
+                    store_error(dev->sup->store));
+    }
+}
+
+static void supervised_set_state(struct supervised *dev, enum xenbus_state state)
+{
+    supervised_publish(dev, NULL, 0, state);
+}
+
+void supervised_write_key(struct supervised *dev, const char *key, const char *text)
+{
+    const struct key_value value = {.key = key, .text = text};
+
+    supervised_publish(dev, &value, 1, XenbusStateUnknown);
+}
+
+void supervised_remove_key(struct supervised *dev, const char *key)
+{
+    if (store_exists(dev->sup->store, STORE_NO_TX, dev->back, key)) {
+        store_rm(dev->sup->store, STORE_NO_TX, dev->back, key);
     }
 }
 
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence)
 {
     xenbus_write_error(dev->sup->store, dev->back, -err, sentence);
-    log_msg(LOG_ERR, &dev->id, "%s", sentence);
-}
-
-static void retry(void *arg)
-{
-    supervised_reconsider(arg);
-}
-
-bool supervised_too_soon(struct supervised *dev)
-{
-    uint64_t now = loop_now_ns();
-    uint64_t next = dev->last_start_ns + (MIN_START_INTERVAL_MS << dev->hurry) * NS_PER_MS;
-
-    if (dev->last_start_ns == 0 || now >= dev->last_start_ns + FORGIVEN_MS * NS_PER_MS) {
-        dev->hurry = 0;
-    } else if (now < next) {
-        log_limited(&dev->guest_log, LOG_INFO, &dev->id,
-                    "connects again too soon: waits %" PRIu64 " ms", (next - now) / NS_PER_MS + 1);
-        return loop_timer_set(dev->sup->loop, &dev->retry, next - now, retry, dev) == 0;
-    } else if (dev->hurry < MAX_HURRY) {
-        dev->hurry++;
-    }
-    dev->last_start_ns = now;
-    return false;
+    log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", sentence);
 }
 
 void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head)
@@ -146,11 +244,297 @@ void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct w
     snprintf(head->class, sizeof(head->class), "%s", dev->id.class);
 }
 
+/* Has the class open what it serves; what is to be found later is no failure. */
+static void supervised_open(struct supervised *dev)
+{
+    char why[SUPERVISED_SENTENCE_MAX];
+    int err = dev->sup->ops->open(dev, why, sizeof(why));
+
+    if (err != -EINPROGRESS) {
+        supervised_opened(dev, err, why);
+    }
+}
+
+static void supervised_keep_verdict(struct supervised *dev, int err, const char *why)
+{
+    free(dev->verdict);
+    dev->verdict = strdup(why);
+    supervised_tell_error(dev, err, why);
+}
+
+static void supervised_offer(struct supervised *dev)
+{
+    if (dev->verdict == NULL) {
+        xenbus_clear_error(dev->sup->store, dev->back);
+    }
+    if (!dev->adopted) {
+        dev->sup->ops->offer(dev);
+    }
+    supervised_reconsider(dev);
+}
+
+void supervised_opened(struct supervised *dev, int err, const char *why)
+{
+    if (err == 0) {
+        dev->opened = true;
+        if (dev->verdict != NULL) {
+            free(dev->verdict);
+            dev->verdict = NULL;
+            xenbus_clear_error(dev->sup->store, dev->back);
+            if (!dev->adopted && dev->view.back == XenbusStateInitWait) {
+                dev->sup->ops->offer(dev); /* those who were told otherwise hear it */
+            }
+        }
+    } else if (err == -EAGAIN && dev->life.phase != LIFE_OPENING) {
+        return; /* asked again at the next evaluation */
+    } else if (err != -EAGAIN && dev->sup->ops->offers_unusable) {
+        dev->unusable = true;
+        supervised_keep_verdict(dev, err, why);
+    } else if (err != -EAGAIN) {
+        supervised_refuse(dev, err, why);
+        return;
+    }
+    life_happens(&dev->life, LIFE_ON_OPENED);
+}
+
+void supervised_opening_late(struct supervised *dev, int err, const char *why)
+{
+    supervised_keep_verdict(dev, err, why);
+    if (dev->life.phase == LIFE_OPENING) {
+        life_happens(&dev->life, LIFE_ON_OPENED);
+    }
+}
+
+void supervised_lost(struct supervised *dev, int err, const char *why)
+{
+    dev->opened = false;
+    if (dev->life.phase == LIFE_OPENING || dev->life.phase == LIFE_WAITING ||
+        dev->life.phase == LIFE_CALLED) {
+        supervised_opened(dev, err, why);
+        return;
+    }
+    dev->unusable = true;
+    dev->crew.told = true;
+    supervised_tell_error(dev, err, why);
+    life_happens(&dev->life, LIFE_ON_FAILED);
+    supervised_reconsider(dev);
+}
+
+static void supervised_open_late(struct supervised *dev)
+{
+    char why[SUPERVISED_SENTENCE_MAX];
+
+    snprintf(why, sizeof(why), "its opening did not end within %u s: does its storage answer?",
+             life_deadline_ms(LIFE_OPENING) / 1000);
+    supervised_keep_verdict(dev, -ETIMEDOUT, why);
+}
+
+static void supervised_connect(struct supervised *dev)
+{
+    if (dev->unusable) {
+        life_happens(&dev->life, LIFE_ON_REFUSED); /* why was told when it became unusable */
+        return;
+    }
+    switch (dev->sup->ops->turn(dev)) {
+    case SUPERVISED_YIELD:
+        life_happens(&dev->life, LIFE_ON_YIELD);
+        break;
+    case SUPERVISED_WAIT:
+        break;
+    case SUPERVISED_GO:
+        if (dev->opened) {
+            crew_start(dev);
+        } else {
+            supervised_open(dev); /* OPENED leads here again */
+        }
+        break;
+    }
+}
+
+static void supervised_connect_late(struct supervised *dev)
+{
+    char why[SUPERVISED_SENTENCE_MAX];
+
+    snprintf(why, sizeof(why), "not connected: %s within %u s",
+             dev->opened ? "neither its script nor who had it before ended"
+                         : "what it serves was not there",
+             life_deadline_ms(LIFE_CALLED) / 1000);
+    supervised_tell_error(dev, -ETIMEDOUT, why);
+}
+
+void supervised_yield(struct supervised *dev, const char *why)
+{
+    if (dev->life.phase == LIFE_STARTING || dev->life.phase == LIFE_CONNECTED) {
+        log_limited(&dev->guest_log, LOG_INFO, &dev->id, "lets go: %s", why);
+        life_happens(&dev->life, LIFE_ON_YIELD);
+    }
+}
+
+static void supervised_serve(struct supervised *dev)
+{
+    dev->sup->ops->serve(dev);
+    log_limited(&dev->guest_log, LOG_INFO, &dev->id, "connected%s",
+                dev->crew.refusing ? ", to say no" : "");
+    supervised_reconsider(dev);
+}
+
+static void supervised_rest(struct supervised *dev)
+{
+    dev->sup->ops->rest(dev);
+    supervised_reconsider(dev);
+}
+
+/* Ends a life of the device; the toolstack or a new front end may start another. */
+static void supervised_close(struct supervised *dev)
+{
+    if (dev->in_use) {
+        log_limited(&dev->guest_log, LOG_INFO, &dev->id, "disconnected");
+    }
+    dev->in_use = false;
+    crew_dismiss(dev);
+    dev->sup->ops->rest(dev);
+    supervised_set_state(dev, XenbusStateClosed);
+    supervised_reconsider(dev);
+}
+
+static void supervised_retry(void *arg)
+{
+    supervised_reconsider(arg);
+}
+
+/* A front end that starts anew has its device offered again: not as often as it likes. */
+static void supervised_stay_closed(struct supervised *dev)
+{
+    const struct supervised_view *v = &dev->view;
+    uint64_t wait_ns;
+
+    if (v->back == XenbusStateClosing) {
+        supervised_set_state(dev, XenbusStateClosed);
+    }
+    if (dev->sup->ops->idle != NULL && (!v->online || v->front == XenbusStateUnknown)) {
+        dev->sup->ops->idle(dev);
+        return;
+    }
+    if (dev->unusable || !v->online || v->front != XenbusStateInitialising) {
+        return;
+    }
+    wait_ns = pace_ask(&dev->lives, loop_now_ns());
+    if (wait_ns != 0) {
+        loop_timer_set(dev->sup->loop, &dev->retry, wait_ns, supervised_retry, dev);
+        return;
+    }
+    dev->adopted = false;
+    if (supervised_learn(dev)) {
+        life_happens(&dev->life, LIFE_ON_ANEW);
+    }
+}
+
+static void supervised_free(struct supervised *dev)
+{
+    if (!dev->sup->stopping) {
+        crew_dismiss(dev);
+        if (dev->sup->ops->gone != NULL) {
+            dev->sup->ops->gone(dev);
+        }
+        log_msg(LOG_INFO, &dev->id, "removed");
+    }
+    supervisor_remove(dev->sup, dev);
+}
+
+static void supervised_try_open(struct supervised *dev)
+{
+    if (!dev->opened && !dev->unusable) {
+        supervised_open(dev);
+    }
+}
+
+static void supervised_update(struct supervised *dev)
+{
+    dev->sup->ops->update(dev);
+}
+
+static void supervised_tell_closing(struct supervised *dev)
+{
+    supervised_set_state(dev, XenbusStateClosing);
+}
+
+static void supervised_terminate(struct supervised *dev)
+{
+    child_signal(&dev->crew.child, SIGTERM);
+}
+
+static void supervised_kill(struct supervised *dev)
+{
+    log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "the worker does not %s: killed",
+                dev->life.after == LIFE_PAUSING ? "start" : "end");
+    child_signal(&dev->crew.child, SIGKILL);
+}
+
+static void supervised_resume(struct supervised *dev)
+{
+    if (dev->sup->ops->turn(dev) == SUPERVISED_GO) {
+        life_happens(&dev->life, LIFE_ON_RESUME);
+    }
+}
+
+static void supervised_act(struct life *life, enum life_action action)
+{
+    static void (*const doers[LIFE_NR_ACTIONS])(struct supervised *) = {
+        [LIFE_DO_OPEN] = supervised_open,
+        [LIFE_DO_OPEN_LATE] = supervised_open_late,
+        [LIFE_DO_OFFER] = supervised_offer,
+        [LIFE_DO_TRY_OPEN] = supervised_try_open,
+        [LIFE_DO_CONNECT] = supervised_connect,
+        [LIFE_DO_CONNECT_LATE] = supervised_connect_late,
+        [LIFE_DO_SERVE] = supervised_serve,
+        [LIFE_DO_UPDATE] = supervised_update,
+        [LIFE_DO_TELL_CLOSING] = supervised_tell_closing,
+        [LIFE_DO_STOP] = crew_stop,
+        [LIFE_DO_TERMINATE] = supervised_terminate,
+        [LIFE_DO_KILL] = supervised_kill,
+        [LIFE_DO_REST] = supervised_rest,
+        [LIFE_DO_RESUME] = supervised_resume,
+        [LIFE_DO_CLOSE] = supervised_close,
+        [LIFE_DO_STAY_CLOSED] = supervised_stay_closed,
+        [LIFE_DO_FREE] = supervised_free,
+    };
+
+    doers[action]((struct supervised *)((char *)life - offsetof(struct supervised, life)));
+}
+
+void supervised_init(struct supervised *dev)
+{
+    static const struct life_ops ops = {.act = supervised_act};
+
+    dev->life.ops = &ops;
+    dev->life.loop = dev->sup->loop;
+    dev->guest_log = (struct log_limit){.burst = GUEST_LOG_LINES, .interval_ms = GUEST_LOG_MS};
+    crew_init(&dev->crew);
+}
+
+void supervised_leave(struct supervised *dev)
+{
+    life_happens(&dev->life, LIFE_ON_LEAVE);
+}
+
+void supervised_count(struct supervised *dev)
+{
+    log_msg(LOG_INFO, &dev->id, "%s, state %s, front end %s, %u workers died in a row",
+            life_phase_name(dev->life.phase), xenbus_state_name(dev->view.back),
+            xenbus_state_name(dev->view.front), dev->crew.deaths);
+    if (dev->sup->ops->count != NULL && crew_has_worker(&dev->crew)) {
+        dev->sup->ops->count(dev);
+    }
+}
+
 void supervised_release(struct supervised *dev)
 {
+    crew_release(&dev->crew);
+    life_release(&dev->life);
     store_watch_del(dev->sup->store, &dev->front_watch);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
     loop_defer_cancel(dev->sup->loop, &dev->work);
+    free(dev->verdict);
     free(dev->front);
     free(dev->back);
 }

@@ -1,14 +1,18 @@
 /*
- * What the back end of one device has whatever its class: who it is, its two directories in the
- * store and the states there, and when a worker may be started for it. A daemon's struct device
- * begins with a struct supervised, which the supervisor (supervisor.h) makes and fills in.
+ * The back end of one device, whatever its class: who it is, its two directories in the store, its
+ * life (life.h) and its worker (crew.h). A daemon's own device begins with a struct supervised,
+ * which the supervisor (supervisor.h) makes and fills in; what only the class knows it is asked
+ * for by struct supervisor_ops.
  *
- * Whatever happens only asks for an evaluation, supervised_reconsider(); that reads afresh what
- * decides and hands it to the daemon. So no order of events is assumed, and many events at once
- * cost one evaluation.
+ * Whatever happens in the store only asks for an evaluation, supervised_reconsider(); that reads
+ * afresh what decides, and makes one event of it. So no order of events is assumed, and many at
+ * once cost one evaluation. What stands in the store already is never written again: an
+ * evaluation that our own write caused finds nothing to do.
  *
- * Types: struct device_key, supervised, supervised_view. One thread, no locks. Suspended guests
- * simply lose their devices.
+ * All that a guest can have written to the journal goes through its device's `guest_log`.
+ *
+ * Types: struct device_key, supervised, supervised_view. One thread. A guest that is saved loses
+ * its devices, and has others when it is back.
  */
 #ifndef DUET_LIB_SUPERVISED_H
 #define DUET_LIB_SUPERVISED_H
@@ -17,11 +21,16 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "crew.h"
+#include "keys.h"
+#include "life.h"
 #include "log.h"
 #include "loop.h"
 #include "store.h"
 #include "wire.h"
 #include "xenbus.h"
+
+#define SUPERVISED_SENTENCE_MAX 1024
 
 struct supervisor;
 
@@ -32,34 +41,46 @@ struct device_key {
     int device;
 };
 
-struct supervised {
-    struct device_key key;
-    UT_hash_handle hh;
-    struct supervisor *sup;
-    struct log_id id;
-    char *back;                 /* absolute directory of the back end */
-    char *front;                /* of the front end; NULL until supervised_read_front() */
-    struct log_limit guest_log; /* for messages that a guest causes */
-    uint64_t last_start_ns;     /* when a worker was last started; 0: never */
-    /* private */
-    struct store_watch front_watch;
-    struct loop_work work;
-    struct loop_timer retry;
-    unsigned int hurry; /* how often a worker was started soon after the last one, up to a limit */
-};
-
-/* What the store says at the moment of an evaluation. */
+/* What the store said at the last evaluation; `back` also what we wrote since. */
 struct supervised_view {
     enum xenbus_state back;
     enum xenbus_state front; /* Unknown: it is not there; Closing: nonsense stands there */
     bool online;             /* the toolstack wants the device to stay */
 };
 
-/* The front end has closed its side, or is not there any more. */
-static inline bool supervised_front_is_closed(const struct supervised_view *v)
-{
-    return v->front == XenbusStateClosed || v->front == XenbusStateUnknown;
-}
+struct supervised {
+    struct device_key key;
+    UT_hash_handle hh;
+    struct supervisor *sup;
+    struct log_id id;
+    char name[32]; /* "vbd-5-51712" */
+    char *back;    /* absolute directory of the back end */
+    char *front;   /* of the front end; NULL until it is learnt */
+    struct supervised_view view;
+    struct life life;
+    struct crew crew;
+    bool opened;                /* the class has what it serves */
+    bool unusable;              /* it never will: nothing to wait for but removal */
+    bool adopted;               /* found in use: what is published stays */
+    bool in_use;                /* a worker has had its ring, in this life or a daemon's before */
+    char *verdict;              /* what the offer has to say against it; NULL: nothing */
+    struct log_limit guest_log; /* for all messages that a guest can cause */
+    /* private */
+    struct pace lives;
+    struct store_watch front_watch;
+    struct loop_work work;
+    struct loop_timer retry;
+};
+
+/* Whether a worker may be started. */
+enum supervised_turn {
+    SUPERVISED_GO,
+    SUPERVISED_WAIT,  /* the device is reconsidered when that changes */
+    SUPERVISED_YIELD, /* the guest is not here */
+};
+
+/* Prepares what the supervisor made. */
+void supervised_init(struct supervised *dev);
 
 /* Asks for an evaluation before the loop waits again. */
 void supervised_reconsider(struct supervised *dev);
@@ -67,32 +88,44 @@ void supervised_reconsider(struct supervised *dev);
 /* A watch's callback, `arg` a struct supervised: reconsider. */
 void supervised_on_store(void *arg, const char *path);
 
-/* Reads what decides. Returns false when the back end's directory is gone. */
-bool supervised_look(struct supervised *dev, struct supervised_view *v);
+/*
+ * An opening has ended: `err` is 0, or -errno with the sentence `why`. Called by a class whose
+ * open() returned -EINPROGRESS.
+ */
+void supervised_opened(struct supervised *dev, int err, const char *why);
+
+/* It takes longer than those who wait for the offer do; supervised_opened() follows all the same.
+ */
+void supervised_opening_late(struct supervised *dev, int err, const char *why);
+
+/* What was opened is lost: the device cannot be served any more. */
+void supervised_lost(struct supervised *dev, int err, const char *why);
+
+/* The guest goes on at another end: the worker ends, without a word in the store. */
+void supervised_yield(struct supervised *dev, const char *why);
 
 /*
- * Learns where the front end is, and watches its state from now on. Returns 0, or -errno with a
- * sentence in `why`.
+ * Publishes keys, and a state (Unknown: none) with them in one transaction, unless the directory is
+ * gone; an error becomes a log line. A state that stands there already is not written again.
  */
-int supervised_read_front(struct supervised *dev, char *why, unsigned long why_size);
+void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+                        enum xenbus_state state);
 
-/* Writes our state, unless the directory is gone; an error becomes a log line. */
-void supervised_set_state(struct supervised *dev, enum xenbus_state state);
+/* A key of ours below the back end's directory, while that exists. */
+void supervised_write_key(struct supervised *dev, const char *key, const char *text);
+void supervised_remove_key(struct supervised *dev, const char *key);
 
 /* Says in all the places where people look that something went wrong (`err` is -errno). */
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence);
 
-/*
- * Whether a worker started now would follow too soon on the last: a guest that comes and goes
- * without end, or breaks its rings each time, must not keep the host busy. It waits a quarter of a
- * second, and twice as long each time, up to two seconds; ten seconds with one worker or without
- * any, and all is forgiven. If it is too soon the device is reconsidered in time. If not, the
- * caller starts a worker.
- */
-bool supervised_too_soon(struct supervised *dev);
-
 /* Fills in what a worker of any class is told first; `magic` is the class's. */
 void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head);
+
+/* The daemon ends: so does the device, in good order; the store is left as it is. */
+void supervised_leave(struct supervised *dev);
+
+/* Logs how it is, and has its worker do so. */
+void supervised_count(struct supervised *dev);
 
 /* Gives up what the functions above got. */
 void supervised_release(struct supervised *dev);

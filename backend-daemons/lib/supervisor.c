@@ -14,7 +14,6 @@
 #include "notify.h"
 
 #define KERNEL_LOG_MS 5000
-#define GUEST_LOG_MS  5000
 
 _Static_assert(sizeof(struct device_key) == 3 * sizeof(int), "hashed as a whole");
 
@@ -65,6 +64,62 @@ static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
     return true;
 }
 
+/* What an earlier daemon had for a device of this name: a descriptor, or -1. */
+static int take_kept(struct supervisor *sup, const char *name)
+{
+    for (struct supervisor_kept **p = &sup->kept; *p != NULL; p = &(*p)->next) {
+        struct supervisor_kept *k = *p;
+        int fd = k->fd;
+
+        if (strcmp(k->name, name) == 0) {
+            *p = k->next;
+            free(k);
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* The name of a device of ours that exists: "vbd-5-51712". */
+static bool is_kept_for_device(struct supervisor *sup, const char *name)
+{
+    for (unsigned int i = 0; i < SUPERVISOR_CLASSES_MAX && sup->ops->classes[i].name != NULL; i++) {
+        const unsigned long len = strlen(sup->ops->classes[i].name);
+        struct device_key key = {.class = (int)i};
+        char *end;
+
+        if (strncmp(name, sup->ops->classes[i].name, len) != 0 || name[len] != '-') {
+            continue;
+        }
+        key.domid = (int)strtol(name + len + 1, &end, 10);
+        if (*end != '-') {
+            continue;
+        }
+        key.device = (int)strtol(end + 1, &end, 10);
+        if (*end == '\0' && supervisor_exists(sup, &key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void supervisor_keep(void *arg, const char *name, int fd)
+{
+    struct supervisor *sup = arg;
+    struct supervisor_kept *k = calloc(1, sizeof(*k));
+
+    if (k == NULL || !is_kept_for_device(sup, name)) {
+        notify_drop_fd(name); /* the device went while no daemon ran */
+        close(fd);
+        free(k);
+        return;
+    }
+    snprintf(k->name, sizeof(k->name), "%s", name);
+    k->fd = fd;
+    k->next = sup->kept;
+    sup->kept = k;
+}
+
 static struct supervised *new_device(struct supervisor *sup, const struct device_key *key)
 {
     struct supervised *dev = calloc(1, sup->ops->device_size);
@@ -77,7 +132,9 @@ static struct supervised *new_device(struct supervisor *sup, const struct device
     dev->key = *key;
     dev->sup = sup;
     dev->id = id_of(sup, key);
-    dev->guest_log = (struct log_limit){.burst = 1, .interval_ms = GUEST_LOG_MS};
+    supervised_init(dev);
+    snprintf(dev->name, sizeof(dev->name), "%s-%d-%d", dev->id.class, key->domid, key->device);
+    dev->crew.log_fd = take_kept(sup, dev->name);
     return dev;
 }
 
@@ -184,6 +241,7 @@ int supervisor_start(struct supervisor *sup)
     if (sup->ops->started != NULL) {
         sup->ops->started(sup);
     }
+    notify_kept_fds(supervisor_keep, sup);
     show_status(sup);
     return 0;
 }
@@ -208,7 +266,7 @@ static void for_all(struct supervisor *sup, void (*fn)(struct supervised *dev))
 void supervisor_stop(struct supervisor *sup)
 {
     sup->stopping = true;
-    for_all(sup, sup->ops->stop);
+    for_all(sup, supervised_leave);
     stop_when_idle(sup);
 }
 
@@ -233,6 +291,9 @@ void supervisor_remove(struct supervisor *sup, struct supervised *dev)
 void supervisor_free(struct supervisor *sup)
 {
     for_all(sup, forget);
+    while (sup->kept != NULL) {
+        close(take_kept(sup, sup->kept->name));
+    }
     store_close(sup->store);
 }
 
@@ -243,17 +304,16 @@ static void on_terminate(void *arg, int signo)
     supervisor_stop(arg);
 }
 
+/* How each device is; what else an administrator may send to a whole unit means nothing here. */
 static void on_ask(void *arg, int signo)
 {
-    struct supervisor *sup = arg;
-
     log_msg(LOG_DEBUG, NULL, "%s", strsignal(signo));
-    if (signo == SIGUSR1 && sup->ops->count != NULL) {
-        for_all(sup, sup->ops->count);
+    if (signo == SIGUSR1) {
+        for_all(arg, supervised_count);
     }
 }
 
-/* Signals that mean nothing here are handled, too: one that was meant well must not end it. */
+/* Signals that mean nothing are handled, too: one that was meant well must not end it. */
 static int handle_signals(struct supervisor *sup)
 {
     static const struct {

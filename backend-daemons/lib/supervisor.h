@@ -21,7 +21,7 @@
 
 #define SUPERVISOR_CLASSES_MAX 2U
 
-/* What a daemon does with its devices. */
+/* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
     const char *noun; /* of what it serves: "block device" */
     struct {
@@ -30,19 +30,51 @@ struct supervisor_ops {
         const char *kernel_module;
     } classes[SUPERVISOR_CLASSES_MAX]; /* name NULL: no more */
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
-    size_t device_size;      /* of its struct device, which starts as zeros */
-    void (*evaluate)(struct supervised *dev, const struct supervised_view *v);
-    void (*gone)(struct supervised *dev);    /* evaluated without a back end's directory */
-    void (*stop)(struct supervised *dev);    /* the end: the store is left as it is */
-    void (*release)(struct supervised *dev); /* gives up what it has; no worker of it runs */
-    void (*count)(struct supervised *dev);   /* on SIGUSR1: statistics into the log; NULL: none */
-    void (*started)(struct supervisor *sup); /* the store can be asked; NULL: nothing to do */
+    size_t device_size;      /* of its own device, which starts as zeros */
+    unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
+    bool offers_unusable;      /* the toolstack is told by the offer, which has a verdict */
+    bool refuses;              /* has workers that answer everything by an error */
+
+    /* Reads what the toolstack wrote. Returns 0 or -errno with a sentence. */
+    int (*learn)(struct supervised *dev, char *why, unsigned long why_size);
+    /*
+     * Opens what is served, if it is not yet. Returns 0, -errno with a sentence, -EAGAIN when it
+     * is to be asked again, or -EINPROGRESS: then supervised_opened() follows.
+     */
+    int (*open)(struct supervised *dev, char *why, unsigned long why_size);
+    void (*offer)(struct supervised *dev); /* publishes features, verdict and state 2 */
+    enum supervised_turn (*turn)(struct supervised *dev); /* may a worker be started? */
+    /* Reads the front end's side, fills in what a worker gets. 0 or -errno with a sentence. */
+    int (*configure)(struct supervised *dev, struct crew_orders *orders, char *why,
+                     unsigned long why_size);
+    /* Hands it over in another way than child_send(). 0 or -errno with a sentence. */
+    int (*deliver)(struct supervised *dev, const struct crew_orders *orders, char *why,
+                   unsigned long why_size);
+    int (*create_log)(void); /* of what is in flight in one ring: a descriptor or -errno */
+    void (*serve)(struct supervised *dev);  /* publishes size, carrier, ... and state 4 */
+    void (*update)(struct supervised *dev); /* looks at what may change while connected */
+    /* A report of the class's own. Returns false when it is none. */
+    bool (*report)(struct supervised *dev, const struct wire_report *r, const void *msg,
+                   unsigned long len);
+    void (*rest)(struct supervised *dev); /* no worker is left: lets go what others want */
+    void (*idle)(struct supervised *dev); /* closed, and the toolstack or the guest is done */
+    void (*gone)(struct supervised *dev); /* removed by the toolstack: nothing may be left */
+    void (*release)(struct supervised *dev);
+    void (*count)(struct supervised *dev);   /* on SIGUSR1: asks the worker for statistics */
+    void (*started)(struct supervisor *sup); /* the store can be asked */
 };
 
 struct supervisor_class {
     struct supervisor *sup;
     struct log_limit kernel_log;
     struct backend_class watch;
+};
+
+/* The log of a device that an earlier daemon served (crew.h). */
+struct supervisor_kept {
+    char name[32];
+    int fd;
+    struct supervisor_kept *next;
 };
 
 struct supervisor {
@@ -52,6 +84,7 @@ struct supervisor {
     struct supervisor_class classes[SUPERVISOR_CLASSES_MAX];
     struct supervised *devices; /* uthash by struct device_key */
     unsigned int nr_devices;
+    struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
     /* configuration */
     const char *worker_path;
@@ -68,6 +101,9 @@ void supervisor_remove(struct supervisor *sup, struct supervised *dev);
  * log line. */
 int supervisor_start(struct supervisor *sup);
 
+/* A descriptor that an earlier daemon had kept under a device's name; `arg` is the supervisor. */
+void supervisor_keep(void *arg, const char *name, int fd);
+
 /* Stops all workers in good order; the loop ends when the last is gone. */
 void supervisor_stop(struct supervisor *sup);
 
@@ -77,7 +113,8 @@ void supervisor_free(struct supervisor *sup);
 /*
  * The daemon's life, from its options to its end: event loop, signals, readiness. SIGTERM and
  * SIGINT let the workers finish what they took from their rings; the store is left as it is, so
- * that the next daemon goes on with the same guests. Returns the exit status.
+ * that the next daemon goes on with the same guests. SIGUSR1 logs how each device is. SIGHUP is
+ * taken note of, for there is nothing to read again. Returns the exit status.
  */
 int supervisor_run(struct supervisor *sup);
 

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -14,33 +14,29 @@
 #define KERNEL_GROUP 1U
 #define MESSAGE_MAX  8192
 
-/* The value when `text` is `key` followed by it. */
-static const char *value_of(const char *text, const char *key)
+/* Takes the number when `text` is `key` followed by it. */
+static void take_number(const char *text, const char *key, long *number)
 {
     unsigned long n = strlen(key);
 
-    return strncmp(text, key, n) == 0 ? text + n : NULL;
+    if (strncmp(text, key, n) == 0) {
+        *number = strtol(text + n, NULL, 10);
+    }
 }
 
 bool uevent_is_change(const char *message, unsigned long len, dev_t *dev)
 {
     bool change = false, block = false;
-    int maj = -1, min = -1;
+    long maj = -1, min = -1;
 
     if (len == 0 || message[len - 1] != '\0') {
         return false;
     }
     for (const char *text = message; text < message + len; text += strlen(text) + 1) {
-        const char *value;
-
         change = change || strcmp(text, "ACTION=change") == 0;
         block = block || strcmp(text, "SUBSYSTEM=block") == 0;
-        if ((value = value_of(text, "MAJOR=")) != NULL && sscanf(value, "%d", &maj) != 1) {
-            return false;
-        }
-        if ((value = value_of(text, "MINOR=")) != NULL && sscanf(value, "%d", &min) != 1) {
-            return false;
-        }
+        take_number(text, "MAJOR=", &maj);
+        take_number(text, "MINOR=", &min);
     }
     if (!change || !block || maj < 0 || min < 0) {
         return false;

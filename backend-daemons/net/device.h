@@ -1,25 +1,14 @@
 /*
- * One network device of one guest, as its back end sees it: the XenBus state machine.
+ * One network device of one guest, as its back end sees it: what is a network's own in the life
+ * that all devices share (lib/life.h), which is its tap, and what may change while it is connected.
  *
- * Phases, and the `state` that the store shows meanwhile:
- *
- *   NEW       tap created, features published: to WAITING (2); the toolstack runs its script now
- *   WAITING   front end at 4 and the script done (`hotplug-status`): worker started, to STARTING
- *   STARTING  worker is ready: to CONNECTED (4)
- *   CONNECTED front end closed or gone: to STOPPING (5); worker died of itself: to WAITING, which
- *             starts another
- *   STOPPING  worker gone: to CLOSED (6)
- *   CLOSED    front end starts anew: to WAITING (2); directory removed: tap removed, freed
- *
- * evaluate() is the only place where phases change by what the store says; every event just
- * asks for it to run, and it reads afresh what it needs. So no order of events is assumed. The
- * directory of the front end belongs to the guest and everything in it is checked; that of the back
- * end is written by the toolstack.
+ * The tap is made before state 2 is written, because the toolstack runs its script then, and the
+ * front end is not connected before that is done (`hotplug-status`).
  *
  * The tap outlives the phases and also the daemon (tap.h): one that is started again finds it, and
  * takes up rings that are in use where their responses end. The network forgives what got lost.
  *
- * Types: struct netd, struct device. One thread, no locks. At suspend the toolstack removes
+ * Types: struct netd, struct net_device. One thread, no locks. At suspend the toolstack removes
  * the device; after the restore there is a new one under a new domain id.
  */
 #ifndef DUET_NET_DEVICE_H
@@ -28,7 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "child.h"
 #include "supervisor.h"
 #include "tap.h"
 #include "wire.h"
@@ -42,26 +30,14 @@ struct netd {
     unsigned int stall_seconds;
 };
 
-enum device_phase {
-    DEVICE_NEW,
-    DEVICE_WAITING,
-    DEVICE_STARTING,
-    DEVICE_CONNECTED,
-    DEVICE_STOPPING,
-    DEVICE_CLOSED,
-};
-
-struct device {
-    struct supervised base; /* first */
-    enum device_phase phase;
-    bool unusable;           /* no tap: nothing to wait for but removal */
-    bool reported;           /* the worker has said why it ends */
+struct net_device {
+    struct supervised base;  /* first */
     bool has_script;         /* the toolstack runs a script, whose end is to be waited for */
     unsigned int max_queues; /* offered */
     struct tap tap;
-    struct child worker;
-    struct net_wire_settings settings; /* that the worker has */
-    unsigned int deaths;               /* of workers, one soon after the other */
+    struct net_wire_config config; /* that the worker has */
+    char nr_queues[16];            /* for ps(1) */
+    struct log_limit carrier_log, counts_log;
     struct store_watch mcast_watch;
 };
 
@@ -69,7 +45,7 @@ struct device {
 extern const struct supervisor_ops netd_ops;
 
 /* The daemon that a device belongs to. */
-static inline const struct netd *device_netd(const struct device *dev)
+static inline const struct netd *net_device_daemon(const struct net_device *dev)
 {
     return (const struct netd *)dev->base.sup; /* its first member */
 }

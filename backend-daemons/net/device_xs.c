@@ -10,34 +10,82 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xenbus.h"
+#define NET_MAX_TEXT     1024
+#define NET_MAX_HEADROOM 2048 /* half a page must be left for the packet */
+#define NET_NR(table)    (sizeof(table) / sizeof((table)[0]))
 
-#define MAX_STRING   1024
-#define MAX_HEADROOM 2048 /* half a page must be left for the packet */
+/* What the guest can do with the packets that it receives. */
+struct net_front_features {
+    bool rx_copy, rx_notify, sg, gso_v4, gso_v6, no_csum, csum_v6;
+};
 
-int device_xs_read_back(struct device *dev, char *why, unsigned long why_size)
+#define NET_FEATURE(name, field, what)                                                        \
+    {                                                                                         \
+        .key = (name), .type = KEY_BOOL, .where = offsetof(struct net_front_features, field), \
+        .meaning = (what)                                                                     \
+    }
+static const struct key_rule net_feature_keys[] = {
+    NET_FEATURE("request-rx-copy", rx_copy, "packets are copied to it: needed"),
+    NET_FEATURE("feature-rx-notify", rx_notify, "it says when it has made room"),
+    NET_FEATURE("feature-sg", sg, "it takes packets of several slots"),
+    NET_FEATURE("feature-gso-tcpv4", gso_v4, "it takes packets yet to be segmented"),
+    NET_FEATURE("feature-gso-tcpv6", gso_v6, "likewise"),
+    NET_FEATURE("feature-no-csum-offload", no_csum, "IPv4 checksums are to be complete"),
+    NET_FEATURE("feature-ipv6-csum-offload", csum_v6, "IPv6's need not be"),
+};
+
+#define NET_NUMBER(name, of, field, what)                                    \
+    {                                                                        \
+        .key = (name), .type = KEY_U32, .max = UINT32_MAX, .required = true, \
+        .where = offsetof(of, field), .meaning = (what)                      \
+    }
+static const struct key_rule net_ring_keys[] = {
+    NET_NUMBER("tx-ring-ref", struct net_wire_queue, tx_ref, "grant of the ring from the guest"),
+    NET_NUMBER("rx-ring-ref", struct net_wire_queue, rx_ref, "grant of the ring to the guest"),
+};
+static const struct key_rule net_split_port_keys[] = {
+    NET_NUMBER("event-channel-tx", struct net_wire_queue, tx_port, "port of one direction"),
+    NET_NUMBER("event-channel-rx", struct net_wire_queue, rx_port, "port of the other"),
+};
+static const struct key_rule net_port_key[] = {
+    NET_NUMBER("event-channel", struct net_wire_queue, tx_port, "one port for both"),
+};
+static const struct key_rule net_ctrl_keys[] = {
+    NET_NUMBER("ctrl-ring-ref", struct net_wire_config, ctrl_ref, "grant of the control ring"),
+    NET_NUMBER("event-channel-ctrl", struct net_wire_config, ctrl_port, "its port"),
+};
+
+static const struct key_rule net_setting_keys[] = {
+    {.key = "xdp-headroom",
+     .type = KEY_U32,
+     .max = NET_MAX_HEADROOM,
+     .where = offsetof(struct net_wire_settings, headroom),
+     .meaning = "bytes left free before each packet"},
+    {.key = "request-multicast-control",
+     .type = KEY_BOOL,
+     .where = offsetof(struct net_wire_settings, multicast_control),
+     .meaning = "only the groups that it lists"},
+};
+
+void net_device_xs_read_back(struct net_device *dev)
 {
     struct store *st = dev->base.sup->store;
+    const unsigned int most = net_device_daemon(dev)->max_queues;
     char dir[64];
     unsigned int vcpus;
-    int err = supervised_read_front(&dev->base, why, why_size);
 
-    if (err != 0) {
-        return err;
-    }
     dev->has_script = store_exists(st, STORE_NO_TX, dev->base.back, "script");
     snprintf(dir, sizeof(dir), "/local/domain/%d/cpu", dev->base.id.domid);
     free(store_list(st, STORE_NO_TX, dir, &vcpus));
     vcpus = vcpus != 0 ? vcpus : 1;
-    dev->max_queues = vcpus < device_netd(dev)->max_queues ? vcpus : device_netd(dev)->max_queues;
-    return 0;
+    dev->max_queues = vcpus < most ? vcpus : most;
 }
 
-void device_xs_tap_names(struct device *dev, char *own, char *other, unsigned long size)
+void net_device_xs_tap_names(struct net_device *dev, char *own, char *other, unsigned long size)
 {
     char *name = NULL;
 
-    snprintf(own, size, "%s%d.%d", device_netd(dev)->tap_prefix, dev->base.id.domid,
+    snprintf(own, size, "%s%d.%d", net_device_daemon(dev)->tap_prefix, dev->base.id.domid,
              dev->base.id.device);
     store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "vifname",
                    (unsigned int)size - 1, &name);
@@ -45,118 +93,74 @@ void device_xs_tap_names(struct device *dev, char *own, char *other, unsigned lo
     free(name);
 }
 
-static int publish_features_tx(struct store *st, xs_transaction_t t, void *arg)
+void net_device_xs_publish_features(struct net_device *dev)
 {
-    struct device *dev = arg;
-    const struct {
-        const char *key;
-        unsigned int value;
-    } features[] = {{"feature-sg", 1},
-                    {"feature-gso-tcpv4", 1},
-                    {"feature-gso-tcpv6", 1},
-                    {"feature-ipv6-csum-offload", 1},
-                    {"feature-rx-copy", 1},
-                    {"feature-rx-flip", 0},
-                    {"feature-xdp-headroom", 1},
-                    {"feature-multicast-control", 1},
-                    {"feature-dynamic-multicast-control", 1},
-                    {"feature-split-event-channels", 1},
-                    {"feature-ctrl-ring", 1},
-                    {"multi-queue-max-queues", dev->max_queues}};
-    int err = 0;
+    const struct key_value values[] = {
+        {.key = "feature-sg", .number = 1},
+        {.key = "feature-gso-tcpv4", .number = 1},
+        {.key = "feature-gso-tcpv6", .number = 1},
+        {.key = "feature-ipv6-csum-offload", .number = 1},
+        {.key = "feature-rx-copy", .number = 1},
+        {.key = "feature-rx-flip", .number = 0},
+        {.key = "feature-xdp-headroom", .number = 1},
+        {.key = "feature-multicast-control", .number = 1},
+        {.key = "feature-dynamic-multicast-control", .number = 1},
+        {.key = "feature-split-event-channels", .number = 1},
+        {.key = "feature-ctrl-ring", .number = 1},
+        {.key = "multi-queue-max-queues", .number = dev->max_queues}};
 
-    if (!store_exists(st, t, dev->base.back, "state")) {
-        return -ENOENT;
-    }
-    for (unsigned int i = 0; i < sizeof(features) / sizeof(features[0]) && err == 0; i++) {
-        err = store_write(st, t, dev->base.back, features[i].key, "%u", features[i].value);
-    }
-    return err != 0 ? err : store_write(st, t, dev->base.back, "state", "%d", XenbusStateInitWait);
+    supervised_publish(&dev->base, values, NET_NR(values), XenbusStateInitWait);
 }
 
-int device_xs_publish_features(struct device *dev)
-{
-    return store_transaction(dev->base.sup->store, publish_features_tx, dev);
-}
-
-bool device_xs_hotplug_done(struct device *dev)
+bool net_device_xs_hotplug_done(struct net_device *dev)
 {
     char *status = NULL;
     bool done;
 
-    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "hotplug-status", MAX_STRING,
-                   &status);
+    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "hotplug-status",
+                   NET_MAX_TEXT, &status);
     done = !dev->has_script || (status != NULL && strcmp(status, "connected") == 0);
     free(status);
     return done;
 }
 
-struct front_read {
-    struct device *dev;
-    struct net_wire_config *config;
+struct net_front_read {
+    struct net_device *dev;
     unsigned int *offload;
     char *why;
     unsigned long why_size;
 };
 
-/* Reads a key of 0 or 1, `def` when it is missing. */
-static int read_flag(struct store *st, xs_transaction_t t, const char *dir, const char *key,
-                     bool def, bool *out)
-{
-    uint64_t n = 0;
-    int err = store_read_uint_def(st, t, dir, key, 1, def, &n);
-
-    *out = n != 0;
-    return err;
-}
-
-static int read_u32(struct store *st, xs_transaction_t t, const char *dir, const char *key,
-                    uint32_t *out)
-{
-    uint64_t n = 0;
-    int err = store_read_uint(st, t, dir, key, UINT32_MAX, &n);
-
-    *out = (uint32_t)n;
-    return err;
-}
-
 /* The rings and event channels of one queue, which are in `dir`. */
-static int read_queue(struct store *st, xs_transaction_t t, const char *dir,
-                      struct net_wire_queue *q)
+static int net_read_queue(struct store *st, xs_transaction_t t, const struct net_front_read *r,
+                          const char *dir, struct net_wire_queue *q)
 {
-    int err = read_u32(st, t, dir, "tx-ring-ref", &q->tx_ref);
+    int err = keys_read(st, t, dir, net_ring_keys, NET_NR(net_ring_keys), q, r->why, r->why_size);
 
-    if (err == 0) {
-        err = read_u32(st, t, dir, "rx-ring-ref", &q->rx_ref);
-    }
     if (err != 0) {
         return err;
     }
-    err = read_u32(st, t, dir, "event-channel-tx", &q->tx_port);
-    if (err == 0) {
-        return read_u32(st, t, dir, "event-channel-rx", &q->rx_port);
+    if (store_exists(st, t, dir, "event-channel-tx")) {
+        return keys_read(st, t, dir, net_split_port_keys, NET_NR(net_split_port_keys), q, r->why,
+                         r->why_size);
     }
-    if (err == -ENOENT) {
-        err = read_u32(st, t, dir, "event-channel", &q->tx_port);
-        q->rx_port = q->tx_port;
-    }
+    err = keys_read(st, t, dir, net_port_key, NET_NR(net_port_key), q, r->why, r->why_size);
+    q->rx_port = q->tx_port;
     return err;
 }
 
-static int read_queues(struct store *st, xs_transaction_t t, struct front_read *r)
+static int net_read_queues(struct store *st, xs_transaction_t t, const struct net_front_read *r)
 {
-    struct net_wire_config *c = r->config;
+    struct net_wire_config *c = &r->dev->config;
     const char *front = r->dev->base.front;
-    uint64_t nr = 1;
-    int err =
-        store_read_uint_def(st, t, front, "multi-queue-num-queues", r->dev->max_queues, 1, &nr);
+    const struct key_rule nr_queues = {.key = "multi-queue-num-queues",
+                                       .type = KEY_U32,
+                                       .min = 1,
+                                       .max = r->dev->max_queues,
+                                       .def = 1,
+                                       .meaning = "queues of the guest"};
+    int err = keys_read(st, t, front, &nr_queues, 1, &c->nr_queues, r->why, r->why_size);
 
-    if (err == 0 && nr == 0) {
-        snprintf(r->why, r->why_size, "%s/multi-queue-num-queues = \"0\": at least one is needed",
-                 front);
-        return -EINVAL;
-    }
-    c->nr_queues = (uint32_t)nr;
     for (unsigned int i = 0; i < c->nr_queues && err == 0; i++) {
         char dir[STORE_PATH_MAX];
 
@@ -165,101 +169,74 @@ static int read_queues(struct store *st, xs_transaction_t t, struct front_read *
         } else {
             snprintf(dir, sizeof(dir), "%.*s/queue-%u", STORE_PATH_MAX - 32, front, i);
         }
-        err = read_queue(st, t, dir, &c->queues[i]);
+        err = net_read_queue(st, t, r, dir, &c->queues[i]);
     }
     return err;
 }
 
-static int read_ctrl(struct store *st, xs_transaction_t t, struct front_read *r)
+static int net_read_ctrl(struct store *st, xs_transaction_t t, const struct net_front_read *r)
 {
-    struct net_wire_config *c = r->config;
-    int err;
+    struct net_wire_config *c = &r->dev->config;
 
     c->has_ctrl = store_exists(st, t, r->dev->base.front, "ctrl-ring-ref");
-    if (!c->has_ctrl) {
-        return 0;
-    }
-    err = read_u32(st, t, r->dev->base.front, "ctrl-ring-ref", &c->ctrl_ref);
-    return err != 0 ? err
-                    : read_u32(st, t, r->dev->base.front, "event-channel-ctrl", &c->ctrl_port);
+    return c->has_ctrl ? keys_read(st, t, r->dev->base.front, net_ctrl_keys, NET_NR(net_ctrl_keys),
+                                   c, r->why, r->why_size)
+                       : 0;
 }
 
-/* What the guest can do with the packets that it receives. */
-static int read_features(struct store *st, xs_transaction_t t, struct front_read *r)
+static int net_read_features(struct store *st, xs_transaction_t t, const struct net_front_read *r)
 {
-    struct net_wire_config *c = r->config;
-    const char *front = r->dev->base.front;
-    bool rx_copy, no_csum = false, gso_v4 = false, gso_v6 = false;
-    int err = read_flag(st, t, front, "request-rx-copy", false, &rx_copy);
+    struct net_wire_config *c = &r->dev->config;
+    struct net_front_features f = {.rx_copy = false};
+    int err = keys_read(st, t, r->dev->base.front, net_feature_keys, NET_NR(net_feature_keys), &f,
+                        r->why, r->why_size);
 
-    if (err == 0 && !rx_copy) {
+    if (err == 0 && !f.rx_copy) {
         snprintf(r->why, r->why_size,
                  "%s/request-rx-copy is not 1: the guest wants page flipping, which no current "
                  "back end offers",
-                 front);
+                 r->dev->base.front);
         return -EOPNOTSUPP;
     }
-    if (err == 0) {
-        err = read_flag(st, t, front, "feature-rx-notify", false, &c->rx_notify);
-    }
-    if (err == 0) {
-        err = read_flag(st, t, front, "feature-sg", false, &c->can_sg);
-    }
-    if (err == 0) {
-        err = read_flag(st, t, front, "feature-gso-tcpv4", false, &gso_v4);
-    }
-    if (err == 0) {
-        err = read_flag(st, t, front, "feature-gso-tcpv6", false, &gso_v6);
-    }
-    if (err == 0) {
-        err = read_flag(st, t, front, "feature-no-csum-offload", false, &no_csum);
-    }
-    if (err == 0) {
-        err = read_flag(st, t, front, "feature-ipv6-csum-offload", false, &c->csum_v6);
-    }
-    c->csum_v4 = !no_csum;
-    *r->offload = c->csum_v4 || c->csum_v6 ? TUN_F_CSUM : 0;
-    c->gso_v4 = c->csum_v4 && c->can_sg && gso_v4;
-    c->gso_v6 = c->csum_v6 && c->can_sg && gso_v6;
-    *r->offload |= c->gso_v4 ? TUN_F_TSO4 : 0;
-    *r->offload |= c->gso_v6 ? TUN_F_TSO6 : 0;
+    c->rx_notify = f.rx_notify;
+    c->can_sg = f.sg;
+    c->csum_v4 = !f.no_csum;
+    c->csum_v6 = f.csum_v6;
+    c->gso_v4 = c->csum_v4 && f.sg && f.gso_v4;
+    c->gso_v6 = c->csum_v6 && f.sg && f.gso_v6;
+    *r->offload = (c->csum_v4 || c->csum_v6 ? TUN_F_CSUM : 0U) | (c->gso_v4 ? TUN_F_TSO4 : 0U) |
+                  (c->gso_v6 ? TUN_F_TSO6 : 0U);
     return err;
 }
 
-static int read_front_tx(struct store *st, xs_transaction_t t, void *arg)
+static int net_read_front_tx(struct store *st, xs_transaction_t t, void *arg)
 {
-    struct front_read *r = arg;
-    int err;
+    const struct net_front_read *r = arg;
+    int err = net_read_features(st, t, r);
 
-    r->why[0] = '\0';
-    err = read_features(st, t, r);
     if (err == 0) {
-        err = read_queues(st, t, r);
+        err = net_read_queues(st, t, r);
     }
-    if (err == 0) {
-        err = read_ctrl(st, t, r);
-    }
-    if (err != 0 && r->why[0] == '\0') {
-        snprintf(r->why, r->why_size, "%s", store_error(st));
-    }
-    return err;
+    return err != 0 ? err : net_read_ctrl(st, t, r);
 }
 
-int device_xs_read_front(struct device *dev, struct net_wire_config *config, unsigned int *offload,
-                         char *why, unsigned long why_size)
+int net_device_xs_read_front(struct net_device *dev, unsigned int *offload, char *why,
+                             unsigned long why_size)
 {
-    struct front_read r = {
-        .dev = dev, .config = config, .offload = offload, .why = why, .why_size = why_size};
+    struct net_front_read r = {.dev = dev, .offload = offload, .why = why, .why_size = why_size};
+    struct net_wire_config *c = &dev->config;
 
-    memset(config, 0, sizeof(*config));
-    supervised_wire_head(&dev->base, NET_WIRE_MAGIC, &config->head);
-    config->stall_seconds = device_netd(dev)->stall_seconds;
-    device_xs_read_settings(dev, &config->settings);
-    return store_transaction(dev->base.sup->store, read_front_tx, &r);
+    memset(c, 0, sizeof(*c));
+    supervised_wire_head(&dev->base, NET_WIRE_MAGIC, &c->head);
+    c->stall_seconds = net_device_daemon(dev)->stall_seconds;
+    net_device_xs_read_settings(dev, &c->settings);
+    snprintf(why, why_size, "the store is busy");
+    return store_transaction(dev->base.sup->store, net_read_front_tx, &r);
 }
 
 /* A decimal number up to `max` that ends with `stop`; *rest is what follows. */
-static bool take_number(const char *s, char stop, uint64_t max, uint64_t *out, const char **rest)
+static bool net_take_number(const char *s, char stop, uint64_t max, uint64_t *out,
+                            const char **rest)
 {
     char *end;
 
@@ -273,7 +250,7 @@ static bool take_number(const char *s, char stop, uint64_t max, uint64_t *out, c
 }
 
 /* `rate` is "BYTES,MICROSECONDS"; 4294967295 bytes mean no limit. */
-static void read_rate(struct device *dev, struct net_wire_settings *s)
+static void net_read_rate(struct net_device *dev, struct net_wire_settings *s)
 {
     char *rate = NULL;
     const char *rest;
@@ -283,10 +260,10 @@ static void read_rate(struct device *dev, struct net_wire_settings *s)
     if (rate == NULL) {
         return;
     }
-    if (!take_number(rate, ',', UINT32_MAX, &bytes, &rest) ||
-        !take_number(rest, '\0', UINT32_MAX, &us, &rest)) {
-        log_msg(LOG_WARNING, &dev->base.id, "%s/rate = \"%s\": not BYTES,MICROSECONDS; not limited",
-                dev->base.back, rate);
+    if (!net_take_number(rate, ',', UINT32_MAX, &bytes, &rest) ||
+        !net_take_number(rest, '\0', UINT32_MAX, &us, &rest)) {
+        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id,
+                    "%s/rate = \"%s\": not BYTES,MICROSECONDS; not limited", dev->base.back, rate);
     } else if (bytes < UINT32_MAX) {
         s->rate_bytes = bytes;
         s->rate_us = us;
@@ -294,51 +271,23 @@ static void read_rate(struct device *dev, struct net_wire_settings *s)
     free(rate);
 }
 
-void device_xs_read_settings(struct device *dev, struct net_wire_settings *s)
+void net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings *s)
 {
-    struct store *st = dev->base.sup->store;
-    uint64_t headroom = 0;
+    char why[SUPERVISED_SENTENCE_MAX];
 
     memset(s, 0, sizeof(*s));
-    read_rate(dev, s);
-    if (dev->base.front == NULL) {
-        return;
-    }
-    if (store_read_uint_def(st, STORE_NO_TX, dev->base.front, "xdp-headroom", MAX_HEADROOM, 0,
-                            &headroom) != 0) {
-        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id, "%s", store_error(st));
-        headroom = 0;
-    }
-    s->headroom = (uint32_t)headroom;
-    if (read_flag(st, STORE_NO_TX, dev->base.front, "request-multicast-control", false,
-                  &s->multicast_control) != 0) {
-        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id, "%s", store_error(st));
-        s->multicast_control = false;
+    net_read_rate(dev, s);
+    for (unsigned int i = 0; i < NET_NR(net_setting_keys); i++) {
+        if (keys_read(dev->base.sup->store, STORE_NO_TX, dev->base.front, &net_setting_keys[i], 1,
+                      s, why, sizeof(why)) != 0) {
+            log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id, "%s", why);
+        }
     }
 }
 
-struct carrier {
-    struct device *dev;
-    bool up;
-};
-
-static int publish_carrier_tx(struct store *st, xs_transaction_t t, void *arg)
+void net_device_xs_publish_carrier(struct net_device *dev, bool up, enum xenbus_state state)
 {
-    const struct carrier *c = arg;
+    const struct key_value carrier = {.key = "carrier", .number = up ? 1 : 0};
 
-    if (!store_exists(st, t, c->dev->base.back, "state")) {
-        return -ENOENT;
-    }
-    return store_write(st, t, c->dev->base.back, "carrier", "%d", c->up ? 1 : 0);
-}
-
-void device_xs_publish_carrier(struct device *dev, bool up)
-{
-    struct carrier c = {.dev = dev, .up = up};
-    int err = store_transaction(dev->base.sup->store, publish_carrier_tx, &c);
-
-    if (err != 0 && err != -ENOENT) {
-        log_msg(LOG_ERR, &dev->base.id, "cannot publish the carrier: %s",
-                store_error(dev->base.sup->store));
-    }
+    supervised_publish(&dev->base, &carrier, 1, state);
 }

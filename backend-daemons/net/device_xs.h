@@ -9,31 +9,30 @@
 #define DUET_NET_DEVICE_XS_H
 
 #include "device.h"
-#include "wire.h"
 
-/* Reads what the toolstack wrote: front end, script, number of vCPUs. Returns 0 or -errno. */
-int device_xs_read_back(struct device *dev, char *why, unsigned long why_size);
+/* Reads what the toolstack wrote: script, number of vCPUs. */
+void net_device_xs_read_back(struct net_device *dev);
 
-/* Names the tap may have, the likelier one first: `vifname`, and its own. `other` may be empty. */
-void device_xs_tap_names(struct device *dev, char *own, char *other, unsigned long size);
+/* Names the tap may have: its own, and `vifname`. `other` may be empty. */
+void net_device_xs_tap_names(struct net_device *dev, char *own, char *other, unsigned long size);
 
-/* Publishes what we offer, and state 2, in one transaction. Returns 0 or -errno. */
-int device_xs_publish_features(struct device *dev);
+/* Publishes what is offered, and state 2. */
+void net_device_xs_publish_features(struct net_device *dev);
 
 /* True when the script has done its work, or there is none. */
-bool device_xs_hotplug_done(struct device *dev);
+bool net_device_xs_hotplug_done(struct net_device *dev);
 
 /*
  * Fills the worker's configuration from the front end's directory, and `*offload` with the TUN_F_*
  * flags for what the guest can receive. Returns 0 or -errno.
  */
-int device_xs_read_front(struct device *dev, struct net_wire_config *config, unsigned int *offload,
-                         char *why, unsigned long why_size);
+int net_device_xs_read_front(struct net_device *dev, unsigned int *offload, char *why,
+                             unsigned long why_size);
 
 /* Reads what may change while connected; values that make no sense are logged and left out. */
-void device_xs_read_settings(struct device *dev, struct net_wire_settings *settings);
+void net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings *settings);
 
-/* Publishes the link's state, if the device still exists. */
-void device_xs_publish_carrier(struct device *dev, bool up);
+/* Publishes the link's state, and with it ours (Unknown: as it is), if the device still exists. */
+void net_device_xs_publish_carrier(struct net_device *dev, bool up, enum xenbus_state state);
 
 #endif

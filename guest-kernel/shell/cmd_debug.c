@@ -13,7 +13,7 @@
 
 static struct sh_text report;
 
-static void collect(const char *text, size_t len)
+static void debug_collect(const char *text, size_t len)
 {
     sh_text_add(&report, "%.*s", (int)len, text);
 }
@@ -32,7 +32,7 @@ static int cmd_kdi(struct shell *sh, int argc, char **argv)
 
         snprintf(line + used, sizeof(line) - used, "%s ", argv[i]);
     }
-    kdi_report(line, collect);
+    kdi_report(line, debug_collect);
     return sh_text_write(sh, &report);
 }
 

@@ -172,7 +172,7 @@ static int map_own(struct vm_space *s, uint64_t va, void *page, enum hat_prot pr
     return rc;
 }
 
-static int fill(struct vm_space *s, uint64_t va, const struct region *r)
+static int vm_fill(struct vm_space *s, uint64_t va, const struct region *r)
 {
     void *page = page_alloc_zeroed(0);
     int rc = page == NULL ? -ENOMEM : map_own(s, va, page, r->prot);
@@ -211,7 +211,7 @@ static int fault_locked(struct vm_space *s, uint64_t va, enum hat_prot access)
         return -EFAULT;
     }
     if (!uhat_query(s->uhat, va, &entry)) {
-        return fill(s, va, r);
+        return vm_fill(s, va, r);
     }
     if ((access & HAT_WRITE) && (entry.prot & HAT_WRITE) == 0) {
         return unshare(s, va, r, &entry);

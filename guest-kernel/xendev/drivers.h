@@ -1,5 +1,5 @@
 /*
- * drivers.h - the table of drivers, which io/drivers.c fills and xendev.c reads.
+ * drivers.h - the table of drivers, which boot/drivers.c fills and xendev.c reads.
  */
 #ifndef XENDEV_DRIVERS_H
 #define XENDEV_DRIVERS_H

@@ -11,15 +11,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "child.h"
 #include "device.h"
 #include "fake_xenstore.h"
+#include "inflight.h"
 
 #define FRONT "/local/domain/5/device/vbd/51712"
 #define BACK  "/local/domain/0/backend/vbd/5/51712"
@@ -34,15 +37,18 @@ enum {
     WORKER_CRASHES,
     WORKER_CRASHES_LATER,
     WORKER_CRASHES_AT_STOP,
+    WORKER_STAYS,   /* says that the ring is broken, says so again and again, and does not end */
+    WORKER_IS_DEAF, /* to orders and to SIGTERM */
+    WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
 };
 
 static struct blockd blockd;
 static char image[] = "/tmp/duet-test-device-XXXXXX";
 
 /* The only device there is. */
-static const struct device *the_device(void)
+static const struct blk_device *the_device(void)
 {
-    return (const struct device *)blockd.sup.devices;
+    return (const struct blk_device *)blockd.sup.devices;
 }
 
 static void report(enum wire_report_kind kind)
@@ -50,6 +56,29 @@ static void report(enum wire_report_kind kind)
     struct wire_report r = {.kind = kind, .err = EINVAL, .text = "as the test wants it"};
 
     send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+/* Does not end before it is killed. */
+static _Noreturn void stay(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    for (int i = 0; i < 1000; i++) {
+        report(WIRE_BROKEN);
+    }
+    for (;;) {
+        pause();
+    }
+}
+
+/* The first of a log's workers marks it; the others go on from it, or say that it is not theirs. */
+static bool continues(int log_fd, unsigned char mark)
+{
+    unsigned char found = 0;
+
+    if (pread(log_fd, &found, 1, 0) != 1 || pwrite(log_fd, &mark, 1, 0) != 1) {
+        abort();
+    }
+    return found == mark;
 }
 
 /* The stand-in for duet-block-worker. */
@@ -72,6 +101,18 @@ static int act_as_worker(void)
         return 1;
     }
     report(WIRE_READY);
+    if (c.event_channel == WORKER_STAYS) {
+        stay();
+    }
+    if (c.event_channel == WORKER_IS_DEAF) {
+        signal(SIGTERM, SIG_IGN);
+        for (;;) {
+            pause();
+        }
+    }
+    if (c.event_channel == WORKER_COUNTS && !continues(fds[BLK_WIRE_FD_LOG], 'w')) {
+        abort(); /* but for the next one */
+    }
     if (c.event_channel == WORKER_CRASHES_LATER) {
         abort();
     }
@@ -93,7 +134,7 @@ static void start_supervisor(void)
     blockd.sup.loop = loop_new();
     blockd.sup.worker_path = "/proc/self/exe";
     blockd.images.opener_path = DUET_TEST_OPENER;
-    blockd.images.patience_ms = 200;
+    blockd.images.patience_ms = 60000;
     blockd.hotplug_script = "/etc/xen/scripts/block-duet";
     blockd.sup.uid_base = 0x70000000;
     assert_int_equal(supervisor_start(&blockd.sup), 0);
@@ -404,6 +445,7 @@ static void an_image_that_hangs_is_told_to_xl_in_time(void **state)
     int fd = lease();
 
     (void)state;
+    blockd.images.patience_ms = 200;
     create(image, "w", "/etc/xen/scripts/block");
     until(BACK "/state", "2");
     assert_string_equal(fake_get(BACK "/hotplug-status"), "error");
@@ -423,7 +465,6 @@ static void an_image_that_hangs_may_be_given_up_while_it_opens(void **state)
     int fd = lease();
 
     (void)state;
-    blockd.images.patience_ms = 60000;
     create(image, "w", "/etc/xen/scripts/block");
     settle();
     fake_set(BACK "/online", "0");
@@ -438,6 +479,7 @@ static void a_late_image_is_an_image(void **state)
     int fd = lease();
 
     (void)state;
+    blockd.images.patience_ms = 200;
     create(image, "w", "/etc/xen/scripts/block");
     until(BACK "/state", "2");
     publish_ring(WORKER_SERVES);
@@ -508,6 +550,57 @@ static void a_worker_that_cannot_start_closes_the_device(void **state)
     until(BACK "/state", "2");
 }
 
+/* As if nothing had been started for long. */
+static void forgive(void)
+{
+    blockd.sup.devices->crew.starts = (struct pace){.last_ns = 0};
+}
+
+static void wait_phase(enum life_phase phase)
+{
+    for (int i = 0; i < 200 && the_device()->base.life.phase != phase; i++) {
+        settle();
+    }
+    assert_string_equal(life_phase_name(the_device()->base.life.phase), life_phase_name(phase));
+}
+
+/* Its deadline is over. */
+static void hurry_deadline(enum life_phase phase)
+{
+    struct loop_timer *t = &blockd.sup.devices->life.deadline;
+
+    wait_phase(phase);
+    assert_true(t->slot != 0);
+    loop_timer_set(blockd.sup.loop, t, 0, t->fn, t->arg);
+    settle();
+}
+
+/* The next lines of the log, until count_lines(). */
+static int log_was = -1, log_is = -1;
+
+static void keep_lines(void)
+{
+    log_was = dup(STDERR_FILENO);
+    log_is = memfd_create("log", 0);
+    dup2(log_is, STDERR_FILENO);
+}
+
+static int count_lines(void)
+{
+    char text[65536];
+    ssize_t n = pread(log_is, text, sizeof(text), 0);
+    int lines = 0;
+
+    for (ssize_t i = 0; i < n; i++) {
+        lines += text[i] == '\n' ? 1 : 0;
+    }
+    dup2(log_was, STDERR_FILENO);
+    close(log_was);
+    close(log_is);
+    return lines;
+}
+
+/* Five in a row; then one that is to answer everything by an error; and when that one dies, too: */
 static void a_worker_that_crashes_closes_its_device_only(void **state)
 {
     (void)state;
@@ -515,9 +608,131 @@ static void a_worker_that_crashes_closes_its_device_only(void **state)
         create(image, "w", "/etc/xen/scripts/block");
         until(BACK "/state", "2");
         publish_ring(how);
+        for (unsigned int i = 1; i <= 5; i++) {
+            for (int k = 0; k < 200 && the_device()->base.crew.deaths < i; k++) {
+                settle();
+            }
+            assert_int_equal(the_device()->base.crew.deaths, i);
+            forgive();
+            if (i < 5) {
+                assert_false(the_device()->base.crew.refusing);
+            }
+        }
         until(BACK "/state", "6");
         assert_non_null(strstr(fake_get(ERROR), "worker killed by signal 6"));
+        assert_non_null(strstr(fake_get(ERROR), "in a row; the device is closed"));
         vanish();
+    }
+}
+
+/* Kills the device's worker; returns when there is another. */
+static void kill_worker(void)
+{
+    pid_t pid = the_device()->base.crew.child.pid;
+
+    kill(pid, SIGKILL);
+    for (int i = 0; i < 200 && the_device()->base.crew.child.pid == pid; i++) {
+        settle();
+    }
+    forgive();
+}
+
+static void a_worker_that_is_killed_is_replaced_and_has_the_same_log(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_COUNTS); /* whose first one ends by itself */
+    until(BACK "/state", "4");
+    wait_phase(LIFE_CONNECTED);
+    kill_worker();
+    wait_phase(LIFE_CONNECTED);
+    assert_int_equal(the_device()->base.crew.deaths, 2);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_null(fake_get(ERROR));
+}
+
+static void after_five_deaths_a_worker_says_no(void **state)
+{
+    (void)state;
+    connect_guest();
+    for (int i = 0; i < 5; i++) {
+        wait_phase(LIFE_CONNECTED);
+        assert_false(the_device()->config.refuse);
+        kill_worker();
+    }
+    wait_phase(LIFE_CONNECTED);
+    assert_true(the_device()->config.refuse);
+    assert_string_equal(fake_get(BACK "/state"), "4"); /* the guest hears errors, and is not hung */
+    assert_non_null(strstr(fake_get(ERROR), "every request is answered by an error"));
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    fake_set(FRONT "/state", "1"); /* another life, another try */
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+    assert_false(the_device()->config.refuse);
+}
+
+static void a_worker_that_breaks_and_stays_is_killed(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    keep_lines();
+    publish_ring(WORKER_STAYS);
+    hurry_deadline(LIFE_TERMINATED);
+    until(BACK "/state", "6");
+    assert_in_range(count_lines(), 2, 16); /* of a thousand reports */
+    assert_non_null(strstr(fake_get(ERROR), "as the test wants it"));
+    vanish();
+}
+
+static void a_worker_that_does_not_stop_is_killed(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_DEAF);
+    until(BACK "/state", "4");
+    settle();
+    fake_set(FRONT "/state", "6");
+    hurry_deadline(LIFE_STOPPING);
+    hurry_deadline(LIFE_TERMINATED);
+    until(BACK "/state", "6");
+}
+
+static void a_guest_that_goes_and_comes_writes_few_lines(void **state)
+{
+    int lines, transactions = fake_transactions();
+
+    (void)state;
+    connect_guest();
+    keep_lines();
+    for (int i = 0; i < 400; i++) {
+        fake_set(FRONT "/state", i % 2 == 0 ? "6" : "1");
+        fake_set("/turned", "no");
+        until("/turned", "no");
+    }
+    lines = count_lines();
+    assert_in_range(lines, 1, 31);
+    assert_in_range(fake_transactions() - transactions, 1, 450);
+}
+
+static void a_state_that_is_for_others_is_answered_once(void **state)
+{
+    static const char *const states[] = {"7", "8", "5", "7", "2"};
+    int before;
+
+    (void)state;
+    connect_guest();
+    for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        fake_set(FRONT "/state", states[i]);
+        settle();
+        settle();
+        before = fake_transactions();
+        settle();
+        assert_int_equal(fake_transactions(), before);
     }
 }
 
@@ -539,10 +754,11 @@ static void a_restart_does_not_touch_the_store(void **state)
     start_supervisor();
     settle();
     for (int i = 0;
-         i < 100 && (blockd.sup.devices == NULL || the_device()->phase != DEVICE_CONNECTED); i++) {
+         i < 100 && (blockd.sup.devices == NULL || the_device()->base.life.phase != LIFE_CONNECTED);
+         i++) {
         settle();
     }
-    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
     assert_string_equal(fake_get(BACK "/state"), "4");
     assert_string_equal(fake_get(BACK "/sectors"), "not to be written again");
     fake_set(FRONT "/state", "6");
@@ -554,6 +770,50 @@ static void restart(void)
     stop_supervisor();
     start_supervisor();
     settle();
+}
+
+/* What a daemon leaves behind that did not end in good order. */
+static void a_ring_in_use_without_its_log_is_not_taken_over(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    assert_string_equal(fake_get(BACK "/duet-at-rest"), "1");
+    fake_rm(BACK "/duet-at-rest");
+    start_supervisor();
+    until(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), "nobody has kept what is in flight"));
+}
+
+static void a_mark_of_rest_does_not_outlive_the_rest(void **state)
+{
+    (void)state;
+    connect_guest();
+    restart();
+    wait_phase(LIFE_CONNECTED);
+    assert_null(fake_get(BACK "/duet-at-rest"));
+}
+
+static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
+{
+    int fd = inflight_create();
+
+    (void)state;
+    assert_int_equal(pwrite(fd, "w", 1, 0), 1);
+    connect_guest();
+    fake_set(FRONT "/event-channel", "17");
+    assert_int_equal(WORKER_COUNTS, 17);
+    stop_supervisor();
+    fake_rm(BACK "/duet-at-rest");
+    start_supervisor();
+    supervisor_keep(&blockd.sup, "vbd-5-51712", fd);
+    supervisor_keep(&blockd.sup, "vbd-9-51712", dup(fd)); /* of one that is gone */
+    for (int i = 0; i < 100 && blockd.sup.devices == NULL; i++) {
+        settle();
+    }
+    wait_phase(LIFE_CONNECTED);
+    assert_int_equal(the_device()->base.crew.deaths, 0);
+    assert_null(blockd.sup.kept);
 }
 
 static void a_restart_between_two_lives_misses_nothing(void **state)
@@ -577,10 +837,10 @@ static void a_restart_during_removal_serves_until_the_front_end_is_done(void **s
     fake_set(BACK "/online", "0");
     fake_set(BACK "/state", "5");
     restart();
-    for (int i = 0; i < 100 && the_device()->phase != DEVICE_CONNECTED; i++) {
+    for (int i = 0; i < 100 && the_device()->base.life.phase != LIFE_CONNECTED; i++) {
         settle();
     }
-    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
     assert_string_equal(fake_get(BACK "/state"), "5");
     fake_set(FRONT "/state", "6");
     until(BACK "/state", "6");
@@ -625,7 +885,7 @@ static void connect_new_end(void)
     until(BACK_6 "/state", "4");
 }
 
-static const struct device *device_of_domain(int domid)
+static const struct blk_device *device_of_domain(int domid)
 {
     struct supervised *dev = NULL;
     struct device_key key;
@@ -635,15 +895,15 @@ static const struct device *device_of_domain(int domid)
     key.device = 51712;
     HASH_FIND(hh, blockd.sup.devices, &key, sizeof(key), dev);
     assert_non_null(dev);
-    return (const struct device *)dev;
+    return (const struct blk_device *)dev;
 }
 
-static void expect_phase(int domid, enum device_phase phase)
+static void expect_phase(int domid, enum life_phase phase)
 {
-    for (int i = 0; i < 100 && device_of_domain(domid)->phase != phase; i++) {
+    for (int i = 0; i < 100 && device_of_domain(domid)->base.life.phase != phase; i++) {
         settle();
     }
-    assert_int_equal(device_of_domain(domid)->phase, phase);
+    assert_int_equal(device_of_domain(domid)->base.life.phase, phase);
 }
 
 static void the_old_end_of_a_migration_makes_way(void **state)
@@ -653,10 +913,10 @@ static void the_old_end_of_a_migration_makes_way(void **state)
     connect_guest();
     create_new_end();
     settle();
-    expect_phase(5, DEVICE_CONNECTED); /* nothing has happened yet */
+    expect_phase(5, LIFE_CONNECTED); /* nothing has happened yet */
     assert_false(device_of_domain(6)->image.taken);
     connect_new_end();
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     assert_false(device_of_domain(5)->image.taken);
     assert_true(device_of_domain(6)->image.taken);
     assert_string_equal(fake_get(BACK "/state"), "4");
@@ -667,7 +927,7 @@ static void the_old_end_of_a_migration_makes_way(void **state)
     fake_rm(BACK);
     settle();
     assert_int_equal(blockd.sup.nr_devices, 1);
-    expect_phase(6, DEVICE_CONNECTED);
+    expect_phase(6, LIFE_CONNECTED);
 }
 
 static void the_old_end_goes_on_when_the_new_one_is_gone(void **state)
@@ -677,13 +937,13 @@ static void the_old_end_goes_on_when_the_new_one_is_gone(void **state)
     connect_guest();
     create_new_end();
     connect_new_end();
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     fake_set(BACK_6 "/online", "0"); /* the migration has failed */
     fake_set(BACK_6 "/state", "5");
     fake_rm(FRONT_6);
     until(BACK_6 "/state", "6");
     fake_rm(BACK_6);
-    expect_phase(5, DEVICE_CONNECTED);
+    expect_phase(5, LIFE_CONNECTED);
     assert_true(device_of_domain(5)->image.taken);
     assert_string_equal(fake_get(BACK "/state"), "4");
 }
@@ -700,7 +960,7 @@ static void a_migration_that_fails_early_is_not_noticed(void **state)
     until(BACK_6 "/state", "6");
     fake_rm(BACK_6);
     settle();
-    expect_phase(5, DEVICE_CONNECTED);
+    expect_phase(5, LIFE_CONNECTED);
     assert_int_equal(blockd.sup.nr_devices, 1);
 }
 
@@ -710,16 +970,16 @@ static void a_guest_that_was_moved_away_lets_go_of_its_disk(void **state)
     fake_set("/local/domain/5/name", "web");
     connect_guest();
     fake_set("/local/domain/5/name", "web--migratedaway");
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     settle();
     reap_openers(); /* not even locked */
     assert_string_equal(fake_get(BACK "/state"), "4");
     fake_set("/local/domain/5/name", "web"); /* it could not be started there */
-    expect_phase(5, DEVICE_CONNECTED);
+    expect_phase(5, LIFE_CONNECTED);
     assert_true(device_of_domain(5)->image.taken);
     assert_string_equal(fake_get(BACK "/state"), "4");
     fake_set("/local/domain/5/name", "web--migratedaway");
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     fake_set(BACK "/online", "0"); /* and now it could */
     fake_set(BACK "/state", "5");
     fake_rm(FRONT);
@@ -732,9 +992,9 @@ static void a_restart_leaves_the_disk_of_a_guest_moved_away(void **state)
     (void)state;
     connect_guest();
     fake_set("/local/domain/5/name", "web--migratedaway");
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     restart();
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     settle();
     reap_openers();
 }
@@ -760,10 +1020,10 @@ static void a_yielded_device_closes_with_its_front_end(void **state)
     connect_guest();
     create_new_end();
     connect_new_end();
-    expect_phase(5, DEVICE_YIELDED);
+    expect_phase(5, LIFE_YIELDED);
     fake_set(FRONT "/state", "6");
     until(BACK "/state", "6");
-    expect_phase(6, DEVICE_CONNECTED);
+    expect_phase(6, LIFE_CONNECTED);
 }
 
 static void strange_directories_are_ignored(void **state)
@@ -813,6 +1073,15 @@ int main(void)
         TEST(a_worker_that_cannot_start_closes_the_device),
         TEST(a_worker_that_crashes_closes_its_device_only),
         TEST(a_state_that_is_none_is_taken_for_closing),
+        TEST(a_worker_that_is_killed_is_replaced_and_has_the_same_log),
+        TEST(after_five_deaths_a_worker_says_no),
+        TEST(a_worker_that_breaks_and_stays_is_killed),
+        TEST(a_worker_that_does_not_stop_is_killed),
+        TEST(a_guest_that_goes_and_comes_writes_few_lines),
+        TEST(a_state_that_is_for_others_is_answered_once),
+        TEST(a_ring_in_use_without_its_log_is_not_taken_over),
+        TEST(a_mark_of_rest_does_not_outlive_the_rest),
+        TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),

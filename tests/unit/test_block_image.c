@@ -23,7 +23,9 @@
 #include "inuse.h"
 #include "opener.h"
 
-#define OPENER "/proc/self/exe"
+#define OPENER       "/proc/self/exe"
+#define PATIENT_MS   60000
+#define IMPATIENT_MS 200
 
 static struct image_table table;
 static char folder[] = "/tmp/duet-test-image-XXXXXX";
@@ -345,17 +347,19 @@ static void a_hung_image_holds_up_nobody(void **state)
     int fd;
 
     (void)state;
+    table.patience_ms = IMPATIENT_MS;
     make("a", 4096);
     make("b", 512);
     fd = open(path("a"), O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0); /* an open waits until it is given up */
     assert_int_equal(image_open(&table, path("a"), &hung, why, sizeof(why)), 0);
-    assert_int_equal(open_(&other, "b"), 0);
     wait_told();
     assert_ptr_equal(told.user, &hung);
     assert_int_equal(told.event, IMAGE_LATE);
     assert_int_equal(told.err, -ETIMEDOUT);
     assert_non_null(strstr(why, "has not opened for"));
+    table.patience_ms = PATIENT_MS;
+    assert_int_equal(open_(&other, "b"), 0); /* meanwhile */
     fcntl(fd, F_SETLEASE, F_UNLCK);
     wait_told(); /* a late answer is an answer */
     assert_int_equal(told.event, IMAGE_OPENED);
@@ -372,6 +376,7 @@ static void an_opening_may_be_given_up(void **state)
     int fd;
 
     (void)state;
+    table.patience_ms = IMPATIENT_MS;
     make("a", 4096);
     fd = open(path("a"), O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
@@ -473,6 +478,7 @@ static int all_is_free(void **state)
 {
     (void)state;
     wait_free();
+    table.patience_ms = PATIENT_MS;
     return 0;
 }
 
@@ -515,7 +521,7 @@ int main(int argc, char **argv)
     table.loop = loop_new();
     table.opener_path = OPENER;
     table.on_event = on_event;
-    table.patience_ms = 200;
+    table.patience_ms = PATIENT_MS;
     if (table.loop == NULL || mkdtemp(folder) == NULL) {
         return 1;
     }

@@ -37,9 +37,9 @@ static struct {
 } taps;
 
 /* The only device there is. */
-static struct device *the_device(void)
+static struct net_device *the_device(void)
 {
-    return (struct device *)netd.sup.devices;
+    return (struct net_device *)netd.sup.devices;
 }
 
 /* In place of tap.c. */
@@ -371,6 +371,7 @@ static void no_tap_no_device(void **state)
 {
     (void)state;
     taps.error = -EBUSY;
+    fake_set(FRONT "/state", "1");
     fake_set(BACK "/frontend", FRONT);
     fake_set(BACK "/frontend-id", "7");
     fake_set(BACK "/state", "1");
@@ -401,7 +402,7 @@ static void nonsense_of_the_guest_closes_its_device(void **state)
     refused("rx-ring-ref", "99999999999", FRONT "/rx-ring-ref = \"99999999999\": not a number");
     refused("event-channel", "-1", FRONT "/event-channel = \"-1\": not a number");
     refused("request-rx-copy", "0", FRONT "/request-rx-copy is not 1");
-    refused("multi-queue-num-queues", "0", "at least one");
+    refused("multi-queue-num-queues", "0", "at least 1");
     refused("multi-queue-num-queues", "5", "not a number from 0 to 1");
     refused("feature-sg", "yes", FRONT "/feature-sg = \"yes\"");
     refused("ctrl-ring-ref", "no", FRONT "/ctrl-ring-ref = \"no\"");
@@ -409,7 +410,7 @@ static void nonsense_of_the_guest_closes_its_device(void **state)
 
 static uint64_t *last_start(void)
 {
-    return &the_device()->base.last_start_ns;
+    return &the_device()->base.crew.starts.last_ns;
 }
 
 /* Whether it breaks its rings or closes in good order. Ten seconds after the last it may at once.
@@ -438,7 +439,7 @@ static void a_guest_that_keeps_coming_back_waits_longer_each_time(void **state)
     publish(SERVES);
     reach(BACK "/state", "4");
     assert_true(*last_start() - last < 1000000000);
-    assert_int_equal(the_device()->base.hurry, 0);
+    assert_int_equal(the_device()->base.crew.starts.hurry, 0);
 }
 
 static void a_worker_that_reports_why_closes_the_device(void **state)
@@ -470,15 +471,15 @@ static void a_worker_that_dies_once_is_replaced(void **state)
 
     (void)state;
     connect_guest();
-    first = the_device()->worker.pid;
-    child_signal(&the_device()->worker, SIGKILL);
-    for (int i = 0;
-         i < 100 && (the_device()->phase != DEVICE_CONNECTED || the_device()->worker.pid == first);
+    first = the_device()->base.crew.child.pid;
+    child_signal(&the_device()->base.crew.child, SIGKILL);
+    for (int i = 0; i < 100 && (the_device()->base.life.phase != LIFE_CONNECTED ||
+                                the_device()->base.crew.child.pid == first);
          i++) {
         idle();
     }
-    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
-    assert_int_not_equal(the_device()->worker.pid, first);
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
+    assert_int_not_equal(the_device()->base.crew.child.pid, first);
     assert_string_equal(fake_get(BACK "/state"), "4");
 }
 
@@ -495,6 +496,23 @@ static void settings_change_under_way(void **state)
     reach(BACK "/carrier", "0");
 }
 
+static void a_guest_that_stays_at_seven_is_answered_once(void **state)
+{
+    int before;
+
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/state", "7");
+    reach(BACK "/state", "8");
+    idle();
+    before = fake_transactions();
+    idle();
+    idle();
+    assert_int_equal(fake_transactions(), before);
+    fake_set(FRONT "/state", "4");
+    reach(BACK "/state", "4");
+}
+
 static void a_restart_leaves_store_and_tap(void **state)
 {
     (void)state;
@@ -504,10 +522,11 @@ static void a_restart_leaves_store_and_tap(void **state)
     assert_string_equal(fake_get(BACK "/state"), "4");
     start();
     for (int i = 0;
-         i < 100 && (netd.sup.devices == NULL || the_device()->phase != DEVICE_CONNECTED); i++) {
+         i < 100 && (netd.sup.devices == NULL || the_device()->base.life.phase != LIFE_CONNECTED);
+         i++) {
         idle();
     }
-    assert_int_equal(the_device()->phase, DEVICE_CONNECTED);
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
     assert_int_equal(taps.opened, 2);
     assert_int_equal(taps.stale, 0);
 }
@@ -556,6 +575,7 @@ int main(int argc, char **argv)
         CASE(a_worker_that_dies_again_and_again_closes_the_device),
         CASE(a_worker_that_dies_once_is_replaced),
         CASE(settings_change_under_way),
+        CASE(a_guest_that_stays_at_seven_is_answered_once),
         CASE(a_restart_leaves_store_and_tap),
         CASE(a_restart_after_the_end_removes_the_tap),
         CASE(a_restart_after_all_is_over_cleans_up),

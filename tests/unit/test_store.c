@@ -53,14 +53,21 @@ static void stop(void *arg)
     loop_stop(loop, 0);
 }
 
-/* Lets the loop deliver all that is pending. */
+static int fired[2]; /* how often each watch was called */
+
+/* Lets the loop deliver all that is pending: until a turn of a few milliseconds brings nothing
+ * more. */
 static void settle(void)
 {
     struct loop_timer t = {0};
+    int before;
 
-    loop_timer_set(loop, &t, 3000000, stop, NULL);
-    loop_run(loop);
-    loop_timer_cancel(loop, &t);
+    do {
+        before = fired[0] + fired[1];
+        loop_timer_set(loop, &t, 3000000, stop, NULL);
+        loop_run(loop);
+        loop_timer_cancel(loop, &t);
+    } while (fired[0] + fired[1] != before);
 }
 
 static int read_number(const char *value, uint64_t max, uint64_t *out)
@@ -205,7 +212,6 @@ static void a_failed_body_leaves_nothing(void **state)
 }
 
 static struct store_watch watch[2];
-static int fired[2];
 static char last_path[64];
 
 static void on_event(void *arg, const char *path)

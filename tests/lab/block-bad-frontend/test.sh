@@ -65,7 +65,7 @@ expect_closed "$front/ring-page-order = \"5\": not a number from 0 to 4" ring-pa
 expect_closed "$front/ring-ref1: No such file" ring-page-order 1 ring-ref0 8 event-channel 1
 expect_closed "$front/multi-queue-num-queues = \"2\"" multi-queue-num-queues 2 ring-ref 8 event-channel 1
 # Numbers that are well formed and wrong are Xen's to refuse.
-expect_closed "ring-ref: cannot map the ring" ring-ref 4000000 event-channel 1 protocol x86_64-abi
+expect_closed "ring-ref: cannot map reference 4000000" ring-ref 4000000 event-channel 1 protocol x86_64-abi
 
 same "processes" "" "$(pgrep duet-block-work || true)"
 same "users of $disk" "" "$(lsof -t -- "$disk" || true)"

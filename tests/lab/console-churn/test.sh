@@ -5,6 +5,7 @@
 
 unit=duet-console.service
 pid=$(systemctl show -p MainPID --value $unit)
+worker=$(pgrep -P "$pid")
 cleanup() {
     rm -f "$CONSOLE_LOGS"/con-churn*
 }
@@ -36,8 +37,11 @@ timeout 60 xl destroy con-churn2
 say "the daemon is the same process, and holds nothing"
 wait_journal $unit "console $domid/0: let go"
 same "process" "$pid" "$(systemctl show -p MainPID --value $unit)"
-same "terminals held" 0 "$(find "/proc/$pid/fd" -lname '*ptmx' | wc -l)"
-same "pages mapped" 0 "$(grep -c '/dev/xen/gntdev' "/proc/$pid/maps" || true)"
-same "logs held open" 0 "$(find "/proc/$pid/fd" -lname '*con-churn*' | wc -l)"
+same "worker" "$worker" "$(pgrep -P "$pid")"
+for process in "$pid" "$worker"; do
+    same "terminals held" 0 "$(find "/proc/$process/fd" -lname '*ptmx' | wc -l)"
+    same "pages mapped" 0 "$(grep -c '/dev/xen/gntdev' "/proc/$process/maps" || true)"
+    same "logs held open" 0 "$(find "/proc/$process/fd" -lname '*con-churn*' | wc -l)"
+done
 same "consoles in the store" "[]" "$(xenbus devices --class console --json)"
 same "domains" "Domain-0" "$(xl list | awk 'NR > 1 {print $1}')"

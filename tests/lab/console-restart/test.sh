@@ -22,9 +22,13 @@ while read -r line; do eval \$line; done\"'"
 wait_line con-restart '^seq 100$' 150 > /dev/null
 restarts=$(systemctl show -p NRestarts --value $unit)
 
-say "the daemon is killed three times meanwhile"
-for _ in 1 2 3; do
-    kill -9 "$(main_pid)"
+say "the daemon is killed three times meanwhile: the supervisor, the worker, both"
+for round in 1 2 3; do
+    case $round in
+        1) kill -9 "$(main_pid)" ;;
+        2) kill -9 "$(pgrep -P "$(main_pid)")" ;;
+        3) kill -9 "$(main_pid)" "$(pgrep -P "$(main_pid)")" ;;
+    esac
     # What is printed from here on comes through the next daemon.
     wait_line con-restart "^seq $(($(last_printed) + 300))\$" 120 > /dev/null
 done
@@ -43,9 +47,17 @@ guest_log con-restart | sed -n 's/^.*seq \([0-9][0-9]*\)$/\1/p' \
 say "systemd has started it again each time, and it runs without privileges"
 pid=$(main_pid)
 same "restarts" $((restarts + 3)) "$(systemctl show -p NRestarts --value $unit)"
-same "effective capabilities" 0000000000000000 "$(awk '/^CapEff/ {print $2}' "/proc/$pid/status")"
-same "seccomp mode" 2 "$(awk '/^Seccomp:/ {print $2}' "/proc/$pid/status")"
-same "user" duet-console "$(ps -o user:20= -p "$pid" | tr -d ' ')"
+worker=$(pgrep -P "$pid")
+for process in "$pid" "$worker"; do
+    same "effective capabilities" 0000000000000000 "$(awk '/^CapEff/ {print $2}' "/proc/$process/status")"
+    same "bounding set" 0000000000000000 "$(awk '/^CapBnd/ {print $2}' "/proc/$process/status")"
+    same "no new privileges" 1 "$(awk '/^NoNewPrivs/ {print $2}' "/proc/$process/status")"
+    same "seccomp mode" 2 "$(awk '/^Seccomp:/ {print $2}' "/proc/$process/status")"
+    same "user" duet-console "$(ps -o user:20= -p "$process" | tr -d ' ')"
+done
+same "what the worker's root is" "$(stat -L -c '%d %i' "$CONSOLE_LOGS")" "$(stat -L -c '%d %i' "/proc/$worker/root")"
+same "sockets of the worker: the journal and the supervisor" 2 \
+    "$(find "/proc/$worker/fd" -lname 'socket:*' | wc -l)"
 
 say "an attached client goes on after a kill, and after a restart on purpose"
 # It shows the history again when it has found the new terminal; what is typed before that it drops.

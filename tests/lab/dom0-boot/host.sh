@@ -8,7 +8,8 @@ set -euo pipefail
 lab=$(dirname "$(readlink -f "$0")")/../../../lab
 work=$(mktemp -d)
 limit=$((130 * ${DUET_FACTOR:-100} / 100)) # seconds for one boot, only there for a machine that hangs
-trap 'rm -rf "$work"' EXIT
+typist=
+trap '[ -z "$typist" ] || kill "$typist" 2> /dev/null; rm -rf "$work"' EXIT
 
 fail() {
     echo "dom0-boot: FAILED: $*" >&2
@@ -44,12 +45,12 @@ grew() {
 type_irq() {
     asked=$((asked + 1))
     echo "irq; echo asked-''$asked"
-    grep -q -a -m 1 "^asked-$asked" < <(exec tail -q -c +1 -F --pid=$typist "$work/log" 2> /dev/null)
+    grep -q -a -m 1 "^asked-$asked" < <(exec tail -q -c +1 -F --pid=$me "$work/log" 2> /dev/null)
 }
 
 # typed: the lines for the keyboard. Interrupts are asked for until they have come.
 typed() {
-    local asked=0 typist=$BASHPID
+    local asked=0 me=$BASHPID
     echo "irq rtc on"
     type_irq
     until grew rtc 10; do
@@ -63,7 +64,12 @@ typed() {
 }
 
 # The lab presses the power button when what is typed has come to its end.
-boot 'memmap; acpi; pci' < <(typed)
+mkfifo "$work/keyboard"
+typed > "$work/keyboard" &
+typist=$!
+boot 'memmap; acpi; pci' < "$work/keyboard"
+wait "$typist" || fail "the machine went off before all was typed"
+typist=
 
 [ "$(grep -E '^\[ *[0-9.]+\]' "$work/said" | head -n 1 | grep -cE 'Duet [0-9.]+ as dom0: 128 MiB')" = 1 ] ||
     fail "the first line does not say 'Duet ... as dom0'"

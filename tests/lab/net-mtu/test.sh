@@ -49,7 +49,7 @@ PYTHON
 
 for address in $NET.1 $NET6:1; do
     say "from 9000 to 1500 under a connection to $address"
-    coproc SERVER { exec timeout 150 python3 server.py "$address"; }
+    coproc SERVER { exec timeout "$(scaled 150)" python3 server.py "$address"; }
     exec {to_server}>&"${SERVER[1]}" {from_server}<&"${SERVER[0]}"
     read -r word <&"$from_server"
     same "the server's first word" ready "$word"

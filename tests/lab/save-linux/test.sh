@@ -28,7 +28,8 @@ memory() {
 
 holdings() {
     echo "channels $(event_channels) devices $(xenstore-ls -f /local/domain/0/backend | grep -c '/state = ')" \
-        "blockd $(descriptors duet-block) consoled $(descriptors duet-console)"
+        "blockd $(descriptors duet-block) consoled $(descriptors duet-console)" \
+        "console worker $(find "/proc/$(pgrep -x duet-console-wo)/fd" | wc -l)"
 }
 
 # more_rounds: wait until the guest has begun and ended a round from now on.

@@ -23,7 +23,7 @@ resources() {
 # dom0_resources: event channels of dom0, and for each of our daemons its open files and its workers.
 dom0_resources() {
     echo "$(/usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l) $(find "/proc/$(pgrep -o duet-blockd)/fd" | wc -l)" \
-        "$(find "/proc/$(pgrep -o duet-consoled)/fd" | wc -l) $(processes duet-block-worker)"
+        "$(find "/proc/$(pgrep -o duet-consoled)/fd" "/proc/$(pgrep -x duet-console-wo)/fd" | wc -l) $(processes duet-block-worker)"
 }
 
 # shape NAME VCPUS MIB ROUNDS: the life of one guest.

@@ -1,0 +1,76 @@
+/*
+ * The worker of a device, as its supervisor sees it: started with its configuration and, where the
+ * class has one, the log of what is in flight; its reports taken out of the envelope (wire.h); its
+ * deaths counted. What follows from all this is the business of the device's life (life.h).
+ *
+ * The log belongs to a ring, outlives each worker of it, and is kept by the service manager too,
+ * so that the next daemon has it (notify.h). A worker that starts waits until the last one, which a
+ * dead daemon may have left behind, has let go of it (inflight.h).
+ *
+ * A ring that is in use and whose log is missing is not taken over, for nobody knows what was
+ * answered; unless the last worker ended in good order, which a mark in the store tells.
+ *
+ * A class whose guest would wait for ever for answers (`refuses`) gets, once its workers have died
+ * too often in a row, one that answers everything by an error.
+ *
+ * Types: struct crew (lives in struct supervised). One thread.
+ */
+#ifndef DUET_LIB_CREW_H
+#define DUET_LIB_CREW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "child.h"
+#include "log.h"
+#include "pace.h"
+#include "wire.h"
+
+struct supervised;
+
+/* What a class wants its worker to have. */
+struct crew_orders {
+    const void *config; /* begins with a struct wire_head; valid until it was sent */
+    unsigned long size;
+    int fds[CHILD_FDS_MAX];
+    unsigned int nr_fds;
+    int log_at;          /* where in `fds` the log belongs, if the class has one */
+    const char *args[3]; /* for ps(1); NULL: no more */
+};
+
+/* Zero-initialise, then crew_init(). */
+struct crew {
+    struct child child;
+    int log_fd; /* -1: none */
+    struct pace starts;
+    unsigned int deaths; /* one soon after the other */
+    bool refusing;       /* it only says no */
+    bool told;           /* why it ends was told */
+    struct log_limit report_log;
+};
+
+void crew_init(struct crew *crew);
+
+static inline bool crew_has_worker(const struct crew *crew)
+{
+    return crew->child.pid != 0;
+}
+
+/*
+ * Starts a worker. Raises STARTED, TOO_SOON, or REFUSED after telling why.
+ */
+void crew_start(struct supervised *dev);
+
+/* Sends an order, which begins with its kind. Returns 0 or -errno. */
+int crew_order(struct crew *crew, const void *order, unsigned long size);
+
+/* Tells the worker to finish what it took, and to end. */
+void crew_stop(struct supervised *dev);
+
+/* No ring is in use any more: its log is dropped, its workers' sins are forgotten. */
+void crew_dismiss(struct supervised *dev);
+
+/* Closes what is open; the service manager keeps the log. */
+void crew_release(struct crew *crew);
+
+#endif
