@@ -15,8 +15,12 @@
 
 static void port_line(const struct evtchn_info *i, void *arg __unused)
 {
-    kdi_printf("%4u  %3u  %5d  %10llu  %6u  %-14s%s%s\n", i->port, i->vcpu, i->ipl, (ull)i->count,
-               i->rests, i->name, i->masked ? " masked" : "", i->pending ? " pending" : "");
+    kdi_printf("%4u  %3u  %5d  %10llu  %-14s%s%s", i->port, i->vcpu, i->ipl, (ull)i->count, i->name,
+               i->masked ? " masked" : "", i->pending ? " pending" : "");
+    if (i->rests != 0) {
+        kdi_printf(" rested %u times", i->rests);
+    }
+    kdi_printf("\n");
 }
 
 static int cmd_evtchn(int argc, char **argv __unused)
@@ -24,7 +28,7 @@ static int cmd_evtchn(int argc, char **argv __unused)
     if (argc != 1) {
         return -EINVAL;
     }
-    kdi_printf("port  cpu  level       count   rests  name\n");
+    kdi_printf("port  cpu  level       count  name\n");
     evtchn_foreach(port_line, NULL);
     return 0;
 }

@@ -305,6 +305,7 @@ static int table_insert(struct evtchn *e)
         *leaf = fresh;
         fresh = NULL;
     }
+    ASSERT(*leaf != NULL);
     if ((*leaf)[e->port % TABLE_SPAN] != NULL) {
         rc = -EBUSY;
     } else {
