@@ -160,7 +160,8 @@ int blk_device_xs_image_path(struct blk_device *dev, char **path, char *why, uns
 
 static bool blk_discard_offered(const struct blk_device *dev)
 {
-    return dev->discard_wanted && !dev->image.read_only && dev->image.facts.discard_granularity != 0;
+    return dev->discard_wanted && !dev->image.read_only &&
+           dev->image.facts.discard_granularity != 0;
 }
 
 void blk_device_xs_publish_features(struct blk_device *dev)

@@ -9,12 +9,11 @@
 
 int main(int argc, char **argv)
 {
-    struct blockd d = {.sup = {.ops = &blockd_ops,
-                               .worker_path = DUET_BLOCK_WORKER,
-                               .uid_base = OPTIONS_UID_BASE},
-                       .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
-                       .qdisks = {.patience_ms = 10000},
-                       .hotplug_script = HOTPLUG_SCRIPT};
+    struct blockd d = {
+        .sup = {.ops = &blockd_ops, .worker_path = DUET_BLOCK_WORKER, .uid_base = OPTIONS_UID_BASE},
+        .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
+        .qdisks = {.patience_ms = 10000},
+        .hotplug_script = HOTPLUG_SCRIPT};
     const struct option_rule rules[] = {
         OPTION_LOG_LEVEL,
         {.letter = 'o',

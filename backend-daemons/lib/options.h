@@ -41,22 +41,22 @@ struct option_rule {
 };
 
 /* Rows that a table begins or ends with. */
-#define OPTION_LOG_LEVEL                                                                           \
-    {                                                                                              \
-        .letter = 'l', .name = "log-level", .argument = "LEVEL",                                   \
-        .help = "error, warning, notice, info (default) or debug", .type = OPTION_LEVEL            \
+#define OPTION_LOG_LEVEL                                                                \
+    {                                                                                   \
+        .letter = 'l', .name = "log-level", .argument = "LEVEL",                        \
+        .help = "error, warning, notice, info (default) or debug", .type = OPTION_LEVEL \
     }
-#define OPTION_UID_BASE(where)                                                                     \
-    {                                                                                              \
-        .letter = 'u', .name = "uid-base", .argument = "UID",                                      \
-        .help = "a worker runs as UID plus its guest's domain id\n(default 0x70000000)",           \
-        .type = OPTION_UID, .to = (where)                                                          \
+#define OPTION_UID_BASE(where)                                                           \
+    {                                                                                    \
+        .letter = 'u', .name = "uid-base", .argument = "UID",                            \
+        .help = "a worker runs as UID plus its guest's domain id\n(default 0x70000000)", \
+        .type = OPTION_UID, .to = (where)                                                \
     }
-#define OPTION_WORKER(where, path)                                                                 \
-    {                                                                                              \
-        .letter = 'w', .name = "worker", .argument = "PATH",                                       \
-        .help = "program that serves one device\n(default " path ")", .type = OPTION_TEXT,         \
-        .to = (where)                                                                              \
+#define OPTION_WORKER(where, path)                                                         \
+    {                                                                                      \
+        .letter = 'w', .name = "worker", .argument = "PATH",                               \
+        .help = "program that serves one device\n(default " path ")", .type = OPTION_TEXT, \
+        .to = (where)                                                                      \
     }
 
 #define OPTIONS_UID_BASE 0x70000000U

@@ -37,32 +37,42 @@ struct expected {
 };
 
 /* A worker starts or serves. */
-#define WORKER(from)                                                                               \
-    {from, LIFE_ON_IDLE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},                                    \
-        {from, LIFE_ON_READY, from, LIFE_DO_UPDATE, NOTHING},                                      \
-        {from, LIFE_ON_CLOSING, from, LIFE_DO_TELL_CLOSING, NOTHING},                              \
-        {from, LIFE_ON_CLOSED, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},                              \
-        {from, LIFE_ON_REMOVE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},                              \
-        {from, LIFE_ON_REMOVE_READY, from, LIFE_DO_UPDATE, NOTHING},                               \
-        {from, LIFE_ON_GONE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},                                \
-        {from, LIFE_ON_YIELD, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},                               \
-        {from, LIFE_ON_FAILED, LIFE_TERMINATED, LIFE_DO_TERMINATE, NOTHING},                       \
-        {from, LIFE_ON_EXIT, LIFE_PAUSING, NOTHING, NOTHING},                                      \
-        {from, LIFE_ON_DEATH, LIFE_PAUSING, NOTHING, NOTHING},                                     \
-        {from, LIFE_ON_GIVEN_UP, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING},                             \
-        {from, LIFE_ON_LEAVE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING}
+#define WORKER(from)                                                         \
+    {from, LIFE_ON_IDLE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},              \
+        {from, LIFE_ON_READY, from, LIFE_DO_UPDATE, NOTHING},                \
+        {from, LIFE_ON_CLOSING, from, LIFE_DO_TELL_CLOSING, NOTHING},        \
+        {from, LIFE_ON_CLOSED, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},        \
+        {from, LIFE_ON_REMOVE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},        \
+        {from, LIFE_ON_REMOVE_READY, from, LIFE_DO_UPDATE, NOTHING},         \
+        {from, LIFE_ON_GONE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},          \
+        {from, LIFE_ON_YIELD, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},         \
+        {from, LIFE_ON_FAILED, LIFE_TERMINATED, LIFE_DO_TERMINATE, NOTHING}, \
+        {from, LIFE_ON_EXIT, LIFE_PAUSING, NOTHING, NOTHING},                \
+        {from, LIFE_ON_DEATH, LIFE_PAUSING, NOTHING, NOTHING},               \
+        {from, LIFE_ON_GIVEN_UP, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING},       \
+    {                                                                        \
+        from, LIFE_ON_LEAVE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING            \
+    }
 
 /* No worker: it may close, or go, at once. */
-#define CLOSES(from, event) {from, event, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING}
-#define GOES(from)                                                                                 \
-    {from, LIFE_ON_GONE, LIFE_FREED, LIFE_DO_FREE, NOTHING},                                       \
-        {from, LIFE_ON_LEAVE, LIFE_FREED, LIFE_DO_FREE, NOTHING}
+#define CLOSES(from, event)                              \
+    {                                                    \
+        from, event, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING \
+    }
+#define GOES(from)                                             \
+    {from, LIFE_ON_GONE, LIFE_FREED, LIFE_DO_FREE, NOTHING},   \
+    {                                                          \
+        from, LIFE_ON_LEAVE, LIFE_FREED, LIFE_DO_FREE, NOTHING \
+    }
 
-/* A worker ends, and the device is to be closed then (`after`, see every_event_in_every_phase()). */
-#define ENDS(from)                                                                                 \
-    {from, LIFE_ON_EXIT, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING},                                     \
-        {from, LIFE_ON_DEATH, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING},                                \
-        {from, LIFE_ON_GIVEN_UP, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING}
+/* A worker ends, and the device is to be closed then (`after`, see every_event_in_every_phase()).
+ */
+#define ENDS(from)                                                  \
+    {from, LIFE_ON_EXIT, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING},      \
+        {from, LIFE_ON_DEATH, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING}, \
+    {                                                               \
+        from, LIFE_ON_GIVEN_UP, LIFE_CLOSED, LIFE_DO_CLOSE, NOTHING \
+    }
 
 static const struct expected expectations[] = {
     {LIFE_NEW, LIFE_ON_IDLE, LIFE_OPENING, LIFE_DO_OPEN, NOTHING},
@@ -195,10 +205,10 @@ static void what_comes_after_the_end_of_a_worker(void **state)
         enum life_event begun, ended;
         enum life_phase then;
     } ways[] = {
-        {LIFE_ON_CLOSED, LIFE_ON_EXIT, LIFE_CLOSED},   {LIFE_ON_CLOSED, LIFE_ON_DEATH, LIFE_CLOSED},
-        {LIFE_ON_YIELD, LIFE_ON_EXIT, LIFE_YIELDED},   {LIFE_ON_YIELD, LIFE_ON_DEATH, LIFE_CLOSED},
-        {LIFE_ON_LEAVE, LIFE_ON_EXIT, LIFE_FREED},     {LIFE_ON_LEAVE, LIFE_ON_DEATH, LIFE_FREED},
-        {LIFE_ON_GONE, LIFE_ON_EXIT, LIFE_FREED},      {LIFE_ON_FAILED, LIFE_ON_DEATH, LIFE_CLOSED},
+        {LIFE_ON_CLOSED, LIFE_ON_EXIT, LIFE_CLOSED}, {LIFE_ON_CLOSED, LIFE_ON_DEATH, LIFE_CLOSED},
+        {LIFE_ON_YIELD, LIFE_ON_EXIT, LIFE_YIELDED}, {LIFE_ON_YIELD, LIFE_ON_DEATH, LIFE_CLOSED},
+        {LIFE_ON_LEAVE, LIFE_ON_EXIT, LIFE_FREED},   {LIFE_ON_LEAVE, LIFE_ON_DEATH, LIFE_FREED},
+        {LIFE_ON_GONE, LIFE_ON_EXIT, LIFE_FREED},    {LIFE_ON_FAILED, LIFE_ON_DEATH, LIFE_CLOSED},
         {LIFE_ON_FAILED, LIFE_ON_EXIT, LIFE_CLOSED},
     };
 
