@@ -14,7 +14,7 @@
 
 #include "gate.h"
 
-#define BLK_MAX_TEXT 1024
+#define BLK_MAX_TEXT  1024
 #define BLK_NR(table) (sizeof(table) / sizeof((table)[0]))
 
 static const struct key_rule blk_back_keys[] = {
@@ -137,8 +137,7 @@ static int blk_path_of_params(const char *params, char **path, char *why, unsign
     return *path != NULL ? 0 : -ENOMEM;
 }
 
-int blk_device_xs_image_path(struct blk_device *dev, char **path, char *why,
-                             unsigned long why_size)
+int blk_device_xs_image_path(struct blk_device *dev, char **path, char *why, unsigned long why_size)
 {
     char *text = NULL;
     int err;
@@ -161,7 +160,8 @@ int blk_device_xs_image_path(struct blk_device *dev, char **path, char *why,
 
 static bool blk_discard_offered(const struct blk_device *dev)
 {
-    return dev->discard_wanted && !dev->image.read_only && dev->image.facts.discard_granularity != 0;
+    return dev->discard_wanted && !dev->image.read_only &&
+           dev->image.facts.discard_granularity != 0;
 }
 
 void blk_device_xs_publish_features(struct blk_device *dev)
@@ -196,7 +196,8 @@ void blk_device_xs_publish_features(struct blk_device *dev)
          .omitted = !dev->own_script || verdict != NULL || !dev->image.facts.block_device},
     };
 
-    snprintf(device, sizeof(device), "%x:%x", major(dev->image.facts.rdev), minor(dev->image.facts.rdev));
+    snprintf(device, sizeof(device), "%x:%x", major(dev->image.facts.rdev),
+             minor(dev->image.facts.rdev));
     supervised_publish(&dev->base, values, BLK_NR(values), XenbusStateInitWait);
 }
 

@@ -214,7 +214,7 @@ static int take_order(struct opener *o)
     struct order order = {0};
     char message[CHILD_MESSAGE_MAX];
     long n = child_receive_any(o->sock, message, sizeof(message), order.fds, CHILD_FDS_MAX,
-                                &order.nr_fds);
+                               &order.nr_fds);
     int err;
 
     if (n < (long)sizeof(order.head)) {

@@ -38,7 +38,7 @@ struct blk_wire_config {
     uint64_t sectors;
     bool read_only;
     bool discard;
-    bool refuse; /* answer every request by an error: earlier workers died of one */
+    bool refuse;       /* answer every request by an error: earlier workers died of one */
     bool block_device; /* the image is one, not a regular file */
 };
 

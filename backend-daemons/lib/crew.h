@@ -34,7 +34,7 @@ struct crew_orders {
     unsigned long size;
     int fds[CHILD_FDS_MAX];
     unsigned int nr_fds;
-    int log_at; /* where in `fds` the log belongs, if the class has one */
+    int log_at;          /* where in `fds` the log belongs, if the class has one */
     const char *args[3]; /* for ps(1); NULL: no more */
 };
 

@@ -30,34 +30,45 @@ struct life_rule {
 #define IGNORED(step) ((step)->next == LIFE_NEW)
 #define KEEP          LIFE_NEW
 
-#define GO(phase)         {.next = (phase)}
-#define DO(what)          {.next = STAY, .act = (what)}
-#define DO_GO(what, phase) {.next = (phase), .act = (what)}
-#define END(phase, then)  {.next = (phase), .after = (then)}
+#define GO(phase)       \
+    {                   \
+        .next = (phase) \
+    }
+#define DO(what)                    \
+    {                               \
+        .next = STAY, .act = (what) \
+    }
+#define DO_GO(what, phase)             \
+    {                                  \
+        .next = (phase), .act = (what) \
+    }
+#define END(phase, then)                 \
+    {                                    \
+        .next = (phase), .after = (then) \
+    }
 
 /* A device without a worker may go at once. */
 #define MAY_GO [LIFE_ON_GONE] = GO(LIFE_FREED), [LIFE_ON_LEAVE] = GO(LIFE_FREED)
 
 /* The front end leaves, or the toolstack takes the device from one that does not use it. */
-#define FRONT_LEAVES(step)                                                                         \
-    [LIFE_ON_CLOSED] = step, [LIFE_ON_REMOVE] = step
+#define FRONT_LEAVES(step) [LIFE_ON_CLOSED] = step, [LIFE_ON_REMOVE] = step
 
 /* A worker, starting or serving, whose end begins. */
-#define WITH_WORKER                                                                                \
-    [LIFE_ON_READY] = DO(LIFE_DO_UPDATE), [LIFE_ON_REMOVE_READY] = DO(LIFE_DO_UPDATE),             \
-    [LIFE_ON_CLOSING] = DO(LIFE_DO_TELL_CLOSING),                                                  \
-    [LIFE_ON_IDLE] = END(LIFE_STOPPING, LIFE_CLOSED),                                              \
-    FRONT_LEAVES(END(LIFE_STOPPING, LIFE_CLOSED)),                                                 \
-    [LIFE_ON_YIELD] = END(LIFE_STOPPING, LIFE_YIELDED),                                            \
-    [LIFE_ON_GONE] = END(LIFE_STOPPING, LIFE_FREED),                                               \
-    [LIFE_ON_LEAVE] = END(LIFE_STOPPING, LIFE_FREED),                                              \
-    [LIFE_ON_FAILED] = END(LIFE_TERMINATED, LIFE_CLOSED), [LIFE_ON_EXIT] = GO(LIFE_PAUSING),       \
+#define WITH_WORKER                                                                          \
+    [LIFE_ON_READY] = DO(LIFE_DO_UPDATE), [LIFE_ON_REMOVE_READY] = DO(LIFE_DO_UPDATE),       \
+    [LIFE_ON_CLOSING] = DO(LIFE_DO_TELL_CLOSING),                                            \
+    [LIFE_ON_IDLE] = END(LIFE_STOPPING, LIFE_CLOSED),                                        \
+    FRONT_LEAVES(END(LIFE_STOPPING, LIFE_CLOSED)),                                           \
+    [LIFE_ON_YIELD] = END(LIFE_STOPPING, LIFE_YIELDED),                                      \
+    [LIFE_ON_GONE] = END(LIFE_STOPPING, LIFE_FREED),                                         \
+    [LIFE_ON_LEAVE] = END(LIFE_STOPPING, LIFE_FREED),                                        \
+    [LIFE_ON_FAILED] = END(LIFE_TERMINATED, LIFE_CLOSED), [LIFE_ON_EXIT] = GO(LIFE_PAUSING), \
     [LIFE_ON_DEATH] = GO(LIFE_PAUSING), [LIFE_ON_GIVEN_UP] = GO(LIFE_CLOSED)
 
 /* A worker that is about to end. */
-#define ENDING                                                                                     \
-    [LIFE_ON_EXIT] = GO(AFTER), [LIFE_ON_DEATH] = GO(AFTER_DEAD),                                  \
-    [LIFE_ON_GIVEN_UP] = GO(LIFE_CLOSED), [LIFE_ON_GONE] = END(STAY, LIFE_FREED),                  \
+#define ENDING                                                                    \
+    [LIFE_ON_EXIT] = GO(AFTER), [LIFE_ON_DEATH] = GO(AFTER_DEAD),                 \
+    [LIFE_ON_GIVEN_UP] = GO(LIFE_CLOSED), [LIFE_ON_GONE] = END(STAY, LIFE_FREED), \
     [LIFE_ON_LEAVE] = END(STAY, LIFE_FREED)
 
 static const struct life_rule life_rules[LIFE_NR_PHASES] = {
@@ -113,16 +124,14 @@ static const struct life_rule life_rules[LIFE_NR_PHASES] = {
                              MAY_GO}},
     [LIFE_STARTING] = {.name = "STARTING",
                        .deadline_ms = 30000,
-                       .on = {WITH_WORKER,
-                              [LIFE_ON_SERVING] = GO(LIFE_CONNECTED),
+                       .on = {WITH_WORKER, [LIFE_ON_SERVING] = GO(LIFE_CONNECTED),
                               [LIFE_ON_DEADLINE] = END(LIFE_KILLED, LIFE_PAUSING)}},
     [LIFE_CONNECTED] = {.name = "CONNECTED", .enter = LIFE_DO_SERVE, .on = {WITH_WORKER}},
     /* a slow disk may need its time, and less than the unit's TimeoutStopSec */
     [LIFE_STOPPING] = {.name = "STOPPING",
                        .deadline_ms = 30000,
                        .enter = LIFE_DO_STOP,
-                       .on = {ENDING,
-                              [LIFE_ON_FAILED] = END(LIFE_TERMINATED, KEEP),
+                       .on = {ENDING, [LIFE_ON_FAILED] = END(LIFE_TERMINATED, KEEP),
                               [LIFE_ON_DEADLINE] = END(LIFE_TERMINATED, KEEP)}},
     [LIFE_TERMINATED] = {.name = "TERMINATED",
                          .deadline_ms = 5000,

@@ -130,8 +130,7 @@ static void supervised_find(struct supervised *dev)
     }
     event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
     dev->adopted = dev->view.back == XenbusStateInitWait || dev->view.back > XenbusStateInitialised;
-    dev->in_use =
-        dev->view.back > XenbusStateInitialised && dev->view.back != XenbusStateClosed;
+    dev->in_use = dev->view.back > XenbusStateInitialised && dev->view.back != XenbusStateClosed;
     if (!dev->adopted) {
         crew_dismiss(dev); /* what was kept was another's of the same name */
     } else if (event != LIFE_ON_CLOSED) {

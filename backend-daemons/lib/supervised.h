@@ -94,7 +94,8 @@ void supervised_on_store(void *arg, const char *path);
  */
 void supervised_opened(struct supervised *dev, int err, const char *why);
 
-/* It takes longer than those who wait for the offer do; supervised_opened() follows all the same. */
+/* It takes longer than those who wait for the offer do; supervised_opened() follows all the same.
+ */
 void supervised_opening_late(struct supervised *dev, int err, const char *why);
 
 /* What was opened is lost: the device cannot be served any more. */

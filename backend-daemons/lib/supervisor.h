@@ -42,7 +42,7 @@ struct supervisor_ops {
      * is to be asked again, or -EINPROGRESS: then supervised_opened() follows.
      */
     int (*open)(struct supervised *dev, char *why, unsigned long why_size);
-    void (*offer)(struct supervised *dev);       /* publishes features, verdict and state 2 */
+    void (*offer)(struct supervised *dev); /* publishes features, verdict and state 2 */
     enum supervised_turn (*turn)(struct supervised *dev); /* may a worker be started? */
     /* Reads the front end's side, fills in what a worker gets. 0 or -errno with a sentence. */
     int (*configure)(struct supervised *dev, struct crew_orders *orders, char *why,

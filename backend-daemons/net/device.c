@@ -109,9 +109,9 @@ static int net_device_configure(struct supervised *base, struct crew_orders *ord
 
 static void net_device_serve(struct supervised *base)
 {
-    net_device_xs_publish_carrier(
-        net_device_of(base), true,
-        base->view.back == XenbusStateClosing ? XenbusStateUnknown : XenbusStateConnected);
+    net_device_xs_publish_carrier(net_device_of(base), true,
+                                  base->view.back == XenbusStateClosing ? XenbusStateUnknown
+                                                                        : XenbusStateConnected);
 }
 
 static int net_device_send(struct net_device *dev, enum net_wire_order_kind kind)
@@ -200,7 +200,8 @@ static void net_device_gone(struct supervised *base)
     struct net_device *dev = net_device_of(base);
     char why[SUPERVISED_SENTENCE_MAX];
 
-    if (dev->tap.nr_fds == 0 && base->front != NULL && net_device_open(base, why, sizeof(why)) != 0) {
+    if (dev->tap.nr_fds == 0 && base->front != NULL &&
+        net_device_open(base, why, sizeof(why)) != 0) {
         log_msg(LOG_WARNING, &base->id, "%s", why);
     }
     tap_close(&dev->tap, true);

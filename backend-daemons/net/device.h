@@ -31,7 +31,7 @@ struct netd {
 };
 
 struct net_device {
-    struct supervised base; /* first */
+    struct supervised base;  /* first */
     bool has_script;         /* the toolstack runs a script, whose end is to be waited for */
     unsigned int max_queues; /* offered */
     struct tap tap;

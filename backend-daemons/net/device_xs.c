@@ -19,10 +19,10 @@ struct net_front_features {
     bool rx_copy, rx_notify, sg, gso_v4, gso_v6, no_csum, csum_v6;
 };
 
-#define NET_FEATURE(name, field, what)                                                             \
-    {                                                                                              \
-        .key = (name), .type = KEY_BOOL, .where = offsetof(struct net_front_features, field),      \
-        .meaning = (what)                                                                          \
+#define NET_FEATURE(name, field, what)                                                        \
+    {                                                                                         \
+        .key = (name), .type = KEY_BOOL, .where = offsetof(struct net_front_features, field), \
+        .meaning = (what)                                                                     \
     }
 static const struct key_rule net_feature_keys[] = {
     NET_FEATURE("request-rx-copy", rx_copy, "packets are copied to it: needed"),
@@ -34,10 +34,10 @@ static const struct key_rule net_feature_keys[] = {
     NET_FEATURE("feature-ipv6-csum-offload", csum_v6, "IPv6's need not be"),
 };
 
-#define NET_NUMBER(name, of, field, what)                                                          \
-    {                                                                                              \
-        .key = (name), .type = KEY_U32, .max = UINT32_MAX, .required = true,                       \
-        .where = offsetof(of, field), .meaning = (what)                                            \
+#define NET_NUMBER(name, of, field, what)                                    \
+    {                                                                        \
+        .key = (name), .type = KEY_U32, .max = UINT32_MAX, .required = true, \
+        .where = offsetof(of, field), .meaning = (what)                      \
     }
 static const struct key_rule net_ring_keys[] = {
     NET_NUMBER("tx-ring-ref", struct net_wire_queue, tx_ref, "grant of the ring from the guest"),
@@ -95,19 +95,19 @@ void net_device_xs_tap_names(struct net_device *dev, char *own, char *other, uns
 
 void net_device_xs_publish_features(struct net_device *dev)
 {
-    const struct key_value values[] = {{.key = "feature-sg", .number = 1},
-                                       {.key = "feature-gso-tcpv4", .number = 1},
-                                       {.key = "feature-gso-tcpv6", .number = 1},
-                                       {.key = "feature-ipv6-csum-offload", .number = 1},
-                                       {.key = "feature-rx-copy", .number = 1},
-                                       {.key = "feature-rx-flip", .number = 0},
-                                       {.key = "feature-xdp-headroom", .number = 1},
-                                       {.key = "feature-multicast-control", .number = 1},
-                                       {.key = "feature-dynamic-multicast-control", .number = 1},
-                                       {.key = "feature-split-event-channels", .number = 1},
-                                       {.key = "feature-ctrl-ring", .number = 1},
-                                       {.key = "multi-queue-max-queues",
-                                        .number = dev->max_queues}};
+    const struct key_value values[] = {
+        {.key = "feature-sg", .number = 1},
+        {.key = "feature-gso-tcpv4", .number = 1},
+        {.key = "feature-gso-tcpv6", .number = 1},
+        {.key = "feature-ipv6-csum-offload", .number = 1},
+        {.key = "feature-rx-copy", .number = 1},
+        {.key = "feature-rx-flip", .number = 0},
+        {.key = "feature-xdp-headroom", .number = 1},
+        {.key = "feature-multicast-control", .number = 1},
+        {.key = "feature-dynamic-multicast-control", .number = 1},
+        {.key = "feature-split-event-channels", .number = 1},
+        {.key = "feature-ctrl-ring", .number = 1},
+        {.key = "multi-queue-max-queues", .number = dev->max_queues}};
 
     supervised_publish(&dev->base, values, NET_NR(values), XenbusStateInitWait);
 }

@@ -2,7 +2,7 @@
  * dboot.c - from Xen's entry to a kernel with memory and traps.
  *
  * Runs once, on the boot CPU, on the boot stack, with upcalls masked. The order matters: each step
- * says what it needs. Afterwards main() goes on. Suspend: never runs again.
+ * says what it needs. kernel_main() goes on from here.
  */
 #include "boot/dboot.h"
 

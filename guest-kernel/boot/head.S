@@ -1,8 +1,9 @@
 /*
  * head.S - what Xen's domain builder reads, and the first instructions.
  *
- * The notes say where the image wants to be and where the hypercall page is; _start leaves the
- * builder's stack for our own, points %gs at the boot CPU's structure and calls C. See xen/elfnote.h and "Start of day" in xen/xen.h.
+ * The notes say where the image wants to be and where the hypercall page is. _start leaves the
+ * builder's stack for our own, points %gs at the boot CPU's structure and calls C. See
+ * xen/elfnote.h, and "Start of day" in xen/xen.h.
  */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
@@ -29,8 +30,8 @@
     elfnote XEN_ELFNOTE_ENTRY, .quad, _start
     elfnote XEN_ELFNOTE_HYPERCALL_PAGE, .quad, hypercall_page
     elfnote XEN_ELFNOTE_HV_START_LOW, .quad, XEN_BASE
-    /* An L1 entry names a frame if its present bit (1) is set: mask, then value. */
     elfnote XEN_ELFNOTE_SUSPEND_CANCEL, .long, 1 /* a suspend may return 1: nothing happened */
+    /* Mask, then value: an L1 entry names a frame if its present bit is set. */
     elfnote XEN_ELFNOTE_L1_MFN_VALID, .quad, 1, 1
 
 /* From xen/xen.h and xen/arch-x86/xen-x86_64.h, which do not suit the assembler. */

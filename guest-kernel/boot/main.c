@@ -2,7 +2,7 @@
  * main.c - the kernel's table of contents, in boot order.
  *
  * dboot.c has given us memory and traps. Each line below brings up one room, using only those
- * above it. Suspend: never runs again; what must be redone is in each room's suspend and resume.
+ * above it. None of it runs again after a suspend: each room has its own resume.
  */
 #include "boot/main.h"
 

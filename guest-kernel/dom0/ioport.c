@@ -26,7 +26,7 @@ void ioport_init(void)
 }
 
 /* Give this vCPU the level if it needs to be asked for. Upcalls stay masked until leave(). */
-static upcall_state_t enter(void)
+static upcall_state_t ioport_enter(void)
 {
     upcall_state_t state = upcalls_save();
     unsigned id = this_cpu()->id;
@@ -50,7 +50,7 @@ static upcall_state_t enter(void)
 #define DEFINE_PORT_ACCESS(bits, suffix, reg)                                                  \
     uint##bits##_t ioport_read##bits(uint16_t port)                                            \
     {                                                                                          \
-        upcall_state_t state = enter();                                                        \
+        upcall_state_t state = ioport_enter();                                                 \
         uint##bits##_t value = (uint##bits##_t)UINT64_MAX;                                     \
                                                                                                \
         __asm__ volatile(FIXED_UP("in" suffix " %%dx, %%" reg) : "+a"(value) : "d"(port));     \
@@ -60,7 +60,7 @@ static upcall_state_t enter(void)
                                                                                                \
     void ioport_write##bits(uint16_t port, uint##bits##_t value)                               \
     {                                                                                          \
-        upcall_state_t state = enter();                                                        \
+        upcall_state_t state = ioport_enter();                                                 \
                                                                                                \
         __asm__ volatile(FIXED_UP("out" suffix " %%" reg ", %%dx") : : "a"(value), "d"(port)); \
         upcalls_restore(state);                                                                \

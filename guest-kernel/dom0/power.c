@@ -178,7 +178,7 @@ static bool acpi_mode(void)
     return true;
 }
 
-static void listen(void)
+static void power_listen(void)
 {
     int rc;
 
@@ -230,5 +230,5 @@ void power_init(void)
     } else {
         log_warn("power: ACPI does not tell how to turn the machine off: it will halt");
     }
-    listen();
+    power_listen();
 }

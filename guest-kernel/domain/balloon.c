@@ -112,7 +112,7 @@ static uint64_t shrink(uint64_t want)
 /* ---- larger ---- */
 
 /* Have records and p2m entries for as many pages as the target wants. */
-static int make_room(void)
+static int balloon_make_room(void)
 {
     uint64_t limit = page_limit().n;
 
@@ -149,11 +149,11 @@ static bool hole_fill(pfn_t pfn, mfn_t mfn)
 }
 
 /* Take memory from Xen. Return: pages gained, 0 when it or we cannot now. */
-static uint64_t grow(uint64_t want)
+static uint64_t balloon_grow(uint64_t want)
 {
     uint64_t gained = 0;
 
-    if (make_room() != 0) {
+    if (balloon_make_room() != 0) {
         return 0;
     }
     unsigned n = inflate_collect(want);
@@ -171,13 +171,13 @@ static uint64_t grow(uint64_t want)
 /* ---- the thread ---- */
 
 /* One batch towards the target. Return: whether more can be done now. */
-static bool step(void)
+static bool balloon_step(void)
 {
     uint64_t have = have_pages();
 
     frames_hold();
     bool moved =
-        (target_pages < have ? shrink(have - target_pages) : grow(target_pages - have)) > 0;
+        (target_pages < have ? shrink(have - target_pages) : balloon_grow(target_pages - have)) > 0;
     frames_release();
     return moved;
 }
@@ -194,7 +194,7 @@ static void balloon(void *arg)
         if (read_target(&target_pages) != 0) {
             continue;
         }
-        while (target_pages != have_pages() && !READ_ONCE(changed) && step()) {
+        while (target_pages != have_pages() && !READ_ONCE(changed) && balloon_step()) {
         }
         if (have_pages() != before) {
             log_info("balloon: %lu MiB, target %lu MiB", have_pages() >> 8, target_pages >> 8);

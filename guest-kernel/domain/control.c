@@ -16,7 +16,7 @@ struct request {
 };
 
 /* One attempt; an empty request is left alone. */
-static int take(xs_txn_t t, void *arg)
+static int control_try_take(xs_txn_t t, void *arg)
 {
     const struct request *r = arg;
     char *text;
@@ -35,5 +35,5 @@ int control_take(const char *key, char *word, size_t size)
 {
     struct request r = {.key = key, .word = word, .size = size};
 
-    return xs_transaction(take, &r);
+    return xs_transaction(control_try_take, &r);
 }

@@ -49,7 +49,7 @@ static void availability_changed(struct xs_watch *w, const char *path)
 static struct xs_watch watch = {.path = "cpu", .fn = availability_changed};
 
 /* Without a store nobody has a wish: a dom0 runs all the vCPUs that Xen gave it. */
-static void start_all(void)
+static void hotplug_start_all(void)
 {
     for (unsigned id = 1; cpu_exists(id); id++) {
         int rc = cpu_start(id);
@@ -66,7 +66,7 @@ void hotplug_init(void)
     int rc;
 
     if (!xs_available()) {
-        start_all();
+        hotplug_start_all();
         return;
     }
     rc = xs_watch_add(&watch);

@@ -42,7 +42,7 @@ void machine_sync(void)
     blk_flush_all(clock_now() + DISKS_TIME);
 }
 
-static __noreturn void end(unsigned reason, const char *what)
+static __noreturn void shutdown_end(unsigned reason, const char *what)
 {
     struct sched_shutdown how = {.reason = reason};
 
@@ -64,20 +64,20 @@ void shutdown_set_poweroff(void (*off)(void))
 
 void machine_poweroff(void)
 {
-    end(SHUTDOWN_poweroff, "Power off.");
+    shutdown_end(SHUTDOWN_poweroff, "Power off.");
 }
 
 void machine_reboot(void)
 {
-    end(SHUTDOWN_reboot, "Rebooting.");
+    shutdown_end(SHUTDOWN_reboot, "Rebooting.");
 }
 
 void machine_halt(void)
 {
-    end(SHUTDOWN_poweroff, "Halted.");
+    shutdown_end(SHUTDOWN_poweroff, "Halted.");
 }
 
-static struct shutdown_action *find(const char *word)
+static struct shutdown_action *shutdown_find(const char *word)
 {
     upcall_state_t s = spin_lock(&actions_lock);
     struct shutdown_action *a;
@@ -99,7 +99,7 @@ static void run_action(void *arg)
 }
 
 /* Watch callback. */
-static void asked(struct xs_watch *w __unused, const char *path __unused)
+static void shutdown_asked(struct xs_watch *w __unused, const char *path __unused)
 {
     char word[WORD_MAX];
     int rc = control_take("shutdown", word, sizeof(word));
@@ -111,7 +111,7 @@ static void asked(struct xs_watch *w __unused, const char *path __unused)
     if (*word == '\0') {
         return;
     }
-    struct shutdown_action *a = find(word);
+    struct shutdown_action *a = shutdown_find(word);
     if (a == NULL) {
         log_warn("control/shutdown: \"%s\" is not known here, nothing done", word);
         return;
@@ -165,7 +165,7 @@ void shutdown_init(void)
         {.word = "reboot", .run = machine_reboot},
         {.word = "halt", .run = machine_halt},
     };
-    static struct xs_watch watch = {.path = "control/shutdown", .fn = asked};
+    static struct xs_watch watch = {.path = "control/shutdown", .fn = shutdown_asked};
 
     mutex_init(&end_lock, "shutdown");
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {

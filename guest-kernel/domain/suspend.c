@@ -203,7 +203,7 @@ static void offer_port(void)
     }
 }
 
-static void say_where(void)
+static void suspend_say_where(void)
 {
     char *domid = NULL;
 
@@ -223,7 +223,7 @@ static void come_back_elsewhere(void)
     xendev_resume();
     shutdown_resume();
     offer_port();
-    say_where();
+    suspend_say_where();
 }
 
 static void come_back_here(int how)
@@ -269,14 +269,14 @@ static void suspender(void *arg __unused)
 }
 
 /* The action of control/shutdown. */
-static void ask(void)
+static void suspend_ask(void)
 {
     port_event(EVTCHN_NONE, NULL);
 }
 
 void suspend_init(void)
 {
-    static struct shutdown_action action = {.word = "suspend", .run = ask};
+    static struct shutdown_action action = {.word = "suspend", .run = suspend_ask};
 
     if (is_dom0()) {
         return;

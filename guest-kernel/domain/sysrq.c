@@ -115,7 +115,7 @@ static void run_in_thread(void *arg)
     entry->run();
 }
 
-static void run(const struct sysrq *entry)
+static void sysrq_run(const struct sysrq *entry)
 {
     if (!entry->sleeps) {
         entry->run();
@@ -130,7 +130,7 @@ static void run(const struct sysrq *entry)
 }
 
 /* Watch callback. */
-static void asked(struct xs_watch *w __unused, const char *path __unused)
+static void sysrq_asked(struct xs_watch *w __unused, const char *path __unused)
 {
     char word[4];
     int rc = control_take("sysrq", word, sizeof(word));
@@ -145,7 +145,7 @@ static void asked(struct xs_watch *w __unused, const char *path __unused)
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         if (table[i].letter == word[0]) {
             log_info("sysrq %c: %s", word[0], table[i].what);
-            run(&table[i]);
+            sysrq_run(&table[i]);
             return;
         }
     }
@@ -155,7 +155,7 @@ static void asked(struct xs_watch *w __unused, const char *path __unused)
 
 void sysrq_init(void)
 {
-    static struct xs_watch watch = {.path = "control/sysrq", .fn = asked};
+    static struct xs_watch watch = {.path = "control/sysrq", .fn = sysrq_asked};
     int rc = xs_available() ? xs_watch_add(&watch) : 0;
 
     if (rc != 0) {

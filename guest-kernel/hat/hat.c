@@ -1,16 +1,14 @@
 /*
  * hat.c - the kernel's page tables.
  *
- * hat_boot() makes the direct map. Its tables are taken from the first free pages after the
- * builder's and are filled through one temporary mapping, since the builder maps only a little
- * memory behind the image:
+ * hat_boot() makes the direct map. Its tables are the first free pages after the builder's. The
+ * builder maps only a little memory behind the image, so a new table cannot be written where it
+ * lies. Each is mapped at a scratch address, given its 512 entries, unmapped, and hooked into the
+ * level above.
  *
- *   for each level-1 table: map its page at scratch, write 512 entries, unmap it, hook it into
- * level 2
- *
- * Pages that are tables (the builder's and these) get read-only entries, as Xen demands. When the
- * map stands, the builder's own mappings behind the image are removed, so that the direct map is
- * the one alias of every page but the image's.
+ * Xen lets nobody map a page table writable, so the pages that are tables (the builder's and ours)
+ * get read-only entries. When the direct map stands, the builder's mappings behind the image are
+ * removed: from then on only the image's pages have a second address.
  *
  * Locks: hat_lock, over page_lock. Suspend: see hat.h.
  */

@@ -1,9 +1,9 @@
 /*
  * hat.h - hardware address translation: the kernel's page tables.
  *
- * The root and the tables of the kernel image are those that the domain builder made; the direct
- * map is built at boot; kvm.c adds tables on demand. All are read-only in the direct map, which is
- * where the HAT reads them; writes go through mmuq.h.
+ * The domain builder made the root and the tables of the kernel's image. We build the direct map at
+ * boot, and kvm.c adds tables on demand. All of them are read-only in the direct map: we read them
+ * there, and ask Xen to write them (mmuq.h).
  * Locks: hat_lock over the kernel's tables above the last level.
  * Suspend: the toolstack rewrites every table; nothing is kept in machine addresses.
  */

@@ -82,7 +82,7 @@ void kvm_release(void *va, size_t npages)
     spin_unlock(&kvm_lock, state);
 }
 
-static uint64_t prot_flags(enum hat_prot prot)
+static uint64_t kvm_prot_flags(enum hat_prot prot)
 {
     uint64_t flags = prot & HAT_WRITE ? PTE_KERNEL_RW : PTE_KERNEL_RO;
 
@@ -103,7 +103,7 @@ int kvm_map(void *va, const mfn_t *mfns, size_t n, enum hat_prot prot)
 
     for (size_t i = 0; i < n; i++) {
         mmuq_set_pte(q, kvm_pte_maddr((char *)va + i * PAGE_SIZE),
-                     pte_make(mfns[i], prot_flags(prot)));
+                     pte_make(mfns[i], kvm_prot_flags(prot)));
     }
     return mmuq_end(q);
 }

@@ -50,7 +50,7 @@ static const void *entry_table(const pte_t *entry)
     return (const void *)((uintptr_t)entry & PAGE_MASK);
 }
 
-static uint64_t prot_flags(enum hat_prot prot)
+static uint64_t uhat_prot_flags(enum hat_prot prot)
 {
     uint64_t flags = PTE_PRESENT | PTE_USER | PTE_ACCESSED;
 
@@ -59,7 +59,7 @@ static uint64_t prot_flags(enum hat_prot prot)
     return flags;
 }
 
-static const pte_t *find(const struct uhat *h, uint64_t va, unsigned level)
+static const pte_t *uhat_find(const struct uhat *h, uint64_t va, unsigned level)
 {
     return hat_table_entry_of(uhat_root(h), va, level);
 }
@@ -151,7 +151,7 @@ static int write_table_entry(const struct uhat *h, const pte_t *entry, pte_t val
 static const pte_t *make_tables(struct uhat *h, uint64_t va)
 {
     for (unsigned level = TOP_LEVEL; level > 1; level--) {
-        const pte_t *entry = find(h, va, level);
+        const pte_t *entry = uhat_find(h, va, level);
 
         if (pte_present(*entry)) {
             continue;
@@ -168,14 +168,14 @@ static const pte_t *make_tables(struct uhat *h, uint64_t va)
         h->tables++;
         table_page(entry_table(entry))->refs += entry_table(entry) != h->kernel_root;
     }
-    return find(h, va, 1);
+    return uhat_find(h, va, 1);
 }
 
 /* Give back the tables on the way to @va that have become empty. */
 static void drop_tables(struct uhat *h, uint64_t va)
 {
     for (unsigned level = 2; level <= TOP_LEVEL; level++) {
-        const pte_t *entry = find(h, va, level);
+        const pte_t *entry = uhat_find(h, va, level);
         pfn_t pfn;
 
         if (entry == NULL || !pte_present(*entry)) {
@@ -257,10 +257,10 @@ static int map_batch(struct uhat *h, uint64_t va, const mfn_t *mfns, size_t n, e
     for (size_t i = 0; i < n; i++) {
         uint64_t at = va + i * PAGE_SIZE;
 
-        entry = entry == NULL || pte_index(at, 1) == 0 ? find(h, at, 1) : entry + 1;
+        entry = entry == NULL || pte_index(at, 1) == 0 ? uhat_find(h, at, 1) : entry + 1;
         replaced |= pte_present(*entry);
         table_page(entry_table(entry))->refs += !pte_present(*entry);
-        mmuq_set_pte(q, hat_entry_maddr(entry), pte_make(mfns[i], prot_flags(prot)));
+        mmuq_set_pte(q, hat_entry_maddr(entry), pte_make(mfns[i], uhat_prot_flags(prot)));
     }
     if (replaced) {
         write_and_flush(h, q, va, n, cpus);
@@ -286,7 +286,7 @@ static void unmap_batch(struct uhat *h, uint64_t va, size_t n)
     struct mmuq *q = mmuq_begin();
 
     for (size_t i = 0; i < n; i++) {
-        const pte_t *entry = find(h, va + i * PAGE_SIZE, 1);
+        const pte_t *entry = uhat_find(h, va + i * PAGE_SIZE, 1);
 
         if (entry != NULL && pte_present(*entry)) {
             table_page(entry_table(entry))->refs--;
@@ -317,11 +317,11 @@ static int protect_batch(struct uhat *h, uint64_t va, size_t n, enum hat_prot pr
     struct mmuq *q = mmuq_begin();
 
     for (size_t i = 0; i < n; i++) {
-        const pte_t *entry = find(h, va + i * PAGE_SIZE, 1);
+        const pte_t *entry = uhat_find(h, va + i * PAGE_SIZE, 1);
 
         if (entry != NULL && pte_present(*entry)) {
             mmuq_set_pte_keep_ad(q, hat_entry_maddr(entry),
-                                 pte_make(pte_mfn(*entry), prot_flags(prot)));
+                                 pte_make(pte_mfn(*entry), uhat_prot_flags(prot)));
         }
     }
     write_and_flush(h, q, va, n, cpus);
@@ -343,7 +343,7 @@ int uhat_protect(struct uhat *h, uint64_t va, size_t n, enum hat_prot prot)
 bool uhat_query(const struct uhat *h, uint64_t va, struct uhat_entry *out)
 {
     frames_hold();
-    const pte_t *entry = va < USER_END ? find(h, va, 1) : NULL;
+    const pte_t *entry = va < USER_END ? uhat_find(h, va, 1) : NULL;
     pte_t pte = entry == NULL ? PTE_NONE : *entry;
     frames_release();
 

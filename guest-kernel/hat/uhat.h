@@ -1,15 +1,16 @@
 /*
  * uhat.h - the page tables of one address space.
  *
- * An address space has two level-4 tables, as x86-64 PV wants: the kernel's view holds user slots
- * and the kernel's own, the user's view the user slots alone; both point to the same tables below.
- * Both are pinned as long as the space lives. Tables are made when something is mapped and given
- * back when the last entry in them goes.
+ * On x86-64 a PV kernel and its user code both run in ring 3, and only page tables keep them apart:
+ * an address space needs two level-4 tables. The kernel's has the user's slots and the kernel's
+ * own; the user's has the user's slots alone. Both point to the same tables below, and stay pinned
+ * as long as the space lives. Lower tables are made when something is mapped, and given back when
+ * the last entry in them goes.
  *
  * This layer moves entries; what a page is for, who owns it and what a fault means is vm/'s
- * business. Locks: the caller serialises changes of one space (vm.c's mutex). Suspend: pinned
- * tables are the toolstack's to rewrite; who hands frames in, or keeps those that uhat_query()
- * told, does so between frames_hold() and frames_release().
+ * business. Locks: the caller serialises changes of one space (vm.c's mutex). Suspend: the
+ * toolstack rewrites pinned tables. Whoever passes frames in, or keeps those that uhat_query()
+ * returned, does so between frames_hold() and frames_release().
  */
 #ifndef HAT_UHAT_H
 #define HAT_UHAT_H

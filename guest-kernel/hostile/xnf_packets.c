@@ -29,7 +29,7 @@ void xnf_packet_frames(uint8_t *page, const uint8_t *from, const uint8_t *to)
     memcpy(page + TCP_AT + 2 * MAC_BYTES + 2, headers, sizeof(headers));
 }
 
-static void add(struct xnf_packet *p, uint32_t offset, uint32_t size, uint16_t flags)
+static void xnf_packets_add(struct xnf_packet *p, uint32_t offset, uint32_t size, uint16_t flags)
 {
     p->slots[p->n] = (union xnf_raw){.req = {.gref = p->gref,
                                              .offset = (uint16_t)offset,
@@ -49,7 +49,7 @@ static void add_extra(struct xnf_packet *p, uint8_t type, uint8_t flags, uint8_t
 static void add_many(struct xnf_packet *p, unsigned n, uint32_t bytes, uint32_t total, bool end)
 {
     for (unsigned i = 0; i < n; i++) {
-        add(p, 0, i != 0 ? bytes : total, i + 1 < n || !end ? NETTXF_more_data : 0);
+        xnf_packets_add(p, 0, i != 0 ? bytes : total, i + 1 < n || !end ? NETTXF_more_data : 0);
     }
 }
 
@@ -70,7 +70,7 @@ static void endless(struct xnf_packet *p, unsigned n)
 
 static void one(struct xnf_packet *p, unsigned size)
 {
-    add(p, 0, size, 0);
+    xnf_packets_add(p, 0, size, 0);
 }
 
 static void first_too_small(struct xnf_packet *p, unsigned size)
@@ -85,35 +85,35 @@ static void first_empty(struct xnf_packet *p, unsigned n)
 
 static void offset(struct xnf_packet *p, unsigned from)
 {
-    add(p, from, FRAME_BYTES, 0);
+    xnf_packets_add(p, from, FRAME_BYTES, 0);
 }
 
 static void later_offset(struct xnf_packet *p, unsigned from)
 {
-    add(p, 0, FRAME_BYTES + SLOT_BYTES, NETTXF_more_data);
-    add(p, from, SLOT_BYTES, 0);
+    xnf_packets_add(p, 0, FRAME_BYTES + SLOT_BYTES, NETTXF_more_data);
+    xnf_packets_add(p, from, SLOT_BYTES, 0);
 }
 
 static void later_size(struct xnf_packet *p, unsigned size)
 {
-    add(p, 0, size + FRAME_BYTES, NETTXF_more_data);
-    add(p, 0, size, 0);
+    xnf_packets_add(p, 0, size + FRAME_BYTES, NETTXF_more_data);
+    xnf_packets_add(p, 0, size, 0);
 }
 
 static void foreign_page(struct xnf_packet *p, unsigned gref)
 {
-    add(p, 0, FRAME_BYTES, 0);
+    xnf_packets_add(p, 0, FRAME_BYTES, 0);
     p->slots[0].req.gref = gref;
 }
 
 static void flags(struct xnf_packet *p, unsigned bits)
 {
-    add(p, 0, FRAME_BYTES, (uint16_t)bits);
+    xnf_packets_add(p, 0, FRAME_BYTES, (uint16_t)bits);
 }
 
 static void extras(struct xnf_packet *p, unsigned n)
 {
-    add(p, 0, FRAME_BYTES, NETTXF_extra_info);
+    xnf_packets_add(p, 0, FRAME_BYTES, NETTXF_extra_info);
     for (unsigned i = 0; i < n; i++) {
         add_extra(p, XEN_NETIF_EXTRA_TYPE_GSO, XEN_NETIF_EXTRA_FLAG_MORE, XEN_NETIF_GSO_TYPE_TCPV4,
                   1448);
@@ -122,13 +122,13 @@ static void extras(struct xnf_packet *p, unsigned n)
 
 static void extra_type(struct xnf_packet *p, unsigned type)
 {
-    add(p, 0, FRAME_BYTES, NETTXF_extra_info);
+    xnf_packets_add(p, 0, FRAME_BYTES, NETTXF_extra_info);
     add_extra(p, (uint8_t)type, 0, 0, 0);
 }
 
 static void gso_of(struct xnf_packet *p, uint32_t at, uint8_t type, uint16_t size)
 {
-    add(p, at, 2000, NETTXF_extra_info | NETTXF_csum_blank | NETTXF_data_validated);
+    xnf_packets_add(p, at, 2000, NETTXF_extra_info | NETTXF_csum_blank | NETTXF_data_validated);
     add_extra(p, XEN_NETIF_EXTRA_TYPE_GSO, 0, type, size);
 }
 

@@ -56,7 +56,7 @@ int net_register(struct net_dev *dev)
 }
 
 /* Begins a call: the user, or NULL if there is none. */
-static const struct net_user *enter(struct net_dev *dev, void **arg)
+static const struct net_user *net_enter(struct net_dev *dev, void **arg)
 {
     upcall_state_t s = spin_lock(&net_lock);
     const struct net_user *user = dev->user;
@@ -69,7 +69,7 @@ static const struct net_user *enter(struct net_dev *dev, void **arg)
     return user;
 }
 
-static void leave(struct net_dev *dev)
+static void net_leave(struct net_dev *dev)
 {
     upcall_state_t s = spin_lock(&net_lock);
     bool closing = dev->user == NULL;
@@ -85,13 +85,13 @@ void net_withdraw(struct net_dev *dev)
 {
     bool listed = roster_remove(&interfaces, &dev->entry);
     void *arg;
-    const struct net_user *user = listed ? enter(dev, &arg) : NULL;
+    const struct net_user *user = listed ? net_enter(dev, &arg) : NULL;
 
     if (user != NULL) {
         WRITE_ONCE(dev->teller, thread_self());
         user->gone(arg);
         WRITE_ONCE(dev->teller, NULL);
-        leave(dev);
+        net_leave(dev);
     }
 }
 
@@ -99,33 +99,33 @@ void net_receive(struct net_dev *dev, const struct net_frame *frame, const struc
                  unsigned n)
 {
     void *arg;
-    const struct net_user *user = enter(dev, &arg);
+    const struct net_user *user = net_enter(dev, &arg);
 
     if (user != NULL) {
         user->receive(arg, frame, pieces, n);
-        leave(dev);
+        net_leave(dev);
     }
 }
 
 void net_writable(struct net_dev *dev)
 {
     void *arg;
-    const struct net_user *user = enter(dev, &arg);
+    const struct net_user *user = net_enter(dev, &arg);
 
     if (user != NULL) {
         user->writable(arg);
-        leave(dev);
+        net_leave(dev);
     }
 }
 
 void net_changed(struct net_dev *dev)
 {
     void *arg;
-    const struct net_user *user = enter(dev, &arg);
+    const struct net_user *user = net_enter(dev, &arg);
 
     if (user != NULL) {
         user->changed(arg);
-        leave(dev);
+        net_leave(dev);
     }
 }
 

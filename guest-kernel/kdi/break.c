@@ -47,7 +47,7 @@ static bool is_forbidden(const char *name)
     return false;
 }
 
-static struct breakpoint *find(uint64_t address)
+static struct breakpoint *kdi_break_find(uint64_t address)
 {
     for (unsigned i = 0; i < BREAKS_MAX; i++) {
         if (breaks[i].address == address) {
@@ -78,12 +78,12 @@ void kdi_breaks_insert(void)
 
 bool kdi_break_is_set(uint64_t address)
 {
-    return find(address) != NULL;
+    return kdi_break_find(address) != NULL;
 }
 
 int kdi_break_hit(uint64_t address)
 {
-    struct breakpoint *b = find(address);
+    struct breakpoint *b = kdi_break_find(address);
 
     if (b == NULL) {
         return -1;
@@ -171,7 +171,7 @@ static int cmd_break(int argc, char **argv)
         return 0;
     }
     const char *name = ksym_find(address, &offset);
-    struct breakpoint *b = find(0);
+    struct breakpoint *b = kdi_break_find(0);
     if (name == NULL || address >= (uint64_t)_rodata_start) {
         kdi_printf("%#llx is not in the kernel's text\n", (ull)address);
     } else if (is_forbidden(name)) {
@@ -217,7 +217,7 @@ static int cmd_clear(int argc, char **argv)
     if (kdi_eval(argv[1], &value) != 0) {
         return 0;
     }
-    struct breakpoint *b = value < BREAKS_MAX ? &breaks[value] : find(value);
+    struct breakpoint *b = value < BREAKS_MAX ? &breaks[value] : kdi_break_find(value);
     if (b == NULL || b->address == 0) {
         kdi_printf("there is no such breakpoint\n");
     } else {

@@ -115,7 +115,7 @@ static const char *cpu_state(const struct cpu *cpu)
     return cpu->online ? names[kdi_stopped(cpu->id, &frame)] : "offline";
 }
 
-static int cmd_cpus(int argc, char **argv __unused)
+static int kdi_cmd_cpus(int argc, char **argv __unused)
 {
     if (argc != 1) {
         return -EINVAL;
@@ -159,7 +159,7 @@ const struct kdi_command kdi_cpu_commands[] = {
     {"regs", "regs [CPU]", "registers of this or another vCPU", cmd_regs, true},
     {"bt", "bt [THREAD|cpuN]", "backtrace: here, of a thread by number or name, of a vCPU", cmd_bt,
      false},
-    {"cpus", "cpus", "the vCPUs: interrupt level, upcall mask, what they run", cmd_cpus, false},
+    {"cpus", "cpus", "the vCPUs: interrupt level, upcall mask, what they run", kdi_cmd_cpus, false},
     {"sym", "sym ADDR", "the symbol of an address, the address of a symbol", cmd_sym, false},
     {0},
 };

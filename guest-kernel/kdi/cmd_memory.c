@@ -203,7 +203,7 @@ static int cmd_mfn2pfn(int argc, char **argv)
     return 0;
 }
 
-static int cmd_mem(int argc, char **argv __unused)
+static int kdi_cmd_mem(int argc, char **argv __unused)
 {
     struct mem_stats m;
 
@@ -229,6 +229,6 @@ const struct kdi_command kdi_memory_commands[] = {
     {"pte", "pte ADDR", "walk the page tables, pfn and mfn at each level", cmd_pte, false},
     {"pfn2mfn", "pfn2mfn PFN", "the machine's frame behind a page of ours", cmd_pfn2mfn, false},
     {"mfn2pfn", "mfn2pfn MFN", "the page of ours that a frame is", cmd_mfn2pfn, false},
-    {"mem", "mem", "the allocators' figures", cmd_mem, false},
+    {"mem", "mem", "the allocators' figures", kdi_cmd_mem, false},
     {0},
 };

@@ -40,7 +40,7 @@ static void note_caller(uint64_t address, void *arg)
     }
 }
 
-static void say_where(const struct thread *t)
+static void kdi_say_where(const struct thread *t)
 {
     struct sleeper s = {0};
     struct kdi_place place;
@@ -66,7 +66,7 @@ static void thread_line(const struct thread *t, void *arg __unused)
     }
     kdi_printf("%4u  %3u  %-7s  %-6s  %-23s ", t->id, t->cpu, state < 4 ? states[state] : "?",
                t->prio < PRIO_COUNT ? prios[t->prio] : "?", t->name);
-    say_where(t);
+    kdi_say_where(t);
     if (m != NULL) {
         kdi_printf(", for mutex \"%s\" of \"%s\"", m->waiters.lock.name,
                    m->owner != NULL ? m->owner->name : "(nobody)");

@@ -15,8 +15,12 @@
 
 static void port_line(const struct evtchn_info *i, void *arg __unused)
 {
-    kdi_printf("%4u  %3u  %5d  %10llu  %6u  %-14s%s%s\n", i->port, i->vcpu, i->ipl, (ull)i->count,
-               i->rests, i->name, i->masked ? " masked" : "", i->pending ? " pending" : "");
+    kdi_printf("%4u  %3u  %5d  %10llu  %-14s%s%s", i->port, i->vcpu, i->ipl, (ull)i->count, i->name,
+               i->masked ? " masked" : "", i->pending ? " pending" : "");
+    if (i->rests != 0) {
+        kdi_printf(" rested %u times", i->rests);
+    }
+    kdi_printf("\n");
 }
 
 static int cmd_evtchn(int argc, char **argv __unused)
@@ -24,7 +28,7 @@ static int cmd_evtchn(int argc, char **argv __unused)
     if (argc != 1) {
         return -EINVAL;
     }
-    kdi_printf("port  cpu  level       count   rests  name\n");
+    kdi_printf("port  cpu  level       count  name\n");
     evtchn_foreach(port_line, NULL);
     return 0;
 }
@@ -81,7 +85,7 @@ static int cmd_ring(int argc, char **argv)
     return 0;
 }
 
-static int cmd_dmesg(int argc, char **argv __unused)
+static int kdi_cmd_dmesg(int argc, char **argv __unused)
 {
     char text[200];
     uint64_t at = 0;
@@ -104,7 +108,7 @@ static int cmd_dmesg(int argc, char **argv __unused)
     return 0;
 }
 
-static int cmd_end(int argc, char **argv)
+static int kdi_cmd_end(int argc, char **argv)
 {
     if (argc != 1) {
         return -EINVAL;
@@ -114,7 +118,7 @@ static int cmd_end(int argc, char **argv)
                                                       : SHUTDOWN_crash);
 }
 
-static int cmd_help(int argc, char **argv)
+static int kdi_cmd_help(int argc, char **argv)
 {
     for (size_t g = 0; kdi_commands[g] != NULL; g++) {
         for (const struct kdi_command *c = kdi_commands[g]; c->name != NULL; c++) {
@@ -131,10 +135,11 @@ const struct kdi_command kdi_xen_commands[] = {
     {"grants", "grants", "what we grant to whom", cmd_grants, false},
     {"devices", "devices", "devices and their states", cmd_devices, false},
     {"ring", "ring DEVICE", "indices of a device's ring", cmd_ring, true},
-    {"dmesg", "dmesg", "the log", cmd_dmesg, false},
-    {"reboot", "reboot", "have the domain started again, without flushing disks", cmd_end, true},
-    {"poweroff", "poweroff", "end the domain, without flushing disks", cmd_end, true},
-    {"crash", "crash", "end the domain as crashed", cmd_end, true},
-    {"help", "help [COMMAND]", "this list", cmd_help, false},
+    {"dmesg", "dmesg", "the log", kdi_cmd_dmesg, false},
+    {"reboot", "reboot", "have the domain started again, without flushing disks", kdi_cmd_end,
+     true},
+    {"poweroff", "poweroff", "end the domain, without flushing disks", kdi_cmd_end, true},
+    {"crash", "crash", "end the domain as crashed", kdi_cmd_end, true},
+    {"help", "help [COMMAND]", "this list", kdi_cmd_help, false},
     {0},
 };

@@ -65,7 +65,7 @@ static bool kdi_on_panic(void)
 }
 
 /* Become the owner. Who comes second stands still until the first is done. */
-static void own(const struct trap_frame *frame)
+static void kdi_own(const struct trap_frame *frame)
 {
     int self = (int)this_cpu()->id;
     int nobody = -1;
@@ -94,7 +94,7 @@ static const struct kdi_command *find_command(const char *name)
     return NULL;
 }
 
-static void run_words(struct parsed *w)
+static void kdi_run_words(struct parsed *w)
 {
     if (w->argc == 0) {
         return;
@@ -128,18 +128,18 @@ static bool script_next(void)
     return true;
 }
 
-static void show_text(const char *text, size_t n, void *arg __unused)
+static void kdi_show_text(const char *text, size_t n, void *arg __unused)
 {
     kdi_io_raw(text, n);
 }
 
 /* A line from the keyboard; an empty one repeats a step. False: dropped. */
-static bool read_line(void)
+static bool kdi_read_line(void)
 {
     enum edit_result result = EDIT_MORE;
 
     editor.prompt = PROMPT;
-    editor.show = show_text;
+    editor.show = kdi_show_text;
     edit_begin(&editor);
     while (result != EDIT_LINE && result != EDIT_ABORT) {
         result = edit_key(&editor, kdi_io_key());
@@ -149,7 +149,7 @@ static bool read_line(void)
 }
 
 /* Commands from a line, until one of them lets the machine go on. */
-static void run_line(const char *line)
+static void kdi_run_line(const char *line)
 {
     int rc;
 
@@ -157,7 +157,7 @@ static void run_line(const char *line)
         if (rc != 0) {
             kdi_printf("a quote is not closed, or the line is too long\n");
         } else {
-            run_words(&words);
+            kdi_run_words(&words);
         }
     }
 }
@@ -185,10 +185,10 @@ static void command_loop(void)
     while (kdi.verdict == KDI_STAY) {
         kdi_io_command(false);
         if (script_next()) {
-            run_words(&words);
-        } else if (read_line()) {
+            kdi_run_words(&words);
+        } else if (kdi_read_line()) {
             kdi_io_command(true);
-            run_line(editor.text);
+            kdi_run_line(editor.text);
         }
     }
 }
@@ -229,7 +229,7 @@ static void session(struct trap_frame *frame, const char *why, bool whole, bool 
 }
 
 /* The last thing: let everything go on. Calls nothing that may have a breakpoint. */
-static void release(void)
+static void kdi_release(void)
 {
     stepping = STEP_NONE;
     kdi = (struct kdi_session){.live = reporting};
@@ -264,7 +264,7 @@ static void proceed(struct trap_frame *frame)
     }
     stepping = STEP_THEN_GO;
     if (!kdi_break_is_set(frame->rip) || !kdi_step_begin(frame)) {
-        release();
+        kdi_release();
     }
 }
 
@@ -273,7 +273,7 @@ static void step_done(struct trap_frame *frame)
 {
     kdi_step_end(frame);
     if (stepping == STEP_THEN_GO) {
-        release();
+        kdi_release();
         return;
     }
     say_place(frame);
@@ -311,7 +311,7 @@ static bool kdi_trap(struct trap_frame *frame)
     if (kdi_active_here()) {
         return false;
     }
-    own(frame);
+    kdi_own(frame);
     if (frame->vector == TRAP_DEBUG) {
         if (stepping == STEP_NONE) {
             WRITE_ONCE(owner, -1);
@@ -324,7 +324,7 @@ static bool kdi_trap(struct trap_frame *frame)
     kdi_stop_others();
     const char *why = int3_reason(frame, buf, sizeof(buf));
     if (why == NULL) {
-        release();
+        kdi_release();
         return true;
     }
     session(frame, why, true, false);
@@ -335,7 +335,7 @@ static bool kdi_trap(struct trap_frame *frame)
 /* From here on everything but this CPU stands still. */
 static void take_over(const struct trap_frame *frame)
 {
-    own(frame);
+    kdi_own(frame);
     kdi_breaks_remove();
     kdi_stop_others();
 }
@@ -377,7 +377,7 @@ void kdi_report(const char *line, void (*write)(const char *text, size_t len))
     kdi_io_live(write);
     reporting = kdi.live = true;
     if (parse_command(&line, &report_words) == 0) {
-        run_words(&report_words);
+        kdi_run_words(&report_words);
     }
     reporting = kdi.live = false;
     mutex_unlock(&report_lock);

@@ -100,7 +100,7 @@ static void ask_by_nmi(unsigned id)
     (void)HYPERVISOR_vcpu_op(VCPUOP_send_nmi, id, NULL);
 }
 
-static void take_down(unsigned id)
+static void kdi_take_down(unsigned id)
 {
     if (HYPERVISOR_vcpu_op(VCPUOP_down, id, NULL) == 0) {
         WRITE_ONCE(stops[id].how, KDI_DOWN);
@@ -144,7 +144,7 @@ void kdi_stop_others(void)
     if (each_loose(ask_by_nmi) > 0) {
         wait_stopped(NMI_TIME);
     }
-    (void)each_loose(take_down);
+    (void)each_loose(kdi_take_down);
 }
 
 void kdi_release_others(void)

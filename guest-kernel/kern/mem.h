@@ -3,8 +3,9 @@
  *
  * Pages come from a buddy allocator, small objects from slabs on top of it. Both live in the
  * direct map (hat/layout.h), so a page's virtual address, pfn and mfn convert by arithmetic and one
- * table look-up. Running out is an error return and one log line, never a hang.
- * Locks: page_lock, then nothing. Suspend: contents stay, mfns behind the pages change.
+ * table look-up. Running out is an error return, never a hang.
+ * Locks: page_lock, a leaf, under each slab cache's. Suspend: contents stay, but the mfns behind
+ * the pages change.
  */
 #ifndef KERN_MEM_H
 #define KERN_MEM_H
@@ -17,8 +18,7 @@
  * page_alloc() - take 2^order pages, contiguous in pfn and virtual address, not in mfn
  *
  * Return: the address in the direct map, owned by the caller; contents undefined. NULL when there
- * is no such block. Any context but an interrupt handler that pre-empted the allocator's CPU
- * (the lock masks upcalls, so handlers may call it too); never sleeps.
+ * is no such block. Any context, handlers included, as its lock masks upcalls; never sleeps.
  */
 void *page_alloc(unsigned order);
 

@@ -7,9 +7,9 @@
  * slice ran out. Slices are one-shot timers that run only while another thread of the same
  * priority waits: no tick.
  *
- * The switch: schedule() runs with upcalls masked and the run queue locked; the lock is passed to
- * the thread that runs next, which releases it (switch_finish). So a thread's state never says
- * BLOCKED to another CPU before its registers are saved.
+ * The switch: thread_schedule() runs with upcalls masked and the run queue locked; the lock is
+ * passed to the thread that runs next, which releases it (switch_finish). So a thread's state never
+ * says BLOCKED to another CPU before its registers are saved.
  *
  * Locks, outermost first: a wait queue's; a run queue's, of two the lower CPU's. thread_list_lock
  * is a leaf beside them. Suspend: threads of other CPUs are moved to CPU 0 before and stay where
@@ -186,7 +186,7 @@ static void context_switch(struct cpu *cpu, const struct thread *prev, const str
 
 /* Run the best ready thread. Upcalls are masked and the run queue is locked; it returns unlocked.
  */
-static void schedule(struct cpu *cpu)
+static void thread_schedule(struct cpu *cpu)
 {
     struct thread *prev = cpu->current;
     struct thread *next;
@@ -238,7 +238,7 @@ void sched_interrupt_exit(struct cpu *cpu)
 {
     if (READ_ONCE(cpu->need_resched) && cpu->current != NULL) {
         spin_acquire(&cpu->runq.lock);
-        schedule(cpu);
+        thread_schedule(cpu);
     }
 }
 
@@ -248,7 +248,7 @@ void thread_yield(void)
     struct cpu *cpu = this_cpu();
 
     spin_acquire(&cpu->runq.lock);
-    schedule(cpu);
+    thread_schedule(cpu);
     upcalls_restore(state);
 }
 
@@ -264,7 +264,7 @@ void sched_block(const bool *still_waiting)
     spin_acquire(&cpu->runq.lock);
     if (READ_ONCE(*still_waiting)) {
         cpu->current->state = THREAD_BLOCKED;
-        schedule(cpu);
+        thread_schedule(cpu);
     } else {
         spin_release(&cpu->runq.lock);
     }
@@ -328,7 +328,7 @@ void sched_idle(void)
         if (READ_ONCE(cpu->runq.nready) > 0 || runq_steal(cpu)) {
             WRITE_ONCE(cpu->idling, false);
             spin_acquire(&cpu->runq.lock);
-            schedule(cpu);
+            thread_schedule(cpu);
         } else {
             /* Opens the mask and blocks in one step: no wake-up is lost between the two. */
             (void)HYPERVISOR_sched_op(SCHEDOP_block, NULL);
@@ -495,7 +495,7 @@ void thread_exit(void)
     (void)state;
     spin_acquire(&cpu->runq.lock);
     self->state = THREAD_DEAD;
-    schedule(cpu);
+    thread_schedule(cpu);
     panic("thread \"%s\" runs after its end", self->name);
 }
 

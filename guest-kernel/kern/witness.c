@@ -61,7 +61,7 @@ static const char *other_order(enum lock_class outer, enum lock_class inner, cha
 }
 
 /* Panics: @w is wanted with @h held. */
-static void report(const struct held_lock *h, const struct held_lock *w)
+static void witness_report(const struct held_lock *h, const struct held_lock *w)
 {
     const struct lock_class_info *wanted = lock_class_info(w->class);
     const struct lock_class_info *held = lock_class_info(h->class);
@@ -82,7 +82,7 @@ static void check_list(const struct held_locks *list, const struct held_lock *w)
         bool pair = h->class == w->class && h->lock != w->lock && lock_class_info(h->class)->pair;
 
         if (h->class >= w->class && !pair) {
-            report(h, w);
+            witness_report(h, w);
         }
         if (order[h->class][w->class].taken == 0) {
             order[h->class][w->class].held = h->place;
@@ -97,7 +97,7 @@ static struct held_locks *mutexes_here(const struct cpu *cpu)
     return cpu->current != NULL && cpu->ipl == IPL_NONE ? &cpu->current->mutexes : NULL;
 }
 
-static void check(const struct held_lock *w)
+static void witness_check(const struct held_lock *w)
 {
     upcall_state_t state = upcalls_save();
     const struct cpu *cpu = this_cpu();
@@ -110,14 +110,14 @@ static void check(const struct held_lock *w)
     upcalls_restore(state);
 }
 
-static void push(struct held_locks *list, const struct held_lock *h)
+static void witness_push(struct held_locks *list, const struct held_lock *h)
 {
     ASSERT(list->n < WITNESS_HELD_MAX);
     list->at[list->n++] = *h;
 }
 
 /* Locks need not be released in the reverse order. */
-static void drop(struct held_locks *list, const void *lock)
+static void witness_drop(struct held_locks *list, const void *lock)
 {
     for (unsigned i = list->n; i-- > 0;) {
         if (list->at[i].lock == lock) {
@@ -151,19 +151,19 @@ void witness_spin_wants(spinlock_t *lock, uint64_t place)
         panic("spinlock \"%s\": taken with upcalls open at %s", lock->name, place_text(place, at));
     }
     w.class = class_of(LOCK_KIND_SPIN, &lock->class, lock->name);
-    check(&w);
+    witness_check(&w);
 }
 
 void witness_spin_has(const spinlock_t *lock, uint64_t place)
 {
-    push(&by_cpu[this_cpu()->id],
-         &(struct held_lock){
-             .class = lock->class, .lock = lock, .name = lock->name, .place = place});
+    witness_push(&by_cpu[this_cpu()->id],
+                 &(struct held_lock){
+                     .class = lock->class, .lock = lock, .name = lock->name, .place = place});
 }
 
 void witness_spin_drops(const spinlock_t *lock)
 {
-    drop(&by_cpu[this_cpu()->id], lock);
+    witness_drop(&by_cpu[this_cpu()->id], lock);
 }
 
 /* Panics if the caller, at @place, may not sleep. */
@@ -201,7 +201,7 @@ void witness_mutex_wants(struct mutex *m, uint64_t place)
     }
     check_sleep(place);
     w.class = class_of(LOCK_KIND_MUTEX, &m->class, m->waiters.lock.name);
-    check(&w);
+    witness_check(&w);
 }
 
 void witness_mutex_has(struct mutex *m, uint64_t place)
@@ -209,23 +209,25 @@ void witness_mutex_has(struct mutex *m, uint64_t place)
     struct thread *self = thread_self();
     const char *name = m->waiters.lock.name;
 
-    push(&self->mutexes, &(struct held_lock){.class = class_of(LOCK_KIND_MUTEX, &m->class, name),
-                                             .lock = m,
-                                             .name = name,
-                                             .place = place});
+    witness_push(&self->mutexes,
+                 &(struct held_lock){.class = class_of(LOCK_KIND_MUTEX, &m->class, name),
+                                     .lock = m,
+                                     .name = name,
+                                     .place = place});
 }
 
 void witness_mutex_drops(const struct mutex *m)
 {
-    drop(&thread_self()->mutexes, m);
+    witness_drop(&thread_self()->mutexes, m);
 }
 
 void witness_callback_begin(enum lock_class class, uint64_t fn)
 {
     upcall_state_t state = upcalls_save();
 
-    push(&by_cpu[this_cpu()->id],
-         &(struct held_lock){.class = class, .name = lock_class_info(class)->name, .place = fn});
+    witness_push(
+        &by_cpu[this_cpu()->id],
+        &(struct held_lock){.class = class, .name = lock_class_info(class)->name, .place = fn});
     upcalls_restore(state);
 }
 
@@ -239,9 +241,9 @@ void witness_callback_end(void)
 
 void witness_waits(enum lock_class class)
 {
-    check(&(struct held_lock){.class = class,
-                              .name = lock_class_info(class)->name,
-                              .place = (uint64_t)__builtin_return_address(0)});
+    witness_check(&(struct held_lock){.class = class,
+                                      .name = lock_class_info(class)->name,
+                                      .place = (uint64_t)__builtin_return_address(0)});
 }
 
 #endif /* DUET_WITNESS */

@@ -12,7 +12,7 @@
 /* Where in an escape sequence we are: ESC, ESC [ or ESC O, then digits. */
 enum { PLAIN, AFTER_ESC, IN_SEQUENCE };
 
-static void show(struct edit *e, const char *s)
+static void edit_show(struct edit *e, const char *s)
 {
     e->show(s, strlen(s), e->arg);
 }
@@ -36,14 +36,14 @@ void edit_refresh(struct edit *e)
         e->left = e->pos - w;
     }
     size_t shown = MIN(e->len - e->left, w);
-    show(e, "\r");
-    show(e, e->prompt);
+    edit_show(e, "\r");
+    edit_show(e, e->prompt);
     e->show(e->text + e->left, shown, e->arg);
-    show(e, "\x1b[K");
+    edit_show(e, "\x1b[K");
     size_t back = e->left + shown - e->pos;
     if (back != 0) {
         snprintf(move, sizeof(move), "\x1b[%uD", (unsigned)back);
-        show(e, move);
+        edit_show(e, move);
     }
 }
 
@@ -53,7 +53,7 @@ void edit_begin(struct edit *e)
     e->text[0] = '\0';
     e->browsing = 0;
     e->escape = PLAIN;
-    show(e, e->prompt);
+    edit_show(e, e->prompt);
 }
 
 void edit_insert(struct edit *e, const char *s, size_t n)
@@ -262,7 +262,7 @@ static void control_key(struct edit *e, char c)
         erase(e, word_start(e), e->pos);
         break;
     case CTRL('L'):
-        show(e, "\x1b[H\x1b[2J");
+        edit_show(e, "\x1b[H\x1b[2J");
         edit_refresh(e);
         break;
     case BACKSPACE:
@@ -288,10 +288,10 @@ enum edit_result edit_key(struct edit *e, char c)
     switch (c) {
     case '\r':
     case '\n':
-        show(e, "\n");
+        edit_show(e, "\n");
         return EDIT_LINE;
     case CTRL('C'):
-        show(e, "^C\n");
+        edit_show(e, "^C\n");
         return EDIT_ABORT;
     case '\t':
         return EDIT_TAB;

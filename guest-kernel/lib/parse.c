@@ -16,7 +16,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static int put(struct cursor *c, char ch)
+static int parse_put(struct cursor *c, char ch)
 {
     if (c->out == c->end) {
         return -E2BIG;
@@ -34,7 +34,7 @@ static int quoted(struct cursor *c, char quote)
         if (quote == '"' && *c->in == '\\' && c->in[1] != '\0') {
             c->in++;
         }
-        rc = put(c, *c->in);
+        rc = parse_put(c, *c->in);
     }
     if (rc == 0 && *c->in == '\0') {
         return -EINVAL;
@@ -44,7 +44,7 @@ static int quoted(struct cursor *c, char quote)
 }
 
 /* Copies one word, with its NUL. */
-static int word(struct cursor *c)
+static int parse_word(struct cursor *c)
 {
     int rc = 0;
 
@@ -57,10 +57,10 @@ static int word(struct cursor *c)
             if (ch == '\\' && *c->in != '\0') {
                 ch = *c->in++;
             }
-            rc = put(c, ch);
+            rc = parse_put(c, ch);
         }
     }
-    return rc != 0 ? rc : put(c, '\0');
+    return rc != 0 ? rc : parse_put(c, '\0');
 }
 
 static void skip_all(const char **line)
@@ -87,7 +87,7 @@ int parse_command(const char **line, struct parsed *out)
             break;
         }
         char *start = c.out;
-        int rc = out->argc == PARSE_WORDS ? -E2BIG : word(&c);
+        int rc = out->argc == PARSE_WORDS ? -E2BIG : parse_word(&c);
         if (rc != 0) {
             skip_all(line);
             return rc;

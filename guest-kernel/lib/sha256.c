@@ -37,7 +37,7 @@ static inline uint32_t big_sigma1(uint32_t x)
 }
 
 /* 6.2.2, step 1: word t of the schedule, in its place of the ring. */
-static inline uint32_t schedule(uint32_t w[16], unsigned t)
+static inline uint32_t sha256_schedule(uint32_t w[16], unsigned t)
 {
     uint32_t a = w[(t + 1) & 15];
     uint32_t b = w[(t + 14) & 15];
@@ -68,7 +68,7 @@ static inline uint32_t schedule(uint32_t w[16], unsigned t)
     } while (0)
 
 #define W_FIRST(t) w[t]
-#define W_LATER(t) schedule(w, t)
+#define W_LATER(t) sha256_schedule(w, t)
 
 static inline __attribute__((always_inline)) void one_block(uint32_t hash[8], const uint8_t *p)
 {

@@ -57,7 +57,7 @@ struct rx_frame {
 static struct waitq room_wq = WAITQ(room_wq, "net-room");
 static unsigned room; /* how often one had room again. Atomic */
 
-static void kick(struct ethif *e, unsigned event)
+static void ethif_kick(struct ethif *e, unsigned event)
 {
     __atomic_or_fetch(&e->events, event, __ATOMIC_RELEASE);
     if (!__atomic_exchange_n(&e->posted, true, __ATOMIC_ACQ_REL) &&
@@ -112,7 +112,7 @@ static void on_receive(void *arg, const struct net_frame *frame, const struct ne
     struct ethif *e = arg;
 
     if (frame->len <= NET_FRAME_MAX && rx_take(e, frame, pieces, n)) {
-        kick(e, EV_RX);
+        ethif_kick(e, EV_RX);
     } else {
         e->rx_dropped++;
     }
@@ -143,7 +143,7 @@ static u16_t generated(const struct ethif *e)
  * One frame into lwIP. Between frames the interface checks no data: what then comes in was sent by
  * this host to itself, maybe without checksums.
  */
-static void deliver(struct ethif *e, struct rx_frame *f)
+static void ethif_deliver(struct ethif *e, struct rx_frame *f)
 {
     u16_t base = generated(e) | CHECK_ALWAYS;
 
@@ -159,10 +159,10 @@ static void rx_batch(struct ethif *e)
     struct rx_frame *f = NULL;
 
     for (unsigned i = 0; i < RX_BATCH && (f = rx_next(e)); i++) {
-        deliver(e, f);
+        ethif_deliver(e, f);
     }
     if (f != NULL) {
-        kick(e, EV_RX);
+        ethif_kick(e, EV_RX);
     }
 }
 
@@ -246,7 +246,7 @@ static void describe(const struct ethif *e, struct pbuf *p, struct net_frame *fr
     }
 }
 
-static unsigned gather(const struct pbuf *p, struct net_piece *pieces)
+static unsigned ethif_gather(const struct pbuf *p, struct net_piece *pieces)
 {
     unsigned n = 0;
 
@@ -263,7 +263,7 @@ static err_t transmit(struct ethif *e, struct pbuf *p)
 {
     struct net_piece pieces[NET_PIECES_MAX];
     struct net_frame frame;
-    unsigned n = gather(p, pieces);
+    unsigned n = ethif_gather(p, pieces);
 
     describe(e, p, &frame);
 
@@ -425,7 +425,7 @@ static void update(struct ethif *e)
     }
 }
 
-static void release(struct ethif *e)
+static void ethif_release(struct ethif *e)
 {
     tcpip_callbackmsg_delete(e->msg);
     heap_free(e);
@@ -450,7 +450,7 @@ static void choose_default(void)
 }
 
 /* After net_close() no function of the driver's user runs; a message may still be under way. */
-static void take_down(struct ethif *e)
+static void ethif_take_down(struct ethif *e)
 {
     struct rx_frame *f;
 
@@ -467,12 +467,12 @@ static void take_down(struct ethif *e)
     if (__atomic_load_n(&e->posted, __ATOMIC_ACQUIRE)) {
         e->dead = true;
     } else {
-        release(e);
+        ethif_release(e);
     }
 }
 
 /* In the tcpip thread, with lwIP's lock. */
-static void work(void *arg)
+static void ethif_work(void *arg)
 {
     struct ethif *e = arg;
 
@@ -480,9 +480,9 @@ static void work(void *arg)
     unsigned events = __atomic_exchange_n(&e->events, 0, __ATOMIC_ACQ_REL);
 
     if (e->dead) {
-        release(e);
+        ethif_release(e);
     } else if (events & EV_GONE) {
-        take_down(e);
+        ethif_take_down(e);
     } else {
         if (events & EV_CHANGED) {
             update(e);
@@ -500,7 +500,7 @@ static void on_writable(void *arg)
 {
     __atomic_add_fetch(&room, 1, __ATOMIC_RELEASE);
     waitq_wake_all(&room_wq);
-    kick(arg, EV_WRITABLE);
+    ethif_kick(arg, EV_WRITABLE);
 }
 
 unsigned net_room(void)
@@ -515,12 +515,12 @@ void net_room_wait(unsigned seen, nsec_t deadline)
 
 static void on_changed(void *arg)
 {
-    kick(arg, EV_CHANGED);
+    ethif_kick(arg, EV_CHANGED);
 }
 
 static void on_gone(void *arg)
 {
-    kick(arg, EV_GONE);
+    ethif_kick(arg, EV_GONE);
 }
 
 static const struct net_user ethif_user = {
@@ -533,7 +533,7 @@ static const struct net_user ethif_user = {
 /* ---- arrival ---- */
 
 /* Says each new address of IPv4. */
-static void say_address(struct netif *netif)
+static void ethif_say_address(struct netif *netif)
 {
     struct ethif *e = netif->state;
     char text[IP4ADDR_STRLEN_MAX];
@@ -562,7 +562,7 @@ static err_t init(struct netif *netif)
     netif->output = output4;
     netif->output_ip6 = output6;
     netif->linkoutput = output;
-    netif_set_status_callback(netif, say_address);
+    netif_set_status_callback(netif, ethif_say_address);
     groups_begin(netif);
     return ERR_OK;
 }
@@ -590,11 +590,11 @@ static void configure(struct ethif *e)
     }
 }
 
-static struct ethif *make(struct net_dev *dev)
+static struct ethif *ethif_make(struct net_dev *dev)
 {
     struct ethif *e = heap_calloc(1, sizeof(*e));
 
-    if (e == NULL || !(e->msg = tcpip_callbackmsg_new(work, e))) {
+    if (e == NULL || !(e->msg = tcpip_callbackmsg_new(ethif_work, e))) {
         heap_free(e);
         return NULL;
     }
@@ -607,7 +607,7 @@ static struct ethif *make(struct net_dev *dev)
 
 void ethif_arrived(struct net_dev *dev)
 {
-    struct ethif *e = net_stack_start() != 0 ? NULL : make(dev);
+    struct ethif *e = net_stack_start() != 0 ? NULL : ethif_make(dev);
 
     if (e == NULL) {
         log_err("%s: no memory to serve it", dev->name);
@@ -629,7 +629,7 @@ void ethif_arrived(struct net_dev *dev)
         if (e->dev != NULL) {
             net_put(e->dev);
         }
-        release(e);
+        ethif_release(e);
     }
     UNLOCK_TCPIP_CORE();
 }

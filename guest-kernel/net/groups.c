@@ -20,7 +20,7 @@ static void tell(struct ethif *e)
     }
 }
 
-static err_t add(struct ethif *e, unsigned i, const uint8_t mac[NET_MAC_LEN])
+static err_t groups_add(struct ethif *e, unsigned i, const uint8_t mac[NET_MAC_LEN])
 {
     struct groups *g = &e->groups;
 
@@ -39,7 +39,7 @@ static err_t add(struct ethif *e, unsigned i, const uint8_t mac[NET_MAC_LEN])
     return ERR_OK;
 }
 
-static err_t drop(struct ethif *e, unsigned i)
+static err_t groups_drop(struct ethif *e, unsigned i)
 {
     struct groups *g = &e->groups;
 
@@ -52,8 +52,8 @@ static err_t drop(struct ethif *e, unsigned i)
     return ERR_OK;
 }
 
-static err_t change(struct netif *netif, const uint8_t mac[NET_MAC_LEN],
-                    enum netif_mac_filter_action action)
+static err_t groups_change(struct netif *netif, const uint8_t mac[NET_MAC_LEN],
+                           enum netif_mac_filter_action action)
 {
     struct ethif *e = ethif_of(netif);
     unsigned i = 0;
@@ -61,7 +61,7 @@ static err_t change(struct netif *netif, const uint8_t mac[NET_MAC_LEN],
     while (i < e->groups.n && memcmp(e->groups.macs[i], mac, NET_MAC_LEN) != 0) {
         i++;
     }
-    return action == NETIF_ADD_MAC_FILTER ? add(e, i, mac) : drop(e, i);
+    return action == NETIF_ADD_MAC_FILTER ? groups_add(e, i, mac) : groups_drop(e, i);
 }
 
 /* RFC 1112, 6.4: the lower 23 bits. */
@@ -71,7 +71,7 @@ static err_t group4(struct netif *netif, const ip4_addr_t *group,
     const uint8_t mac[NET_MAC_LEN] = {
         0x01, 0x00, 0x5e, ip4_addr2(group) & 0x7f, ip4_addr3(group), ip4_addr4(group)};
 
-    return change(netif, mac, action);
+    return groups_change(netif, mac, action);
 }
 
 /* RFC 2464, 7: the lower 32 bits. */
@@ -81,7 +81,7 @@ static err_t group6(struct netif *netif, const ip6_addr_t *group,
     uint8_t mac[NET_MAC_LEN] = {0x33, 0x33};
 
     memcpy(mac + 2, &group->addr[3], 4);
-    return change(netif, mac, action);
+    return groups_change(netif, mac, action);
 }
 
 void groups_begin(struct netif *netif)

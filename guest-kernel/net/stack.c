@@ -163,7 +163,7 @@ struct question {
     bool found, abandoned;
 };
 
-static void answer(const char *name, const ip_addr_t *addr, void *arg)
+static void stack_answer(const char *name, const ip_addr_t *addr, void *arg)
 {
     struct question *q = arg;
 
@@ -206,7 +206,7 @@ int net_resolve(const char *host, uint8_t type, bool (*give_up)(void *arg), void
         return -ENOMEM;
     }
     LOCK_TCPIP_CORE();
-    err_t err = dns_gethostbyname_addrtype(host, addr, answer, q, type);
+    err_t err = dns_gethostbyname_addrtype(host, addr, stack_answer, q, type);
     UNLOCK_TCPIP_CORE();
     int rc = err == ERR_OK ? 0 : err == ERR_INPROGRESS ? wait_answer(q, give_up, arg) : -ENOENT;
     if (err == ERR_INPROGRESS && rc == 0) {

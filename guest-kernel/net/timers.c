@@ -39,7 +39,7 @@ static struct cyclic timers[] = {
     {.period = MLD6_TMR_INTERVAL, .tick = mld6_tmr},
 };
 
-static void start(struct cyclic *t)
+static void timers_start(struct cyclic *t)
 {
     t->on = true;
     t->next = sys_now() + t->period;
@@ -48,7 +48,7 @@ static void start(struct cyclic *t)
 void sys_timeouts_init(void)
 {
     for (size_t i = 1; i < ARRAY_SIZE(timers); i++) {
-        start(&timers[i]);
+        timers_start(&timers[i]);
     }
 }
 
@@ -56,7 +56,7 @@ void sys_timeouts_init(void)
 void tcp_timer_needed(void)
 {
     if (!timers[0].on && (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL)) {
-        start(&timers[0]);
+        timers_start(&timers[0]);
     }
 }
 
@@ -66,7 +66,7 @@ void sys_check_timeouts(void)
         struct cyclic *t = &timers[i];
 
         if (t->on && (s32_t)(sys_now() - t->next) >= 0) {
-            start(t);
+            timers_start(t);
             t->tick();
         }
     }

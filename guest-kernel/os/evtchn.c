@@ -24,8 +24,8 @@
  * there, or it is still pending when the port is unmasked, and so signalled to the new one. What a
  * vCPU did not get to before it stopped is in its queue still, linked, and Xen does not link a port
  * twice: evtchn_cpu_drain() empties the queue of a vCPU that is down, and has Xen signal the events
- * where their ports are now. That comes after the vCPU's own ports were closed: a number that is
- * linked would be of no use to whoever is given it next.
+ * where their ports are now. That comes after the vCPU's own ports were closed, so that these leave
+ * the queue as well: Xen gives nobody a number that is linked.
  *
  * Locks: evtchn_lock, over table and flags, and over the timers'. It is not held in handlers.
  * cover_lock, over page_lock.
@@ -75,7 +75,7 @@ struct evtchn {
 };
 
 static spinlock_t evtchn_lock = SPINLOCK("evtchn");
-static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->cover() alone */
+static spinlock_t cover_lock = SPINLOCK("evtchn cover"); /* over ops->evtchn_cover() alone */
 static bool vcpu_takes[CPU_MAX];                         /* ports whose home it is */
 static struct evtchn **table[TABLE_LEAVES];
 static XEN_TAILQ_HEAD(evtchn_list, struct evtchn) spares = XEN_TAILQ_HEAD_INITIALIZER(spares);
@@ -112,7 +112,7 @@ static void collect_one(struct cpu *cpu, evtchn_port_t port)
     spin_unlock(&evtchn_lock, state);
 }
 
-static void collect(struct cpu *cpu)
+static void evtchn_collect(struct cpu *cpu)
 {
     while (READ_ONCE(cpu->info.evtchn_upcall_pending)) {
         WRITE_ONCE(cpu->info.evtchn_upcall_pending, 0);
@@ -224,7 +224,7 @@ static void dispatch(struct cpu *cpu)
         witness_callback_end();
         cpu->ipl = interrupted;
         port_done(cpu, e);
-        collect(cpu);
+        evtchn_collect(cpu);
     }
 }
 
@@ -238,7 +238,7 @@ void evtchn_upcall(struct trap_frame *frame)
     if (cpu->ipl == IPL_NONE) {
         cpu->thread_time += clock_now() - cpu->threads_since;
     }
-    collect(cpu);
+    evtchn_collect(cpu);
     dispatch(cpu);
     cpu->frame = outer;
     if (cpu->ipl == IPL_NONE) {
@@ -277,7 +277,7 @@ static struct evtchn *record_new(void)
 /* ---- binding ---- */
 
 /* Make the shared words reach up to a port; two threads may bind at once. */
-static int cover(evtchn_port_t port)
+static int evtchn_cover(evtchn_port_t port)
 {
     upcall_state_t state = spin_lock(&cover_lock);
     int rc = ops->cover(port);
@@ -305,6 +305,7 @@ static int table_insert(struct evtchn *e)
         *leaf = fresh;
         fresh = NULL;
     }
+    ASSERT(*leaf != NULL);
     if ((*leaf)[e->port % TABLE_SPAN] != NULL) {
         rc = -EBUSY;
     } else {
@@ -330,7 +331,7 @@ static int bind(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ip
     *e = (struct evtchn){
         .port = port, .name = name, .ipl = ipl, .vcpu = vcpu, .handler = handler, .arg = arg};
     timer_init(&e->rest, rest_over);
-    int rc = cover(port);
+    int rc = evtchn_cover(port);
     if (rc == 0) {
         ops->mask(port);
         rc = table_insert(e);

@@ -114,9 +114,9 @@ void evtchn_select(void);
 /**
  * evtchn_resume() - forget every port, and give Xen the shared memory again
  *
- * After a restore the old ports mean nothing, or another's: their owners must not close them, but
- * bind anew. On vCPU 0, the others parked, upcalls masked, vcpu_info registered. Panics if Xen
- * refuses.
+ * After a restore an old port's number means nothing, or belongs to somebody else. Owners must not
+ * close their old ports; they bind new ones. On vCPU 0, the others parked, upcalls masked,
+ * vcpu_info registered. Panics if Xen refuses.
  */
 void evtchn_resume(void);
 
@@ -129,16 +129,16 @@ int evtchn_cpu_init(struct cpu *cpu);
 /**
  * evtchn_cpu_joins(), evtchn_cpu_leaves() - a vCPU takes the events of the ports whose home it is
  *
- * It must run. The caller sees to it that they are called by turns for each CPU. Thread context.
+ * The vCPU must be running. For each vCPU the caller calls the two in turn. Thread context.
  */
 void evtchn_cpu_joins(struct cpu *cpu);
 void evtchn_cpu_leaves(struct cpu *cpu);
 
 /**
- * evtchn_cpu_drain() - what a vCPU left in its queue is signalled to others
+ * evtchn_cpu_drain() - signal to the other vCPUs the events that one left in its queue
  *
- * The vCPU left, is down, its own ports are closed, and it does not start meanwhile. Thread
- * context.
+ * That vCPU has left and is down, its own ports are closed, and it is not started meanwhile.
+ * Thread context.
  */
 void evtchn_cpu_drain(struct cpu *cpu);
 

@@ -33,36 +33,36 @@ static void bit_clear(xen_ulong_t *words, evtchn_port_t port)
                        __ATOMIC_SEQ_CST);
 }
 
-static void mask(evtchn_port_t port)
+static void evtchn_2l_mask(evtchn_port_t port)
 {
     bit_set(shared_info->evtchn_mask, port);
 }
 
-static bool is_masked(evtchn_port_t port)
+static bool evtchn_2l_is_masked(evtchn_port_t port)
 {
     return bit_test(shared_info->evtchn_mask, port);
 }
 
-static bool is_pending(evtchn_port_t port)
+static bool evtchn_2l_is_pending(evtchn_port_t port)
 {
     return bit_test(shared_info->evtchn_pending, port);
 }
 
-static void clear_pending(evtchn_port_t port)
+static void evtchn_2l_clear_pending(evtchn_port_t port)
 {
     bit_clear(shared_info->evtchn_pending, port);
 }
 
-static void unmask_local(struct cpu *cpu, evtchn_port_t port)
+static void evtchn_2l_unmask_local(struct cpu *cpu, evtchn_port_t port)
 {
     bit_clear(shared_info->evtchn_mask, port);
-    if (is_pending(port)) {
+    if (evtchn_2l_is_pending(port)) {
         bit_set(&cpu->info.evtchn_pending_sel, port / BITS_PER_WORD);
         WRITE_ONCE(cpu->info.evtchn_upcall_pending, 1);
     }
 }
 
-static void collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t port))
+static void evtchn_2l_collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t port))
 {
     xen_ulong_t words = __atomic_exchange_n(&cpu->info.evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
 
@@ -77,20 +77,20 @@ static void collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t p
     }
 }
 
-static int cover(evtchn_port_t port)
+static int evtchn_2l_cover(evtchn_port_t port)
 {
     return port < EVTCHN_2L_NR_CHANNELS ? 0 : -ERANGE;
 }
 
 /* shared_info and vcpu_info are all there is. */
-static int cpu_init(struct cpu *cpu)
+static int evtchn_2l_cpu_init(struct cpu *cpu)
 {
     (void)cpu;
     return 0;
 }
 
 /* Every port masked and none pending, whatever the toolstack left there. */
-static int resume(void)
+static int evtchn_2l_resume(void)
 {
     memset(shared_info->evtchn_mask, 0xff, sizeof(shared_info->evtchn_mask));
     memset(shared_info->evtchn_pending, 0, sizeof(shared_info->evtchn_pending));
@@ -98,7 +98,7 @@ static int resume(void)
 }
 
 /* The bitmaps know no order; evtchn.c's levels are the only ones. */
-static void set_level(evtchn_port_t port, enum ipl level)
+static void evtchn_2l_set_level(evtchn_port_t port, enum ipl level)
 {
     (void)port;
     (void)level;
@@ -107,14 +107,14 @@ static void set_level(evtchn_port_t port, enum ipl level)
 const struct evtchn_ops evtchn_2l_ops = {
     .name = "2-level",
     .limit = EVTCHN_2L_NR_CHANNELS,
-    .mask = mask,
-    .is_masked = is_masked,
-    .is_pending = is_pending,
-    .clear_pending = clear_pending,
-    .unmask_local = unmask_local,
-    .collect = collect,
-    .cover = cover,
-    .cpu_init = cpu_init,
-    .resume = resume,
-    .set_level = set_level,
+    .mask = evtchn_2l_mask,
+    .is_masked = evtchn_2l_is_masked,
+    .is_pending = evtchn_2l_is_pending,
+    .clear_pending = evtchn_2l_clear_pending,
+    .unmask_local = evtchn_2l_unmask_local,
+    .collect = evtchn_2l_collect,
+    .cover = evtchn_2l_cover,
+    .cpu_init = evtchn_2l_cpu_init,
+    .resume = evtchn_2l_resume,
+    .set_level = evtchn_2l_set_level,
 };

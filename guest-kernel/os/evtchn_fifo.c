@@ -9,7 +9,8 @@
  * See "FIFO ABI" in xen/event_channel.h.
  *
  * Locks: evtchn.c's around evtchn_fifo_cover(); the words are changed by locked instructions only.
- * Suspend: everything is gone afterwards; resume() gives Xen the same pages again, emptied.
+ * Suspend: everything is gone afterwards; evtchn_fifo_resume() gives Xen the same pages again,
+ * emptied.
  */
 #include "os/evtchn_ops.h"
 
@@ -39,28 +40,28 @@ static event_word_t *word_of(evtchn_port_t port)
     return &array[port / WORDS_PER_PAGE][port % WORDS_PER_PAGE];
 }
 
-static void mask(evtchn_port_t port)
+static void evtchn_fifo_mask(evtchn_port_t port)
 {
     __atomic_fetch_or(word_of(port), MASKED, __ATOMIC_SEQ_CST);
 }
 
-static bool is_masked(evtchn_port_t port)
+static bool evtchn_fifo_is_masked(evtchn_port_t port)
 {
     return READ_ONCE(*word_of(port)) & MASKED;
 }
 
-static bool is_pending(evtchn_port_t port)
+static bool evtchn_fifo_is_pending(evtchn_port_t port)
 {
     return READ_ONCE(*word_of(port)) & PENDING;
 }
 
-static void clear_pending(evtchn_port_t port)
+static void evtchn_fifo_clear_pending(evtchn_port_t port)
 {
     __atomic_fetch_and(word_of(port), ~PENDING, __ATOMIC_SEQ_CST);
 }
 
 /* Clear the mask, waiting out BUSY. If the event is pending, Xen must put it into its queue. */
-static void unmask_local(struct cpu *cpu, evtchn_port_t port)
+static void evtchn_fifo_unmask_local(struct cpu *cpu, evtchn_port_t port)
 {
     event_word_t *word = word_of(port);
     event_word_t old = READ_ONCE(*word) & ~BUSY;
@@ -107,7 +108,7 @@ static bool consume(struct cpu *cpu, unsigned queue,
     return more;
 }
 
-static void collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t port))
+static void evtchn_fifo_collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evtchn_port_t port))
 {
     uint32_t ready;
 
@@ -149,7 +150,7 @@ static int expand(void)
     return rc;
 }
 
-static int cover(evtchn_port_t port)
+static int evtchn_fifo_cover(evtchn_port_t port)
 {
     int rc = 0;
 
@@ -159,7 +160,7 @@ static int cover(evtchn_port_t port)
     return rc;
 }
 
-static int cpu_init(struct cpu *cpu)
+static int evtchn_fifo_cpu_init(struct cpu *cpu)
 {
     struct evtchn_init_control op = {.vcpu = cpu->id};
 
@@ -179,7 +180,7 @@ static int cpu_init(struct cpu *cpu)
 }
 
 /* The new domain has 2-level events and no ports of ours: all as at boot, in the same pages. */
-static int resume(void)
+static int evtchn_fifo_resume(void)
 {
     int rc = 0;
 
@@ -189,7 +190,7 @@ static int resume(void)
         if (cpu != NULL && cpu->fifo != NULL) {
             memset(cpu->fifo, 0, PAGE_SIZE);
             memset(cpu->fifo_heads, 0, sizeof(cpu->fifo_heads));
-            rc = cpu_init(cpu);
+            rc = evtchn_fifo_cpu_init(cpu);
         }
     }
     for (unsigned i = 0; i < array_pages && rc == 0; i++) {
@@ -199,7 +200,7 @@ static int resume(void)
 }
 
 /* Priorities here count down from 15; our levels count up. */
-static void set_level(evtchn_port_t port, enum ipl level)
+static void evtchn_fifo_set_level(evtchn_port_t port, enum ipl level)
 {
     struct evtchn_set_priority op = {.port = port,
                                      .priority = EVTCHN_FIFO_PRIORITY_MIN - 1 - (unsigned)level};
@@ -211,14 +212,14 @@ const struct evtchn_ops evtchn_fifo_ops = {
     .name = "FIFO",
     .limit = EVTCHN_FIFO_NR_CHANNELS,
     .queue_per_cpu = true,
-    .mask = mask,
-    .is_masked = is_masked,
-    .is_pending = is_pending,
-    .clear_pending = clear_pending,
-    .unmask_local = unmask_local,
-    .collect = collect,
-    .cover = cover,
-    .cpu_init = cpu_init,
-    .resume = resume,
-    .set_level = set_level,
+    .mask = evtchn_fifo_mask,
+    .is_masked = evtchn_fifo_is_masked,
+    .is_pending = evtchn_fifo_is_pending,
+    .clear_pending = evtchn_fifo_clear_pending,
+    .unmask_local = evtchn_fifo_unmask_local,
+    .collect = evtchn_fifo_collect,
+    .cover = evtchn_fifo_cover,
+    .cpu_init = evtchn_fifo_cpu_init,
+    .resume = evtchn_fifo_resume,
+    .set_level = evtchn_fifo_set_level,
 };

@@ -94,7 +94,7 @@ static void add_entries(uint32_t frame)
 }
 
 /* One more frame. Caller holds gnttab_grow_lock, or boot has one thread. */
-static int grow(void)
+static int gnttab_grow(void)
 {
     uint32_t frame = counts.frames;
 
@@ -142,7 +142,7 @@ int gnttab_alloc(gref_t *ref)
     }
     mutex_lock(&gnttab_grow_lock);
     while (rc == 0 && (*ref = take_free()) == GREF_NONE) {
-        rc = grow();
+        rc = gnttab_grow();
     }
     mutex_unlock(&gnttab_grow_lock);
     return rc;
@@ -436,7 +436,7 @@ void gnttab_init(void)
         order++;
     }
     frame_list = page_alloc(order);
-    int rc = frame_list != NULL ? grow() : -ENOMEM;
+    int rc = frame_list != NULL ? gnttab_grow() : -ENOMEM;
     if (rc != 0) {
         panic("gnttab: the first frame cannot be mapped: %s", errno_name(rc));
     }

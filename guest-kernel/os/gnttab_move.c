@@ -27,14 +27,14 @@ static struct gnttab_copy_ptr granted(const struct gnttab_place *place)
         .u.ref = place->ref, .domid = place->domid, .offset = place->offset};
 }
 
-static struct gnttab_copy_ptr own(const void *memory)
+static struct gnttab_copy_ptr gnttab_move_own(const void *memory)
 {
     return (struct gnttab_copy_ptr){.u.gmfn = virt_to_mfn(memory).n,
                                     .domid = DOMID_SELF,
                                     .offset = (uint16_t)((uintptr_t)memory & ~PAGE_MASK)};
 }
 
-static int copy(struct gnttab_copy *op)
+static int gnttab_move_copy(struct gnttab_copy *op)
 {
     long rc = HYPERVISOR_grant_table_op(GNTTABOP_copy, op, 1);
 
@@ -44,9 +44,11 @@ static int copy(struct gnttab_copy *op)
 int gnttab_copy_from(const struct gnttab_place *from, void *to, uint16_t len)
 {
     frames_hold();
-    struct gnttab_copy op = {
-        .source = granted(from), .dest = own(to), .len = len, .flags = GNTCOPY_source_gref};
-    int rc = one_page(from, to, len) ? copy(&op) : -EINVAL;
+    struct gnttab_copy op = {.source = granted(from),
+                             .dest = gnttab_move_own(to),
+                             .len = len,
+                             .flags = GNTCOPY_source_gref};
+    int rc = one_page(from, to, len) ? gnttab_move_copy(&op) : -EINVAL;
     frames_release();
     return rc;
 }
@@ -54,9 +56,11 @@ int gnttab_copy_from(const struct gnttab_place *from, void *to, uint16_t len)
 int gnttab_copy_to(const struct gnttab_place *to, const void *from, uint16_t len)
 {
     frames_hold();
-    struct gnttab_copy op = {
-        .source = own(from), .dest = granted(to), .len = len, .flags = GNTCOPY_dest_gref};
-    int rc = one_page(to, from, len) ? copy(&op) : -EINVAL;
+    struct gnttab_copy op = {.source = gnttab_move_own(from),
+                             .dest = granted(to),
+                             .len = len,
+                             .flags = GNTCOPY_dest_gref};
+    int rc = one_page(to, from, len) ? gnttab_move_copy(&op) : -EINVAL;
     frames_release();
     return rc;
 }

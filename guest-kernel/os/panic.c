@@ -38,7 +38,7 @@ size_t panic_console_read(char *buf, size_t size)
     return console != NULL ? console->read(buf, size) : 0;
 }
 
-static void say(const char *fmt, ...) __printf_like(1, 2);
+static void panic_say(const char *fmt, ...) __printf_like(1, 2);
 static void vsay(const char *fmt, va_list ap) __printf_like(1, 0);
 
 static void vsay(const char *fmt, va_list ap)
@@ -49,7 +49,7 @@ static void vsay(const char *fmt, va_list ap)
     panic_console_write(line, MIN((size_t)len, sizeof(line) - 1));
 }
 
-static void say(const char *fmt, ...)
+static void panic_say(const char *fmt, ...)
 {
     va_list ap;
 
@@ -59,7 +59,7 @@ static void say(const char *fmt, ...)
 }
 
 /* One line of a backtrace. Of a run of equal lines (a recursion) the first is shown. */
-static void say_address(uint64_t address, void *arg)
+static void panic_say_address(uint64_t address, void *arg)
 {
     uint64_t *previous = arg;
     uint64_t offset;
@@ -70,9 +70,10 @@ static void say_address(uint64_t address, void *arg)
     }
     *previous = address;
     if (name != NULL) {
-        say("  %016llx %s+%#llx\n", (unsigned long long)address, name, (unsigned long long)offset);
+        panic_say("  %016llx %s+%#llx\n", (unsigned long long)address, name,
+                  (unsigned long long)offset);
     } else {
-        say("  %016llx\n", (unsigned long long)address);
+        panic_say("  %016llx\n", (unsigned long long)address);
     }
 }
 
@@ -89,8 +90,8 @@ static void say_registers(const struct trap_frame *f)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
-        say("%s %016llx%s", registers[i].name, (unsigned long long)registers[i].value,
-            i % 3 == 2 ? "\n" : "  ");
+        panic_say("%s %016llx%s", registers[i].name, (unsigned long long)registers[i].value,
+                  i % 3 == 2 ? "\n" : "  ");
     }
 }
 
@@ -123,23 +124,23 @@ static void say_who(void)
 {
     const struct cpu *cpu = this_cpu();
 
-    say("vCPU %u, thread \"%s\", interrupt level %d\n", cpu->id,
-        cpu->current != NULL ? thread_name(cpu->current) : "(none yet)", cpu->ipl);
+    panic_say("vCPU %u, thread \"%s\", interrupt level %d\n", cpu->id,
+              cpu->current != NULL ? thread_name(cpu->current) : "(none yet)", cpu->ipl);
 }
 
 static void say_backtrace(const struct trap_frame *frame, uint64_t rip, uint64_t rbp)
 {
     uint64_t previous = 0;
 
-    say("backtrace:\n");
+    panic_say("backtrace:\n");
     if (frame != NULL) {
-        backtrace_frame(frame, say_address, &previous);
+        backtrace_frame(frame, panic_say_address, &previous);
         return;
     }
     if (rip != 0) {
-        say_address(rip, &previous);
+        panic_say_address(rip, &previous);
     }
-    backtrace(rbp, say_address, &previous);
+    backtrace(rbp, panic_say_address, &previous);
 }
 
 /* A panic of the panic ends here; another CPU's waits until the first has stopped it. */
@@ -169,9 +170,9 @@ static __noreturn void vpanic(const struct trap_frame *frame, uint64_t rip, uint
     }
     panic_once();
     stop_others(frame);
-    say("\npanic: ");
+    panic_say("\npanic: ");
     vsay(fmt, ap);
-    say("\n");
+    panic_say("\n");
     say_who();
     if (frame != NULL) {
         say_registers(frame);

@@ -1,11 +1,15 @@
 /*
- * clock.c - Xen's clocks read, and made one that never runs backwards.
+ * clock.c - reads Xen's clock of each vCPU, and makes of them one that never runs backwards.
  *
- * Each vCPU's time is system_time + (tsc - tsc_timestamp) scaled, read between two equal, even
- * versions (xen/xen.h, struct vcpu_time_info). The vCPUs' scales differ by a few nanoseconds; where
- * Xen does not vouch for a stable TSC, one shared maximum keeps clock_now() monotonic across them.
- * Locks: none. Suspend: `epoch` takes up the jump of Xen's time between hosts. Who uses it with a
- * time of Xen's has upcalls masked from before until after, so that both are of the same side.
+ * Xen publishes for each vCPU a time, the TSC at that time, and a scale (xen/xen.h, struct
+ * vcpu_time_info). The time now is that time plus the scaled TSC since. A reader takes the numbers
+ * only if the version was even and the same before and after. The vCPUs' clocks differ by a few
+ * nanoseconds; where Xen does not vouch for a stable TSC, clock_now() never returns less than it
+ * has returned to any vCPU.
+ *
+ * Suspend: Xen's time jumps between hosts, and `epoch` takes up the jump. Whoever reckons with
+ * `epoch` and a time of Xen's keeps upcalls masked meanwhile, so that both are from before the
+ * suspend or both from after it.
  */
 #include "psm/clock.h"
 

@@ -134,7 +134,7 @@ static int cpu_up(struct cpu *cpu)
     return (int)HYPERVISOR_vcpu_op(VCPUOP_up, cpu->id, NULL);
 }
 
-/* Events may have come for the ports: as in stop_locked(). */
+/* Events may have come for the ports: as in cpu_stop_locked(). */
 static void close_and_drain(struct cpu *cpu)
 {
     cpu_interrupts_close(cpu);
@@ -148,7 +148,7 @@ static const struct cpu_step start_steps[] = {
     {cpu_up, NULL},
 };
 
-static int start_locked(unsigned id)
+static int cpu_start_locked(unsigned id)
 {
     struct cpu *cpu = cpu_by_id(id);
     int rc = 0;
@@ -176,7 +176,7 @@ int cpu_start(unsigned id)
         return -ENOENT;
     }
     mutex_lock(&hotplug_lock);
-    int rc = start_locked(id);
+    int rc = cpu_start_locked(id);
     mutex_unlock(&hotplug_lock);
     return rc;
 }
@@ -189,7 +189,7 @@ void cpu_leave(struct cpu *cpu)
     waitq_wake_all(&changed);
 }
 
-static void stop_locked(struct cpu *cpu)
+static void cpu_stop_locked(struct cpu *cpu)
 {
     evtchn_cpu_leaves(cpu);
     WRITE_ONCE(cpu->leaving, true);
@@ -211,7 +211,7 @@ int cpu_stop(unsigned id)
     }
     mutex_lock(&hotplug_lock);
     if (cpu != NULL && cpu->online) {
-        stop_locked(cpu);
+        cpu_stop_locked(cpu);
     }
     mutex_unlock(&hotplug_lock);
     return 0;
@@ -225,7 +225,7 @@ void cpus_park(void)
 
         if (cpu != NULL && cpu->online) {
             cpu->parked = true;
-            stop_locked(cpu);
+            cpu_stop_locked(cpu);
         }
     }
 }
@@ -237,7 +237,7 @@ void cpus_unpark(void)
 
         if (cpu != NULL && cpu->parked) {
             cpu->parked = false;
-            (void)start_locked(id); /* says so if it cannot */
+            (void)cpu_start_locked(id); /* says so if it cannot */
         }
     }
     mutex_unlock(&hotplug_lock);

@@ -200,7 +200,7 @@ static int start_threads(void)
     return ok ? 0 : -ENOMEM;
 }
 
-static int start_locked(const char *name)
+static int journal_start_locked(const char *name)
 {
     struct blk_info info;
 
@@ -225,7 +225,7 @@ static int start_locked(const char *name)
 int journal_start(const char *name)
 {
     mutex_lock(&journal_lock);
-    int rc = start_locked(name);
+    int rc = journal_start_locked(name);
     mutex_unlock(&journal_lock);
     return rc;
 }
@@ -258,7 +258,7 @@ int journal_status(struct journal_report *report)
     return rc;
 }
 
-static void stop_locked(struct journal_report *report)
+static void journal_stop_locked(struct journal_report *report)
 {
     join_all();
     if (blk_flush(disk) != 0) {
@@ -279,7 +279,7 @@ int journal_stop(struct journal_report *report)
 
     mutex_lock(&journal_lock);
     if (disk != NULL) {
-        stop_locked(report);
+        journal_stop_locked(report);
         rc = 0;
     }
     mutex_unlock(&journal_lock);

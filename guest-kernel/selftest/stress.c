@@ -113,14 +113,14 @@ static bool step_ipi(struct worker *w)
     return true;
 }
 
-static void nothing(void *arg)
+static void stress_nothing(void *arg)
 {
     (void)arg;
 }
 
 static bool step_thread(struct worker *w)
 {
-    struct thread *t = thread_create("stress", nothing, w, PRIO_NORMAL);
+    struct thread *t = thread_create("stress", stress_nothing, w, PRIO_NORMAL);
 
     if (t != NULL) {
         thread_join(t);
@@ -164,7 +164,7 @@ static const struct {
 
 /* ---- the run ---- */
 
-static void work(void *arg)
+static void stress_work(void *arg)
 {
     struct worker *w = arg;
 
@@ -186,7 +186,7 @@ static uint64_t pages_in_use(const struct mem_stats *m)
     return m->pages_total - m->pages_free - m->pages_map;
 }
 
-static bool start_all(struct worker *workers, const bool *stop)
+static bool stress_start_all(struct worker *workers, const bool *stop)
 {
     bool all = true;
 
@@ -197,7 +197,7 @@ static bool start_all(struct worker *workers, const bool *stop)
                              .name = kinds[i / COPIES].name,
                              .stop = stop,
                              .random = 0x9e3779b97f4a7c15ull * (i + 1)};
-        w->thread = thread_create(w->name, work, w, PRIO_NORMAL);
+        w->thread = thread_create(w->name, stress_work, w, PRIO_NORMAL);
         all &= w->thread != NULL;
     }
     return all;
@@ -230,7 +230,7 @@ int stress_run(uint64_t seconds, bool (*interrupted)(void *arg), selftest_say_t 
     mem_get_stats(&before);
     say_memory("before", &before, say, arg);
     stop = false;
-    bool ok = start_all(workers, &stop);
+    bool ok = stress_start_all(workers, &stop);
     while (ok && clock_now() < end && (interrupted == NULL || !interrupted(arg))) {
         thread_sleep_until(MIN(end, clock_now() + 100 * NSEC_PER_MSEC));
     }

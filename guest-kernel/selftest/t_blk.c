@@ -38,6 +38,9 @@ static void req_done(struct blk_req *req, int rc)
     waitq_wake_all(&s->wq);
 }
 
+/* The stage holds the only reference, and frees the disk by itself. */
+static const struct blk_ops stage_ops = {.submit = xvbd_submit};
+
 /* Both ends of a fresh ring; the back end has seen nothing yet. */
 static void fresh_ring(struct stage *s)
 {
@@ -48,7 +51,7 @@ static void fresh_ring(struct stage *s)
     BACK_RING_INIT(&s->back, sring, PAGE_SIZE);
 }
 
-static void unmake(struct stage *s)
+static void t_blk_unmake(struct stage *s)
 {
     if (s != NULL) {
         xvbd_stop(&s->x, PATH_GONE, -ENODEV);
@@ -59,7 +62,7 @@ static void unmake(struct stage *s)
     }
 }
 
-static struct stage *make(void)
+static struct stage *t_blk_make(void)
 {
     struct stage *s = kzalloc(sizeof(*s));
 
@@ -71,8 +74,8 @@ static struct stage *make(void)
     s->page = page_alloc_zeroed(0);
     s->x.fe.dev = &s->dev;
     s->x.fe.name = s->x.blk.name;
+    blk_init(&s->x.blk, "testdisk", &stage_ops);
     s->x.blk.info.flush = true;
-    strlcpy(s->x.blk.name, "testdisk", sizeof(s->x.blk.name));
     waitq_init(&s->wq, "selftest");
     if (s->x.ring_page == NULL || s->page == NULL || own_domid(&s->x.fe.otherend_id) != 0) {
         xvbd_fini(&s->x);
@@ -85,7 +88,7 @@ static struct stage *make(void)
 }
 
 /* Starts request @i: one page read at sector 8 * i. */
-static void start(struct stage *s, unsigned i)
+static void t_blk_start(struct stage *s, unsigned i)
 {
     s->done[i] = false;
     s->reqs[i] = (struct blk_req){.op = BLK_READ,
@@ -98,7 +101,7 @@ static void start(struct stage *s, unsigned i)
 }
 
 /* The back end takes the next request off the ring. */
-static struct blkif_request take(struct stage *s)
+static struct blkif_request t_blk_take(struct stage *s)
 {
     struct blkif_request req = {.operation = 0xff};
 
@@ -110,7 +113,7 @@ static struct blkif_request take(struct stage *s)
 }
 
 /* The back end answers, with whatever id, operation and status it likes. */
-static void answer(struct stage *s, uint64_t id, uint8_t op, int16_t status)
+static void t_blk_answer(struct stage *s, uint64_t id, uint8_t op, int16_t status)
 {
     *RING_GET_RESPONSE(&s->back, s->back.rsp_prod_pvt++) =
         (struct blkif_response){.id = id, .operation = op, .status = status};
@@ -120,95 +123,95 @@ static void answer(struct stage *s, uint64_t id, uint8_t op, int16_t status)
 
 static bool honest_answers(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
-    struct blkif_request first = take(s);
-    struct blkif_request second = take(s);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
+    struct blkif_request first = t_blk_take(s);
+    struct blkif_request second = t_blk_take(s);
 
     CHECK(first.operation == BLKIF_OP_READ && first.nr_segments == 1);
     CHECK(first.sector_number == 0 && second.sector_number == 8 && first.id != second.id);
     CHECK(first.seg[0].first_sect == 0 && first.seg[0].last_sect == 7);
-    answer(s, second.id, BLKIF_OP_READ, BLKIF_RSP_ERROR);
+    t_blk_answer(s, second.id, BLKIF_OP_READ, BLKIF_RSP_ERROR);
     CHECK(!s->done[0] && s->done[1] && s->results[1] == -EIO);
-    answer(s, first.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    t_blk_answer(s, first.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
     CHECK(s->done[0] && s->results[0] == 0 && s->x.busy_slots == 0);
     return true;
 }
 
 /* After foul play: all that was under way has failed, and so does what comes. */
-static bool broken(struct stage *s)
+static bool t_blk_broken(struct stage *s)
 {
     CHECK(s->x.state == PATH_BROKEN && s->x.fe.breach != NULL);
     CHECK(s->done[0] && s->results[0] == -EIO && s->done[1] && s->results[1] == -EIO);
-    start(s, 2);
+    t_blk_start(s, 2);
     CHECK(s->done[2] && s->results[2] == -EIO && s->x.busy_slots == 0);
     return true;
 }
 
-static bool id_past_the_ring(struct stage *s)
+static bool t_blk_id_past_the_ring(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
-    answer(s, XVBD_RING_SIZE, BLKIF_OP_READ, BLKIF_RSP_OKAY);
-    return broken(s);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
+    t_blk_answer(s, XVBD_RING_SIZE, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    return t_blk_broken(s);
 }
 
 static bool id_nobody_asked_for(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
-    answer(s, 17, BLKIF_OP_READ, BLKIF_RSP_OKAY);
-    return broken(s);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
+    t_blk_answer(s, 17, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    return t_blk_broken(s);
 }
 
 static bool other_operation(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
-    answer(s, take(s).id, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
-    return broken(s);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
+    t_blk_answer(s, t_blk_take(s).id, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+    return t_blk_broken(s);
 }
 
 static bool index_that_jumps(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
     s->back.sring->rsp_prod += 3;
     xvbd_event(EVTCHN_NONE, &s->x);
-    return broken(s);
+    return t_blk_broken(s);
 }
 
-static bool index_that_goes_back(struct stage *s)
+static bool t_blk_index_that_goes_back(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
     s->back.sring->rsp_prod--;
     xvbd_event(EVTCHN_NONE, &s->x);
-    return broken(s);
+    return t_blk_broken(s);
 }
 
 /* The second answer to a request comes while another is under way. */
-static bool answered_twice(struct stage *s)
+static bool t_blk_answered_twice(struct stage *s)
 {
-    start(s, 0);
-    uint64_t id = take(s).id;
-    answer(s, id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    t_blk_start(s, 0);
+    uint64_t id = t_blk_take(s).id;
+    t_blk_answer(s, id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
     CHECK(s->done[0] && s->results[0] == 0);
     s->results[0] = -EIO; /* as the check below expects of both */
-    start(s, 1);
-    answer(s, (id + 1) % XVBD_RING_SIZE, BLKIF_OP_READ, BLKIF_RSP_OKAY);
-    return broken(s);
+    t_blk_start(s, 1);
+    t_blk_answer(s, (id + 1) % XVBD_RING_SIZE, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    return t_blk_broken(s);
 }
 
 /* An answered page that stays mapped keeps its request open until it is let go. */
-static bool page_not_let_go(struct stage *s)
+static bool t_blk_page_not_let_go(struct stage *s)
 {
     struct gnttab_map map;
 
-    start(s, 0);
-    struct blkif_request req = take(s);
+    t_blk_start(s, 0);
+    struct blkif_request req = t_blk_take(s);
     CHECK(gnttab_map(s->x.fe.otherend_id, req.seg[0].gref, false, &map) == 0);
-    answer(s, req.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    t_blk_answer(s, req.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
     bool early = s->done[0];
     unsigned held = s->x.held_slots;
     CHECK(gnttab_unmap(&map) == 0);
@@ -219,22 +222,22 @@ static bool page_not_let_go(struct stage *s)
 }
 
 /* A back end that goes and comes again gets the same requests, and their owners notice nothing. */
-static bool another_back_end(struct stage *s)
+static bool t_blk_another_back_end(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
-    struct blkif_request lost = take(s);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
+    struct blkif_request lost = t_blk_take(s);
 
     xvbd_stop(&s->x, PATH_DOWN, 0);
-    start(s, 2);
+    t_blk_start(s, 2);
     CHECK(!s->done[0] && !s->done[1] && !s->done[2]);
     fresh_ring(s);
     xvbd_start(&s->x);
     for (unsigned i = 0; i < REQUESTS; i++) {
-        struct blkif_request req = take(s);
+        struct blkif_request req = t_blk_take(s);
 
         CHECK(req.operation == lost.operation && req.nr_segments == 1);
-        answer(s, req.id, req.operation, BLKIF_RSP_OKAY);
+        t_blk_answer(s, req.id, req.operation, BLKIF_RSP_OKAY);
     }
     for (unsigned i = 0; i < REQUESTS; i++) {
         CHECK(s->done[i] && s->results[i] == 0);
@@ -244,11 +247,11 @@ static bool another_back_end(struct stage *s)
 
 static bool disk_that_goes(struct stage *s)
 {
-    start(s, 0);
-    start(s, 1);
+    t_blk_start(s, 0);
+    t_blk_start(s, 1);
     xvbd_stop(&s->x, PATH_GONE, -ENODEV);
     CHECK(s->done[0] && s->results[0] == -ENODEV && s->done[1] && s->results[1] == -ENODEV);
-    start(s, 2);
+    t_blk_start(s, 2);
     CHECK(s->done[2] && s->results[2] == -ENODEV);
     return true;
 }
@@ -284,39 +287,39 @@ static bool buffers_of_others(struct stage *s)
 }
 
 /* Each test gets a disk, which is taken down whatever the test found. */
-#define ON_A_DISK(test)                \
-    static bool test##_on_a_disk(void) \
-    {                                  \
-        struct stage *s = make();      \
-                                       \
-        CHECK(s != NULL);              \
-        bool ok = test(s);             \
-        unmake(s);                     \
-        return ok;                     \
+#define ON_A_DISK(test)                 \
+    static bool test##_on_a_disk(void)  \
+    {                                   \
+        struct stage *s = t_blk_make(); \
+                                        \
+        CHECK(s != NULL);               \
+        bool ok = test(s);              \
+        t_blk_unmake(s);                \
+        return ok;                      \
     }
 
 ON_A_DISK(honest_answers)
-ON_A_DISK(id_past_the_ring)
+ON_A_DISK(t_blk_id_past_the_ring)
 ON_A_DISK(id_nobody_asked_for)
 ON_A_DISK(other_operation)
 ON_A_DISK(index_that_jumps)
-ON_A_DISK(index_that_goes_back)
-ON_A_DISK(answered_twice)
-ON_A_DISK(page_not_let_go)
-ON_A_DISK(another_back_end)
+ON_A_DISK(t_blk_index_that_goes_back)
+ON_A_DISK(t_blk_answered_twice)
+ON_A_DISK(t_blk_page_not_let_go)
+ON_A_DISK(t_blk_another_back_end)
 ON_A_DISK(disk_that_goes)
 ON_A_DISK(buffers_of_others)
 
 const struct selftest selftests_blk[] = {
     {.name = "blk-answers-reach-their-requests", .fn = honest_answers_on_a_disk},
-    {.name = "blk-an-id-past-the-ring-breaks-the-disk", .fn = id_past_the_ring_on_a_disk},
+    {.name = "blk-an-id-past-the-ring-breaks-the-disk", .fn = t_blk_id_past_the_ring_on_a_disk},
     {.name = "blk-an-id-nobody-asked-for-breaks-it", .fn = id_nobody_asked_for_on_a_disk},
     {.name = "blk-another-operation-breaks-it", .fn = other_operation_on_a_disk},
     {.name = "blk-an-index-that-jumps-breaks-it", .fn = index_that_jumps_on_a_disk},
-    {.name = "blk-an-index-that-goes-back-breaks-it", .fn = index_that_goes_back_on_a_disk},
-    {.name = "blk-an-answer-to-nothing-breaks-it", .fn = answered_twice_on_a_disk},
-    {.name = "blk-a-page-not-let-go-keeps-its-request", .fn = page_not_let_go_on_a_disk},
-    {.name = "blk-another-back-end-gets-the-requests", .fn = another_back_end_on_a_disk},
+    {.name = "blk-an-index-that-goes-back-breaks-it", .fn = t_blk_index_that_goes_back_on_a_disk},
+    {.name = "blk-an-answer-to-nothing-breaks-it", .fn = t_blk_answered_twice_on_a_disk},
+    {.name = "blk-a-page-not-let-go-keeps-its-request", .fn = t_blk_page_not_let_go_on_a_disk},
+    {.name = "blk-another-back-end-gets-the-requests", .fn = t_blk_another_back_end_on_a_disk},
     {.name = "blk-requests-of-a-disk-that-goes-fail", .fn = disk_that_goes_on_a_disk},
     {.name = "blk-a-buffer-that-was-anothers-is-refused", .fn = buffers_of_others_on_a_disk},
     {.name = NULL},

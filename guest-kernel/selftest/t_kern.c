@@ -162,7 +162,7 @@ struct sleeper {
     unsigned called, answered, wanted;
 };
 
-static void answer(void *arg)
+static void t_kern_answer(void *arg)
 {
     struct sleeper *s = arg;
 
@@ -195,7 +195,7 @@ static bool woken_threads_get_their_turn(void)
     bool all = true;
 
     waitq_init(&sleeper.calls, "selftest");
-    struct thread *t = thread_create("sleeper", answer, &sleeper, PRIO_NORMAL);
+    struct thread *t = thread_create("sleeper", t_kern_answer, &sleeper, PRIO_NORMAL);
     CHECK(t != NULL);
     for (unsigned i = 0; i < n; i++) {
         spinners[i] = thread_create("spinner", spin, &busy, PRIO_NORMAL);
@@ -243,7 +243,7 @@ static bool work_spreads_over_vcpus(void)
     return true;
 }
 
-static void nothing(void *arg)
+static void t_kern_nothing(void *arg)
 {
     (void)arg;
 }
@@ -252,10 +252,10 @@ static bool ended_threads_leave_nothing(void)
 {
     struct mem_stats before, after;
 
-    CHECK(run_workers(WORKERS, nothing, NULL));
+    CHECK(run_workers(WORKERS, t_kern_nothing, NULL));
     mem_get_stats(&before);
     for (unsigned i = 0; i < 100; i++) {
-        CHECK(run_workers(WORKERS, nothing, NULL));
+        CHECK(run_workers(WORKERS, t_kern_nothing, NULL));
     }
     mem_get_stats(&after);
     CHECK(after.pages_free + 16 >= before.pages_free);

@@ -49,8 +49,8 @@ static uint32_t sum_of(const void *data, size_t len)
 static void answer_rx(struct stage *s, uint16_t offset, uint16_t flags, int status);
 static void push_rx(struct stage *s);
 
-static void receive(void *arg, const struct net_frame *frame, const struct net_piece *pieces,
-                    unsigned n)
+static void t_net_receive(void *arg, const struct net_frame *frame, const struct net_piece *pieces,
+                          unsigned n)
 {
     struct stage *s = arg;
 
@@ -73,14 +73,16 @@ static void writable(void *arg)
     s->writable++;
 }
 
-static void nothing(void *arg __unused)
+static void t_net_nothing(void *arg __unused)
 {
 }
 
-static const struct net_user player = {
-    .receive = receive, .writable = writable, .changed = nothing, .gone = nothing};
+static const struct net_user player = {.receive = t_net_receive,
+                                       .writable = writable,
+                                       .changed = t_net_nothing,
+                                       .gone = t_net_nothing};
 
-static void unmake(struct stage *s)
+static void t_net_unmake(struct stage *s)
 {
     xnf_stop(&s->x, PATH_GONE);
     if (s->x.nqueues != 0) {
@@ -102,7 +104,7 @@ static bool open_queue(struct stage *s, unsigned nbufs)
     return true;
 }
 
-static struct stage *make(void)
+static struct stage *t_net_make(void)
 {
     struct stage *s = kzalloc(sizeof(*s));
 
@@ -124,7 +126,7 @@ static struct stage *make(void)
     }
     s->q = s->x.queues[0] = xnf_queue_new(&s->x, 0);
     if (s->q == NULL || own_domid(&s->x.fe.otherend_id) != 0 || !open_queue(s, FULL)) {
-        unmake(s);
+        t_net_unmake(s);
         return NULL;
     }
     return s;
@@ -133,14 +135,14 @@ static struct stage *make(void)
 /* ---- reception ---- */
 
 /* The request that the back end answers next, and the page it names. */
-static unsigned place(const struct stage *s)
+static unsigned t_net_place(const struct stage *s)
 {
     return s->back_rx.rsp_prod_pvt & (FULL - 1);
 }
 
 static void *page_to_fill(const struct stage *s)
 {
-    return s->q->rx_bufs[s->q->rx_slot[place(s)]].page;
+    return s->q->rx_bufs[s->q->rx_slot[t_net_place(s)]].page;
 }
 
 static void answer_id(struct stage *s, uint16_t id, uint16_t offset, uint16_t flags, int status)
@@ -151,7 +153,7 @@ static void answer_id(struct stage *s, uint16_t id, uint16_t offset, uint16_t fl
 
 static void answer_rx(struct stage *s, uint16_t offset, uint16_t flags, int status)
 {
-    answer_id(s, (uint16_t)place(s), offset, flags, status);
+    answer_id(s, (uint16_t)t_net_place(s), offset, flags, status);
 }
 
 static void answer_extra(struct stage *s, uint8_t type, uint8_t flags, uint16_t size, uint8_t kind)
@@ -167,7 +169,7 @@ static void push_rx(struct stage *s)
     RING_PUSH_RESPONSES(&s->back_rx);
 }
 
-static void deliver(struct stage *s)
+static void t_net_deliver(struct stage *s)
 {
     push_rx(s);
     xnf_rx_event(EVTCHN_NONE, s->q);
@@ -179,14 +181,14 @@ static bool frames_arrive(struct stage *s)
 
     memcpy(page + 100, s->data, 600);
     answer_rx(s, 100, NETRXF_csum_blank | NETRXF_data_validated, 600);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 1 && s->pieces == 1 && s->last.len == 600);
     CHECK(s->sum == sum_of(s->data, 600) && s->last.csum_blank && s->last.csum_valid);
     answer_rx(s, 0, NETRXF_more_data | NETRXF_extra_info, PAGE_SIZE);
     answer_extra(s, XEN_NETIF_EXTRA_TYPE_GSO, 0, 1448, XEN_NETIF_GSO_TYPE_TCPV4);
     answer_rx(s, 0, NETRXF_more_data, PAGE_SIZE);
     answer_rx(s, 0, 0, 5);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 2 && s->pieces == 3 && s->last.len == 2 * PAGE_SIZE + 5);
     CHECK(s->last.gso == NET_GSO_TCPV4 && s->last.gso_size == 1448);
     CHECK(s->x.state == PATH_UP && s->q->rx_frames == 2 && s->q->rx_errors == 0);
@@ -200,9 +202,9 @@ static bool buffers_come_back(struct stage *s)
         const struct netif_rx_request *req = RING_GET_REQUEST(&s->back_rx, i);
 
         CHECK(s->q->rx.sring->req_prod - i > FULL / 2);
-        CHECK(req->id == place(s) && req->gref == s->q->rx_bufs[s->q->rx_slot[req->id]].gref);
+        CHECK(req->id == t_net_place(s) && req->gref == s->q->rx_bufs[s->q->rx_slot[req->id]].gref);
         answer_rx(s, 0, 0, 60);
-        deliver(s);
+        t_net_deliver(s);
     }
     CHECK(s->received == 3 * FULL && s->x.state == PATH_UP);
     return true;
@@ -214,7 +216,7 @@ static bool dropped(struct stage *s, unsigned errors)
 
     CHECK(s->x.state == PATH_UP && s->q->rx_errors == errors);
     answer_rx(s, 0, 0, 60);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->x.state == PATH_UP && s->received == before + 1 && s->q->rx_errors == errors);
     return true;
 }
@@ -223,18 +225,18 @@ static bool dropped(struct stage *s, unsigned errors)
 static bool bad_frames_are_dropped(struct stage *s)
 {
     answer_rx(s, 0, 0, NETIF_RSP_ERROR);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(dropped(s, 1));
     answer_rx(s, 0, 0, NET_HEADER_LEN - 1);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(dropped(s, 2));
     answer_rx(s, 0, NETRXF_extra_info, 60);
     answer_extra(s, 77, 0, 0, 0);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(dropped(s, 3));
     answer_rx(s, 0, NETRXF_more_data, NETIF_RSP_ERROR);
     answer_rx(s, 0, 0, 60);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(dropped(s, 4) && s->received == 4);
     return true;
 }
@@ -244,11 +246,11 @@ static bool too_many_slots(struct stage *s)
     for (unsigned i = 0; i < 50; i++) {
         answer_rx(s, 0, NETRXF_more_data, 100);
         if (i % 10 == 5) {
-            deliver(s);
+            t_net_deliver(s);
         }
     }
     answer_rx(s, 0, 0, 100);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 0 && !s->q->rx_draining && s->q->rx_errors == 1);
     return dropped(s, 1);
 }
@@ -256,18 +258,18 @@ static bool too_many_slots(struct stage *s)
 static bool rest_comes_later(struct stage *s)
 {
     answer_rx(s, 0, NETRXF_more_data | NETRXF_extra_info, 1000);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 0 && s->q->rx.sring->rsp_event == 2);
     answer_extra(s, XEN_NETIF_EXTRA_TYPE_GSO, 0, 500, XEN_NETIF_GSO_TYPE_TCPV6);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 0 && s->q->rx.sring->rsp_event == 3);
     answer_rx(s, 0, 0, 1000);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 1 && s->last.len == 2000 && s->last.gso == NET_GSO_TCPV6);
     return true;
 }
 
-static bool broken(struct stage *s)
+static bool t_net_broken(struct stage *s)
 {
     struct net_frame frame = {.len = 60};
     struct net_piece piece = {.base = s->data, .len = 60};
@@ -283,29 +285,29 @@ static bool broken(struct stage *s)
 static bool wrong_id(struct stage *s)
 {
     answer_id(s, 1, 0, 0, 60);
-    deliver(s);
-    return broken(s);
+    t_net_deliver(s);
+    return t_net_broken(s);
 }
 
-static bool id_past_the_ring(struct stage *s)
+static bool t_net_id_past_the_ring(struct stage *s)
 {
     answer_id(s, FULL, 0, 0, 60);
-    deliver(s);
-    return broken(s);
+    t_net_deliver(s);
+    return t_net_broken(s);
 }
 
 static bool outside_of_the_page(struct stage *s)
 {
     answer_rx(s, PAGE_SIZE - 59, 0, 60);
-    deliver(s);
-    return broken(s);
+    t_net_deliver(s);
+    return t_net_broken(s);
 }
 
 static bool offset_past_the_page(struct stage *s)
 {
     answer_rx(s, UINT16_MAX, 0, 60);
-    deliver(s);
-    return broken(s);
+    t_net_deliver(s);
+    return t_net_broken(s);
 }
 
 static bool endless_extra_info(struct stage *s)
@@ -315,22 +317,22 @@ static bool endless_extra_info(struct stage *s)
         answer_extra(s, XEN_NETIF_EXTRA_TYPE_GSO, XEN_NETIF_EXTRA_FLAG_MORE, 500,
                      XEN_NETIF_GSO_TYPE_TCPV4);
     }
-    deliver(s);
-    return broken(s);
+    t_net_deliver(s);
+    return t_net_broken(s);
 }
 
 static bool more_answers_than_buffers(struct stage *s)
 {
     s->back_rx.sring->rsp_prod = FULL + 1;
     xnf_rx_event(EVTCHN_NONE, s->q);
-    return broken(s);
+    return t_net_broken(s);
 }
 
-static bool index_that_goes_back(struct stage *s)
+static bool t_net_index_that_goes_back(struct stage *s)
 {
     s->back_rx.sring->rsp_prod--;
     xnf_rx_event(EVTCHN_NONE, s->q);
-    return broken(s);
+    return t_net_broken(s);
 }
 
 /* A back end without end does not keep the handler for good; what is left is taken later. */
@@ -338,7 +340,7 @@ static bool flood(struct stage *s)
 {
     s->flood = FLOOD;
     answer_rx(s, 0, 0, 60);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(wait_event_until(&s->wq, READ_ONCE(s->received) == FLOOD + 1, clock_now() + PATIENCE) ==
           0);
     CHECK(s->x.state == PATH_UP && s->q->rx_errors == 0);
@@ -347,7 +349,7 @@ static bool flood(struct stage *s)
 
 /* ---- sending ---- */
 
-static int send(struct stage *s, uint32_t len, enum net_gso gso)
+static int t_net_send(struct stage *s, uint32_t len, enum net_gso gso)
 {
     struct net_frame frame = {
         .len = len, .csum_blank = gso != NET_GSO_NONE, .gso = gso, .gso_size = 1000};
@@ -388,13 +390,13 @@ static bool carries(const struct stage *s, const struct netif_tx_request *req, s
 
 static bool frames_are_sent(struct stage *s)
 {
-    CHECK(send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
     struct netif_tx_request one = take_tx(s);
     CHECK(one.size == 100 && one.flags == 0 && carries(s, &one, 0, 100));
     answer_tx(s, one.id, NETIF_RSP_OKAY);
     CHECK(s->q->tx_nfree == FULL);
 
-    CHECK(send(s, 2 * PAGE_SIZE + 9, NET_GSO_TCPV4) == 0);
+    CHECK(t_net_send(s, 2 * PAGE_SIZE + 9, NET_GSO_TCPV4) == 0);
     struct netif_tx_request first = take_tx(s);
     struct netif_tx_request slot = take_tx(s);
     struct netif_tx_request second = take_tx(s);
@@ -420,22 +422,22 @@ static bool frames_are_sent(struct stage *s)
 
 static bool sizes_are_checked(struct stage *s)
 {
-    CHECK(send(s, MTU + NET_HEADER_LEN + 4, NET_GSO_NONE) == 0);
-    CHECK(send(s, MTU + NET_HEADER_LEN + 5, NET_GSO_NONE) == -EMSGSIZE);
-    CHECK(send(s, 3000, NET_GSO_TCPV6) == -EMSGSIZE);
+    CHECK(t_net_send(s, MTU + NET_HEADER_LEN + 4, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, MTU + NET_HEADER_LEN + 5, NET_GSO_NONE) == -EMSGSIZE);
+    CHECK(t_net_send(s, 3000, NET_GSO_TCPV6) == -EMSGSIZE);
     struct net_frame frame = {.len = 100};
     struct net_piece piece = {.base = s->data, .len = 99};
     CHECK(net_transmit(&s->x.net, &frame, &piece, 1) == -EMSGSIZE);
     CHECK(s->q->tx.req_prod_pvt == 3 && s->x.state == PATH_UP);
     s->x.carrier = false;
-    CHECK(send(s, 100, NET_GSO_NONE) == -ENOTCONN);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == -ENOTCONN);
     return true;
 }
 
 static bool fill_ring(struct stage *s)
 {
     for (unsigned i = 0; i < FULL; i++) {
-        CHECK(send(s, 100, NET_GSO_NONE) == 0);
+        CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
     }
     return true;
 }
@@ -456,52 +458,52 @@ static bool full_ring(struct stage *s)
 {
     CHECK(fill_ring(s));
     unsigned told = s->writable;
-    CHECK(send(s, 100, NET_GSO_NONE) == -EAGAIN && s->q->tx_blocked);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == -EAGAIN && s->q->tx_blocked);
     CHECK(s->back_tx.sring->rsp_event == FULL / 2);
     answer_half(s);
     CHECK(s->writable == told + 1 && !s->q->tx_blocked);
-    CHECK(send(s, 100, NET_GSO_NONE) == 0 && s->q->tx_nfree == FULL / 2 - 1);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0 && s->q->tx_nfree == FULL / 2 - 1);
     return true;
 }
 
 static bool answer_past_the_buffers(struct stage *s)
 {
-    CHECK(send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
     answer_tx(s, FULL, NETIF_RSP_OKAY);
-    return broken(s);
+    return t_net_broken(s);
 }
 
 static bool answer_to_nothing(struct stage *s)
 {
-    CHECK(send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
     answer_tx(s, (uint16_t)(take_tx(s).id + 1), NETIF_RSP_OKAY);
-    return broken(s);
+    return t_net_broken(s);
 }
 
-static bool answered_twice(struct stage *s)
+static bool t_net_answered_twice(struct stage *s)
 {
-    CHECK(send(s, 100, NET_GSO_NONE) == 0 && send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0 && t_net_send(s, 100, NET_GSO_NONE) == 0);
     uint16_t id = take_tx(s).id;
     answer_tx(s, id, NETIF_RSP_OKAY);
     CHECK(s->x.state == PATH_UP);
     answer_tx(s, id, NETIF_RSP_OKAY);
-    return broken(s);
+    return t_net_broken(s);
 }
 
 static bool extra_that_was_not_sent(struct stage *s)
 {
-    CHECK(send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
     answer_tx(s, 0, NETIF_RSP_NULL);
-    return broken(s);
+    return t_net_broken(s);
 }
 
 static bool more_answers_than_frames(struct stage *s)
 {
-    CHECK(send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
     s->q->tx_blocked = true;
     s->back_tx.sring->rsp_prod = 2;
     xnf_tx_event(EVTCHN_NONE, s->q);
-    return broken(s);
+    return t_net_broken(s);
 }
 
 /* ---- multicast control ---- */
@@ -568,29 +570,29 @@ static bool multicast_waits_for_room(struct stage *s)
 static bool pause_and_go_on(struct stage *s)
 {
     xnf_pause(&s->x);
-    CHECK(send(s, 100, NET_GSO_NONE) == -ENOTCONN);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == -ENOTCONN);
     answer_rx(s, 0, 0, 60);
-    deliver(s);
+    t_net_deliver(s);
     CHECK(s->received == 0);
     xnf_unpause(&s->x);
-    CHECK(s->received == 1 && send(s, 100, NET_GSO_NONE) == 0);
+    CHECK(s->received == 1 && t_net_send(s, 100, NET_GSO_NONE) == 0);
     return true;
 }
 
 /* Another back end finds fresh rings; a small pool is enough for the largest of frames. */
-static bool another_back_end(struct stage *s)
+static bool t_net_another_back_end(struct stage *s)
 {
-    CHECK(send(s, MTU, NET_GSO_NONE) == 0);
+    CHECK(t_net_send(s, MTU, NET_GSO_NONE) == 0);
     xnf_stop(&s->x, PATH_DOWN);
     xnf_queue_close(s->q, false);
     s->x.nqueues = 0;
-    CHECK(send(s, 100, NET_GSO_NONE) == -ENOTCONN);
+    CHECK(t_net_send(s, 100, NET_GSO_NONE) == -ENOTCONN);
     CHECK(open_queue(s, NET_PIECES_MAX + 1));
     CHECK(s->q->tx.sring->req_prod == 0 && s->q->rx.sring->req_prod == NET_PIECES_MAX + 1);
     for (unsigned i = 0; i < 2 * FULL; i++) {
         answer_rx(s, 0, 0, 60);
-        deliver(s);
-        CHECK(send(s, 100, NET_GSO_NONE) == 0);
+        t_net_deliver(s);
+        CHECK(t_net_send(s, 100, NET_GSO_NONE) == 0);
         answer_tx(s, take_tx(s).id, NETIF_RSP_OKAY);
     }
     CHECK(s->received == 2 * FULL && s->q->tx_nfree == NET_PIECES_MAX + 1);
@@ -598,7 +600,7 @@ static bool another_back_end(struct stage *s)
 }
 
 /* A page that the back end holds on to is freed when it lets go, and holds up nobody. */
-static bool page_not_let_go(struct stage *s)
+static bool t_net_page_not_let_go(struct stage *s)
 {
     struct gnttab_stats before, held;
     struct gnttab_map map;
@@ -638,8 +640,10 @@ static void count_release(struct net_dev *dev __unused)
 static bool users_of_an_interface(void)
 {
     static const struct net_ops ops = {.release = count_release};
-    static const struct net_user user = {
-        .receive = receive, .writable = nothing, .changed = nothing, .gone = close_at_once};
+    static const struct net_user user = {.receive = t_net_receive,
+                                         .writable = t_net_nothing,
+                                         .changed = t_net_nothing,
+                                         .gone = close_at_once};
     struct net_dev dev, twin;
 
     gone_calls = released = 0;
@@ -667,13 +671,13 @@ static bool users_of_an_interface(void)
     static bool test##_on_a_nic(void)                                              \
     {                                                                              \
         struct gnttab_stats before, after;                                         \
-        struct stage *s = make();                                                  \
+        struct stage *s = t_net_make();                                            \
                                                                                    \
         CHECK(s != NULL);                                                          \
         gnttab_get_stats(&before);                                                 \
         before.entries_free += 2 + 2 * FULL; /* of its rings and buffers */        \
         bool ok = test(s);                                                         \
-        unmake(s);                                                                 \
+        t_net_unmake(s);                                                           \
         gnttab_get_stats(&after);                                                  \
         CHECK(!ok || after.entries_free >= before.entries_free || after.deferred); \
         return ok;                                                                 \
@@ -685,26 +689,26 @@ ON_A_NIC(bad_frames_are_dropped)
 ON_A_NIC(too_many_slots)
 ON_A_NIC(rest_comes_later)
 ON_A_NIC(wrong_id)
-ON_A_NIC(id_past_the_ring)
+ON_A_NIC(t_net_id_past_the_ring)
 ON_A_NIC(outside_of_the_page)
 ON_A_NIC(offset_past_the_page)
 ON_A_NIC(endless_extra_info)
 ON_A_NIC(more_answers_than_buffers)
-ON_A_NIC(index_that_goes_back)
+ON_A_NIC(t_net_index_that_goes_back)
 ON_A_NIC(flood)
 ON_A_NIC(frames_are_sent)
 ON_A_NIC(sizes_are_checked)
 ON_A_NIC(full_ring)
 ON_A_NIC(answer_past_the_buffers)
 ON_A_NIC(answer_to_nothing)
-ON_A_NIC(answered_twice)
+ON_A_NIC(t_net_answered_twice)
 ON_A_NIC(extra_that_was_not_sent)
 ON_A_NIC(more_answers_than_frames)
 ON_A_NIC(multicast_is_told)
 ON_A_NIC(multicast_waits_for_room)
 ON_A_NIC(pause_and_go_on)
-ON_A_NIC(another_back_end)
-ON_A_NIC(page_not_let_go)
+ON_A_NIC(t_net_another_back_end)
+ON_A_NIC(t_net_page_not_let_go)
 
 const struct selftest selftests_net[] = {
     {.name = "net-received-frames-reach-the-user", .fn = frames_arrive_on_a_nic},
@@ -713,26 +717,26 @@ const struct selftest selftests_net[] = {
     {.name = "net-a-frame-of-too-many-slots-is-drained", .fn = too_many_slots_on_a_nic},
     {.name = "net-an-unfinished-frame-is-waited-for", .fn = rest_comes_later_on_a_nic},
     {.name = "net-a-wrong-id-breaks-the-interface", .fn = wrong_id_on_a_nic},
-    {.name = "net-an-id-past-the-ring-breaks-it", .fn = id_past_the_ring_on_a_nic},
+    {.name = "net-an-id-past-the-ring-breaks-it", .fn = t_net_id_past_the_ring_on_a_nic},
     {.name = "net-bytes-past-the-page-break-it", .fn = outside_of_the_page_on_a_nic},
     {.name = "net-an-offset-past-the-page-breaks-it", .fn = offset_past_the_page_on_a_nic},
     {.name = "net-endless-extra-info-breaks-it", .fn = endless_extra_info_on_a_nic},
     {.name = "net-more-answers-than-buffers-break-it", .fn = more_answers_than_buffers_on_a_nic},
-    {.name = "net-an-index-that-goes-back-breaks-it", .fn = index_that_goes_back_on_a_nic},
+    {.name = "net-an-index-that-goes-back-breaks-it", .fn = t_net_index_that_goes_back_on_a_nic},
     {.name = "net-a-flood-lets-others-run", .fn = flood_on_a_nic},
     {.name = "net-sent-frames-are-on-the-ring", .fn = frames_are_sent_on_a_nic},
     {.name = "net-frames-out-of-bounds-are-refused", .fn = sizes_are_checked_on_a_nic},
     {.name = "net-a-full-ring-tells-when-there-is-room", .fn = full_ring_on_a_nic},
     {.name = "net-an-answer-past-the-buffers-breaks-it", .fn = answer_past_the_buffers_on_a_nic},
     {.name = "net-an-answer-to-nothing-breaks-it", .fn = answer_to_nothing_on_a_nic},
-    {.name = "net-an-answer-twice-breaks-it", .fn = answered_twice_on_a_nic},
+    {.name = "net-an-answer-twice-breaks-it", .fn = t_net_answered_twice_on_a_nic},
     {.name = "net-an-answer-to-no-extra-breaks-it", .fn = extra_that_was_not_sent_on_a_nic},
     {.name = "net-more-answers-than-frames-break-it", .fn = more_answers_than_frames_on_a_nic},
     {.name = "net-multicast-changes-are-told-once", .fn = multicast_is_told_on_a_nic},
     {.name = "net-multicast-changes-wait-for-room", .fn = multicast_waits_for_room_on_a_nic},
     {.name = "net-paused-nothing-moves", .fn = pause_and_go_on_on_a_nic},
-    {.name = "net-another-back-end-gets-fresh-rings", .fn = another_back_end_on_a_nic},
-    {.name = "net-a-page-not-let-go-is-freed-later", .fn = page_not_let_go_on_a_nic},
+    {.name = "net-another-back-end-gets-fresh-rings", .fn = t_net_another_back_end_on_a_nic},
+    {.name = "net-a-page-not-let-go-is-freed-later", .fn = t_net_page_not_let_go_on_a_nic},
     {.name = "net-users-come-and-go", .fn = users_of_an_interface},
     {.name = NULL},
 };

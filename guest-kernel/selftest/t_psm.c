@@ -370,7 +370,7 @@ static void note_vcpu(evtchn_port_t port, void *arg)
 }
 
 /* Sends an event; false if none comes. */
-static bool send_and_wait(struct homed *h)
+static bool t_psm_send_and_wait(struct homed *h)
 {
     unsigned before = __atomic_load_n(&h->events, __ATOMIC_SEQ_CST);
     nsec_t limit = clock_now() + 10 * SOON;
@@ -387,7 +387,7 @@ static void send_all_the_while(void *arg)
     struct homed *h = arg;
 
     while (!READ_ONCE(h->enough)) {
-        if (!send_and_wait(h)) {
+        if (!t_psm_send_and_wait(h)) {
             WRITE_ONCE(h->lost, true);
         }
     }
@@ -396,11 +396,11 @@ static void send_all_the_while(void *arg)
 static bool follows_its_home(struct homed *h, unsigned id)
 {
     evtchn_set_home((evtchn_port_t)h->port, id);
-    CHECK(send_and_wait(h) && h->ran_on == id);
+    CHECK(t_psm_send_and_wait(h) && h->ran_on == id);
     CHECK(cpu_stop(id) == 0);
-    CHECK(send_and_wait(h) && h->ran_on == 0);
+    CHECK(t_psm_send_and_wait(h) && h->ran_on == 0);
     CHECK(cpu_start(id) == 0);
-    CHECK(send_and_wait(h) && h->ran_on == id);
+    CHECK(t_psm_send_and_wait(h) && h->ran_on == id);
     struct thread *sender = thread_create("sender", send_all_the_while, h, PRIO_NORMAL);
     CHECK(sender != NULL);
     for (unsigned i = 0; i < 20; i++) {
@@ -422,7 +422,8 @@ static bool events_follow_their_home(void)
     CHECK(h.port > 0);
     h.other = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)h.port, "selftest other", IPL_SOFT,
                                       count_handler, &h.other_events);
-    bool ok = h.other > 0 && ((last == 0 ? send_and_wait(&h) : follows_its_home(&h, last)) != 0);
+    bool ok =
+        h.other > 0 && ((last == 0 ? t_psm_send_and_wait(&h) : follows_its_home(&h, last)) != 0);
     evtchn_close((evtchn_port_t)h.port);
     if (h.other > 0) {
         evtchn_close((evtchn_port_t)h.other);

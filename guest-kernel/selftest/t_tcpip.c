@@ -72,7 +72,7 @@ static bool end_server(struct server *s)
     return true;
 }
 
-static struct netconn *connect(bool v6)
+static struct netconn *t_tcpip_connect(bool v6)
 {
     struct netconn *conn = netconn_new(v6 ? NETCONN_TCP_IPV6 : NETCONN_TCP);
     ip_addr_t to =
@@ -124,7 +124,7 @@ static bool stream(bool v6)
     uint8_t *chunk = kmalloc(CHUNK);
 
     CHECK(chunk != NULL && net_stack_start() == 0 && start_server(&s));
-    struct netconn *conn = connect(v6);
+    struct netconn *conn = t_tcpip_connect(v6);
     bool ok = conn != NULL && send_pattern(conn, chunk, sent);
     if (conn != NULL) {
         netconn_delete(conn);
@@ -158,7 +158,7 @@ static bool port_is_free_again(void)
     err_t err;
 
     CHECK(net_stack_start() == 0 && start_server(&s));
-    struct netconn *conn = connect(false);
+    struct netconn *conn = t_tcpip_connect(false);
     bool closed = conn != NULL && netconn_recv(conn, &buf) == ERR_CLSD;
     if (conn != NULL) {
         netconn_delete(conn);
@@ -196,7 +196,7 @@ static bool one_echo(unsigned i)
 {
     uint8_t out[256];
     struct netbuf *buf;
-    struct netconn *conn = connect(i % 2);
+    struct netconn *conn = t_tcpip_connect(i % 2);
 
     CHECK(conn != NULL);
     netconn_set_recvtimeout(conn, TIMEOUT);
@@ -244,8 +244,8 @@ static bool many_connections(void)
 static bool nobody_listens(void)
 {
     CHECK(net_stack_start() == 0);
-    CHECK(connect(false) == NULL);
-    CHECK(connect(true) == NULL);
+    CHECK(t_tcpip_connect(false) == NULL);
+    CHECK(t_tcpip_connect(true) == NULL);
     return true;
 }
 

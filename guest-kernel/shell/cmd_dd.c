@@ -112,7 +112,7 @@ static uint64_t disk_bytes(const struct dd_end *e)
 }
 
 /* Sets one side's range: from block @at on, @bytes long. */
-static int place(struct dd *d, struct dd_end *e, uint64_t at, uint64_t bytes)
+static int dd_place(struct dd *d, struct dd_end *e, uint64_t at, uint64_t bytes)
 {
     uint64_t offset;
 
@@ -172,10 +172,10 @@ static int prepare(struct dd *d)
     int status = compute_total(d);
 
     if (status == 0 && d->in.kind == END_DISK) {
-        status = place(d, &d->in, d->skip, d->total);
+        status = dd_place(d, &d->in, d->skip, d->total);
     }
     if (status == 0 && d->out.kind == END_DISK) {
-        status = place(d, &d->out, d->seek, d->total);
+        status = dd_place(d, &d->out, d->seek, d->total);
     }
     return status != 0 ? status : open_disks(d);
 }
@@ -265,7 +265,7 @@ static int one_block(struct dd *d)
 }
 
 /* Waits for what is still being written; with conv=fsync, until it is stable. */
-static int finish(struct dd *d)
+static int dd_finish(struct dd *d)
 {
     uint64_t sector;
     int rc = sink_drain(d->sink, &sector);
@@ -277,7 +277,7 @@ static int finish(struct dd *d)
     return rc != 0 ? sh_error(d->sh, "%s: flush: %s", d->out.text, errno_name(rc)) : SH_OK;
 }
 
-static int copy(struct dd *d, struct sh_progress *p)
+static int dd_copy(struct dd *d, struct sh_progress *p)
 {
     int status = SH_OK;
 
@@ -285,10 +285,10 @@ static int copy(struct dd *d, struct sh_progress *p)
         status = sh_interrupted(d->sh) ? SH_INTERRUPTED : one_block(d);
         sh_progress(d->sh, p, d->done, d->total);
     }
-    return status == 0 && d->sink != NULL ? finish(d) : status;
+    return status == 0 && d->sink != NULL ? dd_finish(d) : status;
 }
 
-static void release(struct dd *d)
+static void dd_release(struct dd *d)
 {
     struct dd_end *const ends[] = {&d->in, &d->out, &d->verify};
 
@@ -324,14 +324,14 @@ static int cmd_dd(struct shell *sh, int argc, char **argv)
     }
     if (status == 0) {
         sh_progress_begin(&p);
-        status = copy(&d, &p);
+        status = dd_copy(&d, &p);
         uint64_t ms = sh_progress_end(sh, &p) / NSEC_PER_MSEC;
 
         sh_printf(sh, "%lu bytes %s in %lu.%03lu s, %lu KiB/s\n", (unsigned long)d.done,
                   d.out.kind != 0 ? "copied" : "verified", (unsigned long)(ms / 1000),
                   (unsigned long)(ms % 1000), (unsigned long)(d.done / 1024 * 1000 / MAX(ms, 1ul)));
     }
-    release(&d);
+    dd_release(&d);
     return status;
 }
 

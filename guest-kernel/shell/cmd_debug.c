@@ -1,7 +1,5 @@
 /*
  * cmd_debug.c - the debugger and the deliberate bugs as commands of the shell.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #include "kdi/crashtest.h"
 #include "kdi/kdi.h"
@@ -13,7 +11,7 @@
 
 static struct sh_text report;
 
-static void collect(const char *text, size_t len)
+static void debug_collect(const char *text, size_t len)
 {
     sh_text_add(&report, "%.*s", (int)len, text);
 }
@@ -32,7 +30,7 @@ static int cmd_kdi(struct shell *sh, int argc, char **argv)
 
         snprintf(line + used, sizeof(line) - used, "%s ", argv[i]);
     }
-    kdi_report(line, collect);
+    kdi_report(line, debug_collect);
     return sh_text_write(sh, &report);
 }
 

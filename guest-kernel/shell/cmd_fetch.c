@@ -45,7 +45,7 @@ struct wget {
     struct sh_progress progress;
 };
 
-static bool interrupted(void *arg)
+static bool fetch_interrupted(void *arg)
 {
     return sh_interrupted(arg);
 }
@@ -85,7 +85,7 @@ static int failed(struct wget *w, err_t err)
     return sh_error(w->sh, "%s: %s", w->host, net_strerror(err));
 }
 
-static int ask(struct wget *w)
+static int fetch_ask(struct wget *w)
 {
     static const char *const start = "GET ", *const middle = " HTTP/1.0\r\nHost: ",
                              *const end = "\r\nUser-Agent: Duet/" DUET_VERSION "\r\n\r\n";
@@ -95,7 +95,7 @@ static int ask(struct wget *w)
                                 {w->host, strlen(w->host)},
                                 {end, strlen(end)}};
     ip_addr_t to;
-    int rc = net_resolve(w->host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, interrupted, w->sh, &to);
+    int rc = net_resolve(w->host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, fetch_interrupted, w->sh, &to);
 
     if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(w->sh, "%s: no such host", w->host);
@@ -204,7 +204,7 @@ static int take_pbuf(struct wget *w, const struct pbuf *p)
 }
 
 /* Until the body is complete. */
-static int receive(struct wget *w)
+static int fetch_receive(struct wget *w)
 {
     nsec_t deadline = clock_now() + PATIENCE;
     int status = SH_OK;
@@ -231,7 +231,7 @@ static int receive(struct wget *w)
     return status;
 }
 
-static int finish(struct wget *w)
+static int fetch_finish(struct wget *w)
 {
     uint8_t digest[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
@@ -255,7 +255,7 @@ static int finish(struct wget *w)
     return status;
 }
 
-static int run(struct wget *w)
+static int fetch_run(struct wget *w)
 {
     if (w->disk.dev != NULL && w->disk.info.readonly) {
         return sh_error(w->sh, "%s is read-only", w->disk.dev->name);
@@ -265,13 +265,13 @@ static int run(struct wget *w)
     }
     sha256_init(&w->hash);
     sh_progress_begin(&w->progress);
-    int status = ask(w);
+    int status = fetch_ask(w);
     if (status == 0) {
-        status = receive(w);
+        status = fetch_receive(w);
     }
     sh_progress_end(w->sh, &w->progress);
     if (status == 0) {
-        status = finish(w);
+        status = fetch_finish(w);
     }
     if (w->conn != NULL) {
         netconn_delete(w->conn);
@@ -300,7 +300,7 @@ static int cmd_wget(struct shell *sh, int argc, char **argv)
         status = SH_FAIL;
     }
     if (status == 0) {
-        status = run(w);
+        status = fetch_run(w);
     }
     if (w->disk.dev != NULL) {
         blk_put(w->disk.dev);
@@ -321,8 +321,8 @@ static int cmd_dig(struct shell *sh, int argc, char **argv)
     if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
-    int rc = net_resolve(argv[1], v6 ? LWIP_DNS_ADDRTYPE_IPV6 : LWIP_DNS_ADDRTYPE_IPV4, interrupted,
-                         sh, &addr);
+    int rc = net_resolve(argv[1], v6 ? LWIP_DNS_ADDRTYPE_IPV6 : LWIP_DNS_ADDRTYPE_IPV4,
+                         fetch_interrupted, sh, &addr);
     if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED
                              : sh_error(sh, "%s: no such name, or no answer", argv[1]);

@@ -89,7 +89,7 @@ static int cmd_ls(struct shell *sh, int argc, char **argv)
     return status;
 }
 
-static int start(struct shell *sh, const char *disk, const char *port_text)
+static int httpd_start_on(struct shell *sh, const char *disk, const char *port_text)
 {
     uint64_t port = 80;
     struct range r;
@@ -118,7 +118,7 @@ static int cmd_httpd(struct shell *sh, int argc, char **argv)
     struct httpd_stats s;
 
     if ((argc == 3 || argc == 4) && strcmp(argv[1], "start") == 0) {
-        return start(sh, argv[2], argc > 3 ? argv[3] : NULL);
+        return httpd_start_on(sh, argv[2], argc > 3 ? argv[3] : NULL);
     }
     if (argc == 2 && strcmp(argv[1], "stop") == 0) {
         return httpd_stop() != 0 ? sh_error(sh, "it does not run") : SH_OK;

@@ -106,9 +106,12 @@ static int cmd_ps(struct shell *sh, int argc, char **argv __unused)
 
 static void lsevt_line(const struct evtchn_info *i, void *arg)
 {
-    sh_text_add(arg, "%4u  %3u  %3d  %10lu  %6u  %-14s%s%s\n", i->port, i->vcpu, i->ipl,
-                (ul)i->count, i->rests, i->name, i->masked ? " masked" : "",
-                i->pending ? " pending" : "");
+    sh_text_add(arg, "%4u  %3u  %3d  %10lu  %-14s%s%s", i->port, i->vcpu, i->ipl, (ul)i->count,
+                i->name, i->masked ? " masked" : "", i->pending ? " pending" : "");
+    if (i->rests != 0) {
+        sh_text_add(arg, " rested %u times", i->rests);
+    }
+    sh_text_add(arg, "\n");
 }
 
 static int cmd_lsevt(struct shell *sh, int argc, char **argv __unused)
@@ -118,7 +121,7 @@ static int cmd_lsevt(struct shell *sh, int argc, char **argv __unused)
     if (argc != 1) {
         return SH_USAGE;
     }
-    sh_text_add(&t, "port  cpu  ipl       count   rests  name\n");
+    sh_text_add(&t, "port  cpu  ipl       count  name\n");
     evtchn_foreach(lsevt_line, &t);
     return sh_text_write(sh, &t);
 }

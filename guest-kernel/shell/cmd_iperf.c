@@ -28,7 +28,7 @@ typedef unsigned long ul;
 /* Zeros, with the header among them: sent from here without a copy. */
 static const uint8_t data[CHUNK];
 
-static bool interrupted(void *arg)
+static bool iperf_interrupted(void *arg)
 {
     return sh_interrupted(arg);
 }
@@ -42,7 +42,7 @@ void iperf_rate(struct shell *sh, const char *what, uint64_t bytes, uint64_t too
               us / 1000 % 1000, kbit / 1000, kbit % 1000);
 }
 
-static void report(struct shell *sh, const char *what, uint64_t bytes, nsec_t took)
+static void iperf_say_report(struct shell *sh, const char *what, uint64_t bytes, nsec_t took)
 {
     iperf_rate(sh, what, bytes, took / NSEC_PER_USEC);
     sh_printf(sh, "\n");
@@ -74,7 +74,7 @@ int iperf_find(struct iperf *o, const char *text, struct iperf_place *place)
     if (name != NULL) {
         *name++ = '\0';
     }
-    int rc = net_resolve(host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, interrupted, o->sh, &place->addr);
+    int rc = net_resolve(host, LWIP_DNS_ADDRTYPE_IPV4_IPV6, iperf_interrupted, o->sh, &place->addr);
     if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(o->sh, "%s: no such host", host);
     }
@@ -109,11 +109,11 @@ static int take_stream(struct shell *sh, struct netconn *conn)
             return SH_INTERRUPTED;
         }
     }
-    report(sh, "received", bytes, clock_now() - start);
+    iperf_say_report(sh, "received", bytes, clock_now() - start);
     return err == ERR_CLSD ? SH_OK : sh_error(sh, "%s", net_strerror(err));
 }
 
-static int serve(struct iperf *o)
+static int iperf_serve(struct iperf *o)
 {
     err_t err;
     struct netconn *listener = net_listen((u16_t)o->port, IPERF_LOOK, &err), *conn;
@@ -150,7 +150,7 @@ static void drain(struct netconn *conn)
     }
 }
 
-static int send_stream(struct iperf *o, struct netconn *conn)
+static int iperf_send_stream(struct iperf *o, struct netconn *conn)
 {
     nsec_t start = clock_now();
     nsec_t end = o->bytes != 0 ? NSEC_FOREVER : start + o->seconds * NSEC_PER_SEC;
@@ -169,7 +169,7 @@ static int send_stream(struct iperf *o, struct netconn *conn)
         drain(conn);
         err = err == ERR_WOULDBLOCK || err == ERR_TIMEOUT ? ERR_OK : err;
     }
-    report(o->sh, "sent", sent, clock_now() - start);
+    iperf_say_report(o->sh, "sent", sent, clock_now() - start);
     if (err != 0) {
         return sh_error(o->sh, "%s: %s", o->host, net_strerror(err));
     }
@@ -190,7 +190,7 @@ static int connect_and_send(struct iperf *o)
     }
     err_t err = netconn_connect(conn, &to.addr, (u16_t)o->port);
     status = err != 0 ? sh_error(o->sh, "%s port %lu: %s", o->host, (ul)o->port, net_strerror(err))
-                      : send_stream(o, conn);
+                      : iperf_send_stream(o, conn);
     netconn_delete(conn);
     return status;
 }
@@ -248,7 +248,7 @@ static int parse_value(struct iperf *o, const char *name, const char *value)
     return SH_OK;
 }
 
-static int parse(struct iperf *o, int argc, char **argv)
+static int iperf_parse(struct iperf *o, int argc, char **argv)
 {
     int status = SH_OK;
 
@@ -276,7 +276,7 @@ static int parse(struct iperf *o, int argc, char **argv)
 static int cmd_iperf(struct shell *sh, int argc, char **argv)
 {
     struct iperf o = {.sh = sh, .port = IPERF_PORT, .seconds = 10, .ttl = 1, .rate = UDP_RATE};
-    int status = parse(&o, argc, argv);
+    int status = iperf_parse(&o, argc, argv);
 
     if (status != 0) {
         return status;
@@ -287,7 +287,7 @@ static int cmd_iperf(struct shell *sh, int argc, char **argv)
     if (o.udp) {
         return o.server ? iperf_udp_serve(&o) : iperf_udp_send(&o);
     }
-    return o.server ? serve(&o) : connect_and_send(&o);
+    return o.server ? iperf_serve(&o) : connect_and_send(&o);
 }
 
 const struct sh_command iperf_commands[] = {

@@ -57,7 +57,7 @@ static void show_addresses(struct sh_text *out, const struct netif *netif)
     }
 }
 
-static void show(struct sh_text *out, struct netif *netif)
+static void net_show(struct sh_text *out, struct netif *netif)
 {
     struct net_info info;
 
@@ -88,7 +88,7 @@ static void show_all(struct sh_text *out)
 
     NETIF_FOREACH(netif)
     {
-        show(out, netif);
+        net_show(out, netif);
     }
     for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
         if (ip_addr_isany(dns_getserver(i)) == 0) {
@@ -100,7 +100,7 @@ static void show_all(struct sh_text *out)
 }
 
 /* What the words behind the interface's name ask for. lwIP's lock is held. */
-static int change(struct shell *sh, struct netif *netif, const char *what)
+static int net_change(struct shell *sh, struct netif *netif, const char *what)
 {
     const char *bad;
 
@@ -128,9 +128,9 @@ static int cmd_ifconfig(struct shell *sh, int argc, char **argv)
     LOCK_TCPIP_CORE();
     struct netif *netif = argc > 1 ? net_if_find(argv[1]) : NULL;
     if (argc > 2 && netif != NULL) {
-        status = change(sh, netif, argv[2]);
+        status = net_change(sh, netif, argv[2]);
     } else if (netif != NULL) {
-        show(&out, netif);
+        net_show(&out, netif);
     } else if (argc == 1) {
         show_all(&out);
     }

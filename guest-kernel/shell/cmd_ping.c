@@ -155,7 +155,7 @@ static int one_round(struct ping *p)
     return SH_OK;
 }
 
-static int run(struct ping *p)
+static int ping_run(struct ping *p)
 {
     bool v6 = IP_IS_V6(&p->to);
     int status = SH_OK;
@@ -185,12 +185,12 @@ static int run(struct ping *p)
     return status != 0 ? status : p->received != 0 ? SH_OK : SH_FAIL;
 }
 
-static bool interrupted(void *arg)
+static bool ping_interrupted(void *arg)
 {
     return sh_interrupted(arg);
 }
 
-static int parse(struct ping *p, int argc, char **argv, uint8_t *type, const char **host)
+static int ping_parse(struct ping *p, int argc, char **argv, uint8_t *type, const char **host)
 {
     uint64_t value;
 
@@ -219,7 +219,7 @@ static int cmd_ping(struct shell *sh, int argc, char **argv)
     struct ping p = {.sh = sh, .size = DEFAULT_SIZE};
     uint8_t type = LWIP_DNS_ADDRTYPE_IPV4_IPV6;
     const char *host = NULL;
-    int status = parse(&p, argc, argv, &type, &host);
+    int status = ping_parse(&p, argc, argv, &type, &host);
 
     if (status != 0) {
         return status;
@@ -227,7 +227,7 @@ static int cmd_ping(struct shell *sh, int argc, char **argv)
     if (net_stack_start() != 0) {
         return sh_error(sh, "no memory for the network");
     }
-    int rc = net_resolve(host, type, interrupted, sh, &p.to);
+    int rc = net_resolve(host, type, ping_interrupted, sh, &p.to);
     if (rc != 0) {
         return rc == -EAGAIN ? SH_INTERRUPTED : sh_error(sh, "%s: no such host", host);
     }
@@ -235,7 +235,7 @@ static int cmd_ping(struct shell *sh, int argc, char **argv)
     waitq_init(&p.wq, "ping");
     p.id = (uint16_t)LWIP_RAND();
     sh_printf(sh, "ping %s (%s): %u bytes of data\n", host, p.name, p.size);
-    return run(&p);
+    return ping_run(&p);
 }
 
 const struct sh_command ping_commands[] = {

@@ -12,7 +12,7 @@
 #define PATH_MAX  512
 #define STOPPED   1 /* by ^C: neither success nor an error number */
 
-static int report(struct shell *sh, const char *path, int rc)
+static int store_report(struct shell *sh, const char *path, int rc)
 {
     return rc != 0 ? sh_error(sh, "%s: %s", path, errno_name(rc)) : SH_OK;
 }
@@ -108,7 +108,8 @@ static int xs_ls(struct shell *sh, int argc, char **argv)
                  path != NULL ? path : self);
         rc = walk_list(w, 0, deep ? DEPTH_MAX : 1);
     }
-    int status = rc == STOPPED ? SH_INTERRUPTED : report(sh, path != NULL ? path : w->path, rc);
+    int status =
+        rc == STOPPED ? SH_INTERRUPTED : store_report(sh, path != NULL ? path : w->path, rc);
     kfree(self);
     kfree(w);
     return status;
@@ -124,7 +125,7 @@ static int xs_cat(struct shell *sh, int argc, char **argv)
         int rc = xs_read(XS_NO_TXN, argv[i], NULL, &value, &len);
 
         if (rc != 0) {
-            status = report(sh, argv[i], rc);
+            status = store_report(sh, argv[i], rc);
             continue;
         }
         print_value(sh, value, len);
@@ -139,7 +140,7 @@ static int xs_put(struct shell *sh, int argc, char **argv)
     if (argc != 4) {
         return SH_USAGE;
     }
-    return report(sh, argv[2], xs_write(XS_NO_TXN, argv[2], NULL, argv[3]));
+    return store_report(sh, argv[2], xs_write(XS_NO_TXN, argv[2], NULL, argv[3]));
 }
 
 static int xs_del(struct shell *sh, int argc, char **argv)
@@ -147,7 +148,7 @@ static int xs_del(struct shell *sh, int argc, char **argv)
     int status = argc < 3 ? SH_USAGE : SH_OK;
 
     for (int i = 2; i < argc; i++) {
-        int rc = report(sh, argv[i], xs_rm(XS_NO_TXN, argv[i], NULL));
+        int rc = store_report(sh, argv[i], xs_rm(XS_NO_TXN, argv[i], NULL));
 
         status = rc != 0 ? rc : status;
     }
@@ -163,7 +164,7 @@ static int xs_perms(struct shell *sh, int argc, char **argv)
     }
     int rc = xs_get_perms(XS_NO_TXN, argv[2], NULL, &perms);
     if (rc != 0) {
-        return report(sh, argv[2], rc);
+        return store_report(sh, argv[2], rc);
     }
     for (const char *p = NULL; (p = xs_list_each(&perms, p));) {
         sh_printf(sh, "%s ", p);

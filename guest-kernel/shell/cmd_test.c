@@ -11,9 +11,9 @@
 #define LINE_MAX 256
 
 /* selftest.h's way of saying something, on the shell's terminal. */
-static void say(void *arg, const char *fmt, ...) __printf_like(2, 3);
+static void test_say(void *arg, const char *fmt, ...) __printf_like(2, 3);
 
-static void say(void *arg, const char *fmt, ...)
+static void test_say(void *arg, const char *fmt, ...)
 {
     char line[LINE_MAX];
     va_list ap;
@@ -26,7 +26,7 @@ static void say(void *arg, const char *fmt, ...)
 
 static void list_one(const char *name, void *arg)
 {
-    say(arg, "%s\n", name);
+    test_say(arg, "%s\n", name);
 }
 
 static int cmd_selftest(struct shell *sh, int argc, char **argv)
@@ -40,14 +40,14 @@ static int cmd_selftest(struct shell *sh, int argc, char **argv)
         selftest_foreach(list_one, sh);
         return SH_OK;
     }
-    int rc = selftest_run(pattern, say, sh);
+    int rc = selftest_run(pattern, test_say, sh);
     if (rc == -ENOENT) {
         return sh_error(sh, "no test's name contains \"%s\": see selftest -l", pattern);
     }
     return rc == 0 ? SH_OK : SH_FAIL;
 }
 
-static bool interrupted(void *arg)
+static bool test_interrupted(void *arg)
 {
     return sh_interrupted(arg);
 }
@@ -62,7 +62,7 @@ static int cmd_stress(struct shell *sh, int argc, char **argv)
     if (argc == 2 && (parse_u64(argv[1], &seconds) != 0 || seconds == 0)) {
         return sh_error(sh, "\"%s\" is no number of seconds", argv[1]);
     }
-    return stress_run(seconds, interrupted, say, sh) == 0 ? SH_OK : SH_FAIL;
+    return stress_run(seconds, test_interrupted, test_say, sh) == 0 ? SH_OK : SH_FAIL;
 }
 
 /* "journal: running: ..." or "stopped"; the lanes' last sequences are for who checks the disk. */
@@ -118,7 +118,7 @@ static int cmd_mmubench(struct shell *sh, int argc, char **argv __unused)
     if (argc != 1) {
         return SH_USAGE;
     }
-    int rc = mmu_bench(say, sh);
+    int rc = mmu_bench(test_say, sh);
 
     return rc == 0 ? SH_OK : sh_error(sh, "%s", errno_name(rc));
 }

@@ -23,7 +23,7 @@ struct search {
     bool listing; /* second pass: show them */
 };
 
-static void offer(struct search *s, const char *candidate)
+static void complete_offer(struct search *s, const char *candidate)
 {
     if (strncmp(candidate, s->word, s->len) != 0) {
         return;
@@ -48,7 +48,7 @@ static void offer_commands(struct search *s)
 {
     for (size_t g = 0; sh_groups[g] != NULL; g++) {
         for (const struct sh_command *c = sh_groups[g]; c->name != NULL; c++) {
-            offer(s, c->name);
+            complete_offer(s, c->name);
         }
     }
 }
@@ -60,7 +60,7 @@ static void offer_disks(struct search *s, const char *prefix)
         char text[BLK_NAME_MAX + 8];
 
         snprintf(text, sizeof(text), "%s%s", prefix, dev->name);
-        offer(s, text);
+        complete_offer(s, text);
     }
 }
 
@@ -72,7 +72,7 @@ static void offer_dd(struct search *s)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-        offer(s, words[i]);
+        complete_offer(s, words[i]);
     }
     offer_disks(s, "if=");
     offer_disks(s, "of=");
@@ -98,7 +98,7 @@ static void offer_paths(struct search *s)
         char path[WORD_MAX];
 
         if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) < sizeof(path)) {
-            offer(s, path);
+            complete_offer(s, path);
         }
     }
     xs_list_free(&names);
@@ -110,10 +110,10 @@ static void offer_xs(struct search *s, unsigned index)
     static const char *const tops[] = {"control/", "data/", "device/", "/local/domain/"};
 
     for (size_t i = 0; index == 1 && i < ARRAY_SIZE(verbs); i++) {
-        offer(s, verbs[i]);
+        complete_offer(s, verbs[i]);
     }
     for (size_t i = 0; index > 1 && strchr(s->word, '/') == NULL && i < ARRAY_SIZE(tops); i++) {
-        offer(s, tops[i]);
+        complete_offer(s, tops[i]);
     }
     if (index > 1) {
         offer_paths(s);

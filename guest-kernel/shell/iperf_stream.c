@@ -25,7 +25,7 @@ enum {
     R_DATAGRAMS_UPPER = 31,
 };
 
-static uint32_t word(const uint8_t *from, unsigned i)
+static uint32_t iperf_stream_word(const uint8_t *from, unsigned i)
 {
     const uint8_t *b = from + (size_t)i * 4;
 
@@ -69,14 +69,16 @@ int iperf_stream_take(struct iperf_stream *s, const uint8_t *head, size_t len, n
     }
     if (s->datagrams == 0) {
         s->start = now;
-        s->wide = len >= IPERF_FLAGS_BYTES && (word(head, 4) & NUMBERS_WIDE);
+        s->wide = len >= IPERF_FLAGS_BYTES && (iperf_stream_word(head, 4) & NUMBERS_WIDE);
     }
     int64_t number =
-        s->wide ? (int64_t)((uint64_t)word(head, 3) << 32 | word(head, 0)) : (int32_t)word(head, 0);
+        s->wide ? (int64_t)((uint64_t)iperf_stream_word(head, 3) << 32 | iperf_stream_word(head, 0))
+                : (int32_t)iperf_stream_word(head, 0);
     if (number < 0 && s->datagrams == 0) {
         return -EINVAL;
     }
-    nsec_t sent = word(head, 1) * NSEC_PER_SEC + word(head, 2) * NSEC_PER_USEC;
+    nsec_t sent =
+        iperf_stream_word(head, 1) * NSEC_PER_SEC + iperf_stream_word(head, 2) * NSEC_PER_USEC;
     s->ended = number < 0;
     count_number(s, number < 0 ? -(uint64_t)number : (uint64_t)number);
     count_jitter(s, (int64_t)(wall - sent));
@@ -127,18 +129,21 @@ void iperf_report_put(uint8_t *to, const struct iperf_report *report)
 
 int iperf_report_get(const uint8_t *from, size_t len, struct iperf_report *report)
 {
-    if (len < REPORT_LEAST || (word(from, R_FLAGS) & REPORT_VALID) == 0) {
+    if (len < REPORT_LEAST || (iperf_stream_word(from, R_FLAGS) & REPORT_VALID) == 0) {
         return -EINVAL;
     }
-    bool wide = len >= IPERF_REPORT_BYTES && (word(from, R_FLAGS) & NUMBERS_WIDE);
-#define COUNT(n) ((uint64_t)(wide ? word(from, n##_UPPER) : 0) << 32 | word(from, n))
-    *report = (struct iperf_report){
-        .bytes = (uint64_t)word(from, R_BYTES) << 32 | word(from, R_BYTES + 1),
-        .datagrams = COUNT(R_DATAGRAMS),
-        .lost = COUNT(R_LOST),
-        .out_of_order = COUNT(R_OUT_OF_ORDER),
-        .took_us = word(from, R_TOOK) * 1000000ull + word(from, R_TOOK + 1),
-        .jitter_us = word(from, R_JITTER) * 1000000ull + word(from, R_JITTER + 1)};
+    bool wide = len >= IPERF_REPORT_BYTES && (iperf_stream_word(from, R_FLAGS) & NUMBERS_WIDE);
+#define COUNT(n) \
+    ((uint64_t)(wide ? iperf_stream_word(from, n##_UPPER) : 0) << 32 | iperf_stream_word(from, n))
+    *report = (struct iperf_report){.bytes = (uint64_t)iperf_stream_word(from, R_BYTES) << 32 |
+                                             iperf_stream_word(from, R_BYTES + 1),
+                                    .datagrams = COUNT(R_DATAGRAMS),
+                                    .lost = COUNT(R_LOST),
+                                    .out_of_order = COUNT(R_OUT_OF_ORDER),
+                                    .took_us = iperf_stream_word(from, R_TOOK) * 1000000ull +
+                                               iperf_stream_word(from, R_TOOK + 1),
+                                    .jitter_us = iperf_stream_word(from, R_JITTER) * 1000000ull +
+                                                 iperf_stream_word(from, R_JITTER + 1)};
 #undef COUNT
     return 0;
 }

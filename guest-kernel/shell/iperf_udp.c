@@ -172,7 +172,7 @@ static void send_end(struct sender *s)
 }
 
 /* The whole of it, and what is to be said. */
-static int send_stream(struct sender *s)
+static int iperf_udp_send_stream(struct sender *s)
 {
     struct shell *sh = s->o->sh;
     nsec_t start = clock_now();
@@ -240,7 +240,7 @@ int iperf_udp_send(struct iperf *o)
     LOCK_TCPIP_CORE();
     bool opened = open_sender(&s);
     UNLOCK_TCPIP_CORE();
-    status = opened ? send_stream(&s) : sh_error(o->sh, "no memory");
+    status = opened ? iperf_udp_send_stream(&s) : sh_error(o->sh, "no memory");
     close_sender(&s);
     return status;
 }
@@ -270,7 +270,7 @@ static void tell_news(struct server *v)
     waitq_wake_all(&v->wq);
 }
 
-static void answer(struct server *v, const struct peer *peer)
+static void iperf_udp_answer(struct server *v, const struct peer *peer)
 {
     struct iperf_report report;
     struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, IPERF_REPORT_BYTES, PBUF_RAM);
@@ -328,7 +328,7 @@ static void on_datagram(void *arg, struct udp_pcb *pcb __unused, struct pbuf *p,
         }
     }
     if (peer->stream.ended && v->o->group == NULL) {
-        answer(v, peer);
+        iperf_udp_answer(v, peer);
     }
 }
 
@@ -433,7 +433,7 @@ static err_t open_server(struct server *v)
     return err;
 }
 
-static int serve(struct server *v)
+static int iperf_udp_run_server(struct server *v)
 {
     LOCK_TCPIP_CORE();
     err_t err = open_server(v);
@@ -470,7 +470,7 @@ int iperf_udp_serve(struct iperf *o)
     v->o = o;
     v->group = group;
     waitq_init(&v->wq, "iperf");
-    status = serve(v);
+    status = iperf_udp_run_server(v);
     kfree(v);
     return status;
 }

@@ -150,7 +150,7 @@ nsec_t sh_progress_end(struct shell *sh, struct sh_progress *p)
 }
 
 /* Runs one command. Return: its exit status. */
-static int run_words(struct shell *sh, int argc, char **argv)
+static int shell_run_words(struct shell *sh, int argc, char **argv)
 {
     const struct sh_command *c = sh_find(argv[0]);
 
@@ -174,7 +174,7 @@ static int run_words(struct shell *sh, int argc, char **argv)
  * Runs the commands of a line. A script (@each) prints a status line behind each of them and goes
  * on; a typed line ends with a command that ^C ended.
  */
-static void run_line(struct shell *sh, const char *line, bool each)
+static void shell_run_line(struct shell *sh, const char *line, bool each)
 {
     int rc;
 
@@ -184,7 +184,7 @@ static void run_line(struct shell *sh, const char *line, bool each)
                       rc == -EINVAL ? "a quote is not closed" : "too many or too long words");
             sh->status = SH_USAGE;
         } else if (words.argc != 0) {
-            sh->status = run_words(sh, words.argc, words.argv);
+            sh->status = shell_run_words(sh, words.argc, words.argv);
         }
         if (each && (rc != 0 || words.argc != 0)) {
             sh_printf(sh, "status: %d\n", sh->status);
@@ -195,7 +195,7 @@ static void run_line(struct shell *sh, const char *line, bool each)
 }
 
 /* Reads one line with the editor; false when it was dropped by ^C. */
-static bool read_line(struct edit *e)
+static bool shell_read_line(struct edit *e)
 {
     enum edit_result result = EDIT_MORE;
 
@@ -216,7 +216,7 @@ static bool read_line(struct edit *e)
     return result == EDIT_LINE;
 }
 
-static void show_text(const char *s, size_t n, void *arg)
+static void shell_show_text(const char *s, size_t n, void *arg)
 {
     sh_write(arg, s, n);
 }
@@ -224,13 +224,13 @@ static void show_text(const char *s, size_t n, void *arg)
 static void prompt_forever(struct shell *sh)
 {
     editor.prompt = PROMPT;
-    editor.show = show_text;
+    editor.show = shell_show_text;
     editor.arg = sh;
     sh->interactive = true;
     for (;;) {
-        if (read_line(&editor)) {
+        if (shell_read_line(&editor)) {
             edit_remember(&editor, editor.text);
-            run_line(sh, editor.text, false);
+            shell_run_line(sh, editor.text, false);
         }
     }
 }
@@ -242,7 +242,7 @@ static void shell_main(void *arg)
 
     if (script != NULL) {
         xendev_wait_settled(clock_now() + SETTLE_TIME);
-        run_line(sh, script, true);
+        shell_run_line(sh, script, true);
     }
     prompt_forever(sh);
 }

@@ -25,7 +25,7 @@ static bool is_done(const struct stream_chunk *c)
 }
 
 /* Asks for as much as there are free chunks. */
-static void ask(struct stream *s)
+static void stream_ask(struct stream *s)
 {
     while (s->count < STREAM_DEPTH && s->next < s->end) {
         struct stream_chunk *c = &s->chunks[(s->head + s->count) % STREAM_DEPTH];
@@ -94,7 +94,7 @@ ssize_t stream_next(struct stream *s, void **data, uint64_t *sector)
         s->head = (s->head + 1) % STREAM_DEPTH;
         s->count--;
     }
-    ask(s);
+    stream_ask(s);
     if (s->count == 0) {
         return 0;
     }

@@ -1,9 +1,9 @@
 /*
  * vm.c - regions, demand-zero pages and copy-on-write.
  *
- * struct page's reference count says in how many spaces a page is mapped. A write fault on a
- * present, read-only entry of a writable region means a shared page: with other references it is
- * copied, without any it is simply made writable.
+ * A page's reference count (struct page) says in how many spaces it is mapped. A write fault on a
+ * present, read-only entry of a writable region means that the page was shared. If others still
+ * map it, it is copied; if not, it is simply made writable.
  * Locks: the space's mutex, over regions, tables and `resident`; a clone takes the parent's only,
  * for nobody knows the child yet. Reference counts are atomic: two spaces may drop a page at once.
  * Suspend: waits until no space is locked.
@@ -172,7 +172,7 @@ static int map_own(struct vm_space *s, uint64_t va, void *page, enum hat_prot pr
     return rc;
 }
 
-static int fill(struct vm_space *s, uint64_t va, const struct region *r)
+static int vm_fill(struct vm_space *s, uint64_t va, const struct region *r)
 {
     void *page = page_alloc_zeroed(0);
     int rc = page == NULL ? -ENOMEM : map_own(s, va, page, r->prot);
@@ -211,7 +211,7 @@ static int fault_locked(struct vm_space *s, uint64_t va, enum hat_prot access)
         return -EFAULT;
     }
     if (!uhat_query(s->uhat, va, &entry)) {
-        return fill(s, va, r);
+        return vm_fill(s, va, r);
     }
     if ((access & HAT_WRITE) && (entry.prot & HAT_WRITE) == 0) {
         return unshare(s, va, r, &entry);

@@ -5,7 +5,7 @@
  * zeroed; a clone of a space shares all pages read-only, and whoever writes first gets a copy. A
  * thread that has entered a space may use its addresses like any others; faults are resolved in
  * its context.
- * Locks: a space's mutex, over page_lock. Suspend: nothing to do.
+ * Locks: a space's mutex, over page_lock. Suspend: waits until no space is being changed.
  */
 #ifndef VM_VM_H
 #define VM_VM_H

@@ -180,7 +180,7 @@ static int rx_bytes(char *buf, size_t len, unsigned generation)
 }
 
 /* Gives a reply to the request that waits for it. Takes @body over. */
-static void answer(const struct xsd_sockmsg *msg, char *body)
+static void xs_conn_answer(const struct xsd_sockmsg *msg, char *body)
 {
     upcall_state_t s = spin_lock(&conn.lock);
     struct request *r;
@@ -213,7 +213,7 @@ static void answer(const struct xsd_sockmsg *msg, char *body)
 }
 
 /* Takes one message off the ring and sends it where it belongs. */
-static int receive(void)
+static int xs_conn_receive(void)
 {
     struct xsd_sockmsg msg;
     unsigned generation = READ_ONCE(conn.generation);
@@ -239,7 +239,7 @@ static int receive(void)
         xs_watch_deliver(body, body != NULL ? msg.len : 0);
         kfree(body);
     } else {
-        answer(&msg, body);
+        xs_conn_answer(&msg, body);
     }
     return 0;
 }
@@ -248,12 +248,12 @@ static int receive(void)
 static void reader(void *arg __unused)
 {
     for (;;) {
-        (void)receive();
+        (void)xs_conn_receive();
     }
 }
 
 /* Through the gate: not while suspending, except inside of a transaction. */
-static void enter(xs_txn_t t)
+static void xs_conn_enter(xs_txn_t t)
 {
     if (t != XS_NO_TXN) {
         return;
@@ -266,7 +266,7 @@ static void enter(xs_txn_t t)
     mutex_unlock(&conn.gate_lock);
 }
 
-static void leave(void)
+static void xs_conn_leave(void)
 {
     mutex_lock(&conn.gate_lock);
     conn.busy--;
@@ -276,7 +276,7 @@ static void leave(void)
 
 void xs_conn_txn_ended(void)
 {
-    leave();
+    xs_conn_leave();
 }
 
 /* Puts a request on the list, or refuses it because the ring is broken. */
@@ -294,8 +294,8 @@ static int enlist(struct request *r)
     return rc;
 }
 
-static int send(const struct request *r, xs_txn_t t, const struct xs_part *parts, unsigned nparts,
-                size_t len)
+static int xs_conn_send(const struct request *r, xs_txn_t t, const struct xs_part *parts,
+                        unsigned nparts, size_t len)
 {
     struct xsd_sockmsg msg = {.type = r->type, .req_id = r->id, .tx_id = t, .len = (uint32_t)len};
 
@@ -309,15 +309,15 @@ static int send(const struct request *r, xs_txn_t t, const struct xs_part *parts
 }
 
 /* Sends @r and sleeps until it is done. */
-static void send_and_wait(struct request *r, xs_txn_t t, const struct xs_part *parts,
-                          unsigned nparts, size_t len)
+static void xs_conn_send_and_wait(struct request *r, xs_txn_t t, const struct xs_part *parts,
+                                  unsigned nparts, size_t len)
 {
     r->rc = enlist(r);
     if (r->rc != 0) {
         return;
     }
     /* A failure to send has broken the connection, and that ends the wait below. */
-    (void)send(r, t, parts, nparts, len);
+    (void)xs_conn_send(r, t, parts, nparts, len);
     while (wait_event_until(&r->wq, READ_ONCE(r->done), clock_now() + PATIENCE)) {
         log_warn("xenbus: the store has not answered request %u of type %u for 30 s", r->id,
                  r->type);
@@ -339,11 +339,11 @@ int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned npa
         return -E2BIG;
     }
     waitq_init(&r.wq, "xenbus-reply");
-    enter(t);
-    send_and_wait(&r, t, parts, nparts, len);
+    xs_conn_enter(t);
+    xs_conn_send_and_wait(&r, t, parts, nparts, len);
     /* A started transaction stays counted until xs_conn_txn_ended(). */
     if (t == XS_NO_TXN && (type != XS_TRANSACTION_START || r.rc != 0)) {
-        leave();
+        xs_conn_leave();
     }
     if (r.rc != 0 || reply == NULL) {
         kfree(r.reply.body);
@@ -354,7 +354,7 @@ int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned npa
 }
 
 /* Finds the ring that start_info names and binds its port. */
-static int attach(void)
+static int xs_conn_attach(void)
 {
     pfn_t pfn;
 
@@ -390,7 +390,7 @@ void xs_conn_init(void)
         conn.absent = true;
         return;
     }
-    int rc = attach();
+    int rc = xs_conn_attach();
     if (rc != 0) {
         panic("xenbus: no way to the store: %s", errno_name(rc));
     }
@@ -429,7 +429,7 @@ void xenbus_cancel(void)
 
 int xenbus_resume(void)
 {
-    int rc = attach();
+    int rc = xs_conn_attach();
 
     waitq_wake_all(&conn.ring_wq);
     if (rc == 0) {

@@ -230,7 +230,7 @@ void xs_list_free(struct xs_list *list)
 }
 
 /* Converts one value; keeps the string if that is what is wanted. */
-static int take_field(const struct xs_field *f, char *text)
+static int xs_ops_take_field(const struct xs_field *f, char *text)
 {
     uint64_t n;
 
@@ -270,7 +270,7 @@ int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t
         if (rc == -ENOENT && fields[i].optional) {
             rc = 0;
         } else if (rc == 0) {
-            rc = take_field(&fields[i], text);
+            rc = xs_ops_take_field(&fields[i], text);
         }
         if (rc != 0 && bad != NULL) {
             *bad = fields[i].key;

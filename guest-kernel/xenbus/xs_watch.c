@@ -42,7 +42,7 @@ static unsigned watch_count;
 static bool held; /* nobody is called */
 
 /* Caller holds watch_lock for the helpers down to the next comment about it. */
-static struct xs_watch *find(uint32_t token)
+static struct xs_watch *xs_watch_find(uint32_t token)
 {
     struct xs_watch *w;
 
@@ -110,7 +110,7 @@ static void queue_event(uint32_t token, const char *path)
     size_t size = strlen(path) + 1;
     struct xs_event *e = kmalloc(sizeof(*e) + size);
     upcall_state_t s = spin_lock(&watch_lock);
-    struct xs_watch *w = find(token);
+    struct xs_watch *w = xs_watch_find(token);
 
     events_seen++;
     if (w != NULL && !queued_already(w, path)) {
@@ -185,7 +185,7 @@ static bool work_there(void)
     return !READ_ONCE(held) && (READ_ONCE(events.tqh_first) || READ_ONCE(merged.tqh_first));
 }
 
-static void deliver(void *arg __unused)
+static void xs_watch_thread(void *arg __unused)
 {
     for (;;) {
         struct xs_event *e;
@@ -293,7 +293,7 @@ void xs_watch_poke(struct xs_watch *w)
 {
     upcall_state_t s = spin_lock(&watch_lock);
 
-    if (find(w->token) == w) {
+    if (xs_watch_find(w->token) == w) {
         merge(w);
     }
     spin_unlock(&watch_lock, s);
@@ -327,7 +327,7 @@ void xs_watch_get_stats(struct xs_stats *stats)
 
 void xs_watch_init(void)
 {
-    deliverer = thread_create("xenwatch", deliver, NULL, PRIO_HIGH);
+    deliverer = thread_create("xenwatch", xs_watch_thread, NULL, PRIO_HIGH);
     if (deliverer == NULL) {
         panic("xenbus: no memory for the watch thread");
     }

@@ -151,7 +151,7 @@ static int publish_keys(xs_txn_t t, void *arg)
     return fe->ops->publish(fe, t);
 }
 
-static void offer(struct frontend *fe)
+static void frontend_offer(struct frontend *fe)
 {
     fe->otherend_id = fe->dev->otherend_id;
     int rc = fe->ops->open(fe);
@@ -179,10 +179,10 @@ static void refresh(struct frontend *fe)
     }
 }
 
-static void connect(struct frontend *fe)
+static void frontend_connect(struct frontend *fe)
 {
     if (fe->phase == FRONTEND_WAITING) {
-        offer(fe);
+        frontend_offer(fe);
     }
     if (fe->phase != FRONTEND_OFFERED) {
         return;
@@ -202,7 +202,7 @@ static void connect(struct frontend *fe)
     }
 }
 
-static void leave(struct frontend *fe)
+static void frontend_leave(struct frontend *fe)
 {
     log_warn("%s: back end of domain %u went away, waiting for another", fe->name, fe->otherend_id);
     shut(fe, PATH_DOWN, false);
@@ -210,10 +210,10 @@ static void leave(struct frontend *fe)
     (void)xendev_set_state(fe->dev, XenbusStateClosed);
 }
 
-static void ask(struct frontend *fe)
+static void frontend_ask(struct frontend *fe)
 {
     if (fe->phase != FRONTEND_LEFT) {
-        leave(fe);
+        frontend_leave(fe);
     }
     if (fe->may_ask) {
         fe->may_ask = false;
@@ -222,7 +222,7 @@ static void ask(struct frontend *fe)
     }
 }
 
-static void end(struct frontend *fe)
+static void frontend_end(struct frontend *fe)
 {
     if (fe->phase == FRONTEND_GONE) {
         return;
@@ -281,8 +281,8 @@ static bool classify(struct frontend *fe, enum xenbus_state state, enum event *e
 static void act(struct frontend *fe, enum action action)
 {
     static void (*const steps[])(struct frontend * fe) = {
-        [OFFER] = offer, [CONNECT] = connect, [REFRESH] = refresh,
-        [LEAVE] = leave, [ASK] = ask,         [END] = end,
+        [OFFER] = frontend_offer, [CONNECT] = frontend_connect, [REFRESH] = refresh,
+        [LEAVE] = frontend_leave, [ASK] = frontend_ask,         [END] = frontend_end,
     };
 
     if (action != NOTHING) {
@@ -315,7 +315,7 @@ void frontend_event(struct frontend *fe, enum xenbus_state state)
         return;
     }
     if ((ev == EV_CLOSING || ev == EV_CLOSED) && !online(fe)) {
-        end(fe);
+        frontend_end(fe);
     } else {
         act(fe, actions[fe->phase][ev]);
     }
@@ -323,7 +323,7 @@ void frontend_event(struct frontend *fe, enum xenbus_state state)
 
 void frontend_remove(struct frontend *fe)
 {
-    end(fe);
+    frontend_end(fe);
     fe->ops->release(fe);
 }
 

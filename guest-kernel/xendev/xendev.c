@@ -49,7 +49,7 @@ static const struct xendev_driver *driver_for(const char *class)
     return NULL;
 }
 
-static struct xendev *find(const char *class, const char *id)
+static struct xendev *xendev_find(const char *class, const char *id)
 {
     struct xendev *dev;
 
@@ -192,7 +192,7 @@ static void bind_driver(struct xendev *dev)
 }
 
 /* Takes @peer's string over. */
-static void attach(const char *class, const char *id, struct peer *peer)
+static void xendev_attach(const char *class, const char *id, struct peer *peer)
 {
     struct xendev *dev = kzalloc(sizeof(*dev));
 
@@ -237,7 +237,7 @@ static void detach(struct xendev *dev)
 static void check_device(const char *class, const char *id)
 {
     char node[sizeof(((struct xendev *)0)->node)];
-    struct xendev *dev = find(class, id);
+    struct xendev *dev = xendev_find(class, id);
     struct peer peer = {0};
 
     snprintf(node, sizeof(node), DEVICE_DIR "/%s/%s", class, id);
@@ -251,7 +251,7 @@ static void check_device(const char *class, const char *id)
         dev = NULL;
     }
     if (rc == 0 && dev == NULL) {
-        attach(class, id, &peer);
+        xendev_attach(class, id, &peer);
     } else {
         kfree(peer.path);
     }

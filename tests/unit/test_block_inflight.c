@@ -30,12 +30,12 @@
 #include "queue.h"
 
 enum {
-    PAGES = 40,
-    SEGMENT_PAGES = 36, /* from here on: of the indirect request of each round */
+    PAGES = 72,
+    SEGMENT_PAGES = 64, /* from here on: of the indirect request of each round */
     NOT_GRANTED = 1000,
-    DISK_BYTES = 128 * 1024,
+    DISK_BYTES = 256 * 1024,
     HANDLE = 51712,
-    IDS = 32,
+    IDS = 64,
     BASE = -10, /* where the ring's indices begin */
 };
 
@@ -295,12 +295,20 @@ static void check_data(unsigned int id)
     }
 }
 
-/* The next worker finds `w` and `disk` and serves what is left, and what comes then. */
+/*
+ * The guest goes on, and fills all places of the ring that it knows to be free. Then the next
+ * worker finds `w` and `disk` and serves what is left, and what comes then.
+ */
 static void go_on(void)
 {
+    unsigned int room;
+
+    think(0, 0);
+    room = 32 - (sring()->req_prod - w->mind.rsp_cons);
+    think(16, 16 + room);
     assert_int_equal(start_worker(), 0);
     serve_all();
-    think(24, 32);
+    think(56, 64);
     serve_all();
     think(0, 0);
     for (unsigned int id = 0; id < IDS; id++) {

@@ -473,8 +473,8 @@ static void a_worker_that_dies_once_is_replaced(void **state)
     connect_guest();
     first = the_device()->base.crew.child.pid;
     child_signal(&the_device()->base.crew.child, SIGKILL);
-    for (int i = 0;
-         i < 100 && (the_device()->base.life.phase != LIFE_CONNECTED || the_device()->base.crew.child.pid == first);
+    for (int i = 0; i < 100 && (the_device()->base.life.phase != LIFE_CONNECTED ||
+                                the_device()->base.crew.child.pid == first);
          i++) {
         idle();
     }
@@ -522,7 +522,8 @@ static void a_restart_leaves_store_and_tap(void **state)
     assert_string_equal(fake_get(BACK "/state"), "4");
     start();
     for (int i = 0;
-         i < 100 && (netd.sup.devices == NULL || the_device()->base.life.phase != LIFE_CONNECTED); i++) {
+         i < 100 && (netd.sup.devices == NULL || the_device()->base.life.phase != LIFE_CONNECTED);
+         i++) {
         idle();
     }
     assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);

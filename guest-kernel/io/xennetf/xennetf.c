@@ -58,7 +58,7 @@ void xnf_break(struct xnf *x, const char *why)
 }
 
 /* Looks at every ring, tells the back end that there is room, and the user. */
-static void kick(struct xnf *x)
+static void xennetf_kick(struct xnf *x)
 {
     xnf_tx_multicast(x->queues[0]);
     for (unsigned i = 0; i < x->nqueues; i++) {
@@ -80,7 +80,7 @@ void xnf_start(struct xnf *x)
     xnf_mcast_forget(&x->mcast);
     spin_unlock(&x->lock, s);
     set_state(x, PATH_UP);
-    kick(x);
+    xennetf_kick(x);
 }
 
 void xnf_stop(struct xnf *x, enum frontend_path state)
@@ -99,7 +99,7 @@ void xnf_unpause(struct xnf *x)
 {
     WRITE_ONCE(x->paused, false);
     if (READ_ONCE(x->state) == PATH_UP) {
-        kick(x);
+        xennetf_kick(x);
     }
 }
 
@@ -113,7 +113,7 @@ static struct xnf_queue *choose(struct xnf *x, const struct net_piece *pieces)
 }
 
 /* Whether the back end takes such a frame. */
-static int check(const struct xnf *x, const struct net_frame *frame)
+static int xennetf_check(const struct xnf *x, const struct net_frame *frame)
 {
     switch (frame->gso) {
     case NET_GSO_NONE:
@@ -135,7 +135,7 @@ int xnf_transmit(struct net_dev *dev, const struct net_frame *frame, const struc
     if (!xnf_moving(x) || !READ_ONCE(x->carrier)) {
         return -ENOTCONN;
     }
-    int rc = check(x, frame);
+    int rc = xennetf_check(x, frame);
     if (rc != 0) {
         return rc;
     }
@@ -347,7 +347,7 @@ void xnf_fini(struct xnf *x)
     }
 }
 
-static void release(struct net_dev *dev)
+static void xennetf_release(struct net_dev *dev)
 {
     struct xnf *x = CONTAINER_OF(dev, struct xnf, net);
 
@@ -359,5 +359,5 @@ static const struct net_ops xnf_ops = {
     .transmit = xnf_transmit,
     .info = xnf_info,
     .multicast = xnf_multicast,
-    .release = release,
+    .release = xennetf_release,
 };

@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(union xnf_slot) == 8, "a receive slot, see xen/io/netif.h");
 
-static int broken(struct xnf_frame *out, const char *why)
+static int xnf_gate_broken(struct xnf_frame *out, const char *why)
 {
     out->why = why;
     return -EBADMSG;
@@ -16,7 +16,7 @@ static int take_data(const struct netif_rx_response *rsp, unsigned i, unsigned i
                      struct xnf_frame *out, int *err)
 {
     if (rsp->id != id) {
-        return broken(out, "an answer with an id that is not its request's");
+        return xnf_gate_broken(out, "an answer with an id that is not its request's");
     }
     out->open = rsp->flags & NETRXF_more_data;
     if (rsp->status < 0) {
@@ -25,7 +25,7 @@ static int take_data(const struct netif_rx_response *rsp, unsigned i, unsigned i
     }
     unsigned len = (unsigned)rsp->status;
     if (rsp->offset > PAGE_SIZE || len > PAGE_SIZE - rsp->offset) {
-        return broken(out, "an answer with bytes outside of its page");
+        return xnf_gate_broken(out, "an answer with bytes outside of its page");
     }
     if (len != 0 && out->nparts < NET_PIECES_MAX) {
         out->parts[out->nparts++] =
@@ -61,7 +61,7 @@ static int take_extras(const union xnf_slot *slots, unsigned n, struct xnf_frame
 
     for (unsigned i = 1; more; i++) {
         if (*count == XNF_EXTRAS_MAX) {
-            return broken(out, "more extra info than there are kinds of it");
+            return xnf_gate_broken(out, "more extra info than there are kinds of it");
         }
         if (i == n) {
             return -EAGAIN;

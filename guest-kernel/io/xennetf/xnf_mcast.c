@@ -9,7 +9,7 @@
 #include "kern/string.h"
 
 /* Its place in the list, or @n. */
-static unsigned find(const uint8_t (*list)[NET_MAC_LEN], unsigned n, const uint8_t *mac)
+static unsigned xnf_mcast_find(const uint8_t (*list)[NET_MAC_LEN], unsigned n, const uint8_t *mac)
 {
     unsigned i = 0;
 
@@ -26,7 +26,7 @@ int xnf_mcast_want(struct xnf_mcast *m, const uint8_t (*macs)[NET_MAC_LEN], unsi
     }
     m->nwanted = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (find(m->wanted, m->nwanted, macs[i]) == m->nwanted) {
+        if (xnf_mcast_find(m->wanted, m->nwanted, macs[i]) == m->nwanted) {
             memcpy(m->wanted[m->nwanted++], macs[i], NET_MAC_LEN);
         }
     }
@@ -36,7 +36,7 @@ int xnf_mcast_want(struct xnf_mcast *m, const uint8_t (*macs)[NET_MAC_LEN], unsi
 bool xnf_mcast_next(struct xnf_mcast *m, struct xnf_mcast_change *change)
 {
     for (unsigned i = 0; i < m->ntold; i++) {
-        if (find(m->wanted, m->nwanted, m->told[i]) == m->nwanted) {
+        if (xnf_mcast_find(m->wanted, m->nwanted, m->told[i]) == m->nwanted) {
             change->add = false;
             memcpy(change->mac, m->told[i], NET_MAC_LEN);
             memmove(m->told[i], m->told[--m->ntold], NET_MAC_LEN);
@@ -44,7 +44,7 @@ bool xnf_mcast_next(struct xnf_mcast *m, struct xnf_mcast_change *change)
         }
     }
     for (unsigned i = 0; i < m->nwanted; i++) {
-        if (find(m->told, m->ntold, m->wanted[i]) == m->ntold) {
+        if (xnf_mcast_find(m->told, m->ntold, m->wanted[i]) == m->ntold) {
             change->add = true;
             memcpy(change->mac, m->wanted[i], NET_MAC_LEN);
             memcpy(m->told[m->ntold++], m->wanted[i], NET_MAC_LEN);

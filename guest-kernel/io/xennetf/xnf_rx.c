@@ -23,7 +23,7 @@
 /* All of these run with x->rx_lock held, or before the interface is started. */
 
 /* Asks for buffer @b to be filled; the back end is not told yet. */
-static void ask(struct xnf_queue *q, unsigned b)
+static void xnf_rx_ask(struct xnf_queue *q, unsigned b)
 {
     unsigned place = q->rx.req_prod_pvt & (XNF_RING_SIZE - 1);
 
@@ -33,7 +33,7 @@ static void ask(struct xnf_queue *q, unsigned b)
     q->rx.req_prod_pvt++;
 }
 
-static void push(struct xnf_queue *q)
+static void xnf_rx_push(struct xnf_queue *q)
 {
     int notify;
 
@@ -62,7 +62,7 @@ int xnf_rx_init(struct xnf_queue *q)
         if (rc != 0) {
             return rc;
         }
-        ask(q, i);
+        xnf_rx_ask(q, i);
     }
     RING_PUSH_REQUESTS(&q->rx);
     return 0;
@@ -81,7 +81,7 @@ static int waiting(struct xnf_queue *q)
     return (int)n;
 }
 
-static void deliver(struct xnf_queue *q, const struct xnf_frame *frame)
+static void xnf_rx_deliver(struct xnf_queue *q, const struct xnf_frame *frame)
 {
     struct net_piece pieces[NET_PIECES_MAX];
 
@@ -117,13 +117,13 @@ static int take_frame(struct xnf_queue *q, const union xnf_slot *slots, unsigned
     if (rc != 0) {
         q->rx_errors++;
     } else if (!draining) {
-        deliver(q, &frame);
+        xnf_rx_deliver(q, &frame);
     }
     for (unsigned i = 0; i < frame.slots; i++) {
         unsigned b = q->rx_slot[q->rx.rsp_cons & (XNF_RING_SIZE - 1)];
 
         q->rx.rsp_cons++;
-        ask(q, b);
+        xnf_rx_ask(q, b);
     }
     return (int)frame.slots;
 }
@@ -131,14 +131,14 @@ static int take_frame(struct xnf_queue *q, const union xnf_slot *slots, unsigned
 /* There is no complete frame: gives all buffers back and asks for an event; true: not needed. */
 static bool ask_event(struct xnf_queue *q, RING_IDX seen)
 {
-    push(q);
+    xnf_rx_push(q);
     WRITE_ONCE(q->rx.sring->rsp_event, q->rx.rsp_cons + seen + 1);
     mb();
     return READ_ONCE(q->rx.sring->rsp_prod) - q->rx.rsp_cons > seen;
 }
 
 /* One frame, or the end of the work. Slots taken; *@more: call again. */
-static unsigned step(struct xnf_queue *q, bool *more)
+static unsigned xnf_rx_step(struct xnf_queue *q, bool *more)
 {
     union xnf_slot slots[XNF_SLOTS_MAX];
 
@@ -162,14 +162,14 @@ static unsigned step(struct xnf_queue *q, bool *more)
         return 0;
     }
     if (q->rx.req_prod_pvt - q->rx.sring->req_prod >= XNF_RX_PUSH) {
-        push(q);
+        xnf_rx_push(q);
     }
     *more = true;
     return (unsigned)taken;
 }
 
 /* Takes the lock by itself, frame by frame. */
-static void receive(struct xnf_queue *q)
+static void xnf_rx_receive(struct xnf_queue *q)
 {
     struct xnf *x = q->x;
     unsigned used = 0;
@@ -178,9 +178,9 @@ static void receive(struct xnf_queue *q)
     while (more && used < XNF_RX_BUDGET) {
         upcall_state_t s = spin_lock(&x->rx_lock);
 
-        used += MAX(step(q, &more), 1u); /* a step without a frame is work as well */
+        used += MAX(xnf_rx_step(q, &more), 1u); /* a step without a frame is work as well */
         if (more && used >= XNF_RX_BUDGET) {
-            push(q);
+            xnf_rx_push(q);
             timer_arm(&q->rx_timer, clock_now() + XNF_RX_BREATH);
         }
         spin_unlock(&x->rx_lock, s);
@@ -189,16 +189,16 @@ static void receive(struct xnf_queue *q)
 
 void xnf_rx_event(evtchn_port_t port __unused, void *arg)
 {
-    receive(arg);
+    xnf_rx_receive(arg);
 }
 
 void xnf_event(evtchn_port_t port, void *arg)
 {
     xnf_tx_event(port, arg);
-    receive(arg);
+    xnf_rx_receive(arg);
 }
 
 void xnf_rx_timer(struct timer *t)
 {
-    receive(CONTAINER_OF(t, struct xnf_queue, rx_timer));
+    xnf_rx_receive(CONTAINER_OF(t, struct xnf_queue, rx_timer));
 }

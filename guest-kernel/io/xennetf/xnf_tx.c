@@ -61,7 +61,7 @@ int xnf_tx_init(struct xnf_queue *q)
 }
 
 /* One answer, already copied. False: the back end broke the protocol. */
-static bool take_response(struct xnf_queue *q, const struct netif_tx_response *rsp)
+static bool xnf_tx_take_response(struct xnf_queue *q, const struct netif_tx_response *rsp)
 {
     if (rsp->status == NETIF_RSP_NULL) {
         if (q->tx_extras == 0) {
@@ -97,22 +97,22 @@ static bool reap(struct xnf_queue *q)
         memcpy(&rsp, RING_GET_RESPONSE(&q->tx, q->tx.rsp_cons), sizeof(rsp));
         barrier();
         q->tx.rsp_cons++;
-        if (!take_response(q, &rsp)) {
+        if (!xnf_tx_take_response(q, &rsp)) {
             return false;
         }
     }
     return true;
 }
 
-static bool has_room(const struct xnf_queue *q, unsigned pages, unsigned slots)
+static bool xnf_tx_has_room(const struct xnf_queue *q, unsigned pages, unsigned slots)
 {
     return q->tx_nfree >= pages && RING_FREE_REQUESTS(&q->tx) >= slots;
 }
 
 /* Makes room, or has an event come when there is some: 0, -EAGAIN, -ENOTCONN. */
-static int make_room(struct xnf_queue *q, unsigned pages, unsigned slots)
+static int xnf_tx_make_room(struct xnf_queue *q, unsigned pages, unsigned slots)
 {
-    while (!has_room(q, pages, slots)) {
+    while (!xnf_tx_has_room(q, pages, slots)) {
         RING_IDX half = (q->tx.req_prod_pvt - q->tx.rsp_cons + 1) / 2;
 
         WRITE_ONCE(q->tx.sring->rsp_event, q->tx.rsp_cons + half);
@@ -129,7 +129,7 @@ static int make_room(struct xnf_queue *q, unsigned pages, unsigned slots)
 }
 
 /* Copies the next @len bytes of the pieces; *@piece and *@done say where they begin. */
-static void gather(char *to, size_t len, const struct net_piece **piece, size_t *done)
+static void xnf_tx_gather(char *to, size_t len, const struct net_piece **piece, size_t *done)
 {
     while (len != 0) {
         size_t part = MIN(len, (*piece)->len - *done);
@@ -146,8 +146,8 @@ static void gather(char *to, size_t len, const struct net_piece **piece, size_t 
 }
 
 /* Fills buffers with the frame. -ENOMEM: none is used. */
-static int fill(struct xnf_queue *q, const struct net_frame *frame, const struct net_piece *piece,
-                uint16_t *ids, unsigned pages)
+static int xnf_tx_fill(struct xnf_queue *q, const struct net_frame *frame,
+                       const struct net_piece *piece, uint16_t *ids, unsigned pages)
 {
     size_t done = 0;
     uint32_t left = frame->len;
@@ -162,7 +162,7 @@ static int fill(struct xnf_queue *q, const struct net_frame *frame, const struct
             return -ENOMEM;
         }
         uint32_t part = MIN(left, PAGE_SIZE);
-        gather(buf->page, part, &piece, &done);
+        xnf_tx_gather(buf->page, part, &piece, &done);
         left -= part;
     }
     return 0;
@@ -201,7 +201,7 @@ static void put_change(struct xnf_queue *q, const struct xnf_mcast_change *chang
     put_extra(q, &mcast);
 }
 
-static void push(struct xnf_queue *q)
+static void xnf_tx_push(struct xnf_queue *q)
 {
     int notify;
 
@@ -251,18 +251,18 @@ int xnf_tx_send(struct xnf_queue *q, const struct net_frame *frame, const struct
     if (total != frame->len || (pages > 1 && !q->x->features.sg)) {
         return -EMSGSIZE;
     }
-    int rc = q->tx_seized ? -EAGAIN : make_room(q, pages, slots);
+    int rc = q->tx_seized ? -EAGAIN : xnf_tx_make_room(q, pages, slots);
     if (rc != 0) {
         return rc;
     }
-    if (fill(q, frame, pieces, ids, pages) != 0) {
+    if (xnf_tx_fill(q, frame, pieces, ids, pages) != 0) {
         q->tx_dropped++;
         return 0;
     }
     put_slots(q, frame, ids, pages);
     q->tx_frames++;
     q->tx_bytes += frame->len;
-    push(q);
+    xnf_tx_push(q);
     return 0;
 }
 
@@ -298,10 +298,10 @@ static void tell_changes(struct xnf_queue *q)
     if (!q->x->features.mcast || q->index != 0 || q->tx_seized) {
         return;
     }
-    while (make_room(q, 1, 2) == 0 && next_change(q->x, &change)) {
+    while (xnf_tx_make_room(q, 1, 2) == 0 && next_change(q->x, &change)) {
         put_change(q, &change);
     }
-    push(q);
+    xnf_tx_push(q);
 }
 
 /* These two take the lock by themselves. */
@@ -323,7 +323,7 @@ void xnf_tx_event(evtchn_port_t port __unused, void *arg)
     upcall_state_t s = spin_lock(&q->tx_lock);
 
     if (q->tx_blocked && xnf_moving(q->x) && reap(q)) {
-        wake = make_room(q, PAGES_MAX, SLOTS_MAX) == 0;
+        wake = xnf_tx_make_room(q, PAGES_MAX, SLOTS_MAX) == 0;
         q->tx_blocked = !wake;
         if (wake) {
             tell_changes(q);

@@ -279,8 +279,8 @@ static int status_errno(int16_t status)
 }
 
 /* One response, already copied. */
-static bool take_response(struct xvbd *x, const struct blkif_response *rsp,
-                          struct ended_list *ended)
+static bool xvbd_take_response(struct xvbd *x, const struct blkif_response *rsp,
+                               struct ended_list *ended)
 {
     if (rsp->id >= XVBD_RING_SIZE) {
         break_ring(x, "response with an id past the ring", ended);
@@ -319,7 +319,7 @@ static void take_responses(struct xvbd *x, struct ended_list *ended)
             memcpy(&rsp, RING_GET_RESPONSE(&x->ring, x->ring.rsp_cons), sizeof(rsp));
             barrier();
             x->ring.rsp_cons++;
-            if (!take_response(x, &rsp, ended)) {
+            if (!xvbd_take_response(x, &rsp, ended)) {
                 return;
             }
         }
@@ -498,6 +498,7 @@ int xvbd_init(struct xvbd *x)
 
 void xvbd_fini(struct xvbd *x)
 {
+    (void)timer_cancel_wait(&x->held_timer);
     for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {
         for (unsigned j = 0; j < XVBD_SEGS; j++) {
             if (x->slots[i].grefs[j] != GREF_NONE) {

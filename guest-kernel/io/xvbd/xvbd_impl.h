@@ -64,7 +64,7 @@ struct xvbd {
 /** xvbd_init() - fields of the data path, references for all slots. -ENOSPC, -ENOMEM. */
 int xvbd_init(struct xvbd *x) __must_check;
 
-/** xvbd_fini() - give the references back; all slots are free. Any context. */
+/** xvbd_fini() - give the references back; all slots are free. Thread context. */
 void xvbd_fini(struct xvbd *x);
 
 /** xvbd_submit() - struct blk_ops' entry. */

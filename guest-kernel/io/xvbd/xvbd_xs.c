@@ -23,16 +23,15 @@
 #define QUIESCE_TIME (2 * NSEC_PER_SEC) /* the same before a suspend */
 #define MAX_SECTORS  (1ull << 55)       /* so that byte offsets fit 64 bits */
 
-static void release(struct blk_dev *dev)
+static void xvbd_xs_release(struct blk_dev *dev)
 {
     struct xvbd *x = CONTAINER_OF(dev, struct xvbd, blk);
 
-    (void)timer_cancel_wait(&x->held_timer);
     xvbd_fini(x);
     kfree(x);
 }
 
-static const struct blk_ops xvbd_blk_ops = {.submit = xvbd_submit, .release = release};
+static const struct blk_ops xvbd_blk_ops = {.submit = xvbd_submit, .release = xvbd_xs_release};
 
 static struct xvbd *disk_of(struct frontend *fe)
 {

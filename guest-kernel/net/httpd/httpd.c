@@ -39,7 +39,7 @@ void httpd_count(uint64_t requests, uint64_t errors, uint64_t bytes)
 }
 
 /* Waits for more of a request. Return: false at the end of the connection. */
-static bool receive(struct httpd_conn *c)
+static bool httpd_receive(struct httpd_conn *c)
 {
     nsec_t deadline = clock_now() + IDLE;
 
@@ -63,7 +63,7 @@ static bool receive(struct httpd_conn *c)
 }
 
 /* One request after the other; what came behind a request stays for the next. */
-static void serve(struct httpd_conn *c)
+static void httpd_serve(struct httpd_conn *c)
 {
     bool on = true;
 
@@ -71,7 +71,7 @@ static void serve(struct httpd_conn *c)
         size_t len = http_head_length(c->head, c->have);
 
         if (len == 0) {
-            on = receive(c);
+            on = httpd_receive(c);
             continue;
         }
         int status = http_parse(c->head, len, &c->req);
@@ -99,11 +99,11 @@ static void connection_main(void *arg)
 
     netconn_set_recvtimeout(c->nc, LOOK);
     net_bulk(c->nc);
-    serve(c);
+    httpd_serve(c);
     free_connection(c);
 }
 
-static void take(struct netconn *nc)
+static void httpd_take(struct netconn *nc)
 {
     struct httpd_conn *c = kzalloc(sizeof(*c));
 
@@ -127,7 +127,7 @@ static void take(struct netconn *nc)
     thread_detach(t);
 }
 
-static bool has_room(void)
+static bool httpd_has_room(void)
 {
     return httpd_stopping() ||
            __atomic_load_n(&stats.connections, __ATOMIC_ACQUIRE) < HTTPD_CONNECTIONS;
@@ -140,14 +140,14 @@ static void accept_main(void *arg)
 
     (void)arg;
     while (!httpd_stopping()) {
-        wait_event(&ended_wq, has_room());
+        wait_event(&ended_wq, httpd_has_room());
         if (netconn_accept(listener, &nc) == ERR_OK) {
-            take(nc);
+            httpd_take(nc);
         }
     }
 }
 
-static int listen(uint16_t port, const char **why)
+static int httpd_listen(uint16_t port, const char **why)
 {
     err_t err;
 
@@ -174,7 +174,7 @@ int httpd_start(struct blk_dev *disk, uint16_t port, const char **why)
         rc = ext_open(disk, &fs, why);
     }
     if (rc == 0) {
-        rc = listen(port, why);
+        rc = httpd_listen(port, why);
         if (rc != 0) {
             ext_close(&fs);
         }

@@ -101,7 +101,7 @@ static bool send_parts(struct httpd_conn *c, struct netvector *parts, unsigned n
     return n == 0;
 }
 
-static bool send(struct httpd_conn *c, const char *data, size_t len, bool more)
+static bool reply_send(struct httpd_conn *c, const char *data, size_t len, bool more)
 {
     struct netvector part = {.ptr = data, .len = len};
 
@@ -141,7 +141,7 @@ static bool answer_status(struct httpd_conn *c, int status, const char *field)
 
     n += snprintf(c->out + n, sizeof(c->out) - (size_t)n, "Content-Length: %d\r\n%s\r\n%s", len,
                   field, c->req.head ? "" : body);
-    return send(c, c->out, (size_t)n, false) && c->req.keep;
+    return reply_send(c, c->out, (size_t)n, false) && c->req.keep;
 }
 
 /* Sends @n bytes of c->out, then @count of the file from @first on; or breaks off. */
@@ -192,7 +192,8 @@ static bool answer_file(struct httpd_conn *c, struct ext_file *f, const char *pa
                   "Last-Modified: %s\r\nAccept-Ranges: bytes\r\n%sContent-Length: %lu\r\n\r\n",
                   modified, field, (unsigned long)count);
     bool body = !c->req.head && count != 0;
-    return ((body ? send_file(c, n, f, first, count) : send(c, c->out, (size_t)n, false)) != 0) &&
+    return ((body ? send_file(c, n, f, first, count) : reply_send(c, c->out, (size_t)n, false)) !=
+            0) &&
            c->req.keep;
 }
 
@@ -206,7 +207,7 @@ struct listing {
     (EXT_NAME_MAX * 9 + 64) /* a name twice, each byte three and six times as long \
                              */
 
-static void put(struct listing *l, const char *text)
+static void reply_put(struct listing *l, const char *text)
 {
     size_t n = strlen(text);
 
@@ -228,7 +229,7 @@ static void put_name(struct listing *l, const char *name, size_t len, const char
         if (!plain(name[i]) && (format[0] == '%' || strchr("<>&\"'", name[i]) != NULL)) {
             snprintf(text, sizeof(text), format, (uint8_t)name[i]);
         }
-        put(l, text);
+        reply_put(l, text);
     }
 }
 
@@ -240,15 +241,15 @@ static int list_entry(void *arg, const char *name, size_t len, uint32_t inode)
     if (name[0] == '.' && len == 1) {
         return 0;
     }
-    put(l, "<li><a href=\"");
+    reply_put(l, "<li><a href=\"");
     put_name(l, name, len, "%%%02X");
-    put(l, "\">");
+    reply_put(l, "\">");
     put_name(l, name, len, "&#%u;");
-    put(l, "</a>\n");
+    reply_put(l, "</a>\n");
     if (HTTPD_BUF_SIZE - l->len > ENTRY_MAX) {
         return 0;
     }
-    bool ok = send(l->c, l->c->buf, l->len, true);
+    bool ok = reply_send(l->c, l->c->buf, l->len, true);
     l->len = 0;
     return ok ? 0 : -EIO;
 }
@@ -261,16 +262,16 @@ static bool answer_listing(struct httpd_conn *c, struct ext_file *dir)
     c->req.keep = false;
     int n = begin_head(c, 200, "text/html; charset=utf-8");
     n += snprintf(c->out + n, sizeof(c->out) - (size_t)n, "\r\n");
-    if (!send(c, c->out, (size_t)n, !c->req.head) || c->req.head) {
+    if (!reply_send(c, c->out, (size_t)n, !c->req.head) || c->req.head) {
         return false;
     }
-    put(&l, "<!DOCTYPE html>\n<title>Files</title>\n<ul>\n");
+    reply_put(&l, "<!DOCTYPE html>\n<title>Files</title>\n<ul>\n");
     if (ext_each(dir, list_entry, &l) != 0) {
         httpd_count(0, 1, 0);
         return false;
     }
-    put(&l, "</ul>\n");
-    (void)send(c, c->buf, l.len, false);
+    reply_put(&l, "</ul>\n");
+    (void)reply_send(c, c->buf, l.len, false);
     return false;
 }
 
@@ -279,10 +280,10 @@ static bool answer_moved(struct httpd_conn *c, const char *path, size_t len)
 {
     struct listing l = {.c = c};
 
-    put(&l, "Location: ");
+    reply_put(&l, "Location: ");
     for (size_t i = 0; i < len && l.len < MOVED_MAX; i++) {
         if (path[i] == '/') {
-            put(&l, "/");
+            reply_put(&l, "/");
         } else {
             put_name(&l, path + i, 1, "%%%02X");
         }
@@ -290,7 +291,7 @@ static bool answer_moved(struct httpd_conn *c, const char *path, size_t len)
     if (l.len >= MOVED_MAX) {
         return answer_status(c, 404, "");
     }
-    put(&l, "/\r\n");
+    reply_put(&l, "/\r\n");
     c->buf[l.len] = '\0';
     return answer_status(c, 301, c->buf);
 }

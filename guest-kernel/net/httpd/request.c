@@ -142,7 +142,7 @@ static void take_range(char *text, struct http_request *req)
     }
 }
 
-static int take_field(char *line, struct http_request *req)
+static int request_take_field(char *line, struct http_request *req)
 {
     char *value = after(line, "connection:");
 
@@ -201,7 +201,7 @@ int http_parse(char *text, size_t len, struct http_request *req)
         } else if (first) {
             status = take_request_line(line, req);
         } else if (*line != '\0') {
-            status = take_field(line, req);
+            status = request_take_field(line, req);
         }
     }
     req->keep = req->keep && status == 0;

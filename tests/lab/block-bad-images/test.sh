@@ -71,7 +71,7 @@ printf '%s\n' "name = 'block-none'" "kernel = '$LINUX_KERNEL'" "memory = 160" \
 output=$(timeout 30 xl create none.cfg 2>&1) && fail "xl create without an image succeeded"
 grep -q "image $WORK/missing.img: No such file or directory" <<< "$output" ||
     fail "xl create does not say what is wrong: $output"
-xl domid block-none > /dev/null 2>&1 && fail "a domain is left"
+wait_end block-none
 
 LOG_START[block-good]=$(stat -c %s "$CONSOLE_LOGS/block-good.log")
 wait_line block-good '^alive' 200 > /dev/null

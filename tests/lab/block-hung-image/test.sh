@@ -13,12 +13,11 @@ sys.stdin.read()
 '
 pid=$(systemctl show -P MainPID duet-block.service)
 for n in $(seq 10); do
-    guest "hung-$n" "memory = 16" "disk = [ $(disk "$(image "$n.img" 8M)") ]"
+    guest "hung-$n" "memory = 16" "disk = [ $(disk "$(image "$n.img" 8M)") ]" "extra = 'run=\"journal start xvda\"'"
 done
 for n in $(seq 10); do
     wait_prompt "hung-$n"
-    type_to "hung-$n" "journal start xvda"
-    wait_line "hung-$n" '^journal: ' > /dev/null
+    journal_grows "hung-$n"
 done
 
 leased=$(image leased.img 8M)
@@ -36,7 +35,6 @@ same "the lease" leased "$answer"
 printf '%s\n' "name = 'hung-bad'" "kernel = '$GUEST_KERNEL'" "memory = 32" "disk = [ $(disk "$leased") ]" > bad.cfg
 timeout 150 xl create bad.cfg > bad.xl 2>&1 &
 bad=$!
-wait_store /local/domain/0/backend/vbd '.*' 60
 guest hung-new "memory = 16" "disk = [ $(disk "$(image new.img 8M)") ]"
 wait_prompt hung-new
 wait "$bad" && fail "xl create with an image that does not open succeeded"

@@ -30,7 +30,7 @@ journal_ends left "$one"
 
 say "taken away under its writers"
 type_to left 'journal start xvdb'
-# shellcheck disable=SC2034
+# shellcheck disable=SC2034  # journal_grows reads it
 JOURNALED=()
 journal_grows left
 new_log left

@@ -1,0 +1,49 @@
+# A guest that toggles the states of its devices (6, 1, 6, ...) cannot fill the journal: its lines are few, another's
+# are all there, and the manager's rate limit does not strike. Both daemons go on, and the guest has only itself
+# hurt.
+# timeout: 200
+. ./lib.sh
+
+UNITS+=(duet-net.service)
+guest toggler "vif = [ 'bridge=xenbr0' ]" "disk = [ $(disk "$(image a.img 1M)") ]"
+guest beside "disk = [ $(disk "$(image b.img 1M)") ]"
+wait_prompt toggler
+wait_prompt beside
+id=$(xl domid toggler)
+other=$(xl domid beside)
+image=$(image c.img 1M)
+
+# toggle DEVICE: 400 writes of its front end's state, as the guest could make them.
+toggle() {
+    local pairs=() n
+    for n in $(seq 20); do
+        pairs+=("/local/domain/$id/device/$1/state" 6 "/local/domain/$id/device/$1/state" 1)
+    done
+    for n in $(seq 10); do
+        xenstore-write "${pairs[@]}"
+    done
+}
+
+toggle vif/0 &
+toggling=$!
+for n in 1 2 3; do
+    timeout 60 xl block-attach beside "format=raw,vdev=xvdb,access=rw,target=$image"
+    wait_journal duet-block.service "vbd $other/51728: image"
+    toggle vbd/51712
+    timeout 60 xl block-detach beside xvdb
+done
+wait $toggling
+# what follows the last of the toggler's lines
+wait_store "/local/domain/0/backend/vif/$id/0/state" '^2$'
+wait_store "/local/domain/0/backend/vbd/$id/51712/state" '^2$'
+
+lines() {
+    journalctl -q -o cat --since "@$BEGAN" --unit duet-block --unit duet-net | grep -c -E "$1" || true
+}
+journalctl --sync
+for device in "vif $id/0" "vbd $id/51712"; do
+    [ "$(lines "$device: ")" -le 62 ] || fail "$(lines "$device: ") lines about $device" # 30 a minute, over two
+done
+same "lines of the other's disk" 3 "$(lines "vbd $other/51728: image")"
+same "lines of its removal" 3 "$(lines "vbd $other/51728: removed")"
+! journalctl -q --since "@$BEGAN" | grep -q 'Suppressed [0-9]* messages from duet-' || fail "the journal left lines out"
