@@ -385,6 +385,7 @@ int main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
+    log_prepare(); /* asks what standard error is, which the filter refuses later */
     raise_descriptor_limit();
     d.host.loop = loop_new();
     if (d.host.loop == NULL) {
