@@ -8,6 +8,7 @@
 readonly NAME=block-killed
 image=$(image disk.img 8M)
 linux_guest $NAME "disk = [ $(disk "$image") ]" "extra = 'console=hvc0 loglevel=4 run=\"$WRITE_ROUNDS\"'"
+start=${LOG_START[$NAME]}
 domid=$(xl domid $NAME)
 state=/local/domain/0/backend/vbd/$domid/51712/state
 connections=0
@@ -60,7 +61,8 @@ wait_journal duet-block.service 'killed by the OOM killer'
 goes_on
 same "supervisor after the OOM killer" "$main" "$(main_pid)"
 
-payload=$(LOG_START[$NAME]=0 guest_log $NAME | sed -n 's/^payload \([0-9a-f]*\).*/\1/p' | tail -n 1)
+LOG_START[$NAME]=$start # all that it wrote
+payload=$(guest_log $NAME | sed -n 's/^payload \([0-9a-f]*\).*/\1/p' | tail -n 1)
 for _ in 1 2 3 4; do # with the one before: five
     pkill -KILL -x duet-block-work
     wait_connection
@@ -68,8 +70,9 @@ done
 wait_line $NAME '^FAILED' 60 > /dev/null
 wait_line $NAME 'I/O error|Input/output error' > /dev/null
 same "supervisor after all deaths" "$main" "$(main_pid)"
-begun=$(LOG_START[$NAME]=0 guest_log $NAME | sed -n 's/^round \([0-9]*\) and$/\1/p' | tail -n 1)
-last=$(LOG_START[$NAME]=0 guest_log $NAME | sed -n 's/^round \([0-9]*\) done$/\1/p' | tail -n 1)
+LOG_START[$NAME]=$start
+begun=$(guest_log $NAME | sed -n 's/^round \([0-9]*\) and$/\1/p' | tail -n 1)
+last=$(guest_log $NAME | sed -n 's/^round \([0-9]*\) done$/\1/p' | tail -n 1)
 timeout 60 xl destroy $NAME
 wait_journal duet-block.service "vbd $domid/51712: removed"
 written_check "$image" "$payload" "$begun" "$last" || fail "the blocks on its disk are not right"
