@@ -37,12 +37,6 @@ struct image_facts {
     bool block_device;
 };
 
-/* When the image was last changed, and how long it is. */
-struct image_stamp {
-    int64_t mtime_ns;
-    uint64_t bytes;
-};
-
 enum image_order_kind {
     IMAGE_ORDER_OPEN = 1, /* followed by the path and its NUL */
     IMAGE_ORDER_LOCK,

