@@ -51,6 +51,8 @@ struct life_rule {
 #define MAY_GO [LIFE_ON_GONE] = GO(LIFE_FREED), [LIFE_ON_LEAVE] = GO(LIFE_FREED)
 
 /* The front end leaves, or the toolstack takes the device from one that does not use it. */
+/* `step` is an initializer, which no parentheses may enclose.
+ * NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define FRONT_LEAVES(step) [LIFE_ON_CLOSED] = step, [LIFE_ON_REMOVE] = step
 
 /* A worker, starting or serving, whose end begins. */

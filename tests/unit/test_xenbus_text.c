@@ -111,8 +111,8 @@ static char *printed(const char *text)
 /* What a terminal obeys or an eye cannot see: DEL, C1 controls, direction, no width, beyond 16
  * bits. */
 static const char *const treacherous[] = {"\x7f",
-                                          "\xc2\x9b"
-                                          "2J",
+                                          ("\xc2\x9b"
+                                           "2J"),
                                           "\xc2\x80",
                                           "\xc2\x9f",
                                           "\xe2\x80\xae",
