@@ -53,7 +53,7 @@ expect_closed() {
     retire
 }
 
-expect_closed "$front/ring-ref: No such file"
+expect_closed "$front/ring-ref: No such file" event-channel 1
 expect_closed "$front/ring-ref = \"x\": not a number" ring-ref x event-channel 1
 expect_closed "$front/ring-ref = \"-1\": not a number" ring-ref -1 event-channel 1
 expect_closed "$front/ring-ref = \"4294967296\": not a number from 0 to 4294967295" \
