@@ -2,7 +2,7 @@
 # guest writes and reads back what it wrote: the guest sees a pause, no error, and finds every block. Killed five
 # times in a row it is replaced by one that says no: the guest gets an I/O error and does not hang. The service
 # stays up through all of it.
-# timeout: 300
+# timeout: 500
 . ./lib.sh
 
 readonly NAME=block-killed
@@ -21,7 +21,7 @@ main_pid() {
 wait_connection() {
     local follower
     connections=$((connections + 1))
-    exec {lines}< <(exec timeout 60 journalctl -q -f -o cat --since "@$BEGAN" -n all --unit duet-block)
+    exec {lines}< <(exec timeout "$(scaled 120)" journalctl -q -f -o cat --since "@$BEGAN" -n all --unit duet-block)
     follower=$!
     grep -m $connections "vbd $domid/51712: connected" <&"$lines" | tail -n +$connections | grep -q . ||
         fail "the disk was not connected $connections times"
