@@ -35,16 +35,22 @@ static void drop_parcels(struct cons_link *link)
     }
 }
 
-static void link_ends(struct cons_link *link, bool orderly)
+/* Nothing is waited for, and nothing sent, any more. */
+static void fall_silent(struct cons_link *link)
 {
-    if (link->ended) {
-        return;
-    }
     link->ended = true;
     loop_timer_cancel(link->loop, &link->deadline);
     loop_timer_cancel(link->loop, &link->beat);
     loop_fd_del(link->loop, &link->room);
     drop_parcels(link);
+}
+
+static void link_ends(struct cons_link *link, bool orderly)
+{
+    if (link->ended) {
+        return;
+    }
+    fall_silent(link);
     link->on_end(link->arg, orderly);
 }
 
@@ -227,11 +233,7 @@ void cons_link_close(struct cons_link *link)
     if (link->loop == NULL) {
         return;
     }
-    link->ended = true;
-    loop_timer_cancel(link->loop, &link->deadline);
-    loop_timer_cancel(link->loop, &link->beat);
-    loop_fd_del(link->loop, &link->room);
-    drop_parcels(link);
+    fall_silent(link);
     if (link->room.fd > 0) {
         close(link->room.fd);
     }
