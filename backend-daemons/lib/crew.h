@@ -1,19 +1,21 @@
 /*
- * The worker of a device, as its supervisor sees it: started with its configuration and, where the
- * class has one, the log of what is in flight; its reports taken out of the envelope (wire.h); its
- * deaths counted. What follows from all this is the business of the device's life (life.h).
+ * The worker of a device as its supervisor sees it. It is started with its configuration and, if
+ * the class has one, the log of what is in flight. Its reports are taken out of their envelope
+ * (wire.h), and its deaths are counted. What follows from all this is decided by the device's life
+ * (life.h).
  *
- * The log belongs to a ring, outlives each worker of it, and is kept by the service manager too,
- * so that the next daemon has it (notify.h). A worker that starts waits until the last one, which a
- * dead daemon may have left behind, has let go of it (inflight.h).
+ * The log belongs to a ring and outlives each worker of it. The service manager keeps it as well,
+ * so that the next daemon has it (notify.h). A worker that starts waits until the one before it,
+ * which a dead daemon may have left behind, has let go of the log (inflight.h).
  *
- * A ring that is in use and whose log is missing is not taken over, for nobody knows what was
- * answered; unless the last worker ended in good order, which a mark in the store tells.
+ * A ring that is in use and whose log is missing is not taken over, because nobody knows which
+ * requests were answered; unless the last worker ended in good order, which a mark in the store
+ * says.
  *
- * A class whose guest would wait for ever for answers (`refuses`) gets, once its workers have died
- * too often in a row, one that answers everything by an error.
+ * In a class whose guest would otherwise wait for ever (`refuses`), a device whose workers have
+ * died too often in a row gets a worker that answers everything with an error.
  *
- * Types: struct crew (lives in struct supervised). One thread.
+ * Types: struct crew, which lives in struct supervised, and crew_orders.
  */
 #ifndef DUET_LIB_CREW_H
 #define DUET_LIB_CREW_H

@@ -1,15 +1,14 @@
 /*
  * Logging of the daemons: one line per message on standard error.
  *
- * Each line names what it is about, `vbd 5/51712: …` (class, domain, device), so that a reader of
- * the journal can filter by guest. When standard error is not a terminal the line starts with the
+ * Each line names what it is about, `vbd 5/51712: ...` (class, domain, device), so that a reader of
+ * the journal can filter by guest. When standard error is not a terminal, the line starts with the
  * priority prefix `<n>` that the journal understands (sd-daemon(3)). Bytes that come from a guest
  * or from the store may be part of a message: log_escape() makes them harmless to a terminal before
- * they are written, and a message is a single write(2).
+ * they are written. A message is a single write(2).
  *
- * Types: struct log_id (what a message is about; owned by the caller), struct log_limit (a rate
- * limit; owned by the caller). No locks: a daemon logs from its one event loop. Nothing here talks
- * to Xen: a guest's suspend does not touch it.
+ * Types: struct log_id (what a message is about) and struct log_limit (a rate limit), both owned by
+ * the caller.
  */
 #ifndef DUET_LIB_LOG_H
 #define DUET_LIB_LOG_H

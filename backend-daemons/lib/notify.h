@@ -1,7 +1,7 @@
 /*
- * What a daemon tells the service manager: ready, status line, stopping, still alive
- * (sd_notify(3)), and which descriptors it is to keep for the next daemon of the unit. Without a
- * service manager (NOTIFY_SOCKET unset) every call does nothing. No types, no locks.
+ * What a daemon tells the service manager: that it is ready, a status line, that it is stopping,
+ * that it is still alive (sd_notify(3)), and which descriptors to keep for the next daemon of the
+ * unit. Without a service manager (NOTIFY_SOCKET unset) every call does nothing.
  */
 #ifndef DUET_LIB_NOTIFY_H
 #define DUET_LIB_NOTIFY_H

@@ -1,13 +1,12 @@
 /*
- * The back end's side of a shared ring (xen/io/ring.h), with every index that the guest writes
+ * The back end's side of a shared ring (xen/io/ring.h). Every index that the guest writes is
  * checked before it is used.
  *
- * The shared page may change under our eyes at any time. So: an index is loaded once, a request is
+ * The shared page may change under our eyes at any time. So an index is loaded once, a request is
  * copied once (ring_copy()), and nothing else is ever read from the page. The private indices live
- * here and never come from the page again after ring_attach().
+ * here and are never taken from the page again after ring_attach().
  *
- * Types: struct ring_back. One owner, no locks. At suspend the guest throws its ring away; the next
- * one is another struct ring_back.
+ * Types: struct ring_back, one per ring.
  */
 #ifndef DUET_LIB_RING_H
 #define DUET_LIB_RING_H

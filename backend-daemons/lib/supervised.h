@@ -1,18 +1,19 @@
 /*
- * The back end of one device, whatever its class: who it is, its two directories in the store, its
- * life (life.h) and its worker (crew.h). A daemon's own device begins with a struct supervised,
- * which the supervisor (supervisor.h) makes and fills in; what only the class knows it is asked
- * for by struct supervisor_ops.
+ * The back end of one device, whatever its class: which device it is, its two directories in the
+ * store, its life (life.h) and its worker (crew.h). A daemon's own device begins with a struct
+ * supervised, which the supervisor (supervisor.h) makes and fills in. What only the class knows, it
+ * is asked through struct supervisor_ops.
  *
- * Whatever happens in the store only asks for an evaluation, supervised_reconsider(); that reads
- * afresh what decides, and makes one event of it. So no order of events is assumed, and many at
- * once cost one evaluation. What stands in the store already is never written again: an
+ * Whatever happens in the store only asks for an evaluation, supervised_reconsider(). That reads
+ * afresh what matters and makes one event of it. So no order of events is assumed, and many at once
+ * cost one evaluation. A state that stands in the store already is not written again, so an
  * evaluation that our own write caused finds nothing to do.
  *
- * All that a guest can have written to the journal goes through its device's `guest_log`.
+ * Everything that a guest can cause to be written to the journal goes through its device's
+ * `guest_log`.
  *
- * Types: struct device_key, supervised, supervised_view. One thread. A guest that is saved loses
- * its devices, and has others when it is back.
+ * Types: struct device_key, supervised, supervised_view. A guest that is saved loses its devices,
+ * and has others when it is back.
  */
 #ifndef DUET_LIB_SUPERVISED_H
 #define DUET_LIB_SUPERVISED_H

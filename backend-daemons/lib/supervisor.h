@@ -1,13 +1,12 @@
 /*
- * The supervisor, which is the root half of a back end daemon: finds the devices that this domain
- * serves, of one class or of several (backends.h), keeps them, and has each evaluated when the
- * store changed (supervised.h). What is to be done then is the business of the daemon's device.c,
- * whose struct device begins with a struct supervised.
+ * The supervisor, the half of a back end daemon that runs as root. It finds the devices that this
+ * domain serves, of one class or of several (backends.h), keeps them, and has each evaluated when
+ * the store has changed (supervised.h). What then has to be done is the business of the daemon's
+ * device.c, whose own struct for a device begins with a struct supervised.
  *
- * While the kernel's own driver of a class is loaded its devices are left to it.
+ * While the kernel's own driver of a class is loaded, its devices are left to it.
  *
  * Types: struct supervisor, which a daemon embeds, supervisor_class, supervisor_ops.
- * One thread, no locks. Suspended guests simply lose their devices.
  */
 #ifndef DUET_LIB_SUPERVISOR_H
 #define DUET_LIB_SUPERVISOR_H

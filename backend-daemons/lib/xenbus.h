@@ -1,7 +1,7 @@
 /*
- * What XenBus asks of every back end, whatever its class: names of the states, reading and writing
- * a `state` node, and where an error is written so that people and the toolstack find it. Follows
- * xen/io/xenbus.h. No types of its own beyond the public enum, no locks.
+ * What XenBus asks of every back end, whatever its class: the names of the states, reading and
+ * writing a `state` node, and where an error is written so that people and the toolstack find it.
+ * Follows xen/io/xenbus.h.
  */
 #ifndef DUET_LIB_XENBUS_H
 #define DUET_LIB_XENBUS_H
