@@ -1,10 +1,10 @@
 /*
  * The worker's way to the disk: what of its io_uring (lib/uring.h) is a disk's. File I/O completes
  * where events and the supervisor's orders do, so that a batch of requests costs one system call to
- * submit and to wait together.
+ * submit and to wait.
  *
- * The ring is restricted to the few operations below before the first guest byte is read, because
- * seccomp does not see what travels through it.
+ * The ring is restricted to the few operations below before the worker takes its guest's first
+ * request, because seccomp does not see what travels through it.
  */
 #ifndef DUET_BLOCK_ENGINE_H
 #define DUET_BLOCK_ENGINE_H

@@ -1,27 +1,26 @@
 /*
  * Disk images: having them opened, and knowing who uses which.
  *
- * An image is identified by what it is (device and inode, or the block device's number), not by its
- * name. It may be used read-write by one guest, or read-only by any number. Against other programs
- * an open-file-description lock is held for as long as somebody uses the image (QEMU understands
- * those), and a block device is claimed exclusively, so that neither mount(8) nor another claim
- * works on it. What this host itself uses is refused (inuse.h).
+ * An image is identified by what it is (device and inode, or the block device's number) and not by
+ * its name. It may be used read-write by one guest, or read-only by any number. Against other
+ * programs an open-file-description lock is held for as long as somebody uses the image (QEMU
+ * understands those), and a block device that is to be written is claimed exclusively, so that
+ * neither mount(8) nor another claim works on it. What this host itself uses is refused (inuse.h).
  *
- * The supervisor never opens, looks at, or closes an image: any of these may take for ever. A child
- * process does, one for each user (opener.h); it holds the lock, and hands the image to the
- * workers. So everything here returns at once, and what comes of it is told by the table's
- * callback. One that cannot be ended, because the kernel waits for the storage, stays in the table
- * until it can be reaped, and holds up nobody but later users of the same image.
+ * The supervisor never opens, looks at or closes an image, because any of these may take for ever.
+ * A child process does, one for each user (opener.h); it holds the lock, and hands the image to the
+ * workers. So everything here returns at once, and the table's callback tells what came of it. An
+ * opener that cannot be ended, because the kernel waits for the storage, stays in the table until
+ * it can be reaped, and holds up nobody but later users of the same image.
  *
  * Using an image has two steps. image_open() has it found, checked, locked and measured: then it is
  * promised to the user. image_take() hands it to a worker. Domains that are the same virtual
  * machine (same `vm` path in the store: the two ends of a migration) may both have the promise, as
- * the stock block script allows; but only one of them can have taken it, and the other waits until
- * it was dropped (image_rival()). They share one lock, which goes from opener to opener.
+ * the stock block script allows. But only one of them can have taken the image, and the other waits
+ * until it was dropped (image_rival()). They share one lock, which goes from opener to opener.
  *
  * Types: struct image_table (all images in use), struct image_user (one device's use of one image;
- * lives in the device). One thread, no locks. A device that goes away with a saved guest gives its
- * image back; the restored guest opens it anew.
+ * lives in the device).
  */
 #ifndef DUET_BLOCK_IMAGE_H
 #define DUET_BLOCK_IMAGE_H

@@ -8,17 +8,18 @@
  *   3. submit to the engine
  *   4. on completion copy the data of reads to the guest
  *   5. write the responses, publish them, notify once if the guest asked for it
+ *
  * A request lives in a slot with a buffer of its own, in which its segments lie in a row, so that
  * it is one operation on the file whatever the guest's pages look like. There are never more slots
- * than ring entries; requests that find none stay in the ring until one is free.
+ * than ring entries. Requests that find none stay in the ring until one is free.
  *
- * Each step is noted in the in-flight log (lib/inflight.h), in which an entry is copied straight
- * from the ring, so that another worker can go on when this one is killed. blk_queue_take_over()
- * does that: responses that were not shown are written again, then the requests without one are
- * carried out again, one after the other, and after that the ring is looked at.
+ * Each step is noted in the in-flight log (lib/inflight.h), into which an entry is copied straight
+ * from the ring, so that another worker can go on if this one is killed. blk_queue_take_over() does
+ * that: responses that were not shown are written again, then the requests without a response are
+ * carried out again, one after the other, and only then is the ring looked at.
  *
- * Types: struct blk_queue, struct blk_queue_slot. One owner (the worker), no locks. At suspend the
- * guest stops, what is in flight is finished and the worker exits; the next ring is another queue.
+ * Types: struct blk_queue, struct blk_queue_slot. At suspend the guest stops, what is in flight is
+ * finished, and the worker exits; the next ring is another queue.
  */
 #ifndef DUET_BLOCK_QUEUE_H
 #define DUET_BLOCK_QUEUE_H
