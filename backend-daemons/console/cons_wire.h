@@ -2,10 +2,10 @@
  * What the two halves of the console daemon say to each other, behind the envelope that all classes
  * share (lib/wire.h).
  *
- * The supervisor follows the store and hands out: a terminal's master, an event channel that it has
+ * The supervisor follows the store and hands out a terminal's master, an event channel that it has
  * bound, a grant that it has named. The worker has the guests' bytes. Each order is about the
- * console of one domain, so both sides keep a table of them; orders for one console are carried out
- * in the order in which they were given.
+ * console of one domain, so both sides keep a table of consoles. Orders for one console are carried
+ * out in the order in which they were given.
  */
 #ifndef DUET_CONSOLE_CONS_WIRE_H
 #define DUET_CONSOLE_CONS_WIRE_H

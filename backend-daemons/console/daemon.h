@@ -1,8 +1,8 @@
 /*
- * All consoles of the host: follows domains that come and go.
+ * All consoles of the host, as domains come and go.
  *
- * xenstored says that some domain came or went, not which: each time the list of domains is read
- * once and compared by hash. Everything else that happens goes to one console directly.
+ * xenstored says that some domain came or went, and not which. So each time the list of domains is
+ * read once and compared by hash. Everything else that happens goes to one console directly.
  *
  * Types: struct cons_daemon.
  */

@@ -2,12 +2,12 @@
  * The supervisor's end of the socket to the worker: orders out, reports in.
  *
  * Neither side waits for the other: an order that does not fit into the socket is kept, with its
- * descriptor, until it does. The worker is the less trusted side. What it says is checked for its
- * form here and for its sense by who asked; that it answers at all is checked by a ping, and a
- * worker that takes no order or answers no ping in time is as good as dead: the daemon ends, and
- * the service manager starts both halves again.
+ * descriptor, until it does. The worker is the less trusted side. The form of what it says is
+ * checked here, the sense by whoever asked. A ping checks that it answers at all. A worker that
+ * takes no order or answers no ping in time is as good as dead: the daemon ends, and the service
+ * manager starts both halves again.
  *
- * Types: struct cons_link, one per daemon. One thread, no locks.
+ * Types: struct cons_link, one per daemon.
  */
 #ifndef DUET_CONSOLE_LINK_H
 #define DUET_CONSOLE_LINK_H

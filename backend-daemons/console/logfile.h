@@ -1,9 +1,9 @@
 /*
- * Logs of consoles: DIR/NAME.log, shared by all consoles whose guests have that name (a guest that
- * reboots or is restored comes back under a new id, and two ids may overlap for a moment).
+ * Logs of consoles: DIR/NAME.log, shared by all consoles whose guests have that name. A guest that
+ * reboots or is restored comes back under a new id, and two ids may overlap for a moment.
  *
- * Types owned: struct cons_logs (one per daemon), struct cons_log (counted, handed out by log_dir).
- * No locks. Writing goes through the page cache and may wait for the disk.
+ * Types: struct cons_logs (one per daemon), struct cons_log (counted references, handed out by it).
+ * Writing goes through the page cache and may wait for the disk.
  */
 #ifndef DUET_CONSOLE_LOGFILE_H
 #define DUET_CONSOLE_LOGFILE_H
