@@ -3,7 +3,8 @@
  *
  *   1. Options.
  *   2. As root: signals, Xen's devices, inotify, the directory of the logs.
- *   3. The worker is started and gets those. It cages itself, and has the guests' bytes from then on.
+ *   3. The worker is started and gets those. It cages itself, and has the guests' bytes from
+ *      then on.
  *   4. The store is opened, and root is given up.
  *   5. The domains that are there get their consoles, which starts xenstore's reader thread.
  *   6. The system-call filter.

@@ -4,8 +4,8 @@
  *   1. as root: receive struct cons_wire_config and the descriptors from the supervisor
  *   2. set up what all consoles share: event loop, event channels, readers, logs
  *   3. enter the cage (cage_worker.h)
- *   4. tell the supervisor READY, then serve: orders from the socket, events from guests, input from
- *      terminals, until WIRE_STOP or the end of the supervisor
+ *   4. tell the supervisor READY, then serve: orders from the socket, events from guests, input
+ *      from terminals, until WIRE_STOP or the end of the supervisor
  *
  * There is one worker for all guests, because what a guest writes is a ring of bytes and two
  * indices, and there is nothing to parse. On the way out the last words of every guest are taken
