@@ -16,8 +16,9 @@
 
 /*
  * Sets `ring` up for `depth` operations in flight on `image_fd`, with the restrictions in force.
- * `log_fd` (-1: none) stays open until the last operation has ended, even if the process is killed
- * before: the ring holds it. Must be called by the thread that uses the ring. Returns 0 or -errno.
+ * The ring holds `log_fd` (-1: none), so that it stays open until the last operation has ended,
+ * even if the process is killed before. Must be called by the thread that uses the ring. Returns 0
+ * or -errno.
  */
 int blk_engine_open(struct io_uring *ring, unsigned int depth, int image_fd, int log_fd);
 

@@ -41,8 +41,8 @@ struct image_user;
 enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
-    IMAGE_FAILED,  /* it could not be opened, or not be handed to a worker, or its lock was lost:
-                      as after image_close() */
+    IMAGE_FAILED,  /* it could not be opened or handed to a worker, or its lock was lost: as after
+                      image_close() */
     IMAGE_RESIZED, /* `facts.sectors` has changed */
 };
 
@@ -94,12 +94,13 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
 const char *image_path(const struct image_user *user);
 
 /*
- * Another user who may not have taken the image while `user` has; with `holding` one who has. Only
- * the same virtual machine's: all others are refused. NULL when there is none.
+ * Finds another user who excludes `user`: the two may not have taken the image at the same time.
+ * With `holding` only one who has taken it. It belongs to the same virtual machine, because any
+ * other was refused. Returns NULL when there is none.
  */
 struct image_user *image_rival(const struct image_user *user, bool holding);
 
-/* Calls fn for all of them. */
+/* Calls fn for every user who excludes `user`. */
 void image_each_rival(const struct image_user *user, void (*fn)(struct image_user *rival));
 
 /*
@@ -110,13 +111,13 @@ void image_each_rival(const struct image_user *user, void (*fn)(struct image_use
 int image_take(struct image_user *user, int worker_socket, const void *message, unsigned long len,
                const int *fds, unsigned int nr_fds, char *why, unsigned long why_size);
 
-/* The worker is gone; the image stays promised to `user`. Harmless when it is not taken. */
+/* The worker is gone. The image stays promised to `user`. Harmless when it is not taken. */
 void image_drop(struct image_user *user);
 
-/* Gives the image back, or up opening it, dropping it first. Harmless at IMAGE_NONE. */
+/* Drops the image and gives it back, or gives up opening it. Harmless at IMAGE_NONE. */
 void image_close(struct image_user *user);
 
-/* A block device has changed: the size of the images that it is may be another. */
+/* A block device has changed: the size of the image that it is may have changed, too. */
 void image_device_changed(struct image_table *table, dev_t dev);
 
 #endif

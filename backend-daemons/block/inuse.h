@@ -15,8 +15,9 @@
 #define INUSE_TEXT_MAX 512
 
 /*
- * Whether the file or block device that `st` describes is used in a way that forbids to use it,
- * read-only or not. Fills `by` then: "loop device /dev/loop0, mounted on /mnt".
+ * Whether the use that this host makes of the file or block device `st` forbids another use, for
+ * reading or (`read_only` false) for writing. Fills `by` then: "loop device /dev/loop0, mounted on
+ * /mnt".
  */
 bool inuse(const struct stat *st, bool read_only, char *by, unsigned long by_size);
 

@@ -71,15 +71,15 @@ struct blk_queue {
 int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid);
 
 /*
- * Begins where the log says: with a new ring, or where an earlier worker of this one was. Before
- * anything is taken, and in the cage. `ring` says which ring it is. Returns 0, or -errno with *why,
- * a sentence, set: nobody can go on with this ring.
+ * Begins where the log says: with a new ring, or where an earlier worker of this one was. To be
+ * called in the cage, before anything is taken. `ring` says which ring it is. Returns 0, or -errno
+ * with the sentence *why set: nobody can go on with this ring.
  */
 int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, const char **why);
 
 /*
- * Carries on with what blk_queue_take_over() found. Returns whether there is still something of it;
- * then nothing else may be taken. For who does not call blk_queue_take() any more.
+ * Carries on with what blk_queue_take_over() found. Returns whether some of that is left; then
+ * nothing else may be taken. For a worker that does not call blk_queue_take() any more.
  */
 bool blk_queue_replay(struct blk_queue *q);
 

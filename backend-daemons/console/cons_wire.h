@@ -33,7 +33,7 @@ struct cons_wire_config {
     struct wire_head head;          /* domid and device mean nothing */
     uint32_t gid;                   /* to become */
     uint32_t foreign;               /* 1: pages without a grant are mapped by their frame */
-    uint64_t history;               /* bytes of output kept for who attaches later; at least 1 */
+    uint64_t history;               /* bytes of output kept for later readers; at least 1 */
     uint64_t rate;                  /* bytes per second that a guest may print; 0: no limit */
     uint64_t log_size;              /* a log of so many bytes is rotated; 0: never */
     uint32_t log_keep;              /* how many rotated ones are kept */

@@ -36,7 +36,8 @@ int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_f
 /* A report of the worker that is not about the link itself. */
 void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *report);
 
-/* Lets go of all guests; they print on into their rings. Harmless when it was not started. */
+/* Lets go of all guests, which go on printing into their rings. Harmless when it was not started.
+ */
 void cons_daemon_stop(struct cons_daemon *daemon);
 
 #endif

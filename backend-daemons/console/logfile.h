@@ -67,7 +67,7 @@ int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *dat
 /* Reads the last bytes, at most @size. Returns their number. */
 size_t cons_log_tail(const struct cons_log *log, char *data, size_t size);
 
-/* Opens every log anew by its name: whoever renamed them (logrotate) is done. */
+/* Opens every log anew by its name, after logrotate or somebody else has renamed them. */
 void cons_logs_reopen(struct cons_logs *logs);
 
 #endif

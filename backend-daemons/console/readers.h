@@ -31,8 +31,8 @@ struct cons_readers {
 int cons_readers_open(struct cons_readers *readers, struct loop *loop, int fd);
 
 /*
- * Calls fn(arg) after somebody may have opened the terminal that the supervisor watches as @wd. Who
- * came before this call has to be looked for.
+ * Calls fn(arg) after somebody may have opened the terminal that the supervisor watches as @wd. A
+ * reader who came before this call is not reported: the caller has to look.
  */
 void cons_readers_add(struct cons_readers *readers, struct cons_reader *watch, int wd, loop_fn *fn,
                       void *arg);

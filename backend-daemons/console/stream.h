@@ -34,7 +34,7 @@
 #include "xen_worker.h"
 
 struct cons_settings {
-    /* Bytes of output kept for who attaches later; at least 1. */
+    /* Bytes of output kept for later readers; at least 1. */
     size_t history;
     /* Bytes per second that a guest may print; 0: no limit. */
     uint64_t rate;
@@ -101,9 +101,10 @@ int cons_stream_set_log(struct cons_stream *stream, const char *name);
 int cons_stream_open(struct cons_stream *stream, int master, int wd, bool seed);
 
 /*
- * Maps the ring (by the grant at @index, or as frame @frame what cannot be granted) and listens to
- * the channel @local, letting go of what was there, then takes what is in the ring and kicks the
- * guest once: kicks sent while nobody was bound are lost. Returns 0 or -errno of the mapping.
+ * Lets go of what was there, maps the ring (by the grant at @index, or by its frame @frame if there
+ * is no grant) and listens to the channel @local. Then takes what is in the ring and kicks the
+ * guest once, because kicks that it sent while nobody was bound are lost. Returns 0, or -errno of
+ * the mapping.
  */
 int cons_stream_attach(struct cons_stream *stream, uint64_t index, uint64_t frame, int local);
 

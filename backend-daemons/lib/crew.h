@@ -69,10 +69,10 @@ int crew_order(struct crew *crew, const void *order, unsigned long size);
 /* Tells the worker to finish what it took, and to end. */
 void crew_stop(struct supervised *dev);
 
-/* No ring is in use any more: its log is dropped, its workers' sins are forgotten. */
+/* No ring is in use any more: drops its log, and forgets how its workers died. */
 void crew_dismiss(struct supervised *dev);
 
-/* Closes what is open; the service manager keeps the log. */
+/* Closes what is open. The service manager keeps the log. */
 void crew_release(struct crew *crew);
 
 #endif

@@ -89,7 +89,7 @@ enum life_event {
 enum life_action {
     LIFE_DO_NOTHING,
     LIFE_DO_OPEN,         /* raise OPENED or REFUSED, now or later */
-    LIFE_DO_OPEN_LATE,    /* nobody waits for it any more: say so; a verdict for the offer */
+    LIFE_DO_OPEN_LATE,    /* nobody waits for it any more: say so, in a verdict for the offer */
     LIFE_DO_OFFER,        /* publish features and state 2 */
     LIFE_DO_TRY_OPEN,     /* what could not be found before may be there now */
     LIFE_DO_CONNECT,      /* raise STARTED, TOO_SOON, YIELD or REFUSED, or wait for a next time */
@@ -128,7 +128,7 @@ struct life {
 /* Something happened. The life may be over, and its memory gone, when this returns. */
 void life_happens(struct life *life, enum life_event event);
 
-/* Ends it without a word: no deadline is pending any more. */
+/* Ends it without any action. No deadline is pending any more. */
 void life_release(struct life *life);
 
 /* How long a phase may last, in milliseconds; 0: for ever. */

@@ -27,7 +27,7 @@ void notify_keep_fd(const char *name, int fd);
 void notify_drop_fd(const char *name);
 
 /*
- * Calls fn, at the first call, for each descriptor that it kept; fn owns it from then on.
+ * Calls fn for each descriptor that it kept, which is fn's to close. Only the first call does so.
  */
 void notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg);
 

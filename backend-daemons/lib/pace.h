@@ -15,7 +15,7 @@ struct pace {
     unsigned int hurry;
 };
 
-/* Returns 0, and counts it as done, or how many nanoseconds are to be waited before. */
+/* Returns 0 and counts it as done, or returns how many nanoseconds to wait before asking again. */
 uint64_t pace_ask(struct pace *pace, uint64_t now_ns);
 
 #endif

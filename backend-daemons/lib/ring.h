@@ -43,8 +43,8 @@ struct ring_back {
 void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_bytes);
 
 /*
- * Goes on where an earlier back end was, as its log tells: the next request to be taken, and how
- * many responses are in the ring, published or not. What the page says counts for nothing.
+ * Goes on where an earlier back end was, as its log says: the next request to be taken, and how
+ * many responses are in the ring, published or not. What the page says does not count.
  */
 void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod);
 
@@ -79,7 +79,7 @@ bool ring_publish(struct ring_back *r);
  */
 bool ring_final_check(const struct ring_back *r);
 
-/* As ring_final_check(), for who has use for no fewer than `want` (at least 1) requests. */
+/* As ring_final_check(), for a caller that needs at least `want` (1 or more) requests. */
 bool ring_final_check_many(const struct ring_back *r, uint32_t want);
 
 #endif

@@ -86,7 +86,7 @@ void supervised_init(struct supervised *dev);
 /* Asks for an evaluation before the loop waits again. */
 void supervised_reconsider(struct supervised *dev);
 
-/* A watch's callback, `arg` a struct supervised: reconsider. */
+/* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
 
 /*
@@ -95,7 +95,7 @@ void supervised_on_store(void *arg, const char *path);
  */
 void supervised_opened(struct supervised *dev, int err, const char *why);
 
-/* It takes longer than those who wait for the offer do; supervised_opened() follows all the same.
+/* The opening takes longer than others wait for the offer. supervised_opened() follows in any case.
  */
 void supervised_opening_late(struct supervised *dev, int err, const char *why);
 
@@ -116,16 +116,16 @@ void supervised_publish(struct supervised *dev, const struct key_value *values, 
 void supervised_write_key(struct supervised *dev, const char *key, const char *text);
 void supervised_remove_key(struct supervised *dev, const char *key);
 
-/* Says in all the places where people look that something went wrong (`err` is -errno). */
+/* Says wherever people look (log, store) that something went wrong; `err` is -errno. */
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence);
 
 /* Fills in what a worker of any class is told first; `magic` is the class's. */
 void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head);
 
-/* The daemon ends: so does the device, in good order; the store is left as it is. */
+/* The daemon ends, and so does the device, in good order. The store is left as it is. */
 void supervised_leave(struct supervised *dev);
 
-/* Logs how it is, and has its worker do so. */
+/* Logs the device's phase and states, and has its worker log its statistics. */
 void supervised_count(struct supervised *dev);
 
 /* Gives up what the functions above got. */

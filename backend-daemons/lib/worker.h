@@ -58,7 +58,7 @@
 struct worker;
 
 struct worker_class {
-    const char *daemon; /* who starts it, for people who do so by hand */
+    const char *daemon; /* that starts it; named to people who start it by hand */
     uint32_t magic;     /* of the first message, which is `config_bytes` long */
     unsigned long config_bytes;
     unsigned int nr_fds; /* that come with it; 0: the first argument of the program says how many */

@@ -14,8 +14,8 @@
 const char *xenbus_state_name(enum xenbus_state state);
 
 /*
- * Reads `dir`/state. A missing node is XenbusStateUnknown with 0 returned, for that is how a
- * destroyed front end looks. Returns 0 or -errno (-EINVAL, -ERANGE: not a state).
+ * Reads `dir`/state. A missing node is XenbusStateUnknown with 0 returned, because that is what a
+ * destroyed front end looks like. Returns 0 or -errno (-EINVAL, -ERANGE: not a state).
  */
 int xenbus_read_state(struct store *st, xs_transaction_t t, const char *dir,
                       enum xenbus_state *state);
