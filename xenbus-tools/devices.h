@@ -1,7 +1,7 @@
 /*
  * The devices of a host, read out of the store: each backend directory paired with its frontend.
  *
- * Types owned: `struct device`, `struct device_list`. One thread, no locks.
+ * Types: struct device, device_filter.
  */
 #ifndef DUET_XENBUS_DEVICES_H
 #define DUET_XENBUS_DEVICES_H
