@@ -51,6 +51,7 @@ struct device_filter {
  */
 struct device *devices_read(struct xs_handle *xs, const struct device_filter *filter);
 
+/* Frees the list and all its devices. NULL is fine. */
 void devices_free(struct device *list);
 
 #endif

@@ -21,6 +21,7 @@ struct cons_history {
 /* Prepares an empty history that keeps @size bytes (at least 1). */
 void cons_history_init(struct cons_history *history, size_t size);
 
+/* Frees its memory. */
 void cons_history_free(struct cons_history *history);
 
 /* Appends; of more than the size only the end is kept. Returns 0 or -ENOMEM. */

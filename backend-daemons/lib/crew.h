@@ -51,6 +51,7 @@ struct crew {
     struct log_limit report_log;
 };
 
+/* Prepares it: no worker, no log. */
 void crew_init(struct crew *crew);
 
 static inline bool crew_has_worker(const struct crew *crew)
