@@ -1,9 +1,9 @@
 """`./lab test` and `./lab bench`.
 
-ctest runs the tests, several at a time. A test of the lab takes one of the labs that were brought up for the suite,
-as a ctest resource: tests/lab/run learns from ctest which one is free. Beside them run the tests that need
-no lab, with what processor time the labs leave them. How long a test takes, and which wants the machine alone, is
-in tests/lab/schedule.
+ctest runs the tests, several at a time. Each lab test takes one of the labs that were brought up for the suite, as a
+ctest resource: tests/lab/run learns from ctest which one is free. Beside them, with the processor time that the labs
+leave, run the tests that need no lab. tests/lab/schedule says how long each lab test takes, and which ones want the
+machine to themselves.
 """
 import json
 import os

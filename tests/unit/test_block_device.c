@@ -1,7 +1,7 @@
 /*
  * The life of a block device as the store shows it, played through with a store inside the program
- * (fake_xenstore.h) and a stand-in for the worker: this program starts itself in its place. What it
- * does is chosen by the event channel that the front end publishes.
+ * (fake_xenstore.h) and a stand-in for the worker: this program starts itself in the worker's
+ * place. The event channel that the front end publishes chooses what the stand-in does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
