@@ -33,9 +33,9 @@ for n in 1 2 3; do
     timeout 60 xl block-detach beside xvdb
 done
 wait $toggling
-# what follows the last of the toggler's lines
-wait_store "/local/domain/0/backend/vif/$id/0/state" '^2$'
-wait_store "/local/domain/0/backend/vbd/$id/51712/state" '^2$'
+# What follows the last of the toggler's lines: it is waited for, or its own front end has come back.
+wait_store "/local/domain/0/backend/vif/$id/0/state" '^[24]$'
+wait_store "/local/domain/0/backend/vbd/$id/51712/state" '^[24]$'
 
 lines() {
     journalctl -q -o cat --since "@$BEGAN" --unit duet-block --unit duet-net | grep -c -E "$1" || true
