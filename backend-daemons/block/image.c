@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "../lib/wire.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 
 _Static_assert(sizeof(struct image_key) == 2 * sizeof(uint64_t), "hashed as a whole");
@@ -239,7 +241,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
         on_opened(o, &r);
     } else if (r.kind == IMAGE_REPORT_FAILED) {
-        fail(o, -r.err, r.text);
+        fail(o, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
         o->user->facts.sectors = r.facts.sectors;
         o->table->on_event(o->user, IMAGE_RESIZED, 0, NULL);

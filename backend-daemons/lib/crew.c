@@ -93,7 +93,7 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
         crew->told = true;
-        supervised_tell_error(dev, -r.err, sentence);
+        supervised_tell_error(dev, wire_errno(r.err), sentence);
         life_happens(&dev->life, LIFE_ON_FAILED);
     } else if (r.kind < WIRE_CLASS_REPORT || dev->sup->ops->report == NULL ||
                !dev->sup->ops->report(dev, &r, msg, len)) {
