@@ -34,6 +34,7 @@ struct image_opener {
     struct image_table *table;
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
+    bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
@@ -139,7 +140,8 @@ static void advance(struct image_user *user)
                         : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     user->stage = IMAGE_LOCKING;
     if (err != 0) {
-        child_signal(&user->opener->child, SIGKILL); /* its end tells the user */
+        user->opener->given_up = true;
+        child_signal(&user->opener->child, SIGKILL);
     }
 }
 
@@ -231,7 +233,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     struct image_opener *o = arg;
     struct image_report r;
 
-    if (o->user == NULL || len != sizeof(r)) {
+    if (o->user == NULL || o->given_up || len != sizeof(r)) {
         return;
     }
     memcpy(&r, msg, sizeof(r));

@@ -49,7 +49,8 @@ struct wire_report {
     char text[WIRE_TEXT_MAX];
 };
 
-/* The error of a report as -errno. A number that is none, and 0 too, is -EIO: a failure stays one. */
+/* The error of a report as -errno. A number that is none, and 0 too, is -EIO: a failure stays one.
+ */
 static inline int wire_errno(int32_t err)
 {
     return err > 0 && err <= WIRE_ERRNO_MAX ? -err : -EIO;

@@ -86,9 +86,8 @@ static bool agrees(const struct blk_wire_config *c)
 
     return number("ring-page-order", BLK_WIRE_MAX_PAGE_ORDER, 0, &order) &&
            c->nr_pages == 1U << order && number("multi-queue-num-queues", 1, 1, &queues) &&
-           queues == 1 && there("event-channel") &&
-           number("event-channel", UINT32_MAX, 0, &port) && port == c->event_channel &&
-           refs_agree(c) && protocol_agrees(c);
+           queues == 1 && there("event-channel") && number("event-channel", UINT32_MAX, 0, &port) &&
+           port == c->event_channel && refs_agree(c) && protocol_agrees(c);
 }
 
 /* What the toolstack wrote. */
@@ -113,15 +112,24 @@ static void read_back(struct blk_device *dev)
 }
 
 static const char *const keys[] = {
-    FRONT "/ring-page-order", FRONT "/multi-queue-num-queues",
-    FRONT "/event-channel",   FRONT "/protocol",
-    FRONT "/ring-ref",        FRONT "/ring-ref0",
-    FRONT "/ring-ref1",       FRONT "/ring-ref2",
-    FRONT "/ring-ref3",       FRONT "/ring-ref4",
-    BACK "/mode",             BACK "/device-type",
-    BACK "/script",           BACK "/removable",
-    BACK "/discard-enable",   BACK "/params",
-    BACK "/hotplug-status",   BACK "/physical-device-path",
+    FRONT "/ring-page-order",
+    FRONT "/multi-queue-num-queues",
+    FRONT "/event-channel",
+    FRONT "/protocol",
+    FRONT "/ring-ref",
+    FRONT "/ring-ref0",
+    FRONT "/ring-ref1",
+    FRONT "/ring-ref2",
+    FRONT "/ring-ref3",
+    FRONT "/ring-ref4",
+    BACK "/mode",
+    BACK "/device-type",
+    BACK "/script",
+    BACK "/removable",
+    BACK "/discard-enable",
+    BACK "/params",
+    BACK "/hotplug-status",
+    BACK "/physical-device-path",
     "/local/domain/5/vm",
 };
 
@@ -145,8 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     blockd.sup.store = store_open(NULL, NULL, NULL);
     require(blockd.sup.store != NULL);
     read_back(&dev);
-    dev.image.facts = (struct image_facts){.sectors = 2048,
-                                           .discard_granularity = (choice & 2) != 0 ? 4096 : 0};
+    dev.image.facts =
+        (struct image_facts){.sectors = 2048, .discard_granularity = (choice & 2) != 0 ? 4096 : 0};
     err = blk_device_xs_read_front(&dev, why, sizeof(why));
     require((err == 0) == agrees(&dev.config));
     require(err == 0 || fuzz_store_harmless(why));

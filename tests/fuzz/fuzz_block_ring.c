@@ -272,7 +272,8 @@ static void look_at_answer(uint32_t index)
         return;
     }
     require(its_id == h->id && raw[offsetof(struct blkif_response, operation)] == h->op);
-    require(status == BLKIF_RSP_OKAY || status == BLKIF_RSP_ERROR || status == BLKIF_RSP_EOPNOTSUPP);
+    require(status == BLKIF_RSP_OKAY || status == BLKIF_RSP_ERROR ||
+            status == BLKIF_RSP_EOPNOTSUPP);
     if (status == BLKIF_RSP_OKAY) {
         bool transfer = h->op == BLKIF_OP_READ || h->op == BLKIF_OP_WRITE;
 

@@ -6,6 +6,7 @@
  *
  * Input: a byte that says what the users are, then steps, each a byte and what it needs.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -146,8 +147,8 @@ static void say(struct input *in)
 {
     uint8_t who = input_u8(in), what = input_u8(in), number = input_u8(in);
     struct process *p = nr_processes != 0 ? &processes[who % nr_processes] : NULL;
-    struct image_report r = {
-        .kind = what % 6, .err = (what & 0x80) != 0 ? INT32_MIN : (int8_t)number};
+    struct image_report r = {.kind = what % 6,
+                             .err = (what & 0x80) != 0 ? INT32_MIN : (int8_t)number};
 
     if (p == NULL || p->child == NULL) {
         return;
@@ -187,7 +188,7 @@ static void end_process(struct process *p, uint8_t status)
     struct child *c = p->child;
 
     if (c != NULL) {
-        /* an event that is told meanwhile is still of this process */
+        p->key = -1; /* it has no lock any more; an event that is told meanwhile is still its own */
         fuzz_child_ends(c, status);
         p->child = NULL;
         p->user = -1;
@@ -222,10 +223,11 @@ static void close_image(int user)
 static void take_image(int user)
 {
     struct image_user *u = &users[user];
+    const int log_fd = -1;
     char why[256];
 
     if (u->stage == IMAGE_OPEN && image_rival(u, true) == NULL) {
-        (void)image_take(u, -1, "message", 8, NULL, 0, why, sizeof(why));
+        (void)image_take(u, -1, "message", 8, &log_fd, 1, why, sizeof(why));
     }
 }
 
@@ -281,15 +283,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(users, 0, sizeof(users));
     nr_processes = 0;
     full = false;
-    table = (struct image_table){.loop = loop_new(),
-                                 .opener_path = "opener",
-                                 .on_event = on_event,
-                                 .patience_ms = 9000};
+    table = (struct image_table){
+        .loop = loop_new(), .opener_path = "opener", .on_event = on_event, .patience_ms = 9000};
     for (int i = 0; i < USERS; i++) {
         users[i].id = (struct log_id){.class = "vbd", .domid = 1 + i, .device = 51712};
         users[i].read_only = (kinds >> i & 1) != 0;
         users[i].forced = (kinds & 0x70) == 0x70 && i == 3;
-        snprintf(users[i].vm, sizeof(users[i].vm), "%s", (kinds & 0x80) != 0 || i < 2 ? "/vm/1" : "");
+        snprintf(users[i].vm, sizeof(users[i].vm), "%s",
+                 (kinds & 0x80) != 0 || i < 2 ? "/vm/1" : "");
     }
     for (unsigned int i = 0; i < STEPS && in.left != 0; i++) {
         do_step(&in, input_u8(&in) % NR_STEPS);

@@ -202,7 +202,8 @@ static void look_at_tx_answer(uint32_t index)
     if ((int32_t)(index - txs.smeared) < 0) {
         return;
     }
-    require(r.status == NETIF_RSP_OKAY || r.status == NETIF_RSP_ERROR || r.status == NETIF_RSP_NULL);
+    require(r.status == NETIF_RSP_OKAY || r.status == NETIF_RSP_ERROR ||
+            r.status == NETIF_RSP_NULL);
     if (r.status == NETIF_RSP_NULL) {
         require(r.id == 0);
         txs.nr_answered++;
@@ -355,12 +356,12 @@ static void put_packet(struct input *in)
     }
     sizes[0] = (flags & 0x10) != 0 ? sizes[0] : total;
     for (unsigned int i = 0; i <= nr && i < 8; i++) {
-        const struct netif_tx_request r = {
-            .gref = input_u8(in) % (GUEST_PAGES + 1),
-            .offset = input_u16(in) % 3000,
-            .flags = (i == 0 ? flags & 0xb : 0) | (i < nr ? NETTXF_more_data : 0),
-            .id = (uint16_t)(shared(&txs)->req_prod + 1),
-            .size = sizes[i]};
+        const struct netif_tx_request r = {.gref = input_u8(in) % (GUEST_PAGES + 1),
+                                           .offset = input_u16(in) % 3000,
+                                           .flags = (i == 0 ? flags & 0xb : 0) |
+                                                    (i < nr ? NETTXF_more_data : 0),
+                                           .id = (uint16_t)(shared(&txs)->req_prod + 1),
+                                           .size = sizes[i]};
 
         memcpy(guest_writes(&txs, entry_at(&txs, shared(&txs)->req_prod++)), &r, sizeof(r));
         if (i == 0 && (flags & NETTXF_extra_info) != 0) {

@@ -1,6 +1,7 @@
 /*
- * A guest's memory: a few pages, of which a grant reference is the number, in place of libxengnttab.
- * References beyond them are refused by "Xen". Copies are required to stay within their page.
+ * A guest's memory: a few pages, of which a grant reference is the number, in place of
+ * libxengnttab. References beyond them are refused by "Xen". Copies are required to stay within
+ * their page.
  */
 #ifndef DUET_FUZZ_GUEST_H
 #define DUET_FUZZ_GUEST_H

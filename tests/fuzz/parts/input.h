@@ -19,12 +19,12 @@ struct input {
 };
 
 /* Ends the run with a finding unless `condition` holds. */
-#define require(condition)                                             \
-    do {                                                               \
-        if (!(condition)) {                                            \
+#define require(condition)                                                  \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
             fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                   \
-        }                                                              \
+            abort();                                                        \
+        }                                                                   \
     } while (0)
 
 /* Copies the next `n` bytes; zeros stand in for those that are not there. */
