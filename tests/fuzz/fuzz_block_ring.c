@@ -287,12 +287,13 @@ static void look_at_answer(uint32_t index)
 static void look_at_answers(void)
 {
     require(shared()->rsp_prod == q->ring.published);
-    require(q->ring.published - seen <= q->ring.nr_entries);
     require((int32_t)(q->ring.req_cons - q->ring.published) >= 0);
+    if (wild) {
+        seen = q->ring.published; /* the log says where the ring is */
+    }
+    require(q->ring.published - seen <= q->ring.nr_entries);
     for (; seen != q->ring.published; seen++) {
-        if (!wild) {
-            look_at_answer(seen);
-        }
+        look_at_answer(seen);
     }
 }
 

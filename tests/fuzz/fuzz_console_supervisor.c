@@ -219,16 +219,18 @@ static void do_step(struct input *in, enum step step)
 {
     static const char *const keys[] = {DIR "/ring-ref", DIR "/port", DIR "/type"};
     static const char *const names[] = {HOME "/name", DIR "/tty"};
-    uint8_t n, value[64];
+    uint8_t n, value[600];
+    size_t len;
 
     switch (step) {
     case KEY:
     case NAME_KEY:
         n = input_u8(in);
-        value[0] = input_u8(in) % sizeof(value);
-        input_bytes(in, value + 1, value[0]);
-        fuzz_store_put(step == KEY ? keys[n % 3] : names[n % 2], n >= 0xf0 ? NULL : value + 1,
-                       value[0]);
+        len = input_u8(in);
+        len = len >= 0xf0 ? sizeof(value) : len % 64;
+        memset(value, 'n', sizeof(value));
+        input_bytes(in, value, len < 64 ? len : 64);
+        fuzz_store_put(step == KEY ? keys[n % 3] : names[n % 2], n >= 0xf0 ? NULL : value, len);
         if (console != NULL && step == KEY) {
             console->dir_watch.fn(console->dir_watch.arg, keys[n % 3]);
         } else if (console != NULL && n % 2 == 0) {

@@ -3,10 +3,12 @@
  * device is connected only after a whole report said that its worker serves; what is no report has
  * the worker killed, and changes nothing; why a worker ends is told once, as an error number and a
  * sentence that hurts no terminal; and whatever worker, front end and clock do, whoever is waited
- * for has a deadline.
+ * for has a deadline. With a log of what is in flight: a ring in use is not taken over without it
+ * or the mark of a clean end, which only a worker leaves that did as it was told.
  *
- * Input: steps, each a byte and what it needs.
+ * Input: a byte of choices, then steps, each a byte and what it needs.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -27,9 +29,32 @@
 
 enum { STEPS = 150 };
 
-enum step { REPORT, RAW, COUNTS, EXIT, FIRE, STATE, ONLINE, TURN, FULL, LEAVE, GONE, NR_STEPS };
+#define MARK BACK "/duet-at-rest"
+
+enum step {
+    REPORT,
+    RAW,
+    COUNTS,
+    EXIT,
+    FIRE,
+    STATE,
+    ONLINE,
+    TURN,
+    FULL,
+    LEAVE,
+    GONE,
+    YIELD,
+    START_FAILS,
+    NR_STEPS,
+};
+
+/* What a daemon may have left behind, and what its class is like. */
+enum choice { LOGGED = 1, REFUSES = 2, IN_USE = 4, MARKED = 8, KEPT = 16, NO_MEMORY = 32 };
 
 static struct netd netd;
+static struct supervisor_ops ops; /* netd_ops, and what the choices say */
+static bool well_ended;           /* the worker whose end is told ended as it was told to */
+static bool no_memory;
 static struct net_device *dev; /* NULL: freed */
 static bool serves;            /* the worker at hand has said so */
 static bool told;              /* why the worker at hand ends */
@@ -62,6 +87,11 @@ void notify_keep_fd(const char *name, int fd)
 void notify_drop_fd(const char *name)
 {
     (void)name;
+}
+
+static int create_log(void)
+{
+    return no_memory ? -ENOMEM : open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
 /* In place of tap.c: there is always one. */
@@ -129,6 +159,7 @@ static void on_write(const char *path, const char *value)
     if (strcmp(path, BACK "/state") == 0 && strcmp(value, "4") == 0) {
         require(serves);
     }
+    require(strcmp(path, MARK) != 0 || well_ended);
     if (strcmp(path, ERROR) == 0) {
         long n = strtol(value, NULL, 10);
 
@@ -213,8 +244,18 @@ static void do_step(struct input *in, enum step step)
         break;
     case EXIT:
         if (has_worker) {
-            fuzz_child_ends(&dev->base.crew.child, input_u8(in));
+            uint8_t status = input_u8(in);
+
+            well_ended = status == 0 && dev->base.life.phase == LIFE_STOPPING && !told;
+            fuzz_child_ends(&dev->base.crew.child, status);
+            well_ended = false;
         }
+        break;
+    case YIELD:
+        supervised_yield(&dev->base, "the guest goes on elsewhere");
+        break;
+    case START_FAILS:
+        fuzz_child_fails = !fuzz_child_fails;
         break;
     case FIRE:
         (void)fuzz_loop_fire(input_u8(in));
@@ -255,7 +296,7 @@ static void check(void)
     require(phase != LIFE_CLOSED || !crew_has_worker(&base->crew));
 }
 
-static void create(void)
+static void create(uint8_t choice)
 {
     static const char *const front[] = {"request-rx-copy", "feature-sg", "tx-ring-ref",
                                         "rx-ring-ref", "event-channel"};
@@ -266,7 +307,10 @@ static void create(void)
         fuzz_store_put_text(path, "1");
     }
     fuzz_store_put_text(FRONT "/state", "4");
-    fuzz_store_put_text(BACK "/state", "1");
+    fuzz_store_put_text(BACK "/state", (choice & IN_USE) != 0 ? "4" : "1");
+    if ((choice & MARKED) != 0) {
+        fuzz_store_put_text(MARK, "1");
+    }
     fuzz_store_put_text(BACK "/online", "1");
     fuzz_store_put_text(BACK "/frontend", FRONT);
     fuzz_store_put_text(BACK "/frontend-id", "7");
@@ -277,11 +321,29 @@ static void create(void)
     dev->base.id = (struct log_id){.class = "vif", .domid = 7, .device = 0};
     dev->base.back = strdup(BACK);
     supervised_init(&dev->base);
+    ops = netd_ops;
+    ops.create_log = (choice & LOGGED) != 0 ? create_log : NULL;
+    ops.refuses = (choice & REFUSES) != 0;
+    no_memory = (choice & NO_MEMORY) != 0;
+    if ((choice & KEPT) != 0 && (choice & LOGGED) != 0) {
+        dev->base.crew.log_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    }
+}
+
+/* What is found in use without knowing what is in flight is not served. */
+static void check_found(uint8_t choice)
+{
+    if ((choice & LOGGED) != 0 && (choice & IN_USE) != 0 && (choice & (MARKED | KEPT)) == 0) {
+        require(dev->base.life.phase == LIFE_CLOSED && errors == 1);
+    } else if ((choice & LOGGED) == 0 || (choice & NO_MEMORY) == 0) {
+        require(dev->base.life.phase == LIFE_STARTING);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
+    uint8_t choice = input_u8(&in);
 
     log_set_level(-1);
     fuzz_loop_reset();
@@ -289,17 +351,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_child_on_send = on_send;
     fuzz_child_on_signal = on_signal;
     fuzz_store_on_write = on_write;
-    serves = told = killed = full = false;
+    serves = told = killed = full = well_ended = fuzz_child_fails = false;
     errors = 0;
-    netd = (struct netd){.sup = {.ops = &netd_ops, .loop = loop_new(), .worker_path = "worker"},
+    netd = (struct netd){.sup = {.ops = &ops, .loop = loop_new(), .worker_path = "worker"},
                          .tap_prefix = "vif",
                          .max_queues = 4,
                          .stall_seconds = 10};
     netd.sup.store = store_open(netd.sup.loop, NULL, NULL);
     require(netd.sup.store != NULL);
-    create();
+    create(choice);
     supervised_reconsider(&dev->base);
     fuzz_loop_turn();
+    check_found(choice);
     for (unsigned int i = 0; i < STEPS && in.left != 0 && dev != NULL; i++) {
         do_step(&in, input_u8(&in) % NR_STEPS);
         if (dev != NULL) {

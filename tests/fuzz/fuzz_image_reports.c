@@ -18,7 +18,7 @@
 
 enum { USERS = 4, OPENERS = 64, KEYS = 3, STEPS = 200 };
 
-enum step { OPEN, CLOSE, TAKE, DROP, SAY, RAW, EXIT, FIRE, FULL, CHANGED, NR_STEPS };
+enum step { OPEN, CLOSE, TAKE, DROP, SAY, RAW, EXIT, FIRE, FULL, CHANGED, START_FAILS, NR_STEPS };
 
 /* A process, as the test knows it. */
 struct process {
@@ -195,15 +195,17 @@ static void end_process(struct process *p, uint8_t status)
     }
 }
 
-static void open_image(int user)
+static void open_image(int user, const char *path)
 {
     char why[256];
 
     if (users[user].stage == IMAGE_NONE && nr_processes < OPENERS) {
         opening = user;
-        if (image_open(&table, "/images/a", &users[user], why, sizeof(why)) != 0 &&
-            process_of_user(user) != NULL) {
-            process_of_user(user)->user = -1;
+        if (image_open(&table, path, &users[user], why, sizeof(why)) != 0) {
+            require(strlen(why) != 0 && users[user].stage == IMAGE_NONE);
+            if (process_of_user(user) != NULL) {
+                process_of_user(user)->user = -1;
+            }
         }
         opening = -1;
     }
@@ -237,7 +239,7 @@ static void do_step(struct input *in, enum step step)
 
     switch (step) {
     case OPEN:
-        open_image(n % USERS);
+        open_image(n % USERS, n < 0xf0 ? "/images/a" : "images/a");
         break;
     case CLOSE:
         close_image(n % USERS);
@@ -262,6 +264,9 @@ static void do_step(struct input *in, enum step step)
     case FIRE:
         (void)fuzz_loop_fire(n);
         break;
+    case START_FAILS:
+        fuzz_child_fails = (n & 1) != 0;
+        break;
     case CHANGED:
         image_device_changed(&table, n % KEYS);
         break;
@@ -282,7 +287,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_child_on_signal = on_signal;
     memset(users, 0, sizeof(users));
     nr_processes = 0;
-    full = false;
+    full = fuzz_child_fails = false;
     table = (struct image_table){
         .loop = loop_new(), .opener_path = "opener", .on_event = on_event, .patience_ms = 9000};
     for (int i = 0; i < USERS; i++) {

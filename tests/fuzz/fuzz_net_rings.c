@@ -164,13 +164,14 @@ static bool broken(const struct side *s)
 /* The slots that a turn took, as they stand in the ring. */
 static void note_taken(struct side *s, uint8_t copy[ENTRIES][16], uint32_t first)
 {
-    unsigned int extras = 0; /* that are still to come */
+    bool extras = false;   /* more of them follow */
+    bool fragment = false; /* the next slot is one of a packet that has begun */
 
     for (; first != s->ring->req_cons; first++) {
         struct netif_tx_request r;
 
         memcpy(&r, copy[first % ENTRIES], sizeof(r));
-        if (extras != 0) {
+        if (extras) {
             struct netif_extra_info e;
 
             memcpy(&e, copy[first % ENTRIES], sizeof(e));
@@ -181,8 +182,8 @@ static void note_taken(struct side *s, uint8_t copy[ENTRIES][16], uint32_t first
         require(!s->waits[first % ENTRIES]);
         s->waits[first % ENTRIES] = true;
         s->ids[first % ENTRIES] = r.id;
-        /* a later fragment's flag for extra info means nothing */
-        extras = (r.flags & NETTXF_extra_info) != 0 && (first == s->seen || extras == 0);
+        extras = !fragment && (r.flags & NETTXF_extra_info) != 0;
+        fragment = (r.flags & NETTXF_more_data) != 0;
     }
 }
 

@@ -3,6 +3,7 @@
  */
 #include "fake_child.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 
@@ -10,6 +11,8 @@
 
 int (*fuzz_child_on_send)(struct child *c, const void *msg, unsigned long len);
 void (*fuzz_child_on_signal)(struct child *c, int signo);
+
+bool fuzz_child_fails;
 
 int child_start(struct child *c, struct loop *loop, char *const argv[],
                 child_message_fn *on_message, child_exit_fn *on_exit, void *arg)
@@ -19,6 +22,9 @@ int child_start(struct child *c, struct loop *loop, char *const argv[],
     (void)argv;
     null = null < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : null;
     require(c->pid == 0 && null >= 0);
+    if (fuzz_child_fails) {
+        return -EAGAIN;
+    }
     *c = (struct child){.loop = loop,
                         .pid = 1,
                         .on_message = on_message,

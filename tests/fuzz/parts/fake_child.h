@@ -15,6 +15,9 @@ extern int (*fuzz_child_on_send)(struct child *c, const void *msg, unsigned long
 /* Told of each signal. NULL: nobody is. */
 extern void (*fuzz_child_on_signal)(struct child *c, int signo);
 
+/* None can be started. */
+extern bool fuzz_child_fails;
+
 /* It says something: a copy of exactly these bytes is what the code under test gets. */
 void fuzz_child_says(struct child *c, const void *msg, unsigned long len);
 
