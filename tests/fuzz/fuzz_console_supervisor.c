@@ -25,22 +25,23 @@
 
 enum { STEPS = 200, LOCAL = 77 };
 
-enum step { KEY, NAME_KEY, TURN, REPORT, RAW, FIRE, FULL, ROOM, STOP, EXIT, FAIL_XEN, NR_STEPS };
+enum step { KEY, NAME_KEY, TURN, REPORT, RAW, FIRE, FULL, ROOM, STOP, EXIT, FAIL, NR_STEPS };
 
 static struct cons_host host;
 static struct cons_console *console;
 static unsigned int bound, ends;
-static uint32_t remote;   /* that was bound last */
-static bool has_ring;     /* the worker says right now that it has the last ring */
-static bool pinged;       /* and has not answered */
-static bool full, no_xen; /* the socket, and whether Xen says no */
+static uint32_t remote; /* that was bound last */
+static bool has_ring;   /* the worker says right now that it has the last ring */
+static bool pinged;     /* and has not answered */
+static bool full;       /* the socket */
+static enum { NOTHING, BIND, GRANT, TERMINAL, WATCH, STORE } fails;
 static int null_fd = -1;
 
 int cons_bind(const struct cons_doors *doors, unsigned int domid, uint32_t port)
 {
     (void)doors;
     require(domid == 5 && bound == 0);
-    if (no_xen) {
+    if (fails == BIND) {
         return -EINVAL;
     }
     bound++;
@@ -60,11 +61,14 @@ int cons_name_grant(const struct cons_doors *doors, unsigned int domid, uint64_t
     (void)doors;
     (void)domid;
     *index = 4096;
-    return 0;
+    return fails == GRANT ? -EINVAL : 0;
 }
 
 int cons_pty_open(struct cons_pty *pty, char path[CONS_TTY_MAX])
 {
+    if (fails == TERMINAL) {
+        return -ENOSPC;
+    }
     snprintf(path, CONS_TTY_MAX, "/dev/pts/1");
     pty->master = fcntl(null_fd, F_DUPFD_CLOEXEC, 0);
     return pty->master < 0 ? -errno : 0;
@@ -80,7 +84,8 @@ int inotify_add_watch(int fd, const char *path, uint32_t mask)
     (void)fd;
     (void)path;
     (void)mask;
-    return 1;
+    errno = ENOSPC;
+    return fails == WATCH ? -1 : 1;
 }
 
 /* The name of a file, of this directory. */
@@ -267,7 +272,8 @@ static void do_step(struct input *in, enum step step)
         }
         break;
     default:
-        no_xen = !no_xen;
+        fails = input_u8(in) % 6;
+        fuzz_store_failing = fails == STORE;
         break;
     }
 }
@@ -297,7 +303,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_child_on_send = on_send;
     fuzz_store_on_write = on_tty;
     bound = ends = 0;
-    has_ring = pinged = full = no_xen = false;
+    has_ring = pinged = full = false;
+    fails = NOTHING;
     fuzz_store_put_text(HOME "/name", "g1");
     fuzz_store_put_text(DIR "/ring-ref", "77");
     fuzz_store_put_text(DIR "/port", "2");

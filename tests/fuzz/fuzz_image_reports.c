@@ -222,6 +222,11 @@ static void close_image(int user)
     require(users[user].stage == IMAGE_NONE && (p == NULL || p->killed));
 }
 
+static void is_rival(struct image_user *rival)
+{
+    require(rival >= users && rival < users + USERS && rival->stage != IMAGE_NONE);
+}
+
 static void take_image(int user)
 {
     struct image_user *u = &users[user];
@@ -230,6 +235,13 @@ static void take_image(int user)
 
     if (u->stage == IMAGE_OPEN && image_rival(u, true) == NULL) {
         (void)image_take(u, -1, "message", 8, &log_fd, 1, why, sizeof(why));
+        require(strcmp(image_path(u), "/images/a") == 0);
+    }
+    image_each_rival(u, is_rival);
+    require(u->stage != IMAGE_NONE || image_path(u)[0] == '\0');
+    for (int i = 0; i < USERS; i++) { /* of those who exclude each other one has it */
+        require(!u->taken || !users[i].taken || !exclude(u, &users[i]) ||
+                process_of_user(i)->key != process_of_user(user)->key);
     }
 }
 
