@@ -58,6 +58,7 @@ static bool no_memory;
 static struct net_device *dev; /* NULL: freed */
 static bool serves;            /* the worker at hand has said so */
 static bool told;              /* why the worker at hand ends */
+static bool given_up;          /* it was killed for what it said */
 static bool killed, full;
 static unsigned int errors; /* that were written */
 
@@ -142,7 +143,7 @@ static int on_send(struct child *c, const void *msg, unsigned long len)
     (void)c;
     (void)msg;
     if (len == sizeof(struct net_wire_config)) {
-        serves = told = killed = false; /* another worker */
+        serves = told = given_up = killed = false; /* another worker */
     }
     return full ? -EAGAIN : 0;
 }
@@ -175,16 +176,18 @@ static void say(const void *msg, unsigned long len, uint32_t kind, bool whole)
     enum life_phase before = dev->base.life.phase;
     unsigned int errors_before = errors;
     bool ends = whole && (kind == WIRE_FAILED || kind == WIRE_BROKEN);
+    bool heard = !told && !given_up;
 
-    serves = serves || (whole && kind == WIRE_READY && !told);
+    serves = serves || (whole && kind == WIRE_READY && heard);
     fuzz_child_says(c, msg, len);
     require(dev->base.life.phase != LIFE_CONNECTED || serves);
-    if (told || !whole) {
+    if (!heard || !whole) {
         require(dev->base.life.phase == before && errors == errors_before);
     }
-    require(told || whole || killed);
-    require(!ends || told || errors == errors_before + 1);
-    told = told || ends;
+    require(!heard || whole || killed);
+    require(!ends || !heard || errors == errors_before + 1);
+    told = told || (ends && heard);
+    given_up = given_up || (!whole && heard);
 }
 
 static void say_report(struct input *in)
@@ -351,7 +354,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_child_on_send = on_send;
     fuzz_child_on_signal = on_signal;
     fuzz_store_on_write = on_write;
-    serves = told = killed = full = well_ended = fuzz_child_fails = false;
+    serves = told = given_up = killed = full = well_ended = fuzz_child_fails = false;
     errors = 0;
     netd = (struct netd){.sup = {.ops = &ops, .loop = loop_new(), .worker_path = "worker"},
                          .tap_prefix = "vif",
