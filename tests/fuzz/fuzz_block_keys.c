@@ -133,6 +133,17 @@ static const char *const keys[] = {
     "/local/domain/5/vm",
 };
 
+/* References of more pages than any ring may have. */
+static void put_refs(void)
+{
+    for (unsigned int i = 0; i < 2 * BLK_WIRE_MAX_PAGES; i++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), FRONT "/ring-ref%u", i);
+        fuzz_store_put_text(path, "9");
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
@@ -148,6 +159,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_set_level(-1);
     fuzz_loop_reset();
     fuzz_store_reset();
+    if ((choice & 4) != 0) {
+        put_refs();
+    }
     fuzz_store_keys(&in, keys, sizeof(keys) / sizeof(keys[0]));
     fuzz_store_conflicts = choice >> 6;
     blockd.sup.store = store_open(NULL, NULL, NULL);
