@@ -43,6 +43,30 @@ struct xs_handle *store_open(const struct command *self)
     return xs;
 }
 
+const char *store_error(int err)
+{
+    switch (err) {
+    case ENOENT:
+        return "there is no such node";
+    case EACCES:
+        return "permission denied ('xenbus ls -d 0 -p' shows who may)";
+    case ENOSPC:
+        return "the quota of the domain in the store is used up";
+    case E2BIG:
+        return "too long: path and value together are limited to 4096 bytes, and a guest's value "
+               "to "
+               "2048";
+    case EINVAL:
+        return "xenstored does not take this path, value or permission";
+    case EIO:
+    case EPIPE:
+    case ECONNRESET:
+        return "xenstored does not answer any more";
+    default:
+        return strerror(err);
+    }
+}
+
 bool store_path_valid(const char *path)
 {
     size_t len = strlen(path);
@@ -85,7 +109,7 @@ char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, 
     return value;
 }
 
-static long long now_ms(void)
+long long now_ms(void)
 {
     struct timespec ts;
 
@@ -106,6 +130,15 @@ bool parse_seconds(const char *text, double *seconds)
     *seconds = strtod(text, &end);
     return errno == 0 && end != text && *end == '\0' && isfinite(*seconds) && *seconds >= 0 &&
            *seconds <= 1e9;
+}
+
+bool parse_count(const char *text, long least, long *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtol(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *number >= least;
 }
 
 int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
