@@ -100,15 +100,6 @@ char *store_join(const char *dir, const char *name)
     return path;
 }
 
-char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, unsigned int *len)
-{
-    char *path = store_join(dir, name);
-    char *value = xs_read(xs, XBT_NULL, path, len);
-
-    free(path);
-    return value;
-}
-
 long long now_ms(void)
 {
     struct timespec ts;

@@ -163,13 +163,14 @@ static void add_bytes(cJSON *object, const char *key, const char *hex_key, const
                       size_t len)
 {
     const unsigned char *bytes = data;
-    char *hex;
+    char *hex = must_alloc(2 * len + 1);
 
     if (text_is_utf8(data, len)) {
-        cJSON_AddStringToObject(object, key, data);
+        memcpy(hex, data, len); /* with the NUL that cJSON wants */
+        cJSON_AddStringToObject(object, key, hex);
+        free(hex);
         return;
     }
-    hex = must_alloc(2 * len + 1);
     for (size_t i = 0; i < len; i++) {
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     }

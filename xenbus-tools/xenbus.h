@@ -47,7 +47,7 @@ struct command {
     }
 
 extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices,
-    cmd_exists, cmd_chmod, cmd_transaction, cmd_export, cmd_import, cmd_diff;
+    cmd_exists, cmd_chmod, cmd_transaction, cmd_export, cmd_import, cmd_diff, cmd_doctor;
 
 /* Prints the sub-command's help to @out. */
 void command_help(const struct command *self, FILE *out);
@@ -86,9 +86,6 @@ bool store_path_valid(const char *path);
 /* @dir and @name joined by exactly one slash; the caller frees. Never NULL: exits when out of
  * memory. */
 char *store_join(const char *dir, const char *name);
-
-/* As xs_read of @dir/@name; NULL when it is missing. The caller frees. */
-char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, unsigned int *len);
 
 /*
  * Waits for the next watch event until @deadline (CLOCK_MONOTONIC milliseconds, negative: for

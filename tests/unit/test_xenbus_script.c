@@ -44,8 +44,8 @@ static void every_operation_is_read(void **state)
     assert_int_equal(script.steps[0].line, 2);
     assert_string_equal(script.steps[0].value, "1");
     assert_int_equal(script.steps[1].line, 3);
-    assert_int_equal(script.steps[1].len, 18);
-    assert_memory_equal(script.steps[1].value, "two words # and \0\"\n", 18);
+    assert_int_equal(script.steps[1].len, 19);
+    assert_memory_equal(script.steps[1].value, "two words # and \0\"\n", 19);
     assert_int_equal(script.steps[5].n_perms, 2);
     assert_int_equal(script.steps[5].perms[0].id, 5);
     assert_int_equal(script.steps[5].perms[1].perms, XS_PERM_READ);
