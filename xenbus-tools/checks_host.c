@@ -74,6 +74,7 @@ static void check_kernel_driver(struct diagnosis *diagnosis)
 {
     for (size_t i = 0; i < N_KERNEL_KINDS; i++) {
         const char *unit = unit_of_kind(kernel_kinds[i].kind);
+        struct finding *finding;
         char path[80];
 
         if (!host_has(diagnosis, HOST_UNIT_ACTIVE, unit) ||
@@ -81,14 +82,10 @@ static void check_kernel_driver(struct diagnosis *diagnosis)
             continue;
         }
         snprintf(path, sizeof(path), "/sys/bus/xen-backend/drivers/%s", kernel_kinds[i].kind);
-        {
-            struct finding *finding =
-                found(diagnosis, path, "the kernel's %s is loaded and takes what %s should serve",
-                      kernel_kinds[i].module, unit);
-
-            advise(finding, "modprobe", "-r", kernel_kinds[i].module, NULL);
-            advise(finding, "systemctl", "restart", unit, NULL);
-        }
+        finding = found(diagnosis, path, "the kernel's %s is loaded and takes what %s should serve",
+                        kernel_kinds[i].module, unit);
+        advise(finding, "modprobe", "-r", kernel_kinds[i].module, NULL);
+        advise(finding, "systemctl", "restart", unit, NULL);
     }
 }
 
@@ -213,25 +210,55 @@ static void check_bridge_up(struct diagnosis *diagnosis, const struct device *de
     free(path);
 }
 
-static void check_interface(struct diagnosis *diagnosis, const struct device *device)
+/* What the interface of @device, a vif, is called on this host. */
+static void interface_name(const struct diagnosis *diagnosis, const struct device *device,
+                           char *name, size_t size)
 {
     const char *given = node_key(back_of(diagnosis, device), "vifname");
+
+    if (given != NULL && given[0] != '\0') {
+        snprintf(name, size, "%.32s", given);
+    } else {
+        snprintf(name, size, "vif%u.%.24s", device->domid, device->device);
+    }
+}
+
+static bool vif_connected_here(const struct diagnosis *diagnosis, const struct device *device)
+{
+    return has_states(device) && device->back.state == XenbusStateConnected &&
+           served_here(diagnosis, device) && strcmp(device->kind, "vif") == 0;
+}
+
+static void check_interface(struct diagnosis *diagnosis, const struct device *device)
+{
     char name[64];
 
-    if (!has_states(device) || strcmp(device->kind, "vif") != 0 ||
-        device->back.state != XenbusStateConnected || !served_here(diagnosis, device)) {
+    if (!vif_connected_here(diagnosis, device)) {
         return;
     }
-    if (given != NULL && given[0] != '\0') {
-        snprintf(name, sizeof(name), "%.32s", given);
-    } else {
-        snprintf(name, sizeof(name), "vif%u.%.24s", device->domid, device->device);
-    }
+    interface_name(diagnosis, device, name, sizeof(name));
     if (!host_has(diagnosis, HOST_INTERFACE, name)) {
         advise_restart(diagnosis,
                        found(diagnosis, device->back_path,
                              "it is connected, and this host has no interface %s", name),
                        device);
+    }
+}
+
+static void check_port(struct diagnosis *diagnosis, const struct device *device)
+{
+    const char *bridge = bridge_of(diagnosis, device);
+    char name[64];
+
+    if (bridge == NULL || !vif_connected_here(diagnosis, device) ||
+        !host_has(diagnosis, HOST_BRIDGE, bridge)) {
+        return;
+    }
+    interface_name(diagnosis, device, name, sizeof(name));
+    if (host_has(diagnosis, HOST_INTERFACE, name) && !host_has(diagnosis, HOST_BRIDGE_PORT, name)) {
+        advise(found(diagnosis, device->back_path,
+                     "its interface %s is in no bridge; it belongs into %.32s", name, bridge),
+               "ip", "link", "set", name, "master", bridge, NULL);
     }
 }
 
@@ -331,5 +358,7 @@ const struct check host_checks[] = {
      .device = check_hotplug_error},
     {"XB409", SEVERITY_WARNING, false, false, "a guest's quota in the store is nearly used up",
      .whole = check_quota},
+    {"XB410", SEVERITY_ERROR, true, true, "an interface of a guest is in no bridge",
+     .device = check_port},
     {.code = ""},
 };

@@ -142,6 +142,8 @@ static bool ask_host(const struct host *host, enum host_fact fact, const char *n
         return reachable("/sys/class/net/", name, "", F_OK);
     case HOST_BRIDGE:
         return reachable("/sys/class/net/", name, "/bridge", F_OK);
+    case HOST_BRIDGE_PORT:
+        return reachable("/sys/class/net/", name, "/brport", F_OK);
     case HOST_UP:
         return interface_up(name);
     case HOST_PROCESS:

@@ -22,9 +22,10 @@ enum host_fact {
     /* A path of a local file system: there is one; it may be executed. */
     HOST_FILE,
     HOST_EXECUTABLE,
-    /* A network interface: there is one; it is a bridge; it is up. */
+    /* A network interface: there is one; it is a bridge; it belongs to one; it is up. */
     HOST_INTERFACE,
     HOST_BRIDGE,
+    HOST_BRIDGE_PORT,
     HOST_UP,
     /* A process by its id, by its name. */
     HOST_PROCESS,
