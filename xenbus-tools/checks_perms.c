@@ -24,6 +24,12 @@ static bool may(const struct node *node, unsigned int domid, unsigned int bits)
     return domid == 0 || (perms_of_domain(node->perms, node->n_perms, domid) & bits) != 0;
 }
 
+/* A lonely end has a finding of its own, whose advice is another. */
+static bool is_pair(const struct device *device)
+{
+    return !device->stateless && device->front.there && device->back.there;
+}
+
 /* Calls @look with the directory @dir and its state, as far as they could be read. */
 static void each_of_handshake(struct diagnosis *diagnosis, const struct device *device,
                               const struct node *dir,
@@ -52,7 +58,7 @@ static void look_at_owner(struct diagnosis *diagnosis, const struct device *devi
 
 static void check_front_owner(struct diagnosis *diagnosis, const struct device *device)
 {
-    if (!device->stateless && device->front.there) {
+    if (is_pair(device)) {
         each_of_handshake(diagnosis, device, front_of(diagnosis, device), look_at_owner);
     }
 }
@@ -69,7 +75,7 @@ static void look_at_back_reading(struct diagnosis *diagnosis, const struct devic
 
 static void check_front_readable(struct diagnosis *diagnosis, const struct device *device)
 {
-    if (!device->stateless && device->front.there) {
+    if (is_pair(device)) {
         each_of_handshake(diagnosis, device, front_of(diagnosis, device), look_at_back_reading);
     }
 }
@@ -86,7 +92,7 @@ static void look_at_guest_reading(struct diagnosis *diagnosis, const struct devi
 
 static void check_back_readable(struct diagnosis *diagnosis, const struct device *device)
 {
-    if (!device->stateless && device->back.there) {
+    if (is_pair(device)) {
         each_of_handshake(diagnosis, device, back_of(diagnosis, device), look_at_guest_reading);
     }
 }
@@ -108,7 +114,7 @@ static void check_back_writable(struct diagnosis *diagnosis, const struct device
 {
     const struct node *dir = back_of(diagnosis, device);
 
-    if (dir == NULL) {
+    if (dir == NULL || !device->front.there) {
         return;
     }
     look_at_guest_writing(diagnosis, device, dir, device->backend_domid);

@@ -92,7 +92,7 @@ static int watch_loop(const struct command *self, struct xs_handle *xs,
 
     for (long printed = 0; watching->count == 0 || printed < watching->count;) {
         char **event;
-        int got = store_next_event(xs, deadline, &event);
+        int got = store_next_event(xs, deadline, -1, &event);
         long token;
 
         if (got <= 0) {
@@ -196,7 +196,7 @@ static int wait_loop(const struct command *self, struct xs_handle *xs,
 
     for (;;) {
         char **event;
-        int got = store_next_event(xs, deadline, &event);
+        int got = store_next_event(xs, deadline, -1, &event);
         unsigned int len = 0;
         char *value;
         bool there;

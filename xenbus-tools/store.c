@@ -132,10 +132,11 @@ bool parse_count(const char *text, long least, long *number)
     return errno == 0 && end != text && *end == '\0' && *number >= least;
 }
 
-int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
+int store_next_event(struct xs_handle *xs, long long deadline, int stop_fd, char ***event)
 {
     for (;;) {
-        struct pollfd pfd = {.fd = xs_fileno(xs), .events = POLLIN};
+        struct pollfd fds[] = {{.fd = xs_fileno(xs), .events = POLLIN},
+                               {.fd = stop_fd, .events = POLLIN}};
         int timeout = -1;
 
         *event = xs_check_watch(xs);
@@ -153,8 +154,11 @@ int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
             }
             timeout = left > 60000 ? 60000 : (int)left;
         }
-        if (poll(&pfd, 1, timeout) < 0 && errno != EINTR) {
+        if (poll(fds, 2, timeout) < 0 && errno != EINTR) {
             return -errno;
+        }
+        if (fds[1].revents != 0) {
+            return 0;
         }
     }
 }

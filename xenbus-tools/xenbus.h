@@ -47,7 +47,7 @@ struct command {
     }
 
 extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices,
-    cmd_exists, cmd_chmod, cmd_transaction, cmd_export, cmd_import, cmd_diff, cmd_doctor;
+    cmd_exists, cmd_chmod, cmd_transaction, cmd_export, cmd_import, cmd_diff, cmd_doctor, cmd_trace;
 
 /* Prints the sub-command's help to @out. */
 void command_help(const struct command *self, FILE *out);
@@ -89,10 +89,10 @@ char *store_join(const char *dir, const char *name);
 
 /*
  * Waits for the next watch event until @deadline (CLOCK_MONOTONIC milliseconds, negative: for
- * ever). Returns 1 and the event in @event (the caller frees it), 0 at the deadline, -errno on
- * failure.
+ * ever), or until @stop_fd can be read (negative: there is none). Returns 1 and the event in @event
+ * (the caller frees it), 0 when the waiting is over, -errno on failure.
  */
-int store_next_event(struct xs_handle *xs, long long deadline, char ***event);
+int store_next_event(struct xs_handle *xs, long long deadline, int stop_fd, char ***event);
 
 /* CLOCK_MONOTONIC in milliseconds. */
 long long now_ms(void);
