@@ -34,7 +34,9 @@ static void help(FILE *out)
         fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     }
     fputs("\nEach command takes --help and --json. xenbus --version prints the version.\n"
-          "Exit status: 0 done, 1 not found or failed, 2 wrong usage, 124 timed out.\n",
+          "Exit status: 0 done, 1 not found or failed (exists, diff, doctor, trace: no), 2 wrong "
+          "usage\n"
+          "(of those: no answer), 124 timed out. A guest hangs? Begin with 'xenbus doctor'.\n",
           out);
 }
 
