@@ -69,7 +69,7 @@ same "rm" 1 "$(status xenbus rm $base/nothing)"
 same "rm --force" 0 "$(status xenbus rm --force $base/nothing)"
 same "no arguments" 2 "$(status xenbus read)"
 same "unknown command" 2 "$(status xenbus frobnicate)"
-for command in ls read write rm watch wait devices exists chmod transaction export import diff doctor trace; do
+for command in ls read write rm watch wait devices exists chmod transaction export import diff doctor trace graph; do
     same "$command --help" 0 "$(status xenbus $command --help)"
 done
 
@@ -197,7 +197,7 @@ printf 'equals %s/evil "%s"\n' $base "$evil" > evil.script
 for format in "" --json; do
     for command in "export $base" "diff evil.json" "diff before.json evil.json" "transaction evil.script" "exists $base/evil" \
         "import evil.json" "chmod $base/evil n0" $'chmod /a\x1b[2J n0' $'diff \x1b[2J' $'doctor --from \x1b[2J' "doctor --list" \
-        $'trace --from \x1b[2J' "trace --timeout 0"; do
+        $'trace --from \x1b[2J' "trace --timeout 0" graph; do
         # shellcheck disable=SC2086 # words on purpose
         same "raw lines of xenbus $command $format" 0 "$(raw xenbus $command $format)"
     done
