@@ -331,8 +331,11 @@ static void check_quota(struct diagnosis *diagnosis)
     for (owner = owners; owner != NULL && quota != 0; owner = owner->hh.next) {
         report_owner(diagnosis, owner, quota);
     }
-    HASH_ITER (hh, owners, owner, next) {
-        HASH_DEL(owners, owner);
+    next = owners;
+    HASH_CLEAR(hh, owners);
+    while (next != NULL) {
+        owner = next;
+        next = owner->hh.next;
         free(owner);
     }
 }

@@ -60,6 +60,8 @@ static void print_plain(const struct difference *difference)
         print_value(any);
         fputs("   ", stdout);
         print_perms(any);
+        putchar('\n');
+        return;
     }
     if (difference->value) {
         fputs(" = ", stdout);

@@ -86,10 +86,13 @@ static struct graphed *domains_of(struct device *devices, const struct store_vie
 
 static void free_graphed(struct graphed *domains)
 {
-    struct graphed *domain, *next;
+    struct graphed *next = domains;
 
-    HASH_ITER (hh, domains, domain, next) {
-        HASH_DEL(domains, domain);
+    HASH_CLEAR(hh, domains);
+    while (next != NULL) {
+        struct graphed *domain = next;
+
+        next = domain->hh.next;
         free(domain->name);
         free(domain);
     }

@@ -92,10 +92,13 @@ static void free_traced(struct trace_device *device)
 
 void trace_free(struct trace *trace)
 {
-    struct trace_device *device, *next;
+    struct trace_device *next = trace->devices;
 
-    HASH_ITER (hh, trace->devices, device, next) {
-        HASH_DEL(trace->devices, device);
+    HASH_CLEAR(hh, trace->devices);
+    while (next != NULL) {
+        struct trace_device *device = next;
+
+        next = device->hh.next;
         free_traced(device);
     }
     free(trace);
