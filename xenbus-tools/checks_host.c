@@ -295,25 +295,25 @@ struct owner {
     UT_hash_handle hh;
 };
 
-static void report_owner(struct diagnosis *diagnosis, const struct owner *owner,
+static void report_owner(struct diagnosis *diagnosis, unsigned int domid, unsigned long nodes,
                          unsigned long quota)
 {
     char home[32], limit[32];
 
-    if (owner->domid == 0 || owner->nodes * 10 < quota * 9) {
+    if (domid == 0 || nodes * 10 < quota * 9) {
         return;
     }
-    snprintf(home, sizeof(home), "/local/domain/%u", owner->domid);
+    snprintf(home, sizeof(home), "/local/domain/%u", domid);
     snprintf(limit, sizeof(limit), "%lu", quota * 2);
-    advise(found(diagnosis, home, "domain %u owns %lu nodes, at %lu the store refuses it any more",
-                 owner->domid, owner->nodes, quota),
+    advise(found(diagnosis, home,
+                 "domain %u owns %lu nodes of the store, and from %lu on is refused any more",
+                 domid, nodes, quota),
            "xenstore-control", "quota", "set", "nodes", limit, NULL);
 }
 
-static void check_quota(struct diagnosis *diagnosis)
+/* Counts the nodes of an export by their owners. */
+static void count_owners(struct diagnosis *diagnosis)
 {
-    unsigned long quota =
-        diagnosis->host != NULL ? diagnosis->host->node_quota : (unsigned long)HOST_NODE_QUOTA;
     struct owner *owners = NULL, *owner, *next;
 
     for (const struct node *node = diagnosis->snapshot->nodes; node != NULL; node = node->hh.next) {
@@ -328,15 +328,31 @@ static void check_quota(struct diagnosis *diagnosis)
         }
         owner->nodes++;
     }
-    for (owner = owners; owner != NULL && quota != 0; owner = owner->hh.next) {
-        report_owner(diagnosis, owner, quota);
-    }
     next = owners;
     HASH_CLEAR(hh, owners);
     while (next != NULL) {
         owner = next;
         next = owner->hh.next;
+        report_owner(diagnosis, owner->domid, owner->nodes, HOST_NODE_QUOTA);
         free(owner);
+    }
+}
+
+static void check_quota(struct diagnosis *diagnosis)
+{
+    const struct host *host = diagnosis->host;
+    const struct node *homes = snapshot_find(diagnosis->snapshot, "/local/domain");
+    unsigned int domid;
+
+    if (host == NULL) {
+        count_owners(diagnosis);
+        return;
+    }
+    for (const struct node *home = homes != NULL ? homes->children : NULL;
+         home != NULL && host->node_quota != 0; home = home->next) {
+        if (parse_domid(home->name, &domid)) {
+            report_owner(diagnosis, domid, host->nodes(host, domid), host->node_quota);
+        }
     }
 }
 

@@ -7,18 +7,17 @@
  */
 #include "xenbus.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "doctor.h"
+#include "doctor_load.h"
 #include "exports.h"
 #include "text.h"
-#include "walk.h"
 
 /* How often what may settle is looked at again before it is a finding. */
-enum { LOOKS = 4 };
+enum { LOOKS = 2 };
 
 struct doctoring {
     const struct command *self;
@@ -101,43 +100,13 @@ static void print_json(const struct finding *list)
     json_print(all, true);
 }
 
-/* In a driver domain: its own home, and the frontends that its back ends name. Returns 0 or -errno.
- */
-static int load_own(struct snapshot *snapshot, struct xs_handle *xs, unsigned int domid)
-{
-    static const struct device_filter all;
-    struct store_view view = {.xs = xs};
-    struct device *devices, *device, *next;
-    char home[32];
-    int err;
-
-    snprintf(home, sizeof(home), "/local/domain/%u", domid);
-    err = snapshot_load(snapshot, xs, XBT_NULL, home);
-    devices = err == 0 ? devices_read(&view, &all) : NULL;
-    HASH_ITER (hh, devices, device, next) {
-        if (device->front_path != NULL) {
-            int one = snapshot_load(snapshot, xs, XBT_NULL, device->front_path);
-
-            err = one != 0 && one != -ENOENT && one != -EACCES ? one : err;
-        }
-    }
-    devices_free(devices);
-    return err;
-}
-
 /* What the checks look at; NULL with a message. */
 static struct snapshot *look(const struct command *self, struct xs_handle *xs,
                              const struct host *host)
 {
     struct snapshot *snapshot = snapshot_new("/");
-    int err = snapshot_load(snapshot, xs, XBT_NULL, "/local/domain");
+    int err = doctor_load(snapshot, xs, host->domid);
 
-    if (err == -EACCES) {
-        err = load_own(snapshot, xs, host->domid);
-    } else if (err == 0) {
-        err = snapshot_load(snapshot, xs, XBT_NULL, "/libxl");
-        err = err == -ENOENT ? 0 : err;
-    }
     if (err != 0) {
         command_failed(self, "/local/domain: %s", store_error(-err));
         snapshot_free(snapshot);

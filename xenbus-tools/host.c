@@ -20,6 +20,12 @@
 /* A manager that does not answer in this time is taken for one that is not there. */
 #define BUS_TIMEOUT_US UINT64_C(5000000)
 
+/* What host->context is here. */
+struct real_host {
+    sd_bus *bus;
+    struct xs_handle *xs;
+};
+
 /* A property of a unit, a string; NULL when it cannot be had. The caller frees. */
 static char *unit_property(sd_bus *bus, const char *unit, const char *interface,
                            const char *property)
@@ -120,7 +126,8 @@ static bool program_runs(const char *name)
 
 static bool ask_host(const struct host *host, enum host_fact fact, const char *name)
 {
-    sd_bus *bus = host->context;
+    const struct real_host *real = host->context;
+    sd_bus *bus = real->bus;
 
     switch (fact) {
     case HOST_UNIT_KNOWN:
@@ -153,45 +160,65 @@ static bool ask_host(const struct host *host, enum host_fact fact, const char *n
     }
 }
 
-/* The limit that `xenstore-control quota` prints; the default when this xenstored has no such
- * command. */
-static unsigned long ask_quota(struct xs_handle *xs)
+/* The number behind "nodes" in what the control command `quota @argument` prints; false if there is
+ * none. */
+static bool ask_quota(struct xs_handle *xs, char *argument, unsigned long *number)
 {
-    char nothing[] = "", command[] = "quota";
-    char *text = xs_control_command(xs, command, nothing, 0), *line, *rest = text;
-    unsigned long quota = HOST_NODE_QUOTA;
+    char command[] = "quota";
+    unsigned int len = argument[0] != '\0' ? (unsigned int)strlen(argument) + 1 : 0;
+    char *text = xs_control_command(xs, command, argument, len), *line, *rest = text;
+    bool found = false;
 
-    while (text != NULL && (line = strsep(&rest, "\n")) != NULL) {
+    while (text != NULL && !found && (line = strsep(&rest, "\n")) != NULL) {
         line += strspn(line, " \t");
         if (strncmp(line, "nodes", 5) == 0 && strpbrk(line, "0123456789") != NULL) {
-            quota = strtoul(strpbrk(line, "0123456789"), NULL, 10);
+            *number = strtoul(strpbrk(line, "0123456789"), NULL, 10);
+            found = true;
         }
     }
     free(text);
-    return quota;
+    return found;
+}
+
+static unsigned long nodes_of(const struct host *host, unsigned int domid)
+{
+    const struct real_host *real = host->context;
+    unsigned long nodes = 0;
+    char argument[16];
+
+    snprintf(argument, sizeof(argument), "%u", domid);
+    return ask_quota(real->xs, argument, &nodes) ? nodes : 0;
 }
 
 void host_open(struct host *host, struct xs_handle *xs)
 {
     char *domid = xs_read(xs, XBT_NULL, "domid", NULL);
-    sd_bus *bus = NULL;
+    struct real_host *real = must_alloc(sizeof(*real));
+    char nothing[] = "";
 
     host->ask = ask_host;
+    host->nodes = nodes_of;
+    host->context = real;
+    real->xs = xs;
     if (domid == NULL || !parse_domid(domid, &host->domid)) {
         host->domid = 0;
     }
     free(domid);
-    host->node_quota = ask_quota(xs);
-    if (sd_bus_open_system(&bus) < 0) {
-        bus = NULL;
-    } else {
-        sd_bus_set_method_call_timeout(bus, BUS_TIMEOUT_US);
+    if (!ask_quota(xs, nothing, &host->node_quota)) {
+        host->node_quota = HOST_NODE_QUOTA;
     }
-    host->context = bus;
+    if (sd_bus_open_system(&real->bus) < 0) {
+        real->bus = NULL;
+    } else {
+        sd_bus_set_method_call_timeout(real->bus, BUS_TIMEOUT_US);
+    }
 }
 
 void host_close(struct host *host)
 {
-    sd_bus_flush_close_unref(host->context);
+    struct real_host *real = host->context;
+
+    sd_bus_flush_close_unref(real->bus);
+    free(real);
     host->context = NULL;
 }

@@ -38,6 +38,8 @@ struct host {
     unsigned int domid;
     /* How many nodes a guest may own in the store; 0: no limit. */
     unsigned long node_quota;
+    /* How many nodes @domid owns; 0 when this xenstored does not tell. */
+    unsigned long (*nodes)(const struct host *host, unsigned int domid);
     /* For ask(). */
     void *context;
 };
@@ -46,8 +48,9 @@ struct host {
 enum { HOST_NODE_QUOTA = 1000 };
 
 /*
- * This host, with @xs for what only xenstored knows. The caller ends it with host_close(). It never
- * fails: what cannot be found out is "no", but for the quota, which is then xenstored's default.
+ * This host, with @xs, which outlives it, for what only xenstored knows. The caller ends it with
+ * host_close(). It never fails: what cannot be found out is "no", but for the quota, which is then
+ * xenstored's default.
  */
 void host_open(struct host *host, struct xs_handle *xs);
 void host_close(struct host *host);

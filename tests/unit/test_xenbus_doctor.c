@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "doctor_load.h"
 #include "fake_xenstore.h"
 #include "perms.h"
 #include "transact.h"
-#include "walk.h"
 #include "xenbus.h"
 
 #define FRONT "/local/domain/5/device/vbd/51712"
@@ -101,6 +101,9 @@ static void prepare_healthy(void)
     }
 }
 
+/* What xenstored would tell of domain 5. */
+static unsigned long nodes_of_5;
+
 static const char *const fact_names[] = {
     [HOST_UNIT_KNOWN] = "known",
     [HOST_UNIT_ACTIVE] = "active",
@@ -128,19 +131,27 @@ static bool ask_fake(const struct host *host, enum host_fact fact, const char *n
     return strstr(host->context, wanted) != NULL ? !healthy : healthy;
 }
 
+static unsigned long count_fake(const struct host *host, unsigned int domid)
+{
+    (void)host;
+    return domid == 5 ? nodes_of_5 : 0;
+}
+
 static struct snapshot *copy_store(void)
 {
     struct snapshot *snapshot = snapshot_new("/");
 
-    assert_int_equal(snapshot_load(snapshot, NULL, XBT_NULL, "/local/domain"), 0);
-    assert_int_equal(snapshot_load(snapshot, NULL, XBT_NULL, "/libxl"), 0);
+    assert_int_equal(doctor_load(snapshot, NULL, 0), 0);
     snapshot_finish(snapshot);
     return snapshot;
 }
 
 static struct finding *examine(const char *flipped)
 {
-    struct host host = {.ask = ask_fake, .node_quota = 60, .context = (void *)(uintptr_t)flipped};
+    struct host host = {.ask = ask_fake,
+                        .nodes = count_fake,
+                        .node_quota = 100,
+                        .context = (void *)(uintptr_t)flipped};
     struct snapshot *snapshot = copy_store();
     struct finding *findings = diagnose(snapshot, &host);
 
@@ -315,15 +326,27 @@ static void a_driver_domain_must_read_the_frontend(void **state)
 
 static void a_full_quota_is_told(void **state)
 {
+    struct snapshot *snapshot = snapshot_new("/");
+
     (void)state;
     prepare_healthy();
-    for (int i = 0; i < 45; i++) {
+    nodes_of_5 = 89;
+    assert_null(examine(""));
+    nodes_of_5 = 90;
+    expect_one(examine(""), "90 nodes", "XB409", "xenstore-control quota set nodes 200");
+    nodes_of_5 = 0;
+    /* Of an export, its nodes are counted. */
+    for (int i = 0; i < 950; i++) {
+        static const struct xs_permissions perms[] = {{.id = 5, .perms = XS_PERM_NONE}};
         char path[64];
 
         snprintf(path, sizeof(path), "/local/domain/5/data/%d", i);
-        put(path, "", "n5");
+        snapshot_add(snapshot, path, "", 0, perms, 1);
     }
-    expect_one(examine(""), "45 nodes more", "XB409", "xenstore-control quota set nodes 120");
+    snapshot_finish(snapshot);
+    expect_one(diagnose(snapshot, NULL), "950 nodes", "XB409",
+               "xenstore-control quota set nodes 2000");
+    snapshot_free(snapshot);
 }
 
 static void note_check(void *context, const struct check *check)

@@ -40,7 +40,8 @@ heals() {
 
 say "a healthy host, before any guest"
 same "findings" "" "$(codes)"
-same "exit status and words" "0 " "$(xenbus doctor --settle 0.4 > said 2>&1; echo "$? $(cat said)")"
+xenbus doctor --settle 0.4 > said 2>&1
+same "words" "" "$(cat said)"
 
 say "others who serve: the kernel's netback, xenconsoled"
 modprobe xen-netback
@@ -62,7 +63,8 @@ wait_store $home/$vif/state 4
 wait_store $backends/vif/"$domid"/1/state 4
 same "findings" "" "$(codes)"
 xenbus export > healthy.json
-same "of the export" 0 "$(xenbus doctor --from healthy.json > said; echo "$?$(cat said)")"
+xenbus doctor --from healthy.json > said
+same "of the export" "" "$(cat said)"
 
 say "the store: orphans, stray keys, permissions, errors, quota"
 xl block-attach doctored "format=qcow2,vdev=xvdb,access=rw,target=$(image b.qcow2 1M)"
@@ -93,7 +95,7 @@ xenbus doctor --settle 0.4 > said || true
 same "raw lines" 0 "$(LC_ALL=C grep -c $'[^ -~]' said || true)"
 heals XB107 XB108 XB110 XB201 XB203 XB204 XB205 XB301 XB401 XB403 XB404 XB409 XB503
 same "the guest's interface is where it belongs" $BRIDGE "$(basename "$(readlink "/sys/class/net/vif$domid.0/master")")"
-same "the orphan" 1 "$(xenbus exists $backends/vbd3/999/51712; echo $?)"
+xenbus exists $backends/vbd3/999/51712 && fail "the orphan is still there"
 same "the owner of the state" "n$domid r0" "$(xenbus ls -d 0 -p -j $home/$disk/state |
     python3 -c 'import json, sys; print(*json.load(sys.stdin)[0]["permissions"])')"
 
@@ -104,5 +106,5 @@ heals XB111 XB405
 wait_store $home/console/tty '^/dev/pts/'
 
 say "the export of the healthy host has not changed by it"
-same "disk and interfaces as before" "" "$(xenbus diff --values healthy.json |
+same "disk and interfaces as before" "" "$({ xenbus diff --values healthy.json || true; } |
     grep -v -e /data -e ' = "/dev/pts' -e /error -e quota -e '/backend/vbd3' -e '/hotplug-' -e /libxl/ || true)"

@@ -41,7 +41,10 @@ same "the ring is published before state 3 or 4" True \
 say "the recording shows the same"
 xenbus trace --json --domain traced --from trace.rec > again.out
 cmp trace.out again.out
-same "cut short" 2 "$(head -c 200 trace.rec > cut.rec; xenbus trace --from cut.rec > /dev/null 2>&1; echo $?)"
+head -c 200 trace.rec > cut.rec
+ended=0
+xenbus trace --from cut.rec > /dev/null 2>&1 || ended=$?
+same "cut short" 2 "$ended"
 
 say "a back end that does not come"
 systemctl stop duet-block.service
@@ -52,7 +55,9 @@ xenbus write /local/domain/0/backend/vbd3/"$domid"/51728/frontend "/local/domain
 xenbus write -e /local/domain/0/error/device/vbd/51728/error 'evil \x1b[2J'
 settles "its last key" 1 grep -c 'backend/vbd3/.*/51728/state' trace.rec
 kill -INT "$TRACER"
-same "exit status" 1 "$(wait "$TRACER"; echo $?)"
+ended=0
+wait "$TRACER" || ended=$?
+same "exit status" 1 "$ended"
 grep -q "MISSING: takes the device" trace.out || fail "the missing step is not told: $(cat trace.out)"
 same "raw lines" 0 "$(LC_ALL=C grep -c $'[^ -~]' trace.out || true)"
 xenbus rm "/local/domain/0/backend/vbd3/$domid/51728" "/local/domain/$domid/device/vbd/51728" /local/domain/0/error/device/vbd/51728
