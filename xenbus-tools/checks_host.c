@@ -107,16 +107,20 @@ static void check_units(struct diagnosis *diagnosis)
 {
     for (size_t i = 0; i < N_UNITS; i++) {
         unsigned int n = devices_of_unit(diagnosis, our_units[i]);
+        bool failed = host_has(diagnosis, HOST_UNIT_FAILED, our_units[i]);
         struct finding *finding;
 
         if (!host_has(diagnosis, HOST_UNIT_KNOWN, our_units[i]) ||
             host_has(diagnosis, HOST_UNIT_ACTIVE, our_units[i]) ||
-            (n == 0 && !host_has(diagnosis, HOST_UNIT_WANTED, our_units[i]))) {
+            (n == 0 && !failed && !host_has(diagnosis, HOST_UNIT_WANTED, our_units[i]))) {
             continue;
         }
-        finding = found(diagnosis, our_units[i],
-                        "the daemon does not run; %u devices of this host are its", n);
-        advise(finding, "systemctl", "reset-failed", our_units[i], NULL);
+        finding = found(diagnosis, our_units[i], "the daemon %s; %u devices of this host are its",
+                        failed ? "has failed" : "does not run", n);
+        if (failed) {
+            /* systemd starts what failed too often only when it is told to forget that */
+            advise(finding, "systemctl", "reset-failed", our_units[i], NULL);
+        }
         advise(finding, "systemctl", "start", our_units[i], NULL);
     }
 }

@@ -135,8 +135,9 @@ static bool ask_host(const struct host *host, enum host_fact fact, const char *n
     case HOST_UNIT_ACTIVE:
         return unit_is(bus, name, "ActiveState", "active", "reloading");
     case HOST_UNIT_WANTED:
-        return unit_is(bus, name, "UnitFileState", "enabled", "enabled-runtime") ||
-               unit_is(bus, name, "ActiveState", "failed", "failed");
+        return unit_is(bus, name, "UnitFileState", "enabled", "enabled-runtime");
+    case HOST_UNIT_FAILED:
+        return unit_is(bus, name, "ActiveState", "failed", "failed");
     case HOST_DRIVER:
         return reachable("/sys/bus/xen-backend/drivers/", name, "", F_OK);
     case HOST_DRIVER_BOUND:

@@ -105,26 +105,19 @@ static void prepare_healthy(void)
 static unsigned long nodes_of_5;
 
 static const char *const fact_names[] = {
-    [HOST_UNIT_KNOWN] = "known",
-    [HOST_UNIT_ACTIVE] = "active",
-    [HOST_UNIT_WANTED] = "wanted",
-    [HOST_DRIVER] = "driver",
-    [HOST_DRIVER_BOUND] = "bound",
-    [HOST_FILE] = "file",
-    [HOST_EXECUTABLE] = "exec",
-    [HOST_INTERFACE] = "iface",
-    [HOST_BRIDGE] = "bridge",
-    [HOST_BRIDGE_PORT] = "port",
-    [HOST_UP] = "up",
-    [HOST_PROCESS] = "process",
-    [HOST_PROGRAM] = "program",
+    [HOST_UNIT_KNOWN] = "known",   [HOST_UNIT_ACTIVE] = "active", [HOST_UNIT_WANTED] = "wanted",
+    [HOST_DRIVER] = "driver",      [HOST_DRIVER_BOUND] = "bound", [HOST_FILE] = "file",
+    [HOST_EXECUTABLE] = "exec",    [HOST_INTERFACE] = "iface",    [HOST_BRIDGE] = "bridge",
+    [HOST_UNIT_FAILED] = "failed", [HOST_BRIDGE_PORT] = "port",   [HOST_UP] = "up",
+    [HOST_PROCESS] = "process",    [HOST_PROGRAM] = "program",
 };
 
 /* A healthy host, but for the facts in @context, "fact:name fact:name", which are the other way
  * round. */
 static bool ask_fake(const struct host *host, enum host_fact fact, const char *name)
 {
-    bool healthy = fact != HOST_DRIVER && fact != HOST_DRIVER_BOUND && fact != HOST_PROGRAM;
+    bool healthy = fact != HOST_DRIVER && fact != HOST_DRIVER_BOUND && fact != HOST_PROGRAM &&
+                   fact != HOST_UNIT_FAILED;
     char wanted[128];
 
     snprintf(wanted, sizeof(wanted), " %s:%s ", fact_names[fact], name);
@@ -212,7 +205,8 @@ static const struct fault {
     {"chmod " CONS "/tty n5", "", "XB205", "xenbus chmod " CONS "/tty n0 r5"},
     {"", " bound:vbd-5-51712 ", "XB302", "xl block-detach 5 51712"},
     {"", " driver:vif ", "XB303", "modprobe -r xen-netback && systemctl restart duet-net.service"},
-    {"", " active:duet-block.service ", "XB401",
+    {"", " active:duet-block.service ", "XB401", "systemctl start duet-block.service"},
+    {"", " active:duet-block.service failed:duet-block.service ", "XB401",
      "systemctl reset-failed duet-block.service && systemctl start duet-block.service"},
     {"", " file:/dev/net/tun ", "XB402", "modprobe tun"},
     {"", " exec:/etc/xen/scripts/vif-bridge ", "XB403", "chmod +x /etc/xen/scripts/vif-bridge"},
