@@ -11,11 +11,11 @@
 #include <xenstore.h>
 
 enum host_fact {
-    /* A unit of systemd: there is such a unit; it runs; it is to run after a boot, or has failed.
-     */
+    /* A unit of systemd: there is such a unit; it runs; it is to run after a boot; it has failed. */
     HOST_UNIT_KNOWN,
     HOST_UNIT_ACTIVE,
     HOST_UNIT_WANTED,
+    HOST_UNIT_FAILED,
     /* A driver of the kernel for back ends ("vbd"), and whether it has a device ("vbd-5-51712"). */
     HOST_DRIVER,
     HOST_DRIVER_BOUND,
