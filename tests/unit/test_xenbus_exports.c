@@ -180,6 +180,10 @@ static void the_tree_is_sorted_whatever_the_order(void **state)
     snapshot_finish(snapshot);
     root = snapshot_find(snapshot, "/t");
     assert_ptr_equal(root, snapshot->nodes);
+    assert_true(path_compare("/t/a/c", "/t/a-b") < 0);
+    assert_true(path_compare("/t/a", "/t/a/c") < 0);
+    assert_true(path_compare("/t/a-b", "/t/a") > 0);
+    assert_int_equal(path_compare("/t/a", "/t/a"), 0);
     assert_string_equal(root->children->path, "/t/a");
     assert_string_equal(root->children->next->path, "/t/a-b");
     assert_string_equal(root->children->next->next->path, "/t/b");
