@@ -146,6 +146,18 @@ static void check_device_files(struct diagnosis *diagnosis)
     }
 }
 
+/* Whether the check at work has told of @path already: one bridge or script has many devices. */
+static bool told(const struct diagnosis *diagnosis, const char *path)
+{
+    const struct finding *finding = diagnosis->findings;
+
+    while (finding != NULL &&
+           (finding->check != diagnosis->check || strcmp(finding->path, path) != 0)) {
+        finding = finding->next;
+    }
+    return finding != NULL;
+}
+
 static void check_script(struct diagnosis *diagnosis, const struct device *device)
 {
     const char *script = node_key(back_of(diagnosis, device), "script");
@@ -155,18 +167,20 @@ static void check_script(struct diagnosis *diagnosis, const struct device *devic
         host_has(diagnosis, HOST_EXECUTABLE, script)) {
         return;
     }
-    path = store_join(device->back_path, "script");
     if (host_has(diagnosis, HOST_FILE, script)) {
-        advise(found(diagnosis, path, "the hotplug script %.200s may not be executed", script),
-               "chmod", "+x", script, NULL);
-    } else {
-        advise_detach(diagnosis,
-                      found(diagnosis, path,
-                            "the hotplug script %.200s is missing; install it, then attach the "
-                            "device again",
-                            script),
-                      device);
+        if (!told(diagnosis, script)) {
+            advise(found(diagnosis, script, "the hotplug script may not be executed"), "chmod",
+                   "+x", script, NULL);
+        }
+        return;
     }
+    path = store_join(device->back_path, "script");
+    advise_detach(diagnosis,
+                  found(diagnosis, path,
+                        "the hotplug script %.200s is missing; install it, then attach the device "
+                        "again",
+                        script),
+                  device);
     free(path);
 }
 
@@ -187,31 +201,30 @@ static void check_bridge(struct diagnosis *diagnosis, const struct device *devic
 {
     const char *bridge = bridge_of(diagnosis, device);
     struct finding *finding;
-    char *path;
 
-    if (bridge == NULL || host_has(diagnosis, HOST_BRIDGE, bridge)) {
+    if (bridge == NULL || host_has(diagnosis, HOST_BRIDGE, bridge) || told(diagnosis, bridge)) {
         return;
     }
-    path = store_join(device->back_path, "bridge");
-    finding = found(diagnosis, path, "this host has no bridge %.32s", bridge);
+    finding = found(diagnosis, bridge,
+                    "this host has no such bridge; domain %u's interface %.24s "
+                    "and maybe others want it",
+                    device->domid, device->device);
     advise(finding, "ip", "link", "add", bridge, "type", "bridge", NULL);
     advise(finding, "ip", "link", "set", bridge, "up", NULL);
-    free(path);
 }
 
 static void check_bridge_up(struct diagnosis *diagnosis, const struct device *device)
 {
     const char *bridge = bridge_of(diagnosis, device);
-    char *path;
 
-    if (bridge == NULL || !host_has(diagnosis, HOST_BRIDGE, bridge) ||
-        host_has(diagnosis, HOST_UP, bridge)) {
-        return;
+    if (bridge != NULL && host_has(diagnosis, HOST_BRIDGE, bridge) &&
+        !host_has(diagnosis, HOST_UP, bridge) && !told(diagnosis, bridge)) {
+        advise(found(diagnosis, bridge,
+                     "the bridge is down; domain %u's interface %.24s and maybe "
+                     "others are in it",
+                     device->domid, device->device),
+               "ip", "link", "set", bridge, "up", NULL);
     }
-    path = store_join(device->back_path, "bridge");
-    advise(found(diagnosis, path, "the bridge %.32s is down", bridge), "ip", "link", "set", bridge,
-           "up", NULL);
-    free(path);
 }
 
 /* What the interface of @device, a vif, is called on this host. */

@@ -11,7 +11,8 @@
 #include <xenstore.h>
 
 enum host_fact {
-    /* A unit of systemd: there is such a unit; it runs; it is to run after a boot; it has failed. */
+    /* A unit of systemd: there is such a unit; it runs; it is to run after a boot; it has failed.
+     */
     HOST_UNIT_KNOWN,
     HOST_UNIT_ACTIVE,
     HOST_UNIT_WANTED,

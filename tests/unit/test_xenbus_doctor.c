@@ -239,6 +239,7 @@ static void expect_one(struct finding *findings, const char *script, const char 
 {
     if (findings == NULL) {
         fail_msg("%s: nothing found, %s expected", script, code);
+        return;
     }
     if (findings->next != NULL || strcmp(findings->check->code, code) != 0) {
         const struct finding *last = findings->next != NULL ? findings->next : findings;
@@ -278,6 +279,29 @@ static void each_fault_gives_its_finding(void **state)
         change(faults[i].script);
         expect_one(examine(faults[i].flipped), faults[i].script, faults[i].code, faults[i].advice);
     }
+}
+
+/* One bridge for two interfaces is one finding: its advice would fail the second time. */
+static void a_bridge_is_told_once(void **state)
+{
+    (void)state;
+    prepare_healthy();
+    put("/local/domain/5/device/vif/1/backend", "/local/domain/0/backend/vif/5/1", "n5,r0");
+    put("/local/domain/5/device/vif/1/state", "1", "n5,r0");
+    put("/local/domain/5/device/vif/1", "", "n5,r0");
+    put("/local/domain/0/backend/vif/5/1/frontend", "/local/domain/5/device/vif/1", "n0,r5");
+    put("/local/domain/0/backend/vif/5/1/bridge", "xenbr0", "n0,r5");
+    put("/local/domain/0/backend/vif/5/1/script", "/etc/xen/scripts/vif-bridge", "n0,r5");
+    put("/local/domain/0/backend/vif/5/1/state", "1", "n0,r5");
+    put("/local/domain/0/backend/vif/5/1", "", "n0,r5");
+    change("write /local/domain/5/device/vif/1/state 6\nwrite "
+           "/local/domain/0/backend/vif/5/1/state 6");
+    assert_null(examine(""));
+    expect_one(examine(" bridge:xenbr0 "), "two interfaces", "XB404",
+               "ip link add xenbr0 type bridge && ip link set xenbr0 up");
+    expect_one(examine(" up:xenbr0 "), "two interfaces", "XB405", "ip link set xenbr0 up");
+    expect_one(examine(" exec:/etc/xen/scripts/vif-bridge "), "two interfaces", "XB403",
+               "chmod +x /etc/xen/scripts/vif-bridge");
 }
 
 /* The disk is QEMU's, as `xl block-attach format=qcow2` leaves it. */
@@ -400,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_healthy_host_is_silent),
         cmocka_unit_test(each_fault_gives_its_finding),
+        cmocka_unit_test(a_bridge_is_told_once),
         cmocka_unit_test(a_disk_for_qemu_wants_a_qemu),
         cmocka_unit_test(a_driver_domain_must_read_the_frontend),
         cmocka_unit_test(a_full_quota_is_told),

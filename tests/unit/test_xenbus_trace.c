@@ -154,8 +154,8 @@ static void odd_paths_are_no_devices(void **state)
         "/local/domainx5/device/vbd/1",
         "/local/domain/5/error",
         "/libxl/5/device/vbd/1/state",
-        "/local/domain/5/device/vbd/"
-        "0123456789012345678901234567890123456789012345678901234567890"};
+        ("/local/domain/5/device/vbd/"
+         "0123456789012345678901234567890123456789012345678901234567890")};
     struct seen seen = {""};
     struct trace *trace = trace_new(NULL, NULL, 1, note_step, &seen);
 
