@@ -1,7 +1,7 @@
 /*
  * The devices of a host, read out of the store: each backend directory paired with its frontend.
  *
- * Types owned: `struct device`, `struct device_list`. One thread, no locks.
+ * Types: struct device, device_filter.
  */
 #ifndef DUET_XENBUS_DEVICES_H
 #define DUET_XENBUS_DEVICES_H
@@ -53,6 +53,7 @@ struct device_filter {
  */
 struct device *devices_read(const struct store_view *view, const struct device_filter *filter);
 
+/* Frees the list and all its devices. NULL is fine. */
 void devices_free(struct device *list);
 
 /* Reads a domain's id, decimal; false if @text is none. */
