@@ -9,14 +9,6 @@
 
 #include "text.h"
 
-static bool handle(int option, const char *arg, void *context)
-{
-    (void)option;
-    (void)arg;
-    (void)context;
-    return false;
-}
-
 /* Looks at @path; returns an exit code. */
 static int look(const struct command *self, struct xs_handle *xs, const char *path, cJSON *all)
 {
@@ -43,7 +35,7 @@ static int look(const struct command *self, struct xs_handle *xs, const char *pa
 static int run(const struct command *self, int argc, char **argv)
 {
     bool json = false;
-    int status = command_options(self, argc, argv, &json, handle, NULL);
+    int status = command_options(self, argc, argv, &json, NULL, NULL);
     struct xs_handle *xs;
     cJSON *all;
 

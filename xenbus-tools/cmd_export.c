@@ -11,14 +11,6 @@ struct exporting {
     unsigned long unreadable;
 };
 
-static bool handle(int option, const char *arg, void *context)
-{
-    (void)option;
-    (void)arg;
-    (void)context;
-    return false;
-}
-
 static int write_node(void *context, const struct walk_node *node)
 {
     struct exporting *exporting = context;
@@ -33,7 +25,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
     struct exporting exporting = {0};
     bool json = false;
-    int status = command_options(self, argc, argv, &json, handle, NULL);
+    int status = command_options(self, argc, argv, &json, NULL, NULL);
     const char *root = "/";
     struct xs_handle *xs;
     int err;

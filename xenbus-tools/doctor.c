@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
 #include "xenbus.h"
 
 static const struct check *const tables[] = {pair_checks, perm_checks, host_checks, key_checks};
@@ -108,18 +109,35 @@ bool findings_settling(const struct finding *list)
     return list != NULL;
 }
 
+/* The sentence with whatever it quotes of the store escaped: it is text in every format. */
+static char *printable(const char *text)
+{
+    char *escaped = NULL;
+    size_t size = 0;
+    FILE *mem = open_memstream(&escaped, &size);
+
+    if (mem != NULL) {
+        text_print(mem, text);
+        fclose(mem);
+    }
+    return escaped != NULL ? escaped : must_strdup("?");
+}
+
 struct finding *found(struct diagnosis *diagnosis, const char *path, const char *fmt, ...)
 {
     struct finding *finding = must_alloc(sizeof(*finding));
+    char *what = NULL;
     va_list ap;
 
     finding->check = diagnosis->check;
     finding->path = must_strdup(path);
     va_start(ap, fmt);
-    if (vasprintf(&finding->what, fmt, ap) < 0) {
-        finding->what = must_strdup("?");
+    if (vasprintf(&what, fmt, ap) < 0) {
+        what = NULL;
     }
     va_end(ap);
+    finding->what = printable(what != NULL ? what : "?");
+    free(what);
     *diagnosis->tail = finding;
     diagnosis->tail = &finding->next;
     return finding;

@@ -40,7 +40,7 @@ struct check {
 struct finding {
     const struct check *check;
     char *path;
-    /* A sentence; what it quotes of the store is escaped when it is printed. */
+    /* A sentence, printable: what it quotes of the store is escaped. */
     char *what;
     /* A command for the shell that mends it, or that shows why; NULL when there is none. */
     char *advice;

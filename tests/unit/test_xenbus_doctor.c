@@ -370,6 +370,28 @@ static void a_full_quota_is_told(void **state)
     snapshot_free(snapshot);
 }
 
+/* A sentence is printable, whatever a driver has left and wherever it is cut. */
+static void a_sentence_is_printable(void **state)
+{
+    static const char path[] = "/local/domain/5/error/device/vbd/51712/error";
+    char error[1000];
+    struct finding *finding;
+
+    (void)state;
+    prepare_healthy();
+    for (size_t i = 0; i + 2 < sizeof(error); i += 2) {
+        memcpy(error + i, "\xc2\x9b", 3);
+    }
+    put(path, error + 1, "n5");
+    finding = examine("");
+    assert_non_null(finding);
+    assert_string_equal(finding->check->code, "XB110");
+    for (const char *p = finding->what; *p != '\0'; p++) {
+        assert_in_range(*p, 0x20, 0x7e);
+    }
+    findings_free(finding);
+}
+
 static void note_check(void *context, const struct check *check)
 {
     static const char *const elsewhere[] = {"XB202", "XB301", "XB409"};
@@ -428,6 +450,7 @@ int main(void)
         cmocka_unit_test(a_disk_for_qemu_wants_a_qemu),
         cmocka_unit_test(a_driver_domain_must_read_the_frontend),
         cmocka_unit_test(a_full_quota_is_told),
+        cmocka_unit_test(a_sentence_is_printable),
         cmocka_unit_test(every_code_has_a_case_and_a_paragraph),
         cmocka_unit_test(what_settles_is_no_finding),
     };
