@@ -103,7 +103,7 @@ int doctor_load(struct snapshot *snapshot, struct xs_handle *xs, unsigned int do
     if (err == -EACCES) {
         return load_own(snapshot, xs, domid);
     }
-    for (unsigned int i = 0; i < n && err == 0; i++) {
+    for (unsigned int i = 0; domains != NULL && i < n && err == 0; i++) {
         char *home = store_join(homes, domains[i]);
 
         err = load_domain(snapshot, xs, home);
