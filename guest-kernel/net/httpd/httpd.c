@@ -198,6 +198,7 @@ int httpd_stop(void)
         netconn_delete(listener);
         wait_event(&ended_wq, !__atomic_load_n(&stats.connections, __ATOMIC_ACQUIRE));
         ext_close(&fs);
+        blk_put(fs.dev);
         stats.running = false;
     }
     mutex_unlock(&httpd_lock);
