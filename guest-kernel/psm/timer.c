@@ -9,7 +9,7 @@
  * timer whose callback runs on another CPU is armed anew on that CPU, in whose heap it fires when
  * the callback is over: it never runs on two CPUs at once. Only timer_cancel_wait() waits.
  *
- * Locks: the owning CPU's (struct cpu_timers), of two the lower CPU's first; callbacks run without it.
+ * Locks: that of the owning CPU's heap, of two the lower CPU's first; callbacks run without it.
  * Suspend: only vCPU 0 has timers then; timer_resume() reckons those by the wall clock anew and
  * programs the root.
  */
