@@ -1,7 +1,5 @@
 /*
  * cmd_cpu.c - regs, bt, cpus, sym: what the CPUs were doing.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #include "kdi/kdi_impl.h"
 

@@ -1,7 +1,7 @@
 /*
  * cmd_thread.c - threads, locks, timers: who waits for what.
  *
- * No state; lists are walked under their locks, which a session bypasses. Suspend: nothing to do.
+ * No state; lists are walked under their locks, which a session bypasses.
  */
 #include "kdi/kdi_impl.h"
 

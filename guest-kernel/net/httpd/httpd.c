@@ -2,8 +2,7 @@
  * httpd.c - taking connections, a thread for each; see httpd.h.
  *
  * Threads wait for their peer in short spells, so that a stop is noticed; a peer that says nothing
- * is let go after IDLE. Locks: httpd_lock (mutex), over lwIP's; the counters are atomic. Suspend:
- * nothing to do.
+ * is let go after IDLE. Locks: httpd_lock (mutex), over lwIP's; the counters are atomic.
  */
 #include "net/httpd/httpd.h"
 
