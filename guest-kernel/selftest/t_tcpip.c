@@ -2,8 +2,7 @@
  * t_tcpip.c - promises of the TCP/IP stack, over the loopback interface.
  *
  * A server thread and the test talk through netconns, as commands do. Each test gives back all that
- * the stack took for it, connections that wait for their end apart: those are waited for. No state
- * but the running test's.
+ * the stack took for it, connections that wait for their end apart: those are waited for.
  */
 #include "io/blk.h"
 #include "kern/mem.h"
