@@ -349,38 +349,17 @@ static bool failed_starts_leave_nothing(void)
 
 /* ---- a vCPU that leaves ---- */
 
-/*
- * A thread that keeps the vCPU's upcalls masked from before it is told to leave until it is down.
- * What is sent to the vCPU meanwhile stays in its queue.
- */
-struct last_words {
+struct kicker {
     struct cpu *cpu;
-    evtchn_port_t port; /* whose other end has the vCPU as its home */
-    bool arrived, answered;
-    bool masked; /* a thread is there, and has sent an event */
-    bool stop;   /* those that are elsewhere are not needed any more */
+    bool stop;
 };
 
-/* With a thread on each vCPU one of them is on the right one, sooner or later. */
-static void stay_until_it_leaves(void *arg)
+static void kick_all_the_while(void *arg)
 {
-    struct last_words *w = arg;
+    struct kicker *k = arg;
 
-    while (!READ_ONCE(w->stop) && !READ_ONCE(w->masked)) {
-        upcall_state_t state = upcalls_save();
-
-        if (this_cpu() == w->cpu) {
-            nsec_t limit = clock_now() + LONG;
-
-            evtchn_notify(w->port);
-            WRITE_ONCE(w->masked, true);
-            while (!READ_ONCE(w->cpu->leaving) && clock_now() < limit) {
-                __builtin_ia32_pause();
-            }
-            thread_exit(); /* to the idle thread, which leaves, and nothing opens the mask between
-                            */
-        }
-        upcalls_restore(state);
+    while (!READ_ONCE(k->stop)) {
+        cpu_kick(k->cpu);
     }
 }
 
@@ -424,75 +403,75 @@ static bool number_can_be_used_again(evtchn_port_t given_back)
     return found == REUSED && again;
 }
 
-#define LEAVING_CPUS 8 /* with more vCPUs it takes the threads too long to get to the right one */
-
-/* Stops a vCPU that has not looked at its events for a while. */
-static bool stop_with_events_queued(struct last_words *w)
-{
-    struct thread *threads[LEAVING_CPUS] = {NULL};
-    unsigned n = cpu_count_online();
-    nsec_t limit = clock_now() + LONG;
-    int rc = -EAGAIN;
-
-    for (unsigned i = 0; i < n; i++) {
-        threads[i] = thread_create("last words", stay_until_it_leaves, w, PRIO_NORMAL);
-    }
-    while (!READ_ONCE(w->masked) && clock_now() < limit) {
-        thread_yield();
-    }
-    if (READ_ONCE(w->masked)) {
-        rc = cpu_stop(w->cpu->id);
-    }
-    WRITE_ONCE(w->stop, true);
-    for (unsigned i = 0; i < n; i++) {
-        if (threads[i] != NULL) {
-            thread_join(threads[i]);
-        }
-    }
-    CHECK(rc == 0);
-    return true;
-}
-
-/* An event for a device's port is in the queue of the vCPU that leaves, the port's home. */
-static bool strand(struct last_words *w)
-{
-    int home = evtchn_alloc_unbound(DOMID_SELF, "selftest home", IPL_SOFT, note_event, &w->arrived);
-    CHECK(home > 0);
-    int other = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)home, "selftest other", IPL_SOFT,
-                                        note_event, &w->answered);
-    bool ok = other > 0;
-
-    if (ok) {
-        nsec_t limit = clock_now() + LONG;
-
-        w->port = (evtchn_port_t)other;
-        evtchn_set_home((evtchn_port_t)home, w->cpu->id);
-        ok = stop_with_events_queued(w);
-        while (ok && !READ_ONCE(w->arrived) && clock_now() < limit) {
-            thread_yield();
-        }
-        evtchn_close((evtchn_port_t)other);
-    }
-    evtchn_close((evtchn_port_t)home);
-    return ok;
-}
-
-/* What was sent to a vCPU in its last moments is neither lost nor left in its queue. */
+/* What was sent to a vCPU in its last moments does not stay in its queue. */
 static bool leaving_strands_no_event(void)
 {
     unsigned last = cpu_count_online() - 1;
-    struct last_words w = {.cpu = cpu_by_id(last)};
+    bool ok = true;
 
-    if (last == 0 || last >= LEAVING_CPUS) {
+    for (unsigned i = 0; last != 0 && ok && i < 10; i++) {
+        struct kicker k = {.cpu = cpu_by_id(last)};
+        evtchn_port_t kicked = k.cpu->ipi;
+        struct thread *t = thread_create("kicker", kick_all_the_while, &k, PRIO_NORMAL);
+
+        CHECK(t != NULL);
+        ok = cpu_stop(last) == 0;
+        WRITE_ONCE(k.stop, true);
+        thread_join(t);
+        ok = ok && number_can_be_used_again(kicked);
+        CHECK(cpu_start(last) == 0);
+    }
+    CHECK(ok);
+    return true;
+}
+
+#define LAST_STEP 7 /* of a start: fail_each_step() counts them */
+
+/*
+ * The vCPU is down and an event waits in its queue at each of two ports. Who wanted to start it and
+ * could not empties the queue: a port that is closed leaves its number to others, and the event of
+ * one that stays comes when the vCPU does.
+ */
+static bool queue_is_emptied(unsigned id, int closed, int kept, const bool *arrived)
+{
+    nsec_t limit = clock_now() + LONG;
+
+    CHECK(closed > 0 && kept > 0);
+    evtchn_notify((evtchn_port_t)closed);
+    evtchn_notify((evtchn_port_t)kept);
+    cpu_fail_step(LAST_STEP);
+    int rc = cpu_start(id);
+    cpu_fail_step(0);
+    CHECK(rc == -EIO);
+    evtchn_close((evtchn_port_t)closed);
+    CHECK(number_can_be_used_again((evtchn_port_t)closed));
+    CHECK(!READ_ONCE(*arrived));
+    CHECK(cpu_start(id) == 0);
+    while (!READ_ONCE(*arrived) && clock_now() < limit) {
+        thread_yield();
+    }
+    CHECK(*arrived);
+    return true;
+}
+
+static bool events_for_who_is_down_wait(void)
+{
+    unsigned last = cpu_count_online() - 1;
+    bool arrived[2] = {false};
+
+    if (last == 0) {
         return true;
     }
-    evtchn_port_t own = w.cpu->ipi; /* cpu_stop() itself sends to that one */
-    bool ok = strand(&w);
-    bool again = ok && number_can_be_used_again(own);
+    CHECK(cpu_stop(last) == 0);
+    int closed = evtchn_bind_ipi(last, "selftest", IPL_SOFT, note_event, &arrived[0]);
+    int kept = evtchn_bind_ipi(last, "selftest", IPL_SOFT, note_event, &arrived[1]);
+    bool ok = queue_is_emptied(last, closed, kept, &arrived[1]);
+    if (kept > 0) {
+        evtchn_close((evtchn_port_t)kept);
+    }
     CHECK(cpu_start(last) == 0);
     CHECK(ok);
-    CHECK(w.arrived);
-    CHECK(again);
+    CHECK(!arrived[0]);
     return true;
 }
 
@@ -502,5 +481,6 @@ const struct selftest selftests_smp[] = {
     {.name = "smp-storms-leave-threads-their-turns", .fn = storms_leave_threads_their_turns},
     {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
     {.name = "smp-leaving-strands-no-event", .fn = leaving_strands_no_event},
+    {.name = "smp-events-for-a-vcpu-that-is-down-wait", .fn = events_for_who_is_down_wait},
     {.name = NULL},
 };
