@@ -1,7 +1,7 @@
 # The worker of a disk is killed (-9, also by the OOM killer), alone and together with its supervisor, while a Linux
-# guest writes and reads back what it wrote: the guest sees a pause, no error, and finds every block. Killed five
-# times in a row it is replaced by one that says no: the guest gets an I/O error and does not hang. The service
-# stays up through all of it.
+# guest writes and reads back what it wrote: the guest sees a pause and no error, and finds every block. After five
+# kills in a row the next worker says no: the guest gets an I/O error and does not hang. The service stays up through
+# all of it.
 # timeout: 500
 . ./lib.sh
 
