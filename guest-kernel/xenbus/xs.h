@@ -19,6 +19,16 @@
 
 #include "kern/types.h"
 
+/**
+ * xs_error_passes() - whether an error tells of memory or of the way to the store alone
+ *
+ * Who gets one has learned nothing of what the store holds, and looks again later.
+ */
+static inline bool xs_error_passes(int err)
+{
+    return err == -ENOMEM || err == -ENOSPC || err == -EIO || err == -EAGAIN || err == -EACCES;
+}
+
 typedef uint32_t xs_txn_t;
 #define XS_NO_TXN 0u
 

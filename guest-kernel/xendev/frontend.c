@@ -48,6 +48,10 @@
  * one in a later refresh(), and frontend_break(), to BROKEN, both by stop(BROKEN), close() and
  * Closing. The directory's end leads to GONE, a restore from everywhere but GONE to WAITING.
  *
+ * That memory is out, or the store does not answer, says nothing of the back end: with such an
+ * error (xs_error_passes()) an offer leads back to WAITING, everything else stays where it was, and
+ * the same is tried again a little later (xendev_look_again()).
+ *
  * Rings are freed by shut() alone, and that stops the data path first: no driver can have it the
  * wrong way round. Owns struct frontend. Locks and suspend: see frontend.h. Compiles on the host
  * for tests/unit.
@@ -176,6 +180,16 @@ static int publish_keys(xs_txn_t t, void *arg)
     return fe->ops->publish(fe, t);
 }
 
+/* What stands in the way may pass. */
+static void look_later(struct frontend *fe, int err, const char *what)
+{
+    if (!fe->stuck) {
+        log_warn("%s: %s: %s; looking again until it works", fe->name, what, errno_name(err));
+    }
+    fe->stuck = true;
+    xendev_look_again(fe->dev);
+}
+
 static void frontend_offer(struct frontend *fe)
 {
     fe->otherend_id = fe->dev->otherend_id;
@@ -187,10 +201,17 @@ static void frontend_offer(struct frontend *fe)
             (void)frontend_refuse(fe, rc, "the rings cannot be published");
         }
     }
+    if (xs_error_passes(rc)) {
+        shut(fe, PATH_DOWN, false);
+        fe->phase = FRONTEND_WAITING;
+        look_later(fe, rc, fe->why);
+        return;
+    }
     if (rc != 0) {
         fail(fe, FRONTEND_FAILED, rc, fe->why);
         return;
     }
+    fe->stuck = false;
     fe->phase = FRONTEND_OFFERED;
     (void)xendev_set_state(fe->dev, fe->ops->offered);
 }
@@ -199,8 +220,12 @@ static void refresh(struct frontend *fe)
 {
     int rc = fe->ops->refresh(fe);
 
-    if (rc != 0) {
+    if (xs_error_passes(rc)) {
+        look_later(fe, rc, fe->why);
+    } else if (rc != 0) {
         fail(fe, FRONTEND_BROKEN, rc, fe->why);
+    } else {
+        fe->stuck = false;
     }
 }
 
@@ -213,6 +238,10 @@ static void frontend_connect(struct frontend *fe)
         return;
     }
     int rc = fe->ops->refresh(fe);
+    if (xs_error_passes(rc)) {
+        look_later(fe, rc, fe->why);
+        return;
+    }
     if (rc == 0) {
         rc = fe->ops->start(fe);
     }
@@ -220,6 +249,7 @@ static void frontend_connect(struct frontend *fe)
         fail(fe, FRONTEND_FAILED, rc, fe->why);
         return;
     }
+    fe->stuck = false;
     fe->phase = FRONTEND_UP;
     fe->may_ask = true;
     if (fe->ops->offered != XenbusStateConnected) {
@@ -264,13 +294,18 @@ static void frontend_end(struct frontend *fe)
     (void)xendev_set_state(fe->dev, XenbusStateClosed);
 }
 
-/* Whether the toolstack means the device to stay. */
-static bool online(const struct frontend *fe)
+/*
+ * The back end closes: whether for good, as the toolstack says by `online`. What is missing or is
+ * no number means so, too. Nonzero: nobody knows now.
+ */
+static int closes_for_good(const struct frontend *fe, bool *for_good)
 {
     bool on = false;
-    const struct xs_field field = {"online", XS_BOOL, &on, false};
+    const struct xs_field field = {"online", XS_BOOL, &on, true};
+    int rc = xs_gather(XS_NO_TXN, fe->dev->otherend, &field, 1, NULL);
 
-    return xs_gather(XS_NO_TXN, fe->dev->otherend, &field, 1, NULL) == 0 && on;
+    *for_good = !on;
+    return xs_error_passes(rc) ? rc : 0;
 }
 
 /* What a state, some other end's word, means here. False: nothing. */
@@ -315,8 +350,7 @@ static void act(struct frontend *fe, enum action action)
     }
 }
 
-/* The data path gave the back end up: take everything away from it and tell the store, once. */
-static void take_breach(struct frontend *fe)
+void frontend_take_breach(struct frontend *fe)
 {
     const char *breach = READ_ONCE(fe->breach);
 
@@ -333,13 +367,20 @@ static void take_breach(struct frontend *fe)
 
 void frontend_event(struct frontend *fe, enum xenbus_state state)
 {
+    bool for_good = false;
     enum event ev;
+    int rc = 0;
 
-    take_breach(fe);
+    frontend_take_breach(fe);
     if (!classify(fe, state, &ev)) {
         return;
     }
-    if ((ev == EV_CLOSING || ev == EV_CLOSED) && !online(fe)) {
+    if (ev == EV_CLOSING || ev == EV_CLOSED) {
+        rc = closes_for_good(fe, &for_good);
+    }
+    if (rc != 0) {
+        look_later(fe, rc, "the back end closes, and whether for good cannot be read");
+    } else if (for_good) {
         frontend_end(fe);
     } else {
         act(fe, actions[fe->phase][ev]);

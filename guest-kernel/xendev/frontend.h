@@ -57,6 +57,9 @@ enum frontend_path { PATH_DOWN, PATH_UP, PATH_BROKEN, PATH_GONE };
  * @gone: it has gone: the data path is GONE, the rings are freed. May be NULL
  * @pause: hold still for a suspend, for a time that the driver bounds; @unpause goes on
  * @release: the directory is gone: let go of the device, free it when its users have, too
+ *
+ * An error of open(), publish() or refresh() that passes (xs_error_passes()) does not count against
+ * the back end: the step is tried again.
  */
 struct frontend_ops {
     enum xenbus_state offered;
@@ -83,6 +86,7 @@ struct frontend {
     enum xenbus_state seen; /* the back end's last state */
     bool open;              /* open() has run, close() has not */
     bool may_ask;           /* it was up since it was last asked to offer itself again */
+    bool stuck;             /* an error that passes was logged, nothing has succeeded since */
     const char *breach;     /* frontend_break()'s sentence until the store was told */
     char why[96];           /* frontend_refuse()'s sentence */
 };
@@ -105,6 +109,9 @@ void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct x
 
 /** frontend_event() - the back end's state is @state, or something of it is to be looked at. */
 void frontend_event(struct frontend *fe, enum xenbus_state state);
+
+/** frontend_take_breach() - whatever its state is, take away what frontend_break() found broken. */
+void frontend_take_breach(struct frontend *fe);
 
 /** frontend_remove() - the device's directory is gone. Frees @fe, by release(). */
 void frontend_remove(struct frontend *fe);

@@ -145,7 +145,7 @@ static int read_features(struct xnf *x)
 }
 
 /* The MTU: the toolstack's word in our directory, else the back end's, else the usual. */
-static void read_mtu(struct xnf *x)
+static int read_mtu(struct xnf *x)
 {
     uint32_t mtu = XNF_MTU;
     const struct xs_field field = {"mtu", XS_U32, &mtu, false};
@@ -155,6 +155,9 @@ static void read_mtu(struct xnf *x)
     if (rc == -ENOENT) {
         dir = x->fe.dev->otherend;
         rc = xs_gather(XS_NO_TXN, dir, &field, 1, NULL);
+    }
+    if (xs_error_passes(rc)) {
+        return frontend_refuse(&x->fe, rc, "the MTU cannot be read");
     }
     if (rc == 0 && (mtu < MTU_MIN || mtu > MTU_MAX)) {
         rc = -ERANGE;
@@ -170,15 +173,17 @@ static void read_mtu(struct xnf *x)
         mtu = XNF_MTU;
     }
     WRITE_ONCE(x->mtu, (uint16_t)mtu);
+    return 0;
 }
 
-static void read_ip(struct xnf *x)
+static int read_ip(struct xnf *x)
 {
     char *ip = NULL;
     const struct xs_field field = {"ip", XS_STRING, &ip, true};
 
-    if (xs_gather(XS_NO_TXN, x->fe.dev->otherend, &field, 1, NULL) != 0) {
-        return;
+    int rc = frontend_gather(&x->fe, &field, 1);
+    if (rc != 0) {
+        return xs_error_passes(rc) ? rc : 0;
     }
     upcall_state_t s = spin_lock(&x->lock);
     x->ip[0] = '\0';
@@ -187,20 +192,27 @@ static void read_ip(struct xnf *x)
     }
     spin_unlock(&x->lock, s);
     kfree(ip);
+    return 0;
 }
 
-/* The back end's word on the carrier; if it says nothing, there is one. True: it changed. */
-static bool read_carrier(struct xnf *x)
+/*
+ * The back end's word on the carrier; if it says nothing, there is one, and what is no number means
+ * none. *@changed: it is another. Nonzero: it is as it was, since it cannot be read now.
+ */
+static int read_carrier(struct xnf *x, bool *changed)
 {
     bool up = true;
     const struct xs_field field = {"carrier", XS_BOOL, &up, true};
+    int rc = frontend_gather(&x->fe, &field, 1);
 
-    if (xs_gather(XS_NO_TXN, x->fe.dev->otherend, &field, 1, NULL) != 0) {
-        up = false;
+    *changed = false;
+    if (xs_error_passes(rc)) {
+        return rc;
     }
-    bool changed = up != x->carrier;
+    up = up && rc == 0;
+    *changed = up != x->carrier;
     WRITE_ONCE(x->carrier, up);
-    return changed;
+    return 0;
 }
 
 /* Watch callback: the same look as when the back end's state changes. */
@@ -211,22 +223,27 @@ static void carrier_event(struct xs_watch *w, const char *path __unused)
     xendev_poke(x->fe.dev);
 }
 
-static void watch_carrier(struct xnf *x)
+/* Nothing if it is watched already. */
+static int watch_carrier(struct xnf *x)
 {
     size_t size = strlen(x->fe.dev->otherend) + sizeof("/carrier");
 
-    x->carrier_path = kmalloc(size);
     if (x->carrier_path != NULL) {
-        snprintf(x->carrier_path, size, "%s/carrier", x->fe.dev->otherend);
-        x->carrier_watch =
-            (struct xs_watch){.path = x->carrier_path, .fn = carrier_event, .arg = x};
-        if (xs_watch_add(&x->carrier_watch) == 0) {
-            return;
-        }
+        return 0;
+    }
+    x->carrier_path = kmalloc(size);
+    if (x->carrier_path == NULL) {
+        return frontend_refuse(&x->fe, -ENOMEM, "no memory to watch the carrier");
+    }
+    snprintf(x->carrier_path, size, "%s/carrier", x->fe.dev->otherend);
+    x->carrier_watch = (struct xs_watch){.path = x->carrier_path, .fn = carrier_event, .arg = x};
+    int rc = xs_watch_add(&x->carrier_watch);
+    if (rc != 0) {
         kfree(x->carrier_path);
         x->carrier_path = NULL;
+        return frontend_refuse(&x->fe, rc, "the carrier cannot be watched");
     }
-    log_warn("%s: %s/carrier cannot be watched", x->net.name, x->fe.dev->otherend);
+    return 0;
 }
 
 static void unwatch_carrier(struct xnf *x)
@@ -290,16 +307,19 @@ static int xnf_open(struct frontend *fe)
     struct xnf *x = interface_of(fe);
     int rc = read_features(x);
 
+    if (rc == 0) {
+        rc = read_mtu(x);
+    }
+    if (rc == 0) {
+        rc = read_ip(x);
+    }
     if (rc != 0) {
         return rc;
     }
-    read_mtu(x);
-    read_ip(x);
     rc = open_queues(x);
     if (rc != 0) {
         return frontend_refuse(fe, rc, "no queues");
     }
-    watch_carrier(x);
     return 0;
 }
 
@@ -314,11 +334,17 @@ static int xnf_refresh(struct frontend *fe)
 {
     struct xnf *x = interface_of(fe);
 
-    if (read_carrier(x) && READ_ONCE(x->state) == PATH_UP) {
+    bool changed = false;
+    int rc = watch_carrier(x);
+
+    if (rc == 0) {
+        rc = read_carrier(x, &changed);
+    }
+    if (changed && READ_ONCE(x->state) == PATH_UP) {
         log_info("%s: carrier %s", x->net.name, x->carrier ? "on" : "off");
         net_changed(&x->net);
     }
-    return 0;
+    return rc;
 }
 
 /* The interface can be used. */
