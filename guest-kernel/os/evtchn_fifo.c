@@ -55,6 +55,11 @@ static bool evtchn_fifo_is_pending(evtchn_port_t port)
     return READ_ONCE(*word_of(port)) & PENDING;
 }
 
+static void evtchn_fifo_set_pending(evtchn_port_t port)
+{
+    __atomic_fetch_or(word_of(port), PENDING, __ATOMIC_SEQ_CST);
+}
+
 static void evtchn_fifo_clear_pending(evtchn_port_t port)
 {
     __atomic_fetch_and(word_of(port), ~PENDING, __ATOMIC_SEQ_CST);
@@ -215,6 +220,7 @@ const struct evtchn_ops evtchn_fifo_ops = {
     .mask = evtchn_fifo_mask,
     .is_masked = evtchn_fifo_is_masked,
     .is_pending = evtchn_fifo_is_pending,
+    .set_pending = evtchn_fifo_set_pending,
     .clear_pending = evtchn_fifo_clear_pending,
     .unmask_local = evtchn_fifo_unmask_local,
     .collect = evtchn_fifo_collect,

@@ -24,6 +24,10 @@ struct cpu_events {
     unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
     nsec_t thread_time;   /* how long no handler ran here, but for the time since... */
     nsec_t threads_since; /* ...the last upcall's end */
+    /* Calls of handlers since the threads' share was looked at, and the times then. */
+    unsigned burst;
+    nsec_t burst_began, burst_thread_time;
+    nsec_t rest_until;                      /* the threads' turn: no handler of a device runs */
     struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
     evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
 };
@@ -37,6 +41,7 @@ struct evtchn_ops {
     void (*mask)(evtchn_port_t port);
     bool (*is_masked)(evtchn_port_t port);
     bool (*is_pending)(evtchn_port_t port);
+    void (*set_pending)(evtchn_port_t port); /* raised when a masked port is unmasked by Xen */
     void (*clear_pending)(evtchn_port_t port);
 
     /* Unmask a port that is bound to this CPU; upcalls are masked; a pending event is raised. */

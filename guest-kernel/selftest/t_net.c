@@ -14,6 +14,7 @@
 #include "psm/clock.h"
 #include "selftest/own_domid.h"
 #include "selftest/selftest.h"
+#include "selftest/share.h"
 
 #define PATIENCE (10 * NSEC_PER_SEC)
 #define MTU      9000
@@ -29,7 +30,8 @@ struct stage {
     struct netif_rx_back_ring back_rx;
     struct net_frame last;
     unsigned pieces, received, writable, flood;
-    uint32_t sum; /* of the last frame's bytes */
+    uint32_t sum;        /* of the last frame's bytes */
+    struct share *share; /* NULL: nobody counts */
     struct waitq wq;
     uint8_t data[3 * PAGE_SIZE]; /* to be sent */
 };
@@ -53,6 +55,9 @@ static void t_net_receive(void *arg, const struct net_frame *frame, const struct
 {
     struct stage *s = arg;
 
+    if (s->share != NULL) {
+        share_note(s->share, SHARE_EVENTS);
+    }
     s->last = *frame;
     s->pieces = n;
     s->sum = n == 1 ? sum_of(pieces[0].base, pieces[0].len) : 0;
@@ -343,6 +348,71 @@ static bool flood(struct stage *s)
     CHECK(wait_event_until(&s->wq, READ_ONCE(s->received) == FLOOD + 1, clock_now() + PATIENCE) ==
           0);
     CHECK(s->x.state == PATH_UP && s->q->rx_errors == 0);
+    return true;
+}
+
+#define FLOODS     2
+#define FLOOD_LONG 20000
+#define FLOOD_CPUS 8 /* with more, Xen's turns are too rare to judge by */
+
+/* Back ends without end, on one vCPU. Return: whether the floods came to theirs. */
+static bool weather_floods(struct stage **stages, struct share *share)
+{
+    struct thread *threads[FLOOD_CPUS + 1] = {NULL};
+    unsigned n = cpu_count_online() + 1;
+    bool ok = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        threads[i] = thread_create("flooded", share_run, share, PRIO_NORMAL);
+        ok &= threads[i] != NULL;
+    }
+    for (unsigned i = 0; i < FLOODS; i++) {
+        stages[i]->share = share;
+        stages[i]->flood = FLOOD_LONG;
+        answer_rx(stages[i], 0, 0, 60);
+        push_rx(stages[i]);
+        evtchn_again(stages[i]->q->rx_port);
+    }
+    for (unsigned i = 0; i < FLOODS; i++) {
+        ok &= wait_event_until(&stages[i]->wq, READ_ONCE(stages[i]->received) == FLOOD_LONG + 1,
+                               clock_now() + 2 * PATIENCE) == 0;
+    }
+    WRITE_ONCE(share->stop, true);
+    for (unsigned i = 0; i < n; i++) {
+        if (threads[i] != NULL) {
+            thread_join(threads[i]);
+        }
+    }
+    return ok;
+}
+
+static bool floods_leave_threads_their_turns(void)
+{
+    static struct share share;
+    struct stage *stages[FLOODS] = {NULL};
+    bool ok = true;
+
+    if (cpu_count_online() > FLOOD_CPUS) {
+        return true;
+    }
+    share = (struct share){.vcpu = 0}; /* where a first queue's events go */
+    for (unsigned i = 0; i < FLOODS; i++) {
+        stages[i] = t_net_make();
+        ok &= stages[i] != NULL;
+    }
+    ok = ok && weather_floods(stages, &share);
+    for (unsigned i = 0; i < FLOODS; i++) {
+        if (stages[i] != NULL) {
+            t_net_unmake(stages[i]);
+        }
+    }
+    CHECK(ok);
+    if (!share_fair(&share)) {
+        selftest_fail("frames had %lu us, threads %lu us",
+                      (unsigned long)(share.had[SHARE_EVENTS] / NSEC_PER_USEC),
+                      (unsigned long)(share.had[SHARE_THREADS] / NSEC_PER_USEC));
+        return false;
+    }
     return true;
 }
 
@@ -723,6 +793,7 @@ const struct selftest selftests_net[] = {
     {.name = "net-more-answers-than-buffers-break-it", .fn = more_answers_than_buffers_on_a_nic},
     {.name = "net-an-index-that-goes-back-breaks-it", .fn = t_net_index_that_goes_back_on_a_nic},
     {.name = "net-a-flood-lets-others-run", .fn = flood_on_a_nic},
+    {.name = "net-floods-leave-threads-their-turns", .fn = floods_leave_threads_their_turns},
     {.name = "net-sent-frames-are-on-the-ring", .fn = frames_are_sent_on_a_nic},
     {.name = "net-frames-out-of-bounds-are-refused", .fn = sizes_are_checked_on_a_nic},
     {.name = "net-a-full-ring-tells-when-there-is-room", .fn = full_ring_on_a_nic},

@@ -11,6 +11,7 @@
 #include "psm/cpu.h"
 #include "psm/timer.h"
 #include "selftest/selftest.h"
+#include "selftest/share.h"
 
 #define LONG (20 * NSEC_PER_SEC) /* only a failure takes so long */
 
@@ -132,66 +133,54 @@ static bool who_cancelled_and_waited_may_free(void)
     return true;
 }
 
-/* ---- a port that fires without pause ---- */
+/* ---- ports that fire without pause ---- */
 
 #define STORM_CALLS (40 * EVTCHN_BURST)
-#define CALM_CALLS  (8 * EVTCHN_BURST) /* so many in a row may find that no thread had a turn */
-#define STORM_CPUS  8                  /* with more, Xen's turns are too rare to judge by */
+#define SLOW_CALLS  600
+#define SLOW_CALL   NSEC_PER_MSEC
+#define STORM_PORTS 2
+#define STORM_CPUS  8 /* with more, Xen's turns are too rare to judge by */
 
 struct storm {
-    int port;
-    unsigned victim; /* the vCPU */
-    uint64_t turns[CPU_MAX], seen;
-    unsigned calls, in_a_row, longest, rests;
-    bool stop;
+    int ports[STORM_PORTS];
+    unsigned nports, calls, enough, rests;
+    nsec_t work; /* how long a call takes */
+    struct share share;
     struct waitq over;
 };
+
+static void work_until(nsec_t end, struct storm *s)
+{
+    while (clock_now() < end) {
+        share_note(&s->share, SHARE_EVENTS);
+    }
+}
 
 /* Raises its own port again before it ends: as a sender does that never pauses. */
 static void storm_handler(evtchn_port_t port, void *arg)
 {
     struct storm *s = arg;
-    uint64_t turns = READ_ONCE(s->turns[s->victim]);
 
-    /* Who interrupts the idle thread takes a turn from nobody. */
-    bool wanted = this_cpu()->current != this_cpu()->idle;
-
-    s->in_a_row = turns == s->seen && wanted ? s->in_a_row + 1 : 0;
-    s->seen = turns;
-    s->longest = MAX(s->longest, s->in_a_row);
+    share_note(&s->share, SHARE_EVENTS);
+    work_until(clock_now() + s->work, s);
     WRITE_ONCE(s->calls, s->calls + 1);
-    if (s->calls < STORM_CALLS) {
+    if (s->calls < s->enough) {
         evtchn_notify(port);
     } else {
         waitq_wake_all(&s->over);
     }
 }
 
-/* A thread runs here; also the one that sends, which may be the victim's only one. */
-static void count_turn(struct storm *s)
-{
-    upcall_state_t state = upcalls_save();
-
-    s->turns[this_cpu()->id]++;
-    upcalls_restore(state);
-}
-
-static void take_turns_somewhere(void *arg)
-{
-    struct storm *s = arg;
-
-    while (!READ_ONCE(s->stop)) {
-        count_turn(s);
-    }
-}
-
+/* The thread that sends may be the victim's only one. */
 static void send_storm(void *arg)
 {
     struct storm *s = arg;
 
-    while (!READ_ONCE(s->stop)) {
-        count_turn(s);
-        evtchn_notify((evtchn_port_t)s->port);
+    while (!READ_ONCE(s->share.stop)) {
+        share_note(&s->share, SHARE_THREADS);
+        for (unsigned i = 0; i < s->nports; i++) {
+            evtchn_notify((evtchn_port_t)s->ports[i]);
+        }
     }
 }
 
@@ -199,8 +188,8 @@ static void note_rests(const struct evtchn_info *info, void *arg)
 {
     struct storm *s = arg;
 
-    if ((int)info->port == s->port) {
-        s->rests = info->rests;
+    for (unsigned i = 0; i < s->nports; i++) {
+        s->rests += (int)info->port == s->ports[i] ? info->rests : 0;
     }
 }
 
@@ -212,13 +201,13 @@ static bool weather_storm(struct storm *s)
     bool all = true;
 
     for (unsigned i = 0; i < n; i++) {
-        threads[i] =
-            thread_create("storm", i == 0 ? send_storm : take_turns_somewhere, s, PRIO_NORMAL);
+        threads[i] = i == 0 ? thread_create("storm", send_storm, s, PRIO_NORMAL)
+                            : thread_create("storm", share_run, &s->share, PRIO_NORMAL);
         all &= threads[i] != NULL;
     }
-    int rc = wait_event_until(&s->over, READ_ONCE(s->calls) >= STORM_CALLS, clock_now() + LONG);
+    int rc = wait_event_until(&s->over, READ_ONCE(s->calls) >= s->enough, clock_now() + LONG);
     evtchn_foreach(note_rests, s);
-    WRITE_ONCE(s->stop, true);
+    WRITE_ONCE(s->share.stop, true);
     for (unsigned i = 0; i < n; i++) {
         if (threads[i] != NULL) {
             thread_join(threads[i]);
@@ -227,26 +216,54 @@ static bool weather_storm(struct storm *s)
     return all && rc == 0;
 }
 
-static bool storms_leave_threads_their_turns(void)
+/* So many ports storm on the last vCPU, and each call takes so long. */
+static bool storm_leaves_turns(unsigned nports, unsigned enough, nsec_t work)
 {
     static struct storm s;
+    bool bound = true;
 
     if (cpu_count_online() > STORM_CPUS) {
         return true;
     }
-    s = (struct storm){.victim = cpu_count_online() - 1};
+    s = (struct storm){.enough = enough, .work = work, .share.vcpu = cpu_count_online() - 1};
     waitq_init(&s.over, "selftest");
-    s.port = evtchn_bind_ipi(s.victim, "selftest storm", IPL_SOFT, storm_handler, &s);
-    CHECK(s.port > 0);
-    evtchn_notify((evtchn_port_t)s.port);
-    bool ended = weather_storm(&s);
-    evtchn_close((evtchn_port_t)s.port);
+    for (unsigned i = 0; i < nports && bound; i++) {
+        s.ports[i] = evtchn_bind_ipi(s.share.vcpu, "selftest storm", IPL_SOFT, storm_handler, &s);
+        bound = s.ports[i] > 0;
+        s.nports += bound;
+    }
+    for (unsigned i = 0; i < s.nports; i++) {
+        evtchn_notify((evtchn_port_t)s.ports[i]);
+    }
+    bool ended = bound && weather_storm(&s);
+    for (unsigned i = 0; i < s.nports; i++) {
+        evtchn_close((evtchn_port_t)s.ports[i]);
+    }
+    CHECK(bound);
     CHECK(ended);
-    if (s.longest > CALM_CALLS || s.rests == 0) {
-        selftest_fail("%u events in a row and no thread had a turn, %u rests", s.longest, s.rests);
+    if (!share_fair(&s.share) || s.rests == 0) {
+        selftest_fail("%u ports had %lu us, threads %lu us, %u rests", nports,
+                      (unsigned long)(s.share.had[SHARE_EVENTS] / NSEC_PER_USEC),
+                      (unsigned long)(s.share.had[SHARE_THREADS] / NSEC_PER_USEC), s.rests);
         return false;
     }
     return true;
+}
+
+static bool storms_leave_threads_their_turns(void)
+{
+    return storm_leaves_turns(1, STORM_CALLS, 0);
+}
+
+/* They must not run by turns, one while the other rests. */
+static bool two_storms_leave_threads_their_turns(void)
+{
+    return storm_leaves_turns(STORM_PORTS, STORM_CALLS, 0);
+}
+
+static bool slow_storms_leave_threads_their_turns(void)
+{
+    return storm_leaves_turns(1, SLOW_CALLS, SLOW_CALL);
 }
 
 /* ---- starts that fail ---- */
@@ -479,6 +496,10 @@ const struct selftest selftests_smp[] = {
     {.name = "smp-arming-does-not-wait", .fn = arming_does_not_wait},
     {.name = "smp-who-cancelled-and-waited-may-free", .fn = who_cancelled_and_waited_may_free},
     {.name = "smp-storms-leave-threads-their-turns", .fn = storms_leave_threads_their_turns},
+    {.name = "smp-two-storms-leave-threads-their-turns",
+     .fn = two_storms_leave_threads_their_turns},
+    {.name = "smp-slow-storms-leave-threads-their-turns",
+     .fn = slow_storms_leave_threads_their_turns},
     {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
     {.name = "smp-leaving-strands-no-event", .fn = leaving_strands_no_event},
     {.name = "smp-events-for-a-vcpu-that-is-down-wait", .fn = events_for_who_is_down_wait},

@@ -54,10 +54,10 @@ struct xendev {
     struct mutex lock; /* the rest belongs to xendev.c */
     struct xs_watch watch;
     char *watch_path;
-    bool peer_unread;         /* @otherend is another domain's: not read since a restore */
-    bool unsaid;              /* @to_say has not reached the store */
+    bool peer_unread; /* @otherend is another domain's: not read since a restore */
+    bool unsaid;      /* @to_say has not reached the store */
     enum xenbus_state to_say;
-    struct timer again;       /* looks at the back end once more */
+    struct timer again; /* looks at the back end once more */
     XEN_TAILQ_ENTRY(struct xendev) link;
 };
 

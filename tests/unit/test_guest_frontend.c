@@ -28,9 +28,9 @@ static struct {
     enum frontend_path path;
     bool open, published, refreshed, paused, left, gone, released;
     bool online;
-    int fails[STEPS]; /* the errors of steps that fail next time */
-    int store;        /* what reading the back end's `online` ends with */
-    unsigned looks;   /* how often another look was asked for */
+    int fails[STEPS];  /* the errors of steps that fail next time */
+    int store;         /* what reading the back end's `online` ends with */
+    unsigned looks;    /* how often another look was asked for */
     const char *wrong; /* the first rule that was broken */
 } d;
 
