@@ -691,6 +691,54 @@ static bool t_net_page_not_let_go(struct stage *s)
     return true;
 }
 
+#define ROUNDS     20
+#define HELD_PAGES 16 /* of each round's buffers; fewer than one connection has */
+
+/* The next connection's buffers are mapped, and stay so when it ends. How many were. */
+static unsigned keep_buffers(struct stage *s, struct gnttab_map *maps)
+{
+    unsigned n = 0;
+
+    while (n < HELD_PAGES &&
+           gnttab_map(s->x.fe.otherend_id, s->q->rx_bufs[n].gref, false, &maps[n]) == 0) {
+        n++;
+    }
+    xnf_stop(&s->x, PATH_DOWN);
+    xnf_queue_close(s->q, false);
+    s->x.nqueues = 0;
+    return n;
+}
+
+/* What a back end keeps of each of its connections is counted, until it lets go. */
+static bool t_net_pages_kept_are_counted(struct stage *s)
+{
+    static struct gnttab_map maps[ROUNDS][HELD_PAGES];
+    uint16_t domid = s->x.fe.otherend_id;
+    uint32_t before = gnttab_held_by(domid);
+    unsigned mapped = 0, unmapped = 0, round = 0;
+    bool open = true;
+
+    while (open && round < ROUNDS && !gnttab_holds_too_much(domid)) {
+        mapped += keep_buffers(s, maps[round++]);
+        open = open_queue(s, FULL);
+    }
+    uint32_t held = gnttab_held_by(domid);
+    bool too_much = gnttab_holds_too_much(domid);
+    for (unsigned i = 0; i < round * HELD_PAGES; i++) {
+        unmapped += maps[i / HELD_PAGES][i % HELD_PAGES].va != NULL &&
+                    gnttab_unmap(&maps[i / HELD_PAGES][i % HELD_PAGES]) == 0;
+    }
+    nsec_t deadline = clock_now() + PATIENCE;
+    while (gnttab_held_by(domid) > before && clock_now() < deadline) {
+        thread_sleep_until(clock_now() + 50 * NSEC_PER_MSEC);
+    }
+    CHECK(open && mapped == round * HELD_PAGES && unmapped == mapped);
+    CHECK(held == before + mapped);
+    CHECK(too_much || round == ROUNDS);
+    CHECK(gnttab_held_by(domid) == before);
+    return true;
+}
+
 /* ---- the table of interfaces ---- */
 
 static unsigned gone_calls, released;
@@ -778,6 +826,7 @@ ON_A_NIC(multicast_waits_for_room)
 ON_A_NIC(pause_and_go_on)
 ON_A_NIC(t_net_another_back_end)
 ON_A_NIC(t_net_page_not_let_go)
+ON_A_NIC(t_net_pages_kept_are_counted)
 
 const struct selftest selftests_net[] = {
     {.name = "net-received-frames-reach-the-user", .fn = frames_arrive_on_a_nic},
@@ -807,6 +856,7 @@ const struct selftest selftests_net[] = {
     {.name = "net-paused-nothing-moves", .fn = pause_and_go_on_on_a_nic},
     {.name = "net-another-back-end-gets-fresh-rings", .fn = t_net_another_back_end_on_a_nic},
     {.name = "net-a-page-not-let-go-is-freed-later", .fn = t_net_page_not_let_go_on_a_nic},
+    {.name = "net-pages-kept-are-counted", .fn = t_net_pages_kept_are_counted_on_a_nic},
     {.name = "net-users-come-and-go", .fn = users_of_an_interface},
     {.name = NULL},
 };

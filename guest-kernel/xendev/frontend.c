@@ -50,7 +50,9 @@
  *
  * That memory is out, or the store does not answer, says nothing of the back end: with such an
  * error (xs_error_passes()) an offer leads back to WAITING, everything else stays where it was, and
- * the same is tried again a little later (xendev_look_again()).
+ * the same is tried again a little later (xendev_look_again()). An offer also waits, in WAITING, as
+ * long as the back end's domain has too many pages of earlier connections mapped: else one that
+ * comes and goes could take all of the memory.
  *
  * Rings are freed by shut() alone, and that stops the data path first: no driver can have it the
  * wrong way round. Owns struct frontend. Locks and suspend: see frontend.h. Compiles on the host
@@ -61,6 +63,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "os/gnttab.h"
 #include "xendev/xendev.h"
 
 enum event { EV_NEWS, EV_READY, EV_CONNECTED, EV_CLOSING, EV_CLOSED, EV_VANISHED, EV_COUNT };
@@ -193,6 +196,11 @@ static void look_later(struct frontend *fe, int err, const char *what)
 static void frontend_offer(struct frontend *fe)
 {
     fe->otherend_id = fe->dev->otherend_id;
+    if (gnttab_holds_too_much(fe->otherend_id)) {
+        fe->phase = FRONTEND_WAITING;
+        look_later(fe, -EBUSY, "back end holds on to too many pages of earlier connections");
+        return;
+    }
     int rc = fe->ops->open(fe);
     if (rc == 0) {
         fe->open = true;

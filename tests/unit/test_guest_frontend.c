@@ -14,6 +14,7 @@
 
 #include "kern/log.h"
 #include "kern/mem.h"
+#include "os/gnttab.h"
 #include "xendev/xendev.h"
 
 #define DEPTH 5 /* of the sequences */
@@ -31,6 +32,7 @@ static struct {
     int fails[STEPS];  /* the errors of steps that fail next time */
     int store;         /* what reading the back end's `online` ends with */
     unsigned looks;    /* how often another look was asked for */
+    bool greedy;       /* the back end holds on to too much */
     const char *wrong; /* the first rule that was broken */
 } d;
 
@@ -176,6 +178,12 @@ void xendev_look_again(struct xendev *dev)
 {
     (void)dev;
     d.looks++;
+}
+
+bool gnttab_holds_too_much(uint16_t domid)
+{
+    must(domid == d.dev.otherend_id, "it is the back end's domain that is asked about");
+    return d.greedy;
 }
 
 const char *errno_name(int err)
@@ -665,6 +673,24 @@ static void another_look_goes_on(void **unused)
     assert_null(d.wrong);
 }
 
+/* Who keeps the pages of earlier connections gets no others before it has let go. */
+static void a_greedy_one_waits(void **unused)
+{
+    (void)unused;
+    begin();
+    d.greedy = true;
+    init_wait();
+    connected();
+    assert_int_equal(d.fe.phase, FRONTEND_WAITING);
+    assert_int_equal(d.looks, 2);
+    assert_false(d.open);
+    d.greedy = false;
+    connected();
+    assert_int_equal(d.fe.phase, FRONTEND_UP);
+    finish();
+    assert_null(d.wrong);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +699,7 @@ int main(void)
         cmocka_unit_test(a_back_end_is_asked_again_once),
         cmocka_unit_test(a_failed_one_is_tried_when_offered_anew),
         cmocka_unit_test(another_look_goes_on),
+        cmocka_unit_test(a_greedy_one_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
