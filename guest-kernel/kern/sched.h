@@ -80,7 +80,10 @@ void sched_block(const bool *still_waiting);
 /** thread_wake() - make a blocked thread ready; nothing if it is not blocked. Any context. */
 void thread_wake(struct thread *t);
 
-/** sched_kicked() - another CPU may have queued a thread here: limit the running one's turn. */
+/**
+ * sched_kicked() - another CPU may have queued a thread here: limit the running one's turn; or it
+ * wants this CPU to leave
+ */
 void sched_kicked(struct cpu *cpu);
 
 /** sched_interrupt_exit() - at the end of an upcall: switch if somebody better waits. */

@@ -230,6 +230,10 @@ void sched_kicked(struct cpu *cpu)
 {
     upcall_state_t state = spin_lock(&cpu->sched->lock);
 
+    /* Said again: a switch that began before cpu_stop() asked has forgotten what was said then. */
+    if (READ_ONCE(cpu->leaving)) {
+        WRITE_ONCE(cpu->need_resched, true);
+    }
     slice_start(cpu, cpu->current);
     spin_unlock(&cpu->sched->lock, state);
 }

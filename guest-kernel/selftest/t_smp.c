@@ -7,6 +7,7 @@
 #include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/evtchn.h"
+#include "os/hypercall.h"
 #include "psm/clock.h"
 #include "psm/cpu.h"
 #include "psm/timer.h"
@@ -380,6 +381,86 @@ static void kick_all_the_while(void *arg)
     }
 }
 
+/* Whether a CPU that shall leave does; a thread spins on it that nobody else takes turns with. */
+static bool goes_when_kicked(struct cpu *cpu)
+{
+    bool offline = false;
+    nsec_t limit = clock_now() + LONG / 4;
+
+    WRITE_ONCE(cpu->leaving, true);
+    WRITE_ONCE(cpu->need_resched, false); /* as a switch does that began just before */
+    cpu_kick(cpu);
+    while (!offline && clock_now() < limit) {
+        offline = !READ_ONCE(cpu->online);
+    }
+    return offline;
+}
+
+/* Spinning threads on all vCPUs but the first; this one stays on that. *@begun: they run. */
+static bool leaves_among_spinners(struct cpu *cpu, struct share *share, struct thread **spinners,
+                                  bool *begun)
+{
+    nsec_t limit = clock_now() + LONG;
+    upcall_state_t state = upcalls_save(); /* keeps this vCPU: the threads run on others */
+    bool offline = false;
+
+    *begun = this_cpu()->id == 0;
+    for (unsigned i = 0; *begun && i < cpu_count_online() - 1; i++) {
+        spinners[i] = thread_create("spinner", share_run, share, PRIO_NORMAL);
+        *begun = spinners[i] != NULL;
+    }
+    while (*begun && READ_ONCE(share->had[SHARE_THREADS]) == 0) {
+        *begun = clock_now() < limit;
+    }
+    if (*begun) {
+        offline = goes_when_kicked(cpu);
+    }
+    upcalls_restore(state);
+    return offline;
+}
+
+/* What cpu_stop() does after a CPU went offline; or it does not leave after all. */
+static void after_leaving(struct cpu *cpu, bool offline)
+{
+    if (!offline) {
+        WRITE_ONCE(cpu->leaving, false);
+        evtchn_cpu_joins(cpu);
+        return;
+    }
+    while (HYPERVISOR_vcpu_op(VCPUOP_is_up, cpu->id, NULL) > 0) {
+        thread_yield();
+    }
+    cpu_interrupts_close(cpu);
+    evtchn_cpu_drain(cpu);
+}
+
+/* A vCPU is told to leave while it is about to forget that it shall look. */
+static bool who_is_told_leaves(void)
+{
+    static struct share share;
+    struct thread *spinners[STORM_CPUS] = {NULL};
+    unsigned last = cpu_count_online() - 1;
+    bool begun = false, offline = false;
+
+    if (last == 0 || last >= STORM_CPUS) {
+        return true;
+    }
+    CHECK(cpu_stop(last) == 0 && cpu_start(last) == 0); /* now this thread is on the first */
+    share = (struct share){.vcpu = last};
+    evtchn_cpu_leaves(cpu_by_id(last));
+    offline = leaves_among_spinners(cpu_by_id(last), &share, spinners, &begun);
+    WRITE_ONCE(share.stop, true);
+    for (unsigned i = 0; i < STORM_CPUS; i++) {
+        if (spinners[i] != NULL) {
+            thread_join(spinners[i]);
+        }
+    }
+    after_leaving(cpu_by_id(last), offline);
+    CHECK(cpu_start(last) == 0);
+    CHECK(!begun || offline);
+    return true;
+}
+
 #define REUSED 16 /* more than there are free numbers below those of a vCPU's own ports */
 
 static void note_event(evtchn_port_t port, void *arg)
@@ -501,6 +582,7 @@ const struct selftest selftests_smp[] = {
     {.name = "smp-slow-storms-leave-threads-their-turns",
      .fn = slow_storms_leave_threads_their_turns},
     {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
+    {.name = "smp-who-is-told-to-leave-does", .fn = who_is_told_leaves},
     {.name = "smp-leaving-strands-no-event", .fn = leaving_strands_no_event},
     {.name = "smp-events-for-a-vcpu-that-is-down-wait", .fn = events_for_who_is_down_wait},
     {.name = NULL},
