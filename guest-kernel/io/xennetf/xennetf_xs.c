@@ -353,15 +353,15 @@ static int xnf_up(struct frontend *fe)
     struct xnf *x = interface_of(fe);
     char mac[MAC_TEXT];
 
+    if (!x->net.entry.listed && net_register(&x->net) != 0) {
+        return frontend_refuse(fe, -EEXIST, "the name is taken");
+    }
     mac_text(x, mac);
     log_info("%s: %s, MTU %u, %u queue%s, served by domain %u", x->net.name, mac, x->mtu,
              x->nqueues, x->nqueues == 1 ? "" : "s", fe->otherend_id);
     xnf_start(x);
-    if (x->net.entry.listed) {
-        net_changed(&x->net);
-        return 0;
-    }
-    return net_register(&x->net) == 0 ? 0 : frontend_refuse(fe, -EEXIST, "the name is taken");
+    net_changed(&x->net);
+    return 0;
 }
 
 static void xnf_down(struct frontend *fe, enum frontend_path path)
