@@ -189,7 +189,7 @@ static bool is_short(uint32_t len)
 }
 
 /* Hands a body over to a request; a short one is copied. NULL: there was no memory for it. */
-static void take_body(struct request *r, char *body, uint32_t len)
+static void xs_conn_take_body(struct request *r, char *body, uint32_t len)
 {
     r->reply = (struct xs_reply){is_short(len) ? NULL : body, len};
     if (is_short(len)) {
@@ -220,7 +220,7 @@ static void xs_conn_answer(const struct xsd_sockmsg *msg, char *body)
         return;
     }
     XEN_TAILQ_REMOVE(&conn.requests, r, link);
-    take_body(r, body, msg->len);
+    xs_conn_take_body(r, body, msg->len);
     if (r->rc == 0 && msg->type == XS_ERROR) {
         r->rc = xs_parse_error(body, msg->len);
     } else if (r->rc == 0 && msg->type != r->type) {
