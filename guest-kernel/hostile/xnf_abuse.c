@@ -213,7 +213,7 @@ int xnf_abuse_deafen(struct xnf_abuse *a, bool deaf)
     }
     spin_unlock(&x->rx_lock, s);
     for (unsigned i = 0; i < n && !deaf; i++) {
-        xnf_rx_timer(&x->queues[i]->rx_timer);
+        evtchn_again(x->queues[i]->rx_port);
     }
     return moving ? waiting : -ENOTCONN;
 }

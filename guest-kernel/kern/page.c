@@ -19,6 +19,7 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "os/panic.h"
+#include "psm/clock.h"
 
 #define RUNS_MAX 32
 
@@ -133,10 +134,21 @@ static bool block_take(unsigned order, pfn_t *out)
 
 void page_account_failure(size_t bytes)
 {
+    static nsec_t said; /* when the last line was written; 0: never */
+    static uint64_t unsaid;
+    nsec_t now = clock_now();
     upcall_state_t state = spin_lock(&page_lock);
+    bool say = said == 0 || now - said >= NSEC_PER_SEC;
+    uint64_t more = unsaid;
+
     stats.alloc_failures++;
+    unsaid = say ? 0 : unsaid + 1;
+    said = say ? MAX(now, (nsec_t)1) : said;
     spin_unlock(&page_lock, state);
-    log_warn("memory: no room for %zu bytes", bytes);
+    if (say) {
+        log_warn("memory: no room for %zu bytes; %lu more failures since the last such line", bytes,
+                 (unsigned long)more);
+    }
 }
 
 /* Labels the pages of a block but the first. Its owner's or nobody's. */

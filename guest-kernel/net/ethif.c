@@ -134,9 +134,10 @@ static struct rx_frame *rx_next(struct ethif *e)
     return f;
 }
 
+/* lwIP makes all checksums of TCP or none: what it makes in vain is blanked again by describe(). */
 static u16_t generated(const struct ethif *e)
 {
-    return GENERATE | (e->offload_tcp ? 0 : NETIF_CHECKSUM_GEN_TCP);
+    return GENERATE | (e->csum_v4 && e->csum_v6 ? 0 : NETIF_CHECKSUM_GEN_TCP);
 }
 
 /*
@@ -235,7 +236,7 @@ static void describe(const struct ethif *e, struct pbuf *p, struct net_frame *fr
     struct headers h;
 
     *frame = (struct net_frame){.len = p->tot_len};
-    if (!e->offload_tcp || !find_headers(p, &h)) {
+    if (!find_headers(p, &h) || !(h.v6 ? e->csum_v6 : e->csum_v4)) {
         return;
     }
     blank_checksum(p, &h);
@@ -338,11 +339,16 @@ u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts)
     return opts;
 }
 
+/* Whether the other end cuts this connection's large segments. */
+static bool is_cut(const struct ethif *e, const struct tcp_pcb *pcb)
+{
+    return IP_IS_V6_VAL(pcb->remote_ip) ? e->csum_v6 && e->gso_v6 : e->csum_v4 && e->gso_v4;
+}
+
 void ethif_bulk(struct tcp_pcb *pcb)
 {
     const struct ethif *e = ethif_to(pcb);
-    bool can =
-        e != NULL && e->offload_tcp && (IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4);
+    bool can = e != NULL && is_cut(e, pcb);
 
     if (can && pcb->state == ESTABLISHED && bulk_size(pcb) == 0 && pcb->mss != 0 &&
         pcb->mss <= BULK_SEGMENT / 2 && ip_addr_cmp(&pcb->local_ip, &pcb->remote_ip) == 0) {
@@ -359,9 +365,7 @@ static void end_bulk(const struct ethif *e)
     struct tcp_pcb *pcb = tcp_active_pcbs;
 
     while (pcb != NULL) {
-        bool can = IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4;
-
-        if (bulk_size(pcb) != 0 && ethif_to(pcb) == e && !(can && e->offload_tcp)) {
+        if (bulk_size(pcb) != 0 && ethif_to(pcb) == e && !is_cut(e, pcb)) {
             log_warn("%s: a connection is ended: the new back end does not segment", e->name);
             tcp_abort(pcb);
             pcb = tcp_active_pcbs;
@@ -375,7 +379,8 @@ static void end_bulk(const struct ethif *e)
  * The MTU may have gone down under open connections. lwIP looks at it when a connection is made, so
  * each still has segments that fit the old one, and must keep them: some wait already, and lwIP
  * appends to them. Who can leave the cutting to the back end does, as one with large segments. Else
- * what is too long leaves as fragments of IP, for which lwIP has to make the checksums.
+ * what is too long leaves as fragments of IP, for which lwIP has to make the checksums: those of
+ * this version of IP, while connections of the other go on as they were.
  */
 static void fit_connections(struct ethif *e)
 {
@@ -383,12 +388,11 @@ static void fit_connections(struct ethif *e)
         u16_t size = bulk_size(pcb) != 0 ? bulk_size(pcb) : pcb->mss;
         u16_t fits =
             ethif_to(pcb) == e ? tcp_eff_send_mss(size, &pcb->local_ip, &pcb->remote_ip) : size;
-        bool can = IP_IS_V6_VAL(pcb->remote_ip) ? e->gso_v6 : e->gso_v4;
 
-        if (fits < size && can && e->offload_tcp) {
+        if (fits < size && is_cut(e, pcb)) {
             tcp_ext_arg_set(pcb, BULK_ARG, (void *)(uintptr_t)fits);
         } else if (fits < size) {
-            e->offload_tcp = false;
+            *(IP_IS_V6_VAL(pcb->remote_ip) ? &e->csum_v6 : &e->csum_v4) = false;
         }
     }
 }
@@ -409,7 +413,8 @@ static void update(struct ethif *e)
     bool shrinks = info.mtu < e->netif.mtu;
     e->netif.mtu = info.mtu;
     e->netif.mtu6 = info.mtu;
-    e->offload_tcp = info.csum_v4 && info.csum_v6;
+    e->csum_v4 = info.csum_v4;
+    e->csum_v6 = info.csum_v6;
     e->gso_v4 = info.gso_v4;
     e->gso_v6 = info.gso_v6;
     if (shrinks) {

@@ -17,12 +17,12 @@ struct ethif {
     struct netif netif; /* lwIP's lock */
     struct net_dev *dev;
     char name[NET_NAME_MAX];
-    bool offload_tcp;     /* TCP's checksums are left to the other end */
-    bool gso_v4, gso_v6;  /* and large segments, too */
-    u16_t mtu, mtu6;      /* the interface's own, while lwIP's is hidden */
-    ip4_addr_t said;      /* the address that was told in the log */
-    struct groups groups; /* what it listens to */
-    bool dead;            /* removed; the message under way frees it */
+    bool csum_v4, csum_v6; /* TCP's checksums are left to the other end */
+    bool gso_v4, gso_v6;   /* and large segments, too */
+    u16_t mtu, mtu6;       /* the interface's own, while lwIP's is hidden */
+    ip4_addr_t said;       /* the address that was told in the log */
+    struct groups groups;  /* what it listens to */
+    bool dead;             /* removed; the message under way frees it */
 
     struct tcpip_callback_msg *msg; /* has the tcpip thread look at events */
     bool posted;                    /* it is under way. Atomic */

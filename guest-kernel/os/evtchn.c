@@ -11,10 +11,13 @@
  * A port in a queue or in its handler is `busy`; evtchn_unbind() waits for that to end, so a
  * handler's argument may be freed afterwards. A handler must not unbind its own port.
  *
- * Who sends without pause would keep the upcall's loop going for ever, so calls are counted per
- * port, whether or not the handler finds work. After a burst of BURST calls the loop looks how much
- * time threads had meanwhile. If that was less than a fifth, and a thread wants the vCPU, the port
- * rests: it stays masked for a quarter of the time that the burst took. A port whose vCPU has
+ * Who sends without pause would keep the upcall's loop going for ever, and so would several that
+ * take turns. So calls are counted per vCPU, whichever port they are for and whether or not the
+ * handler finds work. After a burst of EVTCHN_BURST calls or BURST_TIME the loop looks how much
+ * time threads had meanwhile. If that was less than a fifth, and a thread wants the vCPU, devices'
+ * ports rest there for a quarter of the time that the burst took: whatever port's turn it is, or
+ * whose handler ends, stays masked until then. A handler that has much to do asks to be called
+ * again (evtchn_again()) instead of going on by other means, and so rests like all. A vCPU that has
  * nothing else to do, or whose events leave room, never rests. Timers' and IPIs' ports are exempt:
  * nobody else can send those.
  *
@@ -50,9 +53,10 @@
 #define TABLE_LEAVES (EVTCHN_FIFO_NR_CHANNELS / TABLE_SPAN)
 
 #define THREADS_SHARE \
-    5 /* one part in so many is left to threads by a port that fires all the while */
-#define REST_MIN (100 * NSEC_PER_USEC)
-#define REST_MAX (20 * NSEC_PER_MSEC)
+    5 /* one part in so many is left to threads by ports that fire all the while */
+#define BURST_TIME (80 * NSEC_PER_MSEC)
+#define REST_MIN   (100 * NSEC_PER_USEC)
+#define REST_MAX   (50 * NSEC_PER_MSEC) /* a call may have taken long because Xen ran others */
 
 struct evtchn {
     evtchn_port_t port;
@@ -65,10 +69,9 @@ struct evtchn {
     uint64_t count;
     bool busy;       /* queued or in its handler */
     bool owner_mask; /* evtchn_mask() was called */
-    bool resting;    /* fired too much: held back until @rest fires */
+    bool again;      /* its handler wants another call: evtchn_again() */
+    bool resting;    /* held back until @rest fires, for threads to have a turn */
     bool stranded;   /* fired for a vCPU that is down: held back until it joins */
-    unsigned burst;  /* calls since the threads' share was looked at, and the times then */
-    nsec_t burst_began, burst_thread_time;
     unsigned rests;
     struct timer rest;
     XEN_TAILQ_ENTRY(struct evtchn) link;
@@ -106,8 +109,8 @@ static void collect_one(struct cpu *cpu, evtchn_port_t port)
     }
     if (e != NULL && ours && !e->busy) {
         e->busy = true;
-        XEN_TAILQ_INSERT_TAIL(&cpu->deferred[e->ipl], e, link);
-        cpu->deferred_levels |= 1u << e->ipl;
+        XEN_TAILQ_INSERT_TAIL(&cpu->events->deferred[e->ipl], e, link);
+        cpu->events->deferred_levels |= 1u << e->ipl;
     }
     spin_unlock(&evtchn_lock, state);
 }
@@ -123,11 +126,11 @@ static void evtchn_collect(struct cpu *cpu)
 
 static struct evtchn *deferred_take(struct cpu *cpu, enum ipl level)
 {
-    struct evtchn *e = XEN_TAILQ_FIRST(&cpu->deferred[level]);
+    struct evtchn *e = XEN_TAILQ_FIRST(&cpu->events->deferred[level]);
 
-    XEN_TAILQ_REMOVE(&cpu->deferred[level], e, link);
-    if (XEN_TAILQ_EMPTY(&cpu->deferred[level])) {
-        cpu->deferred_levels &= ~(1u << level);
+    XEN_TAILQ_REMOVE(&cpu->events->deferred[level], e, link);
+    if (XEN_TAILQ_EMPTY(&cpu->events->deferred[level])) {
+        cpu->events->deferred_levels &= ~(1u << level);
     }
     return e;
 }
@@ -159,32 +162,61 @@ static void rest_over(struct timer *t)
     spin_unlock(&evtchn_lock, state);
 }
 
-/* A burst of calls is over: give threads a turn if they had too few. evtchn_lock is held. */
-static void look_at_burst(struct cpu *cpu, struct evtchn *e)
+/* A burst of calls is over: give threads a turn if they had too few. */
+static void look_at_burst(struct cpu *cpu, nsec_t now)
 {
-    nsec_t now = clock_now();
-    nsec_t took = now - e->burst_began;
-    nsec_t threads_had = cpu->thread_time - e->burst_thread_time;
+    struct cpu_events *ev = cpu->events;
+    nsec_t took = now - ev->burst_began;
+    nsec_t threads_had = ev->thread_time - ev->burst_thread_time;
 
     if (threads_had < took / THREADS_SHARE && sched_wanted(cpu)) {
-        e->resting = true;
-        e->rests++;
         took /= THREADS_SHARE - 1;
-        timer_arm(&e->rest, now + MIN(MAX(took, REST_MIN), REST_MAX));
+        ev->rest_until = now + MIN(MAX(took, REST_MIN), REST_MAX);
     }
-    e->burst = 0;
+    ev->burst = 0;
 }
 
-/* Count a call of its handler. evtchn_lock is held. */
-static void count_call(struct cpu *cpu, struct evtchn *e)
+/* Count a call of a device's handler. */
+static void count_call(struct cpu *cpu)
 {
-    if (e->burst == 0) {
-        e->burst_began = clock_now();
-        e->burst_thread_time = cpu->thread_time;
+    struct cpu_events *ev = cpu->events;
+    nsec_t now = clock_now();
+
+    if (ev->burst == 0) {
+        ev->burst_began = now;
+        ev->burst_thread_time = ev->thread_time;
     }
-    if (++e->burst >= EVTCHN_BURST) {
-        look_at_burst(cpu, e);
+    if (++ev->burst >= EVTCHN_BURST || now - ev->burst_began >= BURST_TIME) {
+        look_at_burst(cpu, now);
     }
+}
+
+/* Whether a port is to be held back on this vCPU now; if so, it is. evtchn_lock is held. */
+static bool rests_now(const struct cpu *cpu, struct evtchn *e)
+{
+    nsec_t until = cpu->events->rest_until;
+
+    if (e->ipl >= IPL_TIMER || until == 0 || clock_now() >= until) {
+        return false;
+    }
+    e->resting = true;
+    e->rests++;
+    timer_arm(&e->rest, until);
+    return true;
+}
+
+/* A port's turn has come, but it is the threads' now: it fires again when they had it. */
+static bool put_off(const struct cpu *cpu, struct evtchn *e)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    bool off = evtchn_find(e->port) == e && rests_now(cpu, e);
+
+    if (off) {
+        ops->set_pending(e->port);
+        WRITE_ONCE(e->busy, false);
+    }
+    spin_unlock(&evtchn_lock, state);
+    return off;
 }
 
 /* The handler is over: the port may fire again, unless it is held back. */
@@ -196,7 +228,12 @@ static void port_done(struct cpu *cpu, struct evtchn *e)
 
     WRITE_ONCE(e->busy, false);
     if (bound && e->ipl < IPL_TIMER) {
-        count_call(cpu, e);
+        count_call(cpu);
+        (void)rests_now(cpu, e);
+    }
+    if (bound && e->again) {
+        e->again = false;
+        ops->set_pending(port);
     }
     bool unmask = bound && !held_back(e);
     if (unmask && e->vcpu == cpu->id) {
@@ -207,23 +244,32 @@ static void port_done(struct cpu *cpu, struct evtchn *e)
     spin_unlock(&evtchn_lock, state);
 }
 
+/* Call a port's handler, at its level. */
+static void call_handler(struct cpu *cpu, struct evtchn *e, enum ipl level)
+{
+    enum ipl interrupted = cpu->ipl;
+
+    cpu->ipl = level;
+    e->count++;
+    witness_callback_begin(LOCK_EVENT_HANDLER, (uint64_t)e->handler);
+    upcalls_restore(false);
+    e->handler(e->port, e->arg);
+    (void)upcalls_save();
+    witness_callback_end();
+    cpu->ipl = interrupted;
+    port_done(cpu, e);
+}
+
 /* Run what is queued above the current level. Upcalls are masked, but not in the handlers. */
 static void dispatch(struct cpu *cpu)
 {
-    while (cpu->deferred_levels >> (cpu->ipl + 1) != 0) {
-        enum ipl level = 31u - (unsigned)__builtin_clz(cpu->deferred_levels);
-        enum ipl interrupted = cpu->ipl;
+    while (cpu->events->deferred_levels >> (cpu->ipl + 1) != 0) {
+        enum ipl level = 31u - (unsigned)__builtin_clz(cpu->events->deferred_levels);
         struct evtchn *e = deferred_take(cpu, level);
 
-        cpu->ipl = level;
-        e->count++;
-        witness_callback_begin(LOCK_EVENT_HANDLER, (uint64_t)e->handler);
-        upcalls_restore(false);
-        e->handler(e->port, e->arg);
-        (void)upcalls_save();
-        witness_callback_end();
-        cpu->ipl = interrupted;
-        port_done(cpu, e);
+        if (!put_off(cpu, e)) {
+            call_handler(cpu, e, level);
+        }
         evtchn_collect(cpu);
     }
 }
@@ -236,13 +282,13 @@ void evtchn_upcall(struct trap_frame *frame)
     cpu->frame = frame;
     cpu->upcalls++;
     if (cpu->ipl == IPL_NONE) {
-        cpu->thread_time += clock_now() - cpu->threads_since;
+        cpu->events->thread_time += clock_now() - cpu->events->threads_since;
     }
     evtchn_collect(cpu);
     dispatch(cpu);
     cpu->frame = outer;
     if (cpu->ipl == IPL_NONE) {
-        cpu->threads_since = clock_now();
+        cpu->events->threads_since = clock_now();
         sched_interrupt_exit(cpu);
     }
 }
@@ -287,8 +333,9 @@ static int evtchn_cover(evtchn_port_t port)
 }
 
 /*
- * Put @e into the table. -EBUSY if the port has a handler, -ENOMEM without room for a leaf. A leaf
- * that is there stays: a resume, which binds ports of low numbers anew, finds its leaf.
+ * Mask the port and put @e into the table. -EBUSY if it has a handler, whose it stays; -ENOMEM
+ * without room for a leaf. A leaf that is there stays: a resume, which binds ports of low numbers
+ * anew, finds its leaf.
  */
 static int table_insert(struct evtchn *e)
 {
@@ -309,6 +356,7 @@ static int table_insert(struct evtchn *e)
     if ((*leaf)[e->port % TABLE_SPAN] != NULL) {
         rc = -EBUSY;
     } else {
+        ops->mask(e->port);
         (*leaf)[e->port % TABLE_SPAN] = e;
     }
     spin_unlock(&evtchn_lock, state);
@@ -333,7 +381,6 @@ static int bind(evtchn_port_t port, unsigned vcpu, const char *name, enum ipl ip
     timer_init(&e->rest, rest_over);
     int rc = evtchn_cover(port);
     if (rc == 0) {
-        ops->mask(port);
         rc = table_insert(e);
     }
     if (rc != 0) {
@@ -579,6 +626,23 @@ void evtchn_unmask(evtchn_port_t port)
     spin_unlock(&evtchn_lock, state);
 }
 
+void evtchn_again(evtchn_port_t port)
+{
+    upcall_state_t state = spin_lock(&evtchn_lock);
+    struct evtchn *e = evtchn_find(port);
+
+    if (e != NULL && e->busy) {
+        e->again = true;
+    } else if (e != NULL) {
+        ops->mask(port); /* Xen looks at a pending event when it takes the mask away */
+        ops->set_pending(port);
+        if (!held_back(e)) {
+            unmask_any(port);
+        }
+    }
+    spin_unlock(&evtchn_lock, state);
+}
+
 void evtchn_foreach(void (*fn)(const struct evtchn_info *info, void *arg), void *arg)
 {
     for (evtchn_port_t port = known_from(0); port < ops->limit; port = known_from(port + 1)) {
@@ -648,8 +712,18 @@ const char *evtchn_abi(void)
 
 int evtchn_cpu_init(struct cpu *cpu)
 {
-    for (unsigned level = 0; level < IPL_COUNT; level++) {
-        XEN_TAILQ_INIT(&cpu->deferred[level]);
+    static struct cpu_events boot_cpu_events; /* there is no memory yet */
+
+    cpu->events = cpu->id == 0 ? &boot_cpu_events : kzalloc(sizeof(*cpu->events));
+    if (cpu->events == NULL) {
+        return -ENOMEM;
     }
-    return ops->cpu_init(cpu);
+    for (unsigned level = 0; level < IPL_COUNT; level++) {
+        XEN_TAILQ_INIT(&cpu->events->deferred[level]);
+    }
+    int rc = ops->cpu_init(cpu);
+    if (rc != 0 && cpu->id != 0) {
+        kfree(cpu->events);
+    }
+    return rc;
 }

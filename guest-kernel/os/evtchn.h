@@ -6,10 +6,11 @@
  * upcalls open, so that a higher level pre-empts a lower one's handler; ports at or below the
  * running level are kept and replayed when the level drops. A port's event is masked while its
  * handler runs, so a handler never nests with itself.
- * Handlers do little: they look at shared memory and wake a thread (wait.h). A port that fires all
- * the while, its handler's work or not, is held back now and then, so that threads get their turns.
- * Locks: evtchn_lock over the port table. Suspend: all ports are gone afterwards,
- * and evtchn_resume() forgets them; their owners bind anew.
+ * Handlers do little: they look at shared memory and wake a thread (wait.h). Who has more to do
+ * does a part of it and asks for another call (evtchn_again()). Ports that fire all the while,
+ * whatever their handlers do, are held back now and then, so that threads get their turns. Locks:
+ * evtchn_lock over the port table. Suspend: all ports are gone afterwards, and evtchn_resume()
+ * forgets them; their owners bind anew.
  */
 #ifndef OS_EVTCHN_H
 #define OS_EVTCHN_H
@@ -32,7 +33,7 @@ enum ipl {
     IPL_COUNT,
 };
 
-#define EVTCHN_BURST 256 /* calls of a port's handler after which threads' share is looked at */
+#define EVTCHN_BURST 256 /* calls of handlers after which the threads' share is looked at */
 
 typedef void (*evtchn_handler_t)(evtchn_port_t port, void *arg);
 
@@ -95,6 +96,14 @@ void evtchn_unbind(evtchn_port_t port);
 /** evtchn_notify() - send an event to the other end. Any context. */
 void evtchn_notify(evtchn_port_t port);
 
+/**
+ * evtchn_again() - have a port's handler called once more, as if it had fired
+ *
+ * For a handler that has done as much as it may at once: threads whose turn it is run first. Any
+ * context; nothing if the port is not bound.
+ */
+void evtchn_again(evtchn_port_t port);
+
 /** evtchn_mask() / evtchn_unmask() - hold a port's events back; unmask delivers what is pending. */
 void evtchn_mask(evtchn_port_t port);
 void evtchn_unmask(evtchn_port_t port);
@@ -149,7 +158,7 @@ struct evtchn_info {
     enum ipl ipl;
     unsigned vcpu;
     uint64_t count; /* handler calls so far */
-    unsigned rests; /* how often it was held back for firing too much */
+    unsigned rests; /* how often it was held back for threads to have their turn */
     bool masked, pending;
 };
 /** evtchn_foreach() - visit every bound port; @fn must not sleep. */

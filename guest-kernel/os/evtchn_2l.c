@@ -48,6 +48,11 @@ static bool evtchn_2l_is_pending(evtchn_port_t port)
     return bit_test(shared_info->evtchn_pending, port);
 }
 
+static void evtchn_2l_set_pending(evtchn_port_t port)
+{
+    bit_set(shared_info->evtchn_pending, port);
+}
+
 static void evtchn_2l_clear_pending(evtchn_port_t port)
 {
     bit_clear(shared_info->evtchn_pending, port);
@@ -110,6 +115,7 @@ const struct evtchn_ops evtchn_2l_ops = {
     .mask = evtchn_2l_mask,
     .is_masked = evtchn_2l_is_masked,
     .is_pending = evtchn_2l_is_pending,
+    .set_pending = evtchn_2l_set_pending,
     .clear_pending = evtchn_2l_clear_pending,
     .unmask_local = evtchn_2l_unmask_local,
     .collect = evtchn_2l_collect,

@@ -10,7 +10,27 @@
 
 #include "os/evtchn.h"
 
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen_list.h>
+
 struct cpu;
+struct evtchn;
+XEN_TAILQ_HEAD(evtchn_queue, struct evtchn);
+
+/* What waits for one CPU. Used by that CPU with upcalls masked. */
+struct cpu_events {
+    struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
+    unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
+    nsec_t thread_time;   /* how long no handler ran here, but for the time since... */
+    nsec_t threads_since; /* ...the last upcall's end */
+    /* Calls of handlers since the threads' share was looked at, and the times then. */
+    unsigned burst;
+    nsec_t burst_began, burst_thread_time;
+    nsec_t rest_until;                      /* the threads' turn: no handler of a device runs */
+    struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
+    evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
+};
 
 struct evtchn_ops {
     const char *name;
@@ -21,6 +41,7 @@ struct evtchn_ops {
     void (*mask)(evtchn_port_t port);
     bool (*is_masked)(evtchn_port_t port);
     bool (*is_pending)(evtchn_port_t port);
+    void (*set_pending)(evtchn_port_t port); /* raised when a masked port is unmasked by Xen */
     void (*clear_pending)(evtchn_port_t port);
 
     /* Unmask a port that is bound to this CPU; upcalls are masked; a pending event is raised. */

@@ -28,11 +28,13 @@
 #define ENTRIES_PER_FRAME (PAGE_SIZE / sizeof(grant_entry_v1_t))
 #define FRAMES_CAP        1024u /* beyond what any Xen gives by default; bounds the reservation */
 #define RETRY_PERIOD      NSEC_PER_SEC
+#define HELD_SHARE        16 /* one part of memory in so many that a peer may keep from us */
 
 /* What we note about an entry. */
 struct note {
-    gref_t next; /* on the free list or the deferred list */
-    void *page;  /* deferred: to be freed with it */
+    gref_t next;   /* on the free list or the deferred list */
+    bool deferred; /* its peer holds on to it */
+    void *page;    /* deferred: to be freed with it */
 };
 
 #define NOTES_ORDER 1 /* pages (as a power of two) that the notes of one frame take */
@@ -233,6 +235,7 @@ static void defer(gref_t ref, void *page)
     upcall_state_t s = spin_lock(&gnttab_lock);
 
     note_of(ref)->page = page;
+    note_of(ref)->deferred = true;
     note_of(ref)->next = deferred_head;
     deferred_head = ref;
     counts.deferred++;
@@ -268,6 +271,7 @@ static void retry_deferred(struct timer *t)
 
         s = spin_lock(&gnttab_lock);
         if (ended) {
+            n->deferred = false;
             counts.deferred--;
         } else {
             n->next = deferred_head;
@@ -280,6 +284,24 @@ static void retry_deferred(struct timer *t)
         }
         ref = next;
     }
+}
+
+uint32_t gnttab_held_by(uint16_t domid)
+{
+    uint32_t entries = READ_ONCE(counts.entries), n = 0;
+
+    for (gref_t ref = 0; ref < entries && READ_ONCE(counts.deferred) != 0; ref++) {
+        n += READ_ONCE(note_of(ref)->deferred) && READ_ONCE(table[ref].domid) == domid;
+    }
+    return n;
+}
+
+bool gnttab_holds_too_much(uint16_t domid)
+{
+    struct mem_stats mem;
+
+    mem_get_stats(&mem);
+    return gnttab_held_by(domid) > mem.pages_total / HELD_SHARE;
 }
 
 /* Xen's answer for one grant operation as an error number. */

@@ -76,6 +76,17 @@ int gnttab_share_new_page(uint16_t domid, void **page, gref_t *ref) __must_check
  */
 void gnttab_unshare_page(gref_t ref, void *page);
 
+/** gnttab_held_by() - how many pages wait for @domid to let go of them, about. Any context. */
+uint32_t gnttab_held_by(uint16_t domid);
+
+/**
+ * gnttab_holds_too_much() - whether @domid is to get no more pages before it lets go of some
+ *
+ * Else one that keeps what it was given each time that it connects takes all of the memory. Any
+ * context.
+ */
+bool gnttab_holds_too_much(uint16_t domid);
+
 /**
  * gnttab_grant_transfer() - let @domid transfer a page to us, to be known as @pfn
  * @ref: from gnttab_alloc(), granting nothing now

@@ -75,6 +75,29 @@ static mfn_t make_hole(pfn_t pfn)
     return mfn;
 }
 
+/* Put a frame behind the slot's page, and the page back into use. */
+static int fill_slot(const struct gnttab_slot *slot, mfn_t mfn)
+{
+    int rc = hat_kpm_map(virt_to_pfn(slot->page), mfn);
+
+    if (rc == 0) {
+        page_set_kind(slot->page, 0, PAGE_USED);
+    }
+    return rc;
+}
+
+/* Xen does not want the frame: it goes back to where it was, and nothing is offered. */
+static void take_back_hole(struct gnttab_slot *slot, mfn_t mfn)
+{
+    if (fill_slot(slot, mfn) == 0) {
+        page_free(slot->page, 0);
+    } else {
+        page_leave(virt_to_pfn(slot->page)); /* no page table for it: the frame is lost to us */
+    }
+    gnttab_free(slot->ref);
+    *slot = (struct gnttab_slot){.ref = GREF_NONE};
+}
+
 int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
 {
     int rc;
@@ -91,20 +114,15 @@ int gnttab_accept(uint16_t domid, struct gnttab_slot *slot)
     pfn_t pfn = virt_to_pfn(slot->page);
 
     frames_hold();
-    xen_pfn_t frame = make_hole(pfn).n;
+    mfn_t mfn = make_hole(pfn);
+    xen_pfn_t frame = mfn.n;
     rc = frames_give(&frame, 1) == 1 ? 0 : -EIO;
+    if (rc != 0) {
+        take_back_hole(slot, mfn);
+    }
     frames_release();
-    gnttab_grant_transfer(slot->ref, domid, pfn);
-    return rc;
-}
-
-/* Put a frame behind the slot's page, and the page back into use. */
-static int fill_slot(const struct gnttab_slot *slot, mfn_t mfn)
-{
-    int rc = hat_kpm_map(virt_to_pfn(slot->page), mfn);
-
     if (rc == 0) {
-        page_set_kind(slot->page, 0, PAGE_USED);
+        gnttab_grant_transfer(slot->ref, domid, pfn);
     }
     return rc;
 }

@@ -37,7 +37,8 @@ struct gnttab_slot {
  * gnttab_accept() - offer room for one page that @domid may transfer to us
  * @slot: filled in; owned by the caller until gnttab_accepted() or gnttab_decline()
  *
- * The frame that was there is given back to Xen. Return: 0 or -errno. Thread context.
+ * The frame that was there is given back to Xen. Return: 0; or -errno, and nothing is offered or
+ * lost. Thread context.
  */
 int gnttab_accept(uint16_t domid, struct gnttab_slot *slot) __must_check;
 

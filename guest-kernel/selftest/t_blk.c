@@ -3,7 +3,6 @@
  *
  * A disk is made without the store: its ring is an ordinary page, into which the tests write what a
  * back end would, and its grants name this domain. Each test has a disk of its own.
- * No state but the running test's; suspend does not touch it.
  */
 #include "io/xvbd/xvbd_impl.h"
 #include "hat/p2m.h"
@@ -221,6 +220,24 @@ static bool t_blk_page_not_let_go(struct stage *s)
     return true;
 }
 
+/* One that was answered before the back end went ends as it was answered. */
+static bool t_blk_answered_then_left(struct stage *s)
+{
+    struct gnttab_map map;
+
+    t_blk_start(s, 0);
+    struct blkif_request req = t_blk_take(s);
+    CHECK(gnttab_map(s->x.fe.otherend_id, req.seg[0].gref, false, &map) == 0);
+    t_blk_answer(s, req.id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+    xvbd_stop(&s->x, PATH_DOWN, -EIO);
+    bool early = s->done[0];
+    CHECK(gnttab_unmap(&map) == 0);
+    CHECK(!early);
+    CHECK(wait_event_until(&s->wq, READ_ONCE(s->done[0]), clock_now() + PATIENCE) == 0);
+    CHECK(s->results[0] == 0 && s->x.held_slots == 0 && s->x.busy_slots == 0);
+    return true;
+}
+
 /* A back end that goes and comes again gets the same requests, and their owners notice nothing. */
 static bool t_blk_another_back_end(struct stage *s)
 {
@@ -306,6 +323,7 @@ ON_A_DISK(index_that_jumps)
 ON_A_DISK(t_blk_index_that_goes_back)
 ON_A_DISK(t_blk_answered_twice)
 ON_A_DISK(t_blk_page_not_let_go)
+ON_A_DISK(t_blk_answered_then_left)
 ON_A_DISK(t_blk_another_back_end)
 ON_A_DISK(disk_that_goes)
 ON_A_DISK(buffers_of_others)
@@ -319,6 +337,8 @@ const struct selftest selftests_blk[] = {
     {.name = "blk-an-index-that-goes-back-breaks-it", .fn = t_blk_index_that_goes_back_on_a_disk},
     {.name = "blk-an-answer-to-nothing-breaks-it", .fn = t_blk_answered_twice_on_a_disk},
     {.name = "blk-a-page-not-let-go-keeps-its-request", .fn = t_blk_page_not_let_go_on_a_disk},
+    {.name = "blk-an-answer-counts-though-the-back-end-left",
+     .fn = t_blk_answered_then_left_on_a_disk},
     {.name = "blk-another-back-end-gets-the-requests", .fn = t_blk_another_back_end_on_a_disk},
     {.name = "blk-requests-of-a-disk-that-goes-fail", .fn = disk_that_goes_on_a_disk},
     {.name = "blk-a-buffer-that-was-anothers-is-refused", .fn = buffers_of_others_on_a_disk},

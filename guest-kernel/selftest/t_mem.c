@@ -1,9 +1,11 @@
 /*
  * t_mem.c - promises of the page and object allocators.
  */
+#include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/page.h"
 #include "kern/string.h"
+#include "psm/clock.h"
 #include "selftest/selftest.h"
 
 #define OBJECTS 300
@@ -76,6 +78,40 @@ static bool running_out_is_an_error(void)
     return true;
 }
 
+#define REFUSALS 200
+
+/* Bytes of log until now. */
+static uint64_t logged(void)
+{
+    static char text[1024];
+    uint64_t at = 0;
+
+    while (log_read(&at, text, sizeof(text)) != 0) {
+    }
+    return at;
+}
+
+/* Each failure counts; but who makes us fail, again and again, does not fill the log. */
+static bool failures_do_not_flood_the_log(void)
+{
+    struct mem_stats before, after;
+    nsec_t began = clock_now();
+
+    mem_get_stats(&before);
+    uint64_t start = logged();
+    memory_refuse(true);
+    for (unsigned i = 0; i < REFUSALS; i++) {
+        kfree(kmalloc(1000));
+    }
+    memory_refuse(false);
+    uint64_t bytes = logged() - start;
+    uint64_t seconds = (clock_now() - began) / NSEC_PER_SEC + 1;
+    mem_get_stats(&after);
+    CHECK(after.alloc_failures >= before.alloc_failures + REFUSALS);
+    CHECK(bytes <= (seconds + 1) * 1024);
+    return true;
+}
+
 /* Pages that were zeroed are known as such, all of them, until they are freed. */
 static bool cleared_pages_are_known(void)
 {
@@ -103,6 +139,7 @@ const struct selftest selftests_mem[] = {
     {.name = "mem-pages-merge-again", .fn = pages_merge_again},
     {.name = "mem-objects-do-not-overlap", .fn = objects_do_not_overlap},
     {.name = "mem-running-out-is-an-error", .fn = running_out_is_an_error},
+    {.name = "mem-failures-do-not-flood-the-log", .fn = failures_do_not_flood_the_log},
     {.name = "mem-cleared-pages-are-known", .fn = cleared_pages_are_known},
     {.name = NULL},
 };

@@ -4,7 +4,6 @@
  * An interface is made without the store: its queue is a real one, granted to this domain and bound
  * to ports of this domain, into whose rings the tests write what a back end would. Each test has an
  * interface of its own. The gate's tests proper are those of tests/unit.
- * No state but the running test's; suspend does not touch it.
  */
 #include "io/xennetf/xennetf_impl.h"
 #include "io/xennetf/xnf_gate.h"
@@ -15,6 +14,7 @@
 #include "psm/clock.h"
 #include "selftest/own_domid.h"
 #include "selftest/selftest.h"
+#include "selftest/share.h"
 
 #define PATIENCE (10 * NSEC_PER_SEC)
 #define MTU      9000
@@ -30,7 +30,8 @@ struct stage {
     struct netif_rx_back_ring back_rx;
     struct net_frame last;
     unsigned pieces, received, writable, flood;
-    uint32_t sum; /* of the last frame's bytes */
+    uint32_t sum;        /* of the last frame's bytes */
+    struct share *share; /* NULL: nobody counts */
     struct waitq wq;
     uint8_t data[3 * PAGE_SIZE]; /* to be sent */
 };
@@ -54,6 +55,9 @@ static void t_net_receive(void *arg, const struct net_frame *frame, const struct
 {
     struct stage *s = arg;
 
+    if (s->share != NULL) {
+        share_note(s->share, SHARE_EVENTS);
+    }
     s->last = *frame;
     s->pieces = n;
     s->sum = n == 1 ? sum_of(pieces[0].base, pieces[0].len) : 0;
@@ -347,6 +351,71 @@ static bool flood(struct stage *s)
     return true;
 }
 
+#define FLOODS     2
+#define FLOOD_LONG 20000
+#define FLOOD_CPUS 8 /* with more, Xen's turns are too rare to judge by */
+
+/* Back ends without end, on one vCPU. Return: whether the floods came to theirs. */
+static bool weather_floods(struct stage **stages, struct share *share)
+{
+    struct thread *threads[FLOOD_CPUS + 1] = {NULL};
+    unsigned n = cpu_count_online() + 1;
+    bool ok = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        threads[i] = thread_create("flooded", share_run, share, PRIO_NORMAL);
+        ok &= threads[i] != NULL;
+    }
+    for (unsigned i = 0; i < FLOODS; i++) {
+        stages[i]->share = share;
+        stages[i]->flood = FLOOD_LONG;
+        answer_rx(stages[i], 0, 0, 60);
+        push_rx(stages[i]);
+        evtchn_again(stages[i]->q->rx_port);
+    }
+    for (unsigned i = 0; i < FLOODS; i++) {
+        ok &= wait_event_until(&stages[i]->wq, READ_ONCE(stages[i]->received) == FLOOD_LONG + 1,
+                               clock_now() + 2 * PATIENCE) == 0;
+    }
+    WRITE_ONCE(share->stop, true);
+    for (unsigned i = 0; i < n; i++) {
+        if (threads[i] != NULL) {
+            thread_join(threads[i]);
+        }
+    }
+    return ok;
+}
+
+static bool floods_leave_threads_their_turns(void)
+{
+    static struct share share;
+    struct stage *stages[FLOODS] = {NULL};
+    bool ok = true;
+
+    if (cpu_count_online() > FLOOD_CPUS) {
+        return true;
+    }
+    share = (struct share){.vcpu = 0}; /* where a first queue's events go */
+    for (unsigned i = 0; i < FLOODS; i++) {
+        stages[i] = t_net_make();
+        ok &= stages[i] != NULL;
+    }
+    ok = ok && weather_floods(stages, &share);
+    for (unsigned i = 0; i < FLOODS; i++) {
+        if (stages[i] != NULL) {
+            t_net_unmake(stages[i]);
+        }
+    }
+    CHECK(ok);
+    if (!share_fair(&share)) {
+        selftest_fail("frames had %lu us, threads %lu us",
+                      (unsigned long)(share.had[SHARE_EVENTS] / NSEC_PER_USEC),
+                      (unsigned long)(share.had[SHARE_THREADS] / NSEC_PER_USEC));
+        return false;
+    }
+    return true;
+}
+
 /* ---- sending ---- */
 
 static int t_net_send(struct stage *s, uint32_t len, enum net_gso gso)
@@ -622,6 +691,54 @@ static bool t_net_page_not_let_go(struct stage *s)
     return true;
 }
 
+#define ROUNDS     20
+#define HELD_PAGES 16 /* of each round's buffers; fewer than one connection has */
+
+/* The next connection's buffers are mapped, and stay so when it ends. How many were. */
+static unsigned keep_buffers(struct stage *s, struct gnttab_map *maps)
+{
+    unsigned n = 0;
+
+    while (n < HELD_PAGES &&
+           gnttab_map(s->x.fe.otherend_id, s->q->rx_bufs[n].gref, false, &maps[n]) == 0) {
+        n++;
+    }
+    xnf_stop(&s->x, PATH_DOWN);
+    xnf_queue_close(s->q, false);
+    s->x.nqueues = 0;
+    return n;
+}
+
+/* What a back end keeps of each of its connections is counted, until it lets go. */
+static bool t_net_pages_kept_are_counted(struct stage *s)
+{
+    static struct gnttab_map maps[ROUNDS][HELD_PAGES];
+    uint16_t domid = s->x.fe.otherend_id;
+    uint32_t before = gnttab_held_by(domid);
+    unsigned mapped = 0, unmapped = 0, round = 0;
+    bool open = true;
+
+    while (open && round < ROUNDS && !gnttab_holds_too_much(domid)) {
+        mapped += keep_buffers(s, maps[round++]);
+        open = open_queue(s, FULL);
+    }
+    uint32_t held = gnttab_held_by(domid);
+    bool too_much = gnttab_holds_too_much(domid);
+    for (unsigned i = 0; i < round * HELD_PAGES; i++) {
+        unmapped += maps[i / HELD_PAGES][i % HELD_PAGES].va != NULL &&
+                    gnttab_unmap(&maps[i / HELD_PAGES][i % HELD_PAGES]) == 0;
+    }
+    nsec_t deadline = clock_now() + PATIENCE;
+    while (gnttab_held_by(domid) > before && clock_now() < deadline) {
+        thread_sleep_until(clock_now() + 50 * NSEC_PER_MSEC);
+    }
+    CHECK(open && mapped == round * HELD_PAGES && unmapped == mapped);
+    CHECK(held == before + mapped);
+    CHECK(too_much || round == ROUNDS);
+    CHECK(gnttab_held_by(domid) == before);
+    return true;
+}
+
 /* ---- the table of interfaces ---- */
 
 static unsigned gone_calls, released;
@@ -709,6 +826,7 @@ ON_A_NIC(multicast_waits_for_room)
 ON_A_NIC(pause_and_go_on)
 ON_A_NIC(t_net_another_back_end)
 ON_A_NIC(t_net_page_not_let_go)
+ON_A_NIC(t_net_pages_kept_are_counted)
 
 const struct selftest selftests_net[] = {
     {.name = "net-received-frames-reach-the-user", .fn = frames_arrive_on_a_nic},
@@ -724,6 +842,7 @@ const struct selftest selftests_net[] = {
     {.name = "net-more-answers-than-buffers-break-it", .fn = more_answers_than_buffers_on_a_nic},
     {.name = "net-an-index-that-goes-back-breaks-it", .fn = t_net_index_that_goes_back_on_a_nic},
     {.name = "net-a-flood-lets-others-run", .fn = flood_on_a_nic},
+    {.name = "net-floods-leave-threads-their-turns", .fn = floods_leave_threads_their_turns},
     {.name = "net-sent-frames-are-on-the-ring", .fn = frames_are_sent_on_a_nic},
     {.name = "net-frames-out-of-bounds-are-refused", .fn = sizes_are_checked_on_a_nic},
     {.name = "net-a-full-ring-tells-when-there-is-room", .fn = full_ring_on_a_nic},
@@ -737,6 +856,7 @@ const struct selftest selftests_net[] = {
     {.name = "net-paused-nothing-moves", .fn = pause_and_go_on_on_a_nic},
     {.name = "net-another-back-end-gets-fresh-rings", .fn = t_net_another_back_end_on_a_nic},
     {.name = "net-a-page-not-let-go-is-freed-later", .fn = t_net_page_not_let_go_on_a_nic},
+    {.name = "net-pages-kept-are-counted", .fn = t_net_pages_kept_are_counted_on_a_nic},
     {.name = "net-users-come-and-go", .fn = users_of_an_interface},
     {.name = NULL},
 };

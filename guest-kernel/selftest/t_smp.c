@@ -7,10 +7,12 @@
 #include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/evtchn.h"
+#include "os/hypercall.h"
 #include "psm/clock.h"
 #include "psm/cpu.h"
 #include "psm/timer.h"
 #include "selftest/selftest.h"
+#include "selftest/share.h"
 
 #define LONG (20 * NSEC_PER_SEC) /* only a failure takes so long */
 
@@ -132,66 +134,54 @@ static bool who_cancelled_and_waited_may_free(void)
     return true;
 }
 
-/* ---- a port that fires without pause ---- */
+/* ---- ports that fire without pause ---- */
 
 #define STORM_CALLS (40 * EVTCHN_BURST)
-#define CALM_CALLS  (8 * EVTCHN_BURST) /* so many in a row may find that no thread had a turn */
-#define STORM_CPUS  8                  /* with more, Xen's turns are too rare to judge by */
+#define SLOW_CALLS  600
+#define SLOW_CALL   NSEC_PER_MSEC
+#define STORM_PORTS 2
+#define STORM_CPUS  8 /* with more, Xen's turns are too rare to judge by */
 
 struct storm {
-    int port;
-    unsigned victim; /* the vCPU */
-    uint64_t turns[CPU_MAX], seen;
-    unsigned calls, in_a_row, longest, rests;
-    bool stop;
+    int ports[STORM_PORTS];
+    unsigned nports, calls, enough, rests;
+    nsec_t work; /* how long a call takes */
+    struct share share;
     struct waitq over;
 };
+
+static void work_until(nsec_t end, struct storm *s)
+{
+    while (clock_now() < end) {
+        share_note(&s->share, SHARE_EVENTS);
+    }
+}
 
 /* Raises its own port again before it ends: as a sender does that never pauses. */
 static void storm_handler(evtchn_port_t port, void *arg)
 {
     struct storm *s = arg;
-    uint64_t turns = READ_ONCE(s->turns[s->victim]);
 
-    /* Who interrupts the idle thread takes a turn from nobody. */
-    bool wanted = this_cpu()->current != this_cpu()->idle;
-
-    s->in_a_row = turns == s->seen && wanted ? s->in_a_row + 1 : 0;
-    s->seen = turns;
-    s->longest = MAX(s->longest, s->in_a_row);
+    share_note(&s->share, SHARE_EVENTS);
+    work_until(clock_now() + s->work, s);
     WRITE_ONCE(s->calls, s->calls + 1);
-    if (s->calls < STORM_CALLS) {
+    if (s->calls < s->enough) {
         evtchn_notify(port);
     } else {
         waitq_wake_all(&s->over);
     }
 }
 
-/* A thread runs here; also the one that sends, which may be the victim's only one. */
-static void count_turn(struct storm *s)
-{
-    upcall_state_t state = upcalls_save();
-
-    s->turns[this_cpu()->id]++;
-    upcalls_restore(state);
-}
-
-static void take_turns_somewhere(void *arg)
-{
-    struct storm *s = arg;
-
-    while (!READ_ONCE(s->stop)) {
-        count_turn(s);
-    }
-}
-
+/* The thread that sends may be the victim's only one. */
 static void send_storm(void *arg)
 {
     struct storm *s = arg;
 
-    while (!READ_ONCE(s->stop)) {
-        count_turn(s);
-        evtchn_notify((evtchn_port_t)s->port);
+    while (!READ_ONCE(s->share.stop)) {
+        share_note(&s->share, SHARE_THREADS);
+        for (unsigned i = 0; i < s->nports; i++) {
+            evtchn_notify((evtchn_port_t)s->ports[i]);
+        }
     }
 }
 
@@ -199,8 +189,8 @@ static void note_rests(const struct evtchn_info *info, void *arg)
 {
     struct storm *s = arg;
 
-    if ((int)info->port == s->port) {
-        s->rests = info->rests;
+    for (unsigned i = 0; i < s->nports; i++) {
+        s->rests += (int)info->port == s->ports[i] ? info->rests : 0;
     }
 }
 
@@ -212,13 +202,13 @@ static bool weather_storm(struct storm *s)
     bool all = true;
 
     for (unsigned i = 0; i < n; i++) {
-        threads[i] =
-            thread_create("storm", i == 0 ? send_storm : take_turns_somewhere, s, PRIO_NORMAL);
+        threads[i] = i == 0 ? thread_create("storm", send_storm, s, PRIO_NORMAL)
+                            : thread_create("storm", share_run, &s->share, PRIO_NORMAL);
         all &= threads[i] != NULL;
     }
-    int rc = wait_event_until(&s->over, READ_ONCE(s->calls) >= STORM_CALLS, clock_now() + LONG);
+    int rc = wait_event_until(&s->over, READ_ONCE(s->calls) >= s->enough, clock_now() + LONG);
     evtchn_foreach(note_rests, s);
-    WRITE_ONCE(s->stop, true);
+    WRITE_ONCE(s->share.stop, true);
     for (unsigned i = 0; i < n; i++) {
         if (threads[i] != NULL) {
             thread_join(threads[i]);
@@ -227,26 +217,54 @@ static bool weather_storm(struct storm *s)
     return all && rc == 0;
 }
 
-static bool storms_leave_threads_their_turns(void)
+/* So many ports storm on the last vCPU, and each call takes so long. */
+static bool storm_leaves_turns(unsigned nports, unsigned enough, nsec_t work)
 {
     static struct storm s;
+    bool bound = true;
 
     if (cpu_count_online() > STORM_CPUS) {
         return true;
     }
-    s = (struct storm){.victim = cpu_count_online() - 1};
+    s = (struct storm){.enough = enough, .work = work, .share.vcpu = cpu_count_online() - 1};
     waitq_init(&s.over, "selftest");
-    s.port = evtchn_bind_ipi(s.victim, "selftest storm", IPL_SOFT, storm_handler, &s);
-    CHECK(s.port > 0);
-    evtchn_notify((evtchn_port_t)s.port);
-    bool ended = weather_storm(&s);
-    evtchn_close((evtchn_port_t)s.port);
+    for (unsigned i = 0; i < nports && bound; i++) {
+        s.ports[i] = evtchn_bind_ipi(s.share.vcpu, "selftest storm", IPL_SOFT, storm_handler, &s);
+        bound = s.ports[i] > 0;
+        s.nports += bound;
+    }
+    for (unsigned i = 0; i < s.nports; i++) {
+        evtchn_notify((evtchn_port_t)s.ports[i]);
+    }
+    bool ended = bound && weather_storm(&s);
+    for (unsigned i = 0; i < s.nports; i++) {
+        evtchn_close((evtchn_port_t)s.ports[i]);
+    }
+    CHECK(bound);
     CHECK(ended);
-    if (s.longest > CALM_CALLS || s.rests == 0) {
-        selftest_fail("%u events in a row and no thread had a turn, %u rests", s.longest, s.rests);
+    if (!share_fair(&s.share) || s.rests == 0) {
+        selftest_fail("%u ports had %lu us, threads %lu us, %u rests", nports,
+                      (unsigned long)(s.share.had[SHARE_EVENTS] / NSEC_PER_USEC),
+                      (unsigned long)(s.share.had[SHARE_THREADS] / NSEC_PER_USEC), s.rests);
         return false;
     }
     return true;
+}
+
+static bool storms_leave_threads_their_turns(void)
+{
+    return storm_leaves_turns(1, STORM_CALLS, 0);
+}
+
+/* They must not run by turns, one while the other rests. */
+static bool two_storms_leave_threads_their_turns(void)
+{
+    return storm_leaves_turns(STORM_PORTS, STORM_CALLS, 0);
+}
+
+static bool slow_storms_leave_threads_their_turns(void)
+{
+    return storm_leaves_turns(1, SLOW_CALLS, SLOW_CALL);
 }
 
 /* ---- starts that fail ---- */
@@ -337,7 +355,7 @@ static bool failed_starts_leave_nothing(void)
     if (fresh && !fail_each_step(id, &steps)) {
         return false;
     }
-    CHECK(!fresh || steps == 4); /* its memory, its idle thread, its events, and the next */
+    CHECK(!fresh || steps == 5); /* four structures of its own, and the next step */
     if (!fail_each_step(id, &steps)) {
         return false;
     }
@@ -361,6 +379,86 @@ static void kick_all_the_while(void *arg)
     while (!READ_ONCE(k->stop)) {
         cpu_kick(k->cpu);
     }
+}
+
+/* Whether a CPU that shall leave does; a thread spins on it that nobody else takes turns with. */
+static bool goes_when_kicked(struct cpu *cpu)
+{
+    bool offline = false;
+    nsec_t limit = clock_now() + LONG / 4;
+
+    WRITE_ONCE(cpu->leaving, true);
+    WRITE_ONCE(cpu->need_resched, false); /* as a switch does that began just before */
+    cpu_kick(cpu);
+    while (!offline && clock_now() < limit) {
+        offline = !READ_ONCE(cpu->online);
+    }
+    return offline;
+}
+
+/* Spinning threads on all vCPUs but the first; this one stays on that. *@begun: they run. */
+static bool leaves_among_spinners(struct cpu *cpu, struct share *share, struct thread **spinners,
+                                  bool *begun)
+{
+    nsec_t limit = clock_now() + LONG;
+    upcall_state_t state = upcalls_save(); /* keeps this vCPU: the threads run on others */
+    bool offline = false;
+
+    *begun = this_cpu()->id == 0;
+    for (unsigned i = 0; *begun && i < cpu_count_online() - 1; i++) {
+        spinners[i] = thread_create("spinner", share_run, share, PRIO_NORMAL);
+        *begun = spinners[i] != NULL;
+    }
+    while (*begun && READ_ONCE(share->had[SHARE_THREADS]) == 0) {
+        *begun = clock_now() < limit;
+    }
+    if (*begun) {
+        offline = goes_when_kicked(cpu);
+    }
+    upcalls_restore(state);
+    return offline;
+}
+
+/* What cpu_stop() does after a CPU went offline; or it does not leave after all. */
+static void after_leaving(struct cpu *cpu, bool offline)
+{
+    if (!offline) {
+        WRITE_ONCE(cpu->leaving, false);
+        evtchn_cpu_joins(cpu);
+        return;
+    }
+    while (HYPERVISOR_vcpu_op(VCPUOP_is_up, cpu->id, NULL) > 0) {
+        thread_yield();
+    }
+    cpu_interrupts_close(cpu);
+    evtchn_cpu_drain(cpu);
+}
+
+/* A vCPU is told to leave while it is about to forget that it shall look. */
+static bool who_is_told_leaves(void)
+{
+    static struct share share;
+    struct thread *spinners[STORM_CPUS] = {NULL};
+    unsigned last = cpu_count_online() - 1;
+    bool begun = false, offline = false;
+
+    if (last == 0 || last >= STORM_CPUS) {
+        return true;
+    }
+    CHECK(cpu_stop(last) == 0 && cpu_start(last) == 0); /* now this thread is on the first */
+    share = (struct share){.vcpu = last};
+    evtchn_cpu_leaves(cpu_by_id(last));
+    offline = leaves_among_spinners(cpu_by_id(last), &share, spinners, &begun);
+    WRITE_ONCE(share.stop, true);
+    for (unsigned i = 0; i < STORM_CPUS; i++) {
+        if (spinners[i] != NULL) {
+            thread_join(spinners[i]);
+        }
+    }
+    after_leaving(cpu_by_id(last), offline);
+    CHECK(cpu_start(last) == 0);
+    CHECK(!begun || offline);
+    return true;
 }
 
 #define REUSED 16 /* more than there are free numbers below those of a vCPU's own ports */
@@ -425,11 +523,67 @@ static bool leaving_strands_no_event(void)
     return true;
 }
 
+#define LAST_STEP 7 /* of a start: fail_each_step() counts them */
+
+/*
+ * The vCPU is down and an event waits in its queue at each of two ports. Who wanted to start it and
+ * could not empties the queue: a port that is closed leaves its number to others, and the event of
+ * one that stays comes when the vCPU does.
+ */
+static bool queue_is_emptied(unsigned id, int closed, int kept, const bool *arrived)
+{
+    nsec_t limit = clock_now() + LONG;
+
+    CHECK(closed > 0 && kept > 0);
+    evtchn_notify((evtchn_port_t)closed);
+    evtchn_notify((evtchn_port_t)kept);
+    cpu_fail_step(LAST_STEP);
+    int rc = cpu_start(id);
+    cpu_fail_step(0);
+    CHECK(rc == -EIO);
+    evtchn_close((evtchn_port_t)closed);
+    CHECK(number_can_be_used_again((evtchn_port_t)closed));
+    CHECK(!READ_ONCE(*arrived));
+    CHECK(cpu_start(id) == 0);
+    while (!READ_ONCE(*arrived) && clock_now() < limit) {
+        thread_yield();
+    }
+    CHECK(*arrived);
+    return true;
+}
+
+static bool events_for_who_is_down_wait(void)
+{
+    unsigned last = cpu_count_online() - 1;
+    bool arrived[2] = {false};
+
+    if (last == 0) {
+        return true;
+    }
+    CHECK(cpu_stop(last) == 0);
+    int closed = evtchn_bind_ipi(last, "selftest", IPL_SOFT, note_event, &arrived[0]);
+    int kept = evtchn_bind_ipi(last, "selftest", IPL_SOFT, note_event, &arrived[1]);
+    bool ok = queue_is_emptied(last, closed, kept, &arrived[1]);
+    if (kept > 0) {
+        evtchn_close((evtchn_port_t)kept);
+    }
+    CHECK(cpu_start(last) == 0);
+    CHECK(ok);
+    CHECK(!arrived[0]);
+    return true;
+}
+
 const struct selftest selftests_smp[] = {
     {.name = "smp-arming-does-not-wait", .fn = arming_does_not_wait},
     {.name = "smp-who-cancelled-and-waited-may-free", .fn = who_cancelled_and_waited_may_free},
     {.name = "smp-storms-leave-threads-their-turns", .fn = storms_leave_threads_their_turns},
+    {.name = "smp-two-storms-leave-threads-their-turns",
+     .fn = two_storms_leave_threads_their_turns},
+    {.name = "smp-slow-storms-leave-threads-their-turns",
+     .fn = slow_storms_leave_threads_their_turns},
     {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
+    {.name = "smp-who-is-told-to-leave-does", .fn = who_is_told_leaves},
     {.name = "smp-leaving-strands-no-event", .fn = leaving_strands_no_event},
+    {.name = "smp-events-for-a-vcpu-that-is-down-wait", .fn = events_for_who_is_down_wait},
     {.name = NULL},
 };

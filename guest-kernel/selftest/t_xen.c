@@ -13,9 +13,10 @@
 #include "psm/clock.h"
 #include "selftest/own_domid.h"
 #include "selftest/selftest.h"
-#include "xenbus/xs.h"
+#include "xendev/xendev.h"
 
-#define DIR "data/selftest"
+#define DIR      "data/selftest"
+#define PATIENCE (10 * NSEC_PER_SEC)
 
 int own_domid(uint16_t *domid)
 {
@@ -208,6 +209,165 @@ static bool watch_storms_end_with_the_last_value(void)
     return true;
 }
 
+/* ---- without memory ---- */
+
+/* What the store did is not taken for a failure because memory is out. */
+static bool writes_need_no_memory(void)
+{
+    char *value = NULL;
+
+    memory_refuse(true);
+    int rc = xs_write(XS_NO_TXN, DIR, "starved", "done");
+    int made = xs_mkdir(XS_NO_TXN, DIR, "starved-dir");
+    memory_refuse(false);
+    int read = xs_read(XS_NO_TXN, DIR, "starved", &value, NULL);
+    bool same = read == 0 && strcmp(value, "done") == 0;
+    kfree(value);
+    CHECK(xs_rm(XS_NO_TXN, DIR, NULL) == 0);
+    CHECK(rc == 0 && made == 0 && same);
+    return true;
+}
+
+static int read_in_vain(xs_txn_t t, void *arg __unused)
+{
+    char *value = NULL;
+    int rc = xs_read(t, "domid", NULL, &value, NULL);
+
+    kfree(value);
+    return rc;
+}
+
+#define MORE_THAN_ALLOWED 12 /* transactions that a domain may have open: ten, as a rule */
+
+/* Those that fail for want of memory are not left open in the store. */
+static bool starved_transactions_end(void)
+{
+    int rc = -ENOMEM;
+
+    memory_refuse(true);
+    for (unsigned i = 0; i < MORE_THAN_ALLOWED && rc == -ENOMEM; i++) {
+        rc = xs_transaction(read_in_vain, NULL);
+    }
+    memory_refuse(false);
+    CHECK(rc == -ENOMEM);
+    CHECK(xs_transaction(read_in_vain, NULL) == 0);
+    return true;
+}
+
+struct onlooker {
+    struct xs_watch watch;
+    struct waitq wake;
+    unsigned calls;
+};
+
+static void onlooker_event(struct xs_watch *w, const char *path __unused)
+{
+    struct onlooker *o = CONTAINER_OF(w, struct onlooker, watch);
+
+    WRITE_ONCE(o->calls, o->calls + 1);
+    waitq_wake_all(&o->wake);
+}
+
+static bool look_on(struct onlooker *o, const char *path)
+{
+    *o = (struct onlooker){.watch = {.path = path, .fn = onlooker_event}};
+    waitq_init(&o->wake, "selftest");
+    return xs_watch_add(&o->watch) == 0 &&
+           wait_event_until(&o->wake, READ_ONCE(o->calls) > 0, clock_now() + PATIENCE) == 0;
+}
+
+struct device_states {
+    unsigned n, up;
+};
+
+static void count_device(const struct xendev_info *info, void *arg)
+{
+    struct device_states *d = arg;
+
+    d->n += info->driver != NULL;
+    d->up += info->driver != NULL && info->state == XenbusStateConnected &&
+             info->otherend_state == XenbusStateConnected;
+}
+
+/*
+ * An event finds no memory: every watch is called, and whoever looks at the store then learns
+ * nothing. No device may take that for its back end's end.
+ */
+static bool starved_devices_stay(void)
+{
+    static struct onlooker o;
+    struct device_states before = {0}, after = {0};
+
+    xendev_foreach(count_device, &before);
+    CHECK(look_on(&o, DIR));
+    memory_refuse(true);
+    unsigned calls = READ_ONCE(o.calls);
+    int rc = xs_write(XS_NO_TXN, DIR, "a-key-whose-event-does-not-fit-a-short-reply", "1");
+    /* The last watch that was added is the last to be called. */
+    int called = wait_event_until(&o.wake, READ_ONCE(o.calls) > calls, clock_now() + PATIENCE);
+    memory_refuse(false);
+    xs_watch_remove(&o.watch);
+    xendev_foreach(count_device, &after);
+    CHECK(xs_rm(XS_NO_TXN, DIR, NULL) == 0);
+    CHECK(rc == 0 && called == 0);
+    CHECK(after.n == before.n && after.up == before.up);
+    return true;
+}
+
+/* ---- fairness ---- */
+
+#define QUEUED 20
+#define NEVER  UINT32_MAX
+
+static unsigned calls_before_poke;
+
+static void poked_event(struct xs_watch *w, const char *path __unused)
+{
+    struct onlooker *busy = w->arg;
+
+    WRITE_ONCE(calls_before_poke, READ_ONCE(busy->calls));
+    waitq_wake_all(&busy->wake);
+}
+
+/* Events that wait do not keep a watch waiting that looks at everything. */
+static bool events_and_pokes_by_turns(void)
+{
+    static struct onlooker busy;
+    static struct xs_watch poked;
+    struct xs_stats before, now;
+    nsec_t limit = clock_now() + PATIENCE;
+    char key[16];
+
+    CHECK(look_on(&busy, DIR));
+    poked = (struct xs_watch){.path = DIR "-other", .fn = poked_event, .arg = &busy};
+    calls_before_poke = NEVER;
+    CHECK(xs_watch_add(&poked) == 0);
+    CHECK(wait_event_until(&busy.wake, READ_ONCE(calls_before_poke) != NEVER, limit) == 0);
+    xs_watches_hold();
+    busy.calls = 0;
+    calls_before_poke = NEVER;
+    xs_get_stats(&before);
+    for (unsigned i = 0; i < QUEUED; i++) {
+        snprintf(key, sizeof(key), "key%u", i);
+        (void)xs_write(XS_NO_TXN, DIR, key, "1");
+    }
+    do {
+        thread_yield();
+        xs_get_stats(&now);
+    } while (now.events < before.events + QUEUED && clock_now() < limit);
+    xs_watch_poke(&poked);
+    xs_watches_release();
+    int rc = wait_event_until(
+        &busy.wake, READ_ONCE(busy.calls) >= QUEUED && READ_ONCE(calls_before_poke) != NEVER,
+        limit);
+    xs_watch_remove(&poked);
+    xs_watch_remove(&busy.watch);
+    CHECK(xs_rm(XS_NO_TXN, DIR, NULL) == 0);
+    CHECK(rc == 0);
+    CHECK(calls_before_poke <= QUEUED / 4);
+    return true;
+}
+
 const struct selftest selftests_xen[] = {
     {.name = "xen-grants-share-and-end", .fn = grants_share_and_end},
     {.name = "xen-grants-held-are-freed-later", .fn = grants_held_are_freed_later},
@@ -220,5 +380,11 @@ const struct selftest selftests_xen[] = {
     {.name = "xen-watch-storms-end-with-the-last-value",
      .fn = watch_storms_end_with_the_last_value,
      .needs_store = true},
+    {.name = "xen-writes-need-no-memory", .fn = writes_need_no_memory, .needs_store = true},
+    {.name = "xen-starved-transactions-end", .fn = starved_transactions_end, .needs_store = true},
+    {.name = "xen-devices-outlive-a-moment-without-memory",
+     .fn = starved_devices_stay,
+     .needs_store = true},
+    {.name = "xen-events-and-pokes-by-turns", .fn = events_and_pokes_by_turns, .needs_store = true},
     {.name = NULL},
 };

@@ -1,5 +1,5 @@
 /*
- * xenbus.c - states and error reports; see xenbus.h. No state, no locks.
+ * xenbus.c - states and error reports; see xenbus.h.
  */
 #include "xenbus/xenbus.h"
 
@@ -25,15 +25,19 @@ const char *xenbus_state_name(unsigned state)
     return state < ARRAY_SIZE(state_names) ? state_names[state] : "?";
 }
 
-enum xenbus_state xenbus_read_state(const char *dir)
+int xenbus_read_state(const char *dir, enum xenbus_state *state)
 {
-    uint32_t state = XenbusStateUnknown;
-    const struct xs_field field = {"state", XS_U32, &state, false};
+    uint32_t n = XenbusStateUnknown;
+    const struct xs_field field = {"state", XS_U32, &n, true};
+    int rc = xs_gather(XS_NO_TXN, dir, &field, 1, NULL);
 
-    if (xs_gather(XS_NO_TXN, dir, &field, 1, NULL) != 0 || state >= ARRAY_SIZE(state_names)) {
-        return XenbusStateUnknown;
+    if (rc == 0 && n >= ARRAY_SIZE(state_names)) {
+        rc = -EINVAL;
     }
-    return (enum xenbus_state)state;
+    if (rc == 0) {
+        *state = (enum xenbus_state)n;
+    }
+    return rc;
 }
 
 struct state_change {

@@ -17,10 +17,11 @@ const char *xenbus_state_name(unsigned state);
 
 /**
  * xenbus_read_state() - the state written in @dir
+ * @state: XenbusStateUnknown when there is none; on an error as it was
  *
- * Return: the state; XenbusStateUnknown when it is missing, unreadable or no state.
+ * Return: 0; -EINVAL for what is no state; or what kept us from reading it.
  */
-enum xenbus_state xenbus_read_state(const char *dir);
+int xenbus_read_state(const char *dir, enum xenbus_state *state) __must_check;
 
 /** xenbus_write_state() - announce our end's state; never creates the node when it is gone. */
 int xenbus_write_state(const char *dir, enum xenbus_state state);

@@ -19,6 +19,16 @@
 
 #include "kern/types.h"
 
+/**
+ * xs_error_passes() - whether an error tells of memory or of the way to the store alone
+ *
+ * Who gets one has learned nothing of what the store holds, and looks again later.
+ */
+static inline bool xs_error_passes(int err)
+{
+    return err == -ENOMEM || err == -ENOSPC || err == -EIO || err == -EAGAIN || err == -EACCES;
+}
+
 typedef uint32_t xs_txn_t;
 #define XS_NO_TXN 0u
 
@@ -98,6 +108,16 @@ struct xs_field {
  */
 int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t n,
               const char **bad) __must_check;
+
+/* One value to scatter: a string, or if that is NULL a number. */
+struct xs_value {
+    const char *key;
+    const char *text;
+    uint32_t number;
+};
+
+/** xs_scatter() - write several values into one directory: 0, or the first error, which ends it. */
+int xs_scatter(xs_txn_t t, const char *dir, const struct xs_value *values, size_t n) __must_check;
 
 /**
  * xs_transaction() - do several things at once or not at all

@@ -7,6 +7,9 @@
  * message that is too long, or an index out of range, leaves no way to find the next message: the
  * connection is then broken, every request fails with -EIO, and the log says so once.
  *
+ * Short replies need no memory: most of them only say that the store did as it was told, and must
+ * not be taken for a failure because memory is out here.
+ *
  * Owns: the ring page's mapping, the port, struct request (each on its sender's stack).
  * Locks, in order: gate_lock (mutex: who may start, for suspend), tx_lock (mutex: the request
  * ring), conn.lock (spinlock: list of requests, counters). Wait queues are leaves.
@@ -37,7 +40,8 @@
 /* A request that waits for its reply. */
 struct request {
     uint32_t id, type;
-    struct xs_reply reply;
+    struct xs_reply reply; /* body NULL: it is in small[] */
+    char small[XS_SHORT];
     int rc;
     bool done;
     struct waitq wq;
@@ -179,7 +183,23 @@ static int rx_bytes(char *buf, size_t len, unsigned generation)
     return 0;
 }
 
-/* Gives a reply to the request that waits for it. Takes @body over. */
+static bool is_short(uint32_t len)
+{
+    return len < XS_SHORT;
+}
+
+/* Hands a body over to a request; a short one is copied. NULL: there was no memory for it. */
+static void xs_conn_take_body(struct request *r, char *body, uint32_t len)
+{
+    r->reply = (struct xs_reply){is_short(len) ? NULL : body, len};
+    if (is_short(len)) {
+        memcpy(r->small, body, len + 1);
+    } else if (body == NULL) {
+        r->rc = -ENOMEM;
+    }
+}
+
+/* Gives a reply to the request that waits for it. Takes a @body over that is not short. */
 static void xs_conn_answer(const struct xsd_sockmsg *msg, char *body)
 {
     upcall_state_t s = spin_lock(&conn.lock);
@@ -194,16 +214,16 @@ static void xs_conn_answer(const struct xsd_sockmsg *msg, char *body)
         conn.garbled++;
         spin_unlock(&conn.lock, s);
         log_warn("xenbus: reply to request %u, which nobody made, thrown away", msg->req_id);
-        kfree(body);
+        if (!is_short(msg->len)) {
+            kfree(body);
+        }
         return;
     }
     XEN_TAILQ_REMOVE(&conn.requests, r, link);
-    r->reply = (struct xs_reply){body, msg->len};
-    if (body == NULL) {
-        r->rc = -ENOMEM;
-    } else if (msg->type == XS_ERROR) {
+    xs_conn_take_body(r, body, msg->len);
+    if (r->rc == 0 && msg->type == XS_ERROR) {
         r->rc = xs_parse_error(body, msg->len);
-    } else if (msg->type != r->type) {
+    } else if (r->rc == 0 && msg->type != r->type) {
         r->rc = -EIO;
         conn.garbled++;
     }
@@ -226,10 +246,12 @@ static int xs_conn_receive(void)
         break_connection("message longer than the protocol allows", msg.type, msg.len);
         return -EIO;
     }
-    char *body = kmalloc(msg.len + 1);
+    char small[XS_SHORT];
+    char *body = is_short(msg.len) ? small : kmalloc(msg.len + 1);
+    char *owned = body != small ? body : NULL;
     rc = rx_bytes(body, msg.len, generation);
     if (rc != 0) {
-        kfree(body);
+        kfree(owned);
         return rc;
     }
     if (body != NULL) {
@@ -237,7 +259,7 @@ static int xs_conn_receive(void)
     }
     if (msg.type == XS_WATCH_EVENT) {
         xs_watch_deliver(body, body != NULL ? msg.len : 0);
-        kfree(body);
+        kfree(owned);
     } else {
         xs_conn_answer(&msg, body);
     }
@@ -326,10 +348,9 @@ static void xs_conn_send_and_wait(struct request *r, xs_txn_t t, const struct xs
     spin_unlock(&conn.lock, spin_lock(&conn.lock));
 }
 
-int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned nparts,
-            struct xs_reply *reply)
+/* Sends a request and waits for its reply, which is in @r then. Return: its error. */
+static int talk(struct request *r, xs_txn_t t, const struct xs_part *parts, unsigned nparts)
 {
-    struct request r = {.type = type};
     size_t len = 0;
 
     for (unsigned i = 0; i < nparts; i++) {
@@ -338,19 +359,57 @@ int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned npa
     if (len > XENSTORE_PAYLOAD_MAX) {
         return -E2BIG;
     }
-    waitq_init(&r.wq, "xenbus-reply");
+    waitq_init(&r->wq, "xenbus-reply");
     xs_conn_enter(t);
-    xs_conn_send_and_wait(&r, t, parts, nparts, len);
+    xs_conn_send_and_wait(r, t, parts, nparts, len);
     /* A started transaction stays counted until xs_conn_txn_ended(). */
-    if (t == XS_NO_TXN && (type != XS_TRANSACTION_START || r.rc != 0)) {
+    if (t == XS_NO_TXN && (r->type != XS_TRANSACTION_START || r->rc != 0)) {
         xs_conn_leave();
     }
-    if (r.rc != 0 || reply == NULL) {
-        kfree(r.reply.body);
-    } else {
-        *reply = r.reply;
+    return r->rc;
+}
+
+/* Makes a reply the caller's. */
+static int hand_over(struct request *r, struct xs_reply *reply)
+{
+    *reply = r->reply;
+    if (is_short((uint32_t)reply->len)) {
+        reply->body = kmalloc(reply->len + 1);
+        if (reply->body == NULL) {
+            return -ENOMEM;
+        }
+        memcpy(reply->body, r->small, reply->len + 1);
     }
-    return r.rc;
+    return 0;
+}
+
+int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned nparts,
+            struct xs_reply *reply)
+{
+    struct request r = {.type = type};
+    int rc = talk(&r, t, parts, nparts);
+
+    if (rc == 0 && reply != NULL) {
+        return hand_over(&r, reply);
+    }
+    kfree(r.reply.body);
+    return rc;
+}
+
+int xs_talk_short(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned nparts,
+                  char *buf)
+{
+    struct request r = {.type = type};
+    int rc = talk(&r, t, parts, nparts);
+
+    kfree(r.reply.body);
+    if (rc == 0 && !is_short((uint32_t)r.reply.len)) {
+        rc = -EIO;
+    }
+    if (rc == 0) {
+        memcpy(buf, r.small, r.reply.len + 1);
+    }
+    return rc;
 }
 
 /* Finds the ring that start_info names and binds its port. */

@@ -34,6 +34,17 @@ void xs_conn_init(void);
 int xs_talk(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned nparts,
             struct xs_reply *reply);
 
+/**
+ * xs_talk_short() - the same for a reply of less than XS_SHORT bytes, which needs no memory
+ * @buf: of XS_SHORT bytes; NUL-terminated on success
+ *
+ * For what the store acts upon: its answer must not be lost. Return: as xs_talk(); -EIO for a
+ * longer reply.
+ */
+#define XS_SHORT 32
+int xs_talk_short(uint32_t type, xs_txn_t t, const struct xs_part *parts, unsigned nparts,
+                  char *buf);
+
 /** xs_conn_txn_ended() - a transaction is over, as far as a waiting suspend is concerned. */
 void xs_conn_txn_ended(void);
 
@@ -41,7 +52,7 @@ void xs_conn_txn_ended(void);
 void xs_watch_init(void);
 void xs_watch_deliver(const char *body, size_t len);
 
-/** xs_watch_again() - set all watches anew after a resume. */
+/** xs_watch_again() - set all watches anew after a resume: 0, or the first error of any. */
 int xs_watch_again(void) __must_check;
 
 /** xs_watch_get_stats() - fill in the watches' part of the statistics. */

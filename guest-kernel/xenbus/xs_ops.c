@@ -285,18 +285,30 @@ int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t
     return rc;
 }
 
+int xs_scatter(xs_txn_t t, const char *dir, const struct xs_value *values, size_t n)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct xs_value *v = &values[i];
+
+        rc = v->text != NULL ? xs_write(t, dir, v->key, v->text)
+                             : xs_writef(t, dir, v->key, "%u", v->number);
+    }
+    return rc;
+}
+
 static int txn_start(xs_txn_t *t)
 {
     const struct xs_part nothing = {"", 1};
-    struct xs_reply reply;
+    char number[XS_SHORT];
     uint64_t id;
 
-    int rc = xs_talk(XS_TRANSACTION_START, XS_NO_TXN, &nothing, 1, &reply);
+    int rc = xs_talk_short(XS_TRANSACTION_START, XS_NO_TXN, &nothing, 1, number);
     if (rc != 0) {
         return rc;
     }
-    rc = xs_parse_dec(reply.body, &id);
-    kfree(reply.body);
+    rc = xs_parse_dec(number, &id);
     if (rc != 0 || id == XS_NO_TXN || id > UINT32_MAX) {
         xs_conn_txn_ended();
         return -EIO;

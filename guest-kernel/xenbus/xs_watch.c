@@ -4,7 +4,8 @@
  * The reader thread (xs_conn.c) queues events here; the watch thread calls the owners, one
  * event after the other. An event whose path is queued for its watch already is dropped, and when a
  * watch has QUEUE_MAX events waiting, or memory is out, they are merged into one that names the
- * watched path itself: "look at everything". So a storm of changes costs bounded memory.
+ * watched path itself: "look at everything". So a storm of changes costs bounded memory. Events and
+ * merged watches are called by turns: a stream of either does not keep the other waiting.
  *
  * Owns struct xs_event; struct xs_watch is its registrar's.
  * Locks: watch_lock (spinlock: all lists, counters, who is being called), a leaf. Callbacks run
@@ -39,7 +40,8 @@ static struct xs_watch *calling; /* whose callback runs now */
 static uint32_t next_token = 1;
 static uint64_t events_seen, events_merged;
 static unsigned watch_count;
-static bool held; /* nobody is called */
+static bool held;        /* nobody is called */
+static bool merged_next; /* the last one was an event, if there were both */
 
 /* Caller holds watch_lock for the helpers down to the next comment about it. */
 static struct xs_watch *xs_watch_find(uint32_t token)
@@ -164,14 +166,15 @@ void xs_watch_deliver(const char *body, size_t len)
 static struct xs_watch *next_work(struct xs_event **event)
 {
     upcall_state_t s = spin_lock(&watch_lock);
-    struct xs_watch *w = NULL;
+    struct xs_watch *w = held ? NULL : XEN_TAILQ_FIRST(&merged);
 
-    *event = held ? NULL : XEN_TAILQ_FIRST(&events);
+    *event = held || (w != NULL && merged_next) ? NULL : XEN_TAILQ_FIRST(&events);
+    merged_next = *event != NULL;
     if (*event != NULL) {
         XEN_TAILQ_REMOVE(&events, *event, link);
         w = (*event)->watch;
         w->queued--;
-    } else if (!held && (w = XEN_TAILQ_FIRST(&merged))) {
+    } else if (w != NULL) {
         XEN_TAILQ_REMOVE(&merged, w, merged_link);
         w->merged = false;
     }
@@ -309,8 +312,10 @@ int xs_watch_again(void)
     spin_unlock(&watch_lock, s);
     /* Others stand at the gate before they remove a watch; new ones come at the tail: no lock. One
      * that was added while the gate was shut is told to the store twice, which does no harm. */
-    for (; w != NULL && rc == 0; w = XEN_TAILQ_NEXT(w, link)) {
-        rc = tell_store(XS_WATCH, w);
+    for (; w != NULL; w = XEN_TAILQ_NEXT(w, link)) {
+        int err = tell_store(XS_WATCH, w);
+
+        rc = rc != 0 ? rc : err;
     }
     return rc;
 }

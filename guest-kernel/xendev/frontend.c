@@ -48,6 +48,12 @@
  * one in a later refresh(), and frontend_break(), to BROKEN, both by stop(BROKEN), close() and
  * Closing. The directory's end leads to GONE, a restore from everywhere but GONE to WAITING.
  *
+ * That memory is out, or the store does not answer, says nothing of the back end: with such an
+ * error (xs_error_passes()) an offer leads back to WAITING, everything else stays where it was, and
+ * the same is tried again a little later (xendev_look_again()). An offer also waits, in WAITING, as
+ * long as the back end's domain has too many pages of earlier connections mapped: else one that
+ * comes and goes could take all of the memory.
+ *
  * Rings are freed by shut() alone, and that stops the data path first: no driver can have it the
  * wrong way round. Owns struct frontend. Locks and suspend: see frontend.h. Compiles on the host
  * for tests/unit.
@@ -57,6 +63,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "os/gnttab.h"
 #include "xendev/xendev.h"
 
 enum event { EV_NEWS, EV_READY, EV_CONNECTED, EV_CLOSING, EV_CLOSED, EV_VANISHED, EV_COUNT };
@@ -76,11 +83,36 @@ void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct x
                    const char *name)
 {
     *fe = (struct frontend){.ops = ops, .dev = dev, .name = name, .phase = FRONTEND_WAITING};
+    dev->fe = fe;
+}
+
+void *frontend_alloc(const struct xendev *dev, const char *name, size_t size)
+{
+    void *driver = kzalloc(size);
+
+    if (driver == NULL) {
+        xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
+    }
+    return driver;
 }
 
 const char *frontend_otherend(const struct frontend *fe)
 {
     return fe->dev->otherend;
+}
+
+/* Every ring's page begins with the indices that both ends see. */
+void frontend_show_ring(void (*say)(const char *fmt, ...), const struct frontend_ring *ring)
+{
+    const struct {
+        uint32_t req_prod, req_event, rsp_prod, rsp_event;
+    } *shared = ring->shared;
+
+    say("%s: ring of %u at %p, grant %u, port %u\n", ring->name, ring->entries, ring->shared,
+        ring->gref, ring->port);
+    say("  ours    req_prod_pvt %u  rsp_cons %u\n", ring->req_prod_pvt, ring->rsp_cons);
+    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", shared->req_prod,
+        shared->req_event, shared->rsp_prod, shared->rsp_event);
 }
 
 const char *frontend_path_name(enum frontend_path path)
@@ -151,9 +183,24 @@ static int publish_keys(xs_txn_t t, void *arg)
     return fe->ops->publish(fe, t);
 }
 
+/* What stands in the way may pass. */
+static void look_later(struct frontend *fe, int err, const char *what)
+{
+    if (!fe->stuck) {
+        log_warn("%s: %s: %s; looking again until it works", fe->name, what, errno_name(err));
+    }
+    fe->stuck = true;
+    xendev_look_again(fe->dev);
+}
+
 static void frontend_offer(struct frontend *fe)
 {
     fe->otherend_id = fe->dev->otherend_id;
+    if (gnttab_holds_too_much(fe->otherend_id)) {
+        fe->phase = FRONTEND_WAITING;
+        look_later(fe, -EBUSY, "back end holds on to too many pages of earlier connections");
+        return;
+    }
     int rc = fe->ops->open(fe);
     if (rc == 0) {
         fe->open = true;
@@ -162,10 +209,17 @@ static void frontend_offer(struct frontend *fe)
             (void)frontend_refuse(fe, rc, "the rings cannot be published");
         }
     }
+    if (xs_error_passes(rc)) {
+        shut(fe, PATH_DOWN, false);
+        fe->phase = FRONTEND_WAITING;
+        look_later(fe, rc, fe->why);
+        return;
+    }
     if (rc != 0) {
         fail(fe, FRONTEND_FAILED, rc, fe->why);
         return;
     }
+    fe->stuck = false;
     fe->phase = FRONTEND_OFFERED;
     (void)xendev_set_state(fe->dev, fe->ops->offered);
 }
@@ -174,8 +228,12 @@ static void refresh(struct frontend *fe)
 {
     int rc = fe->ops->refresh(fe);
 
-    if (rc != 0) {
+    if (xs_error_passes(rc)) {
+        look_later(fe, rc, fe->why);
+    } else if (rc != 0) {
         fail(fe, FRONTEND_BROKEN, rc, fe->why);
+    } else {
+        fe->stuck = false;
     }
 }
 
@@ -188,6 +246,10 @@ static void frontend_connect(struct frontend *fe)
         return;
     }
     int rc = fe->ops->refresh(fe);
+    if (xs_error_passes(rc)) {
+        look_later(fe, rc, fe->why);
+        return;
+    }
     if (rc == 0) {
         rc = fe->ops->start(fe);
     }
@@ -195,6 +257,7 @@ static void frontend_connect(struct frontend *fe)
         fail(fe, FRONTEND_FAILED, rc, fe->why);
         return;
     }
+    fe->stuck = false;
     fe->phase = FRONTEND_UP;
     fe->may_ask = true;
     if (fe->ops->offered != XenbusStateConnected) {
@@ -239,13 +302,18 @@ static void frontend_end(struct frontend *fe)
     (void)xendev_set_state(fe->dev, XenbusStateClosed);
 }
 
-/* Whether the toolstack means the device to stay. */
-static bool online(const struct frontend *fe)
+/*
+ * The back end closes: whether for good, as the toolstack says by `online`. What is missing or is
+ * no number means so, too. Nonzero: nobody knows now.
+ */
+static int closes_for_good(const struct frontend *fe, bool *for_good)
 {
     bool on = false;
-    const struct xs_field field = {"online", XS_BOOL, &on, false};
+    const struct xs_field field = {"online", XS_BOOL, &on, true};
+    int rc = xs_gather(XS_NO_TXN, fe->dev->otherend, &field, 1, NULL);
 
-    return xs_gather(XS_NO_TXN, fe->dev->otherend, &field, 1, NULL) == 0 && on;
+    *for_good = !on;
+    return xs_error_passes(rc) ? rc : 0;
 }
 
 /* What a state, some other end's word, means here. False: nothing. */
@@ -290,8 +358,7 @@ static void act(struct frontend *fe, enum action action)
     }
 }
 
-/* The data path gave the back end up: take everything away from it and tell the store, once. */
-static void take_breach(struct frontend *fe)
+void frontend_take_breach(struct frontend *fe)
 {
     const char *breach = READ_ONCE(fe->breach);
 
@@ -308,13 +375,20 @@ static void take_breach(struct frontend *fe)
 
 void frontend_event(struct frontend *fe, enum xenbus_state state)
 {
+    bool for_good = false;
     enum event ev;
+    int rc = 0;
 
-    take_breach(fe);
+    frontend_take_breach(fe);
     if (!classify(fe, state, &ev)) {
         return;
     }
-    if ((ev == EV_CLOSING || ev == EV_CLOSED) && !online(fe)) {
+    if (ev == EV_CLOSING || ev == EV_CLOSED) {
+        rc = closes_for_good(fe, &for_good);
+    }
+    if (rc != 0) {
+        look_later(fe, rc, "the back end closes, and whether for good cannot be read");
+    } else if (for_good) {
         frontend_end(fe);
     } else {
         act(fe, actions[fe->phase][ev]);

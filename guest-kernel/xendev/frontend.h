@@ -57,6 +57,9 @@ enum frontend_path { PATH_DOWN, PATH_UP, PATH_BROKEN, PATH_GONE };
  * @gone: it has gone: the data path is GONE, the rings are freed. May be NULL
  * @pause: hold still for a suspend, for a time that the driver bounds; @unpause goes on
  * @release: the directory is gone: let go of the device, free it when its users have, too
+ *
+ * An error of open(), publish() or refresh() that passes (xs_error_passes()) does not count against
+ * the back end: the step is tried again.
  */
 struct frontend_ops {
     enum xenbus_state offered;
@@ -83,16 +86,32 @@ struct frontend {
     enum xenbus_state seen; /* the back end's last state */
     bool open;              /* open() has run, close() has not */
     bool may_ask;           /* it was up since it was last asked to offer itself again */
+    bool stuck;             /* an error that passes was logged, nothing has succeeded since */
     const char *breach;     /* frontend_break()'s sentence until the store was told */
     char why[96];           /* frontend_refuse()'s sentence */
 };
 
-/** frontend_init() - a front end that waits for its back end. From a driver's probe(). */
+/**
+ * frontend_alloc() - zeroed memory for a driver's structure, from its probe()
+ * @name: the device's, for the log and the store when memory is out
+ *
+ * Return: for frontend_init(), or to be kfree()d; NULL if memory is out, which has been reported.
+ */
+void *frontend_alloc(const struct xendev *dev, const char *name, size_t size);
+
+/**
+ * frontend_init() - hand @dev over to a front end, which waits for the back end
+ *
+ * The last thing that a driver's probe() does.
+ */
 void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct xendev *dev,
                    const char *name);
 
 /** frontend_event() - the back end's state is @state, or something of it is to be looked at. */
 void frontend_event(struct frontend *fe, enum xenbus_state state);
+
+/** frontend_take_breach() - whatever its state is, take away what frontend_break() found broken. */
+void frontend_take_breach(struct frontend *fe);
 
 /** frontend_remove() - the device's directory is gone. Frees @fe, by release(). */
 void frontend_remove(struct frontend *fe);
@@ -120,6 +139,27 @@ int frontend_gather(struct frontend *fe, const struct xs_field *fields, size_t n
 
 /** frontend_otherend() - the back end's directory; valid within the call. */
 const char *frontend_otherend(const struct frontend *fe);
+
+/* A ring as the debugger shows it. */
+struct frontend_ring {
+    const char *name;
+    unsigned entries;
+    const void *shared; /* its page */
+    uint32_t gref, port;
+    uint32_t req_prod_pvt, rsp_cons;
+};
+
+#define FRONTEND_RING(ringname, ring, ring_gref, ring_port)      \
+    ((struct frontend_ring){.name = (ringname),                  \
+                            .entries = (ring).nr_ents,           \
+                            .shared = (ring).sring,              \
+                            .gref = (ring_gref),                 \
+                            .port = (ring_port),                 \
+                            .req_prod_pvt = (ring).req_prod_pvt, \
+                            .rsp_cons = (ring).rsp_cons})
+
+/** frontend_show_ring() - a ring's place and indices, for show_rings(). Takes no lock. */
+void frontend_show_ring(void (*say)(const char *fmt, ...), const struct frontend_ring *ring);
 
 /** frontend_path_name() - "up" and the like, for `lsdev`. */
 const char *frontend_path_name(enum frontend_path path);

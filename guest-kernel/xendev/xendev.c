@@ -10,6 +10,9 @@
  *   we have it, store does not   detach: remove, drop the watch, free
  *   its back end is another      detach, then attach
  *
+ * Memory may be out, or the store may not answer: then what we hold stays as it is, and a timer has
+ * the same looked at once more after LOOK_AGAIN, a device's own or that of the whole directory.
+ *
  * Owns struct xendev. Locks, in order: list_lock over each dev->lock (see xendev.h).
  * Suspend: the watch thread is held by then, so nothing here changes. xendev_forget() drops the
  * back ends' watches, as their paths change with the domain; xendev_resume() reads the paths anew.
@@ -24,6 +27,7 @@
 #include "xendev/drivers.h"
 
 #define DEVICE_DIR  "device"
+#define LOOK_AGAIN  NSEC_PER_SEC
 #define DOMID_LIMIT 0x7ff0u /* DOMID_FIRST_RESERVED: what is above names no domain */
 
 static struct mutex list_lock;
@@ -31,6 +35,21 @@ static XEN_TAILQ_HEAD(device_list, struct xendev) devices = XEN_TAILQ_HEAD_INITI
 static struct waitq settle_wq; /* woken by each change */
 static unsigned changes;       /* counts them; atomic */
 static bool scanned;           /* the first look at everything is over */
+static struct timer scan_timer;
+
+static void directory_event(struct xs_watch *w, const char *path);
+static struct xs_watch directory_watch = {.path = DEVICE_DIR, .fn = directory_event};
+
+static void scan_again(struct timer *t __unused)
+{
+    xs_watch_poke(&directory_watch);
+}
+
+/* Something of the directory could not be looked at, which may pass. */
+static void scan_later(void)
+{
+    timer_arm(&scan_timer, clock_now() + LOOK_AGAIN);
+}
 
 /* Something changed that xendev_wait_settled() may wait for. */
 static void note_change(void)
@@ -67,8 +86,12 @@ int xendev_set_state(struct xendev *dev, enum xenbus_state state)
 {
     int rc = xenbus_write_state(dev->node, state);
 
+    dev->unsaid = xs_error_passes(rc);
+    dev->to_say = state;
     if (rc == 0) {
         dev->state = state;
+    } else if (dev->unsaid) {
+        xendev_look_again(dev);
     } else if (rc != -ENOENT) {
         log_err("%s: state %s cannot be announced: %s", dev->node, xenbus_state_name(state),
                 errno_name(rc));
@@ -97,11 +120,21 @@ static void otherend_event(struct xs_watch *w, const char *path __unused)
     struct xendev *dev = w->arg;
 
     mutex_lock(&dev->lock);
-    dev->otherend_state = xenbus_read_state(dev->otherend);
-    log_debug("%s: back end %s is %s", dev->node, dev->otherend,
-              xenbus_state_name(dev->otherend_state));
-    frontend_event(dev->fe, dev->otherend_state);
-    WRITE_ONCE(dev->otherend_told, dev->otherend_state);
+    int rc = xenbus_read_state(dev->otherend, &dev->otherend_state);
+    if (dev->unsaid) {
+        (void)xendev_set_state(dev, dev->to_say);
+    }
+    log_debug("%s: back end %s is %s: %s", dev->node, dev->otherend,
+              xenbus_state_name(dev->otherend_state), errno_name(rc));
+    if (rc == 0) {
+        frontend_event(dev->fe, dev->otherend_state);
+        WRITE_ONCE(dev->otherend_told, dev->otherend_state);
+    } else {
+        frontend_take_breach(dev->fe);
+    }
+    if (xs_error_passes(rc)) {
+        xendev_look_again(dev);
+    }
     mutex_unlock(&dev->lock);
     note_change();
 }
@@ -166,14 +199,27 @@ static void free_device(struct xendev *dev)
     kfree(dev);
 }
 
-/* Gives the device to its driver, if there is one and it wants it. */
-static void bind_driver(struct xendev *dev)
+/* Has its back end watched if it is not, now or by a later look. */
+static void watch_if_served(struct xendev *dev)
+{
+    int rc = dev->driver != NULL && dev->watch_path == NULL ? watch_otherend(dev) : 0;
+
+    if (rc != 0) {
+        log_err("%s: back end %s cannot be watched: %s", dev->node, dev->otherend, errno_name(rc));
+    }
+    if (xs_error_passes(rc)) {
+        scan_later();
+    }
+}
+
+/* Gives the device to its driver, if there is one and it wants it. What kept it from that. */
+static int bind_driver(struct xendev *dev)
 {
     const struct xendev_driver *driver = driver_for(dev->class);
 
     if (driver == NULL) {
         log_debug("%s: no driver for this class", dev->node);
-        return;
+        return 0;
     }
     mutex_lock(&dev->lock);
     dev->driver = driver;
@@ -182,37 +228,48 @@ static void bind_driver(struct xendev *dev)
         dev->driver = NULL;
     }
     mutex_unlock(&dev->lock);
-    if (rc == 0) {
-        rc = watch_otherend(dev);
-        if (rc != 0) {
-            log_err("%s: back end %s cannot be watched: %s", dev->node, dev->otherend,
-                    errno_name(rc));
-        }
-    }
+    watch_if_served(dev);
+    return rc;
 }
 
-/* Takes @peer's string over. */
-static void xendev_attach(const char *class, const char *id, struct peer *peer)
+/* A device's own timer: what stood in the way may have passed. */
+static void otherend_again(struct timer *t)
+{
+    xendev_poke(CONTAINER_OF(t, struct xendev, again));
+}
+
+/* Who its other end is. Takes @peer's string over. */
+static void set_peer(struct xendev *dev, const struct peer *peer)
+{
+    kfree(dev->otherend);
+    dev->otherend = peer->path;
+    dev->otherend_id = (uint16_t)peer->domid;
+    dev->peer_unread = false;
+}
+
+/* The record of a device that appeared, on the list. Takes @peer's string over. NULL: no memory. */
+static struct xendev *make_device(const char *class, const char *id, const struct peer *peer)
 {
     struct xendev *dev = kzalloc(sizeof(*dev));
 
     if (dev == NULL) {
         log_err("device/%s/%s: no memory to attach it", class, id);
         kfree(peer->path);
-        return;
+        return NULL;
     }
     strlcpy(dev->class, class, sizeof(dev->class));
     strlcpy(dev->id, id, sizeof(dev->id));
     snprintf(dev->node, sizeof(dev->node), DEVICE_DIR "/%s/%s", class, id);
-    dev->otherend = peer->path;
-    dev->otherend_id = (uint16_t)peer->domid;
-    dev->state = xenbus_read_state(dev->node);
+    set_peer(dev, peer);
+    timer_init(&dev->again, otherend_again);
     mutex_init(&dev->lock, "xendev");
-
+    if (xenbus_read_state(dev->node, &dev->state) != 0) {
+        dev->state = XenbusStateUnknown; /* for `lsdev`: nothing hangs on it */
+    }
     mutex_lock(&list_lock);
     XEN_TAILQ_INSERT_TAIL(&devices, dev, link);
     mutex_unlock(&list_lock);
-    bind_driver(dev);
+    return dev;
 }
 
 static void detach(struct xendev *dev)
@@ -226,11 +283,41 @@ static void detach(struct xendev *dev)
         dev->driver = NULL;
     }
     mutex_unlock(&dev->lock);
+    (void)timer_cancel_wait(&dev->again);
 
     mutex_lock(&list_lock);
     XEN_TAILQ_REMOVE(&devices, dev, link);
     mutex_unlock(&list_lock);
     free_device(dev);
+}
+
+/* Takes @peer's string over. One that its driver cannot take now is attached by a later look. */
+static void xendev_attach(const char *class, const char *id, const struct peer *peer)
+{
+    struct xendev *dev = make_device(class, id, peer);
+    int rc = dev != NULL ? bind_driver(dev) : -ENOMEM;
+
+    if (!xs_error_passes(rc)) {
+        return;
+    }
+    if (dev != NULL) {
+        detach(dev);
+    }
+    scan_later();
+}
+
+/* A device that we have and the store has, too: whether it is the same one. Takes @peer over. */
+static bool still_the_same(struct xendev *dev, const struct peer *peer)
+{
+    if (!dev->peer_unread &&
+        (strcmp(dev->otherend, peer->path) != 0 || dev->otherend_id != peer->domid)) {
+        return false;
+    }
+    mutex_lock(&dev->lock);
+    set_peer(dev, peer);
+    mutex_unlock(&dev->lock);
+    watch_if_served(dev);
+    return true;
 }
 
 /* Makes our view of one device that of the store. */
@@ -242,18 +329,19 @@ static void check_device(const char *class, const char *id)
 
     snprintf(node, sizeof(node), DEVICE_DIR "/%s/%s", class, id);
     int rc = read_peer(node, &peer);
+    if (xs_error_passes(rc)) {
+        scan_later();
+    }
     if (rc != 0 && rc != -ENOENT) {
         return;
     }
-    if (dev != NULL &&
-        (rc != 0 || strcmp(dev->otherend, peer.path) != 0 || dev->otherend_id != peer.domid)) {
-        detach(dev);
-        dev = NULL;
-    }
-    if (rc == 0 && dev == NULL) {
-        xendev_attach(class, id, &peer);
-    } else {
-        kfree(peer.path);
+    if (dev == NULL || rc != 0 || !still_the_same(dev, &peer)) {
+        if (dev != NULL) {
+            detach(dev);
+        }
+        if (rc == 0) {
+            xendev_attach(class, id, &peer);
+        }
     }
     note_change();
 }
@@ -262,7 +350,12 @@ static void check_class(const char *class)
 {
     struct xs_list ids;
 
-    if (xs_directory(XS_NO_TXN, DEVICE_DIR, class, &ids) != 0) {
+    int rc = xs_directory(XS_NO_TXN, DEVICE_DIR, class, &ids);
+
+    if (xs_error_passes(rc)) {
+        scan_later();
+    }
+    if (rc != 0) {
         return;
     }
     for (const char *id = NULL; (id = xs_list_each(&ids, id));) {
@@ -307,6 +400,7 @@ static void check_all(void)
         xs_list_free(&classes);
     } else if (rc != -ENOENT) {
         log_err("xendev: device/ cannot be listed: %s", errno_name(rc));
+        scan_later();
     }
     check_known();
     WRITE_ONCE(scanned, true);
@@ -366,6 +460,11 @@ void xendev_poke(struct xendev *dev)
     xs_watch_poke(&dev->watch);
 }
 
+void xendev_look_again(struct xendev *dev)
+{
+    timer_arm(&dev->again, clock_now() + LOOK_AGAIN);
+}
+
 /* Calls @fn for every device of one rank. */
 static void each_of_rank(int rank, void (*fn)(struct xendev *dev))
 {
@@ -422,7 +521,10 @@ static void forget_one(struct xendev *dev)
     }
 }
 
-/* A device that the store no longer has is resumed as well, and detached by the next event. */
+/*
+ * A device that the store no longer has is resumed as well, and detached by the next event. Of one
+ * whose other end cannot be read now, a later look at the directory learns it.
+ */
 static void resume_one(struct xendev *dev)
 {
     struct peer peer;
@@ -430,19 +532,18 @@ static void resume_one(struct xendev *dev)
 
     mutex_lock(&dev->lock);
     if (rc == 0) {
-        kfree(dev->otherend);
-        dev->otherend = peer.path;
-        dev->otherend_id = (uint16_t)peer.domid;
+        set_peer(dev, &peer);
     }
+    dev->peer_unread = rc != 0;
     dev->otherend_state = XenbusStateUnknown;
     frontend_resume(dev->fe);
     mutex_unlock(&dev->lock);
     if (rc == 0) {
-        rc = watch_otherend(dev);
+        watch_if_served(dev);
+        return;
     }
-    if (rc != 0) {
-        log_err("%s: not resumed: back end %s: %s", dev->node, dev->otherend, errno_name(rc));
-    }
+    log_err("%s: not resumed: its back end is unknown: %s", dev->node, errno_name(rc));
+    scan_later();
 }
 
 /* Calls @fn for all devices that have a driver, by falling (@dir -1) or rising (1) rank. */
@@ -515,7 +616,11 @@ int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
             if (dev->driver == NULL || dev->driver->show_rings == NULL) {
                 return -EOPNOTSUPP;
             }
-            dev->driver->show_rings(dev, say);
+            if (dev->fe != NULL && dev->fe->open) {
+                dev->driver->show_rings(dev, say);
+            } else {
+                say("no rings: the back end is not connected\n");
+            }
             return 0;
         }
     }
@@ -524,15 +629,14 @@ int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
 
 void xendev_init(void)
 {
-    static struct xs_watch watch = {.path = DEVICE_DIR, .fn = directory_event};
-
     mutex_init(&list_lock, "xendev-list");
     waitq_init(&settle_wq, "xendev-settle");
+    timer_init(&scan_timer, scan_again);
     if (!xs_available()) {
         scanned = true;
         return;
     }
-    int rc = xs_watch_add(&watch);
+    int rc = xs_watch_add(&directory_watch);
     if (rc != 0) {
         log_err("xendev: device/ cannot be watched, no device will be found: %s", errno_name(rc));
     }

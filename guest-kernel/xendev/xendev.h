@@ -15,6 +15,7 @@
 #include <xen_list.h>
 
 #include "kern/wait.h"
+#include "psm/timer.h"
 #include "xenbus/xenbus.h"
 #include "xendev/frontend.h"
 
@@ -25,10 +26,10 @@ struct xendev;
  * @class: the directory's name: "vbd"
  * @rank: order at suspend (high first) and resume (low first)
  * @probe: a device appeared, its back end is known: make the driver's structure and hand its life
- *         over by frontend_init(), in dev->fe. Nonzero: not served (logged by the driver)
+ *         over by frontend_init(). Nonzero: not served (logged by the driver)
  * @describe: a line for `lsdev`, without a newline
- * @show_rings: the state of its rings, for the debugger: lines with newlines, through @say; takes
- *              no lock. May be NULL
+ * @show_rings: the state of its rings, if there are any, for the debugger: lines with newlines,
+ *              through @say; takes no lock. May be NULL
  */
 struct xendev_driver {
     const char *class;
@@ -53,6 +54,10 @@ struct xendev {
     struct mutex lock; /* the rest belongs to xendev.c */
     struct xs_watch watch;
     char *watch_path;
+    bool peer_unread; /* @otherend is another domain's: not read since a restore */
+    bool unsaid;      /* @to_say has not reached the store */
+    enum xenbus_state to_say;
+    struct timer again; /* looks at the back end once more */
     XEN_TAILQ_ENTRY(struct xendev) link;
 };
 
@@ -63,7 +68,11 @@ void xendev_init(void);
 /** xendev_wait_settled() - sleep until the devices found at boot are connected, or @deadline. */
 void xendev_wait_settled(nsec_t deadline);
 
-/** xendev_set_state() - announce our end's state. Called with the device's lock held. */
+/**
+ * xendev_set_state() - announce our end's state. Called with the device's lock held
+ *
+ * With an error that passes it is announced later, unless another follows. Return: 0 or -errno.
+ */
 int xendev_set_state(struct xendev *dev, enum xenbus_state state);
 
 /**
@@ -79,6 +88,9 @@ void xendev_fatal(struct xendev *dev, int err, const char *fmt, ...) __printf_li
  * For a driver's event handler that found something to tell the store. Any context.
  */
 void xendev_poke(struct xendev *dev);
+
+/** xendev_look_again() - the same, after a moment: something stood in the way that may pass. */
+void xendev_look_again(struct xendev *dev);
 
 /**
  * xendev_suspend() - have all drivers hold still; the store's watches are held. May sleep

@@ -14,6 +14,7 @@
 
 #include "kern/log.h"
 #include "kern/mem.h"
+#include "os/gnttab.h"
 #include "xendev/xendev.h"
 
 #define DEPTH 5 /* of the sequences */
@@ -28,7 +29,10 @@ static struct {
     enum frontend_path path;
     bool open, published, refreshed, paused, left, gone, released;
     bool online;
-    bool fails[STEPS]; /* which step fails next time */
+    int fails[STEPS];  /* the errors of steps that fail next time */
+    int store;         /* what reading the back end's `online` ends with */
+    unsigned looks;    /* how often another look was asked for */
+    bool greedy;       /* the back end holds on to too much */
     const char *wrong; /* the first rule that was broken */
 } d;
 
@@ -42,7 +46,7 @@ static void must(bool holds, const char *rule)
 static int fails(enum step step)
 {
     must(!d.released, "nothing is asked of a driver that has let go");
-    return d.fails[step] ? frontend_refuse(&d.fe, -ENOMEM, "step %d fails", step) : 0;
+    return d.fails[step] != 0 ? frontend_refuse(&d.fe, d.fails[step], "step %d fails", step) : 0;
 }
 
 static int fake_open(struct frontend *fe)
@@ -170,6 +174,24 @@ void xendev_poke(struct xendev *dev)
     (void)dev;
 }
 
+void xendev_look_again(struct xendev *dev)
+{
+    (void)dev;
+    d.looks++;
+}
+
+bool gnttab_holds_too_much(uint16_t domid)
+{
+    must(domid == d.dev.otherend_id, "it is the back end's domain that is asked about");
+    return d.greedy;
+}
+
+const char *errno_name(int err)
+{
+    (void)err;
+    return "an error";
+}
+
 int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t n,
               const char **bad)
 {
@@ -177,8 +199,10 @@ int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t
     (void)bad;
     must(n == 1 && strcmp(fields->key, "online") == 0 && strcmp(dir, d.dev.otherend) == 0,
          "the engine reads the back end's `online`");
-    *(bool *)fields->out = d.online;
-    return 0;
+    if (d.store == 0) {
+        *(bool *)fields->out = d.online;
+    }
+    return d.store;
 }
 
 int xs_transaction(int (*fn)(xs_txn_t t, void *arg), void *arg)
@@ -194,6 +218,18 @@ int xs_read(xs_txn_t t, const char *dir, const char *key, char **value, size_t *
     must(strcmp(dir, d.dev.node) == 0, "the directory that is looked at is ours");
     *value = strdup("1");
     return 0;
+}
+
+void *kzalloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void xenbus_dev_error(const char *dir, int err, const char *fmt, ...)
+{
+    (void)dir;
+    (void)err;
+    (void)fmt;
 }
 
 void kfree(void *ptr)
@@ -214,11 +250,36 @@ static void state(enum xenbus_state s)
     frontend_event(&d.fe, s);
 }
 
+static void failing_with(int err, enum step step, enum xenbus_state s)
+{
+    d.fails[step] = err;
+    state(s);
+    d.fails[step] = 0;
+}
+
 static void failing(enum step step, enum xenbus_state s)
 {
-    d.fails[step] = true;
+    failing_with(-EINVAL, step, s);
+}
+
+/* For want of memory, which says nothing of the back end. */
+static void starving(enum step step, enum xenbus_state s)
+{
+    unsigned looks = d.looks;
+
+    failing_with(-ENOMEM, step, s);
+    must(d.looks <= looks + 1, "one look more is enough");
+}
+
+/* It closes while nobody can tell whether for good. */
+static void unreadable(enum xenbus_state s)
+{
+    unsigned looks = d.looks;
+
+    d.store = -EIO;
     state(s);
-    d.fails[step] = false;
+    d.store = 0;
+    must(d.looks == looks + 1, "what cannot be read is looked at again");
 }
 
 static void offline(enum xenbus_state s)
@@ -279,6 +340,27 @@ static void refresh_fails(void)
 static void start_fails(void)
 {
     failing(START, XenbusStateConnected);
+}
+
+static void open_starves(void)
+{
+    starving(OPEN, XenbusStateInitWait);
+}
+static void publish_starves(void)
+{
+    starving(PUBLISH, XenbusStateInitWait);
+}
+static void refresh_starves(void)
+{
+    starving(REFRESH, XenbusStateConnected);
+}
+static void closing_unreadable(void)
+{
+    unreadable(XenbusStateClosing);
+}
+static void closed_unreadable(void)
+{
+    unreadable(XenbusStateClosed);
 }
 
 /* The data path finds the ring garbled, if it runs; then the watch thread comes. */
@@ -356,6 +438,10 @@ static const struct {
     {"InitWait, publish fails", publish_fails},
     {"Connected, refresh fails", refresh_fails},
     {"Connected, start fails", start_fails},
+    {"InitWait, no memory to open", open_starves},
+    {"InitWait, no memory to publish", publish_starves},
+    {"Connected, no memory to look", refresh_starves},
+    {"Closing, unreadable", closing_unreadable},
     {"the ring is garbled", breach},
     {"checkpoint", checkpoint},
     {"restore", restore},
@@ -454,11 +540,17 @@ static void every_phase_knows_every_event(void **unused)
         {W, publish_fails, F, XenbusStateClosing},
         {W, refresh_fails, F, XenbusStateClosing},
         {W, start_fails, F, XenbusStateClosing},
+        {W, open_starves, W, XenbusStateInitialising},
+        {W, publish_starves, W, XenbusStateInitialising},
+        {W, refresh_starves, O, XenbusStateInitialised},
+        {W, closing_unreadable, W, XenbusStateInitialising},
         {W, restore, W, XenbusStateInitialising},
         {O, initialised, O, XenbusStateInitialised},
         {O, init_wait, O, XenbusStateInitialised},
         {O, connected, U, XenbusStateConnected},
         {O, refresh_fails, F, XenbusStateClosing},
+        {O, refresh_starves, O, XenbusStateInitialised},
+        {O, closing_unreadable, O, XenbusStateInitialised},
         {O, closing, L, XenbusStateClosed},
         {O, closed, L, XenbusStateClosed}, /* was never up: not asked again */
         {O, closed_offline, G, XenbusStateClosed},
@@ -468,6 +560,9 @@ static void every_phase_knows_every_event(void **unused)
         {U, initialised, U, XenbusStateConnected},
         {U, init_wait, L, XenbusStateClosed},
         {U, refresh_fails, B, XenbusStateClosing},
+        {U, refresh_starves, U, XenbusStateConnected},
+        {U, closing_unreadable, U, XenbusStateConnected},
+        {U, closed_unreadable, U, XenbusStateConnected},
         {U, closing, L, XenbusStateClosed},
         {U, closed, W, XenbusStateInitialising},
         {U, closing_offline, G, XenbusStateClosed},
@@ -478,6 +573,8 @@ static void every_phase_knows_every_event(void **unused)
         {L, init_wait, O, XenbusStateInitialised},
         {L, connected, L, XenbusStateClosed},
         {L, closing, L, XenbusStateClosed},
+        {L, open_starves, W, XenbusStateClosed},
+        {L, closed_unreadable, L, XenbusStateClosed},
         {L, closed, W, XenbusStateInitialising},
         {L, closed_offline, G, XenbusStateClosed},
         {L, vanished, G, XenbusStateClosed},
@@ -491,6 +588,7 @@ static void every_phase_knows_every_event(void **unused)
         {F, restore, W, XenbusStateInitialising},
         {B, init_wait, B, XenbusStateClosing},
         {B, connected, B, XenbusStateClosing},
+        {B, closing_unreadable, B, XenbusStateClosing},
         {B, closing, G, XenbusStateClosed},
         {B, closed, G, XenbusStateClosed},
         {B, vanished, G, XenbusStateClosed},
@@ -552,6 +650,47 @@ static void a_failed_one_is_tried_when_offered_anew(void **unused)
     assert_null(d.wrong);
 }
 
+/* What was in the way has passed: the same words of the back end lead on, without any news. */
+static void another_look_goes_on(void **unused)
+{
+    (void)unused;
+    begin();
+    open_starves();
+    assert_int_equal(d.looks, 1);
+    init_wait();
+    assert_int_equal(d.fe.phase, FRONTEND_OFFERED);
+    refresh_starves();
+    assert_int_equal(d.looks, 2);
+    connected();
+    assert_int_equal(d.fe.phase, FRONTEND_UP);
+    closing_unreadable();
+    closing();
+    assert_int_equal(d.fe.phase, FRONTEND_LEFT);
+    open_starves();
+    init_wait();
+    assert_int_equal(d.fe.phase, FRONTEND_OFFERED);
+    finish();
+    assert_null(d.wrong);
+}
+
+/* Who keeps the pages of earlier connections gets no others before it has let go. */
+static void a_greedy_one_waits(void **unused)
+{
+    (void)unused;
+    begin();
+    d.greedy = true;
+    init_wait();
+    connected();
+    assert_int_equal(d.fe.phase, FRONTEND_WAITING);
+    assert_int_equal(d.looks, 2);
+    assert_false(d.open);
+    d.greedy = false;
+    connected();
+    assert_int_equal(d.fe.phase, FRONTEND_UP);
+    finish();
+    assert_null(d.wrong);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +698,8 @@ int main(void)
         cmocka_unit_test(no_sequence_breaks_a_rule),
         cmocka_unit_test(a_back_end_is_asked_again_once),
         cmocka_unit_test(a_failed_one_is_tried_when_offered_anew),
+        cmocka_unit_test(another_look_goes_on),
+        cmocka_unit_test(a_greedy_one_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

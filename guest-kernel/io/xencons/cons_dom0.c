@@ -48,6 +48,11 @@ static size_t dom0_read(char *buf, size_t size)
     return n > 0 ? MIN((size_t)n, size) : 0;
 }
 
+static void dom0_again(void)
+{
+    evtchn_again(port);
+}
+
 static void dom0_notify(void)
 {
 }
@@ -63,6 +68,7 @@ const struct cons_ops cons_dom0_ops = {
     .open = dom0_open,
     .write = dom0_write,
     .read = dom0_read,
+    .again = dom0_again,
     .notify = dom0_notify,
     .drained = dom0_drained,
 };

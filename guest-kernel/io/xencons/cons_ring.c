@@ -1,11 +1,11 @@
 /*
  * cons_ring.c - the console ring that the domain builder makes for a domU (xen/io/console.h).
  *
- * Two byte queues in one page, shared with the console's daemon; each side moves its own index and
- * reads the other's once per use. An index out of range is the daemon's fault: output then waits
- * as if the ring were full, input is thrown away.
- * Owns the page's mapping and the port. Locks: the caller's cons_lock. Suspend: start_info
- * names the page and port of the other host, found again by open().
+ * Two byte queues in one page, shared with the console's daemon; each side moves its own index,
+ * which it keeps for itself and only shows in the page, and reads the other's once per use. An
+ * index out of range is the daemon's fault: output then waits as if the ring were full, input is
+ * thrown away. Owns the page's mapping and the port. Locks: the caller's cons_lock. Suspend:
+ * start_info names the page and port of the other host, found again by open().
  */
 #include <stdint.h>
 #include <xen/xen.h>
@@ -18,6 +18,7 @@
 #include "os/start_info.h"
 
 static struct xencons_interface *ring;
+static XENCONS_RING_IDX out_prod, in_cons; /* ours; the ring's are for the daemon */
 static evtchn_port_t port;
 static void (*on_event)(void);
 
@@ -37,6 +38,8 @@ static int ring_open(void (*event)(void))
         return -ENXIO;
     }
     ring = pfn_to_virt(pfn);
+    out_prod = ring->out_prod;
+    in_cons = ring->in_cons;
     on_event = event;
     port = start_info->console.domU.evtchn;
     return evtchn_bind_existing(port, "console", IPL_CONSOLE, ring_event, NULL);
@@ -44,37 +47,43 @@ static int ring_open(void (*event)(void))
 
 static size_t ring_write(const char *text, size_t len)
 {
-    XENCONS_RING_IDX prod = ring->out_prod;
-    uint32_t used = prod - READ_ONCE(ring->out_cons);
+    uint32_t used = out_prod - READ_ONCE(ring->out_cons);
     size_t n = used > OUT_SIZE ? 0 : MIN(len, OUT_SIZE - used);
 
     mb(); /* the reader took what we overwrite before it moved out_cons */
     for (size_t i = 0; i < n; i++) {
-        ring->out[MASK_XENCONS_IDX(prod + i, ring->out)] = text[i];
+        ring->out[MASK_XENCONS_IDX(out_prod + i, ring->out)] = text[i];
     }
     wmb();
-    WRITE_ONCE(ring->out_prod, prod + (XENCONS_RING_IDX)n);
+    out_prod += (XENCONS_RING_IDX)n;
+    WRITE_ONCE(ring->out_prod, out_prod);
     return n;
 }
 
 static size_t ring_read(char *buf, size_t size)
 {
-    XENCONS_RING_IDX cons = ring->in_cons;
     XENCONS_RING_IDX prod = READ_ONCE(ring->in_prod);
-    uint32_t there = prod - cons;
+    uint32_t there = prod - in_cons;
 
     rmb();
     if (there > IN_SIZE) {
-        WRITE_ONCE(ring->in_cons, prod);
+        in_cons = prod;
+        WRITE_ONCE(ring->in_cons, in_cons);
         return 0;
     }
     size_t n = MIN(size, there);
     for (size_t i = 0; i < n; i++) {
-        buf[i] = ring->in[MASK_XENCONS_IDX(cons + i, ring->in)];
+        buf[i] = ring->in[MASK_XENCONS_IDX(in_cons + i, ring->in)];
     }
     mb();
-    WRITE_ONCE(ring->in_cons, cons + (XENCONS_RING_IDX)n);
+    in_cons += (XENCONS_RING_IDX)n;
+    WRITE_ONCE(ring->in_cons, in_cons);
     return n;
+}
+
+static void ring_again(void)
+{
+    evtchn_again(port);
 }
 
 static void ring_notify(void)
@@ -84,7 +93,7 @@ static void ring_notify(void)
 
 static bool ring_drained(void)
 {
-    return READ_ONCE(ring->out_cons) == ring->out_prod;
+    return READ_ONCE(ring->out_cons) == out_prod;
 }
 
 const struct cons_ops cons_ring_ops = {
@@ -92,6 +101,7 @@ const struct cons_ops cons_ring_ops = {
     .open = ring_open,
     .write = ring_write,
     .read = ring_read,
+    .again = ring_again,
     .notify = ring_notify,
     .drained = ring_drained,
 };

@@ -4,8 +4,10 @@
  * Output is put into out[] and from there, as far as there is room, into the device; the device's
  * event moves the rest on. So nobody who logs ever waits, and an output thread is not needed. Input
  * is moved into in[] by the event, as far as there is room; what does not fit stays in the device.
- * A panic takes no lock: it pushes out[] and its own text into the device, polling, and gives up
- * when nobody reads for PANIC_PATIENCE.
+ * A ^C makes room, so no more than IN_SIZE bytes are moved at once: a sender that does not pause
+ * comes again by another event (os/evtchn.c), after threads had their share. A panic takes no lock:
+ * it pushes out[] and its own text into the device, polling, and gives up when nobody reads for
+ * PANIC_PATIENCE.
  *
  * Locks: cons_lock (spinlock): both buffers, the device; a leaf, taken under log_lock.
  * Suspend: the device is opened anew after a restore and out[] pushed into it; a cancelled suspend
@@ -76,20 +78,23 @@ static void take_typed(const char *text, size_t n)
     }
 }
 
-/* Moves the device's input to in[]; caller holds cons_lock. */
-static bool pull_in(void)
+/*
+ * Moves the device's input to in[]; caller holds cons_lock. Return: whether there was any; *@more:
+ * there may be more than was taken now.
+ */
+static bool pull_in(bool *more)
 {
-    bool moved = false;
-    size_t n;
+    size_t taken = 0, n;
 
     do {
         char text[64];
 
         n = ops->read(text, MIN(sizeof(text), IN_SIZE - (in_prod - in_cons)));
         take_typed(text, n);
-        moved = moved || n != 0;
-    } while (n != 0);
-    return moved;
+        taken += n;
+    } while (n != 0 && taken < IN_SIZE);
+    *more = n != 0;
+    return taken != 0;
 }
 
 /* Puts one character into out[], newlines as CR LF; false when there is no room. */
@@ -124,16 +129,19 @@ static void confess_drops(void)
 static void on_event(void)
 {
     upcall_state_t s = spin_lock(&cons_lock);
-    bool moved = push_out();
+    bool moved = push_out(), more;
 
     confess_drops();
     moved = push_out() || moved;
 
-    moved = pull_in() || moved;
+    moved = pull_in(&more) || moved;
     if (moved) {
         ops->notify();
     }
     spin_unlock(&cons_lock, s);
+    if (more) {
+        ops->again();
+    }
     waitq_wake_all(&out_wq);
     waitq_wake_all(&in_wq);
 }
@@ -206,8 +214,9 @@ static void panic_write(const char *text, size_t len)
 static size_t panic_read(char *buf, size_t size)
 {
     size_t n = 0;
+    bool more; /* who polls comes again */
 
-    if (pull_in()) {
+    if (pull_in(&more)) {
         ops->notify();
     }
     while (n < size && in_cons != in_prod) {
@@ -251,10 +260,14 @@ size_t xencons_read(char *buf, size_t size, nsec_t deadline)
     while (n < size && in_cons != in_prod) {
         buf[n++] = in[in_cons++ % IN_SIZE];
     }
-    if (pull_in()) {
+    bool more;
+    if (pull_in(&more)) {
         ops->notify();
     }
     spin_unlock(&cons_lock, s);
+    if (more) {
+        ops->again();
+    }
     return n;
 }
 

@@ -299,7 +299,6 @@ void xnf_queue_close(struct xnf_queue *q, bool lost)
     }
     q->tx_port = EVTCHN_NONE;
     q->rx_port = EVTCHN_NONE;
-    (void)timer_cancel_wait(&q->rx_timer);
     free_bufs(q->tx_bufs, q->nbufs);
     free_bufs(q->rx_bufs, q->nbufs);
     free_ring(&q->tx_gref, &q->tx_page);
@@ -335,7 +334,6 @@ struct xnf_queue *xnf_queue_new(struct xnf *x, unsigned index)
         q->rx_bufs[i].gref = GREF_NONE;
     }
     spin_init(&q->tx_lock, "xennetf-tx");
-    timer_init(&q->rx_timer, xnf_rx_timer);
     return q;
 }
 

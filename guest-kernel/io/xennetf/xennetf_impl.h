@@ -20,7 +20,6 @@
 #include "kern/lock.h"
 #include "os/evtchn.h"
 #include "os/gnttab.h"
-#include "psm/timer.h"
 #include "xendev/xendev.h"
 
 #define XNF_RING_SIZE  256u /* of both rings; checked in xnf_queue_init() */
@@ -63,7 +62,6 @@ struct xnf_queue {
     uint16_t rx_slot[XNF_RING_SIZE]; /* which buffer each place of the ring asks to fill */
     bool rx_draining;                /* within a frame that was given up */
     bool rx_deaf;                    /* nothing is taken: xnf_abuse.c's doing */
-    struct timer rx_timer;           /* goes on after a pause */
     uint64_t rx_frames, rx_bytes, rx_dropped, rx_errors;
 };
 
@@ -172,8 +170,5 @@ int xnf_tx_seize(struct xnf_queue *q) __must_check;
 void xnf_tx_event(evtchn_port_t port, void *arg);
 void xnf_rx_event(evtchn_port_t port, void *arg);
 void xnf_event(evtchn_port_t port, void *arg);
-
-/** xnf_rx_timer() - struct timer's function. */
-void xnf_rx_timer(struct timer *t);
 
 #endif /* IO_XENNETF_XENNETF_IMPL_H */

@@ -22,9 +22,16 @@
 #define DEV_ID_MAX 9999u
 #define MAC_TEXT   18
 
-static const char *const feature_keys[] = {"request-rx-copy",   "feature-rx-notify",
-                                           "feature-sg",        "feature-gso-tcpv4",
-                                           "feature-gso-tcpv6", "feature-ipv6-csum-offload"};
+/* What we can do, and want; the last one only of a back end that can do it. */
+static const struct xs_value offers[] = {
+    {.key = "request-rx-copy", .number = 1},
+    {.key = "feature-rx-notify", .number = 1},
+    {.key = "feature-sg", .number = 1},
+    {.key = "feature-gso-tcpv4", .number = 1},
+    {.key = "feature-gso-tcpv6", .number = 1},
+    {.key = "feature-ipv6-csum-offload", .number = 1},
+    {.key = "request-multicast-control", .number = 1},
+};
 
 static struct xnf *interface_of(struct frontend *fe)
 {
@@ -65,19 +72,15 @@ static int drop_stale(xs_txn_t t, const struct xnf *x)
 
 static int write_queue(xs_txn_t t, const struct xnf_queue *q, const char *dir)
 {
-    int rc = xs_writef(t, dir, "tx-ring-ref", "%u", q->tx_gref);
+    bool split = q->tx_port != q->rx_port;
+    const struct xs_value values[] = {
+        {.key = "tx-ring-ref", .number = q->tx_gref},
+        {.key = "rx-ring-ref", .number = q->rx_gref},
+        {.key = split ? "event-channel-tx" : "event-channel", .number = q->tx_port},
+        {.key = "event-channel-rx", .number = q->rx_port},
+    };
 
-    if (rc == 0) {
-        rc = xs_writef(t, dir, "rx-ring-ref", "%u", q->rx_gref);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    if (q->tx_port == q->rx_port) {
-        return xs_writef(t, dir, "event-channel", "%u", q->tx_port);
-    }
-    rc = xs_writef(t, dir, "event-channel-tx", "%u", q->tx_port);
-    return rc != 0 ? rc : xs_writef(t, dir, "event-channel-rx", "%u", q->rx_port);
+    return xs_scatter(t, dir, values, split ? 4 : 3);
 }
 
 static int write_queues(xs_txn_t t, const struct xnf *x)
@@ -105,13 +108,9 @@ static int xnf_publish(struct frontend *fe, xs_txn_t t)
     if (rc == 0) {
         rc = write_queues(t, x);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(feature_keys) && rc == 0; i++) {
-        rc = xs_write(t, fe->dev->node, feature_keys[i], "1");
-    }
-    if (rc == 0 && x->features.mcast) {
-        rc = xs_write(t, fe->dev->node, "request-multicast-control", "1");
-    }
-    return rc;
+    size_t n = ARRAY_SIZE(offers) - (x->features.mcast ? 0 : 1);
+
+    return rc != 0 ? rc : xs_scatter(t, fe->dev->node, offers, n);
 }
 
 /* What the back end can do. */
@@ -146,7 +145,7 @@ static int read_features(struct xnf *x)
 }
 
 /* The MTU: the toolstack's word in our directory, else the back end's, else the usual. */
-static void read_mtu(struct xnf *x)
+static int read_mtu(struct xnf *x)
 {
     uint32_t mtu = XNF_MTU;
     const struct xs_field field = {"mtu", XS_U32, &mtu, false};
@@ -156,6 +155,9 @@ static void read_mtu(struct xnf *x)
     if (rc == -ENOENT) {
         dir = x->fe.dev->otherend;
         rc = xs_gather(XS_NO_TXN, dir, &field, 1, NULL);
+    }
+    if (xs_error_passes(rc)) {
+        return frontend_refuse(&x->fe, rc, "the MTU cannot be read");
     }
     if (rc == 0 && (mtu < MTU_MIN || mtu > MTU_MAX)) {
         rc = -ERANGE;
@@ -171,15 +173,17 @@ static void read_mtu(struct xnf *x)
         mtu = XNF_MTU;
     }
     WRITE_ONCE(x->mtu, (uint16_t)mtu);
+    return 0;
 }
 
-static void read_ip(struct xnf *x)
+static int read_ip(struct xnf *x)
 {
     char *ip = NULL;
     const struct xs_field field = {"ip", XS_STRING, &ip, true};
 
-    if (xs_gather(XS_NO_TXN, x->fe.dev->otherend, &field, 1, NULL) != 0) {
-        return;
+    int rc = frontend_gather(&x->fe, &field, 1);
+    if (rc != 0) {
+        return xs_error_passes(rc) ? rc : 0;
     }
     upcall_state_t s = spin_lock(&x->lock);
     x->ip[0] = '\0';
@@ -188,20 +192,27 @@ static void read_ip(struct xnf *x)
     }
     spin_unlock(&x->lock, s);
     kfree(ip);
+    return 0;
 }
 
-/* The back end's word on the carrier; if it says nothing, there is one. True: it changed. */
-static bool read_carrier(struct xnf *x)
+/*
+ * The back end's word on the carrier; if it says nothing, there is one, and what is no number means
+ * none. *@changed: it is another. Nonzero: it is as it was, since it cannot be read now.
+ */
+static int read_carrier(struct xnf *x, bool *changed)
 {
     bool up = true;
     const struct xs_field field = {"carrier", XS_BOOL, &up, true};
+    int rc = frontend_gather(&x->fe, &field, 1);
 
-    if (xs_gather(XS_NO_TXN, x->fe.dev->otherend, &field, 1, NULL) != 0) {
-        up = false;
+    *changed = false;
+    if (xs_error_passes(rc)) {
+        return rc;
     }
-    bool changed = up != x->carrier;
+    up = up && rc == 0;
+    *changed = up != x->carrier;
     WRITE_ONCE(x->carrier, up);
-    return changed;
+    return 0;
 }
 
 /* Watch callback: the same look as when the back end's state changes. */
@@ -212,22 +223,27 @@ static void carrier_event(struct xs_watch *w, const char *path __unused)
     xendev_poke(x->fe.dev);
 }
 
-static void watch_carrier(struct xnf *x)
+/* Nothing if it is watched already. */
+static int watch_carrier(struct xnf *x)
 {
     size_t size = strlen(x->fe.dev->otherend) + sizeof("/carrier");
 
-    x->carrier_path = kmalloc(size);
     if (x->carrier_path != NULL) {
-        snprintf(x->carrier_path, size, "%s/carrier", x->fe.dev->otherend);
-        x->carrier_watch =
-            (struct xs_watch){.path = x->carrier_path, .fn = carrier_event, .arg = x};
-        if (xs_watch_add(&x->carrier_watch) == 0) {
-            return;
-        }
+        return 0;
+    }
+    x->carrier_path = kmalloc(size);
+    if (x->carrier_path == NULL) {
+        return frontend_refuse(&x->fe, -ENOMEM, "no memory to watch the carrier");
+    }
+    snprintf(x->carrier_path, size, "%s/carrier", x->fe.dev->otherend);
+    x->carrier_watch = (struct xs_watch){.path = x->carrier_path, .fn = carrier_event, .arg = x};
+    int rc = xs_watch_add(&x->carrier_watch);
+    if (rc != 0) {
         kfree(x->carrier_path);
         x->carrier_path = NULL;
+        return frontend_refuse(&x->fe, rc, "the carrier cannot be watched");
     }
-    log_warn("%s: %s/carrier cannot be watched", x->net.name, x->fe.dev->otherend);
+    return 0;
 }
 
 static void unwatch_carrier(struct xnf *x)
@@ -291,16 +307,19 @@ static int xnf_open(struct frontend *fe)
     struct xnf *x = interface_of(fe);
     int rc = read_features(x);
 
+    if (rc == 0) {
+        rc = read_mtu(x);
+    }
+    if (rc == 0) {
+        rc = read_ip(x);
+    }
     if (rc != 0) {
         return rc;
     }
-    read_mtu(x);
-    read_ip(x);
     rc = open_queues(x);
     if (rc != 0) {
         return frontend_refuse(fe, rc, "no queues");
     }
-    watch_carrier(x);
     return 0;
 }
 
@@ -315,11 +334,17 @@ static int xnf_refresh(struct frontend *fe)
 {
     struct xnf *x = interface_of(fe);
 
-    if (read_carrier(x) && READ_ONCE(x->state) == PATH_UP) {
+    bool changed = false;
+    int rc = watch_carrier(x);
+
+    if (rc == 0) {
+        rc = read_carrier(x, &changed);
+    }
+    if (changed && READ_ONCE(x->state) == PATH_UP) {
         log_info("%s: carrier %s", x->net.name, x->carrier ? "on" : "off");
         net_changed(&x->net);
     }
-    return 0;
+    return rc;
 }
 
 /* The interface can be used. */
@@ -328,15 +353,15 @@ static int xnf_up(struct frontend *fe)
     struct xnf *x = interface_of(fe);
     char mac[MAC_TEXT];
 
+    if (!x->net.entry.listed && net_register(&x->net) != 0) {
+        return frontend_refuse(fe, -EEXIST, "the name is taken");
+    }
     mac_text(x, mac);
     log_info("%s: %s, MTU %u, %u queue%s, served by domain %u", x->net.name, mac, x->mtu,
              x->nqueues, x->nqueues == 1 ? "" : "s", fe->otherend_id);
     xnf_start(x);
-    if (x->net.entry.listed) {
-        net_changed(&x->net);
-        return 0;
-    }
-    return net_register(&x->net) == 0 ? 0 : frontend_refuse(fe, -EEXIST, "the name is taken");
+    net_changed(&x->net);
+    return 0;
 }
 
 static void xnf_down(struct frontend *fe, enum frontend_path path)
@@ -429,9 +454,8 @@ static int xennetf_probe(struct xendev *dev)
         return -EINVAL;
     }
     snprintf(name, sizeof(name), "eth%u", (unsigned)id);
-    struct xnf *x = kzalloc(sizeof(*x));
+    struct xnf *x = frontend_alloc(dev, name, sizeof(*x));
     if (x == NULL) {
-        xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
         return -ENOMEM;
     }
     xnf_init(x, name);
@@ -442,7 +466,6 @@ static int xennetf_probe(struct xendev *dev)
         return rc;
     }
     frontend_init(&x->fe, &xnf_frontend, dev, x->net.name);
-    dev->fe = &x->fe;
     return 0;
 }
 
@@ -467,30 +490,17 @@ static void xennetf_describe(struct xendev *dev, char *buf, size_t size)
 
 static void show_queue(const struct xnf_queue *q, void (*say)(const char *fmt, ...))
 {
-    const struct netif_tx_sring *tx = q->tx.sring;
-    const struct netif_rx_sring *rx = q->rx.sring;
-
-    say("%s: ring of %u at %p, grant %u, port %u%s\n", q->tx_name, q->tx.nr_ents, q->tx_page,
-        q->tx_gref, q->tx_port, q->tx_blocked ? ", full" : "");
-    say("  ours    req_prod_pvt %u  rsp_cons %u  free buffers %u  extras %u\n", q->tx.req_prod_pvt,
-        q->tx.rsp_cons, q->tx_nfree, q->tx_extras);
-    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", tx->req_prod,
-        tx->req_event, tx->rsp_prod, tx->rsp_event);
-    say("%s: ring of %u at %p, grant %u, port %u%s\n", q->rx_name, q->rx.nr_ents, q->rx_page,
-        q->rx_gref, q->rx_port, q->rx_draining ? ", draining" : "");
-    say("  ours    req_prod_pvt %u  rsp_cons %u\n", q->rx.req_prod_pvt, q->rx.rsp_cons);
-    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", rx->req_prod,
-        rx->req_event, rx->rsp_prod, rx->rsp_event);
+    frontend_show_ring(say, &FRONTEND_RING(q->tx_name, q->tx, q->tx_gref, q->tx_port));
+    say("  %u buffers free, %u extras%s\n", q->tx_nfree, q->tx_extras,
+        q->tx_blocked ? ", full" : "");
+    frontend_show_ring(say, &FRONTEND_RING(q->rx_name, q->rx, q->rx_gref, q->rx_port));
+    say("  %s\n", q->rx_draining ? "draining" : "receiving");
 }
 
 static void xennetf_show_rings(const struct xendev *dev, void (*say)(const char *fmt, ...))
 {
     const struct xnf *x = interface_of(dev->fe);
 
-    if (!dev->fe->open) {
-        say("no rings: the back end is not connected\n");
-        return;
-    }
     for (unsigned i = 0; i < x->nqueues; i++) {
         show_queue(x->queues[i], say);
     }

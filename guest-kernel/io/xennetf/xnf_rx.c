@@ -5,8 +5,9 @@
  * user looks at now. Answers are copied once, a frame's worth at a time; the gate (xnf_gate.h)
  * makes a frame of them, and after the user's function returned its buffers go on the ring again.
  *
- * A handler takes at most XNF_RX_BUDGET slots: then a timer goes on after a moment, in which
- * threads can run. So a network that floods us costs frames, not the vCPU.
+ * A handler takes at most XNF_RX_BUDGET slots and asks for another call then, before which threads
+ * have their share of the vCPU (os/evtchn.c). So a network that floods us costs frames, not the
+ * vCPU.
  *
  * Owns the receive half of struct xnf_queue. Locks: x->rx_lock, for a frame at a time. Suspend: as
  * in xnf_tx.c.
@@ -14,10 +15,8 @@
 #include "io/xennetf/xennetf_impl.h"
 #include "io/xennetf/xnf_gate.h"
 #include "kern/string.h"
-#include "psm/clock.h"
 
 #define XNF_RX_BUDGET (2 * XNF_RING_SIZE)
-#define XNF_RX_BREATH (200 * NSEC_PER_USEC)
 #define XNF_RX_PUSH   16 /* buffers given back before the back end is told */
 
 /* All of these run with x->rx_lock held, or before the interface is started. */
@@ -181,7 +180,7 @@ static void xnf_rx_receive(struct xnf_queue *q)
         used += MAX(xnf_rx_step(q, &more), 1u); /* a step without a frame is work as well */
         if (more && used >= XNF_RX_BUDGET) {
             xnf_rx_push(q);
-            timer_arm(&q->rx_timer, clock_now() + XNF_RX_BREATH);
+            evtchn_again(q->rx_port);
         }
         spin_unlock(&x->rx_lock, s);
     }
@@ -196,9 +195,4 @@ void xnf_event(evtchn_port_t port, void *arg)
 {
     xnf_tx_event(port, arg);
     xnf_rx_receive(arg);
-}
-
-void xnf_rx_timer(struct timer *t)
-{
-    xnf_rx_receive(CONTAINER_OF(t, struct xnf_queue, rx_timer));
 }

@@ -144,8 +144,9 @@ static void recall_slots(struct xvbd *x, bool resend, int rc, struct ended_list 
         struct xvbd_slot *slot = &x->slots[i];
 
         if (slot->state == SLOT_HELD) {
+            /* One that was answered keeps its answer if this back end only went away. */
             slot->resend = slot->resend && resend;
-            slot->rc = slot->resend || slot->rc != 0 ? slot->rc : rc;
+            slot->rc = resend || slot->rc != 0 ? slot->rc : rc;
         } else if (slot->state != SLOT_FREE) {
             slot->resend = resend;
             slot->rc = rc;
