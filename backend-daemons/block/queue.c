@@ -11,6 +11,7 @@
 
 #define LOG_BURST       1
 #define LOG_INTERVAL_MS 5000
+#define LATE_BEATS      3U
 #define MAX_COPIES      (4 * BLK_MAX_SEGMENTS)
 
 /* A singly linked batch of slots on its way through the stages, in order of arrival. */
@@ -219,6 +220,8 @@ static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
     uint64_t offset = slot->req.sector * BLK_SECTOR_BYTES + slot->done;
     uint32_t tag = blk_queue_slot_number(q, slot);
 
+    slot->at_disk = true;
+    slot->beats = 0;
     switch (slot->req.op) {
     case BLK_READ:
         blk_engine_read(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
@@ -397,6 +400,7 @@ void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res)
     struct blk_queue_slot *slot = &q->slots[tag];
     bool transfer = slot->req.op == BLK_READ || slot->req.op == BLK_WRITE;
 
+    slot->at_disk = false;
     if (res == -EAGAIN || res == -EINTR) {
         blk_queue_submit(q, slot);
         return;
@@ -413,6 +417,30 @@ void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res)
     }
     slot->next = q->finished;
     q->finished = slot;
+}
+
+void blk_queue_beat(struct blk_queue *q)
+{
+    const struct blk_queue_slot *oldest = NULL;
+
+    for (unsigned int i = 0; i < q->nr_slots; i++) {
+        struct blk_queue_slot *slot = &q->slots[i];
+
+        if (slot->at_disk && slot->beats < UINT8_MAX) {
+            slot->beats++;
+        }
+        if (slot->at_disk && (oldest == NULL || slot->beats > oldest->beats)) {
+            oldest = slot;
+        }
+    }
+    if (oldest != NULL && oldest->beats >= LATE_BEATS && !q->late) {
+        q->late = true;
+        log_msg(LOG_WARNING, q->id, "the storage does not answer at sector %llu: waits",
+                (unsigned long long)oldest->req.sector);
+    } else if (q->late && (oldest == NULL || oldest->beats < LATE_BEATS)) {
+        q->late = false;
+        log_msg(LOG_NOTICE, q->id, "the storage answers again");
+    }
 }
 
 bool blk_queue_answer(struct blk_queue *q)

@@ -55,6 +55,7 @@ static int blk_worker_set_up(struct blk_worker *b)
     if (log_fd < 0) {
         return log_fd;
     }
+    b->base.kept = &b->queue.log->head;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
         err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8,
@@ -77,7 +78,11 @@ static int blk_worker_connect(struct worker *base)
     b->queue.layout = c->protocol == BLK_WIRE_X86_32 ? &blk_layout_x86_32 : &blk_layout_x86_64;
     ring_attach(&b->queue.ring, ring, c->nr_pages * GRANT_PAGE_BYTES, b->queue.layout->entry_bytes);
     err = blk_worker_set_up(b);
-    if (err != 0) {
+    if (err == -EPROTO) {
+        worker_report(base, WIRE_FAILED, -err,
+                      "the ring cannot be taken over: the log of requests in flight is of another "
+                      "version");
+    } else if (err != 0) {
         worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
     }
     return err;
@@ -190,6 +195,11 @@ static int blk_worker_turn(struct worker *base, uint64_t *wait_ns)
     return 0;
 }
 
+static void blk_worker_beat(struct worker *base)
+{
+    blk_queue_beat(&blk_worker_of(base)->queue);
+}
+
 static void blk_worker_end(struct worker *base, int err)
 {
     if (err == 0) {
@@ -208,5 +218,6 @@ const struct worker_class blk_worker_class = {
     .turn = blk_worker_turn,
     .complete = blk_worker_complete,
     .order = blk_worker_order,
+    .beat = blk_worker_beat,
     .end = blk_worker_end,
 };

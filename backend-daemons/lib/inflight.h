@@ -1,6 +1,6 @@
 /*
  * The in-flight log of a ring: what a worker has taken from it and not yet answered, in memory that
- * outlives the worker. The supervisor makes it (a memfd) for each new ring, keeps it, and hands it
+ * outlives the worker (kept.h). The supervisor makes it for each new ring, keeps it, and hands it
  * to each worker of that ring in turn. A worker may be killed at any instruction; the next one goes
  * on from the log, and no request is lost, none is answered twice.
  *
@@ -54,8 +54,10 @@
 
 #include <stdint.h>
 
+#include "kept.h"
+
 #define INFLIGHT_MAGIC     0x676f6c66U /* "flog" */
-#define INFLIGHT_VERSION   1U          /* changes with these structures, and with their meaning */
+#define INFLIGHT_VERSION   2U          /* changes with these structures, and with their meaning */
 #define INFLIGHT_SLOTS     64U
 #define INFLIGHT_RAW_BYTES 112U
 #define INFLIGHT_MAX_PAGES 16U
@@ -82,16 +84,8 @@ struct inflight_ring {
     uint32_t refs[INFLIGHT_MAX_PAGES];
 };
 
-enum inflight_state {
-    INFLIGHT_FRESH, /* of zeros: the ring is new */
-    INFLIGHT_OPEN,  /* a worker serves the ring, or has died while it did */
-    INFLIGHT_CLEAN, /* a worker ended in good order: nothing is in flight */
-};
-
 struct inflight_log {
-    uint32_t state; /* enum inflight_state */
-    uint32_t magic;
-    uint32_t version;
+    struct kept_head head; /* first */
     uint32_t taken;
     uint32_t written;
     struct inflight_ring ring;
@@ -110,12 +104,6 @@ struct inflight_place {
  * descriptor or -errno.
  */
 int inflight_create(void);
-
-/*
- * For the supervisor: the log's enum inflight_state, or -errno (-EPROTO: it is none, or of another
- * version). No more than a hint: a worker wrote it.
- */
-int inflight_state(int fd);
 
 /*
  * For the worker, still as root: opens the log `fd` by a description of its own, locks that (waits

@@ -50,7 +50,9 @@ struct supervisor_ops {
     /* Hands it over in another way than child_send(). 0 or -errno with a sentence. */
     int (*deliver)(struct supervised *dev, const struct crew_orders *orders, char *why,
                    unsigned long why_size);
-    int (*create_log)(void); /* of what is in flight in one ring: a descriptor or -errno */
+    int (*create_log)(void);         /* of what is in flight (kept.h): a descriptor or -errno */
+    uint32_t log_magic, log_version; /* that its workers can read */
+    bool forgives;                   /* can go on without the log of a ring that is in use */
     void (*serve)(struct supervised *dev);  /* publishes size, carrier, ... and state 4 */
     void (*update)(struct supervised *dev); /* looks at what may change while connected */
     /* A report of the class's own. Returns false when it is none. */
@@ -88,6 +90,7 @@ struct supervisor {
     bool stopping;
     /* configuration */
     const char *worker_path;
+    unsigned int beat_ms; /* between two beats of a worker (crew.h); 0: as there */
     uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
 };
 

@@ -246,6 +246,8 @@ static void worker_on_supervisor(struct worker *w)
         }
         if (order.kind == WIRE_STOP) {
             w->stopping = true;
+        } else if (order.kind == WIRE_BEAT && w->class->beat != NULL) {
+            w->class->beat(w);
         } else if (order.kind >= WIRE_CLASS_ORDER && w->class->order != NULL) {
             w->class->order(w, order.kind, &order, (unsigned long)n);
         }
@@ -294,6 +296,9 @@ static int worker_serve(struct worker *w)
     for (;;) {
         uint64_t wait_ns = 0;
 
+        if (w->kept != NULL) {
+            w->kept->turns++;
+        }
         err = w->class->turn(w, &wait_ns);
         if (err != 0) {
             return err == WORKER_DONE ? 0 : err;

@@ -13,7 +13,8 @@
  *   ready    the supervisor is told, and the guest is kicked once for each event channel, for kicks
  *            that it sent while nobody listened are lost
  *   serve    turn after turn of the class, until it is done; between two of them the one system
- *            call that submits, waits and brings events
+ *            call that submits, waits and brings events. Each turn is counted where the supervisor
+ *            sees it, and its beat (WIRE_BEAT) causes one: who does not turn is replaced
  *   end      the class says its last words, the event channels are unbound
  *
  * The order to stop (WIRE_STOP, SIGTERM, or the end of the supervisor) sets `stopping`; the class
@@ -40,6 +41,7 @@
 #include <xengnttab.h>
 
 #include "child.h"
+#include "kept.h"
 #include "log.h"
 #include "sandbox.h"
 #include "uring.h"
@@ -80,6 +82,8 @@ struct worker_class {
     void (*complete)(struct worker *w, const struct uring_event *event);
     /* An order of the class (WIRE_CLASS_ORDER and above), `bytes` long; NULL: there are none. */
     void (*order)(struct worker *w, uint32_t kind, const void *order, unsigned long bytes);
+    /* The supervisor's beat has come, every few seconds. NULL: nothing. */
+    void (*beat)(struct worker *w);
     /* The last words; `err` is what turn() returned. NULL: none. */
     void (*end)(struct worker *w, int err);
 };
@@ -95,6 +99,7 @@ struct worker {
     int gntdev_fd, evtchn_fd, signal_fd;
     struct io_uring uring;
     bool stopping;
+    struct kept_head *kept; /* of what outlives it, from connect() on; NULL: nothing does */
     uint64_t nr_events, nr_notifications; /* statistics */
     /* private */
     evtchn_port_t ports[WORKER_PORTS_MAX];

@@ -40,6 +40,8 @@ enum {
     WORKER_STAYS,   /* says that the ring is broken, says so again and again, and does not end */
     WORKER_IS_DEAF, /* to orders and to SIGTERM */
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
+    WORKER_WORKS,   /* answers requests before it serves */
+    WORKER_HANGS,   /* the first of a log stops as soon as it serves, later ones go on */
 };
 
 static struct blockd blockd;
@@ -81,26 +83,48 @@ static bool continues(int log_fd, unsigned char mark)
     return found == mark;
 }
 
+/* Serves until an order to stop, or the end of the supervisor. Returns the exit status. */
+static int serve_orders(struct kept_head *kept)
+{
+    struct blk_wire_order order;
+
+    do {
+        order.kind = 0;
+        if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
+            return 21;
+        }
+        kept->turns++;
+    } while (order.kind == BLK_WIRE_RESIZE || order.kind == WIRE_BEAT);
+    return 0;
+}
+
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
     struct blk_wire_config c;
-    struct blk_wire_order order = {0};
-    int fds[BLK_WIRE_NR_FDS];
+    struct kept_head *kept;
+    int fds[BLK_WIRE_NR_FDS], status;
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
         c.head.magic != BLK_WIRE_MAGIC || c.head.domid < 5 || c.head.domid > 6 || c.sectors != 16 ||
         c.ring_refs[0] != 8) {
         return 20;
     }
-    if (c.event_channel == WORKER_CRASHES) {
+    kept = kept_map(fds[BLK_WIRE_FD_LOG], sizeof(*kept));
+    if (kept == NULL || c.event_channel == WORKER_CRASHES) {
         abort();
     }
     if (c.event_channel == WORKER_FAILS) {
         report(WIRE_FAILED);
         return 1;
     }
+    if (c.event_channel == WORKER_WORKS) {
+        kept->progress++;
+    }
     report(WIRE_READY);
+    if (c.event_channel == WORKER_HANGS && !continues(fds[BLK_WIRE_FD_LOG], 'w')) {
+        raise(SIGSTOP);
+    }
     if (c.event_channel == WORKER_STAYS) {
         stay();
     }
@@ -116,15 +140,11 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_CRASHES_LATER) {
         abort();
     }
-    do { /* until an order to stop, or the end of the supervisor */
-        if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
-            return 21;
-        }
-    } while (order.kind == BLK_WIRE_RESIZE);
+    status = serve_orders(kept);
     if (c.event_channel == WORKER_CRASHES_AT_STOP) {
         abort();
     }
-    return 0;
+    return status;
 }
 
 static void start_supervisor(void)
@@ -676,6 +696,60 @@ static void after_five_deaths_a_worker_says_no(void **state)
     assert_false(the_device()->config.refuse);
 }
 
+/* From outside, or the OOM killer: that it did something between tells that no request was it. */
+static void a_worker_that_works_may_be_killed_as_often_as_one_likes(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_WORKS);
+    for (int i = 0; i < 12; i++) {
+        wait_phase(LIFE_CONNECTED);
+        kill_worker();
+        assert_int_equal(the_device()->base.crew.deaths, 1);
+        assert_false(the_device()->base.crew.refusing);
+    }
+    wait_phase(LIFE_CONNECTED);
+    assert_null(fake_get(ERROR));
+}
+
+/* Runs the loop for so many beats, about. */
+static void beats(int nr)
+{
+    struct loop_timer tick = {0};
+
+    for (int i = 0; i < nr; i++) {
+        loop_timer_set(blockd.sup.loop, &tick, blockd.sup.beat_ms * UINT64_C(1000000), on_tick,
+                       NULL);
+        loop_run(blockd.sup.loop);
+    }
+}
+
+static void a_worker_that_does_not_move_is_replaced(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    blockd.sup.beat_ms = 50;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_HANGS);
+    until(BACK "/state", "4");
+    pid = the_device()->base.crew.child.pid;
+    for (int i = 0; i < 100 && the_device()->base.crew.deaths == 0; i++) {
+        beats(1);
+    }
+    assert_int_equal(the_device()->base.crew.deaths, 1);
+    forgive();
+    wait_phase(LIFE_CONNECTED);
+    assert_int_not_equal(the_device()->base.crew.child.pid, pid);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    pid = the_device()->base.crew.child.pid;
+    beats(10); /* the other one moves, and stays */
+    assert_int_equal(the_device()->base.crew.child.pid, pid);
+    assert_int_equal(the_device()->base.crew.deaths, 1);
+}
+
 static void a_worker_that_breaks_and_stays_is_killed(void **state)
 {
     (void)state;
@@ -816,6 +890,45 @@ static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
     wait_phase(LIFE_CONNECTED);
     assert_int_equal(the_device()->base.crew.deaths, 0);
     assert_null(blockd.sup.kept);
+}
+
+/* A daemon of another version, whose workers ended in good order or not, had this one kept. */
+static void keep_log_of_another_version(bool at_rest)
+{
+    struct kept_head *head;
+    int fd = kept_create("test", 12345);
+
+    head = kept_map(fd, sizeof(*head));
+    *head = (struct kept_head){
+        .state = KEPT_CLEAN, .magic = INFLIGHT_MAGIC, .version = INFLIGHT_VERSION + 1};
+    munmap(head, sizeof(*head));
+    connect_guest();
+    stop_supervisor();
+    if (!at_rest) {
+        fake_rm(BACK "/duet-at-rest");
+    }
+    start_supervisor();
+    supervisor_keep(&blockd.sup, "vbd-5-51712", fd);
+    for (int i = 0; i < 100 && blockd.sup.devices == NULL; i++) {
+        settle();
+    }
+    wait_phase(LIFE_CONNECTED);
+}
+
+static void a_log_of_another_version_gives_way_when_nothing_is_in_flight(void **state)
+{
+    (void)state;
+    keep_log_of_another_version(true);
+    assert_true(kept_is_sealed(the_device()->base.crew.log_fd, sizeof(struct inflight_log)));
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+/* The worker gets it, which refuses it (test_block_inflight). */
+static void a_log_of_another_version_is_not_thrown_away_otherwise(void **state)
+{
+    (void)state;
+    keep_log_of_another_version(false);
+    assert_true(kept_is_sealed(the_device()->base.crew.log_fd, 12345));
 }
 
 static void a_restart_between_two_lives_misses_nothing(void **state)
@@ -1077,6 +1190,8 @@ int main(void)
         TEST(a_state_that_is_none_is_taken_for_closing),
         TEST(a_worker_that_is_killed_is_replaced_and_has_the_same_log),
         TEST(after_five_deaths_a_worker_says_no),
+        TEST(a_worker_that_works_may_be_killed_as_often_as_one_likes),
+        TEST(a_worker_that_does_not_move_is_replaced),
         TEST(a_worker_that_breaks_and_stays_is_killed),
         TEST(a_worker_that_does_not_stop_is_killed),
         TEST(a_guest_that_goes_and_comes_writes_few_lines),
@@ -1085,6 +1200,8 @@ int main(void)
         TEST(a_mark_of_rest_does_not_outlive_the_rest),
         TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
+        TEST(a_log_of_another_version_gives_way_when_nothing_is_in_flight),
+        TEST(a_log_of_another_version_is_not_thrown_away_otherwise),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
