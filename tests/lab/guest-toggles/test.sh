@@ -1,6 +1,6 @@
-# A guest that toggles the states of its devices (6, 1, 6, ...) cannot fill the journal: its lines are few, another's
-# are all there, and the manager's rate limit does not strike. Both daemons go on, and the guest has only itself
-# hurt.
+# A guest that toggles the states of its devices (6, 1, 6, ...) cannot fill the journal: its lines are few, another
+# guest's are all there, and the journal's rate limit does not strike. Both daemons go on, and the guest has hurt only
+# itself.
 # timeout: 400
 . ./lib.sh
 
