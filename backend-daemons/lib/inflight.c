@@ -4,13 +4,9 @@
 #include "inflight.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 _Static_assert(sizeof(struct inflight_slot) == 128, "two cache lines");
 _Static_assert(INFLIGHT_SLOTS == 64, "inflight_check() has a bit for each in a word");
@@ -22,34 +18,9 @@ int inflight_create(void)
 
 int inflight_open(int fd, void (*waits)(void), struct inflight_log **out)
 {
-    char path[40];
-    void *mem;
-    int own;
+    void *mem = NULL;
+    int own = kept_open(fd, sizeof(struct inflight_log), waits, &mem);
 
-    if (!kept_is_sealed(fd, sizeof(struct inflight_log))) {
-        return -EPROTO;
-    }
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    own = open(path, O_RDWR | O_CLOEXEC);
-    if (own < 0) {
-        return -errno;
-    }
-    if (flock(own, LOCK_EX | LOCK_NB) < 0) {
-        waits();
-        if (flock(own, LOCK_EX) < 0) {
-            int err = -errno;
-
-            close(own);
-            return err;
-        }
-    }
-    mem = kept_map(own, sizeof(struct inflight_log));
-    if (mem == NULL) {
-        int err = -errno;
-
-        close(own);
-        return err;
-    }
     *out = mem;
     return own;
 }

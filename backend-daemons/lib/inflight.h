@@ -109,10 +109,8 @@ struct inflight_place {
 int inflight_create(void);
 
 /*
- * For the worker, still as root: opens the log `fd` by a description of its own, locks that (waits
- * until the last operation of the last worker has ended) and maps it. Looks at nothing in it.
- * Returns the new descriptor, which is to be registered with the io_uring, or -errno; *waits is
- * called before it waits.
+ * For the worker: kept_open(). Looks at nothing in the log. The descriptor is to be registered with
+ * the io_uring.
  */
 int inflight_open(int fd, void (*waits)(void), struct inflight_log **out);
 

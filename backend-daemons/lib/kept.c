@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,4 +65,39 @@ void *kept_map(int fd, unsigned long size)
     void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     return mem == MAP_FAILED ? NULL : mem;
+}
+
+/* Returns 0 or -errno. */
+static int kept_lock(int own, void (*waits)(void))
+{
+    if (flock(own, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    waits();
+    return flock(own, LOCK_EX) < 0 ? -errno : 0;
+}
+
+int kept_open(int fd, unsigned long size, void (*waits)(void), void **mem)
+{
+    char path[40];
+    int own, err;
+
+    if (!kept_is_sealed(fd, size)) {
+        return -EPROTO;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    own = open(path, O_RDWR | O_CLOEXEC);
+    if (own < 0) {
+        return -errno;
+    }
+    err = kept_lock(own, waits);
+    if (err == 0) {
+        *mem = kept_map(own, size);
+        err = *mem == NULL ? -errno : 0;
+    }
+    if (err != 0) {
+        close(own);
+        return err;
+    }
+    return own;
 }

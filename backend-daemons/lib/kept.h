@@ -48,6 +48,15 @@ void kept_look_away(const struct kept_head *head);
 /* Maps all of it. Returns the memory, or NULL with errno set. */
 void *kept_map(int fd, unsigned long size);
 
+/*
+ * For the worker, still as root and before it maps or binds anything of its guest's: opens `fd`,
+ * which is to have this size, by a description of its own, locks that, and maps it. A worker of the
+ * same rings that has not quite ended holds the lock until its last operation has: then *waits is
+ * called, and it is waited for. Returns the new descriptor, which holds the lock for as long as
+ * anything refers to it, or -errno (-EPROTO: it is of another size).
+ */
+int kept_open(int fd, unsigned long size, void (*waits)(void), void **mem);
+
 /* A store that is neither moved before an earlier access nor behind a later one. */
 static inline void kept_put(uint32_t *p, uint32_t value)
 {

@@ -5,8 +5,10 @@
  *
  *   receive  as root: one message of the supervisor (lib/wire.h) with the descriptors of the device
  *   open     the grant and event-channel devices
- *   connect  the class maps its rings (worker_map()), binds its event channels (worker_bind()) and
- *            sets up its io_uring: the last moment at which anything can be opened or allocated
+ *   connect  the class opens what an earlier worker left (lib/kept.h), which waits until that one
+ *            has ended, then maps its rings (worker_map()), binds its event channels
+ *            (worker_bind()) and sets up its io_uring: the last moment at which anything can be
+ *            opened or allocated
  *   cage     lib/sandbox.h: empty root directory, a uid per guest, no capabilities, and a filter
  *            that passes only the system calls of worker_rules()
  *   begin    in the cage: the class looks at what an earlier worker left (optional)
@@ -127,7 +129,14 @@ void worker_send(const void *report, unsigned long bytes);
  */
 void *worker_map(struct worker *w, const char *what, const uint32_t *refs, unsigned int nr);
 
-/* Binds an event channel of the guest; *port is ours. Returns 0, or -errno after a report. */
+/* For kept_open(): says that it waits for an earlier worker. */
+void worker_waits(void);
+
+/*
+ * Binds an event channel of the guest; *port is ours. Where an earlier worker had it, that one's end
+ * is waited for: not for ever, because the guest may just as well have named a wrong port. Returns
+ * 0, or -errno after a report.
+ */
 int worker_bind(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port);
 
 /* Kicks the guest. */

@@ -11,13 +11,13 @@ int net_estate_create(void)
     return kept_create("duet-net-estate", sizeof(struct net_estate));
 }
 
-int net_estate_open(int fd, struct net_estate **out)
+int net_estate_open(int fd, void (*waits)(void), struct net_estate **out)
 {
-    if (!kept_is_sealed(fd, sizeof(struct net_estate))) {
-        return -EPROTO;
-    }
-    *out = kept_map(fd, sizeof(struct net_estate));
-    return *out != NULL ? 0 : -errno;
+    void *mem = NULL;
+    int own = kept_open(fd, sizeof(struct net_estate), waits, &mem);
+
+    *out = mem;
+    return own < 0 ? own : 0;
 }
 
 static void net_estate_identify(const struct net_wire_config *config, struct net_estate_rings *out)

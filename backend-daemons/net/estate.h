@@ -39,8 +39,11 @@ struct net_estate {
 /* For the supervisor: makes a fresh one. Returns the descriptor or -errno. */
 int net_estate_create(void);
 
-/* For the worker, still as root: maps it. Returns 0 or -errno (-EPROTO: of another version). */
-int net_estate_open(int fd, struct net_estate **out);
+/*
+ * For the worker: kept_open(); the descriptor, and with it the lock, stays until the worker ends.
+ * Returns 0 or -errno (-EPROTO: of another version).
+ */
+int net_estate_open(int fd, void (*waits)(void), struct net_estate **out);
 
 /*
  * For the worker, in its cage: begins a fresh one, or takes an earlier worker's over. Returns 0, or

@@ -46,7 +46,7 @@ static void net_worker_apply(struct net_worker *n, const struct net_wire_setting
 /* Returns 0 or -errno after a report. */
 static int net_worker_open_estate(struct net_worker *n)
 {
-    int err = net_estate_open(n->base.fds[n->config.nr_queues], &n->estate);
+    int err = net_estate_open(n->base.fds[n->config.nr_queues], worker_waits, &n->estate);
 
     if (err != 0) {
         worker_report(&n->base, WIRE_FAILED, -err, "what an earlier worker left cannot be read: %s",
