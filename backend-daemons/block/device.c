@@ -210,7 +210,7 @@ static int blk_device_configure(struct supervised *base, struct crew_orders *ord
 
     orders->config = &dev->config;
     orders->size = sizeof(dev->config);
-    orders->nr_fds = 1; /* the log: its opener puts the image before it */
+    orders->nr_fds = 1; /* the log: its opener puts the image and its lock before it */
     return blk_device_xs_read_front(dev, why, why_size);
 }
 

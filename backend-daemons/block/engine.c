@@ -1,23 +1,25 @@
 /*
- * The worker's way to the disk: see engine.h. The image is a registered file (index 0): its
- * reference is taken once and not for each request.
+ * The worker's way to the disk: see engine.h. The image is a registered file: its reference is taken
+ * once and not for each request.
  */
 #include "engine.h"
 
 #include <fcntl.h>
 
-#define IMAGE_INDEX 0
+/* Of registered files. */
+enum { IMAGE_INDEX, LOCK_INDEX, LOG_INDEX, NR_FILES };
 
-int blk_engine_open(struct io_uring *ring, unsigned int depth, int image_fd, int log_fd)
+int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files)
 {
     static const uint8_t operations[] = {IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_WRITE,
                                          IORING_OP_FSYNC, IORING_OP_FALLOCATE};
-    const int files[] = {image_fd, log_fd};
+    const int fds[NR_FILES] = {
+        [IMAGE_INDEX] = files->image, [LOCK_INDEX] = files->lock, [LOG_INDEX] = files->log};
     const struct uring_limits limits = {.operations = operations,
                                         .nr_operations = sizeof(operations),
                                         .flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS,
-                                        .files = files,
-                                        .nr_files = 2};
+                                        .files = fds,
+                                        .nr_files = NR_FILES};
 
     return uring_open(ring, depth, &limits);
 }

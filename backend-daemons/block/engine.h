@@ -14,13 +14,21 @@
 
 #include "uring.h"
 
+/* What the ring works on, and what it holds until its last operation has ended. -1: none. */
+struct blk_engine_files {
+    int image;
+    int lock; /* the image again, by the description that its opener has locked */
+    int log;  /* the locked log of requests in flight */
+};
+
 /*
- * Sets `ring` up for `depth` operations in flight on `image_fd`, with the restrictions in force.
- * The ring holds `log_fd` (-1: none), so that it stays open until the last operation has ended,
- * even if the process is killed before. Must be called by the thread that uses the ring. Returns 0
- * or -errno.
+ * Sets `ring` up for `depth` operations in flight on the image, with the restrictions in force. If
+ * the process is killed, the kernel goes on with its operations, and holds lock and log for as long
+ * as that takes: nobody else gets the image, and no other worker the log, while a late write may
+ * still reach the storage. Must be called by the thread that uses the ring. Returns 0 or -errno.
  */
-int blk_engine_open(struct io_uring *ring, unsigned int depth, int image_fd, int log_fd);
+int blk_engine_open(struct io_uring *ring, unsigned int depth,
+                    const struct blk_engine_files *files);
 
 /* Reads from or writes to the image. `buf` must stay until `tag` is reported. */
 void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,

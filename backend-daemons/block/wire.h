@@ -10,13 +10,14 @@
 
 #include "../lib/wire.h"
 
-#define BLK_WIRE_MAGIC          0x336b6c62U /* "blk3": changes with these structures */
+#define BLK_WIRE_MAGIC          0x346b6c62U /* "blk4": changes with these structures */
 #define BLK_WIRE_MAX_PAGE_ORDER 4
 #define BLK_WIRE_MAX_PAGES      (1U << BLK_WIRE_MAX_PAGE_ORDER)
 
 /* Descriptors of the first message, in this order. */
 enum blk_wire_fd {
     BLK_WIRE_FD_IMAGE, /* open for what the device may do, and no more */
+    BLK_WIRE_FD_LOCK,  /* the image again, locked by its opener (image.h) */
     BLK_WIRE_FD_LOG,   /* the in-flight log (lib/inflight.h) of the guest's ring */
     BLK_WIRE_NR_FDS,
 };

@@ -69,6 +69,9 @@ static int blk_worker_connect_ring(struct blk_worker *b)
 static int blk_worker_set_up(struct blk_worker *b, int log_fd)
 {
     const struct blk_wire_config *c = &b->config;
+    const struct blk_engine_files files = {.image = b->base.fds[BLK_WIRE_FD_IMAGE],
+                                           .lock = b->base.fds[BLK_WIRE_FD_LOCK],
+                                           .log = log_fd};
     int err;
 
     b->queue.limits = (struct blk_limits){.sectors = c->sectors,
@@ -80,8 +83,7 @@ static int blk_worker_set_up(struct blk_worker *b, int log_fd)
     b->queue.id = &b->base.id;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
-        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8,
-                              b->base.fds[BLK_WIRE_FD_IMAGE], log_fd);
+        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8, &files);
     }
     return err != 0 ? err : blk_worker_limit(c);
 }

@@ -337,6 +337,13 @@ static uint8_t *make_disk(int *fd)
     return mem;
 }
 
+static int open_engine(int fd)
+{
+    const struct blk_engine_files files = {.image = fd, .lock = fd, .log = -1};
+
+    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files);
+}
+
 /* Each test has a world and a disk of its own. */
 static int setup(void **state)
 {
@@ -346,7 +353,7 @@ static int setup(void **state)
     w = &own;
     disk = make_disk(&disk_fd);
     start_world();
-    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, disk_fd, -1);
+    return open_engine(disk_fd);
 }
 
 static int teardown(void **state)
@@ -402,7 +409,7 @@ static pid_t start_child(struct scene *s)
         w = s->live;
         disk = s->live_disk;
         start_world();
-        if (blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, s->live_disk_fd, -1) != 0) {
+        if (open_engine(s->live_disk_fd) != 0) {
             _exit(1);
         }
         ptrace(PTRACE_TRACEME, 0, NULL, NULL);

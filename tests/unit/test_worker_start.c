@@ -105,6 +105,7 @@ static int connect_disk(void)
     b.config.sectors = 8;
     b.config.block_device = true; /* no limit for this process */
     b.base.fds[BLK_WIRE_FD_IMAGE] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    b.base.fds[BLK_WIRE_FD_LOCK] = -1;
     b.base.fds[BLK_WIRE_FD_LOG] = kept_fd;
     err = blk_worker_class.connect(&b.base);
     if (err == 0) {
