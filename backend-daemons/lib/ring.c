@@ -32,6 +32,13 @@ void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod)
     r->published = rsp_prod;
 }
 
+bool ring_is_resumable(const struct ring_back *r, uint32_t published)
+{
+    uint32_t shown = __atomic_load_n(&r->shared->rsp_prod, __ATOMIC_ACQUIRE);
+
+    return (shown == r->published || shown == published) && ring_pending(r) >= 0;
+}
+
 int ring_inherit(struct ring_back *r, struct ring_log *log, bool fresh, uint32_t bytes)
 {
     uint32_t answered;
@@ -40,12 +47,15 @@ int ring_inherit(struct ring_back *r, struct ring_log *log, bool fresh, uint32_t
         return -EBADMSG;
     }
     if (fresh) {
-        log->answered = log->written = r->rsp_prod;
+        log->answered = log->written = log->published = r->rsp_prod;
     }
     answered = log->answered;
     ring_resume(r, answered, log->written);
     if (answered - r->published > r->nr_entries) {
         return -EBADMSG;
+    }
+    if (!ring_is_resumable(r, log->published)) {
+        return -ESTALE;
     }
     r->log = log;
     r->log_bytes = bytes;
@@ -132,6 +142,9 @@ bool ring_publish(struct ring_back *r)
     }
     __atomic_store_n(&r->shared->rsp_prod, r->rsp_prod, __ATOMIC_RELEASE);
     r->published = r->rsp_prod;
+    if (r->log != NULL) {
+        kept_put(&r->log->published, r->rsp_prod);
+    }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     event = __atomic_load_n(&r->shared->rsp_event, __ATOMIC_RELAXED);
     return r->rsp_prod - event < r->rsp_prod - old;

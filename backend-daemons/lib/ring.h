@@ -39,6 +39,7 @@ struct ring_shared {
 struct ring_log {
     uint32_t answered; /* responses before this are in the ring, or below */
     uint32_t written;  /* responses before this are in the ring */
+    uint32_t published; /* what rsp_prod was when it was last stored, or what it was before */
     uint32_t responses[RING_LOG_ENTRIES][RING_LOG_WORDS];
 };
 
@@ -68,10 +69,17 @@ void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_
 void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod);
 
 /*
+ * After ring_resume(): whether the page can be of that ring. Its rsp_prod is what was resumed, or
+ * `published`, which it was before; and what it offers fits behind that.
+ */
+bool ring_is_resumable(const struct ring_back *r, uint32_t published);
+
+/*
  * Notes every response in `log` from now on, whose ring has at most RING_LOG_ENTRIES entries. With
  * `fresh` it begins where the ring is; otherwise the ring goes on where the log's last writer was:
  * responses, of `bytes` bytes each, that he had not shown the guest are written again, and
- * published. Returns 0, or -EBADMSG: that is no log of such a ring.
+ * published. Returns 0, -EBADMSG: that is no log of such a ring; or -ESTALE: the guest has another
+ * ring in its place.
  */
 int ring_inherit(struct ring_back *r, struct ring_log *log, bool fresh, uint32_t bytes);
 

@@ -160,7 +160,7 @@ static int net_worker_connect(struct worker *base)
     return err;
 }
 
-/* Returns 0 or -EBADMSG. */
+/* Returns 0, -EBADMSG or -ESTALE. */
 static int net_worker_inherit_rings(struct net_worker *n, bool fresh)
 {
     int err = 0;
@@ -189,6 +189,7 @@ static int net_worker_begin(struct worker *base)
 
     if (err == 0) {
         err = net_worker_inherit_rings(n, fresh);
+        why = err == -ESTALE ? "the guest has another ring in the place of one" : why;
     }
     if (err != 0) {
         worker_report(base, WIRE_FAILED, -err, "the rings cannot be taken over: %s", why);

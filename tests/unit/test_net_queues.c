@@ -392,7 +392,7 @@ static void killed_while_it_answers_nothing_is_taken_for_what_it_is_not(void **s
                (in_ring < nr ? in_ring : nr) * entry);
         e = full;
         e.tx[0].written = in_ring > nr ? nr : 0;
-        tx_ring->rsp_prod = 77; /* which is the guest's to write */
+        e.tx[0].published = 0;
         another_worker(&e);
         assert_int_equal(tx_ring->rsp_prod, nr);
         assert_memory_equal(tx_page + RING_HEADER_BYTES, answered + RING_HEADER_BYTES, nr * entry);
@@ -401,13 +401,36 @@ static void killed_while_it_answers_nothing_is_taken_for_what_it_is_not(void **s
     }
     memcpy(tx_page, before, sizeof(tx_page)); /* and nothing was counted */
     e = full;
-    e.tx[0].answered = e.tx[0].written = 0;
+    e.tx[0].answered = e.tx[0].written = e.tx[0].published = 0;
     another_worker(&e);
     transmit();
     assert_int_equal(at_host(&h, data, sizeof(data)), 4196);
     assert_int_equal(h.gso_size, 1448);
     assert_int_equal(at_host(&h, data, sizeof(data)), 60);
     assert_memory_equal(tx_page + RING_HEADER_BYTES, answered + RING_HEADER_BYTES, nr * entry);
+}
+
+/* A guest that starts anew while nobody serves it, in pages that it has granted before. */
+static void another_ring_in_the_same_page_is_not_answered(void **state)
+{
+    static struct net_estate e;
+    const struct netif_tx_response rsp = {.id = 7000, .status = NETIF_RSP_OKAY};
+
+    (void)state;
+    memset(&e, 0, sizeof(e));
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], true, sizeof(rsp)), 0);
+    put_tx(2, 0, 60, 0);
+    put_tx(3, 0, 60, 0);
+    transmit();
+    assert_int_equal(tx_ring->rsp_prod, 2);
+    memset(tx_page, 0, sizeof(tx_page));
+    tx.ring = (struct ring_back){.shared = NULL};
+    ring_attach(&tx.ring, tx_page, sizeof(tx_page), sizeof(union netif_tx_sring_entry));
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], false, sizeof(rsp)), -ESTALE);
+    assert_int_equal(tx_ring->rsp_prod, 0);
+    tx_ring->req_prod = 5;
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], false, sizeof(rsp)), -ESTALE);
+    assert_int_equal(tx_ring->rsp_prod, 0);
 }
 
 /* Before anything is counted the ring is as the guest left it: a part of a message is no message. */
@@ -772,6 +795,7 @@ int main(void)
         CASE(more_than_the_limit_waits_for_its_time),
         CASE(the_multicast_filter_is_changed_by_the_ring),
         CASE(killed_while_it_answers_nothing_is_taken_for_what_it_is_not),
+        CASE(another_ring_in_the_same_page_is_not_answered),
         CASE(what_is_not_published_is_not_in_the_ring),
         CASE(an_estate_is_looked_at_as_at_a_guests),
         CASE(a_packet_reaches_the_guest),
