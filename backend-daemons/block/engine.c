@@ -48,11 +48,11 @@ void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, ui
     blk_engine_on_image(sqe, tag);
 }
 
-void blk_engine_flush(struct io_uring *ring, uint64_t tag)
+void blk_engine_flush(struct io_uring *ring, bool of_all, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(ring);
 
-    io_uring_prep_fsync(sqe, IMAGE_INDEX, IORING_FSYNC_DATASYNC);
+    io_uring_prep_fsync(sqe, of_all ? LOCK_INDEX : IMAGE_INDEX, IORING_FSYNC_DATASYNC);
     blk_engine_on_image(sqe, tag);
 }
 

@@ -36,8 +36,12 @@ void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t 
 void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, uint64_t offset,
                       uint64_t tag);
 
-/* Makes all completed writes durable (fdatasync). */
-void blk_engine_flush(struct io_uring *ring, uint64_t tag);
+/*
+ * Makes all completed writes durable (fdatasync). The kernel tells a write-back error to each open
+ * description once. `of_all` asks the lock's, which is older than any worker: it tells also what an
+ * earlier worker was told, who may have been killed with the news.
+ */
+void blk_engine_flush(struct io_uring *ring, bool of_all, uint64_t tag);
 
 /* Gives a range back to the storage; it reads as zeros afterwards. */
 void blk_engine_discard(struct io_uring *ring, uint64_t offset, uint64_t bytes, uint64_t tag);

@@ -104,6 +104,9 @@ void blk_queue_beat(struct blk_queue *q);
 /* Stages 4 and 5. Returns true when the guest must be notified. */
 bool blk_queue_answer(struct blk_queue *q);
 
+/* A flush has failed that no request of the guest asked for: its next one will say so. */
+void blk_queue_lose(struct blk_queue *q);
+
 /* Whether the disk is at work for it. */
 bool blk_queue_busy(const struct blk_queue *q);
 

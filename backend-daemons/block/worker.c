@@ -145,6 +145,7 @@ static void blk_worker_complete(struct worker *base, const struct uring_event *e
     }
     b->last_flush = BLK_FLUSHED;
     if (event->res < 0) {
+        blk_queue_lose(&b->queue);
         log_msg(LOG_ERR, &base->id, "the last flush of the image failed: %s",
                 strerror(-event->res));
     }
@@ -176,7 +177,7 @@ static bool blk_worker_finished(struct blk_worker *b)
     if (b->last_flush == BLK_FLUSH_DUE && b->config.read_only) {
         b->last_flush = BLK_FLUSHED;
     } else if (b->last_flush == BLK_FLUSH_DUE) {
-        blk_engine_flush(&b->base.uring, BLK_TAG_LAST_FLUSH);
+        blk_engine_flush(&b->base.uring, false, BLK_TAG_LAST_FLUSH);
         b->last_flush = BLK_FLUSH_UNDER_WAY;
     }
     return b->last_flush == BLK_FLUSHED;

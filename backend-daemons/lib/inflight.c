@@ -91,7 +91,7 @@ static void inflight_begin_fresh(struct inflight_log *log, const struct inflight
     log->head.magic = INFLIGHT_MAGIC;
     log->head.version = INFLIGHT_VERSION;
     log->ring = *ring;
-    log->taken = log->written = first;
+    log->taken = log->written = log->published = first;
     kept_put(&log->head.state, KEPT_OPEN);
 }
 
@@ -124,6 +124,7 @@ int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, u
     }
     *place = (struct inflight_place){.taken = log->taken,
                                      .written = log->written,
+                                     .published = log->published,
                                      .answered = log->written + (uint32_t)unwritten};
     kept_put(&log->head.state, KEPT_OPEN);
     return 0;
@@ -147,6 +148,11 @@ void inflight_written(struct inflight_log *log, uint32_t index)
 {
     kept_put(&log->written, index);
     log->head.progress = index;
+}
+
+void inflight_published(struct inflight_log *log)
+{
+    kept_put(&log->published, log->written);
 }
 
 void inflight_free(struct inflight_log *log, unsigned int slot)

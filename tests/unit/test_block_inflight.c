@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -365,6 +366,15 @@ static int teardown(void **state)
     return 0;
 }
 
+/* A descriptor that refuses to be flushed: its description has an error to tell. */
+static int no_flush_fd(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
 /* The child's world and disk, and what they are copied to. */
 struct scene {
     struct world *live, *mine, *before;
@@ -462,7 +472,10 @@ static void the_page_is_not_asked(void **state)
 {
     (void)state;
     die_with_three_in_flight();
-    sring()->rsp_prod += 17; /* the guest's doing; it knows how many answers it has had */
+    sring()->rsp_prod = w->log.published - 1; /* neither before nor after a publication */
+    assert_int_equal(start_worker(), -ESTALE);
+    end_worker();
+    sring()->rsp_prod = w->log.written;
     assert_int_equal(start_worker(), 0);
     assert_int_equal(sring()->rsp_prod, (uint32_t)BASE + 1);
     serve_all();
@@ -472,6 +485,111 @@ static void the_page_is_not_asked(void **state)
         assert_int_equal(w->mind.status[id], BLKIF_RSP_OKAY);
     }
     end_worker();
+}
+
+/* A guest that starts anew while nobody serves it (kexec), in pages that it has granted before. */
+static void another_ring_in_the_same_pages_is_not_served(void **state)
+{
+    const struct world died = *w;
+
+    (void)state;
+    die_with_three_in_flight();
+    memset(w->ring, 0, sizeof(w->ring));
+    sring()->req_event = sring()->rsp_event = 1;
+    assert_int_equal(start_worker(), -ESTALE);
+    assert_int_equal(sring()->rsp_prod, 0);
+    end_worker();
+    sring()->req_prod = 5; /* it has asked for something already */
+    assert_int_equal(start_worker(), -ESTALE);
+    assert_int_equal(sring()->rsp_prod, 0);
+    end_worker();
+    sring()->rsp_prod = w->log.written; /* the right answers, and an impossible request */
+    sring()->req_prod = w->log.written + 33;
+    assert_int_equal(start_worker(), -ESTALE);
+    end_worker();
+    *w = died;
+}
+
+/* Asks for a flush, has the disk do it as `res` says, if that is not 0. Returns the answer. */
+static int16_t flush(int res)
+{
+    unsigned int before = w->mind.answers[2];
+
+    think(2, 3);
+    assert_int_equal(blk_queue_take(&q), 1);
+    complete_backwards(0);
+    assert_int_equal(nr_events, 1);
+    nr_events = 0;
+    blk_queue_complete(&q, events[0].tag, res);
+    blk_queue_answer(&q);
+    think(0, 0);
+    assert_int_equal(w->mind.answers[2], before + 1);
+    return w->mind.status[2];
+}
+
+static void a_flush_that_failed_is_told_once(void **state)
+{
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    assert_int_equal(flush(-EIO), BLKIF_RSP_ERROR);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    end_worker();
+}
+
+/* The last flush of a worker that ends has nobody to answer. */
+static void a_last_flush_that_failed_is_told_by_the_next_worker(void **state)
+{
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    blk_queue_lose(&q);
+    blk_queue_end(&q);
+    end_worker();
+    assert_int_equal(start_worker(), 0);
+    assert_int_equal(flush(0), BLKIF_RSP_ERROR);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    end_worker();
+}
+
+/* A worker is killed when the kernel has told it, and it has not told the guest. */
+static void a_flush_that_failed_is_told_by_who_carries_it_out_again(void **state)
+{
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    think(2, 3);
+    assert_int_equal(blk_queue_take(&q), 1);
+    complete_backwards(0);
+    nr_events = 0;
+    blk_queue_complete(&q, events[0].tag, -EIO);
+    end_worker();
+    assert_int_equal(start_worker(), 0);
+    serve_all();
+    think(0, 0);
+    assert_int_equal(w->mind.answers[2], 1);
+    assert_int_equal(w->mind.status[2], BLKIF_RSP_ERROR);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    end_worker();
+}
+
+/* The kernel tells an error to each description once: the next worker's own has not seen it. */
+static void a_flush_that_is_carried_out_again_asks_an_older_description(void **state)
+{
+    const struct blk_engine_files files = {.image = disk_fd, .lock = no_flush_fd(), .log = -1};
+
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    think(2, 3);
+    assert_int_equal(blk_queue_take(&q), 1);
+    complete_backwards(0);
+    end_worker();
+    io_uring_queue_exit(&uring);
+    assert_int_equal(blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files), 0);
+    assert_int_equal(start_worker(), 0);
+    serve_all();
+    think(0, 0);
+    assert_int_equal(w->mind.status[2], BLKIF_RSP_ERROR);
+    end_worker();
+    close(files.lock);
 }
 
 static void what_fails_after_a_take_over_is_told(void **state)
@@ -675,6 +793,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(killed_at_any_instruction_nothing_is_lost_or_doubled),
         TEST(the_page_is_not_asked),
+        TEST(another_ring_in_the_same_pages_is_not_served),
+        TEST(a_flush_that_failed_is_told_once),
+        TEST(a_last_flush_that_failed_is_told_by_the_next_worker),
+        TEST(a_flush_that_failed_is_told_by_who_carries_it_out_again),
+        TEST(a_flush_that_is_carried_out_again_asks_an_older_description),
         TEST(what_fails_after_a_take_over_is_told),
         TEST(replays_keep_the_order_of_the_ring),
         TEST(nothing_new_is_taken_before_the_old_is_done),
