@@ -9,14 +9,16 @@
 /* Of registered files. */
 enum { IMAGE_INDEX, LOCK_INDEX, LOG_INDEX, NR_FILES };
 
-int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files)
+int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
+                    bool discard)
 {
     static const uint8_t operations[] = {IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_WRITE,
-                                         IORING_OP_FSYNC, IORING_OP_FALLOCATE};
+                                         IORING_OP_FSYNC, IORING_OP_FALLOCATE /* the last */};
+    const unsigned int nr_operations = sizeof(operations) - (discard ? 0 : 1);
     const int fds[NR_FILES] = {
         [IMAGE_INDEX] = files->image, [LOCK_INDEX] = files->lock, [LOG_INDEX] = files->log};
     const struct uring_limits limits = {.operations = operations,
-                                        .nr_operations = sizeof(operations),
+                                        .nr_operations = nr_operations,
                                         .flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS,
                                         .files = fds,
                                         .nr_files = NR_FILES};

@@ -83,7 +83,7 @@ static int blk_worker_set_up(struct blk_worker *b, int log_fd)
     b->queue.id = &b->base.id;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
-        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8, &files);
+        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8, &files, c->discard);
     }
     return err != 0 ? err : blk_worker_limit(c);
 }

@@ -360,7 +360,7 @@ static void a_dead_workers_image_is_locked_until_its_last_operation_ended(void *
     image_fd = take_both(&u, &lock_fd);
     files.image = slow[0];
     files.lock = lock_fd;
-    assert_int_equal(blk_engine_open(&ring, 8, &files), 0);
+    assert_int_equal(blk_engine_open(&ring, 8, &files, false), 0);
     blk_engine_read(&ring, &byte, 1, 0, 1);
     assert_int_equal(uring_submit(&ring, 0), 0);
     close(image_fd);

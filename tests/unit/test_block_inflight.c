@@ -342,7 +342,7 @@ static int open_engine(int fd)
 {
     const struct blk_engine_files files = {.image = fd, .lock = fd, .log = -1};
 
-    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files);
+    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true);
 }
 
 /* Each test has a world and a disk of its own. */
@@ -583,7 +583,7 @@ static void a_flush_that_is_carried_out_again_asks_an_older_description(void **s
     complete_backwards(0);
     end_worker();
     io_uring_queue_exit(&uring);
-    assert_int_equal(blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files), 0);
+    assert_int_equal(blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true), 0);
     assert_int_equal(start_worker(), 0);
     serve_all();
     think(0, 0);

@@ -82,7 +82,7 @@ static int setup(void **state)
     q.log = &log_memory;
     q.id = &id;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
-    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files) != 0 ||
+    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true) != 0 ||
            blk_queue_init(&q, NULL, 1) != 0 || blk_queue_take_over(&q, &which, &why) != 0;
 }
 
