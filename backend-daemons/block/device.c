@@ -97,14 +97,12 @@ static void blk_device_announce_size(struct blk_device *dev)
 {
     const struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE,
                                          .sectors = dev->image.facts.sectors};
-    const rlim_t bytes = dev->image.facts.sectors * BLK_SECTOR_BYTES;
-    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
-    int err = 0;
+    struct rlimit limit;
+    int err;
 
     dev->config.sectors = dev->image.facts.sectors;
-    if (prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
-        err = -errno;
-    }
+    limit.rlim_cur = limit.rlim_max = blk_wire_file_limit(&dev->config);
+    err = prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0 ? -errno : 0;
     if (err == 0) {
         err = crew_order(&dev->base.crew, &order, sizeof(order));
     }

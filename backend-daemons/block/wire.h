@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "../lib/wire.h"
 
@@ -40,6 +41,12 @@ struct blk_wire_config {
     bool refuse;       /* answer every request by an error: earlier workers died of one */
     bool block_device; /* the image is one, not a regular file */
 };
+
+/* How long the worker may make a file (RLIMIT_FSIZE). A block device has an end of its own. */
+static inline rlim_t blk_wire_file_limit(const struct blk_wire_config *config)
+{
+    return config->block_device ? RLIM_INFINITY : config->sectors * 512;
+}
 
 /* Later messages, supervisor to worker, beside WIRE_STOP. */
 enum blk_wire_order_kind {

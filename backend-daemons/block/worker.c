@@ -24,12 +24,9 @@ static bool blk_worker_accept(const struct worker *base)
 
 int blk_worker_limit(const struct blk_wire_config *config)
 {
-    rlim_t bytes = config->sectors * BLK_SECTOR_BYTES;
+    const rlim_t bytes = blk_wire_file_limit(config);
     const struct rlimit limit = {bytes, bytes};
 
-    if (config->block_device) {
-        return 0;
-    }
     return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? -errno : 0;
 }
 
