@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -121,6 +123,9 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_WORKS) {
         kept->progress++;
     }
+    if (c.event_channel == WORKER_IS_DEAF) {
+        signal(SIGTERM, SIG_IGN);
+    }
     report(WIRE_READY);
     if (c.event_channel == WORKER_HANGS && !continues(fds[BLK_WIRE_FD_LOG], 'w')) {
         raise(SIGSTOP);
@@ -129,7 +134,6 @@ static int act_as_worker(void)
         stay();
     }
     if (c.event_channel == WORKER_IS_DEAF) {
-        signal(SIGTERM, SIG_IGN);
         for (;;) {
             pause();
         }
@@ -512,15 +516,32 @@ static void a_late_image_is_an_image(void **state)
     assert_null(fake_get(ERROR));
 }
 
+/* How long the worker may make a file. */
+static rlim_t file_limit(void)
+{
+    struct rlimit limit;
+
+    assert_int_equal(prlimit(the_device()->base.crew.child.pid, RLIMIT_FSIZE, NULL, &limit), 0);
+    assert_true(limit.rlim_cur == limit.rlim_max);
+    return limit.rlim_cur;
+}
+
 static void an_image_that_grows_is_told_to_the_guest(void **state)
 {
+    struct blk_wire_config *config;
+
     (void)state;
     connect_guest();
+    config = &((struct blk_device *)blockd.sup.devices)->config;
+    config->block_device = true; /* which has an end of its own */
     assert_int_equal(truncate(image, 32L * 512), 0);
     until(BACK "/sectors", "32");
     assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_true(file_limit() == RLIM_INFINITY);
+    config->block_device = false;
     assert_int_equal(truncate(image, 16L * 512), 0);
     until(BACK "/sectors", "16");
+    assert_true(file_limit() == 16 * 512);
     fake_set(BACK "/online", "0");
     fake_set(BACK "/state", "5");
     settle();
@@ -932,6 +953,34 @@ static void a_log_of_another_version_is_not_thrown_away_otherwise(void **state)
     assert_true(kept_is_sealed(the_device()->base.crew.log_fd, 12345));
 }
 
+/* A disk that is slow must not keep all other guests waiting. */
+static void who_leaves_does_not_wait_for_a_late_worker(void **state)
+{
+    pid_t late;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_DEAF);
+    until(BACK "/state", "4");
+    late = the_device()->base.crew.child.pid;
+    blockd.sup.leave_ms = 50;
+    supervisor_stop(&blockd.sup);
+    assert_int_equal(loop_run(blockd.sup.loop), 0);
+    assert_non_null(blockd.sup.devices);
+    assert_int_equal(the_device()->base.life.phase, LIFE_STOPPING); /* neither late nor killed */
+    assert_int_equal(kill(late, 0), 0);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_null(fake_get(BACK "/duet-at-rest"));
+    image_close(&((struct blk_device *)blockd.sup.devices)->image);
+    reap_openers();
+    supervisor_free(&blockd.sup);
+    loop_free(blockd.sup.loop);
+    kill(late, SIGKILL);
+    waitpid(late, NULL, 0);
+    start_supervisor();
+}
+
 static void a_restart_between_two_lives_misses_nothing(void **state)
 {
     (void)state;
@@ -1203,6 +1252,7 @@ int main(void)
         TEST(a_restart_does_not_touch_the_store),
         TEST(a_log_of_another_version_gives_way_when_nothing_is_in_flight),
         TEST(a_log_of_another_version_is_not_thrown_away_otherwise),
+        TEST(who_leaves_does_not_wait_for_a_late_worker),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
