@@ -97,14 +97,12 @@ static void blk_device_announce_size(struct blk_device *dev)
 {
     const struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE,
                                          .sectors = dev->image.facts.sectors};
-    const rlim_t bytes = dev->image.facts.sectors * BLK_SECTOR_BYTES;
-    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
-    int err = 0;
+    struct rlimit limit;
+    int err;
 
     dev->config.sectors = dev->image.facts.sectors;
-    if (prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
-        err = -errno;
-    }
+    limit.rlim_cur = limit.rlim_max = blk_wire_file_limit(&dev->config);
+    err = prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0 ? -errno : 0;
     if (err == 0) {
         err = crew_order(&dev->base.crew, &order, sizeof(order));
     }
@@ -210,7 +208,7 @@ static int blk_device_configure(struct supervised *base, struct crew_orders *ord
 
     orders->config = &dev->config;
     orders->size = sizeof(dev->config);
-    orders->nr_fds = 1; /* the log: its opener puts the image before it */
+    orders->nr_fds = 1; /* the log: its opener puts the image and its lock before it */
     return blk_device_xs_read_front(dev, why, why_size);
 }
 
@@ -290,6 +288,8 @@ const struct supervisor_ops blockd_ops = {
     .configure = blk_device_configure,
     .deliver = blk_device_deliver,
     .create_log = inflight_create,
+    .log_magic = INFLIGHT_MAGIC,
+    .log_version = INFLIGHT_VERSION,
     .serve = blk_device_serve,
     .update = blk_device_update,
     .rest = blk_device_drop_image,

@@ -1,23 +1,27 @@
 /*
- * The worker's way to the disk: see engine.h. The image is a registered file (index 0): its
- * reference is taken once and not for each request.
+ * The worker's way to the disk: see engine.h. The image is a registered file: its reference is taken
+ * once and not for each request.
  */
 #include "engine.h"
 
 #include <fcntl.h>
 
-#define IMAGE_INDEX 0
+/* Of registered files. */
+enum { IMAGE_INDEX, LOCK_INDEX, LOG_INDEX, NR_FILES };
 
-int blk_engine_open(struct io_uring *ring, unsigned int depth, int image_fd, int log_fd)
+int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
+                    bool discard)
 {
     static const uint8_t operations[] = {IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_WRITE,
-                                         IORING_OP_FSYNC, IORING_OP_FALLOCATE};
-    const int files[] = {image_fd, log_fd};
+                                         IORING_OP_FSYNC, IORING_OP_FALLOCATE /* the last */};
+    const unsigned int nr_operations = sizeof(operations) - (discard ? 0 : 1);
+    const int fds[NR_FILES] = {
+        [IMAGE_INDEX] = files->image, [LOCK_INDEX] = files->lock, [LOG_INDEX] = files->log};
     const struct uring_limits limits = {.operations = operations,
-                                        .nr_operations = sizeof(operations),
+                                        .nr_operations = nr_operations,
                                         .flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS,
-                                        .files = files,
-                                        .nr_files = 2};
+                                        .files = fds,
+                                        .nr_files = NR_FILES};
 
     return uring_open(ring, depth, &limits);
 }
@@ -46,11 +50,11 @@ void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, ui
     blk_engine_on_image(sqe, tag);
 }
 
-void blk_engine_flush(struct io_uring *ring, uint64_t tag)
+void blk_engine_flush(struct io_uring *ring, bool of_all, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(ring);
 
-    io_uring_prep_fsync(sqe, IMAGE_INDEX, IORING_FSYNC_DATASYNC);
+    io_uring_prep_fsync(sqe, of_all ? LOCK_INDEX : IMAGE_INDEX, IORING_FSYNC_DATASYNC);
     blk_engine_on_image(sqe, tag);
 }
 

@@ -14,13 +14,22 @@
 
 #include "uring.h"
 
+/* What the ring works on, and what it holds until its last operation has ended. -1: none. */
+struct blk_engine_files {
+    int image;
+    int lock; /* the image again, by the description that its opener has locked */
+    int log;  /* the locked log of requests in flight */
+};
+
 /*
- * Sets `ring` up for `depth` operations in flight on `image_fd`, with the restrictions in force.
- * The ring holds `log_fd` (-1: none), so that it stays open until the last operation has ended,
- * even if the process is killed before. Must be called by the thread that uses the ring. Returns 0
- * or -errno.
+ * Sets `ring` up for `depth` operations in flight on the image, with the restrictions in force. If
+ * the process is killed, the kernel goes on with its operations, and holds lock and log for as long
+ * as that takes: nobody else gets the image, and no other worker the log, while a late write may
+ * still reach the storage. Space of the image is given back only with `discard`: what allows that
+ * allows every mode of fallocate(2), and no limit holds some of those. Must be called by the thread that uses the ring. Returns 0 or -errno.
  */
-int blk_engine_open(struct io_uring *ring, unsigned int depth, int image_fd, int log_fd);
+int blk_engine_open(struct io_uring *ring, unsigned int depth,
+                    const struct blk_engine_files *files, bool discard);
 
 /* Reads from or writes to the image. `buf` must stay until `tag` is reported. */
 void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,
@@ -28,8 +37,12 @@ void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t 
 void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, uint64_t offset,
                       uint64_t tag);
 
-/* Makes all completed writes durable (fdatasync). */
-void blk_engine_flush(struct io_uring *ring, uint64_t tag);
+/*
+ * Makes all completed writes durable (fdatasync). The kernel tells a write-back error to each open
+ * description once. `of_all` asks the lock's, which is older than any worker: it tells also what an
+ * earlier worker was told, who may have been killed with the news.
+ */
+void blk_engine_flush(struct io_uring *ring, bool of_all, uint64_t tag);
 
 /* Gives a range back to the storage; it reads as zeros afterwards. */
 void blk_engine_discard(struct io_uring *ring, uint64_t offset, uint64_t bytes, uint64_t tag);

@@ -400,7 +400,7 @@ int image_take(struct image_user *user, int worker_socket, const void *message, 
     int all[CHILD_FDS_MAX];
     int err = -E2BIG;
 
-    if (len <= sizeof(give.message) && nr_fds < CHILD_FDS_MAX) {
+    if (len <= sizeof(give.message) && nr_fds + IMAGE_GIVEN_FDS <= CHILD_FDS_MAX) {
         memcpy(give.message, message, len);
         all[0] = worker_socket;
         memcpy(&all[1], fds, nr_fds * sizeof(int));

@@ -105,7 +105,8 @@ void image_each_rival(const struct image_user *user, void (*fn)(struct image_use
 
 /*
  * Has the image, which must be open, handed to a worker: it receives `message` on the other end of
- * `worker_socket`, with the image before the `nr_fds` descriptors. No rival may have taken it.
+ * `worker_socket`, with the image and its lock before the `nr_fds` descriptors. No rival may have
+ * taken it.
  * Returns 0, or -errno with a sentence in `why`; a failure may also come as IMAGE_FAILED later.
  */
 int image_take(struct image_user *user, int worker_socket, const void *message, unsigned long len,

@@ -41,7 +41,8 @@ enum image_order_kind {
     IMAGE_ORDER_JOIN,    /* with a socket, on which the lock comes from another opener */
     IMAGE_ORDER_SHARE,   /* with a socket, for which the lock is */
     IMAGE_ORDER_GIVE,    /* followed by a message, with a worker's socket and descriptors: the
-                            message is for the worker, the image comes before the descriptors */
+                            message is for the worker, the image and its lock come before the
+                            descriptors */
     IMAGE_ORDER_MEASURE, /* the size may have changed */
 };
 
@@ -50,6 +51,8 @@ struct image_order {
     bool read_only; /* with OPEN */
     bool forced;    /* with OPEN: do not ask who else uses the image */
 };
+
+#define IMAGE_GIVEN_FDS 2U /* that GIVE adds */
 
 #define IMAGE_PATH_MAX 1100 /* with the NUL; more than the store's key may have */
 #define IMAGE_REST_MAX (CHILD_MESSAGE_MAX - sizeof(struct image_order))

@@ -144,23 +144,28 @@ static int share(struct opener *o, const struct order *order)
     return 0;
 }
 
-/* A worker's first message goes on to it, with the image before its other descriptors. */
+/*
+ * A worker's first message goes on to it, with the image before its other descriptors; and with the
+ * lock, for what it writes may reach the storage after both of us are gone (engine.h).
+ */
 static int give(struct opener *o, struct order *order)
 {
     struct image_report r = {0};
-    int worker = order->fds[0];
+    int fds[CHILD_FDS_MAX];
     int fd, err;
 
-    if (order->nr_fds == 0) {
+    if (order->nr_fds == 0 || order->nr_fds - 1 + IMAGE_GIVEN_FDS > CHILD_FDS_MAX) {
         return -EPROTO;
     }
     fd = imagefile_open(&o->file, r.text, sizeof(r.text));
     if (fd < 0) {
         return give_up(o, &r, fd);
     }
-    order->fds[0] = fd;
-    err = child_send_over(worker, order->rest, order->rest_bytes, order->fds, order->nr_fds);
-    order->fds[0] = worker;
+    fds[0] = fd;
+    fds[1] = o->file.lock_fd;
+    memcpy(&fds[IMAGE_GIVEN_FDS], &order->fds[1], (order->nr_fds - 1) * sizeof(int));
+    err = child_send_over(order->fds[0], order->rest, order->rest_bytes, fds,
+                          order->nr_fds - 1 + IMAGE_GIVEN_FDS);
     close(fd);
     if (err != 0 && err != -EPIPE) {
         snprintf(r.text, sizeof(r.text), "image %s: cannot be handed to the worker: %s", o->path,

@@ -11,6 +11,7 @@
 
 #define LOG_BURST       1
 #define LOG_INTERVAL_MS 5000
+#define LATE_BEATS      3U
 #define MAX_COPIES      (4 * BLK_MAX_SEGMENTS)
 
 /* A singly linked batch of slots on its way through the stages, in order of arrival. */
@@ -64,6 +65,12 @@ static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, 
     q->answered = slot;
 }
 
+/* Whether the answer to it is one that says that a flush failed. */
+static bool blk_queue_tells_loss(const struct blk_queue_slot *slot)
+{
+    return slot->req.op == BLK_FLUSH && slot->status == BLKIF_RSP_ERROR;
+}
+
 static bool blk_queue_publish(struct blk_queue *q)
 {
     struct blk_queue_slot *slot, *next;
@@ -71,8 +78,12 @@ static bool blk_queue_publish(struct blk_queue *q)
 
     inflight_written(q->log, q->ring.rsp_prod);
     notify = ring_publish(&q->ring);
+    inflight_published(q->log);
     for (slot = q->answered; slot != NULL; slot = next) {
         next = slot->next;
+        if (blk_queue_tells_loss(slot)) {
+            kept_put(&q->log->lost, 0);
+        }
         inflight_free(q->log, blk_queue_slot_number(q, slot));
         slot->next = q->free;
         q->free = slot;
@@ -219,6 +230,8 @@ static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
     uint64_t offset = slot->req.sector * BLK_SECTOR_BYTES + slot->done;
     uint32_t tag = blk_queue_slot_number(q, slot);
 
+    slot->at_disk = true;
+    slot->beats = 0;
     switch (slot->req.op) {
     case BLK_READ:
         blk_engine_read(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
@@ -229,7 +242,7 @@ static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
                          offset, tag);
         break;
     case BLK_FLUSH:
-        blk_engine_flush(q->uring, tag);
+        blk_engine_flush(q->uring, q->replaying, tag);
         break;
     case BLK_DISCARD:
         blk_engine_discard(q->uring, offset, slot->req.nr_sectors * BLK_SECTOR_BYTES, tag);
@@ -359,6 +372,10 @@ int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, c
         return err;
     }
     ring_resume(&q->ring, place.taken, place.written);
+    if (!ring_is_resumable(&q->ring, place.published)) {
+        *why = "the guest has another ring in its place";
+        return -ESTALE;
+    }
     for (unsigned int i = 0; i < INFLIGHT_SLOTS; i++) {
         if (q->log->slots[i].state == INFLIGHT_FREE) {
             continue;
@@ -381,11 +398,19 @@ int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, c
     return 0;
 }
 
+void blk_queue_lose(struct blk_queue *q)
+{
+    kept_put(&q->log->lost, 1);
+}
+
 /* The operation failed: logged for us, an error without details for the guest. */
 static void blk_queue_fail_io(struct blk_queue *q, struct blk_queue_slot *slot, int err)
 {
     static const char *const names[] = {"read", "write", "flush", "discard"};
 
+    if (slot->req.op == BLK_FLUSH) {
+        blk_queue_lose(q);
+    }
     slot->status =
         slot->req.op == BLK_DISCARD && err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
     log_limited(&q->io_log, LOG_ERR, q->id, "%s of the image failed at sector %llu: %s",
@@ -397,12 +422,15 @@ void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res)
     struct blk_queue_slot *slot = &q->slots[tag];
     bool transfer = slot->req.op == BLK_READ || slot->req.op == BLK_WRITE;
 
+    slot->at_disk = false;
     if (res == -EAGAIN || res == -EINTR) {
         blk_queue_submit(q, slot);
         return;
     }
     if (res < 0) {
         blk_queue_fail_io(q, slot, res);
+    } else if (slot->req.op == BLK_FLUSH && q->log->lost != 0) {
+        slot->status = BLKIF_RSP_ERROR; /* what an earlier flush was to make durable may be lost */
     } else if (transfer && slot->done + (uint32_t)res < blk_queue_total_bytes(slot)) {
         if (res > 0) {
             slot->done += (uint32_t)res;
@@ -413,6 +441,30 @@ void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res)
     }
     slot->next = q->finished;
     q->finished = slot;
+}
+
+void blk_queue_beat(struct blk_queue *q)
+{
+    const struct blk_queue_slot *oldest = NULL;
+
+    for (unsigned int i = 0; i < q->nr_slots; i++) {
+        struct blk_queue_slot *slot = &q->slots[i];
+
+        if (slot->at_disk && slot->beats < UINT8_MAX) {
+            slot->beats++;
+        }
+        if (slot->at_disk && (oldest == NULL || slot->beats > oldest->beats)) {
+            oldest = slot;
+        }
+    }
+    if (oldest != NULL && oldest->beats >= LATE_BEATS && !q->late) {
+        q->late = true;
+        log_msg(LOG_WARNING, q->id, "the storage does not answer at sector %llu: waits",
+                (unsigned long long)oldest->req.sector);
+    } else if (q->late && (oldest == NULL || oldest->beats < LATE_BEATS)) {
+        q->late = false;
+        log_msg(LOG_NOTICE, q->id, "the storage answers again");
+    }
 }
 
 bool blk_queue_answer(struct blk_queue *q)

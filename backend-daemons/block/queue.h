@@ -40,6 +40,8 @@ struct blk_queue_slot {
     uint8_t *buf;
     uint32_t done;  /* bytes carried out so far, for short transfers */
     int16_t status; /* BLKIF_RSP_… */
+    bool at_disk;
+    uint8_t beats; /* since it went there */
     struct blk_queue_slot *next;
 };
 
@@ -52,6 +54,7 @@ struct blk_queue {
     struct grant_copy_batch copies;
     const struct log_id *id;
     struct log_limit refused_log, io_log;
+    bool late; /* the disk is, which was told */
     struct blk_queue_slot slots[BLK_QUEUE_MAX_SLOTS];
     struct blk_queue_slot *free;
     struct blk_queue_slot *finished; /* carried out, not answered */
@@ -92,8 +95,17 @@ int blk_queue_take(struct blk_queue *q);
 /* The engine reports the end of the operation with `tag` (a slot's number). */
 void blk_queue_complete(struct blk_queue *q, uint64_t tag, int res);
 
+/*
+ * A few seconds have gone by (worker.h): says once when the disk has not answered an operation for
+ * two to three beats, and when it has again. There is nothing to do but to wait.
+ */
+void blk_queue_beat(struct blk_queue *q);
+
 /* Stages 4 and 5. Returns true when the guest must be notified. */
 bool blk_queue_answer(struct blk_queue *q);
+
+/* A flush has failed that no request of the guest asked for: its next one will say so. */
+void blk_queue_lose(struct blk_queue *q);
 
 /* Whether the disk is at work for it. */
 bool blk_queue_busy(const struct blk_queue *q);

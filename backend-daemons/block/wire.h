@@ -7,16 +7,18 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "../lib/wire.h"
 
-#define BLK_WIRE_MAGIC          0x336b6c62U /* "blk3": changes with these structures */
+#define BLK_WIRE_MAGIC          0x346b6c62U /* "blk4": changes with these structures */
 #define BLK_WIRE_MAX_PAGE_ORDER 4
 #define BLK_WIRE_MAX_PAGES      (1U << BLK_WIRE_MAX_PAGE_ORDER)
 
 /* Descriptors of the first message, in this order. */
 enum blk_wire_fd {
     BLK_WIRE_FD_IMAGE, /* open for what the device may do, and no more */
+    BLK_WIRE_FD_LOCK,  /* the image again, locked by its opener (image.h) */
     BLK_WIRE_FD_LOG,   /* the in-flight log (lib/inflight.h) of the guest's ring */
     BLK_WIRE_NR_FDS,
 };
@@ -39,6 +41,12 @@ struct blk_wire_config {
     bool refuse;       /* answer every request by an error: earlier workers died of one */
     bool block_device; /* the image is one, not a regular file */
 };
+
+/* How long the worker may make a file (RLIMIT_FSIZE). A block device has an end of its own. */
+static inline rlim_t blk_wire_file_limit(const struct blk_wire_config *config)
+{
+    return config->block_device ? RLIM_INFINITY : config->sectors * 512;
+}
 
 /* Later messages, supervisor to worker, beside WIRE_STOP. */
 enum blk_wire_order_kind {

@@ -24,25 +24,52 @@ static bool blk_worker_accept(const struct worker *base)
 
 int blk_worker_limit(const struct blk_wire_config *config)
 {
-    rlim_t bytes = config->sectors * BLK_SECTOR_BYTES;
+    const rlim_t bytes = blk_wire_file_limit(config);
     const struct rlimit limit = {bytes, bytes};
 
-    if (config->block_device) {
-        return 0;
-    }
     return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? -errno : 0;
 }
 
-static void blk_worker_waits_for_log(void)
+/* The log first: its lock says that an earlier worker has let go of all else. */
+static int blk_worker_open_log(struct blk_worker *b)
 {
-    log_msg(LOG_INFO, NULL, "waits for the last disk operations of an earlier worker");
+    int fd = inflight_open(b->base.fds[BLK_WIRE_FD_LOG], worker_waits, &b->queue.log);
+
+    if (fd == -EPROTO) {
+        worker_report(&b->base, WIRE_FAILED, EPROTO,
+                      "the ring cannot be taken over: the log of requests in flight is of another "
+                      "version");
+    } else if (fd < 0) {
+        worker_report(&b->base, WIRE_FAILED, -fd, "the log of requests in flight: %s",
+                      strerror(-fd));
+    } else {
+        b->base.kept = &b->queue.log->head;
+    }
+    return fd;
 }
 
-/* The engine, the slots and the log. Returns 0 or -errno. */
-static int blk_worker_set_up(struct blk_worker *b)
+/* Returns 0, or -errno after a report. */
+static int blk_worker_connect_ring(struct blk_worker *b)
 {
     const struct blk_wire_config *c = &b->config;
-    int log_fd, err;
+    void *ring = worker_map(&b->base, "ring-ref", c->ring_refs, c->nr_pages);
+
+    if (ring == NULL) {
+        return -errno;
+    }
+    b->queue.layout = c->protocol == BLK_WIRE_X86_32 ? &blk_layout_x86_32 : &blk_layout_x86_64;
+    ring_attach(&b->queue.ring, ring, c->nr_pages * GRANT_PAGE_BYTES, b->queue.layout->entry_bytes);
+    return worker_bind(&b->base, "event-channel", c->event_channel, &b->port);
+}
+
+/* The engine and the slots. Returns 0 or -errno. */
+static int blk_worker_set_up(struct blk_worker *b, int log_fd)
+{
+    const struct blk_wire_config *c = &b->config;
+    const struct blk_engine_files files = {.image = b->base.fds[BLK_WIRE_FD_IMAGE],
+                                           .lock = b->base.fds[BLK_WIRE_FD_LOCK],
+                                           .log = log_fd};
+    int err;
 
     b->queue.limits = (struct blk_limits){.sectors = c->sectors,
                                           .handle = (uint16_t)c->head.device,
@@ -51,14 +78,9 @@ static int blk_worker_set_up(struct blk_worker *b)
                                           .refuse = c->refuse};
     b->queue.uring = &b->base.uring;
     b->queue.id = &b->base.id;
-    log_fd = inflight_open(b->base.fds[BLK_WIRE_FD_LOG], blk_worker_waits_for_log, &b->queue.log);
-    if (log_fd < 0) {
-        return log_fd;
-    }
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
-        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8,
-                              b->base.fds[BLK_WIRE_FD_IMAGE], log_fd);
+        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8, &files, c->discard);
     }
     return err != 0 ? err : blk_worker_limit(c);
 }
@@ -66,17 +88,13 @@ static int blk_worker_set_up(struct blk_worker *b)
 static int blk_worker_connect(struct worker *base)
 {
     struct blk_worker *b = blk_worker_of(base);
-    const struct blk_wire_config *c = &b->config;
-    void *ring = worker_map(base, "ring-ref", c->ring_refs, c->nr_pages);
-    int err =
-        ring == NULL ? -errno : worker_bind(base, "event-channel", c->event_channel, &b->port);
+    int log_fd = blk_worker_open_log(b);
+    int err = log_fd < 0 ? log_fd : blk_worker_connect_ring(b);
 
     if (err != 0) {
         return err;
     }
-    b->queue.layout = c->protocol == BLK_WIRE_X86_32 ? &blk_layout_x86_32 : &blk_layout_x86_64;
-    ring_attach(&b->queue.ring, ring, c->nr_pages * GRANT_PAGE_BYTES, b->queue.layout->entry_bytes);
-    err = blk_worker_set_up(b);
+    err = blk_worker_set_up(b, log_fd);
     if (err != 0) {
         worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
     }
@@ -124,6 +142,7 @@ static void blk_worker_complete(struct worker *base, const struct uring_event *e
     }
     b->last_flush = BLK_FLUSHED;
     if (event->res < 0) {
+        blk_queue_lose(&b->queue);
         log_msg(LOG_ERR, &base->id, "the last flush of the image failed: %s",
                 strerror(-event->res));
     }
@@ -155,7 +174,7 @@ static bool blk_worker_finished(struct blk_worker *b)
     if (b->last_flush == BLK_FLUSH_DUE && b->config.read_only) {
         b->last_flush = BLK_FLUSHED;
     } else if (b->last_flush == BLK_FLUSH_DUE) {
-        blk_engine_flush(&b->base.uring, BLK_TAG_LAST_FLUSH);
+        blk_engine_flush(&b->base.uring, false, BLK_TAG_LAST_FLUSH);
         b->last_flush = BLK_FLUSH_UNDER_WAY;
     }
     return b->last_flush == BLK_FLUSHED;
@@ -190,6 +209,11 @@ static int blk_worker_turn(struct worker *base, uint64_t *wait_ns)
     return 0;
 }
 
+static void blk_worker_beat(struct worker *base)
+{
+    blk_queue_beat(&blk_worker_of(base)->queue);
+}
+
 static void blk_worker_end(struct worker *base, int err)
 {
     if (err == 0) {
@@ -208,5 +232,6 @@ const struct worker_class blk_worker_class = {
     .turn = blk_worker_turn,
     .complete = blk_worker_complete,
     .order = blk_worker_order,
+    .beat = blk_worker_beat,
     .end = blk_worker_end,
 };

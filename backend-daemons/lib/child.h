@@ -18,7 +18,7 @@
 
 #define CHILD_SOCKET_FD   3
 #define CHILD_MESSAGE_MAX 4096
-#define CHILD_FDS_MAX     8
+#define CHILD_FDS_MAX     16
 
 /* A whole message of `len` bytes from the child; it carries no descriptors. */
 typedef void child_message_fn(void *arg, const void *msg, unsigned long len);

@@ -17,6 +17,8 @@
 #define NS_PER_MS     UINT64_C(1000000)
 #define MAX_DEATHS    5U
 #define SHORT_LIFE_NS (10000 * NS_PER_MS)
+#define BEAT_MS       5000U
+#define SILENT_BEATS  2U
 
 /* Below the back end's directory, where only this domain writes: the ring's last worker ended in
  * good order, and nothing is in flight. */
@@ -28,37 +30,67 @@ void crew_init(struct crew *crew)
     crew->report_log = (struct log_limit){.burst = 5, .interval_ms = 5000};
 }
 
-void crew_release(struct crew *crew)
+static void crew_close_log(struct crew *crew)
 {
+    kept_look_away(crew->kept);
+    crew->kept = NULL;
     if (crew->log_fd >= 0) {
         close(crew->log_fd);
         crew->log_fd = -1;
     }
 }
 
-void crew_dismiss(struct supervised *dev)
+static void crew_drop_log(struct supervised *dev)
 {
-    struct crew *crew = &dev->crew;
-
-    if (crew->log_fd >= 0) {
+    if (dev->crew.log_fd >= 0) {
         notify_drop_fd(dev->name);
-        crew_release(crew);
+        crew_close_log(&dev->crew);
     }
-    crew->deaths = 0;
-    crew->refusing = false;
 }
 
-/* Has a log for the ring: the one at hand, or a fresh one when nothing can be in flight. */
+void crew_release(struct supervised *dev)
+{
+    loop_timer_cancel(dev->sup->loop, &dev->crew.beat);
+    crew_close_log(&dev->crew);
+}
+
+void crew_dismiss(struct supervised *dev)
+{
+    crew_drop_log(dev);
+    dev->crew.deaths = 0;
+    dev->crew.refusing = false;
+}
+
+/* Whether the workers of this daemon can read it. */
+static bool crew_reads_log(const struct supervised *dev)
+{
+    const struct kept_head *kept = dev->crew.kept;
+
+    return kept != NULL && kept->magic == dev->sup->ops->log_magic &&
+           kept->version == dev->sup->ops->log_version;
+}
+
+/*
+ * Has a log for the ring: the one at hand, or a fresh one when nothing can be in flight. One of
+ * another version is of use only to say that; the worker that cannot read it does.
+ */
 static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
 {
     struct crew *crew = &dev->crew;
     bool at_rest = store_exists(dev->sup->store, STORE_NO_TX, dev->back, AT_REST_KEY);
     int fd;
 
+    if (crew->log_fd >= 0 && crew->kept == NULL) {
+        crew->kept = kept_look(crew->log_fd); /* an earlier daemon had it kept */
+    }
+    if (crew->log_fd >= 0 && at_rest && !crew_reads_log(dev)) {
+        log_msg(LOG_NOTICE, &dev->id, "goes on after a daemon of another version");
+        crew_drop_log(dev);
+    }
     if (crew->log_fd >= 0) {
         return 0;
     }
-    if (dev->in_use && !at_rest) {
+    if (dev->in_use && !at_rest && !dev->sup->ops->forgives) {
         snprintf(why, size,
                  "its ring is in use, and nobody has kept what is in flight: not taken over");
         return -ESTALE;
@@ -69,6 +101,7 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
         return fd;
     }
     crew->log_fd = fd;
+    crew->kept = kept_look(fd);
     notify_keep_fd(dev->name, fd);
     return 0;
 }
@@ -104,14 +137,18 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
     }
 }
 
-/* Counts a death that nobody ordered. */
+/* Counts a death that nobody ordered. Who did something before has not lived in vain. */
 static enum life_event crew_count_death(struct supervised *dev, const char *how)
 {
     struct crew *crew = &dev->crew;
     bool soon = loop_now_ns() - crew->starts.last_ns < SHORT_LIFE_NS;
+    bool useful = crew->kept != NULL && crew->kept->progress != crew->progress;
     char sentence[SUPERVISED_SENTENCE_MAX];
 
-    crew->deaths = soon ? crew->deaths + 1 : 1;
+    if (useful) {
+        crew->starts.hurry = 0;
+    }
+    crew->deaths = soon && !useful ? crew->deaths + 1 : 1;
     if (crew->deaths < MAX_DEATHS && !crew->refusing) {
         log_limited(&dev->guest_log, LOG_ERR, &dev->id, "worker %s; starting another", how);
         return LIFE_ON_DEATH;
@@ -139,6 +176,7 @@ static void crew_on_exit(void *arg, int status)
     enum life_event event = LIFE_ON_EXIT;
     char how[128];
 
+    loop_timer_cancel(dev->sup->loop, &dev->crew.beat);
     child_describe_status(status, how, sizeof(how));
     if (!ordered) {
         event = crew_count_death(dev, how);
@@ -198,11 +236,12 @@ void crew_start(struct supervised *dev)
         life_happens(&dev->life, LIFE_ON_TOO_SOON);
         return;
     }
-    crew->told = crew->given_up = false;
+    crew->told = crew->given_up = crew->serves = false;
     err = ops->configure(dev, &o, why, sizeof(why));
     if (err == 0 && ops->create_log != NULL) {
         err = crew_find_log(dev, why, sizeof(why));
         o.fds[o.log_at] = crew->log_fd;
+        crew->progress = crew->kept != NULL ? crew->kept->progress : 0;
         supervised_remove_key(dev, AT_REST_KEY);
     }
     if (err == 0) {
@@ -215,6 +254,75 @@ void crew_start(struct supervised *dev)
     }
     dev->in_use = true;
     life_happens(&dev->life, LIFE_ON_STARTED);
+}
+
+/* What the kernel says of a process ('R', 'S', 'D', ...), or '\0'. */
+static char crew_process_state(pid_t pid)
+{
+    char path[32], text[256];
+    const char *end = NULL;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (f != NULL) {
+        end = fgets(text, sizeof(text), f) != NULL ? strrchr(text, ')') : NULL;
+        fclose(f);
+    }
+    return end != NULL && end[1] == ' ' ? end[2] : '\0';
+}
+
+/* The worker has not turned for too long. Returns whether it is to be replaced. */
+static bool crew_hangs(struct supervised *dev)
+{
+    struct crew *crew = &dev->crew;
+
+    if (crew_process_state(crew->child.pid) != 'D') {
+        return true;
+    }
+    if (!crew->held) {
+        crew->held = true;
+        supervised_tell_error(dev, -ETIMEDOUT,
+                              "the kernel holds the worker: its storage does not answer; waits");
+    }
+    return false;
+}
+
+static void crew_on_beat(void *arg)
+{
+    struct supervised *dev = arg;
+    struct crew *crew = &dev->crew;
+    const uint32_t order = WIRE_BEAT;
+
+    if (dev->life.phase != LIFE_CONNECTED || crew->kept == NULL) {
+        return;
+    }
+    if (crew->kept->turns != crew->turns) {
+        crew->turns = crew->kept->turns;
+        crew->silent = 0;
+        if (crew->held) {
+            crew->held = false;
+            log_msg(LOG_NOTICE, &dev->id, "the storage answers again");
+        }
+    } else if (++crew->silent > SILENT_BEATS && crew_hangs(dev)) {
+        life_happens(&dev->life, LIFE_ON_HUNG);
+        return;
+    }
+    crew_order(crew, &order, sizeof(order)); /* one that does not read has got enough of them */
+    loop_timer_set(dev->sup->loop, &crew->beat,
+                   (dev->sup->beat_ms != 0 ? dev->sup->beat_ms : BEAT_MS) * NS_PER_MS, crew_on_beat,
+                   dev);
+}
+
+void crew_watch(struct supervised *dev)
+{
+    struct crew *crew = &dev->crew;
+
+    crew->serves = true;
+    crew->held = false;
+    crew->silent = 0;
+    crew->turns = crew->kept != NULL ? crew->kept->turns - 1 : 0;
+    crew_on_beat(dev);
 }
 
 int crew_order(struct crew *crew, const void *order, unsigned long size)

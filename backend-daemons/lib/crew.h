@@ -12,8 +12,15 @@
  * requests were answered; unless the last worker ended in good order, which a mark in the store
  * says.
  *
- * In a class whose guest would otherwise wait for ever (`refuses`), a device whose workers have
- * died too often in a row gets a worker that answers everything with an error.
+ * Every few seconds the worker is asked for a turn (WIRE_BEAT), which it counts in its log. One that
+ * has not turned by the beat after the next is replaced, for a hang is a crash, too; but one that
+ * the kernel holds, as it does who waits for storage that does not answer, could not even be killed:
+ * that is told once, and waited for.
+ *
+ * A class whose guest would wait for ever for answers (`refuses`) gets, once its workers have died
+ * too often in a row, one that answers everything by an error. A death counts when it comes soon
+ * and before the worker has done anything for its guest: who is killed from outside at work is
+ * replaced as often as that happens, while a request that kills who takes it does so each time.
  *
  * Types: struct crew, which lives in struct supervised, and crew_orders.
  */
@@ -24,6 +31,7 @@
 #include <stdint.h>
 
 #include "child.h"
+#include "kept.h"
 #include "log.h"
 #include "pace.h"
 #include "wire.h"
@@ -43,7 +51,14 @@ struct crew_orders {
 /* Zero-initialise, then crew_init(). */
 struct crew {
     struct child child;
-    int log_fd; /* -1: none */
+    int log_fd;                   /* -1: none */
+    const struct kept_head *kept; /* of the log; NULL: unknown */
+    uint32_t progress;            /* as it was when the worker started */
+    struct loop_timer beat;
+    uint32_t turns;      /* at the last beat */
+    unsigned int silent; /* beats without a turn, one after the other */
+    bool serves;
+    bool held; /* by the kernel, which was told */
     struct pace starts;
     unsigned int deaths; /* one soon after the other */
     bool refusing;       /* it only says no */
@@ -74,7 +89,15 @@ void crew_stop(struct supervised *dev);
 /* No ring is in use any more: drops its log, and forgets how its workers died. */
 void crew_dismiss(struct supervised *dev);
 
-/* Closes what is open. The service manager keeps the log. */
-void crew_release(struct crew *crew);
+/* The worker serves: its beats begin. */
+void crew_watch(struct supervised *dev);
+
+static inline bool crew_serves(const struct crew *crew)
+{
+    return crew->serves;
+}
+
+/* Closes what is open; the service manager keeps the log. */
+void crew_release(struct supervised *dev);
 
 #endif

@@ -4,102 +4,25 @@
 #include "inflight.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 _Static_assert(sizeof(struct inflight_slot) == 128, "two cache lines");
 _Static_assert(INFLIGHT_SLOTS == 64, "inflight_check() has a bit for each in a word");
 
 int inflight_create(void)
 {
-    int fd = memfd_create("duet-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int err = 0;
-
-    if (fd < 0) {
-        return -errno;
-    }
-    if (ftruncate(fd, sizeof(struct inflight_log)) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-        err = -errno;
-        close(fd);
-    }
-    return err != 0 ? err : fd;
-}
-
-/* Whether it has the size that inflight_create() gave it, and keeps it. */
-static bool inflight_is_sealed(int fd)
-{
-    const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && st.st_size == sizeof(struct inflight_log) &&
-           (fcntl(fd, F_GET_SEALS) & seals) == seals;
-}
-
-int inflight_state(int fd)
-{
-    uint32_t head[3]; /* state, magic, version */
-
-    if (!inflight_is_sealed(fd)) {
-        return -EPROTO;
-    }
-    if (pread(fd, head, sizeof(head), 0) != sizeof(head)) {
-        return -EIO;
-    }
-    if (head[0] != INFLIGHT_FRESH &&
-        (head[0] > INFLIGHT_CLEAN || head[1] != INFLIGHT_MAGIC || head[2] != INFLIGHT_VERSION)) {
-        return -EPROTO;
-    }
-    return (int)head[0];
+    return kept_create("duet-inflight", sizeof(struct inflight_log));
 }
 
 int inflight_open(int fd, void (*waits)(void), struct inflight_log **out)
 {
-    char path[40];
-    void *mem;
-    int own;
+    void *mem = NULL;
+    int own = kept_open(fd, sizeof(struct inflight_log), waits, &mem);
 
-    if (!inflight_is_sealed(fd)) {
-        return -EPROTO;
-    }
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    own = open(path, O_RDWR | O_CLOEXEC);
-    if (own < 0) {
-        return -errno;
-    }
-    if (flock(own, LOCK_EX | LOCK_NB) < 0) {
-        waits();
-        if (flock(own, LOCK_EX) < 0) {
-            int err = -errno;
-
-            close(own);
-            return err;
-        }
-    }
-    mem = mmap(NULL, sizeof(struct inflight_log), PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
-    if (mem == MAP_FAILED) {
-        int err = -errno;
-
-        close(own);
-        return err;
-    }
     *out = mem;
     return own;
-}
-
-/* A store that is neither moved before an earlier access nor behind a later one. */
-static void inflight_put(uint32_t *p, uint32_t value)
-{
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(p, value, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* A slot whose request is taken. Returns whether that is possible; *counted tells whether it is. */
@@ -165,11 +88,11 @@ static int inflight_check(const struct inflight_log *log, uint32_t nr_entries)
 static void inflight_begin_fresh(struct inflight_log *log, const struct inflight_ring *ring,
                                  uint32_t first)
 {
-    log->magic = INFLIGHT_MAGIC;
-    log->version = INFLIGHT_VERSION;
+    log->head.magic = INFLIGHT_MAGIC;
+    log->head.version = INFLIGHT_VERSION;
     log->ring = *ring;
-    log->taken = log->written = first;
-    inflight_put(&log->state, INFLIGHT_OPEN);
+    log->taken = log->written = log->published = first;
+    kept_put(&log->head.state, KEPT_OPEN);
 }
 
 int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, uint32_t nr_entries,
@@ -177,11 +100,11 @@ int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, u
 {
     int unwritten;
 
-    if (log->state == INFLIGHT_FRESH) {
+    if (log->head.state == KEPT_FRESH) {
         inflight_begin_fresh(log, ring, first);
     }
-    if (log->state > INFLIGHT_CLEAN || log->magic != INFLIGHT_MAGIC ||
-        log->version != INFLIGHT_VERSION) {
+    if (log->head.state > KEPT_CLEAN || log->head.magic != INFLIGHT_MAGIC ||
+        log->head.version != INFLIGHT_VERSION) {
         *why = "the log of requests in flight is of another version";
         return -EPROTO;
     }
@@ -190,7 +113,7 @@ int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, u
         return -ESTALE;
     }
     unwritten = inflight_check(log, nr_entries);
-    if (unwritten < 0 || (log->state == INFLIGHT_CLEAN && log->taken != log->written)) {
+    if (unwritten < 0 || (log->head.state == KEPT_CLEAN && log->taken != log->written)) {
         *why = "the log of requests in flight contradicts itself";
         return -EBADMSG;
     }
@@ -201,36 +124,43 @@ int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, u
     }
     *place = (struct inflight_place){.taken = log->taken,
                                      .written = log->written,
+                                     .published = log->published,
                                      .answered = log->written + (uint32_t)unwritten};
-    inflight_put(&log->state, INFLIGHT_OPEN);
+    kept_put(&log->head.state, KEPT_OPEN);
     return 0;
 }
 
 void inflight_take(struct inflight_log *log, unsigned int slot, uint32_t index)
 {
     log->slots[slot].request = index;
-    inflight_put(&log->slots[slot].state, INFLIGHT_TAKEN);
-    inflight_put(&log->taken, index + 1);
+    kept_put(&log->slots[slot].state, INFLIGHT_TAKEN);
+    kept_put(&log->taken, index + 1);
 }
 
 void inflight_answer(struct inflight_log *log, unsigned int slot, uint32_t index, int32_t status)
 {
     log->slots[slot].response = index;
     log->slots[slot].status = status;
-    inflight_put(&log->slots[slot].state, INFLIGHT_ANSWERED);
+    kept_put(&log->slots[slot].state, INFLIGHT_ANSWERED);
 }
 
 void inflight_written(struct inflight_log *log, uint32_t index)
 {
-    inflight_put(&log->written, index);
+    kept_put(&log->written, index);
+    log->head.progress = index;
+}
+
+void inflight_published(struct inflight_log *log)
+{
+    kept_put(&log->published, log->written);
 }
 
 void inflight_free(struct inflight_log *log, unsigned int slot)
 {
-    inflight_put(&log->slots[slot].state, INFLIGHT_FREE);
+    kept_put(&log->slots[slot].state, INFLIGHT_FREE);
 }
 
 void inflight_end(struct inflight_log *log)
 {
-    inflight_put(&log->state, INFLIGHT_CLEAN);
+    kept_put(&log->head.state, KEPT_CLEAN);
 }

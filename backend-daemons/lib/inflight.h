@@ -36,6 +36,14 @@
  *
  *   taken = written + (ANSWERED beyond written) + (TAKEN and counted)
  *
+ * A ring that is taken over is the guest's old one: its rsp_prod is `written`, or `published` if the
+ * last worker was killed between the two. A guest that has started anew in the same pages (kexec)
+ * while nobody served it shows another, and is not answered what it never asked.
+ *
+ * A flush that fails is told once by the kernel, and it may be that nobody hears it: the last flush
+ * of a worker that ends has no guest to answer, and a worker may be killed with the news. So `lost`
+ * is set first, and cleared when a flush has been answered by an error.
+ *
  * Requests that are carried out again come first, in the order of the ring, one by one. Newer ones
  * wait, so that none is overtaken by an older one.
  *
@@ -57,8 +65,10 @@
 
 #include <stdint.h>
 
+#include "kept.h"
+
 #define INFLIGHT_MAGIC     0x676f6c66U /* "flog" */
-#define INFLIGHT_VERSION   1U          /* changes with these structures, and with their meaning */
+#define INFLIGHT_VERSION   3U          /* changes with these structures, and with their meaning */
 #define INFLIGHT_SLOTS     64U
 #define INFLIGHT_RAW_BYTES 112U
 #define INFLIGHT_MAX_PAGES 16U
@@ -85,18 +95,12 @@ struct inflight_ring {
     uint32_t refs[INFLIGHT_MAX_PAGES];
 };
 
-enum inflight_state {
-    INFLIGHT_FRESH, /* of zeros: the ring is new */
-    INFLIGHT_OPEN,  /* a worker serves the ring, or has died while it did */
-    INFLIGHT_CLEAN, /* a worker ended in good order: nothing is in flight */
-};
-
 struct inflight_log {
-    uint32_t state; /* enum inflight_state */
-    uint32_t magic;
-    uint32_t version;
+    struct kept_head head; /* first */
     uint32_t taken;
     uint32_t written;
+    uint32_t published; /* what rsp_prod was when it was last stored, or what it was before */
+    uint32_t lost;      /* not 0: a flush failed, and no answer to a flush has said so */
     struct inflight_ring ring;
     _Alignas(128) struct inflight_slot slots[INFLIGHT_SLOTS];
 };
@@ -105,6 +109,7 @@ struct inflight_log {
 struct inflight_place {
     uint32_t taken;    /* index of the next request to be taken */
     uint32_t written;  /* responses before this are in the ring */
+    uint32_t published; /* rsp_prod may also be this */
     uint32_t answered; /* those from `written` to here are to be written again */
 };
 
@@ -115,16 +120,8 @@ struct inflight_place {
 int inflight_create(void);
 
 /*
- * For the supervisor: the log's enum inflight_state, or -errno (-EPROTO: it is none, or of another
- * version). No more than a hint: a worker wrote it.
- */
-int inflight_state(int fd);
-
-/*
- * For the worker, still as root: opens the log `fd` by a description of its own, locks that (waits
- * until the last operation of the last worker has ended) and maps it. Looks at nothing in it.
- * Returns the new descriptor, which is to be registered with the io_uring, or -errno; *waits is
- * called before it waits.
+ * For the worker: kept_open(). Looks at nothing in the log. The descriptor is to be registered with
+ * the io_uring.
  */
 int inflight_open(int fd, void (*waits)(void), struct inflight_log **out);
 
@@ -144,6 +141,9 @@ void inflight_answer(struct inflight_log *log, unsigned int slot, uint32_t index
 
 /* All responses before `index` are in the ring, and are about to be published. */
 void inflight_written(struct inflight_log *log, uint32_t index);
+
+/* rsp_prod is what inflight_written() was told last. */
+void inflight_published(struct inflight_log *log);
 
 /* The response has been published. */
 void inflight_free(struct inflight_log *log, unsigned int slot);

@@ -128,7 +128,9 @@ static const struct life_rule life_rules[LIFE_NR_PHASES] = {
                        .deadline_ms = 30000,
                        .on = {WITH_WORKER, [LIFE_ON_SERVING] = GO(LIFE_CONNECTED),
                               [LIFE_ON_DEADLINE] = END(LIFE_KILLED, LIFE_PAUSING)}},
-    [LIFE_CONNECTED] = {.name = "CONNECTED", .enter = LIFE_DO_SERVE, .on = {WITH_WORKER}},
+    [LIFE_CONNECTED] = {.name = "CONNECTED",
+                        .enter = LIFE_DO_SERVE,
+                        .on = {WITH_WORKER, [LIFE_ON_HUNG] = END(LIFE_KILLED, LIFE_PAUSING)}},
     /* a slow disk may need its time, and less than the unit's TimeoutStopSec */
     [LIFE_STOPPING] = {.name = "STOPPING",
                        .deadline_ms = 30000,

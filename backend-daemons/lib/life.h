@@ -77,6 +77,7 @@ enum life_event {
     /* what the worker does */
     LIFE_ON_SERVING,  /* it serves */
     LIFE_ON_FAILED,   /* it said that it cannot go on; it will exit */
+    LIFE_ON_HUNG,     /* it does not move any more */
     LIFE_ON_EXIT,     /* it ended as it should */
     LIFE_ON_DEATH,    /* it ended otherwise */
     LIFE_ON_GIVEN_UP, /* ... and so often that no other follows */

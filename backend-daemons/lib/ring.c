@@ -6,6 +6,9 @@
 #include "ring.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "kept.h"
 
 _Static_assert(sizeof(struct ring_shared) == 16, "indices of xen/io/ring.h");
 
@@ -27,6 +30,38 @@ void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod)
     r->req_cons = req_cons;
     r->rsp_prod = rsp_prod;
     r->published = rsp_prod;
+}
+
+bool ring_is_resumable(const struct ring_back *r, uint32_t published)
+{
+    uint32_t shown = __atomic_load_n(&r->shared->rsp_prod, __ATOMIC_ACQUIRE);
+
+    return (shown == r->published || shown == published) && ring_pending(r) >= 0;
+}
+
+int ring_inherit(struct ring_back *r, struct ring_log *log, bool fresh, uint32_t bytes)
+{
+    uint32_t answered;
+
+    if (r->nr_entries > RING_LOG_ENTRIES || bytes > sizeof(log->responses[0])) {
+        return -EBADMSG;
+    }
+    if (fresh) {
+        log->answered = log->written = log->published = r->rsp_prod;
+    }
+    answered = log->answered;
+    ring_resume(r, answered, log->written);
+    if (answered - r->published > r->nr_entries) {
+        return -EBADMSG;
+    }
+    if (!ring_is_resumable(r, log->published)) {
+        return -ESTALE;
+    }
+    r->log = log;
+    r->log_bytes = bytes;
+    r->rsp_prod = answered;
+    ring_publish(r);
+    return 0;
 }
 
 int ring_pending(const struct ring_back *r)
@@ -67,9 +102,9 @@ void ring_copy(struct ring_back *r, void *dst)
     ring_consume(r, 1);
 }
 
-void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes)
+static void ring_write(const struct ring_back *r, uint32_t index, const void *rsp, uint32_t bytes)
 {
-    volatile uint32_t *dst = entry(r, r->rsp_prod++);
+    volatile uint32_t *dst = entry(r, index);
     const uint32_t *s = rsp;
 
     for (uint32_t i = 0; i < bytes / sizeof(uint32_t); i++) {
@@ -77,13 +112,39 @@ void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes)
     }
 }
 
+void ring_respond(struct ring_back *r, const void *rsp, uint32_t bytes)
+{
+    if (r->log != NULL) {
+        memcpy(r->log->responses[r->rsp_prod % RING_LOG_ENTRIES], rsp, bytes);
+    } else {
+        ring_write(r, r->rsp_prod, rsp, bytes);
+    }
+    r->rsp_prod++;
+}
+
+/* What was noted since the last time goes to the ring. */
+static void ring_write_noted(const struct ring_back *r)
+{
+    kept_put(&r->log->answered, r->rsp_prod);
+    for (uint32_t i = r->published; i != r->rsp_prod; i++) {
+        ring_write(r, i, r->log->responses[i % RING_LOG_ENTRIES], r->log_bytes);
+    }
+    kept_put(&r->log->written, r->rsp_prod);
+}
+
 bool ring_publish(struct ring_back *r)
 {
     uint32_t old = r->published;
     uint32_t event;
 
+    if (r->log != NULL) {
+        ring_write_noted(r);
+    }
     __atomic_store_n(&r->shared->rsp_prod, r->rsp_prod, __ATOMIC_RELEASE);
     r->published = r->rsp_prod;
+    if (r->log != NULL) {
+        kept_put(&r->log->published, r->rsp_prod);
+    }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     event = __atomic_load_n(&r->shared->rsp_event, __ATOMIC_RELAXED);
     return r->rsp_prod - event < r->rsp_prod - old;

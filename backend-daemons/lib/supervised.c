@@ -376,6 +376,7 @@ void supervised_yield(struct supervised *dev, const char *why)
 
 static void supervised_serve(struct supervised *dev)
 {
+    crew_watch(dev);
     dev->sup->ops->serve(dev);
     log_limited(&dev->guest_log, LOG_INFO, &dev->id, "connected%s",
                 dev->crew.refusing ? ", to say no" : "");
@@ -470,7 +471,9 @@ static void supervised_terminate(struct supervised *dev)
 static void supervised_kill(struct supervised *dev)
 {
     log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "the worker does not %s: killed",
-                dev->life.after == LIFE_PAUSING ? "start" : "end");
+                dev->life.after != LIFE_PAUSING ? "end"
+                : crew_serves(&dev->crew)       ? "move"
+                                                : "start");
     child_signal(&dev->crew.child, SIGKILL);
 }
 
@@ -533,7 +536,7 @@ void supervised_count(struct supervised *dev)
 
 void supervised_release(struct supervised *dev)
 {
-    crew_release(&dev->crew);
+    crew_release(dev);
     life_release(&dev->life);
     store_watch_del(dev->sup->store, &dev->front_watch);
     loop_timer_cancel(dev->sup->loop, &dev->retry);

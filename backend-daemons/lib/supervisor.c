@@ -14,6 +14,8 @@
 #include "notify.h"
 
 #define KERNEL_LOG_MS 5000
+#define LEAVE_MS      2000U
+#define NS_PER_MS     UINT64_C(1000000)
 
 _Static_assert(sizeof(struct device_key) == 3 * sizeof(int), "hashed as a whole");
 
@@ -263,9 +265,25 @@ static void for_all(struct supervisor *sup, void (*fn)(struct supervised *dev))
     }
 }
 
+static void leave_behind(struct supervised *dev)
+{
+    log_msg(LOG_WARNING, &dev->id, "its worker is late: it ends by itself, and the next one waits");
+}
+
+static void on_leave(void *arg)
+{
+    struct supervisor *sup = arg;
+
+    for_all(sup, leave_behind);
+    loop_stop(sup->loop, 0);
+}
+
 void supervisor_stop(struct supervisor *sup)
 {
+    const unsigned int ms = sup->leave_ms != 0 ? sup->leave_ms : LEAVE_MS;
+
     sup->stopping = true;
+    loop_timer_set(sup->loop, &sup->leave, ms * NS_PER_MS, on_leave, sup);
     for_all(sup, supervised_leave);
     stop_when_idle(sup);
 }
@@ -290,6 +308,7 @@ void supervisor_remove(struct supervisor *sup, struct supervised *dev)
 
 void supervisor_free(struct supervisor *sup)
 {
+    loop_timer_cancel(sup->loop, &sup->leave);
     for_all(sup, forget);
     while (sup->kept != NULL) {
         close(take_kept(sup, sup->kept->name));

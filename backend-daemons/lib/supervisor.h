@@ -49,7 +49,9 @@ struct supervisor_ops {
     /* Hands it over in another way than child_send(). 0 or -errno with a sentence. */
     int (*deliver)(struct supervised *dev, const struct crew_orders *orders, char *why,
                    unsigned long why_size);
-    int (*create_log)(void); /* of what is in flight in one ring: a descriptor or -errno */
+    int (*create_log)(void);         /* of what is in flight (kept.h): a descriptor or -errno */
+    uint32_t log_magic, log_version; /* that its workers can read */
+    bool forgives;                   /* can go on without the log of a ring that is in use */
     void (*serve)(struct supervised *dev);  /* publishes size, carrier, ... and state 4 */
     void (*update)(struct supervised *dev); /* looks at what may change while connected */
     /* A report of the class's own. Returns false when it is none. */
@@ -85,8 +87,11 @@ struct supervisor {
     unsigned int nr_devices;
     struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
+    struct loop_timer leave;
     /* configuration */
     const char *worker_path;
+    unsigned int beat_ms; /* between two beats of a worker (crew.h); 0: as there */
+    unsigned int leave_ms; /* how long it waits for its workers at its end; 0: LEAVE_MS */
     uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
 };
 
@@ -103,7 +108,11 @@ int supervisor_start(struct supervisor *sup);
 /* A descriptor that an earlier daemon had kept under a device's name; `arg` is the supervisor. */
 void supervisor_keep(void *arg, const char *name, int fd);
 
-/* Stops all workers in good order; the loop ends when the last is gone. */
+/*
+ * Stops all workers in good order. The loop ends when the last is gone; or two seconds later, without
+ * those that are late, because all other guests wait for the next daemon. They end by themselves,
+ * once their storage lets them, and the next worker of each waits for that (kept.h).
+ */
 void supervisor_stop(struct supervisor *sup);
 
 /* Gives up what supervisor_start() got. */

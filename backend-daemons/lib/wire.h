@@ -37,6 +37,7 @@ struct wire_head {
 /* Later messages, supervisor to worker, begin with one of these. */
 enum wire_order_kind {
     WIRE_STOP = 1,         /* finish what was taken from the rings, then exit with status 0 */
+    WIRE_BEAT,             /* turn once: a worker that moves counts it (kept.h) */
     WIRE_CLASS_ORDER = 16, /* the first that is a class's own */
 };
 

@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <xen/sys/evtchn.h>
 #include <xen/sys/gntdev.h>
@@ -27,6 +28,9 @@ enum {
 };
 
 #define WORKER_EXIT_USAGE 2
+
+#define BIND_TRIES    100U
+#define BIND_PAUSE_NS 20000000L
 
 void worker_send(const void *report, unsigned long bytes)
 {
@@ -141,13 +145,37 @@ void *worker_map(struct worker *w, const char *what, const uint32_t *refs, unsig
     return mem;
 }
 
+void worker_waits(void)
+{
+    log_msg(LOG_INFO, NULL, "waits for the last operations of an earlier worker");
+}
+
+/*
+ * The kernel takes down who was killed in an order of its own, and lets go of the ports at any
+ * point of it. Nothing tells when. Until then Xen says of the guest's port what it says of one that
+ * does not exist.
+ */
+static int worker_try_bind(const struct worker *w, uint32_t remote)
+{
+    const bool had_one_before = w->kept != NULL && w->kept->state != KEPT_FRESH;
+    const struct timespec pause = {.tv_nsec = BIND_PAUSE_NS};
+    int local = xenevtchn_bind_interdomain(w->xce, w->head->domid, remote);
+
+    for (unsigned int i = 1; had_one_before && local < 0 && errno == EINVAL && i < BIND_TRIES;
+         i++) {
+        nanosleep(&pause, NULL);
+        local = xenevtchn_bind_interdomain(w->xce, w->head->domid, remote);
+    }
+    return local;
+}
+
 int worker_bind(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port)
 {
     int local = -1;
 
     errno = ENOSPC;
     if (w->nr_ports < WORKER_PORTS_MAX) {
-        local = xenevtchn_bind_interdomain(w->xce, w->head->domid, remote);
+        local = worker_try_bind(w, remote);
     }
     if (local < 0) {
         int err = errno;
@@ -246,6 +274,8 @@ static void worker_on_supervisor(struct worker *w)
         }
         if (order.kind == WIRE_STOP) {
             w->stopping = true;
+        } else if (order.kind == WIRE_BEAT && w->class->beat != NULL) {
+            w->class->beat(w);
         } else if (order.kind >= WIRE_CLASS_ORDER && w->class->order != NULL) {
             w->class->order(w, order.kind, &order, (unsigned long)n);
         }
@@ -294,6 +324,9 @@ static int worker_serve(struct worker *w)
     for (;;) {
         uint64_t wait_ns = 0;
 
+        if (w->kept != NULL) {
+            w->kept->turns++;
+        }
         err = w->class->turn(w, &wait_ns);
         if (err != 0) {
             return err == WORKER_DONE ? 0 : err;

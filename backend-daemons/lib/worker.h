@@ -5,16 +5,19 @@
  *
  *   receive  as root: one message of the supervisor (lib/wire.h) with the descriptors of the device
  *   open     the grant and event-channel devices
- *   connect  the class maps its rings (worker_map()), binds its event channels (worker_bind()) and
- *            sets up its io_uring: the last moment at which anything can be opened or allocated
+ *   connect  the class opens what an earlier worker left (lib/kept.h), which waits until that one
+ *            has ended, then maps its rings (worker_map()), binds its event channels
+ *            (worker_bind()) and sets up its io_uring: the last moment at which anything can be
+ *            opened or allocated
  *   cage     lib/sandbox.h: empty root directory, a uid per guest, no capabilities, and a filter
  *            that passes only the system calls of worker_rules()
  *   begin    in the cage: the class looks at what an earlier worker left (optional)
- *   ready    the supervisor is told, and the guest is kicked once for each event channel, because
- *            kicks that it sent while nobody listened are lost
- *   serve    turn after turn of the class, until it is done; between two turns the one system call
- *            that submits, waits and brings events
- *   end      the class says its last words, and the event channels are unbound
+ *   ready    the supervisor is told, and the guest is kicked once for each event channel, for kicks
+ *            that it sent while nobody listened are lost
+ *   serve    turn after turn of the class, until it is done; between two of them the one system
+ *            call that submits, waits and brings events. Each turn is counted where the supervisor
+ *            sees it, and its beat (WIRE_BEAT) causes one: who does not turn is replaced
+ *   end      the class says its last words, the event channels are unbound
  *
  * The order to stop (WIRE_STOP, SIGTERM, or the end of the supervisor) sets `stopping`. The class
  * then finishes what it took from its rings, so that they are at rest and another worker can go on.
@@ -39,6 +42,7 @@
 #include <xengnttab.h>
 
 #include "child.h"
+#include "kept.h"
 #include "log.h"
 #include "sandbox.h"
 #include "uring.h"
@@ -79,6 +83,8 @@ struct worker_class {
     void (*complete)(struct worker *w, const struct uring_event *event);
     /* An order of the class (WIRE_CLASS_ORDER and above), `bytes` long; NULL: there are none. */
     void (*order)(struct worker *w, uint32_t kind, const void *order, unsigned long bytes);
+    /* The supervisor's beat has come, every few seconds. NULL: nothing. */
+    void (*beat)(struct worker *w);
     /* The last words; `err` is what turn() returned. NULL: none. */
     void (*end)(struct worker *w, int err);
 };
@@ -94,6 +100,7 @@ struct worker {
     int gntdev_fd, evtchn_fd, signal_fd;
     struct io_uring uring;
     bool stopping;
+    struct kept_head *kept; /* of what outlives it, from connect() on; NULL: nothing does */
     uint64_t nr_events, nr_notifications; /* statistics */
     /* private */
     evtchn_port_t ports[WORKER_PORTS_MAX];
@@ -122,7 +129,14 @@ void worker_send(const void *report, unsigned long bytes);
  */
 void *worker_map(struct worker *w, const char *what, const uint32_t *refs, unsigned int nr);
 
-/* Binds an event channel of the guest; *port is ours. Returns 0, or -errno after a report. */
+/* For kept_open(): says that it waits for an earlier worker. */
+void worker_waits(void);
+
+/*
+ * Binds an event channel of the guest; *port is ours. Where an earlier worker had it, that one's end
+ * is waited for: not for ever, because the guest may just as well have named a wrong port. Returns
+ * 0, or -errno after a report.
+ */
 int worker_bind(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port);
 
 /* Kicks the guest. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "device_xs.h"
+#include "estate.h"
 
 static struct net_device *net_device_of(struct supervised *base)
 {
@@ -97,12 +98,13 @@ static int net_device_configure(struct supervised *base, struct crew_orders *ord
         snprintf(why, why_size, "interface %s: %s: %s", dev->tap.name, stage, strerror(-err));
         return err;
     }
-    snprintf(dev->nr_queues, sizeof(dev->nr_queues), "%u", dev->config.nr_queues);
     orders->config = &dev->config;
     orders->size = sizeof(dev->config);
-    orders->nr_fds = dev->config.nr_queues;
-    memcpy(orders->fds, dev->tap.fds, orders->nr_fds * sizeof(int));
-    orders->args[0] = dev->nr_queues;
+    memcpy(orders->fds, dev->tap.fds, dev->config.nr_queues * sizeof(int));
+    orders->log_at = (int)dev->config.nr_queues; /* behind the tap's */
+    orders->nr_fds = dev->config.nr_queues + 1;
+    snprintf(dev->nr_fds, sizeof(dev->nr_fds), "%u", orders->nr_fds);
+    orders->args[0] = dev->nr_fds;
     orders->args[1] = dev->tap.name;
     return 0;
 }
@@ -251,6 +253,10 @@ const struct supervisor_ops netd_ops = {
     .offer = net_device_offer,
     .turn = net_device_turn,
     .configure = net_device_configure,
+    .create_log = net_estate_create,
+    .log_magic = NET_ESTATE_MAGIC,
+    .log_version = NET_ESTATE_VERSION,
+    .forgives = true,
     .serve = net_device_serve,
     .update = net_device_update,
     .report = net_device_report,

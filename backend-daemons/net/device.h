@@ -36,7 +36,7 @@ struct net_device {
     unsigned int max_queues; /* offered */
     struct tap tap;
     struct net_wire_config config; /* that the worker has */
-    char nr_queues[16];            /* for ps(1) */
+    char nr_fds[16];               /* for the worker's command line */
     struct log_limit carrier_log, counts_log;
     struct store_watch mcast_watch;
 };

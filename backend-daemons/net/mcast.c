@@ -3,6 +3,8 @@
  */
 #include "mcast.h"
 
+#include "kept.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -22,8 +24,10 @@ int net_mcast_change(struct net_mcast *m, enum net_mcast_op op, const uint8_t ma
     unsigned int i = net_mcast_find(m, mac);
 
     if (op == NET_MCAST_DEL) {
-        if (i < m->nr) {
-            memmove(m->list[i], m->list[--m->nr], NET_MAC_BYTES);
+        /* who was killed between these two lines has left the last one there twice */
+        for (; i < m->nr; i = net_mcast_find(m, mac)) {
+            memmove(m->list[i], m->list[m->nr - 1], NET_MAC_BYTES);
+            kept_put(&m->nr, m->nr - 1);
         }
         return 0;
     }
@@ -31,7 +35,8 @@ int net_mcast_change(struct net_mcast *m, enum net_mcast_op op, const uint8_t ma
         return -ENOSPC;
     }
     if (i == m->nr) {
-        memcpy(m->list[m->nr++], mac, NET_MAC_BYTES);
+        memcpy(m->list[i], mac, NET_MAC_BYTES);
+        kept_put(&m->nr, i + 1);
     }
     return 0;
 }

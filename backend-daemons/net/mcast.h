@@ -2,8 +2,8 @@
  * Multicast control (xen/io/netif.h): the list of multicast addresses that a guest wants to hear.
  * The guest changes the list by extra-info slots. It is applied only while the guest asks for it.
  *
- * A worker that takes over from another has no list, and the guest does not know that it is lost:
- * then all multicast is passed on.
+ * A worker that takes over goes on with the list of the last one (estate.h). Only when nobody has
+ * kept that all multicast is passed on, for the guest does not know that there is another.
  *
  * Types: struct net_mcast.
  */
@@ -19,12 +19,12 @@
 
 struct net_mcast {
     bool enabled;
-    bool unknown; /* the list was made before us */
-    unsigned int nr;
+    bool unknown; /* the list was made before us, and nobody has kept it */
+    uint32_t nr;
     uint8_t list[NET_MCAST_MAX][NET_MAC_BYTES];
 };
 
-/* Adds or removes an address. Returns 0, or -ENOSPC when the list is full. */
+/* Adds or removes an address; once more is as good as once. Returns 0, or -ENOSPC when the list is full. */
 int net_mcast_change(struct net_mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES]);
 
 /* Whether a frame to this address is for the guest. Broadcast and unicast always are. */

@@ -4,10 +4,10 @@
  * A turn looks at every ring. If a whole turn found nothing, the worker may look some more times
  * (patience.h); then it asks for events again and waits.
  *
- * If it is killed, nothing of it remains but the rings. Every slot that it took is answered in the
- * order of the ring and published in one store with its neighbours, so the next worker goes on at
- * `rsp_prod`. What was taken and not published is taken again. A packet may be doubled or lost by
- * that, as on any wire, but no slot is answered twice.
+ * What outlives a worker that is killed is in its estate (estate.h): every slot is answered in the
+ * order of the ring, and each answer is noted there before it is written to the ring. The next
+ * worker shows the guest those that it has not seen, and goes on behind them: a packet may be lost
+ * by that, as on any wire, but none is doubled, and no slot is answered twice.
  *
  * Types: struct net_worker.
  */
@@ -16,6 +16,7 @@
 
 #include "../lib/worker.h"
 #include "ctrl.h"
+#include "estate.h"
 #include "patience.h"
 #include "rx.h"
 #include "tx.h"
@@ -23,9 +24,10 @@
 #include "wire.h"
 
 struct net_worker {
-    struct worker base; /* first; its descriptors are the tap's, one for each queue */
+    struct worker base; /* first; its descriptors: the tap's, one for each queue, and the estate */
     struct net_wire_config config;
     evtchn_port_t tx_ports[NET_WIRE_MAX_QUEUES], rx_ports[NET_WIRE_MAX_QUEUES], ctrl_port;
+    struct net_estate *estate;
     bool link_up;
     bool expects_more;            /* the last turn with work took packets from the guest only */
     struct net_patience patience; /* for the next of these */

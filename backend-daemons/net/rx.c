@@ -91,7 +91,7 @@ static void net_rx_complete_checksum(struct net_vif *vif, struct net_rx_buffer *
 static struct net_rx *net_rx_classify(struct net_rx *r, struct net_rx_buffer *buf)
 {
     struct net_vif *vif = r->vif;
-    bool want_hash = net_hash_enabled(&vif->hash);
+    bool want_hash = net_hash_enabled(vif->hash);
     struct net_frame f;
 
     buf->hash.valid = false;
@@ -99,9 +99,9 @@ static struct net_rx *net_rx_classify(struct net_rx *r, struct net_rx_buffer *bu
                       !(vif->csum_v4 && vif->csum_v6))) {
         net_frame_parse(buf->data, buf->bytes, &f);
         net_rx_complete_checksum(vif, buf, &f);
-        buf->hash = net_hash_packet(&vif->hash, buf->data, &f);
+        buf->hash = net_hash_packet(vif->hash, buf->data, &f);
     }
-    return want_hash ? &r->all[net_hash_queue(&vif->hash, &buf->hash)] : r;
+    return want_hash ? &r->all[net_hash_queue(vif->hash, &buf->hash)] : r;
 }
 
 /* What the tap queued for an earlier life of the guest may be of a kind that this one cannot take.
@@ -135,7 +135,7 @@ void net_rx_complete(struct net_rx *r, unsigned int index, int res)
     }
     buf->bytes = (uint32_t)res - NET_VNET_HEADER;
     memcpy(&buf->header, buf->data - NET_VNET_HEADER, NET_VNET_HEADER);
-    if (!net_mcast_wanted(&r->vif->mcast, buf->data) || !net_rx_gso_accepted(r->vif, buf)) {
+    if (!net_mcast_wanted(r->vif->mcast, buf->data) || !net_rx_gso_accepted(r->vif, buf)) {
         net_rx_drop(r, buf);
         return;
     }

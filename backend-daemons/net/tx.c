@@ -72,7 +72,7 @@ static void net_tx_refuse(struct net_tx *t, const struct net_packet *p, int err)
 
 static void net_tx_change_filter(struct net_tx *t, const struct net_packet *p)
 {
-    int err = net_mcast_change(&t->vif->mcast, p->mcast, p->mcast_mac);
+    int err = net_mcast_change(t->vif->mcast, p->mcast, p->mcast_mac);
 
     net_tx_respond(t, p, err == 0 ? NETIF_RSP_OKAY : NETIF_RSP_ERROR);
 }

@@ -42,8 +42,8 @@ struct net_vif {
     struct io_uring *uring;
     struct net_wire_statistics statistics;
     struct bucket credit; /* the limit of `rate=`, in bytes */
-    struct net_mcast mcast;
-    struct net_hash hash;
+    struct net_mcast *mcast; /* both live in what outlives the worker (estate.h) */
+    struct net_hash *hash;
     struct log_limit guest_log; /* mistakes of the guest */
     bool can_sg, csum_v4, csum_v6, gso_v4, gso_v6;
     uint32_t headroom;

@@ -19,6 +19,9 @@
 #define TX_ENTRY_BYTES 12U
 #define RX_ENTRY_BYTES 8U
 
+#define NET_TX_RESPONSE_BYTES   4U
+#define NET_CTRL_RESPONSE_BYTES 12U
+
 static struct net_worker *net_worker_of(struct worker *base)
 {
     return (struct net_worker *)base; /* its first member */
@@ -26,7 +29,10 @@ static struct net_worker *net_worker_of(struct worker *base)
 
 static bool net_worker_accept(const struct worker *base)
 {
-    return ((const struct net_worker *)base)->config.nr_queues == base->nr_fds;
+    const struct net_wire_config *c = &((const struct net_worker *)base)->config;
+
+    return c->nr_queues != 0 && c->nr_queues <= NET_WIRE_MAX_QUEUES &&
+           base->nr_fds == c->nr_queues + 1;
 }
 
 static void net_worker_apply(struct net_worker *n, const struct net_wire_settings *s)
@@ -34,7 +40,21 @@ static void net_worker_apply(struct net_worker *n, const struct net_wire_setting
     bucket_set(&n->vif.credit, s->rate_bytes, UINT64_C(1000) * s->rate_us, NET_VIF_BURST_BYTES,
                loop_now_ns());
     n->vif.headroom = s->headroom;
-    n->vif.mcast.enabled = s->multicast_control;
+    n->vif.mcast->enabled = s->multicast_control;
+}
+
+/* Returns 0 or -errno after a report. */
+static int net_worker_open_estate(struct net_worker *n)
+{
+    int err = net_estate_open(n->base.fds[n->config.nr_queues], worker_waits, &n->estate);
+
+    if (err != 0) {
+        worker_report(&n->base, WIRE_FAILED, -err, "what an earlier worker left cannot be read: %s",
+                      err == -EPROTO ? "it is of another version" : strerror(-err));
+        return err;
+    }
+    n->base.kept = &n->estate->head;
+    return 0;
 }
 
 static void net_worker_set_up_vif(struct net_worker *n)
@@ -45,14 +65,14 @@ static void net_worker_set_up_vif(struct net_worker *n)
         .id = n->base.id,
         .uring = &n->base.uring,
         .guest_log = {.burst = 1, .interval_ms = GUEST_LOG_MS},
-        .hash = {.nr_queues = c->nr_queues},
+        .mcast = &n->estate->mcast,
+        .hash = &n->estate->hash,
         .can_sg = c->can_sg,
         .csum_v4 = c->csum_v4,
         .csum_v6 = c->csum_v6,
         .gso_v4 = c->gso_v4,
         .gso_v6 = c->gso_v6,
     };
-    net_worker_apply(n, &c->settings);
 }
 
 /* Maps the page of a ring. Returns 0 or -errno after a report. */
@@ -90,7 +110,6 @@ static int net_worker_connect_queue(struct net_worker *n, unsigned int i)
         return err;
     }
     n->tx[i].vif = n->rx[i].vif = &n->vif;
-    n->vif.mcast.unknown = n->vif.mcast.unknown || n->tx[i].ring.rsp_prod != 0;
     n->tx[i].queue = n->rx[i].queue = i;
     n->tx[i].tap_fd = n->rx[i].tap_fd = n->base.fds[i];
     n->rx[i].all = n->rx;
@@ -113,14 +132,17 @@ static int net_worker_connect_ctrl(struct net_worker *n)
         err = worker_bind(&n->base, "event-channel-ctrl", n->config.ctrl_port, &n->ctrl_port);
     }
     return err != 0 ? err
-                    : net_ctrl_init(&n->ctrl, &n->vif.hash, n->base.xgt, n->config.head.domid);
+                    : net_ctrl_init(&n->ctrl, n->vif.hash, n->base.xgt, n->config.head.domid);
 }
 
 static int net_worker_connect(struct worker *base)
 {
     struct net_worker *n = net_worker_of(base);
-    int err = 0;
+    int err = net_worker_open_estate(n);
 
+    if (err != 0) {
+        return err;
+    }
     net_worker_set_up_vif(n);
     for (unsigned int i = 0; i < n->config.nr_queues && err == 0; i++) {
         err = net_worker_connect_queue(n, i);
@@ -136,6 +158,46 @@ static int net_worker_connect(struct worker *base)
         worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
     }
     return err;
+}
+
+/* Returns 0, -EBADMSG or -ESTALE. */
+static int net_worker_inherit_rings(struct net_worker *n, bool fresh)
+{
+    int err = 0;
+
+    for (unsigned int i = 0; i < n->config.nr_queues && err == 0; i++) {
+        /* in use before, and nobody has kept what the guest wants to hear */
+        n->vif.mcast->unknown |= fresh && n->tx[i].ring.rsp_prod != 0;
+        err = ring_inherit(&n->tx[i].ring, &n->estate->tx[i], fresh, NET_TX_RESPONSE_BYTES);
+        if (err == 0) {
+            err = ring_inherit(&n->rx[i].ring, &n->estate->rx[i], fresh, RX_ENTRY_BYTES);
+        }
+    }
+    if (err == 0 && n->config.has_ctrl) {
+        err = ring_inherit(&n->ctrl.ring, &n->estate->ctrl, fresh, NET_CTRL_RESPONSE_BYTES);
+    }
+    return err;
+}
+
+/* What an earlier worker left is a guest's, if that one was taken over. */
+static int net_worker_begin(struct worker *base)
+{
+    struct net_worker *n = net_worker_of(base);
+    const char *why = "a ring's answers are impossible";
+    bool fresh = n->estate->head.state == KEPT_FRESH;
+    int err = net_estate_begin(n->estate, &n->config, &why);
+
+    if (err == 0) {
+        err = net_worker_inherit_rings(n, fresh);
+        why = err == -ESTALE ? "the guest has another ring in the place of one" : why;
+    }
+    if (err != 0) {
+        worker_report(base, WIRE_FAILED, -err, "the rings cannot be taken over: %s", why);
+        return err;
+    }
+    net_worker_apply(n, &n->config.settings);
+    kept_put(&n->estate->head.state, KEPT_OPEN);
+    return 0;
 }
 
 static unsigned int net_worker_rules(const struct worker *base, struct sandbox_rule *rules)
@@ -336,6 +398,7 @@ static void net_worker_note_work(struct net_worker *n, bool sent, bool delivered
 {
     if (sent || delivered) {
         n->expects_more = !delivered;
+        n->estate->head.progress++;
         net_patience_busy(&n->patience);
     }
 }
@@ -385,8 +448,10 @@ static int net_worker_turn(struct worker *base, uint64_t *wait_ns)
 
 static void net_worker_end(struct worker *base, int err)
 {
-    (void)err;
     net_worker_count(net_worker_of(base));
+    if (err == 0) {
+        net_estate_end(net_worker_of(base)->estate);
+    }
 }
 
 const struct worker_class net_worker_class = {
@@ -396,6 +461,7 @@ const struct worker_class net_worker_class = {
     .accept = net_worker_accept,
     .connect = net_worker_connect,
     .rules = net_worker_rules,
+    .begin = net_worker_begin,
     .turn = net_worker_turn,
     .complete = net_worker_complete,
     .order = net_worker_order,

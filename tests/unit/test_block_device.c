@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -41,6 +43,8 @@ enum {
     WORKER_IS_DEAF, /* to orders and to SIGTERM */
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
     WORKER_FAILS_AT_STOP, /* and ends as if it had not */
+    WORKER_WORKS,   /* answers requests before it serves */
+    WORKER_HANGS,   /* the first of a log stops as soon as it serves, later ones go on */
 };
 
 static struct blockd blockd;
@@ -82,31 +86,55 @@ static bool continues(int log_fd, unsigned char mark)
     return found == mark;
 }
 
+/* Serves until an order to stop, or the end of the supervisor. Returns the exit status. */
+static int serve_orders(struct kept_head *kept)
+{
+    struct blk_wire_order order;
+
+    do {
+        order.kind = 0;
+        if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
+            return 21;
+        }
+        kept->turns++;
+    } while (order.kind == BLK_WIRE_RESIZE || order.kind == WIRE_BEAT);
+    return 0;
+}
+
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
     struct blk_wire_config c;
-    struct blk_wire_order order = {0};
-    int fds[BLK_WIRE_NR_FDS];
+    struct kept_head *kept;
+    int fds[BLK_WIRE_NR_FDS], status;
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
         c.head.magic != BLK_WIRE_MAGIC || c.head.domid < 5 || c.head.domid > 6 || c.sectors != 16 ||
         c.ring_refs[0] != 8) {
         return 20;
     }
-    if (c.event_channel == WORKER_CRASHES) {
+    kept = kept_map(fds[BLK_WIRE_FD_LOG], sizeof(*kept));
+    if (kept == NULL || c.event_channel == WORKER_CRASHES) {
         abort();
     }
     if (c.event_channel == WORKER_FAILS) {
         report(WIRE_FAILED);
         return 1;
     }
+    if (c.event_channel == WORKER_WORKS) {
+        kept->progress++;
+    }
+    if (c.event_channel == WORKER_IS_DEAF) {
+        signal(SIGTERM, SIG_IGN);
+    }
     report(WIRE_READY);
+    if (c.event_channel == WORKER_HANGS && !continues(fds[BLK_WIRE_FD_LOG], 'w')) {
+        raise(SIGSTOP);
+    }
     if (c.event_channel == WORKER_STAYS) {
         stay();
     }
     if (c.event_channel == WORKER_IS_DEAF) {
-        signal(SIGTERM, SIG_IGN);
         for (;;) {
             pause();
         }
@@ -117,18 +145,14 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_CRASHES_LATER) {
         abort();
     }
-    do { /* until an order to stop, or the end of the supervisor */
-        if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) < 0) {
-            return 21;
-        }
-    } while (order.kind == BLK_WIRE_RESIZE);
+    status = serve_orders(kept);
     if (c.event_channel == WORKER_CRASHES_AT_STOP) {
         abort();
     }
     if (c.event_channel == WORKER_FAILS_AT_STOP) {
         report(WIRE_FAILED);
     }
-    return 0;
+    return status;
 }
 
 static void start_supervisor(void)
@@ -496,15 +520,32 @@ static void a_late_image_is_an_image(void **state)
     assert_null(fake_get(ERROR));
 }
 
+/* How long the worker may make a file. */
+static rlim_t file_limit(void)
+{
+    struct rlimit limit;
+
+    assert_int_equal(prlimit(the_device()->base.crew.child.pid, RLIMIT_FSIZE, NULL, &limit), 0);
+    assert_true(limit.rlim_cur == limit.rlim_max);
+    return limit.rlim_cur;
+}
+
 static void an_image_that_grows_is_told_to_the_guest(void **state)
 {
+    struct blk_wire_config *config;
+
     (void)state;
     connect_guest();
+    config = &((struct blk_device *)blockd.sup.devices)->config;
+    config->block_device = true; /* which has an end of its own */
     assert_int_equal(truncate(image, 32L * 512), 0);
     until(BACK "/sectors", "32");
     assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_true(file_limit() == RLIM_INFINITY);
+    config->block_device = false;
     assert_int_equal(truncate(image, 16L * 512), 0);
     until(BACK "/sectors", "16");
+    assert_true(file_limit() == 16 * 512);
     fake_set(BACK "/online", "0");
     fake_set(BACK "/state", "5");
     settle();
@@ -557,7 +598,7 @@ static void a_worker_that_cannot_start_closes_the_device(void **state)
 /* As if nothing had been started for long. */
 static void forgive(void)
 {
-    blockd.sup.devices->crew.starts = (struct pace){.last_ns = 0};
+    blockd.sup.devices->crew.starts = (struct pace){.last_ns = loop_now_ns() - 1000000000};
 }
 
 static void wait_phase(enum life_phase phase)
@@ -679,6 +720,60 @@ static void after_five_deaths_a_worker_says_no(void **state)
     publish_ring(WORKER_SERVES);
     until(BACK "/state", "4");
     assert_false(the_device()->config.refuse);
+}
+
+/* From outside, or the OOM killer: that it did something between tells that no request was it. */
+static void a_worker_that_works_may_be_killed_as_often_as_one_likes(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_WORKS);
+    for (int i = 0; i < 12; i++) {
+        wait_phase(LIFE_CONNECTED);
+        kill_worker();
+        assert_int_equal(the_device()->base.crew.deaths, 1);
+        assert_false(the_device()->base.crew.refusing);
+    }
+    wait_phase(LIFE_CONNECTED);
+    assert_null(fake_get(ERROR));
+}
+
+/* Runs the loop for so many beats, about. */
+static void beats(int nr)
+{
+    struct loop_timer tick = {0};
+
+    for (int i = 0; i < nr; i++) {
+        loop_timer_set(blockd.sup.loop, &tick, blockd.sup.beat_ms * UINT64_C(1000000), on_tick,
+                       NULL);
+        loop_run(blockd.sup.loop);
+    }
+}
+
+static void a_worker_that_does_not_move_is_replaced(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    blockd.sup.beat_ms = 50;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_HANGS);
+    until(BACK "/state", "4");
+    pid = the_device()->base.crew.child.pid;
+    for (int i = 0; i < 100 && the_device()->base.crew.deaths == 0; i++) {
+        beats(1);
+    }
+    assert_int_equal(the_device()->base.crew.deaths, 1);
+    forgive();
+    wait_phase(LIFE_CONNECTED);
+    assert_int_not_equal(the_device()->base.crew.child.pid, pid);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    pid = the_device()->base.crew.child.pid;
+    beats(10); /* the other one moves, and stays */
+    assert_int_equal(the_device()->base.crew.child.pid, pid);
+    assert_int_equal(the_device()->base.crew.deaths, 1);
 }
 
 static void a_worker_that_breaks_and_stays_is_killed(void **state)
@@ -843,6 +938,73 @@ static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
     wait_phase(LIFE_CONNECTED);
     assert_int_equal(the_device()->base.crew.deaths, 0);
     assert_null(blockd.sup.kept);
+}
+
+/* A daemon of another version, whose workers ended in good order or not, had this one kept. */
+static void keep_log_of_another_version(bool at_rest)
+{
+    struct kept_head *head;
+    int fd = kept_create("test", 12345);
+
+    head = kept_map(fd, sizeof(*head));
+    *head = (struct kept_head){
+        .state = KEPT_CLEAN, .magic = INFLIGHT_MAGIC, .version = INFLIGHT_VERSION + 1};
+    munmap(head, sizeof(*head));
+    connect_guest();
+    stop_supervisor();
+    if (!at_rest) {
+        fake_rm(BACK "/duet-at-rest");
+    }
+    start_supervisor();
+    supervisor_keep(&blockd.sup, "vbd-5-51712", fd);
+    for (int i = 0; i < 100 && blockd.sup.devices == NULL; i++) {
+        settle();
+    }
+    wait_phase(LIFE_CONNECTED);
+}
+
+static void a_log_of_another_version_gives_way_when_nothing_is_in_flight(void **state)
+{
+    (void)state;
+    keep_log_of_another_version(true);
+    assert_true(kept_is_sealed(the_device()->base.crew.log_fd, sizeof(struct inflight_log)));
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+/* The worker gets it, which refuses it (test_block_inflight). */
+static void a_log_of_another_version_is_not_thrown_away_otherwise(void **state)
+{
+    (void)state;
+    keep_log_of_another_version(false);
+    assert_true(kept_is_sealed(the_device()->base.crew.log_fd, 12345));
+}
+
+/* A disk that is slow must not keep all other guests waiting. */
+static void who_leaves_does_not_wait_for_a_late_worker(void **state)
+{
+    pid_t late;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_DEAF);
+    until(BACK "/state", "4");
+    late = the_device()->base.crew.child.pid;
+    blockd.sup.leave_ms = 50;
+    supervisor_stop(&blockd.sup);
+    assert_int_equal(loop_run(blockd.sup.loop), 0);
+    assert_non_null(blockd.sup.devices);
+    assert_int_equal(the_device()->base.life.phase, LIFE_STOPPING); /* neither late nor killed */
+    assert_int_equal(kill(late, 0), 0);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_null(fake_get(BACK "/duet-at-rest"));
+    image_close(&((struct blk_device *)blockd.sup.devices)->image);
+    reap_openers();
+    supervisor_free(&blockd.sup);
+    loop_free(blockd.sup.loop);
+    kill(late, SIGKILL);
+    waitpid(late, NULL, 0);
+    start_supervisor();
 }
 
 static void a_restart_between_two_lives_misses_nothing(void **state)
@@ -1104,6 +1266,8 @@ int main(void)
         TEST(a_state_that_is_none_is_taken_for_closing),
         TEST(a_worker_that_is_killed_is_replaced_and_has_the_same_log),
         TEST(after_five_deaths_a_worker_says_no),
+        TEST(a_worker_that_works_may_be_killed_as_often_as_one_likes),
+        TEST(a_worker_that_does_not_move_is_replaced),
         TEST(a_worker_that_breaks_and_stays_is_killed),
         TEST(a_worker_that_does_not_stop_is_killed),
         TEST(a_guest_that_goes_and_comes_writes_few_lines),
@@ -1114,6 +1278,9 @@ int main(void)
         TEST(a_ring_that_was_closed_leaves_no_mark),
         TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
+        TEST(a_log_of_another_version_gives_way_when_nothing_is_in_flight),
+        TEST(a_log_of_another_version_is_not_thrown_away_otherwise),
+        TEST(who_leaves_does_not_wait_for_a_late_worker),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),

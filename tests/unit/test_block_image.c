@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "image.h"
 #include "inuse.h"
 #include "opener.h"
@@ -205,11 +206,11 @@ static void another_name_is_the_same_image(void **state)
     image_close(&a);
 }
 
-/* Has the image handed to a worker, which is this program, and returns its descriptor. */
-static int take(struct image_user *u)
+/* Has the image handed to a worker, which is this program. Returns its descriptor, and the lock's. */
+static int take_both(struct image_user *u, int *lock_fd)
 {
     int extra = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int fds[2] = {-1, -1};
+    int fds[3] = {-1, -1, -1};
     char text[16];
     int sv[2];
 
@@ -218,12 +219,23 @@ static int take(struct image_user *u)
     assert_true(u->taken);
     close(sv[0]);
     close(extra);
-    assert_int_equal(child_receive(sv[1], text, sizeof(text), fds, 2), 6);
+    assert_int_equal(child_receive(sv[1], text, sizeof(text), fds, 3), 6);
     assert_memory_equal(text, "config", 6);
-    assert_int_not_equal(fcntl(fds[1], F_GETFD), -1);
-    close(fds[1]);
+    assert_int_not_equal(fcntl(fds[2], F_GETFD), -1);
+    close(fds[2]);
     close(sv[1]);
+    *lock_fd = fds[1];
     return fds[0];
+}
+
+/* The same; and lets go of the lock. */
+static int take(struct image_user *u)
+{
+    int lock_fd;
+    int fd = take_both(u, &lock_fd);
+
+    close(lock_fd);
+    return fd;
 }
 
 static void the_two_ends_of_a_migration_take_turns(void **state)
@@ -326,6 +338,44 @@ static void other_programs_are_locked_out_and_respected(void **state)
     close(fd);
     assert_int_equal(open_(&u, "a"), 0);
     image_close(&u);
+}
+
+/*
+ * A worker that is killed while the storage is slow: its last writes may still come. Its io_uring,
+ * which lives until they have, holds the lock; here a pipe that nobody writes to is the storage.
+ */
+static void a_dead_workers_image_is_locked_until_its_last_operation_ended(void **state)
+{
+    struct image_user u = user(1, false, "");
+    int image_fd, lock_fd, other = -1, slow[2];
+    struct blk_engine_files files = {.log = -1};
+    struct io_uring ring;
+    char byte;
+
+    (void)state;
+    make("a", 4096);
+    other = open(path("a"), O_RDWR | O_CLOEXEC);
+    assert_int_equal(pipe(slow), 0);
+    assert_int_equal(open_(&u, "a"), 0);
+    image_fd = take_both(&u, &lock_fd);
+    files.image = slow[0];
+    files.lock = lock_fd;
+    assert_int_equal(blk_engine_open(&ring, 8, &files, false), 0);
+    blk_engine_read(&ring, &byte, 1, 0, 1);
+    assert_int_equal(uring_submit(&ring, 0), 0);
+    close(image_fd);
+    close(lock_fd);
+    image_close(&u); /* the opener goes, too */
+    wait_free();
+    assert_int_equal(lock(other, F_WRLCK), -1);
+    io_uring_queue_exit(&ring);
+    while (lock(other, F_WRLCK) != 0) { /* the kernel gets round to it */
+        assert_int_equal(errno, EAGAIN);
+        turn();
+    }
+    close(slow[0]);
+    close(slow[1]);
+    close(other);
 }
 
 static void a_read_only_users_descriptor_cannot_write(void **state)
@@ -505,6 +555,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(readers_are_no_rivals, all_is_free),
         cmocka_unit_test_teardown(domains_without_a_vm_path_are_not_the_same, all_is_free),
         cmocka_unit_test_teardown(other_programs_are_locked_out_and_respected, all_is_free),
+        cmocka_unit_test_teardown(a_dead_workers_image_is_locked_until_its_last_operation_ended,
+                                  all_is_free),
         cmocka_unit_test_teardown(a_read_only_users_descriptor_cannot_write, all_is_free),
         cmocka_unit_test_teardown(a_hung_image_holds_up_nobody, all_is_free),
         cmocka_unit_test_teardown(an_opening_may_be_given_up, all_is_free),

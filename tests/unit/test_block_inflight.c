@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -337,6 +338,13 @@ static uint8_t *make_disk(int *fd)
     return mem;
 }
 
+static int open_engine(int fd)
+{
+    const struct blk_engine_files files = {.image = fd, .lock = fd, .log = -1};
+
+    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true);
+}
+
 /* Each test has a world and a disk of its own. */
 static int setup(void **state)
 {
@@ -346,7 +354,7 @@ static int setup(void **state)
     w = &own;
     disk = make_disk(&disk_fd);
     start_world();
-    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, disk_fd, -1);
+    return open_engine(disk_fd);
 }
 
 static int teardown(void **state)
@@ -356,6 +364,15 @@ static int teardown(void **state)
     munmap(disk, DISK_BYTES);
     close(disk_fd);
     return 0;
+}
+
+/* A descriptor that refuses to be flushed: its description has an error to tell. */
+static int no_flush_fd(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
 }
 
 /* The child's world and disk, and what they are copied to. */
@@ -402,7 +419,7 @@ static pid_t start_child(struct scene *s)
         w = s->live;
         disk = s->live_disk;
         start_world();
-        if (blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, s->live_disk_fd, -1) != 0) {
+        if (open_engine(s->live_disk_fd) != 0) {
             _exit(1);
         }
         ptrace(PTRACE_TRACEME, 0, NULL, NULL);
@@ -455,7 +472,10 @@ static void the_page_is_not_asked(void **state)
 {
     (void)state;
     die_with_three_in_flight();
-    sring()->rsp_prod += 17; /* the guest's doing; it knows how many answers it has had */
+    sring()->rsp_prod = w->log.published - 1; /* neither before nor after a publication */
+    assert_int_equal(start_worker(), -ESTALE);
+    end_worker();
+    sring()->rsp_prod = w->log.written;
     assert_int_equal(start_worker(), 0);
     assert_int_equal(sring()->rsp_prod, (uint32_t)BASE + 1);
     serve_all();
@@ -465,6 +485,111 @@ static void the_page_is_not_asked(void **state)
         assert_int_equal(w->mind.status[id], BLKIF_RSP_OKAY);
     }
     end_worker();
+}
+
+/* A guest that starts anew while nobody serves it (kexec), in pages that it has granted before. */
+static void another_ring_in_the_same_pages_is_not_served(void **state)
+{
+    const struct world died = *w;
+
+    (void)state;
+    die_with_three_in_flight();
+    memset(w->ring, 0, sizeof(w->ring));
+    sring()->req_event = sring()->rsp_event = 1;
+    assert_int_equal(start_worker(), -ESTALE);
+    assert_int_equal(sring()->rsp_prod, 0);
+    end_worker();
+    sring()->req_prod = 5; /* it has asked for something already */
+    assert_int_equal(start_worker(), -ESTALE);
+    assert_int_equal(sring()->rsp_prod, 0);
+    end_worker();
+    sring()->rsp_prod = w->log.written; /* the right answers, and an impossible request */
+    sring()->req_prod = w->log.written + 33;
+    assert_int_equal(start_worker(), -ESTALE);
+    end_worker();
+    *w = died;
+}
+
+/* Asks for a flush, has the disk do it as `res` says, if that is not 0. Returns the answer. */
+static int16_t flush(int res)
+{
+    unsigned int before = w->mind.answers[2];
+
+    think(2, 3);
+    assert_int_equal(blk_queue_take(&q), 1);
+    complete_backwards(0);
+    assert_int_equal(nr_events, 1);
+    nr_events = 0;
+    blk_queue_complete(&q, events[0].tag, res);
+    blk_queue_answer(&q);
+    think(0, 0);
+    assert_int_equal(w->mind.answers[2], before + 1);
+    return w->mind.status[2];
+}
+
+static void a_flush_that_failed_is_told_once(void **state)
+{
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    assert_int_equal(flush(-EIO), BLKIF_RSP_ERROR);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    end_worker();
+}
+
+/* The last flush of a worker that ends has nobody to answer. */
+static void a_last_flush_that_failed_is_told_by_the_next_worker(void **state)
+{
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    blk_queue_lose(&q);
+    blk_queue_end(&q);
+    end_worker();
+    assert_int_equal(start_worker(), 0);
+    assert_int_equal(flush(0), BLKIF_RSP_ERROR);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    end_worker();
+}
+
+/* A worker is killed when the kernel has told it, and it has not told the guest. */
+static void a_flush_that_failed_is_told_by_who_carries_it_out_again(void **state)
+{
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    think(2, 3);
+    assert_int_equal(blk_queue_take(&q), 1);
+    complete_backwards(0);
+    nr_events = 0;
+    blk_queue_complete(&q, events[0].tag, -EIO);
+    end_worker();
+    assert_int_equal(start_worker(), 0);
+    serve_all();
+    think(0, 0);
+    assert_int_equal(w->mind.answers[2], 1);
+    assert_int_equal(w->mind.status[2], BLKIF_RSP_ERROR);
+    assert_int_equal(flush(0), BLKIF_RSP_OKAY);
+    end_worker();
+}
+
+/* The kernel tells an error to each description once: the next worker's own has not seen it. */
+static void a_flush_that_is_carried_out_again_asks_an_older_description(void **state)
+{
+    const struct blk_engine_files files = {.image = disk_fd, .lock = no_flush_fd(), .log = -1};
+
+    (void)state;
+    assert_int_equal(start_worker(), 0);
+    think(2, 3);
+    assert_int_equal(blk_queue_take(&q), 1);
+    complete_backwards(0);
+    end_worker();
+    io_uring_queue_exit(&uring);
+    assert_int_equal(blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true), 0);
+    assert_int_equal(start_worker(), 0);
+    serve_all();
+    think(0, 0);
+    assert_int_equal(w->mind.status[2], BLKIF_RSP_ERROR);
+    end_worker();
+    close(files.lock);
 }
 
 static void what_fails_after_a_take_over_is_told(void **state)
@@ -533,7 +658,7 @@ static void a_log_of_something_else_is_refused(void **state)
 {
     struct inflight_log *log = &w->log;
     const uint32_t *found[] = {
-        &log->version, &log->magic,  &log->state, &log->ring.refs[0], &log->ring.event_channel,
+        &log->head.version, &log->head.magic,  &log->head.state, &log->ring.refs[0], &log->ring.event_channel,
         &log->taken,   &log->written};
 
     (void)state;
@@ -624,7 +749,7 @@ static void expect_no_log(int fd)
 {
     struct inflight_log *log;
 
-    assert_int_equal(inflight_state(fd), -EPROTO);
+    assert_null(kept_look(fd));
     assert_int_equal(inflight_open(fd, abort, &log), -EPROTO);
     close(fd);
 }
@@ -652,8 +777,20 @@ static void memory_that_is_no_log_is_refused(void **state)
     expect_no_log(memory(bytes - 1, F_SEAL_SHRINK | F_SEAL_GROW));
     expect_no_log(memory(bytes + 4096, F_SEAL_SHRINK | F_SEAL_GROW));
     fd = memory(bytes, F_SEAL_SHRINK | F_SEAL_GROW);
-    assert_int_equal(inflight_state(fd), INFLIGHT_FRESH);
+    assert_int_equal(state_of(fd), KEPT_FRESH);
     close(fd);
+}
+
+/* As the supervisor sees it. */
+static uint32_t state_of(int fd)
+{
+    const struct kept_head *head = kept_look(fd);
+    uint32_t state;
+
+    assert_non_null(head);
+    state = head->state;
+    kept_look_away(head);
+    return state;
 }
 
 static pid_t lock_holder;
@@ -672,7 +809,7 @@ static void a_log_is_one_workers_at_a_time(void **state)
 
     (void)state;
     assert_true(fd >= 0);
-    assert_int_equal(inflight_state(fd), INFLIGHT_FRESH);
+    assert_int_equal(state_of(fd), KEPT_FRESH);
     assert_int_equal(pipe(tell), 0);
     lock_holder = fork();
     if (lock_holder == 0) {
@@ -688,7 +825,8 @@ static void a_log_is_one_workers_at_a_time(void **state)
     wait(NULL);
     munmap(log, sizeof(*log));
     close(own);
-    assert_int_equal(inflight_state(disk_fd), -EPROTO);
+    assert_null(kept_look(disk_fd));
+    assert_int_equal(inflight_open(disk_fd, abort, &log), -EPROTO);
     close(fd);
     close(tell[0]);
     close(tell[1]);
@@ -705,23 +843,16 @@ static void the_supervisor_sees_a_clean_end(void **state)
     (void)state;
     assert_true(own >= 0);
     assert_int_equal(inflight_begin(log, &this_ring, 32, 0, &place, &why), 0);
-    assert_int_equal(inflight_state(fd), INFLIGHT_OPEN);
+    assert_int_equal(state_of(fd), KEPT_OPEN);
     inflight_take(log, 0, 0);
     inflight_answer(log, 0, 0, 0);
     inflight_written(log, 1);
     inflight_free(log, 0);
     inflight_end(log);
-    assert_int_equal(inflight_state(fd), INFLIGHT_CLEAN);
+    assert_int_equal(state_of(fd), KEPT_CLEAN);
     assert_int_equal(inflight_begin(log, &this_ring, 32, 77, &place, &why), 0);
     assert_int_equal(place.taken, 1);
     assert_int_equal(place.answered, 1);
-    log->version++;
-    assert_int_equal(inflight_state(fd), -EPROTO);
-    log->version--;
-    log->magic++;
-    assert_int_equal(inflight_state(fd), -EPROTO);
-    log->magic--;
-    assert_int_equal(inflight_state(fd), INFLIGHT_OPEN);
     munmap(log, sizeof(*log));
     close(own);
     close(fd);
@@ -734,6 +865,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(killed_at_any_instruction_nothing_is_lost_or_doubled),
         TEST(the_page_is_not_asked),
+        TEST(another_ring_in_the_same_pages_is_not_served),
+        TEST(a_flush_that_failed_is_told_once),
+        TEST(a_last_flush_that_failed_is_told_by_the_next_worker),
+        TEST(a_flush_that_failed_is_told_by_who_carries_it_out_again),
+        TEST(a_flush_that_is_carried_out_again_asks_an_older_description),
         TEST(what_fails_after_a_take_over_is_told),
         TEST(replays_keep_the_order_of_the_ring),
         TEST(nothing_new_is_taken_before_the_old_is_done),

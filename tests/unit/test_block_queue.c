@@ -60,6 +60,7 @@ static int setup(void **state)
     static const struct log_id id = {.class = "vbd", .domid = 1, .device = HANDLE};
     static const struct inflight_ring which = {.nr_pages = 1};
     char name[] = "/tmp/duet-test-queue-XXXXXX";
+    struct blk_engine_files files;
     const char *why;
 
     (void)state;
@@ -72,6 +73,7 @@ static int setup(void **state)
     if (disk_fd < 0 || ftruncate(disk_fd, DISK_SECTORS * 512) != 0) {
         return 1;
     }
+    files = (struct blk_engine_files){.image = disk_fd, .lock = disk_fd, .log = -1};
     memset(&q, 0, sizeof(q));
     memset(&log_memory, 0, sizeof(log_memory));
     q.layout = &blk_layout_x86_64;
@@ -80,7 +82,7 @@ static int setup(void **state)
     q.log = &log_memory;
     q.id = &id;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
-    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, disk_fd, -1) != 0 ||
+    return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true) != 0 ||
            blk_queue_init(&q, NULL, 1) != 0 || blk_queue_take_over(&q, &which, &why) != 0;
 }
 

@@ -20,6 +20,7 @@
 
 #include "child.h"
 #include "device.h"
+#include "estate.h"
 #include "fake_xenstore.h"
 
 #define FRONT "/local/domain/7/device/vif/0"
@@ -110,11 +111,12 @@ static void tell(uint32_t kind, int err)
 /* The stand-in for duet-net-worker. It carries orders out by telling of them. */
 static int act_as_worker(unsigned int nr_queues)
 {
-    int fds[NET_WIRE_MAX_QUEUES];
+    int fds[NET_WIRE_MAX_QUEUES + 1];
     struct net_wire_config c;
     struct net_wire_order order;
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues) != sizeof(c) ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues + 1) != sizeof(c) ||
+        !kept_is_sealed(fds[nr_queues], sizeof(struct net_estate)) ||
         c.head.magic != NET_WIRE_MAGIC || c.head.domid != 7 || c.nr_queues != nr_queues ||
         c.queues[0].tx_ref != 8 || c.queues[nr_queues - 1].rx_ref != 9) {
         return NOT_AS_EXPECTED;
@@ -133,7 +135,7 @@ static int act_as_worker(unsigned int nr_queues)
         tell(WIRE_BROKEN, EPROTO);
         return 1;
     }
-    while (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) == sizeof(order)) {
+    while (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) > 0) {
         if (order.kind == WIRE_STOP) {
             return 0;
         }
@@ -582,7 +584,7 @@ int main(int argc, char **argv)
     };
 
     if (argc == 3 && fcntl(CHILD_SOCKET_FD, F_GETFD) >= 0) {
-        return act_as_worker((unsigned int)strtoul(argv[1], NULL, 10));
+        return act_as_worker((unsigned int)strtoul(argv[1], NULL, 10) - 1);
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

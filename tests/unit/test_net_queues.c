@@ -18,6 +18,7 @@
 #include <xen/grant_table.h>
 #include <xen/io/netif.h>
 
+#include "estate.h"
 #include "rx.h"
 #include "tx.h"
 
@@ -30,6 +31,8 @@ static netif_rx_sring_t *const rx_ring = (netif_rx_sring_t *)rx_page;
 static uint32_t tx_seen, rx_seen;
 static struct io_uring uring;
 static struct net_vif vif;
+static struct net_mcast mcast;
+static struct net_hash hash;
 static struct net_tx tx;
 static struct net_rx rx;
 static int tap[2]; /* the device's end, the host's end */
@@ -72,7 +75,10 @@ static int setup(void **state)
     vif.id = (struct log_id){.class = "vif", .domid = 1, .device = 0};
     vif.guest_log = (struct log_limit){.burst = 1, .interval_ms = 5000};
     vif.uring = &uring;
-    vif.hash.nr_queues = 1;
+    mcast = (struct net_mcast){.nr = 0};
+    hash = (struct net_hash){.nr_queues = 1};
+    vif.mcast = &mcast;
+    vif.hash = &hash;
     vif.now_ns = 1000000; /* time stands still unless a test moves it */
     vif.gso_v4 = vif.gso_v6 = true;
     vif.can_sg = vif.csum_v4 = vif.csum_v6 = true;
@@ -341,7 +347,145 @@ static void the_multicast_filter_is_changed_by_the_ring(void **state)
     transmit();
     assert_int_equal(tx_status(), NETIF_RSP_OKAY);
     assert_int_equal(tx_status(), NETIF_RSP_NULL);
-    assert_int_equal(vif.mcast.nr, 1);
+    assert_int_equal(mcast.nr, 1);
+}
+
+/* Another worker takes the transmit ring over, with the estate of the last one. */
+static void another_worker(struct net_estate *e)
+{
+    tx.ring = (struct ring_back){.shared = NULL};
+    ring_attach(&tx.ring, tx_page, sizeof(tx_page), sizeof(union netif_tx_sring_entry));
+    assert_int_equal(ring_inherit(&tx.ring, &e->tx[0], false, sizeof(struct netif_tx_response)), 0);
+}
+
+/*
+ * Killed at any store of a publication: nothing was counted yet, or all was and some of it is in
+ * the ring, or all is and the guest was not shown it. What the next worker finds is answered as it
+ * was, or taken again as a whole; no answer is taken for a request.
+ */
+static void killed_while_it_answers_nothing_is_taken_for_what_it_is_not(void **state)
+{
+    static uint8_t before[4096], answered[4096], data[5000];
+    static struct net_estate e, full;
+    const size_t entry = sizeof(union netif_tx_sring_entry);
+    const uint32_t nr = 4;
+    struct virtio_net_hdr h;
+
+    (void)state;
+    memset(&e, 0, sizeof(e));
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], true, sizeof(struct netif_tx_response)), 0);
+    make_tcp4(0, 4042);
+    put_tx(0, 0, 4096 + 100, NETTXF_more_data | NETTXF_extra_info | NETTXF_csum_blank);
+    put_tx_gso(1448, XEN_NETIF_GSO_TYPE_TCPV4);
+    put_tx(1, 50, 100, 0);
+    put_tx(2, 0, 60, 0);
+    memcpy(before, tx_page, sizeof(before));
+    transmit();
+    memcpy(answered, tx_page, sizeof(answered));
+    full = e;
+    assert_int_equal(full.tx[0].answered, nr);
+    while (at_host(&h, data, sizeof(data)) >= 0) {
+    }
+    for (uint32_t in_ring = 0; in_ring <= nr + 1; in_ring++) {
+        memcpy(tx_page, before, sizeof(tx_page));
+        memcpy(tx_page + RING_HEADER_BYTES, answered + RING_HEADER_BYTES,
+               (in_ring < nr ? in_ring : nr) * entry);
+        e = full;
+        e.tx[0].written = in_ring > nr ? nr : 0;
+        e.tx[0].published = 0;
+        another_worker(&e);
+        assert_int_equal(tx_ring->rsp_prod, nr);
+        assert_memory_equal(tx_page + RING_HEADER_BYTES, answered + RING_HEADER_BYTES, nr * entry);
+        transmit();
+        assert_int_equal(at_host(&h, data, sizeof(data)), -1);
+    }
+    memcpy(tx_page, before, sizeof(tx_page)); /* and nothing was counted */
+    e = full;
+    e.tx[0].answered = e.tx[0].written = e.tx[0].published = 0;
+    another_worker(&e);
+    transmit();
+    assert_int_equal(at_host(&h, data, sizeof(data)), 4196);
+    assert_int_equal(h.gso_size, 1448);
+    assert_int_equal(at_host(&h, data, sizeof(data)), 60);
+    assert_memory_equal(tx_page + RING_HEADER_BYTES, answered + RING_HEADER_BYTES, nr * entry);
+}
+
+/* A guest that starts anew while nobody serves it, in pages that it has granted before. */
+static void another_ring_in_the_same_page_is_not_answered(void **state)
+{
+    static struct net_estate e;
+    const struct netif_tx_response rsp = {.id = 7000, .status = NETIF_RSP_OKAY};
+
+    (void)state;
+    memset(&e, 0, sizeof(e));
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], true, sizeof(rsp)), 0);
+    put_tx(2, 0, 60, 0);
+    put_tx(3, 0, 60, 0);
+    transmit();
+    assert_int_equal(tx_ring->rsp_prod, 2);
+    memset(tx_page, 0, sizeof(tx_page));
+    tx.ring = (struct ring_back){.shared = NULL};
+    ring_attach(&tx.ring, tx_page, sizeof(tx_page), sizeof(union netif_tx_sring_entry));
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], false, sizeof(rsp)), -ESTALE);
+    assert_int_equal(tx_ring->rsp_prod, 0);
+    tx_ring->req_prod = 5;
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], false, sizeof(rsp)), -ESTALE);
+    assert_int_equal(tx_ring->rsp_prod, 0);
+}
+
+/* Before anything is counted the ring is as the guest left it: a part of a message is no message. */
+static void what_is_not_published_is_not_in_the_ring(void **state)
+{
+    static struct net_estate e;
+    static uint8_t before[4096];
+    const struct netif_tx_response rsp = {.id = 7000, .status = NETIF_RSP_OKAY};
+
+    (void)state;
+    memset(&e, 0, sizeof(e));
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], true, sizeof(rsp)), 0);
+    put_tx(2, 0, 60, 0);
+    memcpy(before, tx_page, sizeof(before));
+    ring_respond(&tx.ring, &rsp, sizeof(rsp));
+    assert_memory_equal(tx_page, before, sizeof(before));
+    ring_publish(&tx.ring);
+    assert_int_equal(tx_ring->ring[0].rsp.id, 7000);
+    assert_int_equal(tx_ring->rsp_prod, 1);
+}
+
+static void an_estate_is_looked_at_as_at_a_guests(void **state)
+{
+    static struct net_estate good, e;
+    struct net_wire_config config = {.nr_queues = 2, .queues = {{.tx_ref = 8}, {.tx_ref = 9}}};
+    const char *why = NULL;
+
+    (void)state;
+    memset(&good, 0, sizeof(good));
+    assert_int_equal(net_estate_begin(&good, &config, &why), 0);
+    good.head.state = KEPT_OPEN;
+    good.mcast.nr = 3;
+    good.hash.mapping_size = 128;
+    good.hash.mapping[127] = 1;
+    e = good;
+    assert_int_equal(net_estate_begin(&e, &config, &why), 0);
+    assert_int_equal(e.mcast.nr, 3);
+    assert_int_equal(e.hash.mapping[127], 1);
+    e.mcast.nr = NET_MCAST_MAX + 1;
+    assert_int_equal(net_estate_begin(&e, &config, &why), -EBADMSG);
+    e = good;
+    e.hash.mapping_size = NET_HASH_MAPPING + 1;
+    assert_int_equal(net_estate_begin(&e, &config, &why), -EBADMSG);
+    e = good;
+    e.hash.mapping[127] = 2; /* a queue that is not there */
+    assert_int_equal(net_estate_begin(&e, &config, &why), -EBADMSG);
+    e = good;
+    e.head.version++;
+    assert_int_equal(net_estate_begin(&e, &config, &why), -EPROTO);
+    e = good;
+    e.rings.queues[1].tx_ref++;
+    assert_int_equal(net_estate_begin(&e, &config, &why), -ESTALE);
+    e = good;
+    e.tx[0].answered = RING + 1;
+    assert_int_equal(ring_inherit(&tx.ring, &e.tx[0], false, 4), -EBADMSG);
 }
 
 static void give_room(uint32_t first_ref, unsigned int count)
@@ -650,6 +794,10 @@ int main(void)
         CASE(a_ring_that_lies_is_broken),
         CASE(more_than_the_limit_waits_for_its_time),
         CASE(the_multicast_filter_is_changed_by_the_ring),
+        CASE(killed_while_it_answers_nothing_is_taken_for_what_it_is_not),
+        CASE(another_ring_in_the_same_page_is_not_answered),
+        CASE(what_is_not_published_is_not_in_the_ring),
+        CASE(an_estate_is_looked_at_as_at_a_guests),
         CASE(a_packet_reaches_the_guest),
         CASE(packets_stay_in_order_and_go_in_one_copy),
         CASE(a_large_packet_takes_slots_and_an_extra),

@@ -328,6 +328,33 @@ static void signals_and_sizes(void **state)
     close(fd);
 }
 
+/* What the ring of a disk makes of a discard. */
+static int discard(int fd, bool offered)
+{
+    const struct blk_engine_files files = {.image = fd, .lock = fd, .log = -1};
+    struct uring_event event = {.res = 1};
+    struct io_uring ring;
+
+    assert_int_equal(blk_engine_open(&ring, 8, &files, offered), 0);
+    blk_engine_discard(&ring, 0, 4096, 1);
+    assert_int_equal(uring_submit(&ring, UINT64_MAX), 0);
+    assert_true(uring_next(&ring, &event));
+    io_uring_queue_exit(&ring);
+    return event.res;
+}
+
+/* RLIMIT_FSIZE does not hold all that fallocate(2) can do. */
+static void space_is_touched_only_where_discard_is_offered(void **state)
+{
+    int fd = memfd_create("duet-test-image", 0);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 8192), 0);
+    assert_int_equal(discard(fd, true), 0);
+    assert_int_equal(discard(fd, false), -EACCES);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +362,7 @@ int main(void)
         cmocka_unit_test(what_a_worker_needs_works),
         cmocka_unit_test(nothing_of_root_is_left),
         cmocka_unit_test(signals_and_sizes),
+        cmocka_unit_test(space_is_touched_only_where_discard_is_offered),
     };
 
     return cmocka_run_group_tests(tests, prepare, tidy);
