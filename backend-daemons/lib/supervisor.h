@@ -17,13 +17,16 @@
 #include <sys/types.h>
 
 #include "backends.h"
+#include "options.h"
 #include "supervised.h"
 
 #define SUPERVISOR_CLASSES_MAX 2U
 
 /* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
-    const char *noun; /* of what it serves: "block device" */
+    const char *daemon;  /* the program's name */
+    const char *purpose; /* what --help says about it */
+    const char *noun;    /* of what it serves: "block device" */
     struct {
         const char *name;          /* the directory below `backend/` */
         const char *kernel_driver; /* in sysfs, while the kernel serves the class; NULL: never */
@@ -31,6 +34,10 @@ struct supervisor_ops {
     } classes[SUPERVISOR_CLASSES_MAX]; /* name NULL: no more */
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
     size_t device_size;      /* of its own device, which starts as zeros */
+    struct {
+        size_t at, bytes; /* where in its own device; it begins with a struct wire_head */
+        uint32_t magic;
+    } config;                  /* what a worker is told first */
     unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
     bool offers_unusable;      /* the toolstack is told by the offer, which has a verdict */
     bool refuses;              /* has workers that answer everything by an error */
@@ -44,7 +51,12 @@ struct supervisor_ops {
     int (*open)(struct supervised *dev, char *why, unsigned long why_size);
     void (*offer)(struct supervised *dev); /* publishes features, verdict and state 2 */
     enum supervised_turn (*turn)(struct supervised *dev); /* may a worker be started? */
-    /* Reads the front end's side, fills in what a worker gets. 0 or -errno with a sentence. */
+    /*
+     * Reads the front end's side into the configuration, which is zero but for its head. Every
+     * value is the guest's. Returns 0 or -errno with a sentence.
+     */
+    int (*read_front)(const struct supervised_front *front);
+    /* Adds our side, and what else a worker gets. Returns 0 or -errno with a sentence. */
     int (*configure)(struct supervised *dev, struct crew_orders *orders, char *why,
                      unsigned long why_size);
     /* Hands it over in another way than child_send(). 0 or -errno with a sentence. */
@@ -111,11 +123,13 @@ void supervisor_stop(struct supervisor *sup);
 void supervisor_free(struct supervisor *sup);
 
 /*
- * The daemon's life, from its options to its end: event loop, signals, readiness. SIGTERM and
- * SIGINT let the workers finish what they took from their rings; the store is left as it is, so
- * that the next daemon goes on with the same guests. SIGUSR1 logs how each device is. SIGHUP is
- * taken note of, for there is nothing to read again. Returns the exit status.
+ * The daemon's main(), from its options, of which `rules` are its own, to its end: event loop,
+ * signals, readiness. SIGTERM and SIGINT let the workers finish what they took from their rings;
+ * the store is left as it is, so that the next daemon goes on with the same guests. SIGUSR1 logs
+ * how each device is. SIGHUP is taken note of, for there is nothing to read again. Returns the exit
+ * status.
  */
-int supervisor_run(struct supervisor *sup);
+int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
+                    int argc, char **argv);
 
 #endif

@@ -28,6 +28,14 @@ enum {
 
 #define WORKER_EXIT_USAGE 2
 
+int worker_set_up(struct worker *w, int err, const char *what)
+{
+    if (err != 0) {
+        worker_report(w, WIRE_FAILED, -err, "cannot set up %s: %s", what, strerror(-err));
+    }
+    return err;
+}
+
 void worker_send(const void *report, unsigned long bytes)
 {
     /* Without a supervisor there is nobody to tell; the end of file on the socket ends us. */
@@ -246,8 +254,8 @@ static void worker_on_supervisor(struct worker *w)
         }
         if (order.kind == WIRE_STOP) {
             w->stopping = true;
-        } else if (order.kind >= WIRE_CLASS_ORDER && w->class->order != NULL) {
-            w->class->order(w, order.kind, &order, (unsigned long)n);
+        } else if (order.kind >= WIRE_CLASS_ORDER && (unsigned long)n == w->class->order_bytes) {
+            w->class->order(w, &order);
         }
     }
     if (n == 0) {
