@@ -17,11 +17,6 @@
 #define NAME_KEY "/local/domain/%d/name"
 #define MAX_NAME 4096
 
-static struct blk_device *blk_device_of(struct supervised *base)
-{
-    return (struct blk_device *)base; /* its first member */
-}
-
 static struct blk_device *blk_device_of_image(struct image_user *user)
 {
     return (struct blk_device *)((char *)user - offsetof(struct blk_device, image));
@@ -262,20 +257,13 @@ static void blk_watch_host(struct supervisor *sup)
 }
 
 const struct supervisor_ops blockd_ops = {
-    .daemon = "duet-blockd",
-    .purpose =
-        "Serves the block devices (vbd, vbd3) of Xen guests from raw files and block devices.",
     .noun = "block device",
-    .classes = {{.name = "vbd",
-                 .kernel_driver = "/sys/bus/xen-backend/drivers/vbd",
-                 .kernel_module = "xen-blkback"},
-                {.name = "vbd3"}},
+    .classes = {{.name = "vbd", .kernel_module = "xen-blkback"}, {.name = "vbd3"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "physical-device-path",
                                   NULL},
     .device_size = sizeof(struct blk_device),
-    .config = {.at = offsetof(struct blk_device, config),
-               .bytes = sizeof(struct blk_wire_config),
-               .magic = BLK_WIRE_MAGIC},
+    .wire = &blk_wire_format,
+    .config_at = offsetof(struct blk_device, config),
     .ready_states = 1U << XenbusStateInitialised | 1U << XenbusStateConnected,
     .offers_unusable = true,
     .refuses = true,

@@ -249,7 +249,7 @@ static int blk_read_ring_refs(const struct supervised_front *f, struct blk_wire_
 
 int blk_device_xs_read_front(const struct supervised_front *front)
 {
-    struct blk_wire_config *c = &((struct blk_device *)front->dev)->config; /* its first member */
+    struct blk_wire_config *c = &blk_device_of(front->dev)->config;
     const char *dir = front->dev->front;
     uint32_t queues;
     int err = supervised_front_keys(front, dir, blk_front_keys, BLK_NR(blk_front_keys), c);

@@ -8,7 +8,10 @@
 
 int main(int argc, char **argv)
 {
-    struct blockd d = {.sup = {.ops = &blockd_ops, .worker_path = DUET_BLOCK_WORKER},
+    struct blockd d = {.sup = {.ops = &blockd_ops,
+                               .purpose = "Serves the block devices (vbd, vbd3) of Xen guests from "
+                                          "raw files and block devices.",
+                               .worker_path = DUET_BLOCK_WORKER},
                        .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
                        .qdisks = {.patience_ms = 10000},
                        .hotplug_script = HOTPLUG_SCRIPT};

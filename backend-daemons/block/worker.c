@@ -10,11 +10,6 @@
 /* The tag of the last flush, beside the slots' numbers. */
 #define BLK_TAG_LAST_FLUSH 0x10000ULL
 
-static struct blk_worker *blk_worker_of(struct worker *base)
-{
-    return (struct blk_worker *)base; /* its first member */
-}
-
 static bool blk_worker_ring_fits(const struct worker *base)
 {
     const struct blk_wire_config *c = &((const struct blk_worker *)base)->config;
@@ -193,10 +188,7 @@ static void blk_worker_close_log(struct worker *base, int err)
 }
 
 const struct worker_class blk_worker_class = {
-    .daemon = "duet-blockd",
-    .magic = BLK_WIRE_MAGIC,
-    .config_bytes = sizeof(struct blk_wire_config),
-    .order_bytes = sizeof(struct blk_wire_order),
+    .wire = &blk_wire_format,
     .nr_fds = BLK_WIRE_NR_FDS,
     .accept = blk_worker_ring_fits,
     .connect = blk_worker_map_ring,

@@ -247,7 +247,7 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
 static void supervised_fill_head(const struct supervised *dev, struct wire_head *head)
 {
     *head = (struct wire_head){
-        .magic = dev->sup->ops->config.magic,
+        .magic = dev->sup->ops->wire->magic,
         .domid = (uint16_t)dev->id.domid,
         .device = dev->id.device,
         .uid = dev->sup->uid_base + (uid_t)dev->id.domid,
@@ -272,9 +272,9 @@ static int supervised_front_tx(struct store *st, xs_transaction_t t, void *arg)
 {
     struct supervised_front *front = arg;
     const struct supervisor_ops *ops = front->dev->sup->ops;
-    char *config = (char *)front->dev + ops->config.at;
+    char *config = (char *)front->dev + ops->config_at;
 
-    memset(config, 0, ops->config.bytes);
+    memset(config, 0, ops->wire->config_bytes);
     supervised_fill_head(front->dev, (struct wire_head *)config);
     front->st = st;
     front->t = t;
@@ -288,8 +288,8 @@ int supervised_configure(struct supervised *dev, struct crew_orders *orders, cha
     struct supervised_front front = {.dev = dev, .why = why, .why_size = why_size};
     int err;
 
-    orders->config = (const char *)dev + ops->config.at;
-    orders->size = ops->config.bytes;
+    orders->config = (const char *)dev + ops->config_at;
+    orders->size = ops->wire->config_bytes;
     snprintf(why, why_size, "the store is busy");
     err = store_transaction(dev->sup->store, supervised_front_tx, &front);
     return err != 0 ? err : ops->configure(dev, orders, why, why_size);

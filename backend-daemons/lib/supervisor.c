@@ -53,11 +53,13 @@ bool supervisor_exists(const struct supervisor *sup, const struct device_key *ke
 /* Two back ends on one device would ruin it: what the kernel's driver claims is left to it. */
 static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
 {
-    const char *driver = sup->ops->classes[key->class].kernel_driver;
     const char *module = sup->ops->classes[key->class].kernel_module;
     const struct log_id id = id_of(sup, key);
 
-    if (driver == NULL || access(driver, F_OK) != 0) {
+    char driver[64];
+
+    snprintf(driver, sizeof(driver), "/sys/bus/xen-backend/drivers/%s", id.class);
+    if (module == NULL || access(driver, F_OK) != 0) {
         return false;
     }
     log_limited(&sup->classes[key->class].kernel_log, LOG_ERR, &id,
@@ -391,6 +393,6 @@ int supervisor_main(struct supervisor *sup, const struct option_rule *rules, uns
     }
     memcpy(all, rules, nr * sizeof(*rules));
     memcpy(all + nr, shared, sizeof(shared));
-    status = options_parse(sup->ops->daemon, sup->ops->purpose, all, nr + nr_shared, argc, argv);
+    status = options_parse(sup->ops->wire->daemon, sup->purpose, all, nr + nr_shared, argc, argv);
     return status >= 0 ? status : supervisor_run(sup);
 }

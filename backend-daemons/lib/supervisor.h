@@ -24,20 +24,15 @@
 
 /* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
-    const char *daemon;  /* the program's name */
-    const char *purpose; /* what --help says about it */
-    const char *noun;    /* of what it serves: "block device" */
+    const char *noun; /* of what it serves: "block device" */
     struct {
-        const char *name;          /* the directory below `backend/` */
-        const char *kernel_driver; /* in sysfs, while the kernel serves the class; NULL: never */
-        const char *kernel_module;
+        const char *name;              /* the directory below `backend/` */
+        const char *kernel_module;     /* that may serve the class instead; NULL: none */
     } classes[SUPERVISOR_CLASSES_MAX]; /* name NULL: no more */
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
     size_t device_size;      /* of its own device, which starts as zeros */
-    struct {
-        size_t at, bytes; /* where in its own device; it begins with a struct wire_head */
-        uint32_t magic;
-    } config;                  /* what a worker is told first */
+    const struct wire_format *wire;
+    size_t config_at;          /* in its own device: what a worker is told first */
     unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
     bool offers_unusable;      /* the toolstack is told by the offer, which has a verdict */
     bool refuses;              /* has workers that answer everything by an error */
@@ -99,6 +94,7 @@ struct supervisor {
     struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
     /* configuration */
+    const char *purpose; /* what --help says about the daemon */
     const char *worker_path;
     uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
 };

@@ -59,9 +59,7 @@
 struct worker;
 
 struct worker_class {
-    const char *daemon; /* who starts it, for people who do so by hand */
-    uint32_t magic;     /* of the first message, which is `config_bytes` long */
-    unsigned long config_bytes, order_bytes;
+    const struct wire_format *wire;
     unsigned int nr_fds; /* that come with it; 0: the first argument of the program says how many */
     /* Whether the first message makes sense. */
     bool (*accept)(const struct worker *w);
@@ -78,7 +76,7 @@ struct worker_class {
     int (*turn)(struct worker *w, uint64_t *wait_ns);
     /* An operation of the class has ended. */
     void (*complete)(struct worker *w, const struct uring_event *event);
-    /* An order of the class (WIRE_CLASS_ORDER and above), `order_bytes` long, its kind first. */
+    /* An order of the class (WIRE_CLASS_ORDER and above). */
     void (*order)(struct worker *w, const void *order);
     /* The last words; `err` is what turn() returned. NULL: none. */
     void (*end)(struct worker *w, int err);

@@ -11,11 +11,6 @@
 
 #include "device_xs.h"
 
-static struct net_device *net_device_of(struct supervised *base)
-{
-    return (struct net_device *)base; /* its first member */
-}
-
 static int net_device_learn_vif(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
@@ -225,18 +220,12 @@ static void net_sweep_taps(struct supervisor *sup)
 }
 
 const struct supervisor_ops netd_ops = {
-    .daemon = "duet-netd",
-    .purpose =
-        "Serves the network devices (vif) of Xen guests: each is a tap, vifD.N, of this domain.",
     .noun = "network device",
-    .classes = {{.name = "vif",
-                 .kernel_driver = "/sys/bus/xen-backend/drivers/vif",
-                 .kernel_module = "xen-netback"}},
+    .classes = {{.name = "vif", .kernel_module = "xen-netback"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "rate", NULL},
     .device_size = sizeof(struct net_device),
-    .config = {.at = offsetof(struct net_device, config),
-               .bytes = sizeof(struct net_wire_config),
-               .magic = NET_WIRE_MAGIC},
+    .wire = &net_wire_format,
+    .config_at = offsetof(struct net_device, config),
     .ready_states = 1U << XenbusStateConnected | 1U << XenbusStateReconfiguring,
     .learn = net_device_learn_vif,
     .open = net_device_open_tap,

@@ -45,6 +45,11 @@ struct net_device {
 /* What the supervisor does with network devices: it is the one user of device.c. */
 extern const struct supervisor_ops netd_ops;
 
+static inline struct net_device *net_device_of(struct supervised *base)
+{
+    return (struct net_device *)base; /* its first member */
+}
+
 /* The daemon that a device belongs to. */
 static inline const struct netd *net_device_daemon(const struct net_device *dev)
 {

@@ -201,7 +201,7 @@ static int net_read_features(const struct supervised_front *f, struct net_device
 
 int net_device_xs_read_front(const struct supervised_front *front)
 {
-    struct net_device *dev = (struct net_device *)front->dev; /* its first member */
+    struct net_device *dev = net_device_of(front->dev);
     int err = net_read_features(front, dev);
 
     if (err == 0) {

@@ -7,7 +7,10 @@
 
 int main(int argc, char **argv)
 {
-    struct netd d = {.sup = {.ops = &netd_ops, .worker_path = DUET_NET_WORKER},
+    struct netd d = {.sup = {.ops = &netd_ops,
+                             .purpose = "Serves the network devices (vif) of Xen guests: each is a "
+                                        "tap, vifD.N, of this domain.",
+                             .worker_path = DUET_NET_WORKER},
                      .tap_prefix = "vif",
                      .max_queues = NET_WIRE_MAX_QUEUES,
                      .stall_seconds = 60};

@@ -19,11 +19,6 @@
 #define TX_ENTRY_BYTES 12U
 #define RX_ENTRY_BYTES 8U
 
-static struct net_worker *net_worker_of(struct worker *base)
-{
-    return (struct net_worker *)base; /* its first member */
-}
-
 static bool net_worker_has_taps(const struct worker *base)
 {
     return ((const struct net_worker *)base)->config.nr_queues == base->nr_fds;
@@ -379,10 +374,7 @@ static void net_worker_last_count(struct worker *base, int err)
 }
 
 const struct worker_class net_worker_class = {
-    .daemon = "duet-netd",
-    .magic = NET_WIRE_MAGIC,
-    .config_bytes = sizeof(struct net_wire_config),
-    .order_bytes = sizeof(struct net_wire_order),
+    .wire = &net_wire_format,
     .accept = net_worker_has_taps,
     .connect = net_worker_connect_all,
     .rules = net_worker_rules,

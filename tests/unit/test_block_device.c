@@ -89,8 +89,8 @@ static int act_as_worker(void)
     int fds[BLK_WIRE_NR_FDS];
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
-        c.head.magic != BLK_WIRE_MAGIC || c.head.domid < 5 || c.head.domid > 6 || c.sectors != 16 ||
-        c.ring_refs[0] != 8) {
+        c.head.magic != blk_wire_format.magic || c.head.domid < 5 || c.head.domid > 6 ||
+        c.sectors != 16 || c.ring_refs[0] != 8) {
         return 20;
     }
     if (c.event_channel == WORKER_CRASHES) {
