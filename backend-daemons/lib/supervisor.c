@@ -298,6 +298,9 @@ void supervisor_free(struct supervisor *sup)
     while (sup->kept != NULL) {
         close(take_kept(sup, sup->kept->name));
     }
+    if (sup->ops->stopped != NULL) {
+        sup->ops->stopped(sup);
+    }
     store_close(sup->store);
 }
 

@@ -69,6 +69,7 @@ struct supervisor_ops {
     void (*release)(struct supervised *dev);
     void (*count)(struct supervised *dev);   /* on SIGUSR1: asks the worker for statistics */
     void (*started)(struct supervisor *sup); /* the store can be asked */
+    void (*stopped)(struct supervisor *sup); /* for the last time; also if it never started */
 };
 
 struct supervisor_class {
