@@ -27,20 +27,11 @@ static void blk_device_wake(struct image_user *user)
     supervised_reconsider(&blk_device_of_image(user)->base);
 }
 
-/* A worker that had the image is gone: what is written from here on, the guest has not seen. */
-static void blk_device_note_end(struct blk_device *dev)
-{
-    if (dev->image.taken) {
-        blk_trail_leave(&blk_device_daemon(dev)->trail, dev->image.vm, image_path(&dev->image));
-    }
-}
-
 /* No worker has the image any more: who waits for it may have it. */
 static void blk_device_drop_image(struct supervised *base)
 {
     struct blk_device *dev = blk_device_of(base);
 
-    blk_device_note_end(dev);
     image_drop(&dev->image);
     image_each_rival(&dev->image, blk_device_wake);
 }
@@ -49,7 +40,6 @@ static void blk_device_give_image_back(struct supervised *base)
 {
     struct blk_device *dev = blk_device_of(base);
 
-    blk_device_note_end(dev);
     image_each_rival(&dev->image, blk_device_wake);
     image_close(&dev->image);
     base->opened = false;
@@ -125,15 +115,13 @@ static void blk_device_resized(struct blk_device *dev)
 /* A guest that goes on where it was, rather than boot, may have its file system ruined by this. */
 static void blk_device_compare_times(struct blk_device *dev)
 {
-    const int64_t left =
-        blk_trail_left(&blk_device_daemon(dev)->trail, dev->image.vm, image_path(&dev->image));
-    const int64_t changed = dev->image.facts.changed_ns;
+    const int64_t ns = image_written_since(&dev->image);
 
-    if (left != 0 && changed > left) {
+    if (ns > 0) {
         log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id,
                     "image %s was written %lld ms after this virtual machine had let go of it: a "
                     "guest that was saved and is restored has another disk in its memory",
-                    image_path(&dev->image), (long long)((changed - left) / 1000000));
+                    image_path(&dev->image), (long long)(ns / 1000000));
     }
 }
 
@@ -228,14 +216,8 @@ static int blk_device_add_image(struct supervised *base, struct crew_orders *ord
 static int blk_device_deliver(struct supervised *base, const struct crew_orders *orders, char *why,
                               unsigned long why_size)
 {
-    struct blk_device *dev = blk_device_of(base);
-    int err = image_take(&dev->image, base->crew.child.socket.fd, orders->config, orders->size,
-                         orders->fds, orders->nr_fds, why, why_size);
-
-    if (err == 0) {
-        blk_trail_return(&blk_device_daemon(dev)->trail, dev->image.vm, image_path(&dev->image));
-    }
-    return err;
+    return image_take(&blk_device_of(base)->image, base->crew.child.socket.fd, orders->config,
+                      orders->size, orders->fds, orders->nr_fds, why, why_size);
 }
 
 /* The worker is caged and listens: the guest may know how large its disk is. */
@@ -278,7 +260,6 @@ static void blk_watch_host(struct supervisor *sup)
 
     d->images.loop = sup->loop;
     d->images.on_event = blk_device_on_image;
-    blk_trail_init(&d->trail);
     err = uevent_watch_start(&d->uevents, sup->loop, blk_on_host_device, &d->images);
     if (err != 0) {
         log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
@@ -295,7 +276,7 @@ static void blk_leave_host(struct supervisor *sup)
 
     uevent_watch_stop(&d->uevents);
     qdisk_watch_stop(&d->qdisks);
-    blk_trail_free(&d->trail);
+    blk_trail_free(&d->images.trail);
 }
 
 const struct supervisor_ops blockd_ops = {

@@ -31,7 +31,6 @@
 #include "image.h"
 #include "qdisk.h"
 #include "supervisor.h"
-#include "trail.h"
 #include "uevent.h"
 #include "wire.h"
 
@@ -41,7 +40,6 @@ struct blockd {
     struct image_table images;
     struct uevent_watch uevents;
     struct qdisk_watch qdisks;
-    struct blk_trail trail;
     const char *hotplug_script; /* configuration */
 };
 

@@ -8,24 +8,18 @@
 #include <time.h>
 
 struct blk_trail_mark {
-    XEN_TAILQ_ENTRY(struct blk_trail_mark) link;
+    XEN_LIST_ENTRY(struct blk_trail_mark) link;
     int64_t left_ns;
     const char *image; /* behind `vm` */
     char vm[];
 };
-
-void blk_trail_init(struct blk_trail *trail)
-{
-    XEN_TAILQ_INIT(&trail->marks);
-    trail->nr = 0;
-}
 
 static struct blk_trail_mark *blk_trail_find(const struct blk_trail *trail, const char *vm,
                                              const char *image)
 {
     struct blk_trail_mark *mark = NULL;
 
-    XEN_TAILQ_FOREACH (mark, &trail->marks, link) {
+    XEN_LIST_FOREACH (mark, &trail->marks, link) {
         if (strcmp(mark->vm, vm) == 0 && strcmp(mark->image, image) == 0) {
             return mark;
         }
@@ -35,9 +29,19 @@ static struct blk_trail_mark *blk_trail_find(const struct blk_trail *trail, cons
 
 static void blk_trail_drop(struct blk_trail *trail, struct blk_trail_mark *mark)
 {
-    XEN_TAILQ_REMOVE(&trail->marks, mark, link);
+    XEN_LIST_REMOVE(mark, link);
     trail->nr--;
     free(mark);
+}
+
+static void blk_trail_drop_oldest(struct blk_trail *trail)
+{
+    struct blk_trail_mark *mark = XEN_LIST_FIRST(&trail->marks);
+
+    while (XEN_LIST_NEXT(mark, link) != NULL) {
+        mark = XEN_LIST_NEXT(mark, link);
+    }
+    blk_trail_drop(trail, mark);
 }
 
 void blk_trail_return(struct blk_trail *trail, const char *vm, const char *image)
@@ -60,7 +64,7 @@ void blk_trail_leave(struct blk_trail *trail, const char *vm, const char *image)
     }
     blk_trail_return(trail, vm, image);
     if (trail->nr == BLK_TRAIL_MAX) {
-        blk_trail_drop(trail, XEN_TAILQ_FIRST(&trail->marks));
+        blk_trail_drop_oldest(trail);
     }
     mark = malloc(sizeof(*mark) + vm_size + image_size);
     if (mark == NULL) {
@@ -71,7 +75,7 @@ void blk_trail_leave(struct blk_trail *trail, const char *vm, const char *image)
     memcpy(mark->vm, vm, vm_size);
     memcpy(mark->vm + vm_size, image, image_size);
     mark->image = mark->vm + vm_size;
-    XEN_TAILQ_INSERT_TAIL(&trail->marks, mark, link);
+    XEN_LIST_INSERT_HEAD(&trail->marks, mark, link);
     trail->nr++;
 }
 
@@ -85,6 +89,6 @@ int64_t blk_trail_left(const struct blk_trail *trail, const char *vm, const char
 void blk_trail_free(struct blk_trail *trail)
 {
     while (trail->nr != 0) {
-        blk_trail_drop(trail, XEN_TAILQ_FIRST(&trail->marks));
+        blk_trail_drop(trail, XEN_LIST_FIRST(&trail->marks));
     }
 }

@@ -19,13 +19,11 @@
 
 struct blk_trail_mark;
 
-/* Zero-initialise, then blk_trail_init(). */
+/* Zero-initialise. */
 struct blk_trail {
-    XEN_TAILQ_HEAD(blk_trail_marks, struct blk_trail_mark) marks; /* the oldest first */
+    XEN_LIST_HEAD(blk_trail_marks, struct blk_trail_mark) marks; /* the latest first */
     unsigned int nr;
 };
-
-void blk_trail_init(struct blk_trail *trail);
 
 /* The virtual machine (its path in the store; empty: unknown, nothing is noted) has let go of it.
  */
