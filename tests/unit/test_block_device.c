@@ -910,6 +910,22 @@ static void save_new_end(void)
     reap_openers();
 }
 
+/* A guest that writes nonsense without end has a few lines, and not all there are: D6's kind. */
+static void a_guest_that_toggles_does_not_fill_the_log(void **state)
+{
+    int lines;
+
+    (void)state;
+    connect_guest();
+    keep_lines();
+    for (int i = 0; i < 200; i++) {
+        fake_set(FRONT "/state", i % 2 == 0 ? "junk" : "more junk");
+        settle();
+    }
+    lines = count_lines();
+    assert_in_range(lines, 5, 35);
+}
+
 static void write_to_image(void)
 {
     struct timespec times[2];
@@ -1164,6 +1180,7 @@ int main(void)
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
+        TEST(a_guest_that_toggles_does_not_fill_the_log),
         TEST(an_image_written_while_its_guest_was_away_is_told),
         TEST(the_old_end_of_a_migration_makes_way),
         TEST(the_old_end_goes_on_when_the_new_one_is_gone),
