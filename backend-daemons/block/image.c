@@ -167,12 +167,12 @@ static void part(struct image_user *user)
     struct image_opener *o = user->opener;
     struct image *image = user->image;
 
+    image_drop(user);
     loop_timer_cancel(o->table->loop, &o->late);
     o->user = NULL;
     user->opener = NULL;
     user->image = NULL;
     user->stage = IMAGE_NONE;
-    user->taken = false;
     if (image != NULL) {
         XEN_TAILQ_REMOVE(&image->users, user, link);
         image->leaving++;
@@ -408,12 +408,24 @@ int image_take(struct image_user *user, int worker_socket, const void *message, 
         return err;
     }
     user->taken = true;
+    blk_trail_return(&user->opener->table->trail, user->vm, user->opener->path);
     return 0;
 }
 
 void image_drop(struct image_user *user)
 {
-    user->taken = false;
+    if (user->taken) {
+        blk_trail_leave(&user->opener->table->trail, user->vm, user->opener->path);
+        user->taken = false;
+    }
+}
+
+int64_t image_written_since(const struct image_user *user)
+{
+    const struct image_opener *o = user->opener;
+    const int64_t left = blk_trail_left(&o->table->trail, user->vm, o->path);
+
+    return left != 0 && user->facts.changed_ns > left ? user->facts.changed_ns - left : 0;
 }
 
 void image_close(struct image_user *user)

@@ -33,6 +33,7 @@
 #include "image_wire.h"
 #include "log.h"
 #include "loop.h"
+#include "trail.h"
 
 struct image;
 struct image_opener;
@@ -58,6 +59,7 @@ struct image_table {
     unsigned int patience_ms; /* until IMAGE_LATE */
     struct image *images;     /* uthash by identity */
     XEN_LIST_HEAD(image_openers, struct image_opener) openers;
+    struct blk_trail trail; /* the owner's to free at the end */
 };
 
 enum image_stage {
@@ -113,6 +115,12 @@ int image_take(struct image_user *user, int worker_socket, const void *message, 
 
 /* The worker is gone. The image stays promised to `user`. Harmless when it is not taken. */
 void image_drop(struct image_user *user);
+
+/*
+ * How long after the virtual machine of `user` had let go of the image somebody wrote to it, in
+ * nanoseconds. 0: nobody did, as far as is known (trail.h). The image is open.
+ */
+int64_t image_written_since(const struct image_user *user);
 
 /* Drops the image and gives it back, or gives up opening it. Harmless at IMAGE_NONE. */
 void image_close(struct image_user *user);

@@ -28,8 +28,9 @@ struct image_key {
 
 /* What was found. */
 struct image_facts {
-    uint64_t sectors; /* of 512 bytes */
-    uint64_t rdev;    /* of a block device */
+    uint64_t sectors;   /* of 512 bytes */
+    uint64_t rdev;      /* of a block device */
+    int64_t changed_ns; /* when a file was last written, by the wall clock; 0: not known */
     uint32_t physical_sector_bytes;
     uint32_t discard_granularity; /* bytes; 0: no discard */
     bool block_device;

@@ -10,7 +10,6 @@
 
 #include "../lib/wire.h"
 
-#define BLK_WIRE_MAGIC          0x336b6c62U /* "blk3": changes with these structures */
 #define BLK_WIRE_MAX_PAGE_ORDER 4
 #define BLK_WIRE_MAX_PAGES      (1U << BLK_WIRE_MAX_PAGE_ORDER)
 
@@ -52,6 +51,13 @@ enum blk_wire_order_kind {
 struct blk_wire_order {
     uint32_t kind;
     uint64_t sectors;
+};
+
+static const struct wire_format blk_wire_format = {
+    .daemon = "duet-blockd",
+    .magic = 0x336b6c62U, /* "blk3": changes with these structures */
+    .config_bytes = sizeof(struct blk_wire_config),
+    .order_bytes = sizeof(struct blk_wire_order),
 };
 
 #endif

@@ -198,7 +198,7 @@ void crew_start(struct supervised *dev)
         return;
     }
     crew->told = false;
-    err = ops->configure(dev, &o, why, sizeof(why));
+    err = supervised_configure(dev, &o, why, sizeof(why));
     if (err == 0 && ops->create_log != NULL) {
         err = crew_find_log(dev, why, sizeof(why));
         o.fds[o.log_at] = crew->log_fd;

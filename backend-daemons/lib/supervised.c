@@ -62,7 +62,7 @@ static enum life_event supervised_event(const struct supervised *dev)
 }
 
 /* Learns where the front end is, and watches its state from now on. */
-static int supervised_read_front(struct supervised *dev, char *why, unsigned long why_size)
+static int supervised_learn_front(struct supervised *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->sup->store;
     char path[STORE_PATH_MAX];
@@ -80,15 +80,12 @@ static int supervised_read_front(struct supervised *dev, char *why, unsigned lon
                  dev->back, id);
         return -EINVAL;
     }
-    if (err == 0) {
-        snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
-        store_watch_del(st, &dev->front_watch);
-        err = store_watch_add(st, &dev->front_watch, path, supervised_on_store, dev);
-    }
     if (err != 0) {
         snprintf(why, why_size, "%s", store_error(st));
+        return err;
     }
-    return err;
+    snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
+    return supervised_watch(dev, &dev->front_watch, path, why, why_size);
 }
 
 static void supervised_refuse(struct supervised *dev, int err, const char *why)
@@ -102,7 +99,7 @@ static void supervised_refuse(struct supervised *dev, int err, const char *why)
 static bool supervised_learn(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
-    int err = supervised_read_front(dev, why, sizeof(why));
+    int err = supervised_learn_front(dev, why, sizeof(why));
 
     if (err == 0) {
         err = dev->sup->ops->learn(dev, why, sizeof(why));
@@ -164,6 +161,20 @@ void supervised_on_store(void *arg, const char *path)
 {
     (void)path;
     supervised_reconsider(arg);
+}
+
+int supervised_watch(struct supervised *dev, struct store_watch *watch, const char *path, char *why,
+                     unsigned long why_size)
+{
+    struct store *st = dev->sup->store;
+    int err;
+
+    store_watch_del(st, watch);
+    err = store_watch_add(st, watch, path, supervised_on_store, dev);
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(st));
+    }
+    return err;
 }
 
 struct supervised_publication {
@@ -232,16 +243,56 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
     log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", sentence);
 }
 
-void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head)
+/* What a worker of any class is told first. */
+static void supervised_fill_head(const struct supervised *dev, struct wire_head *head)
 {
     *head = (struct wire_head){
-        .magic = magic,
+        .magic = dev->sup->ops->wire->magic,
         .domid = (uint16_t)dev->id.domid,
         .device = dev->id.device,
         .uid = dev->sup->uid_base + (uid_t)dev->id.domid,
         .log_level = log_level(),
     };
     snprintf(head->class, sizeof(head->class), "%s", dev->id.class);
+}
+
+int supervised_front_keys(const struct supervised_front *front, const char *dir,
+                          const struct key_rule *rules, unsigned int nr, void *out)
+{
+    return keys_read(front->st, front->t, dir, rules, nr, out, front->why, front->why_size);
+}
+
+bool supervised_front_has(const struct supervised_front *front, const char *key)
+{
+    return store_exists(front->st, front->t, front->dev->front, key);
+}
+
+/* A transaction may run again: every time it begins with zeros. */
+static int supervised_front_tx(struct store *st, xs_transaction_t t, void *arg)
+{
+    struct supervised_front *front = arg;
+    const struct supervisor_ops *ops = front->dev->sup->ops;
+    char *config = (char *)front->dev + ops->config_at;
+
+    memset(config, 0, ops->wire->config_bytes);
+    supervised_fill_head(front->dev, (struct wire_head *)config);
+    front->st = st;
+    front->t = t;
+    return ops->read_front(front);
+}
+
+int supervised_configure(struct supervised *dev, struct crew_orders *orders, char *why,
+                         unsigned long why_size)
+{
+    const struct supervisor_ops *ops = dev->sup->ops;
+    struct supervised_front front = {.dev = dev, .why = why, .why_size = why_size};
+    int err;
+
+    orders->config = (const char *)dev + ops->config_at;
+    orders->size = ops->wire->config_bytes;
+    snprintf(why, why_size, "the store is busy");
+    err = store_transaction(dev->sup->store, supervised_front_tx, &front);
+    return err != 0 ? err : ops->configure(dev, orders, why, why_size);
 }
 
 /* Has the class open what it serves; what is to be found later is no failure. */

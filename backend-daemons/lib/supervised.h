@@ -73,6 +73,15 @@ struct supervised {
     struct loop_timer retry;
 };
 
+/* The front end's side of a connection while it is read, in one transaction. */
+struct supervised_front {
+    struct supervised *dev;
+    struct store *st;
+    xs_transaction_t t;
+    char *why; /* for the sentence of a refusal */
+    unsigned long why_size;
+};
+
 /* Whether a worker may be started. */
 enum supervised_turn {
     SUPERVISED_GO,
@@ -88,6 +97,13 @@ void supervised_reconsider(struct supervised *dev);
 
 /* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
+
+/*
+ * Watches one more path for a device, in place of what `watch` watched. Returns 0, or -errno with a
+ * sentence.
+ */
+int supervised_watch(struct supervised *dev, struct store_watch *watch, const char *path, char *why,
+                     unsigned long why_size);
 
 /*
  * An opening has ended: `err` is 0, or -errno with the sentence `why`. Called by a class whose
@@ -119,8 +135,19 @@ void supervised_remove_key(struct supervised *dev, const char *key);
 /* Says wherever people look (log, store) that something went wrong; `err` is -errno. */
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence);
 
-/* Fills in what a worker of any class is told first; `magic` is the class's. */
-void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head);
+/*
+ * Has the class read the front end's side, and fill in what a worker is to have. Returns 0, or
+ * -errno with a sentence.
+ */
+int supervised_configure(struct supervised *dev, struct crew_orders *orders, char *why,
+                         unsigned long why_size);
+
+/* Reads keys of `dir`, which is the front end's or below it, into `out`: keys_read(). */
+int supervised_front_keys(const struct supervised_front *front, const char *dir,
+                          const struct key_rule *rules, unsigned int nr, void *out);
+
+/* Whether the key is there. */
+bool supervised_front_has(const struct supervised_front *front, const char *key);
 
 /* The daemon ends, and so does the device, in good order. The store is left as it is. */
 void supervised_leave(struct supervised *dev);

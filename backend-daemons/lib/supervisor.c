@@ -13,7 +13,9 @@
 
 #include "notify.h"
 
-#define KERNEL_LOG_MS 5000
+#define KERNEL_LOG_MS    5000
+#define UID_BASE_DEFAULT 0x70000000U
+#define UID_BASE_MAX     0xfffe0000U /* every domain id has room above it */
 
 _Static_assert(sizeof(struct device_key) == 3 * sizeof(int), "hashed as a whole");
 
@@ -51,11 +53,13 @@ bool supervisor_exists(const struct supervisor *sup, const struct device_key *ke
 /* Two back ends on one device would ruin it: what the kernel's driver claims is left to it. */
 static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
 {
-    const char *driver = sup->ops->classes[key->class].kernel_driver;
     const char *module = sup->ops->classes[key->class].kernel_module;
     const struct log_id id = id_of(sup, key);
 
-    if (driver == NULL || access(driver, F_OK) != 0) {
+    char driver[64];
+
+    snprintf(driver, sizeof(driver), "/sys/bus/xen-backend/drivers/%s", id.class);
+    if (module == NULL || access(driver, F_OK) != 0) {
         return false;
     }
     log_limited(&sup->classes[key->class].kernel_log, LOG_ERR, &id,
@@ -294,6 +298,9 @@ void supervisor_free(struct supervisor *sup)
     while (sup->kept != NULL) {
         close(take_kept(sup, sup->kept->name));
     }
+    if (sup->ops->stopped != NULL) {
+        sup->ops->stopped(sup);
+    }
     store_close(sup->store);
 }
 
@@ -316,20 +323,13 @@ static void on_ask(void *arg, int signo)
 /* Signals that mean nothing are handled, too: one that was meant well must not end it. */
 static int handle_signals(struct supervisor *sup)
 {
-    static const struct {
-        int signo;
-        loop_signal_fn *fn;
-    } signals[] = {{SIGTERM, on_terminate},
-                   {SIGINT, on_terminate},
-                   {SIGUSR1, on_ask},
-                   {SIGUSR2, on_ask},
-                   {SIGHUP, on_ask}};
-    int err = 0;
+    static const struct loop_signal_rule signals[] = {{SIGTERM, on_terminate},
+                                                      {SIGINT, on_terminate},
+                                                      {SIGUSR1, on_ask},
+                                                      {SIGUSR2, on_ask},
+                                                      {SIGHUP, on_ask}};
 
-    for (unsigned int i = 0; err == 0 && i < sizeof(signals) / sizeof(signals[0]); i++) {
-        err = loop_signal(sup->loop, signals[i].signo, signals[i].fn, sup);
-    }
-    return err;
+    return loop_signals(sup->loop, signals, sizeof(signals) / sizeof(signals[0]), sup);
 }
 
 /* The empty directory that becomes a worker's file system. */
@@ -346,7 +346,7 @@ static bool make_empty_directory(void)
     return true;
 }
 
-int supervisor_run(struct supervisor *sup)
+static int supervisor_run(struct supervisor *sup)
 {
     int status = 1;
 
@@ -362,4 +362,40 @@ int supervisor_run(struct supervisor *sup)
     supervisor_free(sup);
     loop_free(sup->loop);
     return status;
+}
+
+int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
+                    int argc, char **argv)
+{
+    struct option_rule all[OPTIONS_MAX];
+    char worker_help[256];
+    const struct option_rule shared[] = {
+        {.letter = 'u',
+         .name = "uid-base",
+         .argument = "UID",
+         .help = "a worker runs as UID plus its guest's domain id\n(default 0x70000000)",
+         .type = OPTION_NUMBER,
+         .to = &sup->uid_base,
+         .min = 1,
+         .max = UID_BASE_MAX},
+        {.letter = 'w',
+         .name = "worker",
+         .argument = "PATH",
+         .help = worker_help,
+         .to = &sup->worker_path},
+        OPTION_LOG_LEVEL,
+    };
+    const unsigned int nr_shared = sizeof(shared) / sizeof(shared[0]);
+    int status;
+
+    sup->uid_base = UID_BASE_DEFAULT;
+    snprintf(worker_help, sizeof(worker_help), "program that serves one device\n(default %s)",
+             sup->worker_path);
+    if (nr + nr_shared > OPTIONS_MAX) {
+        abort();
+    }
+    memcpy(all, rules, nr * sizeof(*rules));
+    memcpy(all + nr, shared, sizeof(shared));
+    status = options_parse(sup->ops->wire->daemon, sup->purpose, all, nr + nr_shared, argc, argv);
+    return status >= 0 ? status : supervisor_run(sup);
 }

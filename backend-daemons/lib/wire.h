@@ -13,6 +13,14 @@
 
 #include <stdint.h>
 
+/* How a class's messages look, to both sides. */
+struct wire_format {
+    const char *daemon; /* the supervisor's name */
+    uint32_t magic;
+    unsigned long config_bytes; /* of the first message */
+    unsigned long order_bytes;  /* of a later one of the class's own */
+};
+
 /* The head of the first message, supervisor to worker. */
 struct wire_head {
     uint32_t magic; /* the class's; changes with its structures */

@@ -11,32 +11,20 @@
 
 #include "device_xs.h"
 
-static struct net_device *net_device_of(struct supervised *base)
-{
-    return (struct net_device *)base; /* its first member */
-}
-
-static int net_device_learn(struct supervised *base, char *why, unsigned long why_size)
+static int net_device_learn_vif(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
-    struct store *st = base->sup->store;
     char path[STORE_PATH_MAX];
-    int err;
 
     dev->carrier_log = dev->counts_log = (struct log_limit){.burst = 4, .interval_ms = 5000};
     net_device_xs_read_back(dev);
     snprintf(path, sizeof(path), "%.*s/request-multicast-control", STORE_PATH_MAX - 64,
              base->front);
-    store_watch_del(st, &dev->mcast_watch);
-    err = store_watch_add(st, &dev->mcast_watch, path, supervised_on_store, base);
-    if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(st));
-    }
-    return err;
+    return supervised_watch(base, &dev->mcast_watch, path, why, why_size);
 }
 
 /* Opens the tap. One that is in use already may have been renamed by the script. */
-static int net_device_open(struct supervised *base, char *why, unsigned long why_size)
+static int net_device_open_tap(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
     char own[IFNAMSIZ], other[IFNAMSIZ];
@@ -63,7 +51,7 @@ static int net_device_open(struct supervised *base, char *why, unsigned long why
     return err;
 }
 
-static void net_device_offer(struct supervised *base)
+static void net_device_offer_vif(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
 
@@ -72,34 +60,30 @@ static void net_device_offer(struct supervised *base)
                 dev->tap.name, dev->max_queues);
 }
 
-static enum supervised_turn net_device_turn(struct supervised *base)
+static enum supervised_turn net_device_script_done(struct supervised *base)
 {
     return net_device_xs_hotplug_done(net_device_of(base)) ? SUPERVISED_GO : SUPERVISED_WAIT;
 }
 
-static int net_device_configure(struct supervised *base, struct crew_orders *orders, char *why,
-                                unsigned long why_size)
+static int net_device_add_tap(struct supervised *base, struct crew_orders *orders, char *why,
+                              unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
     const char *stage = "";
-    unsigned int offload = 0;
-    int err = net_device_xs_read_front(dev, &offload, why, why_size);
+    int err;
 
-    if (err != 0) {
-        return err;
-    }
+    dev->config.stall_seconds = net_device_daemon(dev)->stall_seconds;
+    net_device_xs_read_settings(dev, &dev->config.settings);
     err = tap_set_queues(&dev->tap, dev->config.nr_queues, &stage);
     if (err == 0) {
         stage = "setting its offloads (TUNSETOFFLOAD)";
-        err = tap_set_offload(&dev->tap, offload);
+        err = tap_set_offload(&dev->tap, dev->offload);
     }
     if (err != 0) {
         snprintf(why, why_size, "interface %s: %s: %s", dev->tap.name, stage, strerror(-err));
         return err;
     }
     snprintf(dev->nr_queues, sizeof(dev->nr_queues), "%u", dev->config.nr_queues);
-    orders->config = &dev->config;
-    orders->size = sizeof(dev->config);
     orders->nr_fds = dev->config.nr_queues;
     memcpy(orders->fds, dev->tap.fds, orders->nr_fds * sizeof(int));
     orders->args[0] = dev->nr_queues;
@@ -107,7 +91,7 @@ static int net_device_configure(struct supervised *base, struct crew_orders *ord
     return 0;
 }
 
-static void net_device_serve(struct supervised *base)
+static void net_device_link_up(struct supervised *base)
 {
     net_device_xs_publish_carrier(net_device_of(base), true,
                                   base->view.back == XenbusStateClosing ? XenbusStateUnknown
@@ -131,7 +115,7 @@ static bool net_same_settings(const struct net_wire_settings *a, const struct ne
  * What may change while connected: `rate`, multicast control, the XDP headroom. A front end that is
  * at 7 (Reconfiguring) has changed some, and hears by 8 that they were seen.
  */
-static void net_device_update(struct supervised *base)
+static void net_device_see_settings(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     struct net_wire_settings s;
@@ -162,8 +146,8 @@ static void net_log_statistics(struct net_device *dev, const struct net_wire_sta
                 s->rx_bytes, s->rx_dropped, s->copies, s->events, s->notifications, s->stalls);
 }
 
-static bool net_device_report(struct supervised *base, const struct wire_report *r, const void *msg,
-                              unsigned long len)
+static bool net_device_hear(struct supervised *base, const struct wire_report *r, const void *msg,
+                            unsigned long len)
 {
     struct net_device *dev = net_device_of(base);
     struct net_wire_counts counts;
@@ -183,7 +167,7 @@ static bool net_device_report(struct supervised *base, const struct wire_report 
 }
 
 /* Nobody serves the tap: its link is down, and only one queue stays open. */
-static void net_device_rest(struct supervised *base)
+static void net_device_link_down(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     const char *stage;
@@ -195,26 +179,26 @@ static void net_device_rest(struct supervised *base)
 }
 
 /* One that was closed already when this daemon found it has its tap still. */
-static void net_device_gone(struct supervised *base)
+static void net_device_remove_tap(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     char why[SUPERVISED_SENTENCE_MAX];
 
     if (dev->tap.nr_fds == 0 && base->front != NULL &&
-        net_device_open(base, why, sizeof(why)) != 0) {
+        net_device_open_tap(base, why, sizeof(why)) != 0) {
         log_msg(LOG_WARNING, &base->id, "%s", why);
     }
     tap_close(&dev->tap, true);
 }
 
-static void net_device_count(struct supervised *base)
+static void net_device_ask_counts(struct supervised *base)
 {
     if (net_device_send(net_device_of(base), NET_WIRE_COUNT) != 0) {
         log_msg(LOG_WARNING, &base->id, "the worker does not answer");
     }
 }
 
-static void net_device_release(struct supervised *base)
+static void net_device_leave_tap(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
 
@@ -230,30 +214,31 @@ static bool net_tap_wanted(void *arg, int domid, int device)
 }
 
 /* Taps of devices that went while no daemon ran. */
-static void net_started(struct supervisor *sup)
+static void net_sweep_taps(struct supervisor *sup)
 {
     tap_remove_stale(((const struct netd *)sup)->tap_prefix, net_tap_wanted, sup);
 }
 
 const struct supervisor_ops netd_ops = {
     .noun = "network device",
-    .classes = {{.name = "vif",
-                 .kernel_driver = "/sys/bus/xen-backend/drivers/vif",
-                 .kernel_module = "xen-netback"}},
+    .classes = {{.name = "vif", .kernel_module = "xen-netback"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "rate", NULL},
     .device_size = sizeof(struct net_device),
+    .wire = &net_wire_format,
+    .config_at = offsetof(struct net_device, config),
     .ready_states = 1U << XenbusStateConnected | 1U << XenbusStateReconfiguring,
-    .learn = net_device_learn,
-    .open = net_device_open,
-    .offer = net_device_offer,
-    .turn = net_device_turn,
-    .configure = net_device_configure,
-    .serve = net_device_serve,
-    .update = net_device_update,
-    .report = net_device_report,
-    .rest = net_device_rest,
-    .gone = net_device_gone,
-    .release = net_device_release,
-    .count = net_device_count,
-    .started = net_started,
+    .learn = net_device_learn_vif,
+    .open = net_device_open_tap,
+    .offer = net_device_offer_vif,
+    .turn = net_device_script_done,
+    .read_front = net_device_xs_read_front,
+    .configure = net_device_add_tap,
+    .serve = net_device_link_up,
+    .update = net_device_see_settings,
+    .report = net_device_hear,
+    .rest = net_device_link_down,
+    .gone = net_device_remove_tap,
+    .release = net_device_leave_tap,
+    .count = net_device_ask_counts,
+    .started = net_sweep_taps,
 };

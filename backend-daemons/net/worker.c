@@ -19,12 +19,7 @@
 #define TX_ENTRY_BYTES 12U
 #define RX_ENTRY_BYTES 8U
 
-static struct net_worker *net_worker_of(struct worker *base)
-{
-    return (struct net_worker *)base; /* its first member */
-}
-
-static bool net_worker_accept(const struct worker *base)
+static bool net_worker_has_taps(const struct worker *base)
 {
     return ((const struct net_worker *)base)->config.nr_queues == base->nr_fds;
 }
@@ -98,10 +93,7 @@ static int net_worker_connect_queue(struct net_worker *n, unsigned int i)
     if (err == 0) {
         err = net_rx_init(&n->rx[i], n->base.xgt, n->config.head.domid);
     }
-    if (err != 0) {
-        worker_report(&n->base, WIRE_FAILED, -err, "cannot set up buffers: %s", strerror(-err));
-    }
-    return err;
+    return worker_set_up(&n->base, err, "buffers");
 }
 
 static int net_worker_connect_ctrl(struct net_worker *n)
@@ -116,7 +108,7 @@ static int net_worker_connect_ctrl(struct net_worker *n)
                     : net_ctrl_init(&n->ctrl, &n->vif.hash, n->base.xgt, n->config.head.domid);
 }
 
-static int net_worker_connect(struct worker *base)
+static int net_worker_connect_all(struct worker *base)
 {
     struct net_worker *n = net_worker_of(base);
     int err = 0;
@@ -131,11 +123,7 @@ static int net_worker_connect(struct worker *base)
     if (err != 0) {
         return err;
     }
-    err = net_engine_open(&base->uring);
-    if (err != 0) {
-        worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
-    }
-    return err;
+    return worker_set_up(base, net_engine_open(&base->uring), "I/O");
 }
 
 static unsigned int net_worker_rules(const struct worker *base, struct sandbox_rule *rules)
@@ -174,22 +162,18 @@ static void net_worker_count(struct net_worker *n)
     worker_send(&r, sizeof(r));
 }
 
-static void net_worker_order(struct worker *base, uint32_t kind, const void *msg,
-                             unsigned long bytes)
+static void net_worker_take_order(struct worker *base, const void *msg)
 {
     const struct net_wire_order *order = msg;
 
-    if (bytes != sizeof(*order)) {
-        return;
-    }
-    if (kind == NET_WIRE_SET) {
+    if (order->kind == NET_WIRE_SET) {
         net_worker_apply(net_worker_of(base), &order->settings);
-    } else if (kind == NET_WIRE_COUNT) {
+    } else if (order->kind == NET_WIRE_COUNT) {
         net_worker_count(net_worker_of(base));
     }
 }
 
-static void net_worker_complete(struct worker *base, const struct uring_event *event)
+static void net_worker_packet_done(struct worker *base, const struct uring_event *event)
 {
     struct net_worker *n = net_worker_of(base);
 
@@ -354,7 +338,7 @@ static uint64_t net_worker_rest(struct net_worker *n)
     return wait_ns;
 }
 
-static int net_worker_turn(struct worker *base, uint64_t *wait_ns)
+static int net_worker_turn_over(struct worker *base, uint64_t *wait_ns)
 {
     struct net_worker *n = net_worker_of(base);
     uint64_t delivered = n->vif.statistics.rx_packets;
@@ -383,21 +367,19 @@ static int net_worker_turn(struct worker *base, uint64_t *wait_ns)
     return 0;
 }
 
-static void net_worker_end(struct worker *base, int err)
+static void net_worker_last_count(struct worker *base, int err)
 {
     (void)err;
     net_worker_count(net_worker_of(base));
 }
 
 const struct worker_class net_worker_class = {
-    .daemon = "duet-netd",
-    .magic = NET_WIRE_MAGIC,
-    .config_bytes = sizeof(struct net_wire_config),
-    .accept = net_worker_accept,
-    .connect = net_worker_connect,
+    .wire = &net_wire_format,
+    .accept = net_worker_has_taps,
+    .connect = net_worker_connect_all,
     .rules = net_worker_rules,
-    .turn = net_worker_turn,
-    .complete = net_worker_complete,
-    .order = net_worker_order,
-    .end = net_worker_end,
+    .turn = net_worker_turn_over,
+    .complete = net_worker_packet_done,
+    .order = net_worker_take_order,
+    .end = net_worker_last_count,
 };

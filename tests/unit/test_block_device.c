@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -89,8 +91,8 @@ static int act_as_worker(void)
     int fds[BLK_WIRE_NR_FDS];
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
-        c.head.magic != BLK_WIRE_MAGIC || c.head.domid < 5 || c.head.domid > 6 || c.sectors != 16 ||
-        c.ring_refs[0] != 8) {
+        c.head.magic != blk_wire_format.magic || c.head.domid < 5 || c.head.domid > 6 ||
+        c.sectors != 16 || c.ring_refs[0] != 8) {
         return 20;
     }
     if (c.event_channel == WORKER_CRASHES) {
@@ -888,6 +890,96 @@ static void connect_new_end(void)
     until(BACK_6 "/state", "4");
 }
 
+static bool log_has(const char *text)
+{
+    static char log[65536];
+    ssize_t n = pread(log_is, log, sizeof(log) - 1, 0);
+
+    log[n > 0 ? n : 0] = '\0';
+    return strstr(log, text) != NULL;
+}
+
+/* The restored guest's device goes again, as at the next save. */
+static void save_new_end(void)
+{
+    fake_set(BACK_6 "/online", "0");
+    fake_set(BACK_6 "/state", "5");
+    fake_rm(FRONT_6);
+    until(BACK_6 "/state", "6");
+    fake_rm(BACK_6);
+    settle();
+    reap_openers();
+}
+
+/* A guest that writes nonsense without end has a few lines, and not all there are: D6's kind. */
+static void a_guest_that_toggles_does_not_fill_the_log(void **state)
+{
+    int lines;
+
+    (void)state;
+    connect_guest();
+    keep_lines();
+    for (int i = 0; i < 200; i++) {
+        fake_set(FRONT "/state", i % 2 == 0 ? "junk" : "more junk");
+        settle();
+    }
+    lines = count_lines();
+    assert_in_range(lines, 5, 35);
+}
+
+static void write_to_image(void)
+{
+    struct timespec times[2];
+
+    clock_gettime(CLOCK_REALTIME, &times[1]);
+    times[1].tv_sec++;
+    times[0] = times[1];
+    assert_int_equal(utimensat(AT_FDCWD, image, times, 0), 0);
+}
+
+/* A guest is saved, its image is written to, and it is restored: nobody else would say so. */
+static void an_image_written_while_its_guest_was_away_is_told(void **state)
+{
+    static const char *const sentence = "after this virtual machine had let go of it";
+    struct timespec past[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    (void)state;
+    assert_int_equal(utimensat(AT_FDCWD, image, past, 0), 0);
+    fake_set("/local/domain/5/vm", "/vm/u");
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    vanish();
+    keep_lines();
+    create_new_end();
+    assert_false(log_has(sentence)); /* nobody has written */
+    connect_new_end();
+    write_to_image(); /* as its own worker does, */
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2"); /* and it migrates to this very host */
+    assert_false(log_has(sentence));
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    fake_rm(BACK);
+    settle();
+    save_new_end();
+    assert_int_equal(utimensat(AT_FDCWD, image, past, 0), 0);
+    create_new_end();
+    assert_false(log_has(sentence));
+    connect_new_end();
+    save_new_end();
+    write_to_image();
+    create_new_end();
+    assert_true(log_has(sentence));
+    assert_true(count_lines() > 0);
+    save_new_end();
+    assert_int_equal(utimensat(AT_FDCWD, image, past, 0), 0);
+}
+
 static const struct blk_device *device_of_domain(int domid)
 {
     struct supervised *dev = NULL;
@@ -1089,6 +1181,8 @@ int main(void)
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
+        TEST(a_guest_that_toggles_does_not_fill_the_log),
+        TEST(an_image_written_while_its_guest_was_away_is_told),
         TEST(the_old_end_of_a_migration_makes_way),
         TEST(the_old_end_goes_on_when_the_new_one_is_gone),
         TEST(a_migration_that_fails_early_is_not_noticed),

@@ -115,7 +115,7 @@ static int act_as_worker(unsigned int nr_queues)
     struct net_wire_order order;
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues) != sizeof(c) ||
-        c.head.magic != NET_WIRE_MAGIC || c.head.domid != 7 || c.nr_queues != nr_queues ||
+        c.head.magic != net_wire_format.magic || c.head.domid != 7 || c.nr_queues != nr_queues ||
         c.queues[0].tx_ref != 8 || c.queues[nr_queues - 1].rx_ref != 9) {
         return NOT_AS_EXPECTED;
     }
