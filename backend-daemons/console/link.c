@@ -15,6 +15,9 @@
 /* For room in the socket, for the answer to a ping, for the orderly end. */
 #define PATIENCE_NS (10 * SECOND_NS)
 
+/* Reports a second, and at once: it answers for every console of this host. */
+#define ANSWERS UINT64_C(20000)
+
 struct cons_parcel {
     XEN_TAILQ_ENTRY(struct cons_parcel) link;
     int fd; /* -1: none */
@@ -203,6 +206,7 @@ int cons_link_start(struct cons_link *link, struct loop *loop, const char *path,
     if (err != 0) {
         return err;
     }
+    bucket_set(&link->child.messages, ANSWERS, SECOND_NS, ANSWERS, loop_now_ns());
     /* A descriptor of its own: the loop knows each once, and the child's is watched for reports. */
     link->room.fd = fcntl(link->child.socket.fd, F_DUPFD_CLOEXEC, 0);
     if (link->room.fd < 0) {

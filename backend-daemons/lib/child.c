@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -17,16 +18,38 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "log.h"
+
+/* Messages for one turn of the loop; and of a child that has ended, whose socket another process
+ * may hold. */
+#define MESSAGES_PER_TURN 16
+#define MESSAGES_AT_END   1024
+
+/* What a child may send: a device's worker sends a few in all its life. */
+#define MESSAGES       UINT64_C(100)
+#define MESSAGES_BURST UINT64_C(1000)
+#define SECOND_NS      UINT64_C(1000000000)
+
 union fd_control {
     struct cmsghdr align;
     char buf[CMSG_SPACE(CHILD_FDS_MAX * sizeof(int))];
 };
 
-static void drain_socket(struct child *c)
+/* It sends without end: no more is heard of it than how it ended. */
+static void hush(struct child *c)
+{
+    log_msg(LOG_ERR, NULL, "process %d sends more than %" PRIu64 " messages a second; killed",
+            (int)c->pid, c->messages.amount);
+    loop_fd_del(c->loop, &c->socket);
+    child_signal(c, SIGKILL);
+}
+
+/* Delivers up to `most` messages. */
+static void drain_socket(struct child *c, unsigned int most)
 {
     char msg[CHILD_MESSAGE_MAX];
 
-    while (c->socket.added) {
+    for (unsigned int i = 0; c->socket.added && i < most; i++) {
         ssize_t n = recv(c->socket.fd, msg, sizeof(msg), MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR) {
@@ -39,6 +62,10 @@ static void drain_socket(struct child *c)
             loop_fd_del(c->loop, &c->socket);
             return;
         }
+        if (!bucket_take(&c->messages, 1, loop_now_ns())) {
+            hush(c);
+            return;
+        }
         c->on_message(c->arg, msg, (unsigned long)n);
     }
 }
@@ -46,7 +73,7 @@ static void drain_socket(struct child *c)
 static void on_socket(void *arg, uint32_t events)
 {
     (void)events;
-    drain_socket(arg);
+    drain_socket(arg, MESSAGES_PER_TURN);
 }
 
 static void on_pidfd(void *arg, uint32_t events)
@@ -58,7 +85,7 @@ static void on_pidfd(void *arg, uint32_t events)
     if (waitpid(c->pid, &status, WNOHANG) == 0) {
         return;
     }
-    drain_socket(c);
+    drain_socket(c, MESSAGES_AT_END);
     loop_fd_del(c->loop, &c->socket);
     loop_fd_del(c->loop, &c->pidfd);
     close(c->socket.fd);
@@ -127,6 +154,8 @@ int child_start(struct child *c, struct loop *loop, char *const argv[],
         return -errno;
     }
     *c = (struct child){.loop = loop, .on_message = on_message, .on_exit = on_exit, .arg = arg};
+    bucket_set(&c->messages, MESSAGES, SECOND_NS, MESSAGES_BURST, loop_now_ns());
+    c->messages.tokens = MESSAGES_BURST;
     c->pid = spawn(argv, sv[1]);
     close(sv[1]);
     if (c->pid < 0) {
