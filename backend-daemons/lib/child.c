@@ -79,13 +79,17 @@ static void on_socket(void *arg, uint32_t events)
 static void on_pidfd(void *arg, uint32_t events)
 {
     struct child *c = arg;
+    siginfo_t info = {.si_pid = 0};
     int status = 0;
 
     (void)events;
-    if (waitpid(c->pid, &status, WNOHANG) == 0) {
+    if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) {
         return;
     }
+    /* It keeps its number until it is reaped: a signal because of its last words hits nobody else.
+     */
     drain_socket(c, MESSAGES_AT_END);
+    waitpid(c->pid, &status, WNOHANG);
     loop_fd_del(c->loop, &c->socket);
     loop_fd_del(c->loop, &c->pidfd);
     close(c->socket.fd);
