@@ -106,7 +106,7 @@ static const struct life_rule life_rules[LIFE_NR_PHASES] = {
                      .deadline_ms = 60000,
                      .enter = LIFE_DO_CONNECT,
                      .on = {[LIFE_ON_READY] = DO(LIFE_DO_CONNECT),
-                            [LIFE_ON_OPENED] = DO(LIFE_DO_CONNECT),
+                            [LIFE_ON_OPENED] = GO(LIFE_CALLED), /* for the script, as long again */
                             [LIFE_ON_STARTED] = GO(LIFE_STARTING),
                             [LIFE_ON_SERVING] = GO(LIFE_CONNECTED),
                             [LIFE_ON_TOO_SOON] = GO(LIFE_PAUSING),
@@ -114,9 +114,9 @@ static const struct life_rule life_rules[LIFE_NR_PHASES] = {
                             [LIFE_ON_REFUSED] = GO(LIFE_CLOSED),
                             [LIFE_ON_IDLE] = GO(LIFE_CLOSED),
                             [LIFE_ON_CLOSING] = GO(LIFE_CLOSED),
-                            [LIFE_ON_REMOVE_READY] = GO(LIFE_CLOSED),
+                            [LIFE_ON_REMOVE_READY] = DO(LIFE_DO_CONNECT),
                             FRONT_LEAVES(GO(LIFE_CLOSED)),
-                            [LIFE_ON_DEADLINE] = DO_GO(LIFE_DO_CONNECT_LATE, LIFE_CLOSED),
+                            [LIFE_ON_DEADLINE] = DO(LIFE_DO_CONNECT_LATE),
                             MAY_GO}},
     [LIFE_PAUSING] = {.name = "PAUSING", /* for pause_ns */
                       .on = {[LIFE_ON_DEADLINE] = GO(LIFE_CALLED),

@@ -55,8 +55,8 @@ static enum life_event supervised_event(const struct supervised *dev)
         return LIFE_ON_CLOSING;
     }
     if (v->back == XenbusStateClosing) {
-        /* a guest that is connected needs its device to close it */
-        return v->front == XenbusStateConnected ? LIFE_ON_REMOVE_READY : LIFE_ON_REMOVE;
+        /* a guest that is connected, and not just by its own word, needs its device to close it */
+        return v->front == XenbusStateConnected && dev->in_use ? LIFE_ON_REMOVE_READY : LIFE_ON_REMOVE;
     }
     return ready ? LIFE_ON_READY : LIFE_ON_IDLE;
 }
@@ -125,9 +125,9 @@ static void supervised_find(struct supervised *dev)
         life_happens(&dev->life, LIFE_ON_GONE);
         return;
     }
-    event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
     dev->adopted = dev->view.back == XenbusStateInitWait || dev->view.back > XenbusStateInitialised;
     dev->in_use = dev->view.back > XenbusStateInitialised && dev->view.back != XenbusStateClosed;
+    event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
     if (!dev->adopted) {
         crew_dismiss(dev); /* what was kept was another's of the same name */
     } else if (event != LIFE_ON_CLOSED) {
@@ -402,15 +402,21 @@ static void supervised_connect(struct supervised *dev)
     }
 }
 
+/* A guest that is connected already waits for its storage as long as that takes. */
 static void supervised_connect_late(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
 
+    if (dev->in_use && !dev->opened) {
+        log_msg(LOG_WARNING, &dev->id, "what it serves is not there yet: its guest waits");
+        return;
+    }
     snprintf(why, sizeof(why), "not connected: %s within %u s",
              dev->opened ? "neither its script nor who had it before ended"
                          : "what it serves was not there",
              life_deadline_ms(LIFE_CALLED) / 1000);
     supervised_tell_error(dev, -ETIMEDOUT, why);
+    life_happens(&dev->life, LIFE_ON_REFUSED);
 }
 
 void supervised_yield(struct supervised *dev, const char *why)

@@ -46,6 +46,7 @@ enum {
 
 static struct blockd blockd;
 static char image[] = "/tmp/duet-test-device-XXXXXX";
+static int storage; /* a lease on it, while it hangs */
 
 /* The only device there is. */
 static const struct blk_device *the_device(void)
@@ -770,6 +771,46 @@ static void a_restart_does_not_touch_the_store(void **state)
     until(BACK "/state", "6");
 }
 
+/* An adopted device whose image hangs, for more than a minute. */
+static void adopt_while_the_storage_hangs(void)
+{
+    connect_guest();
+    stop_supervisor();
+    storage = lease();
+    start_supervisor();
+    settle();
+    hurry_deadline(LIFE_OPENING);
+    hurry_deadline(LIFE_CALLED);
+    settle();
+    assert_int_equal(the_device()->base.life.phase, LIFE_CALLED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+static void a_guest_in_use_waits_for_its_storage(void **state)
+{
+    (void)state;
+    adopt_while_the_storage_hangs();
+    close(storage);
+    wait_phase(LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+static void a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back(void **state)
+{
+    (void)state;
+    adopt_while_the_storage_hangs();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    settle();
+    assert_int_equal(the_device()->base.life.phase, LIFE_CALLED); /* it has something to write */
+    close(storage);
+    wait_phase(LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    vanish();
+}
+
 static void restart(void)
 {
     stop_supervisor();
@@ -1178,6 +1219,8 @@ int main(void)
         TEST(a_mark_of_rest_does_not_outlive_the_rest),
         TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
+        TEST(a_guest_in_use_waits_for_its_storage),
+        TEST(a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
