@@ -128,6 +128,9 @@ static void supervised_find(struct supervised *dev)
     dev->adopted = dev->view.back == XenbusStateInitWait || dev->view.back > XenbusStateInitialised;
     dev->in_use = dev->view.back > XenbusStateInitialised && dev->view.back != XenbusStateClosed;
     event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
+    if (dev->in_use && event == LIFE_ON_IDLE) {
+        event = LIFE_ON_CLOSED; /* it began anew meanwhile, and waits for us to do so */
+    }
     if (!dev->adopted) {
         crew_dismiss(dev); /* what was kept was another's of the same name */
     } else if (event != LIFE_ON_CLOSED) {

@@ -811,6 +811,19 @@ static void a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back(void 
     vanish();
 }
 
+/* The guest was reset while nobody served it. */
+static void a_front_end_that_began_anew_meanwhile_has_its_device_offered(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    fake_set(FRONT "/state", "1");
+    start_supervisor();
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+}
+
 static void restart(void)
 {
     stop_supervisor();
@@ -1221,6 +1234,7 @@ int main(void)
         TEST(a_restart_does_not_touch_the_store),
         TEST(a_guest_in_use_waits_for_its_storage),
         TEST(a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back),
+        TEST(a_front_end_that_began_anew_meanwhile_has_its_device_offered),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
