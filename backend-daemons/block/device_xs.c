@@ -300,6 +300,5 @@ void blk_device_xs_publish_size(struct blk_device *dev)
         known == dev->image.facts.sectors) {
         return;
     }
-    dev->base.view.back = XenbusStateUnknown; /* the state is written although it stands there */
-    supervised_publish(&dev->base, &size, 1, XenbusStateConnected);
+    supervised_publish_again(&dev->base, &size, 1);
 }

@@ -185,40 +185,63 @@ struct supervised_publication {
     const struct key_value *values;
     unsigned int nr;
     enum xenbus_state state;
+    bool again; /* the state is written although it stands there */
 };
 
+/* The toolstack may have written another state since we looked: its word is not overwritten. */
 static int supervised_publish_tx(struct store *st, xs_transaction_t t, void *arg)
 {
     const struct supervised_publication *p = arg;
+    enum xenbus_state found;
     int err;
 
     if (!store_exists(st, t, p->dev->back, "state")) {
         return -ENOENT;
     }
+    xenbus_read_state(st, t, p->dev->back, &found);
+    if (p->state != XenbusStateUnknown && found != p->dev->view.back) {
+        return -ECANCELED;
+    }
     err = keys_write(st, t, p->dev->back, p->values, p->nr);
-    if (err == 0 && p->state != XenbusStateUnknown && p->state != p->dev->view.back) {
+    if (err == 0 && p->state != XenbusStateUnknown && (p->again || p->state != found)) {
         err = store_write(st, t, p->dev->back, "state", "%d", p->state);
     }
     return err;
 }
 
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
-                        enum xenbus_state state)
+static void supervised_publish_it(struct supervised *dev, const struct supervised_publication *p)
 {
-    struct supervised_publication p = {.dev = dev, .values = values, .nr = nr, .state = state};
-    int err;
+    int err = store_transaction(dev->sup->store, supervised_publish_tx, (void *)p);
 
-    if (nr == 0 && state == dev->view.back) {
-        return;
-    }
-    err = store_transaction(dev->sup->store, supervised_publish_tx, &p);
-    if (err == 0 && state != XenbusStateUnknown) {
-        dev->view.back = state;
-        log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(state));
+    if (err == 0 && p->state != XenbusStateUnknown) {
+        dev->view.back = p->state;
+        log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(p->state));
+    } else if (err == -ECANCELED) {
+        supervised_reconsider(dev);
     } else if (err != 0 && err != -ENOENT) {
         log_limited(&dev->guest_log, LOG_ERR, &dev->id, "cannot publish: %s",
                     store_error(dev->sup->store));
     }
+}
+
+void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+                        enum xenbus_state state)
+{
+    const struct supervised_publication p = {
+        .dev = dev, .values = values, .nr = nr, .state = state};
+
+    if (nr != 0 || state != dev->view.back) {
+        supervised_publish_it(dev, &p);
+    }
+}
+
+void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+                              unsigned int nr)
+{
+    const struct supervised_publication p = {
+        .dev = dev, .values = values, .nr = nr, .state = dev->view.back, .again = true};
+
+    supervised_publish_it(dev, &p);
 }
 
 static void supervised_set_state(struct supervised *dev, enum xenbus_state state)

@@ -341,6 +341,20 @@ static void removal_of_an_unused_device_is_immediate(void **state)
     vanish();
 }
 
+/* The toolstack writes 5 just before the back end would write 4. */
+static void a_detachment_is_not_overwritten(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    fake_set(BACK "/online", "0");
+    settle();
+    fake_set_before(2, BACK "/state", "5"); /* the first reads what the guest has published */
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "6");
+    vanish();
+}
+
 static void a_destroyed_guest_needs_no_farewell(void **state)
 {
     (void)state;
@@ -1207,6 +1221,7 @@ int main(void)
         TEST(a_read_only_device_says_so_and_offers_no_discard),
         TEST(removal_waits_for_the_front_end),
         TEST(removal_of_an_unused_device_is_immediate),
+        TEST(a_detachment_is_not_overwritten),
         TEST(a_destroyed_guest_needs_no_farewell),
         TEST(a_device_whose_directory_vanishes_is_forgotten),
         TEST(a_front_end_may_start_again),
