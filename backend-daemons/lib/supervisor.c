@@ -285,9 +285,16 @@ static void forget(struct supervised *dev)
     free(dev);
 }
 
+/* One of the same name may have been created while the worker of the last one ended. */
 void supervisor_remove(struct supervisor *sup, struct supervised *dev)
 {
+    const struct device_key key = dev->key;
+
     forget(dev);
+    dev = sup->stopping ? NULL : add_device(sup, &key);
+    if (dev != NULL) {
+        supervised_reconsider(dev);
+    }
     show_status(sup);
     stop_when_idle(sup);
 }

@@ -722,6 +722,24 @@ static void a_worker_that_does_not_stop_is_killed(void **state)
     until(BACK "/state", "6");
 }
 
+static void a_device_created_again_while_its_worker_stops_is_served(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_DEAF);
+    until(BACK "/state", "4");
+    settle();
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    wait_phase(LIFE_STOPPING);
+    create(image, "w", "/etc/xen/scripts/block");
+    settle();
+    hurry_deadline(LIFE_STOPPING);
+    hurry_deadline(LIFE_TERMINATED);
+    until(BACK "/state", "2");
+}
+
 static void a_guest_that_goes_and_comes_writes_few_lines(void **state)
 {
     int lines, transactions = fake_transactions();
@@ -1241,6 +1259,7 @@ int main(void)
         TEST(after_five_deaths_a_worker_says_no),
         TEST(a_worker_that_breaks_and_stays_is_killed),
         TEST(a_worker_that_does_not_stop_is_killed),
+        TEST(a_device_created_again_while_its_worker_stops_is_served),
         TEST(a_guest_that_goes_and_comes_writes_few_lines),
         TEST(a_state_that_is_for_others_is_answered_once),
         TEST(a_ring_in_use_without_its_log_is_not_taken_over),
