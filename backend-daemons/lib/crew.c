@@ -144,8 +144,8 @@ static void crew_on_exit(void *arg, int status)
     } else if (status != 0 && !dev->crew.told) {
         log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "worker %s while it was stopping", how);
         event = LIFE_ON_DEATH;
-    } else if (status == 0 && phase == LIFE_STOPPING && dev->life.after != LIFE_CLOSED &&
-               dev->crew.log_fd >= 0) {
+    } else if (status == 0 && phase != LIFE_KILLED && !dev->crew.told &&
+               dev->life.after != LIFE_CLOSED && dev->crew.log_fd >= 0) {
         supervised_write_key(dev, AT_REST_KEY, "1");
     }
     supervised_reconsider(dev); /* before the event, which may free it */

@@ -41,6 +41,7 @@ enum {
     WORKER_CRASHES_AT_STOP,
     WORKER_STAYS,   /* says that the ring is broken, says so again and again, and does not end */
     WORKER_IS_DEAF, /* to orders and to SIGTERM */
+    WORKER_IS_SLOW, /* it ends in good order, but not before SIGTERM */
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
 };
 
@@ -84,6 +85,12 @@ static bool continues(int log_fd, unsigned char mark)
     return found == mark;
 }
 
+static void end_in_good_order(int signo)
+{
+    (void)signo;
+    _exit(0);
+}
+
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
@@ -109,6 +116,12 @@ static int act_as_worker(void)
     }
     if (c.event_channel == WORKER_IS_DEAF) {
         signal(SIGTERM, SIG_IGN);
+        for (;;) {
+            pause();
+        }
+    }
+    if (c.event_channel == WORKER_IS_SLOW) {
+        signal(SIGTERM, end_in_good_order);
         for (;;) {
             pause();
         }
@@ -885,6 +898,25 @@ static void a_mark_of_rest_does_not_outlive_the_rest(void **state)
     assert_null(fake_get(BACK "/duet-at-rest"));
 }
 
+/* The storage was slow, and all the same nothing is in flight. */
+static void a_late_end_in_good_order_is_marked(void **state)
+{
+    struct loop_timer *deadline;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_SLOW);
+    until(BACK "/state", "4");
+    settle();
+    supervisor_stop(&blockd.sup);
+    deadline = &blockd.sup.devices->life.deadline;
+    loop_timer_set(blockd.sup.loop, deadline, 0, deadline->fn, deadline->arg);
+    stop_supervisor();
+    assert_string_equal(fake_get(BACK "/duet-at-rest"), "1");
+    start_supervisor();
+}
+
 static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
 {
     int fd = inflight_create();
@@ -1264,6 +1296,7 @@ int main(void)
         TEST(a_state_that_is_for_others_is_answered_once),
         TEST(a_ring_in_use_without_its_log_is_not_taken_over),
         TEST(a_mark_of_rest_does_not_outlive_the_rest),
+        TEST(a_late_end_in_good_order_is_marked),
         TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
         TEST(a_guest_in_use_waits_for_its_storage),
