@@ -18,6 +18,11 @@
 #define GUEST_LOG_LINES 30
 #define GUEST_LOG_MS    60000
 
+/* Evaluations of one device: so many at once, and so many a second. To connect takes a handful. */
+#define LOOKS_AT_ONCE UINT64_C(40)
+#define LOOKS         UINT64_C(20)
+#define SECOND_NS     UINT64_C(1000000000)
+
 /* Reads what decides. Returns false when the back end's directory is gone. */
 static bool supervised_look(struct supervised *dev)
 {
@@ -139,11 +144,26 @@ static void supervised_find(struct supervised *dev)
     life_happens(&dev->life, event);
 }
 
+static void supervised_retry(void *arg)
+{
+    supervised_reconsider(arg);
+}
+
+/* Whether an evaluation has to wait; then it comes by itself. A guest can cause them without end. */
+static bool supervised_looks_too_often(struct supervised *dev)
+{
+    uint64_t now = loop_now_ns();
+
+    return !bucket_take(&dev->looks, 1, now) &&
+           loop_timer_set(dev->sup->loop, &dev->later, dev->looks.next_ns - now, supervised_retry,
+                          dev) == 0;
+}
+
 static void evaluate(void *arg)
 {
     struct supervised *dev = arg;
 
-    if (dev->sup->stopping) {
+    if (dev->sup->stopping || supervised_looks_too_often(dev)) {
         return;
     }
     if (!supervised_look(dev)) {
@@ -480,11 +500,6 @@ static void supervised_close(struct supervised *dev)
     supervised_reconsider(dev);
 }
 
-static void supervised_retry(void *arg)
-{
-    supervised_reconsider(arg);
-}
-
 /* A front end that starts anew has its device offered again: not as often as it likes. */
 static void supervised_stay_closed(struct supervised *dev)
 {
@@ -592,6 +607,8 @@ void supervised_init(struct supervised *dev)
     dev->life.ops = &ops;
     dev->life.loop = dev->sup->loop;
     dev->guest_log = (struct log_limit){.burst = GUEST_LOG_LINES, .interval_ms = GUEST_LOG_MS};
+    bucket_set(&dev->looks, LOOKS, SECOND_NS, LOOKS_AT_ONCE, loop_now_ns());
+    dev->looks.tokens = LOOKS_AT_ONCE;
     crew_init(&dev->crew);
 }
 
@@ -616,6 +633,7 @@ void supervised_release(struct supervised *dev)
     life_release(&dev->life);
     store_watch_del(dev->sup->store, &dev->front_watch);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
+    loop_timer_cancel(dev->sup->loop, &dev->later);
     loop_defer_cancel(dev->sup->loop, &dev->work);
     free(dev->verdict);
     free(dev->front);

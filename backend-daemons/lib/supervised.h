@@ -7,7 +7,8 @@
  * Whatever happens in the store only asks for an evaluation, supervised_reconsider(). That reads
  * afresh what matters and makes one event of it. So no order of events is assumed, and many at once
  * cost one evaluation. A state that stands in the store already is not written again, so an
- * evaluation that our own write caused finds nothing to do.
+ * evaluation that our own write caused finds nothing to do. A device whose guest causes them
+ * without end waits between them.
  *
  * Everything that a guest can cause to be written to the journal goes through its device's
  * `guest_log`.
@@ -22,6 +23,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "bucket.h"
 #include "crew.h"
 #include "keys.h"
 #include "life.h"
@@ -71,6 +73,8 @@ struct supervised {
     struct store_watch front_watch;
     struct loop_work work;
     struct loop_timer retry;
+    struct bucket looks;
+    struct loop_timer later; /* the next look, when there have been too many */
 };
 
 /* The front end's side of a connection while it is read, in one transaction. */

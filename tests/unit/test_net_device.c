@@ -265,6 +265,33 @@ static void connect_guest(void)
     reach(BACK "/state", "4");
 }
 
+static void on_turn(void *arg)
+{
+    (void)arg;
+    loop_stop(netd.sup.loop, 0);
+}
+
+/* Each of its states asks for an answer: 7 for 8, and 4 for 4. */
+static void a_guest_that_toggles_costs_the_store_little(void **state)
+{
+    struct loop_work turn = {.queued = false};
+    uint64_t begin = loop_now_ns();
+    int before;
+
+    (void)state;
+    connect_guest();
+    before = fake_transactions();
+    for (int i = 0; i < 1000; i++) {
+        fake_set(FRONT "/state", i % 2 == 0 ? "7" : "4");
+        loop_defer(netd.sup.loop, &turn, on_turn, NULL);
+        loop_run(netd.sup.loop);
+    }
+    assert_in_range(fake_transactions() - before, 1,
+                    41 + 20 * ((loop_now_ns() - begin) / 1000000000 + 1));
+    fake_set(FRONT "/state", "7");
+    reach(BACK "/state", "8"); /* and its last state is seen */
+}
+
 static void the_tap_exists_before_the_script_runs(void **state)
 {
     (void)state;
@@ -563,6 +590,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_tap_exists_before_the_script_runs),
+        CASE(a_guest_that_toggles_costs_the_store_little),
         CASE(connection_waits_for_the_script),
         CASE(a_guest_of_several_cpus_gets_queues),
         CASE(offloads_are_what_the_guest_can_take),
