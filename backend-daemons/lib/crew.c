@@ -73,6 +73,12 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     return 0;
 }
 
+/* Whether this host lacks something that it may have again. */
+static bool crew_may_pass(int err)
+{
+    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR;
+}
+
 /* A report, as the worker, which is not trusted, sent it. */
 static void crew_on_message(void *arg, const void *msg, unsigned long len)
 {
@@ -90,6 +96,9 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
                     "a worker that has said why it ends goes on reporting");
     } else if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
+    } else if (r.kind == WIRE_FAILED && len == sizeof(r) && dev->life.phase == LIFE_STARTING &&
+               crew_may_pass(-r.err)) {
+        log_limited(&crew->report_log, LOG_WARNING, &dev->id, "%s: %s", dev->front, r.text);
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
         crew->told = true;
@@ -179,6 +188,20 @@ static int crew_spawn(struct supervised *dev, const struct crew_orders *o, char 
     return 0;
 }
 
+/* No worker was started. A guest that is connected has nobody else, so that is tried again. */
+static void crew_fails(struct supervised *dev, int err, bool may_pass, const char *why)
+{
+    char how[SUPERVISED_SENTENCE_MAX + 32];
+
+    if (dev->in_use && may_pass) {
+        snprintf(how, sizeof(how), "not started (%s)", why);
+        life_happens(&dev->life, crew_count_death(dev, how));
+        return;
+    }
+    supervised_tell_error(dev, err, why);
+    life_happens(&dev->life, LIFE_ON_REFUSED);
+}
+
 void crew_start(struct supervised *dev)
 {
     struct crew *crew = &dev->crew;
@@ -202,14 +225,18 @@ void crew_start(struct supervised *dev)
     if (err == 0 && ops->create_log != NULL) {
         err = crew_find_log(dev, why, sizeof(why));
         o.fds[o.log_at] = crew->log_fd;
-        supervised_remove_key(dev, AT_REST_KEY);
     }
-    if (err == 0) {
-        err = crew_spawn(dev, &o, why, sizeof(why));
+    if (err == 0 && ops->create_log != NULL) {
+        /* a mark that outlived the rest would have a later daemon forget what is in flight */
+        err = supervised_remove_key(dev, AT_REST_KEY, why, sizeof(why));
     }
     if (err != 0) {
-        supervised_tell_error(dev, err, why);
-        life_happens(&dev->life, LIFE_ON_REFUSED);
+        crew_fails(dev, err, crew_may_pass(err), why);
+        return;
+    }
+    err = crew_spawn(dev, &o, why, sizeof(why));
+    if (err != 0) {
+        crew_fails(dev, err, true, why);
         return;
     }
     dev->in_use = true;

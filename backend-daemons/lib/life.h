@@ -93,7 +93,8 @@ enum life_action {
     LIFE_DO_OPEN_LATE,    /* nobody waits for it any more: say so, in a verdict for the offer */
     LIFE_DO_OFFER,        /* publish features and state 2 */
     LIFE_DO_TRY_OPEN,     /* what could not be found before may be there now */
-    LIFE_DO_CONNECT,      /* raise STARTED, TOO_SOON, YIELD or REFUSED, or wait for a next time */
+    LIFE_DO_CONNECT,      /* raise STARTED, TOO_SOON, YIELD, REFUSED, DEATH or GIVEN_UP, or wait for
+                             a next time */
     LIFE_DO_CONNECT_LATE, /* raise REFUSED after saying what did not come, or go on waiting */
     LIFE_DO_SERVE,        /* publish state 4 */
     LIFE_DO_UPDATE,       /* look at what may change while connected; may raise YIELD */

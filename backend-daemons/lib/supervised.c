@@ -276,11 +276,15 @@ void supervised_write_key(struct supervised *dev, const char *key, const char *t
     supervised_publish(dev, &value, 1, XenbusStateUnknown);
 }
 
-void supervised_remove_key(struct supervised *dev, const char *key)
+int supervised_remove_key(struct supervised *dev, const char *key, char *why,
+                          unsigned long why_size)
 {
-    if (store_exists(dev->sup->store, STORE_NO_TX, dev->back, key)) {
-        store_rm(dev->sup->store, STORE_NO_TX, dev->back, key);
+    int err = store_rm(dev->sup->store, STORE_NO_TX, dev->back, key);
+
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(dev->sup->store));
     }
+    return err;
 }
 
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence)

@@ -137,9 +137,12 @@ void supervised_publish(struct supervised *dev, const struct key_value *values, 
 void supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr);
 
-/* A key of ours below the back end's directory, while that exists. */
+/* Writes a key of ours below the back end's directory, while that exists. */
 void supervised_write_key(struct supervised *dev, const char *key, const char *text);
-void supervised_remove_key(struct supervised *dev, const char *key);
+
+/* Removes it, if it is there. Returns 0, or -errno with a sentence. */
+int supervised_remove_key(struct supervised *dev, const char *key, char *why,
+                          unsigned long why_size);
 
 /* Says wherever people look (log, store) that something went wrong; `err` is -errno. */
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence);

@@ -26,6 +26,7 @@ static struct {
 static struct {
     char path[PATH_BYTES], token[32];
 } events[MAX_EVENTS];
+static int removal_refused;
 static int first_event, nr_events, conflicts, transactions, dead;
 static struct {
     int at; /* when so many transactions have begun; 0: not at all */
@@ -39,7 +40,7 @@ void fake_reset(void)
 
     memset(nodes, 0, sizeof(nodes));
     memset(watches, 0, sizeof(watches));
-    surprise.at = 0;
+    surprise.at = removal_refused = 0;
     first_event = nr_events = conflicts = transactions = dead = 0;
     while (wake[0] >= 0 && read(wake[0], &drop, 1) == 1) {
     }
@@ -138,6 +139,11 @@ void fake_set_before(int nth, const char *path, const char *value)
     surprise.value = value;
 }
 
+void fake_refuse_removal(int refused)
+{
+    removal_refused = refused;
+}
+
 void fake_die(void)
 {
     dead = 1;
@@ -213,6 +219,10 @@ bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
     (void)h;
     (void)t;
     if (is_dead()) {
+        return false;
+    }
+    if (removal_refused != 0) {
+        errno = EACCES;
         return false;
     }
     fake_rm(path);

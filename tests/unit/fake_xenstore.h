@@ -22,6 +22,9 @@ void fake_conflicts(int count);
 /* Sets `path` behind the daemon's back just before it begins its `nth` transaction from now on. */
 void fake_set_before(int nth, const char *path, const char *value);
 
+/* Whether nothing can be removed: xs_rm() ends with EACCES. */
+void fake_refuse_removal(int refused);
+
 /* Number of transactions begun since fake_reset(). */
 int fake_transactions(void);
 

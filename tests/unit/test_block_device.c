@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -36,6 +37,7 @@
 enum {
     WORKER_SERVES = 10,
     WORKER_FAILS,
+    WORKER_LACKS, /* memory */
     WORKER_CRASHES,
     WORKER_CRASHES_LATER,
     WORKER_CRASHES_AT_STOP,
@@ -55,11 +57,16 @@ static const struct blk_device *the_device(void)
     return (const struct blk_device *)blockd.sup.devices;
 }
 
-static void report(enum wire_report_kind kind)
+static void report_error(enum wire_report_kind kind, int err)
 {
-    struct wire_report r = {.kind = kind, .err = EINVAL, .text = "as the test wants it"};
+    struct wire_report r = {.kind = kind, .err = err, .text = "as the test wants it"};
 
     send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+static void report(enum wire_report_kind kind)
+{
+    report_error(kind, EINVAL);
 }
 
 /* Does not end before it is killed. */
@@ -108,6 +115,10 @@ static int act_as_worker(void)
     }
     if (c.event_channel == WORKER_FAILS) {
         report(WIRE_FAILED);
+        return 1;
+    }
+    if (c.event_channel == WORKER_LACKS) {
+        report_error(WIRE_FAILED, ENOMEM);
         return 1;
     }
     report(WIRE_READY);
@@ -685,6 +696,41 @@ static void a_worker_that_is_killed_is_replaced_and_has_the_same_log(void **stat
     assert_null(fake_get(ERROR));
 }
 
+static void wait_deaths(unsigned int nr)
+{
+    for (int i = 0; i < 200 && the_device()->base.crew.deaths < nr; i++) {
+        settle();
+    }
+    assert_in_range(the_device()->base.crew.deaths, nr, nr + 1);
+}
+
+/* What this host lacks for a moment closes no disk that is in use. */
+static void what_is_lacking_when_a_worker_starts_is_waited_for(void **state)
+{
+    struct rlimit limit, none;
+
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/event-channel", "12");
+    assert_int_equal(WORKER_LACKS, 12);
+    kill(the_device()->base.crew.child.pid, SIGKILL);
+    wait_deaths(2); /* the first was by the test's own hand */
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set(FRONT "/event-channel", "10");
+    wait_phase(LIFE_CONNECTED);
+    blockd.sup.devices->crew.deaths = 0;
+    forgive();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3; /* not even the socket to a worker can be made */
+    kill(the_device()->base.crew.child.pid, SIGKILL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    wait_deaths(2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    wait_phase(LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
 static void after_five_deaths_a_worker_says_no(void **state)
 {
     (void)state;
@@ -899,6 +945,17 @@ static void a_mark_of_rest_does_not_outlive_the_rest(void **state)
 }
 
 /* The storage was slow, and all the same nothing is in flight. */
+static void a_mark_of_rest_that_cannot_be_removed_lets_nobody_start(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    fake_refuse_removal(1);
+    start_supervisor();
+    until(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), "duet-at-rest: Permission denied"));
+}
+
 static void a_late_end_in_good_order_is_marked(void **state)
 {
     struct loop_timer *deadline;
@@ -924,8 +981,8 @@ static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
     (void)state;
     assert_int_equal(pwrite(fd, "w", 1, 0), 1);
     connect_guest();
-    fake_set(FRONT "/event-channel", "17");
-    assert_int_equal(WORKER_COUNTS, 17);
+    fake_set(FRONT "/event-channel", "19");
+    assert_int_equal(WORKER_COUNTS, 19);
     stop_supervisor();
     fake_rm(BACK "/duet-at-rest");
     start_supervisor();
@@ -1288,6 +1345,7 @@ int main(void)
         TEST(a_worker_that_crashes_closes_its_device_only),
         TEST(a_state_that_is_none_is_taken_for_closing),
         TEST(a_worker_that_is_killed_is_replaced_and_has_the_same_log),
+        TEST(what_is_lacking_when_a_worker_starts_is_waited_for),
         TEST(after_five_deaths_a_worker_says_no),
         TEST(a_worker_that_breaks_and_stays_is_killed),
         TEST(a_worker_that_does_not_stop_is_killed),
@@ -1296,6 +1354,7 @@ int main(void)
         TEST(a_state_that_is_for_others_is_answered_once),
         TEST(a_ring_in_use_without_its_log_is_not_taken_over),
         TEST(a_mark_of_rest_does_not_outlive_the_rest),
+        TEST(a_mark_of_rest_that_cannot_be_removed_lets_nobody_start),
         TEST(a_late_end_in_good_order_is_marked),
         TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
