@@ -70,6 +70,7 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
         return err != 0 ? err : -EAGAIN;
     }
     dev->image.id = base->id;
+    dev->image.patient = base->in_use; /* the opener of the last daemon may not have ended yet */
     err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
     free(path);
     return err != 0 ? err : -EINPROGRESS;

@@ -33,6 +33,7 @@ struct image_opener {
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
     struct loop_timer late;
+    char busy[256]; /* who else has it locked, if that is waited for */
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
 };
@@ -238,6 +239,8 @@ static void on_message(void *arg, const void *msg, unsigned long len)
         on_found(o, &r);
     } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
         on_opened(o, &r);
+    } else if (r.kind == IMAGE_REPORT_BUSY && o->user->stage == IMAGE_LOCKING) {
+        snprintf(o->busy, sizeof(o->busy), "%.*s", (int)sizeof(o->busy) - 1, r.text);
     } else if (r.kind == IMAGE_REPORT_FAILED) {
         fail(o, -r.err, r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
@@ -274,6 +277,10 @@ static void on_late(void *arg)
     struct image_opener *o = arg;
     char why[IMAGE_PATH_MAX + 256];
 
+    if (o->busy[0] != '\0') {
+        o->table->on_event(o->user, IMAGE_LATE, -EBUSY, o->busy);
+        return;
+    }
     snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
              o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
              o->table->patience_ms / 1000,
@@ -290,7 +297,8 @@ static int send_open(struct image_opener *o)
         char path[IMAGE_PATH_MAX];
     } message = {.head = {.kind = IMAGE_ORDER_OPEN,
                           .read_only = o->user->read_only,
-                          .forced = o->user->forced}};
+                          .forced = o->user->forced,
+                          .patient = o->user->patient}};
 
     snprintf(message.path, sizeof(message.path), "%s", o->path);
     return child_send(&o->child, &message, sizeof(message.head) + strlen(message.path) + 1, NULL,

@@ -7,7 +7,7 @@
  *   OPEN path ------------------->   looks it up
  *                                    FOUND (which image it is) or FAILED
  *   LOCK or JOIN ---------------->   checks, locks, measures
- *                                    OPENED or FAILED
+ *                                    OPENED or FAILED; BUSY first, if it was told to be patient
  *   GIVE to a worker, SHARE with another opener, MEASURE: as often as needed
  *                                    SIZE whenever it has changed
  *   end of file ----------------->   closes and unlocks all and ends
@@ -50,6 +50,7 @@ struct image_order {
     uint32_t kind;
     bool read_only; /* with OPEN */
     bool forced;    /* with OPEN: do not ask who else uses the image */
+    bool patient;   /* with OPEN: wait for whoever has it locked */
 };
 
 #define IMAGE_PATH_MAX 1100 /* with the NUL; more than the store's key may have */
@@ -60,6 +61,7 @@ enum image_report_kind {
     IMAGE_REPORT_OPENED,    /* facts */
     IMAGE_REPORT_FAILED,    /* err, text; the opener ends */
     IMAGE_REPORT_SIZE,      /* facts.sectors */
+    IMAGE_REPORT_BUSY,      /* text; it is tried again, until the lock is there */
 };
 
 #define IMAGE_TEXT_MAX (IMAGE_PATH_MAX + 512)

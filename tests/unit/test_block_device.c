@@ -902,6 +902,28 @@ static void a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back(void 
     vanish();
 }
 
+/* As an opener of the last daemon does that the kernel has not ended yet. */
+static void a_lock_that_is_about_to_go_is_waited_for(void **state)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(image, O_RDWR | O_CLOEXEC);
+
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+    start_supervisor();
+    blockd.images.patience_ms = 50;
+    for (int i = 0; i < 200 && fake_get(ERROR) == NULL; i++) {
+        settle();
+    }
+    assert_non_null(strstr(fake_get(ERROR), "in use by another program of this host"));
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    close(fd);
+    wait_phase(LIFE_CONNECTED);
+    assert_null(fake_get(ERROR));
+}
+
 /* The guest was reset while nobody served it. */
 static void a_front_end_that_began_anew_meanwhile_has_its_device_offered(void **state)
 {
@@ -1360,6 +1382,7 @@ int main(void)
         TEST(a_restart_does_not_touch_the_store),
         TEST(a_guest_in_use_waits_for_its_storage),
         TEST(a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back),
+        TEST(a_lock_that_is_about_to_go_is_waited_for),
         TEST(a_front_end_that_began_anew_meanwhile_has_its_device_offered),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
