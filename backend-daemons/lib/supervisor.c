@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "notify.h"
+#include "single.h"
 
 #define KERNEL_LOG_MS    5000
 #define UID_BASE_DEFAULT 0x70000000U
@@ -353,6 +354,17 @@ static bool make_empty_directory(void)
     return true;
 }
 
+static bool is_the_only_one(const struct supervisor *sup)
+{
+    char why[SUPERVISED_SENTENCE_MAX];
+
+    if (single_claim(SINGLE_DIR, sup->ops->wire->daemon, why, sizeof(why)) != 0) {
+        log_msg(LOG_ERR, NULL, "%s", why);
+        return false;
+    }
+    return true;
+}
+
 static int supervisor_run(struct supervisor *sup)
 {
     int status = 1;
@@ -362,7 +374,7 @@ static int supervisor_run(struct supervisor *sup)
         log_msg(LOG_ERR, NULL, "cannot set up the event loop: %s", strerror(errno));
         return status;
     }
-    if (make_empty_directory() && supervisor_start(sup) == 0) {
+    if (make_empty_directory() && is_the_only_one(sup) && supervisor_start(sup) == 0) {
         notify_ready(sup->loop);
         status = loop_run(sup->loop);
     }
