@@ -2,7 +2,8 @@
  * duet-consoled, the supervisor's half of the console daemon: options, and the order of start.
  *
  *   1. Options.
- *   2. As root: signals, Xen's devices, inotify, the directory of the logs.
+ *   2. As root: signals, Xen's devices, inotify, the directory of the logs, which is locked
+ *      against another daemon of this kind.
  *   3. The worker is started and gets those. It cages itself, and has the guests' bytes from
  *      then on.
  *   4. The store is opened, and root is given up.
@@ -25,6 +26,7 @@
 #include "logfile.h"
 #include "notify.h"
 #include "options.h"
+#include "single.h"
 
 #define KIB UINT64_C(1024)
 
@@ -137,6 +139,7 @@ static int take_signals(struct consoled *d)
 static int open_all(struct consoled *d)
 {
     const char *what;
+    char why[256];
     int err = take_signals(d);
 
     if (err != 0) {
@@ -151,7 +154,14 @@ static int open_all(struct consoled *d)
         return failed("inotify", -errno);
     }
     d->logs = cons_logs_make(d->config.log_dir);
-    return d->logs < 0 ? failed(d->config.log_dir, d->logs) : 0;
+    if (d->logs < 0) {
+        return failed(d->config.log_dir, d->logs);
+    }
+    err = single_claim_folder(d->logs, "duet-consoled", why, sizeof(why));
+    if (err != 0) {
+        log_msg(LOG_CRIT, NULL, "%s", why);
+    }
+    return err != 0 ? EXIT_FAILURE : 0;
 }
 
 static int start_worker(struct consoled *d, uid_t uid, gid_t gid)

@@ -9,10 +9,13 @@
 #define SINGLE_DIR "/run/duet"
 
 /*
- * Makes this process the only `name` of the host: locks DIR/NAME.lock, and writes its number there.
- * The descriptor is never closed, and no child has it. Returns 0, or -errno with a sentence in
- * `why`, -EBUSY when there is one already.
+ * Makes this process the only `name` of the host: locks DIR/NAME.lock. The descriptor is never
+ * closed, and no child has it. Returns 0, or -errno with a sentence in `why`, which for -EBUSY
+ * names the process that is the only one already.
  */
 int single_claim(const char *dir, const char *name, char *why, unsigned long why_size);
+
+/* The same by a lock on a folder that the daemon has open. The descriptor stays the caller's. */
+int single_claim_folder(int folder, const char *name, char *why, unsigned long why_size);
 
 #endif
