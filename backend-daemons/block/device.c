@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "device_xs.h"
 #include "gate.h"
@@ -254,7 +255,7 @@ static void blk_on_host_device(void *arg, dev_t rdev)
     image_device_changed(arg, rdev);
 }
 
-static void blk_watch_host(struct supervisor *sup)
+static int blk_watch_host(struct supervisor *sup)
 {
     struct blockd *d = (struct blockd *)sup; /* its first member */
     int err;
@@ -269,6 +270,7 @@ static void blk_watch_host(struct supervisor *sup)
     if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
         log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
     }
+    return supervisor_find_program(d->images.opener_path, &d->images.opener_program);
 }
 
 static void blk_leave_host(struct supervisor *sup)
@@ -278,6 +280,9 @@ static void blk_leave_host(struct supervisor *sup)
     uevent_watch_stop(&d->uevents);
     qdisk_watch_stop(&d->qdisks);
     blk_trail_free(&d->images.trail);
+    if (d->images.opener_program > 0) {
+        close(d->images.opener_program);
+    }
 }
 
 const struct supervisor_ops blockd_ops = {

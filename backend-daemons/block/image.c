@@ -309,7 +309,8 @@ static int send_open(struct image_opener *o)
 static int start(struct image_opener *o)
 {
     char *argv[] = {(char *)o->table->opener_path, NULL};
-    int err = child_start(&o->child, o->table->loop, argv, on_message, on_exit_, o);
+    int err = child_start(&o->child, o->table->loop, o->table->opener_program, argv, on_message,
+                          on_exit_, o);
 
     if (err != 0) {
         return err;

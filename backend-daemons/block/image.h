@@ -51,10 +51,11 @@ enum image_event {
 typedef void image_event_fn(struct image_user *user, enum image_event event, int err,
                             const char *why);
 
-/* Zero-initialise an empty one, and set the first four. */
+/* Zero-initialise an empty one, and set the first five. */
 struct image_table {
     struct loop *loop;
     const char *opener_path; /* the program of an opener */
+    int opener_program;      /* the same, from child_find_program(); -1: by its path */
     image_event_fn *on_event;
     unsigned int patience_ms; /* until IMAGE_LATE */
     struct image *images;     /* uthash by identity */

@@ -275,6 +275,7 @@ int opener_run(int sock)
      * not: workers still use what we lock.
      */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    child_take_name();
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     o.sock = sock;

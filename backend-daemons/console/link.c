@@ -207,7 +207,7 @@ int cons_link_start(struct cons_link *link, struct loop *loop, const char *path,
 
     link->loop = loop;
     XEN_TAILQ_INIT(&link->waiting);
-    err = child_start(&link->child, loop, argv, on_message, on_exit_of_worker, link);
+    err = child_start(&link->child, loop, -1, argv, on_message, on_exit_of_worker, link);
     if (err != 0) {
         return err;
     }

@@ -13,6 +13,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -98,9 +99,31 @@ static void on_pidfd(void *arg, uint32_t events)
     c->on_exit(c->arg, status);
 }
 
-/* Spawns argv with `sock` as CHILD_SOCKET_FD. Returns the pid or -errno. */
-static pid_t spawn(char *const argv[], int sock)
+int child_find_program(const char *path)
 {
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    int high;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    high = fcntl(fd, F_DUPFD_CLOEXEC, CHILD_SOCKET_FD + 1); /* spawn() overwrites the low ones */
+    if (high < 0) {
+        high = -errno;
+    }
+    close(fd);
+    return high;
+}
+
+void child_take_name(void)
+{
+    prctl(PR_SET_NAME, program_invocation_short_name);
+}
+
+/* Spawns it with `sock` as CHILD_SOCKET_FD. Returns the pid or -errno. */
+static pid_t spawn(int program, char *const argv[], int sock)
+{
+    char path[32];
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     static const int blocked[] = {SIGHUP, SIGINT, SIGUSR1, SIGUSR2};
@@ -122,7 +145,8 @@ static pid_t spawn(char *const argv[], int sock)
     posix_spawn_file_actions_adddup2(&fa, sock, CHILD_SOCKET_FD);
     posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    err = posix_spawn(&pid, argv[0], &fa, &attr, argv, environ);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
+    err = posix_spawn(&pid, program >= 0 ? path : argv[0], &fa, &attr, argv, environ);
     posix_spawn_file_actions_destroy(&fa);
     posix_spawnattr_destroy(&attr);
     return err != 0 ? -err : pid;
@@ -148,7 +172,7 @@ static int watch_child(struct child *c, int sock)
     return err;
 }
 
-int child_start(struct child *c, struct loop *loop, char *const argv[],
+int child_start(struct child *c, struct loop *loop, int program, char *const argv[],
                 child_message_fn *on_message, child_exit_fn *on_exit, void *arg)
 {
     int sv[2];
@@ -160,7 +184,7 @@ int child_start(struct child *c, struct loop *loop, char *const argv[],
     *c = (struct child){.loop = loop, .on_message = on_message, .on_exit = on_exit, .arg = arg};
     bucket_set(&c->messages, MESSAGES, SECOND_NS, MESSAGES_BURST, loop_now_ns());
     c->messages.tokens = MESSAGES_BURST;
-    c->pid = spawn(argv, sv[1]);
+    c->pid = spawn(program, argv, sv[1]);
     close(sv[1]);
     if (c->pid < 0) {
         err = c->pid;

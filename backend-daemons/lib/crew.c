@@ -168,7 +168,8 @@ static int crew_spawn(struct supervised *dev, const struct crew_orders *o, char 
     struct crew *crew = &dev->crew;
     char *argv[] = {(char *)dev->sup->worker_path, (char *)o->args[0], (char *)o->args[1],
                     (char *)o->args[2], NULL};
-    int err = child_start(&crew->child, dev->sup->loop, argv, crew_on_message, crew_on_exit, dev);
+    int err = child_start(&crew->child, dev->sup->loop, dev->sup->worker_program, argv,
+                          crew_on_message, crew_on_exit, dev);
 
     if (err != 0) {
         snprintf(why, size, "%s: cannot be started: %s", argv[0], strerror(-err));

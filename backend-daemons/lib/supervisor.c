@@ -224,10 +224,27 @@ static int watch_class(struct supervisor *sup, unsigned int i)
     return err;
 }
 
+/*
+ * Programs are found once: while an upgrade replaces them, the ones that this supervisor speaks
+ * with go on to be started.
+ */
+int supervisor_find_program(const char *path, int *program)
+{
+    *program = child_find_program(path);
+    if (*program < 0) {
+        log_msg(LOG_ERR, NULL, "%s: cannot be found: %s", path, strerror(-*program));
+        return *program;
+    }
+    return 0;
+}
+
 int supervisor_start(struct supervisor *sup)
 {
-    int err = 0;
+    int err = supervisor_find_program(sup->worker_path, &sup->worker_program);
 
+    if (err != 0) {
+        return err;
+    }
     sup->store = store_open(sup->loop, on_store_lost, sup);
     if (sup->store == NULL) {
         err = errno;
@@ -244,7 +261,10 @@ int supervisor_start(struct supervisor *sup)
         return err;
     }
     if (sup->ops->started != NULL) {
-        sup->ops->started(sup);
+        err = sup->ops->started(sup);
+    }
+    if (err != 0) {
+        return err;
     }
     notify_kept_fds(supervisor_keep, sup);
     show_status(sup);
@@ -310,6 +330,9 @@ void supervisor_free(struct supervisor *sup)
         sup->ops->stopped(sup);
     }
     store_close(sup->store);
+    if (sup->worker_program > 0) {
+        close(sup->worker_program);
+    }
 }
 
 static void on_terminate(void *arg, int signo)

@@ -67,7 +67,7 @@ struct supervisor_ops {
     void (*gone)(struct supervised *dev); /* removed by the toolstack: nothing may be left */
     void (*release)(struct supervised *dev);
     void (*count)(struct supervised *dev);   /* on SIGUSR1: asks the worker for statistics */
-    void (*started)(struct supervisor *sup); /* the store can be asked */
+    int (*started)(struct supervisor *sup);  /* the store can be asked; -errno after a log line */
     void (*stopped)(struct supervisor *sup); /* for the last time; also if it never started */
 };
 
@@ -91,6 +91,7 @@ struct supervisor {
     struct supervisor_class classes[SUPERVISOR_CLASSES_MAX];
     struct supervised *devices; /* uthash by struct device_key */
     unsigned int nr_devices;
+    int worker_program; /* found by supervisor_start(), child_find_program() */
     struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
     /* configuration */
@@ -108,6 +109,12 @@ void supervisor_remove(struct supervisor *sup, struct supervised *dev);
 /* Connects to the store and starts to watch; `ops` and `loop` are set. Returns 0, or -errno after a
  * log line. */
 int supervisor_start(struct supervisor *sup);
+
+/*
+ * Finds a program of the daemon, to be started later by child_start() and closed by its owner.
+ * Returns 0, or -errno after a log line.
+ */
+int supervisor_find_program(const char *path, int *program);
 
 /* A descriptor that an earlier daemon had kept under a device's name; `arg` is the supervisor. */
 void supervisor_keep(void *arg, const char *name, int fd);

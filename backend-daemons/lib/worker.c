@@ -335,6 +335,7 @@ int worker_main(struct worker *w, int argc, char **argv)
 {
     int err;
 
+    child_take_name();
     if (worker_prepare_signals(w) != 0 || worker_receive(w, argc, argv) != 0) {
         fprintf(stderr, "%s is started by %s(8), not by hand\n", argv[0], w->class->wire->daemon);
         return WORKER_EXIT_USAGE;

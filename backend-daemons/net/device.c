@@ -214,9 +214,10 @@ static bool net_tap_wanted(void *arg, int domid, int device)
 }
 
 /* Taps of devices that went while no daemon ran. */
-static void net_sweep_taps(struct supervisor *sup)
+static int net_sweep_taps(struct supervisor *sup)
 {
     tap_remove_stale(((const struct netd *)sup)->tap_prefix, net_tap_wanted, sup);
+    return 0;
 }
 
 const struct supervisor_ops netd_ops = {

@@ -48,6 +48,7 @@ enum {
 };
 
 static struct blockd blockd;
+static const char *worker = "/proc/self/exe", *opener = DUET_TEST_OPENER;
 static char image[] = "/tmp/duet-test-device-XXXXXX";
 static int storage; /* a lease on it, while it hangs */
 
@@ -159,8 +160,8 @@ static void start_supervisor(void)
     memset(&blockd, 0, sizeof(blockd));
     blockd.sup.ops = &blockd_ops;
     blockd.sup.loop = loop_new();
-    blockd.sup.worker_path = "/proc/self/exe";
-    blockd.images.opener_path = DUET_TEST_OPENER;
+    blockd.sup.worker_path = worker;
+    blockd.images.opener_path = opener;
     blockd.images.patience_ms = 60000;
     blockd.hotplug_script = "/etc/xen/scripts/block-duet";
     blockd.sup.uid_base = 0x70000000;
@@ -924,6 +925,29 @@ static void a_lock_that_is_about_to_go_is_waited_for(void **state)
     assert_null(fake_get(ERROR));
 }
 
+/* While the package's files are replaced, those of the daemon that runs are started. */
+static void an_upgrade_does_not_mix_programs(void **state)
+{
+    char self[512];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    (void)state;
+    assert_true(n > 0);
+    self[n] = '\0';
+    stop_supervisor();
+    worker = "/tmp/duet-test-worker";
+    opener = "/tmp/duet-test-opener";
+    assert_int_equal(symlink(self, worker), 0);
+    assert_int_equal(symlink(DUET_TEST_OPENER, opener), 0);
+    start_supervisor();
+    assert_int_equal(unlink(worker) | unlink(opener), 0);
+    assert_int_equal(symlink("/bin/false", worker) | symlink("/bin/false", opener), 0);
+    connect_guest();
+    assert_int_equal(unlink(worker) | unlink(opener), 0);
+    worker = "/proc/self/exe";
+    opener = DUET_TEST_OPENER;
+}
+
 /* The guest was reset while nobody served it. */
 static void a_front_end_that_began_anew_meanwhile_has_its_device_offered(void **state)
 {
@@ -1383,6 +1407,7 @@ int main(void)
         TEST(a_guest_in_use_waits_for_its_storage),
         TEST(a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back),
         TEST(a_lock_that_is_about_to_go_is_waited_for),
+        TEST(an_upgrade_does_not_mix_programs),
         TEST(a_front_end_that_began_anew_meanwhile_has_its_device_offered),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),

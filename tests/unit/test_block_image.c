@@ -521,6 +521,7 @@ int main(int argc, char **argv)
     signal(SIGIO, SIG_IGN); /* the kernel asks for a lease back */
     table.loop = loop_new();
     table.opener_path = OPENER;
+    table.opener_program = -1;
     table.on_event = on_event;
     table.patience_ms = PATIENT_MS;
     if (table.loop == NULL || mkdtemp(folder) == NULL) {

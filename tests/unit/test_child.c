@@ -115,7 +115,7 @@ static int start(const char *part)
 
     got[0] = '\0';
     setenv("TEST_CHILD", part, 1);
-    return child_start(&child, loop, argv, on_message, on_exit_, NULL);
+    return child_start(&child, loop, -1, argv, on_message, on_exit_, NULL);
 }
 
 static void messages_and_descriptors_come_through(void **state)
@@ -201,7 +201,7 @@ static void a_program_that_does_not_exist_is_an_error(void **state)
     char *argv[] = {"/nonexistent/worker", NULL};
 
     (void)state;
-    assert_int_equal(child_start(&child, loop, argv, on_message, on_exit_, NULL), -ENOENT);
+    assert_int_equal(child_start(&child, loop, -1, argv, on_message, on_exit_, NULL), -ENOENT);
     assert_int_equal(child.pid, 0);
 }
 
