@@ -143,6 +143,10 @@ static void blk_device_on_image(struct image_user *user, enum image_event event,
     case IMAGE_LATE:
         supervised_opening_late(&dev->base, err, why); /* and it is taken all the same */
         break;
+    case IMAGE_AGAIN:
+        log_limited(&dev->base.guest_log, LOG_ERR, &dev->base.id, "%s; another locks it again", why);
+        dev->base.opened = false;
+        break;
     case IMAGE_FAILED:
         supervised_lost(&dev->base, err, why);
         break;

@@ -18,6 +18,10 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Openers of one user that are replaced within a minute. */
+#define REPLACED UINT64_C(5)
+#define MINUTE   (60000 * NS_PER_MS)
+
 _Static_assert(sizeof(struct image_key) == 2 * sizeof(uint64_t), "hashed as a whole");
 
 struct image {
@@ -33,6 +37,7 @@ struct image_opener {
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
     struct loop_timer late;
+    struct bucket replaced;
     char busy[256]; /* who else has it locked, if that is waited for */
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
@@ -196,6 +201,12 @@ static void on_found(struct image_opener *o, const struct image_report *r)
     char why[IMAGE_PATH_MAX + 256];
 
     user->stage = IMAGE_WAITING;
+    if (o->image != NULL && memcmp(&o->image->key, &r->key, sizeof(r->key)) != 0) {
+        snprintf(why, sizeof(why), "image %s: is another file than before", o->path);
+        child_signal(&o->child, SIGKILL);
+        fail(o, -ESTALE, why);
+        return;
+    }
     if (o->image == NULL) {
         o->image = find_image(o->table, &r->key);
         if (o->image == NULL) {
@@ -249,6 +260,34 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     }
 }
 
+static int start(struct image_opener *o);
+
+/* The opener of an image that is in use was killed. Its user keeps its place among the others. */
+static bool replace(struct image_opener *o, const char *why)
+{
+    struct image_user *user = o->user;
+    int err;
+
+    if (user->stage != IMAGE_OPEN || !bucket_take(&o->replaced, 1, loop_now_ns())) {
+        return false;
+    }
+    XEN_LIST_REMOVE(o, link);
+    user->stage = IMAGE_FINDING;
+    user->patient = false; /* who has the lock now has it for good */
+    err = start(o);
+    if (err == 0) {
+        o->table->on_event(user, IMAGE_AGAIN, -EIO, why);
+        return true;
+    }
+    if (o->child.pid == 0) {
+        XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
+        return false;
+    }
+    o->user = user;
+    fail(o, err, why); /* and the one that was started ends, too */
+    return true;
+}
+
 static void on_exit_(void *arg, int status)
 {
     struct image_opener *o = arg;
@@ -261,6 +300,9 @@ static void on_exit_(void *arg, int status)
         child_describe_status(status, how, sizeof(how));
         snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
                  o->user->stage == IMAGE_OPEN ? "locked" : "was to open", how);
+        if (replace(o, why)) {
+            return;
+        }
         fail(o, -EIO, why);
     }
     XEN_LIST_REMOVE(o, link);
@@ -347,6 +389,7 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
     memcpy(o->path, path, strlen(path) + 1);
     o->table = table;
     o->user = user;
+    bucket_set(&o->replaced, REPLACED, MINUTE, REPLACED, loop_now_ns());
     err = start(o);
     if (err != 0) {
         snprintf(why, why_size, "image %s: cannot start %s: %s", path, table->opener_path,

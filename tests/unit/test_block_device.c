@@ -948,6 +948,25 @@ static void an_upgrade_does_not_mix_programs(void **state)
     opener = DUET_TEST_OPENER;
 }
 
+static void a_killed_opener_costs_no_disk(void **state)
+{
+    (void)state;
+    connect_guest();
+    kill(((const struct child *)the_device()->image.opener)->pid, SIGKILL); /* its first member */
+    for (int i = 0; i < 200 && the_device()->base.opened; i++) {
+        settle();
+    }
+    for (int i = 0; i < 200 && !the_device()->base.opened; i++) {
+        settle();
+    }
+    assert_true(the_device()->base.opened);
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_null(fake_get(ERROR));
+    kill_worker(); /* the next one has the image from the new opener */
+    wait_phase(LIFE_CONNECTED);
+}
+
 /* The guest was reset while nobody served it. */
 static void a_front_end_that_began_anew_meanwhile_has_its_device_offered(void **state)
 {
@@ -1408,6 +1427,7 @@ int main(void)
         TEST(a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back),
         TEST(a_lock_that_is_about_to_go_is_waited_for),
         TEST(an_upgrade_does_not_mix_programs),
+        TEST(a_killed_opener_costs_no_disk),
         TEST(a_front_end_that_began_anew_meanwhile_has_its_device_offered),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
