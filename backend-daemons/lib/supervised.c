@@ -144,19 +144,16 @@ static void supervised_find(struct supervised *dev)
     life_happens(&dev->life, event);
 }
 
-static void supervised_retry(void *arg)
-{
-    supervised_reconsider(arg);
-}
-
 /* Whether an evaluation has to wait; then it comes by itself. A guest can cause them without end. */
 static bool supervised_looks_too_often(struct supervised *dev)
 {
     uint64_t now = loop_now_ns();
 
-    return !bucket_take(&dev->looks, 1, now) &&
-           loop_timer_set(dev->sup->loop, &dev->later, dev->looks.next_ns - now, supervised_retry,
-                          dev) == 0;
+    if (bucket_take(&dev->looks, 1, now)) {
+        return false;
+    }
+    supervised_reconsider_later(dev, dev->looks.next_ns - now);
+    return true;
 }
 
 static void evaluate(void *arg)
@@ -178,6 +175,16 @@ static void evaluate(void *arg)
 void supervised_reconsider(struct supervised *dev)
 {
     loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
+}
+
+static void supervised_retry(void *arg)
+{
+    supervised_reconsider(arg);
+}
+
+void supervised_reconsider_later(struct supervised *dev, uint64_t ns)
+{
+    loop_timer_set(dev->sup->loop, &dev->later, ns, supervised_retry, dev);
 }
 
 void supervised_on_store(void *arg, const char *path)

@@ -99,6 +99,9 @@ void supervised_init(struct supervised *dev);
 /* Asks for an evaluation before the loop waits again. */
 void supervised_reconsider(struct supervised *dev);
 
+/* The same, `ns` nanoseconds from now, or earlier. */
+void supervised_reconsider_later(struct supervised *dev, uint64_t ns);
+
 /* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
 

@@ -11,6 +11,8 @@
 
 #include "device_xs.h"
 
+#define BUSY_NS UINT64_C(100000000)
+
 static int net_device_learn_vif(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
@@ -23,7 +25,10 @@ static int net_device_learn_vif(struct supervised *base, char *why, unsigned lon
     return supervised_watch(base, &dev->mcast_watch, path, why, why_size);
 }
 
-/* Opens the tap. One that is in use already may have been renamed by the script. */
+/*
+ * Opens the tap. One that is in use already may have been renamed by the script, and the worker of
+ * the last daemon may not have let go of it yet.
+ */
 static int net_device_open_tap(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
@@ -32,9 +37,10 @@ static int net_device_open_tap(struct supervised *base, char *why, unsigned long
     const char *name = own;
     int err;
 
-    if (dev->tap.nr_fds != 0) {
+    if (tap_is_there(&dev->tap)) {
         return 0;
     }
+    tap_close(&dev->tap, false); /* one that somebody has removed is of no use to the next life */
     net_device_xs_tap_names(dev, own, other, IFNAMSIZ);
     if (base->adopted && other[0] != '\0' && if_nametoindex(other) != 0) {
         name = other;
@@ -45,6 +51,15 @@ static int net_device_open_tap(struct supervised *base, char *why, unsigned long
                 name);
     }
     err = tap_open(&dev->tap, name, dev->max_queues > 1, &stage);
+    if (err == -EBUSY && base->in_use) {
+        if (!dev->tap_busy) {
+            log_msg(LOG_NOTICE, &base->id, "interface %s is still in use: waits", name);
+        }
+        dev->tap_busy = true;
+        supervised_reconsider_later(base, BUSY_NS);
+        return -EAGAIN;
+    }
+    dev->tap_busy = false;
     if (err != 0) {
         snprintf(why, why_size, "interface %s: %s: %s", name, stage, strerror(-err));
     }

@@ -32,6 +32,7 @@ static struct netd netd;
 static struct {
     int opened, removed, error, stale;
     bool multi_queue, up;
+    bool lost; /* somebody has removed the one that is open */
     unsigned int queues, offload;
     char name[16];
 } taps;
@@ -54,8 +55,14 @@ int tap_open(struct tap *t, const char *name, bool multi_queue, const char **sta
     snprintf(t->name, sizeof(t->name), "%s", name);
     snprintf(taps.name, sizeof(taps.name), "%s", name);
     taps.multi_queue = multi_queue;
+    taps.lost = false;
     taps.opened++;
     return 0;
+}
+
+bool tap_is_there(const struct tap *t)
+{
+    return t->nr_fds != 0 && !taps.lost;
 }
 
 int tap_set_queues(struct tap *t, unsigned int nr, const char **stage)
@@ -304,6 +311,41 @@ static void the_tap_exists_before_the_script_runs(void **state)
     assert_string_equal(fake_get(BACK "/feature-gso-tcpv6"), "1");
     assert_string_equal(fake_get(BACK "/feature-ctrl-ring"), "1");
     assert_string_equal(fake_get(BACK "/multi-queue-max-queues"), "1");
+}
+
+static void a_lost_tap_is_made_again_for_the_next_life(void **state)
+{
+    (void)state;
+    create();
+    publish(BREAKS);
+    reach(BACK "/state", "6");
+    assert_int_equal(taps.opened, 1);
+    taps.lost = true;
+    fake_set(FRONT "/state", "1");
+    reach(BACK "/state", "2");
+    assert_int_equal(taps.opened, 2);
+    publish(SERVES);
+    reach(BACK "/state", "4");
+}
+
+/* By a worker of the last daemon. */
+static void a_tap_that_is_still_in_use_is_waited_for(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop();
+    taps.error = -EBUSY;
+    start();
+    idle();
+    idle();
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_int_not_equal(the_device()->base.life.phase, LIFE_CLOSED);
+    taps.error = 0;
+    for (int i = 0; i < 200 && the_device()->base.life.phase != LIFE_CONNECTED; i++) {
+        idle();
+    }
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
 }
 
 static void connection_waits_for_the_script(void **state)
@@ -591,6 +633,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CASE(the_tap_exists_before_the_script_runs),
         CASE(a_guest_that_toggles_costs_the_store_little),
+        CASE(a_lost_tap_is_made_again_for_the_next_life),
+        CASE(a_tap_that_is_still_in_use_is_waited_for),
         CASE(connection_waits_for_the_script),
         CASE(a_guest_of_several_cpus_gets_queues),
         CASE(offloads_are_what_the_guest_can_take),
