@@ -17,6 +17,7 @@
 
 #define NAME_KEY "/local/domain/%d/name"
 #define MAX_NAME 4096
+#define AGAIN_NS UINT64_C(1000000000)
 
 static struct blk_device *blk_device_of_image(struct image_user *user)
 {
@@ -89,7 +90,6 @@ static void blk_device_announce_size(struct blk_device *dev)
     const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
     int err = 0;
 
-    dev->config.sectors = dev->image.facts.sectors;
     if (prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0) {
         err = -errno;
     }
@@ -99,9 +99,11 @@ static void blk_device_announce_size(struct blk_device *dev)
     if (err != 0) {
         log_msg(LOG_ERR, &dev->base.id, "the worker cannot be told the new size: %s",
                 strerror(-err));
-    } else {
-        blk_device_xs_publish_size(dev);
+        supervised_reconsider_later(&dev->base, AGAIN_NS);
+        return;
     }
+    dev->config.sectors = dev->image.facts.sectors;
+    blk_device_xs_publish_size(dev);
 }
 
 /* The image has another size: first the worker knows, then the guest. */
@@ -241,8 +243,13 @@ static void blk_device_tell_size(struct supervised *base)
     }
 }
 
-static void blk_device_see_name(struct supervised *base)
+static void blk_device_see_changes(struct supervised *base)
 {
+    struct blk_device *dev = blk_device_of(base);
+
+    if (base->life.phase == LIFE_CONNECTED && dev->config.sectors != dev->image.facts.sectors) {
+        blk_device_announce_size(dev); /* the worker did not take it before */
+    }
     if (blk_device_is_away(base)) {
         supervised_yield(base, "the guest was moved away");
     }
@@ -309,7 +316,7 @@ const struct supervisor_ops blockd_ops = {
     .deliver = blk_device_deliver,
     .create_log = inflight_create,
     .serve = blk_device_tell_size,
-    .update = blk_device_see_name,
+    .update = blk_device_see_changes,
     .rest = blk_device_drop_image,
     .idle = blk_device_give_image_back,
     .release = blk_device_let_go,

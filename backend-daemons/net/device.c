@@ -11,7 +11,8 @@
 
 #include "device_xs.h"
 
-#define BUSY_NS UINT64_C(100000000)
+#define BUSY_NS  UINT64_C(100000000)
+#define AGAIN_NS UINT64_C(1000000000)
 
 static int net_device_learn_vif(struct supervised *base, char *why, unsigned long why_size)
 {
@@ -126,6 +127,20 @@ static bool net_same_settings(const struct net_wire_settings *a, const struct ne
            a->headroom == b->headroom && a->multicast_control == b->multicast_control;
 }
 
+/* What the worker does not know yet is not noted, and tried again. */
+static void net_device_change_settings(struct net_device *dev, const struct net_wire_settings *s)
+{
+    const struct net_wire_settings known = dev->config.settings;
+
+    dev->config.settings = *s;
+    if (net_device_send(dev, NET_WIRE_SET) != 0) {
+        dev->config.settings = known;
+        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id,
+                    "the worker does not take its new settings");
+        supervised_reconsider_later(&dev->base, AGAIN_NS);
+    }
+}
+
 /*
  * What may change while connected: `rate`, multicast control, the XDP headroom. A front end that is
  * at 7 (Reconfiguring) has changed some, and hears by 8 that they were seen.
@@ -137,11 +152,7 @@ static void net_device_see_settings(struct supervised *base)
 
     net_device_xs_read_settings(dev, &s);
     if (!net_same_settings(&s, &dev->config.settings)) {
-        dev->config.settings = s;
-        if (net_device_send(dev, NET_WIRE_SET) != 0) {
-            log_limited(&base->guest_log, LOG_WARNING, &base->id,
-                        "the worker does not take its new settings");
-        }
+        net_device_change_settings(dev, &s);
     }
     if (base->view.front == XenbusStateReconfiguring) {
         supervised_publish(base, NULL, 0, XenbusStateReconfigured);

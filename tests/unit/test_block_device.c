@@ -555,6 +555,29 @@ static void an_image_that_grows_is_told_to_the_guest(void **state)
     assert_int_equal(truncate(image, 16L * 512), 0);
 }
 
+/* Its worker does not read its orders for a while. */
+static void another_size_reaches_a_worker_that_was_slow(void **state)
+{
+    struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = the_device()->base.crew.child.pid;
+    kill(pid, SIGSTOP);
+    while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
+    }
+    assert_int_equal(truncate(image, 32L * 512), 0);
+    for (int i = 0; i < 200 && the_device()->image.facts.sectors != 32; i++) {
+        settle();
+    }
+    assert_string_equal(fake_get(BACK "/sectors"), "16"); /* the guest does not know yet, either */
+    kill(pid, SIGCONT);
+    until(BACK "/sectors", "32");
+    assert_int_equal(truncate(image, 16L * 512), 0);
+    until(BACK "/sectors", "16");
+}
+
 static void expect_refused(const char *key, const char *value, const char *error)
 {
     char path[128];
@@ -1405,6 +1428,7 @@ int main(void)
         TEST(an_image_that_hangs_may_be_given_up_while_it_opens),
         TEST(a_late_image_is_an_image),
         TEST(an_image_that_grows_is_told_to_the_guest),
+        TEST(another_size_reaches_a_worker_that_was_slow),
         TEST(nonsense_of_the_front_end_closes_the_device),
         TEST(a_worker_that_cannot_start_closes_the_device),
         TEST(a_worker_that_crashes_closes_its_device_only),

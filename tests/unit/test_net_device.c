@@ -348,6 +348,25 @@ static void a_tap_that_is_still_in_use_is_waited_for(void **state)
     assert_string_equal(fake_get(BACK "/state"), "4");
 }
 
+/* Its worker does not read its orders for a while. */
+static void settings_reach_a_worker_that_was_slow(void **state)
+{
+    struct net_wire_order order = {.kind = NET_WIRE_COUNT};
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = the_device()->base.crew.child.pid;
+    kill(pid, SIGSTOP);
+    while (crew_order(&the_device()->base.crew, &order, sizeof(order)) == 0) {
+    }
+    fake_set(FRONT "/xdp-headroom", "256");
+    fake_set(BACK "/rate", "1000,50000");
+    idle();
+    kill(pid, SIGCONT);
+    reach(BACK "/carrier", "0"); /* so does the stand-in tell that it has them */
+}
+
 static void connection_waits_for_the_script(void **state)
 {
     (void)state;
@@ -635,6 +654,7 @@ int main(int argc, char **argv)
         CASE(a_guest_that_toggles_costs_the_store_little),
         CASE(a_lost_tap_is_made_again_for_the_next_life),
         CASE(a_tap_that_is_still_in_use_is_waited_for),
+        CASE(settings_reach_a_worker_that_was_slow),
         CASE(connection_waits_for_the_script),
         CASE(a_guest_of_several_cpus_gets_queues),
         CASE(offloads_are_what_the_guest_can_take),
