@@ -26,8 +26,7 @@ static bool net_worker_has_taps(const struct worker *base)
 
 static void net_worker_apply(struct net_worker *n, const struct net_wire_settings *s)
 {
-    bucket_set(&n->vif.credit, s->rate_bytes, UINT64_C(1000) * s->rate_us, NET_VIF_BURST_BYTES,
-               loop_now_ns());
+    net_tx_limit(&n->vif, s);
     n->vif.headroom = s->headroom;
     n->vif.mcast.enabled = s->multicast_control;
 }
