@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -559,12 +560,14 @@ static void an_image_that_grows_is_told_to_the_guest(void **state)
 static void another_size_reaches_a_worker_that_was_slow(void **state)
 {
     struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    siginfo_t info;
     pid_t pid;
 
     (void)state;
     connect_guest();
     pid = the_device()->base.crew.child.pid;
     kill(pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
     while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
     }
     assert_int_equal(truncate(image, 32L * 512), 0);
