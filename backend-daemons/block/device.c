@@ -97,8 +97,8 @@ static void blk_device_announce_size(struct blk_device *dev)
         err = crew_order(&dev->base.crew, &order, sizeof(order));
     }
     if (err != 0) {
-        log_msg(LOG_ERR, &dev->base.id, "the worker cannot be told the new size: %s",
-                strerror(-err));
+        log_limited(&dev->base.guest_log, LOG_ERR, &dev->base.id,
+                    "the worker cannot be told the new size: %s", strerror(-err));
         supervised_reconsider_later(&dev->base, AGAIN_NS);
         return;
     }

@@ -954,6 +954,7 @@ static void a_lock_that_is_about_to_go_is_waited_for(void **state)
 /* While the package's files are replaced, those of the daemon that runs are started. */
 static void an_upgrade_does_not_mix_programs(void **state)
 {
+    static char programs[2][64];
     char self[512];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -961,8 +962,10 @@ static void an_upgrade_does_not_mix_programs(void **state)
     assert_true(n > 0);
     self[n] = '\0';
     stop_supervisor();
-    worker = "/tmp/duet-test-worker";
-    opener = "/tmp/duet-test-opener";
+    snprintf(programs[0], sizeof(programs[0]), "%s-worker", image);
+    snprintf(programs[1], sizeof(programs[1]), "%s-opener", image);
+    worker = programs[0];
+    opener = programs[1];
     assert_int_equal(symlink(self, worker), 0);
     assert_int_equal(symlink(DUET_TEST_OPENER, opener), 0);
     start_supervisor();
