@@ -22,6 +22,11 @@ struct blk_worker {
     struct blk_queue queue;
 };
 
+static inline struct blk_worker *blk_worker_of(struct worker *base)
+{
+    return (struct blk_worker *)base; /* its first member */
+}
+
 extern const struct worker_class blk_worker_class;
 
 /* Forbids files to grow beyond the image's size: beyond `sectors`. Returns 0 or -errno. */

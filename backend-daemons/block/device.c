@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "device_xs.h"
 #include "gate.h"
@@ -16,11 +17,7 @@
 
 #define NAME_KEY "/local/domain/%d/name"
 #define MAX_NAME 4096
-
-static struct blk_device *blk_device_of(struct supervised *base)
-{
-    return (struct blk_device *)base; /* its first member */
-}
+#define AGAIN_NS UINT64_C(1000000000)
 
 static struct blk_device *blk_device_of_image(struct image_user *user)
 {
@@ -50,27 +47,18 @@ static void blk_device_give_image_back(struct supervised *base)
     base->opened = false;
 }
 
-static int blk_device_learn(struct supervised *base, char *why, unsigned long why_size)
+static int blk_device_learn_disk(struct supervised *base, char *why, unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
-    struct store *st = base->sup->store;
     char path[64];
     int err = blk_device_xs_read_back(dev, why, why_size);
 
-    if (err != 0) {
-        return err;
-    }
     snprintf(path, sizeof(path), NAME_KEY, base->id.domid);
-    store_watch_del(st, &dev->name_watch);
-    err = store_watch_add(st, &dev->name_watch, path, supervised_on_store, base);
-    if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(st));
-    }
-    return err;
+    return err != 0 ? err : supervised_watch(base, &dev->name_watch, path, why, why_size);
 }
 
 /* Has the image opened, if it is known by now. */
-static int blk_device_open(struct supervised *base, char *why, unsigned long why_size)
+static int blk_device_open_image(struct supervised *base, char *why, unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
     char *path = NULL;
@@ -84,6 +72,7 @@ static int blk_device_open(struct supervised *base, char *why, unsigned long why
         return err != 0 ? err : -EAGAIN;
     }
     dev->image.id = base->id;
+    dev->image.patient = base->in_use; /* the opener of the last daemon may not have ended yet */
     err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
     free(path);
     return err != 0 ? err : -EINPROGRESS;
@@ -97,21 +86,24 @@ static void blk_device_announce_size(struct blk_device *dev)
 {
     const struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE,
                                          .sectors = dev->image.facts.sectors};
+    struct blk_wire_config now = dev->config;
     struct rlimit limit;
     int err;
 
-    dev->config.sectors = dev->image.facts.sectors;
-    limit.rlim_cur = limit.rlim_max = blk_wire_file_limit(&dev->config);
+    now.sectors = dev->image.facts.sectors;
+    limit.rlim_cur = limit.rlim_max = blk_wire_file_limit(&now);
     err = prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0 ? -errno : 0;
     if (err == 0) {
         err = crew_order(&dev->base.crew, &order, sizeof(order));
     }
     if (err != 0) {
-        log_msg(LOG_ERR, &dev->base.id, "the worker cannot be told the new size: %s",
-                strerror(-err));
-    } else {
-        blk_device_xs_publish_size(dev);
+        log_limited(&dev->base.guest_log, LOG_ERR, &dev->base.id,
+                    "the worker cannot be told the new size: %s", strerror(-err));
+        supervised_reconsider_later(&dev->base, AGAIN_NS);
+        return;
     }
+    dev->config.sectors = dev->image.facts.sectors;
+    blk_device_xs_publish_size(dev);
 }
 
 /* The image has another size: first the worker knows, then the guest. */
@@ -121,6 +113,19 @@ static void blk_device_resized(struct blk_device *dev)
             (unsigned long long)dev->image.facts.sectors);
     if (dev->base.life.phase == LIFE_CONNECTED) {
         blk_device_announce_size(dev);
+    }
+}
+
+/* A guest that goes on where it was, rather than boot, may have its file system ruined by this. */
+static void blk_device_compare_times(struct blk_device *dev)
+{
+    const int64_t ns = image_written_since(&dev->image);
+
+    if (ns > 0) {
+        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id,
+                    "image %s was written %lld ms after this virtual machine had let go of it: a "
+                    "guest that was saved and is restored has another disk in its memory",
+                    image_path(&dev->image), (long long)(ns / 1000000));
     }
 }
 
@@ -134,10 +139,15 @@ static void blk_device_on_image(struct image_user *user, enum image_event event,
         log_limited(&dev->base.guest_log, LOG_INFO, &dev->base.id, "image %s, %llu sectors, %s",
                     image_path(user), (unsigned long long)user->facts.sectors,
                     user->read_only ? "read-only" : "read-write");
+        blk_device_compare_times(dev);
         supervised_opened(&dev->base, 0, NULL);
         break;
     case IMAGE_LATE:
         supervised_opening_late(&dev->base, err, why); /* and it is taken all the same */
+        break;
+    case IMAGE_AGAIN:
+        log_limited(&dev->base.guest_log, LOG_ERR, &dev->base.id, "%s; another locks it again", why);
+        dev->base.opened = false;
         break;
     case IMAGE_FAILED:
         supervised_lost(&dev->base, err, why);
@@ -148,7 +158,7 @@ static void blk_device_on_image(struct image_user *user, enum image_event event,
     }
 }
 
-static void blk_device_offer(struct supervised *base)
+static void blk_device_offer_disk(struct supervised *base)
 {
     blk_device_xs_publish_features(blk_device_of(base));
 }
@@ -177,7 +187,7 @@ static bool blk_device_is_away(const struct supervised *base)
  * and wakes us when it has. One that has yielded does not ask for it back while another end is
  * there; and one whose guest was moved away, not even that of locks.
  */
-static enum supervised_turn blk_device_turn(struct supervised *base)
+static enum supervised_turn blk_device_claim(struct supervised *base)
 {
     struct blk_device *dev = blk_device_of(base);
     bool yielded = base->life.phase == LIFE_YIELDED;
@@ -201,15 +211,14 @@ static enum supervised_turn blk_device_turn(struct supervised *base)
     return SUPERVISED_WAIT;
 }
 
-static int blk_device_configure(struct supervised *base, struct crew_orders *orders, char *why,
+static int blk_device_add_image(struct supervised *base, struct crew_orders *orders, char *why,
                                 unsigned long why_size)
 {
-    struct blk_device *dev = blk_device_of(base);
-
-    orders->config = &dev->config;
-    orders->size = sizeof(dev->config);
+    (void)why;
+    (void)why_size;
+    blk_device_xs_describe_image(blk_device_of(base));
     orders->nr_fds = 1; /* the log: its opener puts the image and its lock before it */
-    return blk_device_xs_read_front(dev, why, why_size);
+    return 0;
 }
 
 static int blk_device_deliver(struct supervised *base, const struct crew_orders *orders, char *why,
@@ -220,7 +229,7 @@ static int blk_device_deliver(struct supervised *base, const struct crew_orders 
 }
 
 /* The worker is caged and listens: the guest may know how large its disk is. */
-static void blk_device_serve(struct supervised *base)
+static void blk_device_tell_size(struct supervised *base)
 {
     struct blk_device *dev = blk_device_of(base);
 
@@ -234,14 +243,19 @@ static void blk_device_serve(struct supervised *base)
     }
 }
 
-static void blk_device_update(struct supervised *base)
+static void blk_device_see_changes(struct supervised *base)
 {
+    struct blk_device *dev = blk_device_of(base);
+
+    if (base->life.phase == LIFE_CONNECTED && dev->config.sectors != dev->image.facts.sectors) {
+        blk_device_announce_size(dev); /* the worker did not take it before */
+    }
     if (blk_device_is_away(base)) {
         supervised_yield(base, "the guest was moved away");
     }
 }
 
-static void blk_device_release(struct supervised *base)
+static void blk_device_let_go(struct supervised *base)
 {
     store_watch_del(base->sup->store, &blk_device_of(base)->name_watch);
     blk_device_give_image_back(base);
@@ -252,7 +266,7 @@ static void blk_on_host_device(void *arg, dev_t rdev)
     image_device_changed(arg, rdev);
 }
 
-static void blk_started(struct supervisor *sup)
+static int blk_watch_host(struct supervisor *sup)
 {
     struct blockd *d = (struct blockd *)sup; /* its first member */
     int err;
@@ -267,33 +281,47 @@ static void blk_started(struct supervisor *sup)
     if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
         log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
     }
+    return supervisor_find_program(d->images.opener_path, &d->images.opener_program);
+}
+
+static void blk_leave_host(struct supervisor *sup)
+{
+    struct blockd *d = (struct blockd *)sup; /* its first member */
+
+    uevent_watch_stop(&d->uevents);
+    qdisk_watch_stop(&d->qdisks);
+    blk_trail_free(&d->images.trail);
+    if (d->images.opener_program > 0) {
+        close(d->images.opener_program);
+    }
 }
 
 const struct supervisor_ops blockd_ops = {
     .noun = "block device",
-    .classes = {{.name = "vbd",
-                 .kernel_driver = "/sys/bus/xen-backend/drivers/vbd",
-                 .kernel_module = "xen-blkback"},
-                {.name = "vbd3"}},
+    .classes = {{.name = "vbd", .kernel_module = "xen-blkback"}, {.name = "vbd3"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "physical-device-path",
                                   NULL},
     .device_size = sizeof(struct blk_device),
+    .wire = &blk_wire_format,
+    .config_at = offsetof(struct blk_device, config),
     .ready_states = 1U << XenbusStateInitialised | 1U << XenbusStateConnected,
     .offers_unusable = true,
     .refuses = true,
-    .learn = blk_device_learn,
-    .open = blk_device_open,
-    .offer = blk_device_offer,
-    .turn = blk_device_turn,
-    .configure = blk_device_configure,
+    .learn = blk_device_learn_disk,
+    .open = blk_device_open_image,
+    .offer = blk_device_offer_disk,
+    .turn = blk_device_claim,
+    .read_front = blk_device_xs_read_front,
+    .configure = blk_device_add_image,
     .deliver = blk_device_deliver,
     .create_log = inflight_create,
     .log_magic = INFLIGHT_MAGIC,
     .log_version = INFLIGHT_VERSION,
-    .serve = blk_device_serve,
-    .update = blk_device_update,
+    .serve = blk_device_tell_size,
+    .update = blk_device_see_changes,
     .rest = blk_device_drop_image,
     .idle = blk_device_give_image_back,
-    .release = blk_device_release,
-    .started = blk_started,
+    .release = blk_device_let_go,
+    .started = blk_watch_host,
+    .stopped = blk_leave_host,
 };

@@ -54,6 +54,11 @@ struct blk_device {
 /* What the supervisor does with block devices: it is the one user of device.c. */
 extern const struct supervisor_ops blockd_ops;
 
+static inline struct blk_device *blk_device_of(struct supervised *base)
+{
+    return (struct blk_device *)base; /* its first member */
+}
+
 /* The daemon that a device belongs to. */
 static inline struct blockd *blk_device_daemon(const struct blk_device *dev)
 {

@@ -201,18 +201,11 @@ void blk_device_xs_publish_features(struct blk_device *dev)
     supervised_publish(&dev->base, values, BLK_NR(values), XenbusStateInitWait);
 }
 
-struct blk_front_read {
-    struct blk_device *dev;
-    char *why;
-    unsigned long why_size;
-};
-
-static int blk_read_protocol(struct store *st, xs_transaction_t t, struct blk_front_read *r)
+static int blk_read_protocol(const struct supervised_front *f, struct blk_wire_config *c)
 {
-    struct blk_wire_config *c = &r->dev->config;
-    const char *front = r->dev->base.front;
     char *protocol = NULL;
-    int err = keys_read_text(st, t, front, "protocol", 64, &protocol, r->why, r->why_size);
+    int err =
+        keys_read_text(f->st, f->t, f->dev->front, "protocol", 64, &protocol, f->why, f->why_size);
 
     if (err != 0) {
         return err;
@@ -225,10 +218,10 @@ static int blk_read_protocol(struct store *st, xs_transaction_t t, struct blk_fr
         char shown[128];
 
         log_escape(shown, sizeof(shown), protocol);
-        snprintf(r->why, r->why_size,
+        snprintf(f->why, f->why_size,
                  "%s/protocol = \"%s\": not one of " XEN_IO_PROTO_ABI_X86_64
                  ", " XEN_IO_PROTO_ABI_X86_32,
-                 front, shown);
+                 f->dev->front, shown);
         err = -EINVAL;
     }
     free(protocol);
@@ -236,10 +229,8 @@ static int blk_read_protocol(struct store *st, xs_transaction_t t, struct blk_fr
 }
 
 /* One page goes by `ring-ref`, several (and with some front ends also one) by `ring-refN`. */
-static int blk_read_ring_refs(struct store *st, xs_transaction_t t, struct blk_front_read *r)
+static int blk_read_ring_refs(const struct supervised_front *f, struct blk_wire_config *c)
 {
-    struct blk_wire_config *c = &r->dev->config;
-    const char *front = r->dev->base.front;
     int err = 0;
 
     for (unsigned int i = 0; i < c->nr_pages && err == 0; i++) {
@@ -248,47 +239,40 @@ static int blk_read_ring_refs(struct store *st, xs_transaction_t t, struct blk_f
             .key = key, .type = KEY_U32, .max = UINT32_MAX, .required = true};
 
         snprintf(key, sizeof(key), "ring-ref%u", i);
-        if (c->nr_pages == 1 && !store_exists(st, t, front, key)) {
+        if (c->nr_pages == 1 && !supervised_front_has(f, key)) {
             snprintf(key, sizeof(key), "ring-ref");
         }
-        err = keys_read(st, t, front, &ref, 1, &c->ring_refs[i], r->why, r->why_size);
+        err = supervised_front_keys(f, f->dev->front, &ref, 1, &c->ring_refs[i]);
     }
     return err;
 }
 
-static int blk_read_front_tx(struct store *st, xs_transaction_t t, void *arg)
+int blk_device_xs_read_front(const struct supervised_front *front)
 {
-    struct blk_front_read *r = arg;
-    const char *front = r->dev->base.front;
-    struct blk_wire_config *c = &r->dev->config;
+    struct blk_wire_config *c = &blk_device_of(front->dev)->config;
+    const char *dir = front->dev->front;
     uint32_t queues;
-    int err =
-        keys_read(st, t, front, blk_front_keys, BLK_NR(blk_front_keys), c, r->why, r->why_size);
+    int err = supervised_front_keys(front, dir, blk_front_keys, BLK_NR(blk_front_keys), c);
 
     c->nr_pages = 1U << c->nr_pages;
     if (err == 0) {
-        err = keys_read(st, t, front, &blk_queue_key, 1, &queues, r->why, r->why_size);
+        err = supervised_front_keys(front, dir, &blk_queue_key, 1, &queues);
     }
     if (err == 0) {
-        err = blk_read_ring_refs(st, t, r);
+        err = blk_read_ring_refs(front, c);
     }
-    return err != 0 ? err : blk_read_protocol(st, t, r);
+    return err != 0 ? err : blk_read_protocol(front, c);
 }
 
-int blk_device_xs_read_front(struct blk_device *dev, char *why, unsigned long why_size)
+void blk_device_xs_describe_image(struct blk_device *dev)
 {
-    struct blk_front_read r = {.dev = dev, .why = why, .why_size = why_size};
     struct blk_wire_config *c = &dev->config;
 
-    memset(c, 0, sizeof(*c));
-    supervised_wire_head(&dev->base, BLK_WIRE_MAGIC, &c->head);
     c->sectors = dev->image.facts.sectors;
     c->read_only = dev->image.read_only;
     c->discard = blk_discard_offered(dev);
     c->block_device = dev->image.facts.block_device;
     c->refuse = dev->base.crew.refusing;
-    snprintf(why, why_size, "the store is busy");
-    return store_transaction(dev->base.sup->store, blk_read_front_tx, &r);
 }
 
 void blk_device_xs_publish_connected(struct blk_device *dev)
@@ -316,6 +300,5 @@ void blk_device_xs_publish_size(struct blk_device *dev)
         known == dev->image.facts.sectors) {
         return;
     }
-    dev->base.view.back = XenbusStateUnknown; /* the state is written although it stands there */
-    supervised_publish(&dev->base, &size, 1, XenbusStateConnected);
+    supervised_publish_again(&dev->base, &size, 1);
 }

@@ -29,9 +29,12 @@ void blk_device_xs_publish_features(struct blk_device *dev);
 
 /*
  * Reads the front end's side of the connection into the worker's configuration. Returns 0, or
- * -errno with a sentence in `why`.
+ * -errno with a sentence.
  */
-int blk_device_xs_read_front(struct blk_device *dev, char *why, unsigned long why_size);
+int blk_device_xs_read_front(const struct supervised_front *front);
+
+/* Adds what the worker has to know about the image. */
+void blk_device_xs_describe_image(struct blk_device *dev);
 
 /* Publishes size and properties together with state 4. */
 void blk_device_xs_publish_connected(struct blk_device *dev);

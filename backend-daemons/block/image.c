@@ -20,6 +20,10 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Openers of one user that are replaced within a minute. */
+#define REPLACED UINT64_C(5)
+#define MINUTE   (60000 * NS_PER_MS)
+
 _Static_assert(sizeof(struct image_key) == 2 * sizeof(uint64_t), "hashed as a whole");
 
 struct image {
@@ -36,6 +40,8 @@ struct image_opener {
     struct image *image;     /* NULL: not known */
     bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
+    struct bucket replaced;
+    char busy[256]; /* who else has it locked, if that is waited for */
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
 };
@@ -171,12 +177,12 @@ static void part(struct image_user *user)
     struct image_opener *o = user->opener;
     struct image *image = user->image;
 
+    image_drop(user);
     loop_timer_cancel(o->table->loop, &o->late);
     o->user = NULL;
     user->opener = NULL;
     user->image = NULL;
     user->stage = IMAGE_NONE;
-    user->taken = false;
     if (image != NULL) {
         XEN_TAILQ_REMOVE(&image->users, user, link);
         image->leaving++;
@@ -199,6 +205,12 @@ static void on_found(struct image_opener *o, const struct image_report *r)
     char why[IMAGE_PATH_MAX + 256];
 
     user->stage = IMAGE_WAITING;
+    if (o->image != NULL && memcmp(&o->image->key, &r->key, sizeof(r->key)) != 0) {
+        snprintf(why, sizeof(why), "image %s: is another file than before", o->path);
+        child_signal(&o->child, SIGKILL);
+        fail(o, -ESTALE, why);
+        return;
+    }
     if (o->image == NULL) {
         o->image = find_image(o->table, &r->key);
         if (o->image == NULL) {
@@ -242,12 +254,42 @@ static void on_message(void *arg, const void *msg, unsigned long len)
         on_found(o, &r);
     } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
         on_opened(o, &r);
+    } else if (r.kind == IMAGE_REPORT_BUSY && o->user->stage == IMAGE_LOCKING) {
+        snprintf(o->busy, sizeof(o->busy), "%.*s", (int)sizeof(o->busy) - 1, r.text);
     } else if (r.kind == IMAGE_REPORT_FAILED) {
         fail(o, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
         o->user->facts.sectors = r.facts.sectors;
         o->table->on_event(o->user, IMAGE_RESIZED, 0, NULL);
     }
+}
+
+static int start(struct image_opener *o);
+
+/* The opener of an image that is in use was killed. Its user keeps its place among the others. */
+static bool replace(struct image_opener *o, const char *why)
+{
+    struct image_user *user = o->user;
+    int err;
+
+    if (user->stage != IMAGE_OPEN || !bucket_take(&o->replaced, 1, loop_now_ns())) {
+        return false;
+    }
+    XEN_LIST_REMOVE(o, link);
+    user->stage = IMAGE_FINDING;
+    user->patient = false; /* who has the lock now has it for good */
+    err = start(o);
+    if (err == 0) {
+        o->table->on_event(user, IMAGE_AGAIN, -EIO, why);
+        return true;
+    }
+    if (o->child.pid == 0) {
+        XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
+        return false;
+    }
+    o->user = user;
+    fail(o, err, why); /* and the one that was started ends, too */
+    return true;
 }
 
 static void on_exit_(void *arg, int status)
@@ -262,6 +304,9 @@ static void on_exit_(void *arg, int status)
         child_describe_status(status, how, sizeof(how));
         snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
                  o->user->stage == IMAGE_OPEN ? "locked" : "was to open", how);
+        if (replace(o, why)) {
+            return;
+        }
         fail(o, -EIO, why);
     }
     XEN_LIST_REMOVE(o, link);
@@ -278,6 +323,10 @@ static void on_late(void *arg)
     struct image_opener *o = arg;
     char why[IMAGE_PATH_MAX + 256];
 
+    if (o->busy[0] != '\0') {
+        o->table->on_event(o->user, IMAGE_LATE, -EBUSY, o->busy);
+        return;
+    }
     snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
              o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
              o->table->patience_ms / 1000,
@@ -294,7 +343,8 @@ static int send_open(struct image_opener *o)
         char path[IMAGE_PATH_MAX];
     } message = {.head = {.kind = IMAGE_ORDER_OPEN,
                           .read_only = o->user->read_only,
-                          .forced = o->user->forced}};
+                          .forced = o->user->forced,
+                          .patient = o->user->patient}};
 
     snprintf(message.path, sizeof(message.path), "%s", o->path);
     return child_send(&o->child, &message, sizeof(message.head) + strlen(message.path) + 1, NULL,
@@ -305,7 +355,8 @@ static int send_open(struct image_opener *o)
 static int start(struct image_opener *o)
 {
     char *argv[] = {(char *)o->table->opener_path, NULL};
-    int err = child_start(&o->child, o->table->loop, argv, on_message, on_exit_, o);
+    int err = child_start(&o->child, o->table->loop, o->table->opener_program, argv, on_message,
+                          on_exit_, o);
 
     if (err != 0) {
         return err;
@@ -342,6 +393,7 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
     memcpy(o->path, path, strlen(path) + 1);
     o->table = table;
     o->user = user;
+    bucket_set(&o->replaced, REPLACED, MINUTE, REPLACED, loop_now_ns());
     err = start(o);
     if (err != 0) {
         snprintf(why, why_size, "image %s: cannot start %s: %s", path, table->opener_path,
@@ -412,12 +464,24 @@ int image_take(struct image_user *user, int worker_socket, const void *message, 
         return err;
     }
     user->taken = true;
+    blk_trail_return(&user->opener->table->trail, user->vm, user->opener->path);
     return 0;
 }
 
 void image_drop(struct image_user *user)
 {
-    user->taken = false;
+    if (user->taken) {
+        blk_trail_leave(&user->opener->table->trail, user->vm, user->opener->path);
+        user->taken = false;
+    }
+}
+
+int64_t image_written_since(const struct image_user *user)
+{
+    const struct image_opener *o = user->opener;
+    const int64_t left = blk_trail_left(&o->table->trail, user->vm, o->path);
+
+    return left != 0 && user->facts.changed_ns > left ? user->facts.changed_ns - left : 0;
 }
 
 void image_close(struct image_user *user)

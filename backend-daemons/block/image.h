@@ -33,6 +33,7 @@
 #include "image_wire.h"
 #include "log.h"
 #include "loop.h"
+#include "trail.h"
 
 struct image;
 struct image_opener;
@@ -41,23 +42,27 @@ struct image_user;
 enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
+    IMAGE_AGAIN,   /* its opener was killed, and another locks it again; workers keep what they have.
+                      IMAGE_OPENED follows, or IMAGE_FAILED when somebody else was faster */
     IMAGE_FAILED,  /* it could not be opened or handed to a worker, or its lock was lost: as after
                       image_close() */
     IMAGE_RESIZED, /* `facts.sectors` has changed */
 };
 
-/* For IMAGE_LATE and IMAGE_FAILED `err` is -errno, and `why` a sentence for people. */
+/* For IMAGE_LATE, IMAGE_AGAIN and IMAGE_FAILED `err` is -errno, and `why` a sentence for people. */
 typedef void image_event_fn(struct image_user *user, enum image_event event, int err,
                             const char *why);
 
-/* Zero-initialise an empty one, and set the first four. */
+/* Zero-initialise an empty one, and set the first five. */
 struct image_table {
     struct loop *loop;
     const char *opener_path; /* the program of an opener */
+    int opener_program;      /* the same, from child_find_program(); -1: by its path */
     image_event_fn *on_event;
     unsigned int patience_ms; /* until IMAGE_LATE */
     struct image *images;     /* uthash by identity */
     XEN_LIST_HEAD(image_openers, struct image_opener) openers;
+    struct blk_trail trail; /* the owner's to free at the end */
 };
 
 enum image_stage {
@@ -74,6 +79,7 @@ struct image_user {
     bool taken;
     bool read_only;
     bool forced; /* the toolstack takes the responsibility for other users (mode `w!`) */
+    bool patient; /* whoever has it locked is about to let go: that is waited for */
     struct log_id id;
     char vm[64];
     struct image_facts facts; /* valid from IMAGE_OPENED on */
@@ -84,7 +90,7 @@ struct image_user {
 };
 
 /*
- * Starts to open `path` for `user`, whose id, vm, read_only and forced are set and whose stage is
+ * Starts to open `path` for `user`, whose id, vm, read_only, forced and patient are set and whose stage is
  * IMAGE_NONE. Returns 0, or -errno with a sentence for people in `why` and no event to come.
  */
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,
@@ -114,6 +120,12 @@ int image_take(struct image_user *user, int worker_socket, const void *message, 
 
 /* The worker is gone. The image stays promised to `user`. Harmless when it is not taken. */
 void image_drop(struct image_user *user);
+
+/*
+ * How long after the virtual machine of `user` had let go of the image somebody wrote to it, in
+ * nanoseconds. 0: nobody did, as far as is known (trail.h). The image is open.
+ */
+int64_t image_written_since(const struct image_user *user);
 
 /* Drops the image and gives it back, or gives up opening it. Harmless at IMAGE_NONE. */
 void image_close(struct image_user *user);

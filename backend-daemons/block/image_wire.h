@@ -7,7 +7,7 @@
  *   OPEN path ------------------->   looks it up
  *                                    FOUND (which image it is) or FAILED
  *   LOCK or JOIN ---------------->   checks, locks, measures
- *                                    OPENED or FAILED
+ *                                    OPENED or FAILED; BUSY first, if it was told to be patient
  *   GIVE to a worker, SHARE with another opener, MEASURE: as often as needed
  *                                    SIZE whenever it has changed
  *   end of file ----------------->   closes and unlocks all and ends
@@ -28,8 +28,9 @@ struct image_key {
 
 /* What was found. */
 struct image_facts {
-    uint64_t sectors; /* of 512 bytes */
-    uint64_t rdev;    /* of a block device */
+    uint64_t sectors;   /* of 512 bytes */
+    uint64_t rdev;      /* of a block device */
+    int64_t changed_ns; /* when a file was last written, by the wall clock; 0: not known */
     uint32_t physical_sector_bytes;
     uint32_t discard_granularity; /* bytes; 0: no discard */
     bool block_device;
@@ -50,6 +51,7 @@ struct image_order {
     uint32_t kind;
     bool read_only; /* with OPEN */
     bool forced;    /* with OPEN: do not ask who else uses the image */
+    bool patient;   /* with OPEN: wait for whoever has it locked */
 };
 
 #define IMAGE_GIVEN_FDS 2U /* that GIVE adds */
@@ -62,6 +64,7 @@ enum image_report_kind {
     IMAGE_REPORT_OPENED,    /* facts */
     IMAGE_REPORT_FAILED,    /* err, text; the opener ends */
     IMAGE_REPORT_SIZE,      /* facts.sectors */
+    IMAGE_REPORT_BUSY,      /* text; it is tried again, until the lock is there */
 };
 
 #define IMAGE_TEXT_MAX (IMAGE_PATH_MAX + 512)

@@ -147,6 +147,8 @@ int imagefile_measure(const struct imagefile *f, struct image_facts *facts, char
         }
         facts->discard_granularity = block_discard_granularity(st.st_rdev);
     }
+    facts->changed_ns =
+        facts->block_device ? 0 : (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     facts->sectors = bytes / BLK_SECTOR_BYTES;
     facts->physical_sector_bytes = physical;
     return 0;

@@ -49,11 +49,21 @@ static bool has_rw(const char *options)
     return strcmp(options, "rw") == 0 || strncmp(options, "rw,", 3) == 0;
 }
 
+/* What is looked for in a table of the kernel's, and where a mount's place goes. */
+struct inuse_query {
+    dev_t dev;
+    bool writable;
+    char *where;
+    unsigned long where_size;
+};
+
+typedef bool inuse_line_fn(char *line, const struct inuse_query *q);
+
 /*
  * One line: ID PARENT MAJOR:MINOR ROOT POINT OPTIONS TAG... - TYPE SOURCE SUPER-OPTIONS. Some file
  * systems (btrfs) show a number of their own; their source has the device.
  */
-static bool line_has(char *line, dev_t dev, bool writable, char *where, unsigned long where_size)
+static bool inuse_is_mount(char *line, const struct inuse_query *q)
 {
     char *tail = strstr(line, " - ");
     char number[32], point[1024], source[1024], super[1024], shown[32];
@@ -62,59 +72,63 @@ static bool line_has(char *line, dev_t dev, bool writable, char *where, unsigned
         sscanf(tail, " - %*s %1023s %1023s", source, super) != 2) {
         return false;
     }
-    snprintf(shown, sizeof(shown), "%u:%u", major(dev), minor(dev));
+    snprintf(shown, sizeof(shown), "%u:%u", major(q->dev), minor(q->dev));
     unescape(source);
-    if (strcmp(number, shown) != 0 && !is_node_of(source, dev)) {
+    if (strcmp(number, shown) != 0 && !is_node_of(source, q->dev)) {
         return false;
     }
-    if (writable && !has_rw(super)) {
+    if (q->writable && !has_rw(super)) {
         return false;
     }
     unescape(point);
-    snprintf(where, where_size, "%s", point);
+    snprintf(q->where, q->where_size, "%s", point);
     return true;
+}
+
+/* One line: PATH TYPE SIZE USED PRIORITY. */
+static bool inuse_is_swap(char *line, const struct inuse_query *q)
+{
+    char path[1024];
+
+    if (sscanf(line, "%1023s", path) != 1) {
+        return false;
+    }
+    unescape(path);
+    return is_node_of(path, q->dev);
+}
+
+/* Whether one of the table's lines says so. */
+static bool inuse_look(const char *table, inuse_line_fn *says_so, const struct inuse_query *q)
+{
+    FILE *f = fopen(table, "re");
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+
+    if (f == NULL) {
+        return false;
+    }
+    while (!found && getline(&line, &size, f) >= 0) {
+        found = says_so(line, q);
+    }
+    free(line);
+    fclose(f);
+    return found;
 }
 
 bool inuse_mounted(const char *mountinfo, dev_t dev, bool writable, char *where,
                    unsigned long where_size)
 {
-    FILE *f = fopen(mountinfo, "re");
-    char *line = NULL;
-    size_t size = 0;
-    bool found = false;
+    const struct inuse_query q = {dev, writable, where, where_size};
 
-    if (f == NULL) {
-        return false;
-    }
-    while (!found && getline(&line, &size, f) >= 0) {
-        found = line_has(line, dev, writable, where, where_size);
-    }
-    free(line);
-    fclose(f);
-    return found;
+    return inuse_look(mountinfo, inuse_is_mount, &q);
 }
 
 bool inuse_swap(const char *swaps, dev_t dev)
 {
-    FILE *f = fopen(swaps, "re");
-    char *line = NULL;
-    size_t size = 0;
-    bool found = false;
+    const struct inuse_query q = {.dev = dev};
 
-    if (f == NULL) {
-        return false;
-    }
-    while (!found && getline(&line, &size, f) >= 0) {
-        char path[1024];
-
-        if (sscanf(line, "%1023s", path) == 1) {
-            unescape(path);
-            found = is_node_of(path, dev);
-        }
-    }
-    free(line);
-    fclose(f);
-    return found;
+    return inuse_look(swaps, inuse_is_swap, &q);
 }
 
 /* Whether the block device `dev` is used in a forbidden way; `by` continues a sentence then. */

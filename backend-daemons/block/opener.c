@@ -21,12 +21,15 @@
 
 #define WATCH_PAUSE_MS 100
 #define LOOK_MS        30000
+#define BUSY_MS        100
 
 struct opener {
     int sock;
     int inotify; /* -1: none */
     bool paused; /* the watch is to be renewed */
     bool open;
+    bool patient;
+    bool busy; /* somebody else has the lock, and may let it go */
     struct imagefile file;
     struct image_key key;
     struct image_facts facts;
@@ -66,6 +69,7 @@ static int find(struct opener *o, const struct order *order)
         return -EPROTO;
     }
     memcpy(o->path, order->rest, order->rest_bytes);
+    o->patient = order->head.patient;
     o->file = (struct imagefile){
         .path = o->path, .read_only = order->head.read_only, .forced = order->head.forced};
     err = imagefile_find(&o->file, &r.key, r.text, sizeof(r.text));
@@ -116,6 +120,14 @@ static int lock(struct opener *o)
     struct image_report r = {0};
     int err = imagefile_lock(&o->file, r.text, sizeof(r.text));
 
+    if (err == -EBUSY && o->patient) {
+        if (!o->busy) {
+            tell(o, &r, IMAGE_REPORT_BUSY);
+        }
+        o->busy = true;
+        return 0;
+    }
+    o->busy = false;
     return err != 0 ? give_up(o, &r, err) : begin(o);
 }
 
@@ -246,9 +258,12 @@ static void on_change(struct opener *o)
     measure(o);
 }
 
-/* How long nothing has to happen until the size is looked at. */
+/* How long nothing has to happen until the size is looked at, or the lock is tried again. */
 static int patience(const struct opener *o)
 {
+    if (o->busy) {
+        return BUSY_MS;
+    }
     if (!o->open || o->facts.block_device) {
         return -1;
     }
@@ -265,6 +280,7 @@ int opener_run(int sock)
      * not: workers still use what we lock.
      */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    child_take_name();
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     o.sock = sock;
@@ -276,7 +292,9 @@ int opener_run(int sock)
         if (n == 0 && o.paused) {
             watch(&o);
         }
-        if (n == 0) {
+        if (n == 0 && o.busy) {
+            err = lock(&o);
+        } else if (n == 0) {
             measure(&o);
         }
         if (n > 0 && fds[1].revents != 0) {

@@ -42,6 +42,31 @@ static void forget_qdisk(struct qdisk *d)
     free(d);
 }
 
+/* Whether libxl gave it no image: a drive without a disk, `aio:` or nothing. */
+static bool qdisk_is_empty(const char *params)
+{
+    const char *colon = strchr(params, ':');
+
+    return params[0] == '\0' || (colon != NULL && colon[1] == '\0');
+}
+
+/* What is said of a disk that waits for a QEMU, of which there is none. */
+static void qdisk_explain(const struct qdisk *d, const char *params, char *sentence,
+                          unsigned long size)
+{
+    if (qdisk_is_empty(params)) {
+        snprintf(sentence, size,
+                 "an empty drive was given to QEMU by xl, and no QEMU serves domain %d: give it an "
+                 "image (target=), or leave it out; detach it",
+                 d->id.domid);
+    } else {
+        snprintf(sentence, size,
+                 "disk \"%s\" was given to QEMU by xl, and no QEMU serves domain %d: only raw "
+                 "images are served without (qemu-img convert -O raw makes one); detach it",
+                 params, d->id.domid);
+    }
+}
+
 /* Nobody has taken it in time. */
 static void on_untaken(void *arg)
 {
@@ -57,10 +82,7 @@ static void on_untaken(void *arg)
                  "/var/log/xen/qemu-dm-*.log",
                  params != NULL ? params : "");
     } else {
-        snprintf(sentence, sizeof(sentence),
-                 "disk \"%s\" was given to QEMU by xl, and no QEMU serves domain %d: only raw "
-                 "images are served without (qemu-img convert -O raw makes one); detach it",
-                 params != NULL ? params : "", d->id.domid);
+        qdisk_explain(d, params != NULL ? params : "", sentence, sizeof(sentence));
         xenbus_write_error(st, d->back, ENOTSUP, sentence);
     }
     log_msg(LOG_ERR, &d->id, "%s", sentence);

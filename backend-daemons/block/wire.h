@@ -11,7 +11,6 @@
 
 #include "../lib/wire.h"
 
-#define BLK_WIRE_MAGIC          0x346b6c62U /* "blk4": changes with these structures */
 #define BLK_WIRE_MAX_PAGE_ORDER 4
 #define BLK_WIRE_MAX_PAGES      (1U << BLK_WIRE_MAX_PAGE_ORDER)
 
@@ -60,6 +59,13 @@ enum blk_wire_order_kind {
 struct blk_wire_order {
     uint32_t kind;
     uint64_t sectors;
+};
+
+static const struct wire_format blk_wire_format = {
+    .daemon = "duet-blockd",
+    .magic = 0x346b6c62U, /* "blk4": changes with these structures */
+    .config_bytes = sizeof(struct blk_wire_config),
+    .order_bytes = sizeof(struct blk_wire_order),
 };
 
 #endif

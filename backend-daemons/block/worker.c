@@ -10,12 +10,7 @@
 /* The tag of the last flush, beside the slots' numbers. */
 #define BLK_TAG_LAST_FLUSH 0x10000ULL
 
-static struct blk_worker *blk_worker_of(struct worker *base)
-{
-    return (struct blk_worker *)base; /* its first member */
-}
-
-static bool blk_worker_accept(const struct worker *base)
+static bool blk_worker_ring_fits(const struct worker *base)
 {
     const struct blk_wire_config *c = &((const struct blk_worker *)base)->config;
 
@@ -85,7 +80,7 @@ static int blk_worker_set_up(struct blk_worker *b, int log_fd)
     return err != 0 ? err : blk_worker_limit(c);
 }
 
-static int blk_worker_connect(struct worker *base)
+static int blk_worker_map_ring(struct worker *base)
 {
     struct blk_worker *b = blk_worker_of(base);
     int log_fd = blk_worker_open_log(b);
@@ -94,15 +89,11 @@ static int blk_worker_connect(struct worker *base)
     if (err != 0) {
         return err;
     }
-    err = blk_worker_set_up(b, log_fd);
-    if (err != 0) {
-        worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
-    }
-    return err;
+    return worker_set_up(base, blk_worker_set_up(b, log_fd), "I/O");
 }
 
 /* What an earlier worker left in the log is a guest's, if that one was taken over. */
-static int blk_worker_begin(struct worker *base)
+static int blk_worker_take_over(struct worker *base)
 {
     struct blk_worker *b = blk_worker_of(base);
     struct inflight_ring ring = {.entry_bytes = b->queue.layout->entry_bytes,
@@ -119,20 +110,19 @@ static int blk_worker_begin(struct worker *base)
     return err;
 }
 
-static void blk_worker_order(struct worker *base, uint32_t kind, const void *msg,
-                             unsigned long bytes)
+static void blk_worker_take_size(struct worker *base, const void *msg)
 {
-    struct blk_worker *b = blk_worker_of(base);
+    struct blk_limits *limits = &blk_worker_of(base)->queue.limits;
     const struct blk_wire_order *order = msg;
 
-    if (kind == BLK_WIRE_RESIZE && bytes == sizeof(*order)) {
+    if (order->kind == BLK_WIRE_RESIZE) {
         log_msg(LOG_INFO, &base->id, "the disk has %llu sectors now, after %llu",
-                (unsigned long long)order->sectors, (unsigned long long)b->queue.limits.sectors);
-        b->queue.limits.sectors = order->sectors;
+                (unsigned long long)order->sectors, (unsigned long long)limits->sectors);
+        limits->sectors = order->sectors;
     }
 }
 
-static void blk_worker_complete(struct worker *base, const struct uring_event *event)
+static void blk_worker_operation_done(struct worker *base, const struct uring_event *event)
 {
     struct blk_worker *b = blk_worker_of(base);
 
@@ -180,7 +170,7 @@ static bool blk_worker_finished(struct blk_worker *b)
     return b->last_flush == BLK_FLUSHED;
 }
 
-static int blk_worker_turn(struct worker *base, uint64_t *wait_ns)
+static int blk_worker_serve(struct worker *base, uint64_t *wait_ns)
 {
     struct blk_worker *b = blk_worker_of(base);
     const struct ring_back *r = &b->queue.ring;
@@ -214,7 +204,7 @@ static void blk_worker_beat(struct worker *base)
     blk_queue_beat(&blk_worker_of(base)->queue);
 }
 
-static void blk_worker_end(struct worker *base, int err)
+static void blk_worker_close_log(struct worker *base, int err)
 {
     if (err == 0) {
         blk_queue_end(&blk_worker_of(base)->queue);
@@ -222,16 +212,14 @@ static void blk_worker_end(struct worker *base, int err)
 }
 
 const struct worker_class blk_worker_class = {
-    .daemon = "duet-blockd",
-    .magic = BLK_WIRE_MAGIC,
-    .config_bytes = sizeof(struct blk_wire_config),
+    .wire = &blk_wire_format,
     .nr_fds = BLK_WIRE_NR_FDS,
-    .accept = blk_worker_accept,
-    .connect = blk_worker_connect,
-    .begin = blk_worker_begin,
-    .turn = blk_worker_turn,
-    .complete = blk_worker_complete,
-    .order = blk_worker_order,
+    .accept = blk_worker_ring_fits,
+    .connect = blk_worker_map_ring,
+    .begin = blk_worker_take_over,
+    .turn = blk_worker_serve,
+    .complete = blk_worker_operation_done,
+    .order = blk_worker_take_size,
     .beat = blk_worker_beat,
-    .end = blk_worker_end,
+    .end = blk_worker_close_log,
 };

@@ -121,7 +121,8 @@ int cons_office_filter(const struct cons_office *office)
         ANY(setsockopt),
         ANY(getsockopt),
         {SYS_recvfrom, office->worker, 0},           /* reports */
-        ANY(wait4),                                  /* the worker's end */
+        ANY(waitid),                                 /* the worker's end */
+        ANY(wait4),
         {SYS_inotify_add_watch, office->readers, 0}, /* a terminal's readers */
         {SYS_inotify_rm_watch, office->readers, 0},
         {SYS_ioctl, -1, TIOCSPTLCK}, /* cons_pty_open() */

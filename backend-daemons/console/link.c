@@ -15,6 +15,9 @@
 /* For room in the socket, for the answer to a ping, for the orderly end. */
 #define PATIENCE_NS (10 * SECOND_NS)
 
+/* Reports a second, and at once: it answers for every console of this host. */
+#define ANSWERS UINT64_C(20000)
+
 struct cons_parcel {
     XEN_TAILQ_ENTRY(struct cons_parcel) link;
     int fd; /* -1: none */
@@ -160,6 +163,11 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     if (link->ended) {
         return;
     }
+    if (!bucket_take(&link->answers, 1, loop_now_ns())) {
+        log_msg(LOG_CRIT, NULL, "the worker sends without end");
+        link_ends(link, false);
+        return;
+    }
     if (len != sizeof(report)) {
         log_msg(LOG_CRIT, NULL, "the worker sent %lu bytes that are no report", len);
         link_ends(link, false);
@@ -201,10 +209,13 @@ int cons_link_start(struct cons_link *link, struct loop *loop, const char *path,
 
     link->loop = loop;
     XEN_TAILQ_INIT(&link->waiting);
-    err = child_start(&link->child, loop, argv, on_message, on_exit_of_worker, link);
+    err = child_start(&link->child, loop, -1, argv, on_message, on_exit_of_worker, link);
     if (err != 0) {
         return err;
     }
+    /* Nobody is killed from within the cage: on_message() ends the link. */
+    bucket_set(&link->child.messages, 0, SECOND_NS, 0, loop_now_ns());
+    bucket_set(&link->answers, ANSWERS, SECOND_NS, ANSWERS, loop_now_ns());
     /* A descriptor of its own: the loop knows each once, and the child's is watched for reports. */
     link->room.fd = fcntl(link->child.socket.fd, F_DUPFD_CLOEXEC, 0);
     if (link->room.fd < 0) {

@@ -29,6 +29,7 @@ struct cons_parcel;
 struct cons_link {
     struct loop *loop;
     struct child child;
+    struct bucket answers; /* that the worker may send */
     /* Orders that wait for room in the socket, and a descriptor of it that is watched meanwhile. */
     XEN_TAILQ_HEAD(cons_parcels, struct cons_parcel) waiting;
     struct loop_fd room;

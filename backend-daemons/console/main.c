@@ -2,7 +2,8 @@
  * duet-consoled, the supervisor's half of the console daemon: options, and the order of start.
  *
  *   1. Options.
- *   2. As root: signals, Xen's devices, inotify, the directory of the logs.
+ *   2. As root: signals, Xen's devices, inotify, the directory of the logs, which is locked
+ *      against another daemon of this kind.
  *   3. The worker is started and gets those. It cages itself, and has the guests' bytes from
  *      then on.
  *   4. The store is opened, and root is given up.
@@ -12,7 +13,6 @@
  *      starts both halves again, and guests do not notice.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@
 #include "logfile.h"
 #include "notify.h"
 #include "options.h"
+#include "single.h"
 
 #define KIB UINT64_C(1024)
 
@@ -35,132 +36,11 @@ struct consoled {
     struct cons_wire_config config;
     const char *user;
     const char *worker;
-    bool filter;
+    const char *log_dir;
+    bool foreign;
+    bool no_filter;
     int logs;
 };
-
-static const char help_text[] =
-    "Usage: duet-consoled [OPTION]...\n"
-    "Serves the primary consoles of all Xen guests: a terminal for xl console, and a log each.\n"
-    "Runs in the foreground.\n\n"
-    "  -d, --log-dir DIR      directory of the logs NAME.log (default /var/log/duet/console)\n"
-    "  -s, --log-size KIB     rotate a log of this size; 0: never (default 16384)\n"
-    "  -k, --log-keep N       how many rotated logs to keep, 0 to 999 (default 3)\n"
-    "  -b, --history KIB      output to show to who attaches, 1 to 65536 (default 64)\n"
-    "  -r, --rate KIB         what a guest may print per second; 0: no limit (default 1024)\n"
-    "  -u, --user NAME        become this user after start (default duet-console)\n"
-    "  -w, --worker PATH      program that has the guests' bytes\n"
-    "                         (default " DUET_CONSOLE_WORKER ")\n"
-    "      --foreign-map      map console pages that a guest's toolstack did not grant\n"
-    "      --no-filter        without the supervisor's system-call filter, for debuggers\n"
-    "  -l, --log-level LEVEL  error, warning, notice, info (default) or debug\n"
-    "  -h, --help             show this and exit\n"
-    "  -V, --version          show the version and exit\n\n"
-    "SIGHUP opens the logs anew, SIGUSR1 writes statistics to the journal. See duet-consoled(8).\n"
-    "Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot go on, 2 for wrong usage.\n";
-
-/* A number of KiB as bytes. */
-static bool kib_option(const char *option, const char *text, uint64_t min, uint64_t max,
-                       uint64_t *bytes)
-{
-    uint64_t value = 0;
-    bool ok = options_number(option, text, min, max, &value);
-
-    *bytes = value * KIB;
-    return ok;
-}
-
-static bool log_dir_option(struct consoled *d, const char *text)
-{
-    if (*text != '/' || strlen(text) >= sizeof(d->config.log_dir)) {
-        fprintf(stderr, "%s: --log-dir %s: not an absolute path of less than %zu bytes\n",
-                program_invocation_short_name, text, sizeof(d->config.log_dir));
-        return false;
-    }
-    snprintf(d->config.log_dir, sizeof(d->config.log_dir), "%s", text);
-    return true;
-}
-
-/* Applies one option. Returns false after a sentence on standard error. */
-static bool apply(struct consoled *d, int option, const char *arg)
-{
-    uint64_t value = 0;
-    bool ok;
-
-    switch (option) {
-    case 'd':
-        return log_dir_option(d, arg);
-    case 's':
-        return kib_option("log-size", arg, 0, UINT64_C(1) << 40, &d->config.log_size);
-    case 'k':
-        ok = options_number("log-keep", arg, 0, 999, &value);
-        d->config.log_keep = (uint32_t)value;
-        return ok;
-    case 'b':
-        return kib_option("history", arg, 1, 65536, &d->config.history);
-    case 'r':
-        return kib_option("rate", arg, 0, UINT64_C(1) << 30, &d->config.rate);
-    case 'u':
-        d->user = arg;
-        return true;
-    case 'w':
-        d->worker = arg;
-        return true;
-    case 'l':
-        return options_log_level(arg);
-    case 'F':
-        d->config.foreign = 1;
-        return true;
-    case 'N':
-        d->filter = false;
-        return true;
-    default: /* getopt_long() has said what is wrong */
-        return false;
-    }
-}
-
-/* Reads the command line. Returns -1 to go on, or the exit status. */
-static int parse_options(struct consoled *d, int argc, char **argv)
-{
-    static const struct option longs[] = {
-        {"log-dir", required_argument, NULL, 'd'},
-        {"log-size", required_argument, NULL, 's'},
-        {"log-keep", required_argument, NULL, 'k'},
-        {"history", required_argument, NULL, 'b'},
-        {"rate", required_argument, NULL, 'r'},
-        {"user", required_argument, NULL, 'u'},
-        {"worker", required_argument, NULL, 'w'},
-        {"foreign-map", no_argument, NULL, 'F'},
-        {"no-filter", no_argument, NULL, 'N'},
-        {"log-level", required_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    bool ok = true;
-    int option;
-
-    while (ok && (option = getopt_long(argc, argv, "d:s:k:b:r:u:w:l:hV", longs, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help_text, stdout);
-            return EXIT_SUCCESS;
-        }
-        if (option == 'V') {
-            puts("duet-consoled " DUET_VERSION);
-            return EXIT_SUCCESS;
-        }
-        ok = apply(d, option, optarg);
-    }
-    if (ok && optind != argc) {
-        fprintf(stderr, "%s: unexpected argument '%s'\n", program_invocation_short_name,
-                argv[optind]);
-        ok = false;
-    }
-    if (!ok) {
-        fputs("Try 'duet-consoled --help'.\n", stderr);
-    }
-    return ok ? -1 : OPTIONS_EXIT_USAGE;
-}
 
 /* The worker has two descriptors per console and one per log, and inherits the limit. */
 static void raise_descriptor_limit(void)
@@ -248,23 +128,18 @@ static int failed(const char *what, int err)
 
 static int take_signals(struct consoled *d)
 {
-    static const struct {
-        int signo;
-        loop_signal_fn *fn;
-    } signals[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_order}, {SIGUSR1, on_order}};
-    int err = 0;
+    static const struct loop_signal_rule signals[] = {
+        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_order}, {SIGUSR1, on_order}};
 
     signal(SIGUSR2, SIG_IGN);
-    for (unsigned int i = 0; err == 0 && i < sizeof(signals) / sizeof(signals[0]); i++) {
-        err = loop_signal(d->host.loop, signals[i].signo, signals[i].fn, d);
-    }
-    return err;
+    return loop_signals(d->host.loop, signals, sizeof(signals) / sizeof(signals[0]), d);
 }
 
 /* What has to be opened as root. Returns 0 or an exit status. */
 static int open_all(struct consoled *d)
 {
     const char *what;
+    char why[256];
     int err = take_signals(d);
 
     if (err != 0) {
@@ -279,7 +154,14 @@ static int open_all(struct consoled *d)
         return failed("inotify", -errno);
     }
     d->logs = cons_logs_make(d->config.log_dir);
-    return d->logs < 0 ? failed(d->config.log_dir, d->logs) : 0;
+    if (d->logs < 0) {
+        return failed(d->config.log_dir, d->logs);
+    }
+    err = single_claim_folder(d->logs, "duet-consoled", why, sizeof(why));
+    if (err != 0) {
+        log_msg(LOG_CRIT, NULL, "%s", why);
+    }
+    return err != 0 ? EXIT_FAILURE : 0;
 }
 
 static int start_worker(struct consoled *d, uid_t uid, gid_t gid)
@@ -342,7 +224,7 @@ static int serve(struct consoled *d)
 
     announce(&d->host);
     err = cons_daemon_start(&d->daemon, &d->host, on_ready, d);
-    if (err == 0 && d->filter) {
+    if (err == 0 && !d->no_filter) {
         err = cons_office_filter(&office);
     }
     if (err != 0) {
@@ -369,18 +251,86 @@ static int run(struct consoled *d)
     return status;
 }
 
+/* What the command line sets. Returns -1 to go on, or the exit status. */
+static int parse_options(struct consoled *d, int argc, char **argv)
+{
+    const struct option_rule rules[] = {
+        {.letter = 'd',
+         .name = "log-dir",
+         .argument = "DIR",
+         .help = "directory of the logs NAME.log\n(default /var/log/duet/console)",
+         .type = OPTION_DIR,
+         .to = &d->log_dir,
+         .max = sizeof(d->config.log_dir)},
+        {.letter = 's',
+         .name = "log-size",
+         .argument = "KIB",
+         .help = "rotate a log of this size; 0: never (default 16384)",
+         .type = OPTION_KIB,
+         .to = &d->config.log_size,
+         .max = UINT64_C(1) << 40},
+        {.letter = 'k',
+         .name = "log-keep",
+         .argument = "N",
+         .help = "how many rotated logs to keep, 0 to 999 (default 3)",
+         .type = OPTION_NUMBER,
+         .to = &d->config.log_keep,
+         .max = 999},
+        {.letter = 'b',
+         .name = "history",
+         .argument = "KIB",
+         .help = "output to show to who attaches, 1 to 65536 (default 64)",
+         .type = OPTION_KIB,
+         .to = &d->config.history,
+         .min = 1,
+         .max = 65536},
+        {.letter = 'r',
+         .name = "rate",
+         .argument = "KIB",
+         .help = "what a guest may print per second; 0: no limit\n(default 1024)",
+         .type = OPTION_KIB,
+         .to = &d->config.rate,
+         .max = UINT64_C(1) << 30},
+        {.letter = 'u',
+         .name = "user",
+         .argument = "NAME",
+         .help = "become this user after start (default duet-console)",
+         .to = &d->user},
+        {.letter = 'w',
+         .name = "worker",
+         .argument = "PATH",
+         .help = "program that has the guests' bytes\n(default " DUET_CONSOLE_WORKER ")",
+         .to = &d->worker},
+        {.name = "foreign-map",
+         .help = "map console pages that a guest's toolstack did not\ngrant",
+         .type = OPTION_SWITCH,
+         .to = &d->foreign},
+        {.name = "no-filter",
+         .help = "without the supervisor's system-call filter, for\ndebuggers",
+         .type = OPTION_SWITCH,
+         .to = &d->no_filter},
+        OPTION_LOG_LEVEL,
+    };
+    int status =
+        options_parse("duet-consoled",
+                      "Serves the primary consoles of all Xen guests: a terminal for xl console, "
+                      "and a log each.\n"
+                      "SIGHUP opens the logs anew, SIGUSR1 writes statistics to the journal.",
+                      rules, sizeof(rules) / sizeof(rules[0]), argc, argv);
+
+    d->config.foreign = d->foreign;
+    snprintf(d->config.log_dir, sizeof(d->config.log_dir), "%s", d->log_dir);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static struct consoled d = {
         .host = {.doors = {-1, -1}, .readers = -1},
-        .config = {.history = 64 * KIB,
-                   .rate = 1024 * KIB,
-                   .log_size = 16384 * KIB,
-                   .log_keep = 3,
-                   .log_dir = "/var/log/duet/console"},
+        .config = {.history = 64 * KIB, .rate = 1024 * KIB, .log_size = 16384 * KIB, .log_keep = 3},
         .user = "duet-console",
         .worker = DUET_CONSOLE_WORKER,
-        .filter = true,
+        .log_dir = "/var/log/duet/console",
         .logs = -1,
     };
     int status = parse_options(&d, argc, argv);

@@ -8,25 +8,49 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "log.h"
+
+/* Messages for one turn of the loop; and of a child that has ended, whose socket another process
+ * may hold. */
+#define MESSAGES_PER_TURN 16
+#define MESSAGES_AT_END   1024
+
+/* What a child may send: a device's worker sends a few in all its life. */
+#define MESSAGES       UINT64_C(100)
+#define MESSAGES_BURST UINT64_C(1000)
+#define SECOND_NS      UINT64_C(1000000000)
 
 union fd_control {
     struct cmsghdr align;
     char buf[CMSG_SPACE(CHILD_FDS_MAX * sizeof(int))];
 };
 
-static void drain_socket(struct child *c)
+/* It sends without end: no more is heard of it than how it ended. */
+static void hush(struct child *c)
+{
+    log_msg(LOG_ERR, NULL, "process %d sends more than %" PRIu64 " messages a second; killed",
+            (int)c->pid, c->messages.amount);
+    loop_fd_del(c->loop, &c->socket);
+    child_signal(c, SIGKILL);
+}
+
+/* Delivers up to `most` messages. */
+static void drain_socket(struct child *c, unsigned int most)
 {
     char msg[CHILD_MESSAGE_MAX];
 
-    while (c->socket.added) {
+    for (unsigned int i = 0; c->socket.added && i < most; i++) {
         ssize_t n = recv(c->socket.fd, msg, sizeof(msg), MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR) {
@@ -39,6 +63,10 @@ static void drain_socket(struct child *c)
             loop_fd_del(c->loop, &c->socket);
             return;
         }
+        if (!bucket_take(&c->messages, 1, loop_now_ns())) {
+            hush(c);
+            return;
+        }
         c->on_message(c->arg, msg, (unsigned long)n);
     }
 }
@@ -46,19 +74,23 @@ static void drain_socket(struct child *c)
 static void on_socket(void *arg, uint32_t events)
 {
     (void)events;
-    drain_socket(arg);
+    drain_socket(arg, MESSAGES_PER_TURN);
 }
 
 static void on_pidfd(void *arg, uint32_t events)
 {
     struct child *c = arg;
+    siginfo_t info = {.si_pid = 0};
     int status = 0;
 
     (void)events;
-    if (waitpid(c->pid, &status, WNOHANG) == 0) {
+    if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) {
         return;
     }
-    drain_socket(c);
+    /* It keeps its number until it is reaped: a signal because of its last words hits nobody else.
+     */
+    drain_socket(c, MESSAGES_AT_END);
+    waitpid(c->pid, &status, WNOHANG);
     loop_fd_del(c->loop, &c->socket);
     loop_fd_del(c->loop, &c->pidfd);
     close(c->socket.fd);
@@ -67,9 +99,31 @@ static void on_pidfd(void *arg, uint32_t events)
     c->on_exit(c->arg, status);
 }
 
-/* Spawns argv with `sock` as CHILD_SOCKET_FD. Returns the pid or -errno. */
-static pid_t spawn(char *const argv[], int sock)
+int child_find_program(const char *path)
 {
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    int high;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    high = fcntl(fd, F_DUPFD_CLOEXEC, CHILD_SOCKET_FD + 1); /* spawn() overwrites the low ones */
+    if (high < 0) {
+        high = -errno;
+    }
+    close(fd);
+    return high;
+}
+
+void child_take_name(void)
+{
+    prctl(PR_SET_NAME, program_invocation_short_name);
+}
+
+/* Spawns it with `sock` as CHILD_SOCKET_FD. Returns the pid or -errno. */
+static pid_t spawn(int program, char *const argv[], int sock)
+{
+    char path[32];
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     static const int blocked[] = {SIGHUP, SIGINT, SIGUSR1, SIGUSR2};
@@ -91,7 +145,8 @@ static pid_t spawn(char *const argv[], int sock)
     posix_spawn_file_actions_adddup2(&fa, sock, CHILD_SOCKET_FD);
     posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    err = posix_spawn(&pid, argv[0], &fa, &attr, argv, environ);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
+    err = posix_spawn(&pid, program >= 0 ? path : argv[0], &fa, &attr, argv, environ);
     posix_spawn_file_actions_destroy(&fa);
     posix_spawnattr_destroy(&attr);
     return err != 0 ? -err : pid;
@@ -117,7 +172,7 @@ static int watch_child(struct child *c, int sock)
     return err;
 }
 
-int child_start(struct child *c, struct loop *loop, char *const argv[],
+int child_start(struct child *c, struct loop *loop, int program, char *const argv[],
                 child_message_fn *on_message, child_exit_fn *on_exit, void *arg)
 {
     int sv[2];
@@ -127,7 +182,9 @@ int child_start(struct child *c, struct loop *loop, char *const argv[],
         return -errno;
     }
     *c = (struct child){.loop = loop, .on_message = on_message, .on_exit = on_exit, .arg = arg};
-    c->pid = spawn(argv, sv[1]);
+    bucket_set(&c->messages, MESSAGES, SECOND_NS, MESSAGES_BURST, loop_now_ns());
+    c->messages.tokens = MESSAGES_BURST;
+    c->pid = spawn(program, argv, sv[1]);
     close(sv[1]);
     if (c->pid < 0) {
         err = c->pid;

@@ -7,6 +7,9 @@
  * USR1, USR2) are blocked in it from the start, so that none kills it before it has said what is to
  * become of them. When the parent dies, the child sees the end of file on the socket.
  *
+ * A child is not trusted: it is listened to in turns, so that one that talks without end holds up
+ * nobody, and one that says more than anybody needs is killed.
+ *
  * Types: struct child, which lives in its user's structure.
  */
 #ifndef DUET_LIB_CHILD_H
@@ -14,6 +17,7 @@
 
 #include <sys/types.h>
 
+#include "bucket.h"
 #include "loop.h"
 
 #define CHILD_SOCKET_FD   3
@@ -32,17 +36,25 @@ struct child {
     pid_t pid; /* 0: not running */
     struct loop_fd pidfd;
     struct loop_fd socket;
+    struct bucket messages; /* that it may send; set by child_start(), and to be set anew */
     child_message_fn *on_message;
     child_exit_fn *on_exit;
     void *arg;
 };
 
 /*
- * Starts `argv[0]`. Callbacks come from the loop; everything the child sent before it ended is
- * delivered before on_exit, which is called exactly once and after which `c` may be used again or
- * freed. Returns 0 or -errno.
+ * Finds a program now, so that child_start() starts this one later, whatever its path names by
+ * then. Returns a descriptor, which no child inherits, or -errno.
  */
-int child_start(struct child *c, struct loop *loop, char *const argv[],
+int child_find_program(const char *path);
+
+/*
+ * Starts `program`, from child_find_program(), or `argv[0]` when it is -1. Callbacks come from the loop; everything the child sent before it ended is
+ * delivered before on_exit, which is called exactly once and after which `c` may be used again or
+ * freed. A child that sends more than `messages` allows is killed, and not heard any more. Returns
+ * 0 or -errno.
+ */
+int child_start(struct child *c, struct loop *loop, int program, char *const argv[],
                 child_message_fn *on_message, child_exit_fn *on_exit, void *arg);
 
 /*
@@ -76,6 +88,12 @@ long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned i
  */
 int child_send_over(int sock, const void *msg, unsigned long len, const int *fds,
                     unsigned int nr_fds);
+
+/*
+ * In a child that was started by descriptor: it is known by its name again, and not by a number, to
+ * ps(1) and pkill(1).
+ */
+void child_take_name(void);
 
 /* Describes a wait status, e.g. "killed by signal 9 (Killed)". */
 void child_describe_status(int status, char *out, unsigned long size);

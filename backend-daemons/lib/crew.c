@@ -106,6 +106,12 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     return 0;
 }
 
+/* Whether this host lacks something that it may have again. */
+static bool crew_may_pass(int err)
+{
+    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR;
+}
+
 /* A report, as the worker, which is not trusted, sent it. */
 static void crew_on_message(void *arg, const void *msg, unsigned long len)
 {
@@ -123,6 +129,9 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
                     "a worker that is about to end goes on reporting");
     } else if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
+    } else if (r.kind == WIRE_FAILED && len == sizeof(r) && dev->life.phase == LIFE_STARTING &&
+               crew_may_pass(-r.err)) {
+        log_limited(&crew->report_log, LOG_WARNING, &dev->id, "%s: %s", dev->front, r.text);
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
         crew->told = true;
@@ -183,8 +192,8 @@ static void crew_on_exit(void *arg, int status)
     } else if (status != 0 && !dev->crew.told) {
         log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "worker %s while it was stopping", how);
         event = LIFE_ON_DEATH;
-    } else if (status == 0 && phase == LIFE_STOPPING && dev->life.after != LIFE_CLOSED &&
-               dev->crew.log_fd >= 0) {
+    } else if (status == 0 && phase != LIFE_KILLED && !dev->crew.told &&
+               dev->life.after != LIFE_CLOSED && dev->crew.log_fd >= 0) {
         supervised_write_key(dev, AT_REST_KEY, "1");
     }
     supervised_reconsider(dev); /* before the event, which may free it */
@@ -198,7 +207,8 @@ static int crew_spawn(struct supervised *dev, const struct crew_orders *o, char 
     struct crew *crew = &dev->crew;
     char *argv[] = {(char *)dev->sup->worker_path, (char *)o->args[0], (char *)o->args[1],
                     (char *)o->args[2], NULL};
-    int err = child_start(&crew->child, dev->sup->loop, argv, crew_on_message, crew_on_exit, dev);
+    int err = child_start(&crew->child, dev->sup->loop, dev->sup->worker_program, argv,
+                          crew_on_message, crew_on_exit, dev);
 
     if (err != 0) {
         snprintf(why, size, "%s: cannot be started: %s", argv[0], strerror(-err));
@@ -216,6 +226,20 @@ static int crew_spawn(struct supervised *dev, const struct crew_orders *o, char 
         child_signal(&crew->child, SIGKILL);
     }
     return 0;
+}
+
+/* No worker was started. A guest that is connected has nobody else, so that is tried again. */
+static void crew_fails(struct supervised *dev, int err, bool may_pass, const char *why)
+{
+    char how[SUPERVISED_SENTENCE_MAX + 32];
+
+    if (dev->in_use && may_pass) {
+        snprintf(how, sizeof(how), "not started (%s)", why);
+        life_happens(&dev->life, crew_count_death(dev, how));
+        return;
+    }
+    supervised_tell_error(dev, err, why);
+    life_happens(&dev->life, LIFE_ON_REFUSED);
 }
 
 void crew_start(struct supervised *dev)
@@ -237,19 +261,23 @@ void crew_start(struct supervised *dev)
         return;
     }
     crew->told = crew->given_up = crew->serves = false;
-    err = ops->configure(dev, &o, why, sizeof(why));
+    err = supervised_configure(dev, &o, why, sizeof(why));
     if (err == 0 && ops->create_log != NULL) {
         err = crew_find_log(dev, why, sizeof(why));
         o.fds[o.log_at] = crew->log_fd;
         crew->progress = crew->kept != NULL ? crew->kept->progress : 0;
-        supervised_remove_key(dev, AT_REST_KEY);
     }
-    if (err == 0) {
-        err = crew_spawn(dev, &o, why, sizeof(why));
+    if (err == 0 && ops->create_log != NULL) {
+        /* a mark that outlived the rest would have a later daemon forget what is in flight */
+        err = supervised_remove_key(dev, AT_REST_KEY, why, sizeof(why));
     }
     if (err != 0) {
-        supervised_tell_error(dev, err, why);
-        life_happens(&dev->life, LIFE_ON_REFUSED);
+        crew_fails(dev, err, crew_may_pass(err), why);
+        return;
+    }
+    err = crew_spawn(dev, &o, why, sizeof(why));
+    if (err != 0) {
+        crew_fails(dev, err, true, why);
         return;
     }
     dev->in_use = true;

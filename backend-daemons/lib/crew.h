@@ -76,7 +76,8 @@ static inline bool crew_has_worker(const struct crew *crew)
 }
 
 /*
- * Starts a worker. Raises STARTED, TOO_SOON, or REFUSED after telling why.
+ * Starts a worker. Raises STARTED, TOO_SOON, or REFUSED after telling why. What this host lacks just
+ * now (memory, processes) counts, where the ring is in use, as a death: another try follows.
  */
 void crew_start(struct supervised *dev);
 

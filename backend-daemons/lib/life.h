@@ -22,6 +22,7 @@
  *
  * Whoever is waited for has a deadline: the one who opens, the script, the worker that starts, the
  * worker that stops. The guest has none, because a device that it never uses may wait for ever. Nor
+ * has a ring that is in use while what it needs is being opened: its guest waits in any case. Nor
  * has a process that was killed, because there is nobody left to ask.
  *
  * Six events say what the store shows of the front end and of what the toolstack wants. They say
@@ -93,8 +94,9 @@ enum life_action {
     LIFE_DO_OPEN_LATE,    /* nobody waits for it any more: say so, in a verdict for the offer */
     LIFE_DO_OFFER,        /* publish features and state 2 */
     LIFE_DO_TRY_OPEN,     /* what could not be found before may be there now */
-    LIFE_DO_CONNECT,      /* raise STARTED, TOO_SOON, YIELD or REFUSED, or wait for a next time */
-    LIFE_DO_CONNECT_LATE, /* say what did not come */
+    LIFE_DO_CONNECT,      /* raise STARTED, TOO_SOON, YIELD, REFUSED, DEATH or GIVEN_UP, or wait for
+                             a next time */
+    LIFE_DO_CONNECT_LATE, /* raise REFUSED after saying what did not come, or go on waiting */
     LIFE_DO_SERVE,        /* publish state 4 */
     LIFE_DO_UPDATE,       /* look at what may change while connected; may raise YIELD */
     LIFE_DO_TELL_CLOSING, /* publish state 5 */

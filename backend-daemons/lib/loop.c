@@ -247,6 +247,17 @@ int loop_signal(struct loop *loop, int signo, loop_signal_fn *fn, void *arg)
     return loop_fd_add(loop, &loop->signal_watch, fd, EPOLLIN, on_signalfd, loop);
 }
 
+int loop_signals(struct loop *loop, const struct loop_signal_rule *rules, unsigned int nr,
+                 void *arg)
+{
+    int err = 0;
+
+    for (unsigned int i = 0; err == 0 && i < nr; i++) {
+        err = loop_signal(loop, rules[i].signo, rules[i].fn, arg);
+    }
+    return err;
+}
+
 /* Milliseconds that epoll may wait, rounded up so that a timer never fires early. */
 static int wait_ms(const struct loop *loop)
 {

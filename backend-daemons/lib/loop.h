@@ -23,6 +23,12 @@ typedef void loop_fd_fn(void *arg, uint32_t events);
 typedef void loop_fn(void *arg);
 typedef void loop_signal_fn(void *arg, int signo);
 
+/* What a signal does. */
+struct loop_signal_rule {
+    int signo;
+    loop_signal_fn *fn;
+};
+
 /* A watched descriptor. Zero-initialise; the loop does not close `fd`. */
 struct loop_fd {
     int fd;
@@ -98,5 +104,9 @@ void loop_defer_cancel(struct loop *loop, struct loop_work *w);
  * to unblock it themselves. Returns 0 or -errno.
  */
 int loop_signal(struct loop *loop, int signo, loop_signal_fn *fn, void *arg);
+
+/* The same for `nr` signals. Returns 0 or -errno of the first that failed. */
+int loop_signals(struct loop *loop, const struct loop_signal_rule *rules, unsigned int nr,
+                 void *arg);
 
 #endif

@@ -12,44 +12,43 @@
 
 #include "log.h"
 
-#define UID_BASE_MAX 0xfffe0000U
-#define RULES_MAX    16U
-#define HELP_COLUMN  29
+#define OPTIONS_HELP_COLUMN 29
+#define OPTIONS_NUMBERED    256 /* beyond every letter */
 
-bool options_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out)
+static bool options_number(const struct option_rule *r, const char *text, uint64_t *out)
 {
     unsigned long long n;
     char *end;
 
     errno = 0;
     n = strtoull(text, &end, 0);
-    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || n < min || n > max) {
+    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || n < r->min || n > r->max) {
         fprintf(stderr, "%s: --%s %s: not a number from %" PRIu64 " to %" PRIu64 "\n",
-                program_invocation_short_name, option, text, min, max);
+                program_invocation_short_name, r->name, text, r->min, r->max);
         return false;
     }
     *out = n;
     return true;
 }
 
-bool options_uid_base(const char *text, uid_t *out)
+static bool options_dir(const struct option_rule *r, const char *text)
 {
-    uint64_t n;
-
-    if (!options_number("uid-base", text, 1, UID_BASE_MAX, &n)) {
+    if (*text != '/' || strlen(text) >= r->max) {
+        fprintf(stderr, "%s: --%s %s: not an absolute path of less than %" PRIu64 " bytes\n",
+                program_invocation_short_name, r->name, text, r->max);
         return false;
     }
-    *out = (uid_t)n;
+    *(const char **)r->to = text;
     return true;
 }
 
-bool options_log_level(const char *text)
+static bool options_level(const struct option_rule *r, const char *text)
 {
     int level = log_level_by_name(text);
 
     if (level < 0) {
-        fprintf(stderr, "%s: --log-level %s: there is no such level\n",
-                program_invocation_short_name, text);
+        fprintf(stderr, "%s: --%s %s: there is no such level\n", program_invocation_short_name,
+                r->name, text);
         return false;
     }
     log_set_level(level);
@@ -60,19 +59,21 @@ static const struct option_rule options_common[] = {
     {.letter = 'h', .name = "help", .help = "show this and exit"},
     {.letter = 'V', .name = "version", .help = "show the version and exit"},
 };
-#define NR_COMMON (sizeof(options_common) / sizeof(options_common[0]))
+#define OPTIONS_NR_COMMON (sizeof(options_common) / sizeof(options_common[0]))
 
 static void options_show_rule(FILE *out, const struct option_rule *r)
 {
     const char *line = r->help;
-    int at = fprintf(out, "  -%c, --%s%s%s", r->letter, r->name, r->argument != NULL ? " " : "",
-                     r->argument != NULL ? r->argument : "");
+    char letter[] = {'-', r->letter, ',', '\0'};
+    int at = fprintf(out, "  %3s --%s%s%s", r->letter != '\0' ? letter : "", r->name,
+                     r->argument != NULL ? " " : "", r->argument != NULL ? r->argument : "");
 
     while (line != NULL) {
         const char *end = strchr(line, '\n');
         int len = end != NULL ? (int)(end - line) : (int)strlen(line);
 
-        fprintf(out, "%*s%.*s\n", at < HELP_COLUMN ? HELP_COLUMN - at : 1, "", len, line);
+        fprintf(out, "%*s%.*s\n", at < OPTIONS_HELP_COLUMN ? OPTIONS_HELP_COLUMN - at : 1, "", len,
+                line);
         line = end != NULL ? end + 1 : NULL;
         at = 0;
     }
@@ -85,11 +86,17 @@ static void options_show(FILE *out, const char *program, const char *what,
     for (unsigned int i = 0; i < nr; i++) {
         options_show_rule(out, &rules[i]);
     }
-    for (unsigned int i = 0; i < NR_COMMON; i++) {
+    for (unsigned int i = 0; i < OPTIONS_NR_COMMON; i++) {
         options_show_rule(out, &options_common[i]);
     }
     fputs("\nExit status: 0 after SIGTERM or SIGINT, 1 when it cannot go on, 2 for wrong usage.\n",
           out);
+}
+
+static int options_wrong(const char *program)
+{
+    fprintf(stderr, "Try '%s --help'.\n", program);
+    return OPTIONS_EXIT_USAGE;
 }
 
 static bool options_take(const struct option_rule *r, const char *text)
@@ -100,74 +107,90 @@ static bool options_take(const struct option_rule *r, const char *text)
     case OPTION_TEXT:
         *(const char **)r->to = text;
         return true;
-    case OPTION_UID:
-        return options_uid_base(text, r->to);
+    case OPTION_DIR:
+        return options_dir(r, text);
+    case OPTION_SWITCH:
+        *(bool *)r->to = true;
+        return true;
     case OPTION_LEVEL:
-        return options_log_level(text);
+        return options_level(r, text);
     case OPTION_NUMBER:
+    case OPTION_KIB:
         break;
     }
-    if (!options_number(r->name, text, r->min, r->max, &n)) {
+    if (!options_number(r, text, &n)) {
         return false;
     }
-    *(unsigned int *)r->to = (unsigned int)n;
+    if (r->type == OPTION_KIB) {
+        *(uint64_t *)r->to = n * 1024;
+    } else {
+        *(unsigned int *)r->to = (unsigned int)n;
+    }
     return true;
 }
 
-/* What getopt_long() wants to know. */
+/* What getopt_long() wants to know: an option without a letter is told by its number. */
 static void options_for_getopt(const struct option_rule *rules, unsigned int nr,
                                struct option *longs, char *shorts)
 {
     for (unsigned int i = 0; i < nr; i++) {
-        *longs++ = (struct option){rules[i].name,
-                                   rules[i].argument != NULL ? required_argument : no_argument,
-                                   NULL, rules[i].letter};
-        *shorts++ = rules[i].letter;
-        if (rules[i].argument != NULL) {
+        const struct option_rule *r = &rules[i];
+
+        longs[i] = (struct option){r->name, r->argument != NULL ? required_argument : no_argument,
+                                   NULL, OPTIONS_NUMBERED + (int)i};
+        if (r->letter != '\0') {
+            *shorts++ = r->letter;
+        }
+        if (r->letter != '\0' && r->argument != NULL) {
             *shorts++ = ':';
         }
     }
 }
 
+/* The row that getopt_long() has found; NULL when it found none, and has said so. */
+static const struct option_rule *options_found(const struct option_rule *rules, unsigned int nr,
+                                               int c)
+{
+    for (unsigned int i = 0; i < nr; i++) {
+        if (c == OPTIONS_NUMBERED + (int)i || (c == rules[i].letter && c != '\0')) {
+            return &rules[i];
+        }
+    }
+    return NULL;
+}
+
 int options_parse(const char *program, const char *what, const struct option_rule *rules,
                   unsigned int nr, int argc, char **argv)
 {
-    struct option longs[RULES_MAX + 1] = {{.name = NULL}};
-    struct option_rule all[RULES_MAX];
-    char shorts[2 * RULES_MAX + 1] = "";
+    struct option longs[OPTIONS_MAX + 1] = {{.name = NULL}};
+    struct option_rule all[OPTIONS_MAX];
+    char shorts[2 * OPTIONS_MAX + 1] = "";
+    const struct option_rule *r;
     int c;
 
-    if (nr + NR_COMMON > RULES_MAX) {
+    if (nr + OPTIONS_NR_COMMON > OPTIONS_MAX) {
         abort();
     }
     memcpy(all, rules, nr * sizeof(*rules));
     memcpy(all + nr, options_common, sizeof(options_common));
-    options_for_getopt(all, nr + NR_COMMON, longs, shorts);
+    options_for_getopt(all, nr + OPTIONS_NR_COMMON, longs, shorts);
     while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        const struct option_rule *r = all;
-
-        while (r < all + nr && r->letter != c) {
-            r++;
-        }
-        if (c == 'h') {
+        r = options_found(all, nr + OPTIONS_NR_COMMON, c);
+        if (r != NULL && r->letter == 'h') {
             options_show(stdout, program, what, rules, nr);
             return 0;
         }
-        if (c == 'V') {
+        if (r != NULL && r->letter == 'V') {
             printf("%s " DUET_VERSION "\n", program);
             return 0;
         }
-        if (r < all + nr && !options_take(r, optarg)) {
-            return OPTIONS_EXIT_USAGE;
-        }
-        if (r == all + nr) {
-            optind = argc + 1; /* getopt_long() has said what is wrong */
-            break;
+        if (r == NULL || !options_take(r, optarg)) {
+            return options_wrong(program);
         }
     }
     if (optind != argc) {
-        options_show(stderr, program, what, rules, nr);
-        return OPTIONS_EXIT_USAGE;
+        fprintf(stderr, "%s: unexpected argument '%s'\n", program, argv[optind]);
+        return options_wrong(program);
     }
     return -1;
 }

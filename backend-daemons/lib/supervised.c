@@ -18,6 +18,11 @@
 #define GUEST_LOG_LINES 30
 #define GUEST_LOG_MS    60000
 
+/* Evaluations of one device: so many at once, and so many a second. To connect takes a handful. */
+#define LOOKS_AT_ONCE UINT64_C(40)
+#define LOOKS         UINT64_C(20)
+#define SECOND_NS     UINT64_C(1000000000)
+
 /* Reads what decides. Returns false when the back end's directory is gone. */
 static bool supervised_look(struct supervised *dev)
 {
@@ -55,14 +60,14 @@ static enum life_event supervised_event(const struct supervised *dev)
         return LIFE_ON_CLOSING;
     }
     if (v->back == XenbusStateClosing) {
-        /* a guest that is connected needs its device to close it */
-        return v->front == XenbusStateConnected ? LIFE_ON_REMOVE_READY : LIFE_ON_REMOVE;
+        /* a guest that is connected, and not just by its own word, needs its device to close it */
+        return v->front == XenbusStateConnected && dev->in_use ? LIFE_ON_REMOVE_READY : LIFE_ON_REMOVE;
     }
     return ready ? LIFE_ON_READY : LIFE_ON_IDLE;
 }
 
 /* Learns where the front end is, and watches its state from now on. */
-static int supervised_read_front(struct supervised *dev, char *why, unsigned long why_size)
+static int supervised_learn_front(struct supervised *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->sup->store;
     char path[STORE_PATH_MAX];
@@ -80,15 +85,12 @@ static int supervised_read_front(struct supervised *dev, char *why, unsigned lon
                  dev->back, id);
         return -EINVAL;
     }
-    if (err == 0) {
-        snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
-        store_watch_del(st, &dev->front_watch);
-        err = store_watch_add(st, &dev->front_watch, path, supervised_on_store, dev);
-    }
     if (err != 0) {
         snprintf(why, why_size, "%s", store_error(st));
+        return err;
     }
-    return err;
+    snprintf(path, sizeof(path), "%.*s/state", STORE_PATH_MAX - 16, dev->front);
+    return supervised_watch(dev, &dev->front_watch, path, why, why_size);
 }
 
 static void supervised_refuse(struct supervised *dev, int err, const char *why)
@@ -102,7 +104,7 @@ static void supervised_refuse(struct supervised *dev, int err, const char *why)
 static bool supervised_learn(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
-    int err = supervised_read_front(dev, why, sizeof(why));
+    int err = supervised_learn_front(dev, why, sizeof(why));
 
     if (err == 0) {
         err = dev->sup->ops->learn(dev, why, sizeof(why));
@@ -128,9 +130,12 @@ static void supervised_find(struct supervised *dev)
         life_happens(&dev->life, LIFE_ON_GONE);
         return;
     }
-    event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
     dev->adopted = dev->view.back == XenbusStateInitWait || dev->view.back > XenbusStateInitialised;
     dev->in_use = dev->view.back > XenbusStateInitialised && dev->view.back != XenbusStateClosed;
+    event = dev->view.back == XenbusStateClosed ? LIFE_ON_CLOSED : supervised_event(dev);
+    if (dev->in_use && event == LIFE_ON_IDLE) {
+        event = LIFE_ON_CLOSED; /* it began anew meanwhile, and waits for us to do so */
+    }
     if (!dev->adopted) {
         crew_dismiss(dev); /* what was kept was another's of the same name */
     } else if (event != LIFE_ON_CLOSED) {
@@ -139,11 +144,23 @@ static void supervised_find(struct supervised *dev)
     life_happens(&dev->life, event);
 }
 
+/* Whether an evaluation has to wait; then it comes by itself. A guest can cause them without end. */
+static bool supervised_looks_too_often(struct supervised *dev)
+{
+    uint64_t now = loop_now_ns();
+
+    if (bucket_take(&dev->looks, 1, now)) {
+        return false;
+    }
+    supervised_reconsider_later(dev, dev->looks.next_ns - now);
+    return true;
+}
+
 static void evaluate(void *arg)
 {
     struct supervised *dev = arg;
 
-    if (dev->sup->stopping) {
+    if (dev->sup->stopping || supervised_looks_too_often(dev)) {
         return;
     }
     if (!supervised_look(dev)) {
@@ -160,10 +177,34 @@ void supervised_reconsider(struct supervised *dev)
     loop_defer(dev->sup->loop, &dev->work, evaluate, dev);
 }
 
+static void supervised_retry(void *arg)
+{
+    supervised_reconsider(arg);
+}
+
+void supervised_reconsider_later(struct supervised *dev, uint64_t ns)
+{
+    loop_timer_set(dev->sup->loop, &dev->later, ns, supervised_retry, dev);
+}
+
 void supervised_on_store(void *arg, const char *path)
 {
     (void)path;
     supervised_reconsider(arg);
+}
+
+int supervised_watch(struct supervised *dev, struct store_watch *watch, const char *path, char *why,
+                     unsigned long why_size)
+{
+    struct store *st = dev->sup->store;
+    int err;
+
+    store_watch_del(st, watch);
+    err = store_watch_add(st, watch, path, supervised_on_store, dev);
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(st));
+    }
+    return err;
 }
 
 struct supervised_publication {
@@ -171,40 +212,63 @@ struct supervised_publication {
     const struct key_value *values;
     unsigned int nr;
     enum xenbus_state state;
+    bool again; /* the state is written although it stands there */
 };
 
+/* The toolstack may have written another state since we looked: its word is not overwritten. */
 static int supervised_publish_tx(struct store *st, xs_transaction_t t, void *arg)
 {
     const struct supervised_publication *p = arg;
+    enum xenbus_state found;
     int err;
 
     if (!store_exists(st, t, p->dev->back, "state")) {
         return -ENOENT;
     }
+    xenbus_read_state(st, t, p->dev->back, &found);
+    if (p->state != XenbusStateUnknown && found != p->dev->view.back) {
+        return -ECANCELED;
+    }
     err = keys_write(st, t, p->dev->back, p->values, p->nr);
-    if (err == 0 && p->state != XenbusStateUnknown && p->state != p->dev->view.back) {
+    if (err == 0 && p->state != XenbusStateUnknown && (p->again || p->state != found)) {
         err = store_write(st, t, p->dev->back, "state", "%d", p->state);
     }
     return err;
 }
 
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
-                        enum xenbus_state state)
+static void supervised_publish_it(struct supervised *dev, const struct supervised_publication *p)
 {
-    struct supervised_publication p = {.dev = dev, .values = values, .nr = nr, .state = state};
-    int err;
+    int err = store_transaction(dev->sup->store, supervised_publish_tx, (void *)p);
 
-    if (nr == 0 && state == dev->view.back) {
-        return;
-    }
-    err = store_transaction(dev->sup->store, supervised_publish_tx, &p);
-    if (err == 0 && state != XenbusStateUnknown) {
-        dev->view.back = state;
-        log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(state));
+    if (err == 0 && p->state != XenbusStateUnknown) {
+        dev->view.back = p->state;
+        log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(p->state));
+    } else if (err == -ECANCELED) {
+        supervised_reconsider(dev);
     } else if (err != 0 && err != -ENOENT) {
         log_limited(&dev->guest_log, LOG_ERR, &dev->id, "cannot publish: %s",
                     store_error(dev->sup->store));
     }
+}
+
+void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+                        enum xenbus_state state)
+{
+    const struct supervised_publication p = {
+        .dev = dev, .values = values, .nr = nr, .state = state};
+
+    if (nr != 0 || state != dev->view.back) {
+        supervised_publish_it(dev, &p);
+    }
+}
+
+void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+                              unsigned int nr)
+{
+    const struct supervised_publication p = {
+        .dev = dev, .values = values, .nr = nr, .state = dev->view.back, .again = true};
+
+    supervised_publish_it(dev, &p);
 }
 
 static void supervised_set_state(struct supervised *dev, enum xenbus_state state)
@@ -219,11 +283,15 @@ void supervised_write_key(struct supervised *dev, const char *key, const char *t
     supervised_publish(dev, &value, 1, XenbusStateUnknown);
 }
 
-void supervised_remove_key(struct supervised *dev, const char *key)
+int supervised_remove_key(struct supervised *dev, const char *key, char *why,
+                          unsigned long why_size)
 {
-    if (store_exists(dev->sup->store, STORE_NO_TX, dev->back, key)) {
-        store_rm(dev->sup->store, STORE_NO_TX, dev->back, key);
+    int err = store_rm(dev->sup->store, STORE_NO_TX, dev->back, key);
+
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(dev->sup->store));
     }
+    return err;
 }
 
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence)
@@ -232,16 +300,56 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
     log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", sentence);
 }
 
-void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head)
+/* What a worker of any class is told first. */
+static void supervised_fill_head(const struct supervised *dev, struct wire_head *head)
 {
     *head = (struct wire_head){
-        .magic = magic,
+        .magic = dev->sup->ops->wire->magic,
         .domid = (uint16_t)dev->id.domid,
         .device = dev->id.device,
         .uid = dev->sup->uid_base + (uid_t)dev->id.domid,
         .log_level = log_level(),
     };
     snprintf(head->class, sizeof(head->class), "%s", dev->id.class);
+}
+
+int supervised_front_keys(const struct supervised_front *front, const char *dir,
+                          const struct key_rule *rules, unsigned int nr, void *out)
+{
+    return keys_read(front->st, front->t, dir, rules, nr, out, front->why, front->why_size);
+}
+
+bool supervised_front_has(const struct supervised_front *front, const char *key)
+{
+    return store_exists(front->st, front->t, front->dev->front, key);
+}
+
+/* A transaction may run again: every time it begins with zeros. */
+static int supervised_front_tx(struct store *st, xs_transaction_t t, void *arg)
+{
+    struct supervised_front *front = arg;
+    const struct supervisor_ops *ops = front->dev->sup->ops;
+    char *config = (char *)front->dev + ops->config_at;
+
+    memset(config, 0, ops->wire->config_bytes);
+    supervised_fill_head(front->dev, (struct wire_head *)config);
+    front->st = st;
+    front->t = t;
+    return ops->read_front(front);
+}
+
+int supervised_configure(struct supervised *dev, struct crew_orders *orders, char *why,
+                         unsigned long why_size)
+{
+    const struct supervisor_ops *ops = dev->sup->ops;
+    struct supervised_front front = {.dev = dev, .why = why, .why_size = why_size};
+    int err;
+
+    orders->config = (const char *)dev + ops->config_at;
+    orders->size = ops->wire->config_bytes;
+    snprintf(why, why_size, "the store is busy");
+    err = store_transaction(dev->sup->store, supervised_front_tx, &front);
+    return err != 0 ? err : ops->configure(dev, orders, why, why_size);
 }
 
 /* Has the class open what it serves; what is to be found later is no failure. */
@@ -355,15 +463,21 @@ static void supervised_connect(struct supervised *dev)
     }
 }
 
+/* A guest that is connected already waits for its storage as long as that takes. */
 static void supervised_connect_late(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
 
+    if (dev->in_use && !dev->opened) {
+        log_msg(LOG_WARNING, &dev->id, "what it serves is not there yet: its guest waits");
+        return;
+    }
     snprintf(why, sizeof(why), "not connected: %s within %u s",
              dev->opened ? "neither its script nor who had it before ended"
                          : "what it serves was not there",
              life_deadline_ms(LIFE_CALLED) / 1000);
     supervised_tell_error(dev, -ETIMEDOUT, why);
+    life_happens(&dev->life, LIFE_ON_REFUSED);
 }
 
 void supervised_yield(struct supervised *dev, const char *why)
@@ -400,11 +514,6 @@ static void supervised_close(struct supervised *dev)
     dev->sup->ops->rest(dev);
     supervised_set_state(dev, XenbusStateClosed);
     supervised_reconsider(dev);
-}
-
-static void supervised_retry(void *arg)
-{
-    supervised_reconsider(arg);
 }
 
 /* A front end that starts anew has its device offered again: not as often as it likes. */
@@ -516,6 +625,8 @@ void supervised_init(struct supervised *dev)
     dev->life.ops = &ops;
     dev->life.loop = dev->sup->loop;
     dev->guest_log = (struct log_limit){.burst = GUEST_LOG_LINES, .interval_ms = GUEST_LOG_MS};
+    bucket_set(&dev->looks, LOOKS, SECOND_NS, LOOKS_AT_ONCE, loop_now_ns());
+    dev->looks.tokens = LOOKS_AT_ONCE;
     crew_init(&dev->crew);
 }
 
@@ -540,6 +651,7 @@ void supervised_release(struct supervised *dev)
     life_release(&dev->life);
     store_watch_del(dev->sup->store, &dev->front_watch);
     loop_timer_cancel(dev->sup->loop, &dev->retry);
+    loop_timer_cancel(dev->sup->loop, &dev->later);
     loop_defer_cancel(dev->sup->loop, &dev->work);
     free(dev->verdict);
     free(dev->front);

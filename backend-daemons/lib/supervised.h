@@ -7,7 +7,8 @@
  * Whatever happens in the store only asks for an evaluation, supervised_reconsider(). That reads
  * afresh what matters and makes one event of it. So no order of events is assumed, and many at once
  * cost one evaluation. A state that stands in the store already is not written again, so an
- * evaluation that our own write caused finds nothing to do.
+ * evaluation that our own write caused finds nothing to do. A device whose guest causes them
+ * without end waits between them.
  *
  * Everything that a guest can cause to be written to the journal goes through its device's
  * `guest_log`.
@@ -22,6 +23,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "bucket.h"
 #include "crew.h"
 #include "keys.h"
 #include "life.h"
@@ -71,6 +73,17 @@ struct supervised {
     struct store_watch front_watch;
     struct loop_work work;
     struct loop_timer retry;
+    struct bucket looks;
+    struct loop_timer later; /* the next look, when there have been too many */
+};
+
+/* The front end's side of a connection while it is read, in one transaction. */
+struct supervised_front {
+    struct supervised *dev;
+    struct store *st;
+    xs_transaction_t t;
+    char *why; /* for the sentence of a refusal */
+    unsigned long why_size;
 };
 
 /* Whether a worker may be started. */
@@ -86,8 +99,18 @@ void supervised_init(struct supervised *dev);
 /* Asks for an evaluation before the loop waits again. */
 void supervised_reconsider(struct supervised *dev);
 
+/* The same, `ns` nanoseconds from now, or earlier. */
+void supervised_reconsider_later(struct supervised *dev, uint64_t ns);
+
 /* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
+
+/*
+ * Watches one more path for a device, in place of what `watch` watched. Returns 0, or -errno with a
+ * sentence.
+ */
+int supervised_watch(struct supervised *dev, struct store_watch *watch, const char *path, char *why,
+                     unsigned long why_size);
 
 /*
  * An opening has ended: `err` is 0, or -errno with the sentence `why`. Called by a class whose
@@ -107,20 +130,39 @@ void supervised_yield(struct supervised *dev, const char *why);
 
 /*
  * Publishes keys, and a state (Unknown: none) with them in one transaction, unless the directory is
- * gone; an error becomes a log line. A state that stands there already is not written again.
+ * gone; an error becomes a log line. A state that stands there already is not written again. When
+ * another stands there than was seen last, nothing is written, and the device is reconsidered.
  */
 void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state);
 
-/* A key of ours below the back end's directory, while that exists. */
+/* The same with the state that stands there, which is written again: who watches it looks. */
+void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+                              unsigned int nr);
+
+/* Writes a key of ours below the back end's directory, while that exists. */
 void supervised_write_key(struct supervised *dev, const char *key, const char *text);
-void supervised_remove_key(struct supervised *dev, const char *key);
+
+/* Removes it, if it is there. Returns 0, or -errno with a sentence. */
+int supervised_remove_key(struct supervised *dev, const char *key, char *why,
+                          unsigned long why_size);
 
 /* Says wherever people look (log, store) that something went wrong; `err` is -errno. */
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence);
 
-/* Fills in what a worker of any class is told first; `magic` is the class's. */
-void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head);
+/*
+ * Has the class read the front end's side, and fill in what a worker is to have. Returns 0, or
+ * -errno with a sentence.
+ */
+int supervised_configure(struct supervised *dev, struct crew_orders *orders, char *why,
+                         unsigned long why_size);
+
+/* Reads keys of `dir`, which is the front end's or below it, into `out`: keys_read(). */
+int supervised_front_keys(const struct supervised_front *front, const char *dir,
+                          const struct key_rule *rules, unsigned int nr, void *out);
+
+/* Whether the key is there. */
+bool supervised_front_has(const struct supervised_front *front, const char *key);
 
 /* The daemon ends, and so does the device, in good order. The store is left as it is. */
 void supervised_leave(struct supervised *dev);

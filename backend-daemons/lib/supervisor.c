@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 #include "notify.h"
+#include "single.h"
 
-#define KERNEL_LOG_MS 5000
-#define LEAVE_MS      2000U
-#define NS_PER_MS     UINT64_C(1000000)
+#define KERNEL_LOG_MS    5000
+#define UID_BASE_DEFAULT 0x70000000U
+#define UID_BASE_MAX     0xfffe0000U /* every domain id has room above it */
+#define LEAVE_MS         2000U
+#define NS_PER_MS        UINT64_C(1000000)
 
 _Static_assert(sizeof(struct device_key) == 3 * sizeof(int), "hashed as a whole");
 
@@ -53,11 +56,13 @@ bool supervisor_exists(const struct supervisor *sup, const struct device_key *ke
 /* Two back ends on one device would ruin it: what the kernel's driver claims is left to it. */
 static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
 {
-    const char *driver = sup->ops->classes[key->class].kernel_driver;
     const char *module = sup->ops->classes[key->class].kernel_module;
     const struct log_id id = id_of(sup, key);
 
-    if (driver == NULL || access(driver, F_OK) != 0) {
+    char driver[64];
+
+    snprintf(driver, sizeof(driver), "/sys/bus/xen-backend/drivers/%s", id.class);
+    if (module == NULL || access(driver, F_OK) != 0) {
         return false;
     }
     log_limited(&sup->classes[key->class].kernel_log, LOG_ERR, &id,
@@ -221,10 +226,27 @@ static int watch_class(struct supervisor *sup, unsigned int i)
     return err;
 }
 
+/*
+ * Programs are found once: while an upgrade replaces them, the ones that this supervisor speaks
+ * with go on to be started.
+ */
+int supervisor_find_program(const char *path, int *program)
+{
+    *program = child_find_program(path);
+    if (*program < 0) {
+        log_msg(LOG_ERR, NULL, "%s: cannot be found: %s", path, strerror(-*program));
+        return *program;
+    }
+    return 0;
+}
+
 int supervisor_start(struct supervisor *sup)
 {
-    int err = 0;
+    int err = supervisor_find_program(sup->worker_path, &sup->worker_program);
 
+    if (err != 0) {
+        return err;
+    }
     sup->store = store_open(sup->loop, on_store_lost, sup);
     if (sup->store == NULL) {
         err = errno;
@@ -241,7 +263,10 @@ int supervisor_start(struct supervisor *sup)
         return err;
     }
     if (sup->ops->started != NULL) {
-        sup->ops->started(sup);
+        err = sup->ops->started(sup);
+    }
+    if (err != 0) {
+        return err;
     }
     notify_kept_fds(supervisor_keep, sup);
     show_status(sup);
@@ -299,9 +324,16 @@ static void forget(struct supervised *dev)
     free(dev);
 }
 
+/* One of the same name may have been created while the worker of the last one ended. */
 void supervisor_remove(struct supervisor *sup, struct supervised *dev)
 {
+    const struct device_key key = dev->key;
+
     forget(dev);
+    dev = sup->stopping ? NULL : add_device(sup, &key);
+    if (dev != NULL) {
+        supervised_reconsider(dev);
+    }
     show_status(sup);
     stop_when_idle(sup);
 }
@@ -313,7 +345,13 @@ void supervisor_free(struct supervisor *sup)
     while (sup->kept != NULL) {
         close(take_kept(sup, sup->kept->name));
     }
+    if (sup->ops->stopped != NULL) {
+        sup->ops->stopped(sup);
+    }
     store_close(sup->store);
+    if (sup->worker_program > 0) {
+        close(sup->worker_program);
+    }
 }
 
 static void on_terminate(void *arg, int signo)
@@ -335,20 +373,13 @@ static void on_ask(void *arg, int signo)
 /* Signals that mean nothing are handled, too: one that was meant well must not end it. */
 static int handle_signals(struct supervisor *sup)
 {
-    static const struct {
-        int signo;
-        loop_signal_fn *fn;
-    } signals[] = {{SIGTERM, on_terminate},
-                   {SIGINT, on_terminate},
-                   {SIGUSR1, on_ask},
-                   {SIGUSR2, on_ask},
-                   {SIGHUP, on_ask}};
-    int err = 0;
+    static const struct loop_signal_rule signals[] = {{SIGTERM, on_terminate},
+                                                      {SIGINT, on_terminate},
+                                                      {SIGUSR1, on_ask},
+                                                      {SIGUSR2, on_ask},
+                                                      {SIGHUP, on_ask}};
 
-    for (unsigned int i = 0; err == 0 && i < sizeof(signals) / sizeof(signals[0]); i++) {
-        err = loop_signal(sup->loop, signals[i].signo, signals[i].fn, sup);
-    }
-    return err;
+    return loop_signals(sup->loop, signals, sizeof(signals) / sizeof(signals[0]), sup);
 }
 
 /* The empty directory that becomes a worker's file system. */
@@ -365,7 +396,18 @@ static bool make_empty_directory(void)
     return true;
 }
 
-int supervisor_run(struct supervisor *sup)
+static bool is_the_only_one(const struct supervisor *sup)
+{
+    char why[SUPERVISED_SENTENCE_MAX];
+
+    if (single_claim(SINGLE_DIR, sup->ops->wire->daemon, why, sizeof(why)) != 0) {
+        log_msg(LOG_ERR, NULL, "%s", why);
+        return false;
+    }
+    return true;
+}
+
+static int supervisor_run(struct supervisor *sup)
 {
     int status = 1;
 
@@ -374,11 +416,47 @@ int supervisor_run(struct supervisor *sup)
         log_msg(LOG_ERR, NULL, "cannot set up the event loop: %s", strerror(errno));
         return status;
     }
-    if (make_empty_directory() && supervisor_start(sup) == 0) {
+    if (make_empty_directory() && is_the_only_one(sup) && supervisor_start(sup) == 0) {
         notify_ready(sup->loop);
         status = loop_run(sup->loop);
     }
     supervisor_free(sup);
     loop_free(sup->loop);
     return status;
+}
+
+int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
+                    int argc, char **argv)
+{
+    struct option_rule all[OPTIONS_MAX];
+    char worker_help[256];
+    const struct option_rule shared[] = {
+        {.letter = 'u',
+         .name = "uid-base",
+         .argument = "UID",
+         .help = "a worker runs as UID plus its guest's domain id\n(default 0x70000000)",
+         .type = OPTION_NUMBER,
+         .to = &sup->uid_base,
+         .min = 1,
+         .max = UID_BASE_MAX},
+        {.letter = 'w',
+         .name = "worker",
+         .argument = "PATH",
+         .help = worker_help,
+         .to = &sup->worker_path},
+        OPTION_LOG_LEVEL,
+    };
+    const unsigned int nr_shared = sizeof(shared) / sizeof(shared[0]);
+    int status;
+
+    sup->uid_base = UID_BASE_DEFAULT;
+    snprintf(worker_help, sizeof(worker_help), "program that serves one device\n(default %s)",
+             sup->worker_path);
+    if (nr + nr_shared > OPTIONS_MAX) {
+        abort();
+    }
+    memcpy(all, rules, nr * sizeof(*rules));
+    memcpy(all + nr, shared, sizeof(shared));
+    status = options_parse(sup->ops->wire->daemon, sup->purpose, all, nr + nr_shared, argc, argv);
+    return status >= 0 ? status : supervisor_run(sup);
 }

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "backends.h"
+#include "options.h"
 #include "supervised.h"
 
 #define SUPERVISOR_CLASSES_MAX 2U
@@ -24,12 +25,13 @@
 struct supervisor_ops {
     const char *noun; /* what it serves: "block device" */
     struct {
-        const char *name;          /* the directory below `backend/` */
-        const char *kernel_driver; /* in sysfs, while the kernel serves the class; NULL: never */
-        const char *kernel_module;
+        const char *name;              /* the directory below `backend/` */
+        const char *kernel_module;     /* that may serve the class instead; NULL: none */
     } classes[SUPERVISOR_CLASSES_MAX]; /* name NULL: no more */
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
     size_t device_size;      /* of its own device, which starts as zeros */
+    const struct wire_format *wire;
+    size_t config_at;          /* in its own device: what a worker is told first */
     unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
     bool offers_unusable; /* what cannot be used is offered, with a verdict for the toolstack */
     bool refuses;         /* has workers that answer everything by an error */
@@ -43,7 +45,12 @@ struct supervisor_ops {
     int (*open)(struct supervised *dev, char *why, unsigned long why_size);
     void (*offer)(struct supervised *dev); /* publishes features, verdict and state 2 */
     enum supervised_turn (*turn)(struct supervised *dev); /* may a worker be started? */
-    /* Reads the front end's side, fills in what a worker gets. 0 or -errno with a sentence. */
+    /*
+     * Reads the front end's side into the configuration, which is zero but for its head. Every
+     * value is the guest's. Returns 0 or -errno with a sentence.
+     */
+    int (*read_front)(const struct supervised_front *front);
+    /* Adds our side, and what else a worker gets. Returns 0 or -errno with a sentence. */
     int (*configure)(struct supervised *dev, struct crew_orders *orders, char *why,
                      unsigned long why_size);
     /* Hands it over in another way than child_send(). 0 or -errno with a sentence. */
@@ -62,7 +69,8 @@ struct supervisor_ops {
     void (*gone)(struct supervised *dev); /* removed by the toolstack: nothing may be left */
     void (*release)(struct supervised *dev);
     void (*count)(struct supervised *dev);   /* on SIGUSR1: asks the worker for statistics */
-    void (*started)(struct supervisor *sup); /* the store can be asked */
+    int (*started)(struct supervisor *sup);  /* the store can be asked; -errno after a log line */
+    void (*stopped)(struct supervisor *sup); /* for the last time; also if it never started */
 };
 
 struct supervisor_class {
@@ -85,10 +93,12 @@ struct supervisor {
     struct supervisor_class classes[SUPERVISOR_CLASSES_MAX];
     struct supervised *devices; /* uthash by struct device_key */
     unsigned int nr_devices;
+    int worker_program; /* found by supervisor_start(), child_find_program() */
     struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
     struct loop_timer leave;
     /* configuration */
+    const char *purpose; /* what --help says about the daemon */
     const char *worker_path;
     unsigned int beat_ms; /* between two beats of a worker (crew.h); 0: as there */
     unsigned int leave_ms; /* how long it waits for its workers at its end; 0: LEAVE_MS */
@@ -105,6 +115,12 @@ void supervisor_remove(struct supervisor *sup, struct supervised *dev);
  * log line. */
 int supervisor_start(struct supervisor *sup);
 
+/*
+ * Finds a program of the daemon, to be started later by child_start() and closed by its owner.
+ * Returns 0, or -errno after a log line.
+ */
+int supervisor_find_program(const char *path, int *program);
+
 /* A descriptor that an earlier daemon had kept under a device's name; `arg` is the supervisor. */
 void supervisor_keep(void *arg, const char *name, int fd);
 
@@ -119,11 +135,12 @@ void supervisor_stop(struct supervisor *sup);
 void supervisor_free(struct supervisor *sup);
 
 /*
- * The daemon's life, from its options to its end: event loop, signals, readiness. SIGTERM and
+ * The daemon's main(), from its options, of which `rules` are its own, to its end: event loop, signals, readiness. SIGTERM and
  * SIGINT let the workers finish what they took from their rings; the store is left as it is, so
  * that the next daemon goes on with the same guests. SIGUSR1 logs how each device is. SIGHUP and
  * SIGUSR2 do nothing. Returns the exit status.
  */
-int supervisor_run(struct supervisor *sup);
+int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
+                    int argc, char **argv);
 
 #endif

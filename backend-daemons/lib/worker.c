@@ -32,6 +32,14 @@ enum {
 #define BIND_TRIES    100U
 #define BIND_PAUSE_NS 20000000L
 
+int worker_set_up(struct worker *w, int err, const char *what)
+{
+    if (err != 0) {
+        worker_report(w, WIRE_FAILED, -err, "cannot set up %s: %s", what, strerror(-err));
+    }
+    return err;
+}
+
 void worker_send(const void *report, unsigned long bytes)
 {
     /* Without a supervisor there is nobody to tell; the end of file on the socket ends us. */
@@ -91,13 +99,14 @@ static int worker_receive(struct worker *w, int argc, char **argv)
     if (nr_fds == 0 || nr_fds > CHILD_FDS_MAX) {
         return -EINVAL;
     }
-    n = child_receive(CHILD_SOCKET_FD, w->head, w->class->config_bytes, w->fds,
+    n = child_receive(CHILD_SOCKET_FD, w->head, w->class->wire->config_bytes, w->fds,
                       (unsigned int)nr_fds);
     w->nr_fds = (unsigned int)nr_fds;
     if (n < 0) {
         return (int)n;
     }
-    if ((unsigned long)n != w->class->config_bytes || w->head->magic != w->class->magic) {
+    if ((unsigned long)n != w->class->wire->config_bytes ||
+        w->head->magic != w->class->wire->magic) {
         return -EPROTO;
     }
     w->head->class[sizeof(w->head->class) - 1] = '\0';
@@ -276,8 +285,9 @@ static void worker_on_supervisor(struct worker *w)
             w->stopping = true;
         } else if (order.kind == WIRE_BEAT && w->class->beat != NULL) {
             w->class->beat(w);
-        } else if (order.kind >= WIRE_CLASS_ORDER && w->class->order != NULL) {
-            w->class->order(w, order.kind, &order, (unsigned long)n);
+        } else if (order.kind >= WIRE_CLASS_ORDER &&
+                   (unsigned long)n == w->class->wire->order_bytes) {
+            w->class->order(w, &order);
         }
     }
     if (n == 0) {
@@ -358,8 +368,9 @@ int worker_main(struct worker *w, int argc, char **argv)
 {
     int err;
 
+    child_take_name();
     if (worker_prepare_signals(w) != 0 || worker_receive(w, argc, argv) != 0) {
-        fprintf(stderr, "%s is started by %s(8), not by hand\n", argv[0], w->class->daemon);
+        fprintf(stderr, "%s is started by %s(8), not by hand\n", argv[0], w->class->wire->daemon);
         return WORKER_EXIT_USAGE;
     }
     err = worker_open(w);

@@ -62,9 +62,7 @@
 struct worker;
 
 struct worker_class {
-    const char *daemon; /* that starts it; named to people who start it by hand */
-    uint32_t magic;     /* of the first message, which is `config_bytes` long */
-    unsigned long config_bytes;
+    const struct wire_format *wire;
     unsigned int nr_fds; /* that come with it; 0: the first argument of the program says how many */
     /* Whether the first message makes sense. */
     bool (*accept)(const struct worker *w);
@@ -81,8 +79,8 @@ struct worker_class {
     int (*turn)(struct worker *w, uint64_t *wait_ns);
     /* An operation of the class has ended. */
     void (*complete)(struct worker *w, const struct uring_event *event);
-    /* An order of the class (WIRE_CLASS_ORDER and above), `bytes` long; NULL: there are none. */
-    void (*order)(struct worker *w, uint32_t kind, const void *order, unsigned long bytes);
+    /* An order of the class (WIRE_CLASS_ORDER and above). */
+    void (*order)(struct worker *w, const void *order);
     /* The supervisor's beat has come, every few seconds. NULL: nothing. */
     void (*beat)(struct worker *w);
     /* The last words; `err` is what turn() returned. NULL: none. */
@@ -119,6 +117,9 @@ int worker_main(struct worker *w, int argc, char **argv);
 /* Tells the supervisor; `err` is a positive errno or 0. */
 void worker_report(struct worker *w, enum wire_report_kind kind, int err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Reports that `what` could not be set up, if `err` is not 0 but -errno. Returns `err`. */
+int worker_set_up(struct worker *w, int err, const char *what);
 
 /* The same for a report of the class, which begins with a struct wire_report. */
 void worker_send(const void *report, unsigned long bytes);

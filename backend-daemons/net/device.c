@@ -12,32 +12,26 @@
 #include "device_xs.h"
 #include "estate.h"
 
-static struct net_device *net_device_of(struct supervised *base)
-{
-    return (struct net_device *)base; /* its first member */
-}
+#define BUSY_NS  UINT64_C(100000000)
+#define AGAIN_NS UINT64_C(1000000000)
 
-static int net_device_learn(struct supervised *base, char *why, unsigned long why_size)
+static int net_device_learn_vif(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
-    struct store *st = base->sup->store;
     char path[STORE_PATH_MAX];
-    int err;
 
     dev->carrier_log = dev->counts_log = (struct log_limit){.burst = 4, .interval_ms = 5000};
     net_device_xs_read_back(dev);
     snprintf(path, sizeof(path), "%.*s/request-multicast-control", STORE_PATH_MAX - 64,
              base->front);
-    store_watch_del(st, &dev->mcast_watch);
-    err = store_watch_add(st, &dev->mcast_watch, path, supervised_on_store, base);
-    if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(st));
-    }
-    return err;
+    return supervised_watch(base, &dev->mcast_watch, path, why, why_size);
 }
 
-/* Opens the tap. One that is in use already may have been renamed by the script. */
-static int net_device_open(struct supervised *base, char *why, unsigned long why_size)
+/*
+ * Opens the tap. One that is in use already may have been renamed by the script, and the worker of
+ * the last daemon may not have let go of it yet.
+ */
+static int net_device_open_tap(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
     char own[IFNAMSIZ], other[IFNAMSIZ];
@@ -45,9 +39,10 @@ static int net_device_open(struct supervised *base, char *why, unsigned long why
     const char *name = own;
     int err;
 
-    if (dev->tap.nr_fds != 0) {
+    if (tap_is_there(&dev->tap)) {
         return 0;
     }
+    tap_close(&dev->tap, false); /* one that somebody has removed is of no use to the next life */
     net_device_xs_tap_names(dev, own, other, IFNAMSIZ);
     if (base->adopted && other[0] != '\0' && if_nametoindex(other) != 0) {
         name = other;
@@ -58,13 +53,22 @@ static int net_device_open(struct supervised *base, char *why, unsigned long why
                 name);
     }
     err = tap_open(&dev->tap, name, dev->max_queues > 1, &stage);
+    if (err == -EBUSY && base->in_use) {
+        if (!dev->tap_busy) {
+            log_msg(LOG_NOTICE, &base->id, "interface %s is still in use: waits", name);
+        }
+        dev->tap_busy = true;
+        supervised_reconsider_later(base, BUSY_NS);
+        return -EAGAIN;
+    }
+    dev->tap_busy = false;
     if (err != 0) {
         snprintf(why, why_size, "interface %s: %s: %s", name, stage, strerror(-err));
     }
     return err;
 }
 
-static void net_device_offer(struct supervised *base)
+static void net_device_offer_vif(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
 
@@ -73,33 +77,29 @@ static void net_device_offer(struct supervised *base)
                 dev->tap.name, dev->max_queues);
 }
 
-static enum supervised_turn net_device_turn(struct supervised *base)
+static enum supervised_turn net_device_script_done(struct supervised *base)
 {
     return net_device_xs_hotplug_done(net_device_of(base)) ? SUPERVISED_GO : SUPERVISED_WAIT;
 }
 
-static int net_device_configure(struct supervised *base, struct crew_orders *orders, char *why,
-                                unsigned long why_size)
+static int net_device_add_tap(struct supervised *base, struct crew_orders *orders, char *why,
+                              unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
     const char *stage = "";
-    unsigned int offload = 0;
-    int err = net_device_xs_read_front(dev, &offload, why, why_size);
+    int err;
 
-    if (err != 0) {
-        return err;
-    }
+    dev->config.stall_seconds = net_device_daemon(dev)->stall_seconds;
+    net_device_xs_read_settings(dev, &dev->config.settings);
     err = tap_set_queues(&dev->tap, dev->config.nr_queues, &stage);
     if (err == 0) {
         stage = "setting its offloads (TUNSETOFFLOAD)";
-        err = tap_set_offload(&dev->tap, offload);
+        err = tap_set_offload(&dev->tap, dev->offload);
     }
     if (err != 0) {
         snprintf(why, why_size, "interface %s: %s: %s", dev->tap.name, stage, strerror(-err));
         return err;
     }
-    orders->config = &dev->config;
-    orders->size = sizeof(dev->config);
     memcpy(orders->fds, dev->tap.fds, dev->config.nr_queues * sizeof(int));
     orders->log_at = (int)dev->config.nr_queues; /* behind the tap's */
     orders->nr_fds = dev->config.nr_queues + 1;
@@ -109,7 +109,7 @@ static int net_device_configure(struct supervised *base, struct crew_orders *ord
     return 0;
 }
 
-static void net_device_serve(struct supervised *base)
+static void net_device_link_up(struct supervised *base)
 {
     net_device_xs_publish_carrier(net_device_of(base), true,
                                   base->view.back == XenbusStateClosing ? XenbusStateUnknown
@@ -129,22 +129,32 @@ static bool net_same_settings(const struct net_wire_settings *a, const struct ne
            a->headroom == b->headroom && a->multicast_control == b->multicast_control;
 }
 
+/* What the worker does not know yet is not noted, and tried again. */
+static void net_device_change_settings(struct net_device *dev, const struct net_wire_settings *s)
+{
+    const struct net_wire_settings known = dev->config.settings;
+
+    dev->config.settings = *s;
+    if (net_device_send(dev, NET_WIRE_SET) != 0) {
+        dev->config.settings = known;
+        log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id,
+                    "the worker does not take its new settings");
+        supervised_reconsider_later(&dev->base, AGAIN_NS);
+    }
+}
+
 /*
  * What may change while connected: `rate`, multicast control, the XDP headroom. A front end that is
  * at 7 (Reconfiguring) has changed some, and hears by 8 that they were seen.
  */
-static void net_device_update(struct supervised *base)
+static void net_device_see_settings(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     struct net_wire_settings s;
 
     net_device_xs_read_settings(dev, &s);
     if (!net_same_settings(&s, &dev->config.settings)) {
-        dev->config.settings = s;
-        if (net_device_send(dev, NET_WIRE_SET) != 0) {
-            log_limited(&base->guest_log, LOG_WARNING, &base->id,
-                        "the worker does not take its new settings");
-        }
+        net_device_change_settings(dev, &s);
     }
     if (base->life.phase != LIFE_CONNECTED) {
         return; /* a worker that only starts has seen nothing: 8 leads to 4 */
@@ -167,8 +177,8 @@ static void net_log_statistics(struct net_device *dev, const struct net_wire_sta
                 s->rx_bytes, s->rx_dropped, s->copies, s->events, s->notifications, s->stalls);
 }
 
-static bool net_device_report(struct supervised *base, const struct wire_report *r, const void *msg,
-                              unsigned long len)
+static bool net_device_hear(struct supervised *base, const struct wire_report *r, const void *msg,
+                            unsigned long len)
 {
     struct net_device *dev = net_device_of(base);
     struct net_wire_counts counts;
@@ -188,7 +198,7 @@ static bool net_device_report(struct supervised *base, const struct wire_report 
 }
 
 /* Nobody serves the tap: its link is down, and only one queue stays open. */
-static void net_device_rest(struct supervised *base)
+static void net_device_link_down(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     const char *stage;
@@ -200,26 +210,26 @@ static void net_device_rest(struct supervised *base)
 }
 
 /* One that was closed already when this daemon found it has its tap still. */
-static void net_device_gone(struct supervised *base)
+static void net_device_remove_tap(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     char why[SUPERVISED_SENTENCE_MAX];
 
     if (dev->tap.nr_fds == 0 && base->front != NULL &&
-        net_device_open(base, why, sizeof(why)) != 0) {
+        net_device_open_tap(base, why, sizeof(why)) != 0) {
         log_msg(LOG_WARNING, &base->id, "%s", why);
     }
     tap_close(&dev->tap, true);
 }
 
-static void net_device_count(struct supervised *base)
+static void net_device_ask_counts(struct supervised *base)
 {
     if (net_device_send(net_device_of(base), NET_WIRE_COUNT) != 0) {
         log_msg(LOG_WARNING, &base->id, "the worker does not answer");
     }
 }
 
-static void net_device_release(struct supervised *base)
+static void net_device_leave_tap(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
 
@@ -235,34 +245,36 @@ static bool net_tap_wanted(void *arg, int domid, int device)
 }
 
 /* Taps of devices that went while no daemon ran. */
-static void net_started(struct supervisor *sup)
+static int net_sweep_taps(struct supervisor *sup)
 {
     tap_remove_stale(((const struct netd *)sup)->tap_prefix, net_tap_wanted, sup);
+    return 0;
 }
 
 const struct supervisor_ops netd_ops = {
     .noun = "network device",
-    .classes = {{.name = "vif",
-                 .kernel_driver = "/sys/bus/xen-backend/drivers/vif",
-                 .kernel_module = "xen-netback"}},
+    .classes = {{.name = "vif", .kernel_module = "xen-netback"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "rate", NULL},
     .device_size = sizeof(struct net_device),
+    .wire = &net_wire_format,
+    .config_at = offsetof(struct net_device, config),
     .ready_states = 1U << XenbusStateConnected | 1U << XenbusStateReconfiguring,
-    .learn = net_device_learn,
-    .open = net_device_open,
-    .offer = net_device_offer,
-    .turn = net_device_turn,
-    .configure = net_device_configure,
     .create_log = net_estate_create,
     .log_magic = NET_ESTATE_MAGIC,
     .log_version = NET_ESTATE_VERSION,
     .forgives = true,
-    .serve = net_device_serve,
-    .update = net_device_update,
-    .report = net_device_report,
-    .rest = net_device_rest,
-    .gone = net_device_gone,
-    .release = net_device_release,
-    .count = net_device_count,
-    .started = net_started,
+    .learn = net_device_learn_vif,
+    .open = net_device_open_tap,
+    .offer = net_device_offer_vif,
+    .turn = net_device_script_done,
+    .read_front = net_device_xs_read_front,
+    .configure = net_device_add_tap,
+    .serve = net_device_link_up,
+    .update = net_device_see_settings,
+    .report = net_device_hear,
+    .rest = net_device_link_down,
+    .gone = net_device_remove_tap,
+    .release = net_device_leave_tap,
+    .count = net_device_ask_counts,
+    .started = net_sweep_taps,
 };

@@ -35,6 +35,8 @@ struct net_device {
     bool has_script;         /* the toolstack runs a script, whose end is to be waited for */
     unsigned int max_queues; /* offered */
     struct tap tap;
+    bool tap_busy; /* somebody else had it at the last try */
+    unsigned int offload;          /* TUN_F_*: what the guest can receive */
     struct net_wire_config config; /* that the worker has */
     char nr_fds[16];               /* for the worker's command line */
     struct log_limit carrier_log, counts_log;
@@ -43,6 +45,11 @@ struct net_device {
 
 /* What the supervisor does with network devices: it is the one user of device.c. */
 extern const struct supervisor_ops netd_ops;
+
+static inline struct net_device *net_device_of(struct supervised *base)
+{
+    return (struct net_device *)base; /* its first member */
+}
 
 /* The daemon that a device belongs to. */
 static inline const struct netd *net_device_daemon(const struct net_device *dev)

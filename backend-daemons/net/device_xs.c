@@ -124,114 +124,90 @@ bool net_device_xs_hotplug_done(struct net_device *dev)
     return done;
 }
 
-struct net_front_read {
-    struct net_device *dev;
-    unsigned int *offload;
-    char *why;
-    unsigned long why_size;
-};
-
 /* The rings and event channels of one queue, which are in `dir`. */
-static int net_read_queue(struct store *st, xs_transaction_t t, const struct net_front_read *r,
-                          const char *dir, struct net_wire_queue *q)
+static int net_read_queue(const struct supervised_front *f, const char *dir,
+                          struct net_wire_queue *q)
 {
-    int err = keys_read(st, t, dir, net_ring_keys, NET_NR(net_ring_keys), q, r->why, r->why_size);
+    int err = supervised_front_keys(f, dir, net_ring_keys, NET_NR(net_ring_keys), q);
 
     if (err != 0) {
         return err;
     }
-    if (store_exists(st, t, dir, "event-channel-tx")) {
-        return keys_read(st, t, dir, net_split_port_keys, NET_NR(net_split_port_keys), q, r->why,
-                         r->why_size);
+    if (store_exists(f->st, f->t, dir, "event-channel-tx")) {
+        return supervised_front_keys(f, dir, net_split_port_keys, NET_NR(net_split_port_keys), q);
     }
-    err = keys_read(st, t, dir, net_port_key, NET_NR(net_port_key), q, r->why, r->why_size);
+    err = supervised_front_keys(f, dir, net_port_key, NET_NR(net_port_key), q);
     q->rx_port = q->tx_port;
     return err;
 }
 
-static int net_read_queues(struct store *st, xs_transaction_t t, const struct net_front_read *r)
+static int net_read_queues(const struct supervised_front *f, struct net_device *dev)
 {
-    struct net_wire_config *c = &r->dev->config;
-    const char *front = r->dev->base.front;
+    struct net_wire_config *c = &dev->config;
+    const char *front = dev->base.front;
     const struct key_rule nr_queues = {.key = "multi-queue-num-queues",
                                        .type = KEY_U32,
                                        .min = 1,
-                                       .max = r->dev->max_queues,
+                                       .max = dev->max_queues,
                                        .def = 1,
                                        .meaning = "queues of the guest"};
-    int err = keys_read(st, t, front, &nr_queues, 1, &c->nr_queues, r->why, r->why_size);
+    int err = supervised_front_keys(f, front, &nr_queues, 1, &c->nr_queues);
 
     for (unsigned int i = 0; i < c->nr_queues && err == 0; i++) {
         char dir[STORE_PATH_MAX];
 
-        if (c->nr_queues == 1 && !store_exists(st, t, front, "queue-0/tx-ring-ref")) {
+        if (c->nr_queues == 1 && !supervised_front_has(f, "queue-0/tx-ring-ref")) {
             snprintf(dir, sizeof(dir), "%s", front);
         } else {
             snprintf(dir, sizeof(dir), "%.*s/queue-%u", STORE_PATH_MAX - 32, front, i);
         }
-        err = net_read_queue(st, t, r, dir, &c->queues[i]);
+        err = net_read_queue(f, dir, &c->queues[i]);
     }
     return err;
 }
 
-static int net_read_ctrl(struct store *st, xs_transaction_t t, const struct net_front_read *r)
+static int net_read_ctrl(const struct supervised_front *f, struct net_wire_config *c)
 {
-    struct net_wire_config *c = &r->dev->config;
-
-    c->has_ctrl = store_exists(st, t, r->dev->base.front, "ctrl-ring-ref");
-    return c->has_ctrl ? keys_read(st, t, r->dev->base.front, net_ctrl_keys, NET_NR(net_ctrl_keys),
-                                   c, r->why, r->why_size)
-                       : 0;
+    c->has_ctrl = supervised_front_has(f, "ctrl-ring-ref");
+    return c->has_ctrl
+               ? supervised_front_keys(f, f->dev->front, net_ctrl_keys, NET_NR(net_ctrl_keys), c)
+               : 0;
 }
 
-static int net_read_features(struct store *st, xs_transaction_t t, const struct net_front_read *r)
+static int net_read_features(const struct supervised_front *f, struct net_device *dev)
 {
-    struct net_wire_config *c = &r->dev->config;
-    struct net_front_features f = {.rx_copy = false};
-    int err = keys_read(st, t, r->dev->base.front, net_feature_keys, NET_NR(net_feature_keys), &f,
-                        r->why, r->why_size);
+    struct net_wire_config *c = &dev->config;
+    struct net_front_features guest = {.rx_copy = false};
+    int err = supervised_front_keys(f, dev->base.front, net_feature_keys, NET_NR(net_feature_keys),
+                                    &guest);
 
-    if (err == 0 && !f.rx_copy) {
-        snprintf(r->why, r->why_size,
+    if (err == 0 && !guest.rx_copy) {
+        snprintf(f->why, f->why_size,
                  "%s/request-rx-copy is not 1: the guest wants page flipping, which no current "
                  "back end offers",
-                 r->dev->base.front);
+                 dev->base.front);
         return -EOPNOTSUPP;
     }
-    c->rx_notify = f.rx_notify;
-    c->can_sg = f.sg;
-    c->csum_v4 = !f.no_csum;
-    c->csum_v6 = f.csum_v6;
-    c->gso_v4 = c->csum_v4 && f.sg && f.gso_v4;
-    c->gso_v6 = c->csum_v6 && f.sg && f.gso_v6;
-    *r->offload = (c->csum_v4 || c->csum_v6 ? TUN_F_CSUM : 0U) | (c->gso_v4 ? TUN_F_TSO4 : 0U) |
-                  (c->gso_v6 ? TUN_F_TSO6 : 0U);
+    c->rx_notify = guest.rx_notify;
+    c->can_sg = guest.sg;
+    c->csum_v4 = !guest.no_csum;
+    c->csum_v6 = guest.csum_v6;
+    c->gso_v4 = c->csum_v4 && guest.sg && guest.gso_v4;
+    c->gso_v6 = c->csum_v6 && guest.sg && guest.gso_v6;
+    dev->offload = (c->csum_v4 || c->csum_v6 ? TUN_F_CSUM : 0U) | (c->gso_v4 ? TUN_F_TSO4 : 0U) |
+                   (c->gso_v6 ? TUN_F_TSO6 : 0U);
     return err;
 }
 
-static int net_read_front_tx(struct store *st, xs_transaction_t t, void *arg)
+int net_device_xs_read_front(const struct supervised_front *front)
 {
-    const struct net_front_read *r = arg;
-    int err = net_read_features(st, t, r);
+    struct net_device *dev = net_device_of(front->dev);
+    int err = net_read_features(front, dev);
 
     if (err == 0) {
-        err = net_read_queues(st, t, r);
+        err = net_read_queues(front, dev);
     }
-    return err != 0 ? err : net_read_ctrl(st, t, r);
-}
-
-int net_device_xs_read_front(struct net_device *dev, unsigned int *offload, char *why,
-                             unsigned long why_size)
-{
-    struct net_front_read r = {.dev = dev, .offload = offload, .why = why, .why_size = why_size};
-    struct net_wire_config *c = &dev->config;
-
-    memset(c, 0, sizeof(*c));
-    supervised_wire_head(&dev->base, NET_WIRE_MAGIC, &c->head);
-    c->stall_seconds = net_device_daemon(dev)->stall_seconds;
-    net_device_xs_read_settings(dev, &c->settings);
-    snprintf(why, why_size, "the store is busy");
-    return store_transaction(dev->base.sup->store, net_read_front_tx, &r);
+    return err != 0 ? err : net_read_ctrl(front, &dev->config);
 }
 
 /* A decimal number up to `max` that ends with `stop`; *rest is what follows. */

@@ -21,11 +21,10 @@ void net_device_xs_publish_features(struct net_device *dev);
 bool net_device_xs_hotplug_done(struct net_device *dev);
 
 /*
- * Fills the worker's configuration from the front end's directory, and `*offload` with the TUN_F_*
- * flags for what the guest can receive. Returns 0 or -errno.
+ * Fills the worker's configuration from the front end's directory, and `offload`.
+ * Returns 0, or -errno with a sentence.
  */
-int net_device_xs_read_front(struct net_device *dev, unsigned int *offload, char *why,
-                             unsigned long why_size);
+int net_device_xs_read_front(const struct supervised_front *front);
 
 /* Reads what may change while connected; values that make no sense are logged and left out. */
 void net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings *settings);

@@ -38,6 +38,11 @@ struct net_worker {
     struct net_ctrl ctrl;
 };
 
+static inline struct net_worker *net_worker_of(struct worker *base)
+{
+    return (struct net_worker *)base; /* its first member */
+}
+
 extern const struct worker_class net_worker_class;
 
 #endif

@@ -100,6 +100,13 @@ int tap_set_link(struct tap *t, bool up)
     return ioctl(t->fds[0], TUNSETCARRIER, &carrier) < 0 ? -errno : 0;
 }
 
+bool tap_is_there(const struct tap *t)
+{
+    struct ifreq ifr = {0};
+
+    return t->nr_fds != 0 && ioctl(t->fds[0], TUNGETIFF, &ifr) == 0;
+}
+
 void tap_close(struct tap *t, bool remove)
 {
     if (t->nr_fds != 0 && remove) {

@@ -40,6 +40,9 @@ int tap_set_offload(struct tap *t, unsigned int offload);
 /* Link up or down. Returns 0 or -errno. */
 int tap_set_link(struct tap *t, bool up);
 
+/* Whether it is open, and nobody has removed it since. */
+bool tap_is_there(const struct tap *t);
+
 /* Closes the descriptors; with `remove` the device ceases to exist. */
 void tap_close(struct tap *t, bool remove);
 

@@ -242,6 +242,16 @@ static void net_tx_finish(struct net_tx *t, struct net_tx_buffer *buf)
                 NET_TAG(NET_TAG_TX, t->queue, net_tx_number(t, buf)));
 }
 
+void net_tx_limit(struct net_vif *vif, const struct net_wire_settings *settings)
+{
+    const uint64_t interval_ns = UINT64_C(1000) * settings->rate_us;
+
+    if (vif->credit.amount != settings->rate_bytes || vif->credit.interval_ns != interval_ns) {
+        bucket_set(&vif->credit, settings->rate_bytes, interval_ns, NET_VIF_BURST_BYTES,
+                   loop_now_ns());
+    }
+}
+
 int net_tx_take(struct net_tx *t, bool *notify)
 {
     struct net_tx_batch b = {.first = NULL, .tail = &b.first};

@@ -54,6 +54,12 @@ struct net_tx {
 int net_tx_init(struct net_tx *t, xengnttab_handle *xgt, uint16_t domid);
 
 /*
+ * Limits what the guest may send, from now on. A limit that stands already keeps what was spent of
+ * it, for it is set with other settings that the guest may change as often as it likes.
+ */
+void net_tx_limit(struct net_vif *vif, const struct net_wire_settings *settings);
+
+/*
  * Takes a batch of packets. Returns how many slots were answered, or -EPROTO when the guest broke
  * the ring. `*notify` is set when the guest must be notified.
  */

@@ -10,7 +10,6 @@
 
 #include "../lib/wire.h"
 
-#define NET_WIRE_MAGIC      0x32746e64U /* "dnt2": changes with these structures */
 #define NET_WIRE_MAX_QUEUES 8U
 
 struct net_wire_queue {
@@ -68,6 +67,13 @@ enum net_wire_report_kind {
 struct net_wire_counts {
     struct wire_report report;
     struct net_wire_statistics statistics;
+};
+
+static const struct wire_format net_wire_format = {
+    .daemon = "duet-netd",
+    .magic = 0x33746e64U, /* "dnt3": changes with these structures */
+    .config_bytes = sizeof(struct net_wire_config),
+    .order_bytes = sizeof(struct net_wire_order),
 };
 
 #endif

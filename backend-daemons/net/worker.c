@@ -22,12 +22,7 @@
 #define NET_TX_RESPONSE_BYTES   4U
 #define NET_CTRL_RESPONSE_BYTES 12U
 
-static struct net_worker *net_worker_of(struct worker *base)
-{
-    return (struct net_worker *)base; /* its first member */
-}
-
-static bool net_worker_accept(const struct worker *base)
+static bool net_worker_has_taps(const struct worker *base)
 {
     const struct net_wire_config *c = &((const struct net_worker *)base)->config;
 
@@ -37,8 +32,7 @@ static bool net_worker_accept(const struct worker *base)
 
 static void net_worker_apply(struct net_worker *n, const struct net_wire_settings *s)
 {
-    bucket_set(&n->vif.credit, s->rate_bytes, UINT64_C(1000) * s->rate_us, NET_VIF_BURST_BYTES,
-               loop_now_ns());
+    net_tx_limit(&n->vif, s);
     n->vif.headroom = s->headroom;
     n->vif.mcast->enabled = s->multicast_control;
 }
@@ -117,10 +111,7 @@ static int net_worker_connect_queue(struct net_worker *n, unsigned int i)
     if (err == 0) {
         err = net_rx_init(&n->rx[i], n->base.xgt, n->config.head.domid);
     }
-    if (err != 0) {
-        worker_report(&n->base, WIRE_FAILED, -err, "cannot set up buffers: %s", strerror(-err));
-    }
-    return err;
+    return worker_set_up(&n->base, err, "buffers");
 }
 
 static int net_worker_connect_ctrl(struct net_worker *n)
@@ -135,7 +126,7 @@ static int net_worker_connect_ctrl(struct net_worker *n)
                     : net_ctrl_init(&n->ctrl, n->vif.hash, n->base.xgt, n->config.head.domid);
 }
 
-static int net_worker_connect(struct worker *base)
+static int net_worker_connect_all(struct worker *base)
 {
     struct net_worker *n = net_worker_of(base);
     int err = net_worker_open_estate(n);
@@ -153,11 +144,7 @@ static int net_worker_connect(struct worker *base)
     if (err != 0) {
         return err;
     }
-    err = net_engine_open(&base->uring);
-    if (err != 0) {
-        worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
-    }
-    return err;
+    return worker_set_up(base, net_engine_open(&base->uring), "I/O");
 }
 
 /* Returns 0, -EBADMSG or -ESTALE. */
@@ -236,22 +223,18 @@ static void net_worker_count(struct net_worker *n)
     worker_send(&r, sizeof(r));
 }
 
-static void net_worker_order(struct worker *base, uint32_t kind, const void *msg,
-                             unsigned long bytes)
+static void net_worker_take_order(struct worker *base, const void *msg)
 {
     const struct net_wire_order *order = msg;
 
-    if (bytes != sizeof(*order)) {
-        return;
-    }
-    if (kind == NET_WIRE_SET) {
+    if (order->kind == NET_WIRE_SET) {
         net_worker_apply(net_worker_of(base), &order->settings);
-    } else if (kind == NET_WIRE_COUNT) {
+    } else if (order->kind == NET_WIRE_COUNT) {
         net_worker_count(net_worker_of(base));
     }
 }
 
-static void net_worker_complete(struct worker *base, const struct uring_event *event)
+static void net_worker_packet_done(struct worker *base, const struct uring_event *event)
 {
     struct net_worker *n = net_worker_of(base);
 
@@ -417,7 +400,7 @@ static uint64_t net_worker_rest(struct net_worker *n)
     return wait_ns;
 }
 
-static int net_worker_turn(struct worker *base, uint64_t *wait_ns)
+static int net_worker_turn_over(struct worker *base, uint64_t *wait_ns)
 {
     struct net_worker *n = net_worker_of(base);
     uint64_t delivered = n->vif.statistics.rx_packets;
@@ -446,7 +429,7 @@ static int net_worker_turn(struct worker *base, uint64_t *wait_ns)
     return 0;
 }
 
-static void net_worker_end(struct worker *base, int err)
+static void net_worker_last_count(struct worker *base, int err)
 {
     net_worker_count(net_worker_of(base));
     if (err == 0) {
@@ -455,15 +438,13 @@ static void net_worker_end(struct worker *base, int err)
 }
 
 const struct worker_class net_worker_class = {
-    .daemon = "duet-netd",
-    .magic = NET_WIRE_MAGIC,
-    .config_bytes = sizeof(struct net_wire_config),
-    .accept = net_worker_accept,
-    .connect = net_worker_connect,
+    .wire = &net_wire_format,
+    .accept = net_worker_has_taps,
+    .connect = net_worker_connect_all,
     .rules = net_worker_rules,
     .begin = net_worker_begin,
-    .turn = net_worker_turn,
-    .complete = net_worker_complete,
-    .order = net_worker_order,
-    .end = net_worker_end,
+    .turn = net_worker_turn_over,
+    .complete = net_worker_packet_done,
+    .order = net_worker_take_order,
+    .end = net_worker_last_count,
 };

@@ -35,7 +35,12 @@ static struct {
 static struct {
     char path[PATH_BYTES], token[32];
 } events[MAX_EVENTS];
+static int removal_refused;
 static int first_event, nr_events, conflicts, transactions, dead;
+static struct {
+    int at; /* when so many transactions have begun; 0: not at all */
+    const char *path, *value;
+} surprise;
 static int wake[2] = {-1, -1};
 
 void fake_reset(void)
@@ -44,6 +49,7 @@ void fake_reset(void)
 
     memset(nodes, 0, sizeof(nodes));
     memset(watches, 0, sizeof(watches));
+    surprise.at = removal_refused = 0;
     first_event = nr_events = conflicts = transactions = dead = 0;
     while (wake[0] >= 0 && read(wake[0], &drop, 1) == 1) {
     }
@@ -136,6 +142,18 @@ void fake_conflicts(int count)
 int fake_transactions(void)
 {
     return transactions;
+}
+
+void fake_set_before(int nth, const char *path, const char *value)
+{
+    surprise.at = transactions + nth;
+    surprise.path = path;
+    surprise.value = value;
+}
+
+void fake_refuse_removal(int refused)
+{
+    removal_refused = refused;
 }
 
 void fake_die(void)
@@ -260,6 +278,10 @@ bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
     if (is_dead()) {
         return false;
     }
+    if (removal_refused != 0) {
+        errno = EACCES;
+        return false;
+    }
     fake_rm(path);
     return true;
 }
@@ -313,6 +335,10 @@ xs_transaction_t xs_transaction_start(struct xs_handle *h)
     (void)h;
     if (is_dead()) {
         return XBT_NULL;
+    }
+    if (transactions + 1 == surprise.at) {
+        surprise.at = 0;
+        fake_set(surprise.path, surprise.value);
     }
     memcpy(saved, nodes, sizeof(nodes));
     return (xs_transaction_t)++transactions;

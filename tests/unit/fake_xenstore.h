@@ -19,6 +19,12 @@ void fake_rm(const char *path);
 /* The next `count` transactions end with EAGAIN. */
 void fake_conflicts(int count);
 
+/* Sets `path` behind the daemon's back just before it begins its `nth` transaction from now on. */
+void fake_set_before(int nth, const char *path, const char *value);
+
+/* Whether nothing can be removed: xs_rm() ends with EACCES. */
+void fake_refuse_removal(int refused);
+
 /* Number of transactions begun since fake_reset(). */
 int fake_transactions(void);
 

@@ -18,7 +18,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -36,11 +38,13 @@
 enum {
     WORKER_SERVES = 10,
     WORKER_FAILS,
+    WORKER_LACKS, /* memory */
     WORKER_CRASHES,
     WORKER_CRASHES_LATER,
     WORKER_CRASHES_AT_STOP,
     WORKER_STAYS,   /* says that the ring is broken, says so again and again, and does not end */
     WORKER_IS_DEAF, /* to orders and to SIGTERM */
+    WORKER_IS_SLOW, /* it ends in good order, but not before SIGTERM */
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
     WORKER_FAILS_AT_STOP, /* and ends as if it had not */
     WORKER_WORKS,   /* answers requests before it serves */
@@ -48,7 +52,9 @@ enum {
 };
 
 static struct blockd blockd;
+static const char *worker = "/proc/self/exe", *opener = DUET_TEST_OPENER;
 static char image[] = "/tmp/duet-test-device-XXXXXX";
+static int storage; /* a lease on it, while it hangs */
 
 /* The only device there is. */
 static const struct blk_device *the_device(void)
@@ -56,18 +62,23 @@ static const struct blk_device *the_device(void)
     return (const struct blk_device *)blockd.sup.devices;
 }
 
-static void report(enum wire_report_kind kind)
+static void report_error(enum wire_report_kind kind, int err)
 {
-    struct wire_report r = {.kind = kind, .err = EINVAL, .text = "as the test wants it"};
+    struct wire_report r = {.kind = kind, .err = err, .text = "as the test wants it"};
 
     send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+static void report(enum wire_report_kind kind)
+{
+    report_error(kind, EINVAL);
 }
 
 /* Does not end before it is killed. */
 static _Noreturn void stay(void)
 {
     signal(SIGTERM, SIG_IGN);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 500; i++) {
         report(WIRE_BROKEN);
     }
     for (;;) {
@@ -101,6 +112,12 @@ static int serve_orders(struct kept_head *kept)
     return 0;
 }
 
+static void end_in_good_order(int signo)
+{
+    (void)signo;
+    _exit(0);
+}
+
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
@@ -109,8 +126,8 @@ static int act_as_worker(void)
     int fds[BLK_WIRE_NR_FDS], status;
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
-        c.head.magic != BLK_WIRE_MAGIC || c.head.domid < 5 || c.head.domid > 6 || c.sectors != 16 ||
-        c.ring_refs[0] != 8) {
+        c.head.magic != blk_wire_format.magic || c.head.domid < 5 || c.head.domid > 6 ||
+        c.sectors != 16 || c.ring_refs[0] != 8) {
         return 20;
     }
     kept = kept_map(fds[BLK_WIRE_FD_LOG], sizeof(*kept));
@@ -124,6 +141,10 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_WORKS) {
         kept->progress++;
     }
+    if (c.event_channel == WORKER_LACKS) {
+        report_error(WIRE_FAILED, ENOMEM);
+        return 1;
+    }
     if (c.event_channel == WORKER_IS_DEAF) {
         signal(SIGTERM, SIG_IGN);
     }
@@ -135,6 +156,12 @@ static int act_as_worker(void)
         stay();
     }
     if (c.event_channel == WORKER_IS_DEAF) {
+        for (;;) {
+            pause();
+        }
+    }
+    if (c.event_channel == WORKER_IS_SLOW) {
+        signal(SIGTERM, end_in_good_order);
         for (;;) {
             pause();
         }
@@ -160,8 +187,8 @@ static void start_supervisor(void)
     memset(&blockd, 0, sizeof(blockd));
     blockd.sup.ops = &blockd_ops;
     blockd.sup.loop = loop_new();
-    blockd.sup.worker_path = "/proc/self/exe";
-    blockd.images.opener_path = DUET_TEST_OPENER;
+    blockd.sup.worker_path = worker;
+    blockd.images.opener_path = opener;
     blockd.images.patience_ms = 60000;
     blockd.hotplug_script = "/etc/xen/scripts/block-duet";
     blockd.sup.uid_base = 0x70000000;
@@ -366,6 +393,20 @@ static void removal_of_an_unused_device_is_immediate(void **state)
     vanish();
 }
 
+/* The toolstack writes 5 just before the back end would write 4. */
+static void a_detachment_is_not_overwritten(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    fake_set(BACK "/online", "0");
+    settle();
+    fake_set_before(2, BACK "/state", "5"); /* the first reads what the guest has published */
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "6");
+    vanish();
+}
+
 static void a_destroyed_guest_needs_no_farewell(void **state)
 {
     (void)state;
@@ -558,6 +599,31 @@ static void an_image_that_grows_is_told_to_the_guest(void **state)
     assert_int_equal(truncate(image, 16L * 512), 0);
 }
 
+/* Its worker does not read its orders for a while. */
+static void another_size_reaches_a_worker_that_was_slow(void **state)
+{
+    struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    siginfo_t info;
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = the_device()->base.crew.child.pid;
+    kill(pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
+    }
+    assert_int_equal(truncate(image, 32L * 512), 0);
+    for (int i = 0; i < 200 && the_device()->image.facts.sectors != 32; i++) {
+        settle();
+    }
+    assert_string_equal(fake_get(BACK "/sectors"), "16"); /* the guest does not know yet, either */
+    kill(pid, SIGCONT);
+    until(BACK "/sectors", "32");
+    assert_int_equal(truncate(image, 16L * 512), 0);
+    until(BACK "/sectors", "16");
+}
+
 static void expect_refused(const char *key, const char *value, const char *error)
 {
     char path[128];
@@ -700,6 +766,41 @@ static void a_worker_that_is_killed_is_replaced_and_has_the_same_log(void **stat
     assert_null(fake_get(ERROR));
 }
 
+static void wait_deaths(unsigned int nr)
+{
+    for (int i = 0; i < 200 && the_device()->base.crew.deaths < nr; i++) {
+        settle();
+    }
+    assert_in_range(the_device()->base.crew.deaths, nr, nr + 1);
+}
+
+/* What this host lacks for a moment closes no disk that is in use. */
+static void what_is_lacking_when_a_worker_starts_is_waited_for(void **state)
+{
+    struct rlimit limit, none;
+
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/event-channel", "12");
+    assert_int_equal(WORKER_LACKS, 12);
+    kill(the_device()->base.crew.child.pid, SIGKILL);
+    wait_deaths(2); /* the first was by the test's own hand */
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    fake_set(FRONT "/event-channel", "10");
+    wait_phase(LIFE_CONNECTED);
+    blockd.sup.devices->crew.deaths = 0;
+    forgive();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3; /* not even the socket to a worker can be made */
+    kill(the_device()->base.crew.child.pid, SIGKILL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    wait_deaths(2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    wait_phase(LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
 static void after_five_deaths_a_worker_says_no(void **state)
 {
     (void)state;
@@ -785,7 +886,7 @@ static void a_worker_that_breaks_and_stays_is_killed(void **state)
     publish_ring(WORKER_STAYS);
     hurry_deadline(LIFE_TERMINATED);
     until(BACK "/state", "6");
-    assert_in_range(count_lines(), 2, 16); /* of a thousand reports */
+    assert_in_range(count_lines(), 2, 16); /* of hundreds of reports */
     assert_non_null(strstr(fake_get(ERROR), "as the test wants it"));
     vanish();
 }
@@ -802,6 +903,24 @@ static void a_worker_that_does_not_stop_is_killed(void **state)
     hurry_deadline(LIFE_STOPPING);
     hurry_deadline(LIFE_TERMINATED);
     until(BACK "/state", "6");
+}
+
+static void a_device_created_again_while_its_worker_stops_is_served(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_DEAF);
+    until(BACK "/state", "4");
+    settle();
+    fake_rm(BACK);
+    fake_rm(FRONT);
+    wait_phase(LIFE_STOPPING);
+    create(image, "w", "/etc/xen/scripts/block");
+    settle();
+    hurry_deadline(LIFE_STOPPING);
+    hurry_deadline(LIFE_TERMINATED);
+    until(BACK "/state", "2");
 }
 
 static void a_guest_that_goes_and_comes_writes_few_lines(void **state)
@@ -867,6 +986,126 @@ static void a_restart_does_not_touch_the_store(void **state)
     until(BACK "/state", "6");
 }
 
+/* An adopted device whose image hangs, for more than a minute. */
+static void adopt_while_the_storage_hangs(void)
+{
+    connect_guest();
+    stop_supervisor();
+    storage = lease();
+    start_supervisor();
+    settle();
+    hurry_deadline(LIFE_OPENING);
+    hurry_deadline(LIFE_CALLED);
+    settle();
+    assert_int_equal(the_device()->base.life.phase, LIFE_CALLED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+static void a_guest_in_use_waits_for_its_storage(void **state)
+{
+    (void)state;
+    adopt_while_the_storage_hangs();
+    close(storage);
+    wait_phase(LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+static void a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back(void **state)
+{
+    (void)state;
+    adopt_while_the_storage_hangs();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    settle();
+    assert_int_equal(the_device()->base.life.phase, LIFE_CALLED); /* it has something to write */
+    close(storage);
+    wait_phase(LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "5");
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    vanish();
+}
+
+/* As an opener of the last daemon does that the kernel has not ended yet. */
+static void a_lock_that_is_about_to_go_is_waited_for(void **state)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(image, O_RDWR | O_CLOEXEC);
+
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+    start_supervisor();
+    blockd.images.patience_ms = 50;
+    for (int i = 0; i < 200 && fake_get(ERROR) == NULL; i++) {
+        settle();
+    }
+    assert_non_null(strstr(fake_get(ERROR), "in use by another program of this host"));
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    close(fd);
+    wait_phase(LIFE_CONNECTED);
+    assert_null(fake_get(ERROR));
+}
+
+/* While the package's files are replaced, those of the daemon that runs are started. */
+static void an_upgrade_does_not_mix_programs(void **state)
+{
+    static char programs[2][64];
+    char self[512];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    (void)state;
+    assert_true(n > 0);
+    self[n] = '\0';
+    stop_supervisor();
+    snprintf(programs[0], sizeof(programs[0]), "%s-worker", image);
+    snprintf(programs[1], sizeof(programs[1]), "%s-opener", image);
+    worker = programs[0];
+    opener = programs[1];
+    assert_int_equal(symlink(self, worker), 0);
+    assert_int_equal(symlink(DUET_TEST_OPENER, opener), 0);
+    start_supervisor();
+    assert_int_equal(unlink(worker) | unlink(opener), 0);
+    assert_int_equal(symlink("/bin/false", worker) | symlink("/bin/false", opener), 0);
+    connect_guest();
+    assert_int_equal(unlink(worker) | unlink(opener), 0);
+    worker = "/proc/self/exe";
+    opener = DUET_TEST_OPENER;
+}
+
+static void a_killed_opener_costs_no_disk(void **state)
+{
+    (void)state;
+    connect_guest();
+    kill(((const struct child *)the_device()->image.opener)->pid, SIGKILL); /* its first member */
+    for (int i = 0; i < 200 && the_device()->base.opened; i++) {
+        settle();
+    }
+    for (int i = 0; i < 200 && !the_device()->base.opened; i++) {
+        settle();
+    }
+    assert_true(the_device()->base.opened);
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_null(fake_get(ERROR));
+    kill_worker(); /* the next one has the image from the new opener */
+    wait_phase(LIFE_CONNECTED);
+}
+
+/* The guest was reset while nobody served it. */
+static void a_front_end_that_began_anew_meanwhile_has_its_device_offered(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    fake_set(FRONT "/state", "1");
+    start_supervisor();
+    until(BACK "/state", "2");
+    publish_ring(WORKER_SERVES);
+    until(BACK "/state", "4");
+}
+
 static void restart(void)
 {
     stop_supervisor();
@@ -918,6 +1157,36 @@ static void a_ring_that_was_closed_leaves_no_mark(void **state)
     assert_null(fake_get(BACK "/duet-at-rest"));
 }
 
+/* The storage was slow, and all the same nothing is in flight. */
+static void a_mark_of_rest_that_cannot_be_removed_lets_nobody_start(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop_supervisor();
+    fake_refuse_removal(1);
+    start_supervisor();
+    until(BACK "/state", "6");
+    assert_non_null(strstr(fake_get(ERROR), "duet-at-rest: Permission denied"));
+}
+
+static void a_late_end_in_good_order_is_marked(void **state)
+{
+    struct loop_timer *deadline;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_IS_SLOW);
+    until(BACK "/state", "4");
+    settle();
+    supervisor_stop(&blockd.sup);
+    deadline = &blockd.sup.devices->life.deadline;
+    loop_timer_set(blockd.sup.loop, deadline, 0, deadline->fn, deadline->arg);
+    stop_supervisor();
+    assert_string_equal(fake_get(BACK "/duet-at-rest"), "1");
+    start_supervisor();
+}
+
 static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
 {
     int fd = inflight_create();
@@ -925,8 +1194,8 @@ static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
     (void)state;
     assert_int_equal(pwrite(fd, "w", 1, 0), 1);
     connect_guest();
-    fake_set(FRONT "/event-channel", "17");
-    assert_int_equal(WORKER_COUNTS, 17);
+    fake_set(FRONT "/event-channel", "19");
+    assert_int_equal(WORKER_COUNTS, 19);
     stop_supervisor();
     fake_rm(BACK "/duet-at-rest");
     start_supervisor();
@@ -1074,6 +1343,96 @@ static void connect_new_end(void)
     fake_set(FRONT_6 "/protocol", "x86_64-abi");
     fake_set(FRONT_6 "/state", "3");
     until(BACK_6 "/state", "4");
+}
+
+static bool log_has(const char *text)
+{
+    static char log[65536];
+    ssize_t n = pread(log_is, log, sizeof(log) - 1, 0);
+
+    log[n > 0 ? n : 0] = '\0';
+    return strstr(log, text) != NULL;
+}
+
+/* The restored guest's device goes again, as at the next save. */
+static void save_new_end(void)
+{
+    fake_set(BACK_6 "/online", "0");
+    fake_set(BACK_6 "/state", "5");
+    fake_rm(FRONT_6);
+    until(BACK_6 "/state", "6");
+    fake_rm(BACK_6);
+    settle();
+    reap_openers();
+}
+
+/* A guest that writes nonsense without end has a few lines, and not all there are: D6's kind. */
+static void a_guest_that_toggles_does_not_fill_the_log(void **state)
+{
+    int lines;
+
+    (void)state;
+    connect_guest();
+    keep_lines();
+    for (int i = 0; i < 200; i++) {
+        fake_set(FRONT "/state", i % 2 == 0 ? "junk" : "more junk");
+        settle();
+    }
+    lines = count_lines();
+    assert_in_range(lines, 5, 35);
+}
+
+static void write_to_image(void)
+{
+    struct timespec times[2];
+
+    clock_gettime(CLOCK_REALTIME, &times[1]);
+    times[1].tv_sec++;
+    times[0] = times[1];
+    assert_int_equal(utimensat(AT_FDCWD, image, times, 0), 0);
+}
+
+/* A guest is saved, its image is written to, and it is restored: nobody else would say so. */
+static void an_image_written_while_its_guest_was_away_is_told(void **state)
+{
+    static const char *const sentence = "after this virtual machine had let go of it";
+    struct timespec past[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    (void)state;
+    assert_int_equal(utimensat(AT_FDCWD, image, past, 0), 0);
+    fake_set("/local/domain/5/vm", "/vm/u");
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    vanish();
+    keep_lines();
+    create_new_end();
+    assert_false(log_has(sentence)); /* nobody has written */
+    connect_new_end();
+    write_to_image(); /* as its own worker does, */
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2"); /* and it migrates to this very host */
+    assert_false(log_has(sentence));
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    until(BACK "/state", "6");
+    fake_rm(BACK);
+    settle();
+    save_new_end();
+    assert_int_equal(utimensat(AT_FDCWD, image, past, 0), 0);
+    create_new_end();
+    assert_false(log_has(sentence));
+    connect_new_end();
+    save_new_end();
+    write_to_image();
+    create_new_end();
+    assert_true(log_has(sentence));
+    assert_true(count_lines() > 0);
+    save_new_end();
+    assert_int_equal(utimensat(AT_FDCWD, image, past, 0), 0);
 }
 
 static const struct blk_device *device_of_domain(int domid)
@@ -1249,6 +1608,7 @@ int main(void)
         TEST(a_read_only_device_says_so_and_offers_no_discard),
         TEST(removal_waits_for_the_front_end),
         TEST(removal_of_an_unused_device_is_immediate),
+        TEST(a_detachment_is_not_overwritten),
         TEST(a_destroyed_guest_needs_no_farewell),
         TEST(a_device_whose_directory_vanishes_is_forgotten),
         TEST(a_front_end_may_start_again),
@@ -1260,16 +1620,19 @@ int main(void)
         TEST(an_image_that_hangs_may_be_given_up_while_it_opens),
         TEST(a_late_image_is_an_image),
         TEST(an_image_that_grows_is_told_to_the_guest),
+        TEST(another_size_reaches_a_worker_that_was_slow),
         TEST(nonsense_of_the_front_end_closes_the_device),
         TEST(a_worker_that_cannot_start_closes_the_device),
         TEST(a_worker_that_crashes_closes_its_device_only),
         TEST(a_state_that_is_none_is_taken_for_closing),
         TEST(a_worker_that_is_killed_is_replaced_and_has_the_same_log),
+        TEST(what_is_lacking_when_a_worker_starts_is_waited_for),
         TEST(after_five_deaths_a_worker_says_no),
         TEST(a_worker_that_works_may_be_killed_as_often_as_one_likes),
         TEST(a_worker_that_does_not_move_is_replaced),
         TEST(a_worker_that_breaks_and_stays_is_killed),
         TEST(a_worker_that_does_not_stop_is_killed),
+        TEST(a_device_created_again_while_its_worker_stops_is_served),
         TEST(a_guest_that_goes_and_comes_writes_few_lines),
         TEST(a_state_that_is_for_others_is_answered_once),
         TEST(a_ring_in_use_without_its_log_is_not_taken_over),
@@ -1281,9 +1644,19 @@ int main(void)
         TEST(a_log_of_another_version_gives_way_when_nothing_is_in_flight),
         TEST(a_log_of_another_version_is_not_thrown_away_otherwise),
         TEST(who_leaves_does_not_wait_for_a_late_worker),
+        TEST(a_mark_of_rest_that_cannot_be_removed_lets_nobody_start),
+        TEST(a_late_end_in_good_order_is_marked),
+        TEST(a_guest_in_use_waits_for_its_storage),
+        TEST(a_guest_in_use_may_give_its_disk_back_when_the_storage_is_back),
+        TEST(a_lock_that_is_about_to_go_is_waited_for),
+        TEST(an_upgrade_does_not_mix_programs),
+        TEST(a_killed_opener_costs_no_disk),
+        TEST(a_front_end_that_began_anew_meanwhile_has_its_device_offered),
         TEST(a_restart_between_two_lives_misses_nothing),
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
+        TEST(a_guest_that_toggles_does_not_fill_the_log),
+        TEST(an_image_written_while_its_guest_was_away_is_told),
         TEST(the_old_end_of_a_migration_makes_way),
         TEST(the_old_end_goes_on_when_the_new_one_is_gone),
         TEST(a_migration_that_fails_early_is_not_noticed),

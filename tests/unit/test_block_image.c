@@ -265,6 +265,73 @@ static void the_two_ends_of_a_migration_take_turns(void **state)
     wait_free();
 }
 
+/* Of the user. */
+static void kill_opener(const struct image_user *u)
+{
+    kill(((struct child *)u->opener)->pid, SIGKILL); /* its first member */
+}
+
+static void an_opener_that_is_killed_is_replaced(void **state)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct image_user u = user(1, false, "/vm/u"), other = user(2, false, "/vm/v");
+    char to[256];
+    int fd, held;
+
+    (void)state;
+    make("a", 4096);
+    assert_int_equal(open_(&u, "a"), 0);
+    held = take(&u);
+    kill_opener(&u);
+    wait_told();
+    assert_int_equal(told.event, IMAGE_AGAIN);
+    assert_non_null(strstr(why, "killed by signal 9"));
+    assert_true(u.taken);
+    wait_told();
+    assert_int_equal(told.event, IMAGE_OPENED);
+    assert_int_equal(u.stage, IMAGE_OPEN);
+    assert_true(u.taken);
+    assert_int_equal(open_(&other, "a"), -EBUSY); /* nobody came between */
+    fd = open(path("a"), O_RDWR | O_CLOEXEC);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), -1); /* it is locked */
+    make("b", 4096);
+    snprintf(to, sizeof(to), "%s", path("a"));
+    assert_int_equal(rename(path("b"), to), 0); /* another file of that name */
+    kill_opener(&u);
+    wait_told();
+    assert_int_equal(told.event, IMAGE_AGAIN);
+    wait_told();
+    assert_int_equal(told.event, IMAGE_FAILED);
+    assert_non_null(strstr(why, "is another file than before"));
+    close(held);
+    close(fd);
+    wait_free();
+}
+
+/* Somebody else was faster: it is lost. */
+static void an_image_that_another_program_took_meanwhile_is_lost(void **state)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct image_user u = user(1, false, "/vm/u");
+    int fd;
+
+    (void)state;
+    make("a", 4096);
+    fd = open(path("a"), O_RDWR | O_CLOEXEC);
+    assert_int_equal(open_(&u, "a"), 0);
+    kill_opener(&u);
+    for (int i = 0; i < 10000 && fcntl(fd, F_OFD_SETLK, &fl) != 0; i++) {
+        usleep(1000);
+    }
+    wait_told();
+    assert_int_equal(told.event, IMAGE_AGAIN);
+    wait_told();
+    assert_int_equal(told.event, IMAGE_FAILED);
+    assert_int_equal(told.err, -EBUSY);
+    close(fd);
+    wait_free();
+}
+
 static unsigned int rivals;
 
 static void count_rival(struct image_user *rival)
@@ -453,21 +520,6 @@ static void who_comes_while_it_is_closed_waits(void **state)
     wait_free();
 }
 
-static void a_lost_lock_is_told(void **state)
-{
-    struct image_user u = user(1, false, "");
-
-    (void)state;
-    make("a", 4096);
-    assert_int_equal(open_(&u, "a"), 0);
-    kill(((struct child *)u.opener)->pid, SIGKILL); /* its first member */
-    wait_told();
-    assert_int_equal(told.event, IMAGE_FAILED);
-    assert_non_null(strstr(why, "the process that locked it killed by signal 9"));
-    assert_int_equal(u.stage, IMAGE_NONE);
-    wait_free();
-}
-
 static void another_size_is_told(void **state)
 {
     struct image_user u = user(1, false, "");
@@ -561,7 +613,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(a_hung_image_holds_up_nobody, all_is_free),
         cmocka_unit_test_teardown(an_opening_may_be_given_up, all_is_free),
         cmocka_unit_test_teardown(who_comes_while_it_is_closed_waits, all_is_free),
-        cmocka_unit_test_teardown(a_lost_lock_is_told, all_is_free),
+        cmocka_unit_test_teardown(an_opener_that_is_killed_is_replaced, all_is_free),
+        cmocka_unit_test_teardown(an_image_that_another_program_took_meanwhile_is_lost, all_is_free),
         cmocka_unit_test_teardown(another_size_is_told, all_is_free),
         cmocka_unit_test_teardown(force_asks_nobody, all_is_free),
         cmocka_unit_test_teardown(what_is_mounted_is_known, all_is_free),
@@ -573,6 +626,7 @@ int main(int argc, char **argv)
     signal(SIGIO, SIG_IGN); /* the kernel asks for a lease back */
     table.loop = loop_new();
     table.opener_path = OPENER;
+    table.opener_program = -1;
     table.on_event = on_event;
     table.patience_ms = PATIENT_MS;
     if (table.loop == NULL || mkdtemp(folder) == NULL) {

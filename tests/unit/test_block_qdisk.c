@@ -60,11 +60,16 @@ static void run_for(unsigned int ms)
     loop_run(loop);
 }
 
-static void attach(void)
+static void attach_as(const char *params)
 {
-    fake_set(BACK "/params", "qcow2:/srv/a.qcow2");
+    fake_set(BACK "/params", params);
     fake_set(BACK "/state", "1");
     run_for(20);
+}
+
+static void attach(void)
+{
+    attach_as("qcow2:/srv/a.qcow2");
 }
 
 /* Runs until the disk is no longer waited for. */
@@ -90,6 +95,25 @@ static void a_disk_that_nobody_serves_is_told_and_let_go(void **state)
     run_for(20);
     assert_string_equal(fake_get(BACK "/state"), "6");
     assert_null(fake_get(ERROR));
+}
+
+/* What libxl 4.17 makes of a cdrom without a target. */
+static void an_empty_drive_is_told_for_what_it_is(void **state)
+{
+    static const char *const empty[] = {"aio:", ""};
+
+    (void)state;
+    for (unsigned int i = 0; i < 2; i++) {
+        attach_as(empty[i]);
+        run_until_decided();
+        assert_non_null(strstr(fake_get(ERROR), "an empty drive was given to QEMU by xl, and no "
+                                                "QEMU serves domain 5: give it an image"));
+        fake_set(BACK "/state", "5");
+        run_for(20);
+        assert_string_equal(fake_get(BACK "/state"), "6");
+        fake_rm(BACK);
+        run_for(20);
+    }
 }
 
 static void a_disk_that_is_taken_is_left_alone(void **state)
@@ -155,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_disk_that_nobody_serves_is_told_and_let_go, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_empty_drive_is_told_for_what_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_is_taken_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_qemu_is_not_disturbed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_goes_is_forgotten, setup, teardown),

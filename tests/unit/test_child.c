@@ -23,6 +23,27 @@ static struct child child;
 static char got[256];
 static int exit_status;
 
+/* Messages that came, the most of them between two turns of the loop, and those of a process that
+ * was not there any more. */
+static unsigned int came, in_turn, most_in_turn, of_nobody;
+static struct loop_work turn;
+
+/* Sends as much as fits, says so by a byte to `fd`, and goes on as long as it is let. */
+static int flood(int fd)
+{
+    while (send(CHILD_SOCKET_FD, "flood", 5, MSG_DONTWAIT) == 5) {
+    }
+    if (write(fd, "", 1) != 1) {
+        return 14;
+    }
+    for (int i = 0; i < 20000; i++) {
+        if (send(CHILD_SOCKET_FD, "flood", 5, MSG_NOSIGNAL) != 5) {
+            return 15;
+        }
+    }
+    return 0;
+}
+
 /* What the started copy does. Returns its exit status. */
 static int act(const char *part)
 {
@@ -37,6 +58,16 @@ static int act(const char *part)
         }
         return send(CHILD_SOCKET_FD, msg, (unsigned long)n, 0) == n ? 5 : 11;
     }
+    if (strcmp(part, "flood") == 0) {
+        n = child_receive(CHILD_SOCKET_FD, msg, sizeof(msg), &fd, 1);
+        return n == 1 ? flood(fd) : 16;
+    }
+    if (strcmp(part, "last-words") == 0) {
+        for (int i = 0; i < 40; i++) {
+            send(CHILD_SOCKET_FD, "bye", 3, 0);
+        }
+        return 7;
+    }
     if (strcmp(part, "no-descriptor") == 0) {
         n = child_receive(CHILD_SOCKET_FD, msg, sizeof(msg), &fd, 1);
         return n == -EPROTO ? 0 : 12;
@@ -48,6 +79,10 @@ static int act(const char *part)
 static void on_message(void *arg, const void *msg, unsigned long len)
 {
     (void)arg;
+    came++;
+    in_turn++;
+    most_in_turn = in_turn > most_in_turn ? in_turn : most_in_turn;
+    of_nobody += child.pid == 0 || kill(child.pid, 0) != 0 ? 1U : 0U;
     snprintf(got, sizeof(got), "%.*s", (int)len, (const char *)msg);
 }
 
@@ -58,13 +93,29 @@ static void on_exit_(void *arg, int status)
     loop_stop(loop, 0);
 }
 
+static void on_turn(void *arg)
+{
+    (void)arg;
+    in_turn = 0;
+    loop_defer(loop, &turn, on_turn, NULL);
+}
+
+/* Runs the loop until the child has ended, and counts its turns. */
+static void run_in_turns(void)
+{
+    came = in_turn = most_in_turn = of_nobody = 0;
+    on_turn(NULL);
+    loop_run(loop);
+    loop_defer_cancel(loop, &turn);
+}
+
 static int start(const char *part)
 {
     char *argv[] = {"/proc/self/exe", NULL};
 
     got[0] = '\0';
     setenv("TEST_CHILD", part, 1);
-    return child_start(&child, loop, argv, on_message, on_exit_, NULL);
+    return child_start(&child, loop, -1, argv, on_message, on_exit_, NULL);
 }
 
 static void messages_and_descriptors_come_through(void **state)
@@ -111,12 +162,46 @@ static void the_way_it_ended_is_told(void **state)
     child_signal(&child, SIGKILL); /* not running: harmless */
 }
 
+static void who_talks_without_end_holds_up_nobody_and_is_killed(void **state)
+{
+    uint64_t begin = loop_now_ns();
+    char byte;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(start("flood"), 0);
+    assert_int_equal(child_send(&child, "x", 1, &fds[1], 1), 0);
+    assert_int_equal(read(fds[0], &byte, 1), 1); /* its socket is full */
+    run_in_turns();
+    assert_true(WIFSIGNALED(exit_status));
+    assert_int_equal(WTERMSIG(exit_status), SIGKILL);
+    assert_in_range(most_in_turn, 1, 16);
+    assert_in_range(came, 1000, 1001 + 100 * ((loop_now_ns() - begin) / 1000000000 + 1));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* So that a signal because of one of them reaches nobody else. */
+static void last_words_are_heard_while_its_number_is_its_own(void **state)
+{
+    siginfo_t info;
+
+    (void)state;
+    assert_int_equal(start("last-words"), 0);
+    assert_int_equal(waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT), 0);
+    run_in_turns();
+    assert_int_equal(came, 40);
+    assert_int_equal(of_nobody, 0);
+    assert_int_equal(WEXITSTATUS(exit_status), 7);
+}
+
 static void a_program_that_does_not_exist_is_an_error(void **state)
 {
     char *argv[] = {"/nonexistent/worker", NULL};
 
     (void)state;
-    assert_int_equal(child_start(&child, loop, argv, on_message, on_exit_, NULL), -ENOENT);
+    assert_int_equal(child_start(&child, loop, -1, argv, on_message, on_exit_, NULL), -ENOENT);
     assert_int_equal(child.pid, 0);
 }
 
@@ -137,6 +222,8 @@ int main(void)
         cmocka_unit_test(messages_and_descriptors_come_through),
         cmocka_unit_test(a_message_without_its_descriptor_is_refused),
         cmocka_unit_test(the_way_it_ended_is_told),
+        cmocka_unit_test(who_talks_without_end_holds_up_nobody_and_is_killed),
+        cmocka_unit_test(last_words_are_heard_while_its_number_is_its_own),
         cmocka_unit_test(a_program_that_does_not_exist_is_an_error),
         cmocka_unit_test(too_many_descriptors_are_refused),
     };

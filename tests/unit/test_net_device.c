@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -33,6 +34,7 @@ static struct netd netd;
 static struct {
     int opened, removed, error, stale;
     bool multi_queue, up;
+    bool lost; /* somebody has removed the one that is open */
     unsigned int queues, offload;
     char name[16];
 } taps;
@@ -55,8 +57,14 @@ int tap_open(struct tap *t, const char *name, bool multi_queue, const char **sta
     snprintf(t->name, sizeof(t->name), "%s", name);
     snprintf(taps.name, sizeof(taps.name), "%s", name);
     taps.multi_queue = multi_queue;
+    taps.lost = false;
     taps.opened++;
     return 0;
+}
+
+bool tap_is_there(const struct tap *t)
+{
+    return t->nr_fds != 0 && !taps.lost;
 }
 
 int tap_set_queues(struct tap *t, unsigned int nr, const char **stage)
@@ -117,7 +125,7 @@ static int act_as_worker(unsigned int nr_queues)
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues + 1) != sizeof(c) ||
         !kept_is_sealed(fds[nr_queues], sizeof(struct net_estate)) ||
-        c.head.magic != NET_WIRE_MAGIC || c.head.domid != 7 || c.nr_queues != nr_queues ||
+        c.head.magic != net_wire_format.magic || c.head.domid != 7 || c.nr_queues != nr_queues ||
         c.queues[0].tx_ref != 8 || c.queues[nr_queues - 1].rx_ref != 9) {
         return NOT_AS_EXPECTED;
     }
@@ -267,6 +275,35 @@ static void connect_guest(void)
     reach(BACK "/state", "4");
 }
 
+static void on_turn(void *arg)
+{
+    (void)arg;
+    loop_stop(netd.sup.loop, 0);
+}
+
+/* Each of its states asks for an answer: 7 for 8, and 4 for 4. */
+static void a_guest_that_toggles_costs_the_store_little(void **state)
+{
+    struct loop_work turn = {.queued = false};
+    uint64_t begin = loop_now_ns();
+    int before;
+
+    (void)state;
+    connect_guest();
+    before = fake_transactions();
+    for (int i = 0; i < 1000; i++) {
+        fake_set(FRONT "/state", i % 2 == 0 ? "7" : "4");
+        for (int k = 0; k < 2; k++) { /* the event comes in one turn, its evaluation in the next */
+            loop_defer(netd.sup.loop, &turn, on_turn, NULL);
+            loop_run(netd.sup.loop);
+        }
+    }
+    assert_in_range(fake_transactions() - before, 1,
+                    41 + 20 * ((loop_now_ns() - begin) / 1000000000 + 1));
+    fake_set(FRONT "/state", "7");
+    reach(BACK "/state", "8"); /* and its last state is seen */
+}
+
 static void the_tap_exists_before_the_script_runs(void **state)
 {
     (void)state;
@@ -279,6 +316,62 @@ static void the_tap_exists_before_the_script_runs(void **state)
     assert_string_equal(fake_get(BACK "/feature-gso-tcpv6"), "1");
     assert_string_equal(fake_get(BACK "/feature-ctrl-ring"), "1");
     assert_string_equal(fake_get(BACK "/multi-queue-max-queues"), "1");
+}
+
+static void a_lost_tap_is_made_again_for_the_next_life(void **state)
+{
+    (void)state;
+    create();
+    publish(BREAKS);
+    reach(BACK "/state", "6");
+    assert_int_equal(taps.opened, 1);
+    taps.lost = true;
+    fake_set(FRONT "/state", "1");
+    reach(BACK "/state", "2");
+    assert_int_equal(taps.opened, 2);
+    publish(SERVES);
+    reach(BACK "/state", "4");
+}
+
+/* By a worker of the last daemon. */
+static void a_tap_that_is_still_in_use_is_waited_for(void **state)
+{
+    (void)state;
+    connect_guest();
+    stop();
+    taps.error = -EBUSY;
+    start();
+    idle();
+    idle();
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_int_not_equal(the_device()->base.life.phase, LIFE_CLOSED);
+    taps.error = 0;
+    for (int i = 0; i < 200 && the_device()->base.life.phase != LIFE_CONNECTED; i++) {
+        idle();
+    }
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+}
+
+/* Its worker does not read its orders for a while. */
+static void settings_reach_a_worker_that_was_slow(void **state)
+{
+    struct net_wire_order order = {.kind = NET_WIRE_COUNT};
+    siginfo_t info;
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = the_device()->base.crew.child.pid;
+    kill(pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    while (crew_order(&the_device()->base.crew, &order, sizeof(order)) == 0) {
+    }
+    fake_set(FRONT "/xdp-headroom", "256");
+    fake_set(BACK "/rate", "1000,50000");
+    idle();
+    kill(pid, SIGCONT);
+    reach(BACK "/carrier", "0"); /* so does the stand-in tell that it has them */
 }
 
 static void connection_waits_for_the_script(void **state)
@@ -565,6 +658,10 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_tap_exists_before_the_script_runs),
+        CASE(a_guest_that_toggles_costs_the_store_little),
+        CASE(a_lost_tap_is_made_again_for_the_next_life),
+        CASE(a_tap_that_is_still_in_use_is_waited_for),
+        CASE(settings_reach_a_worker_that_was_slow),
         CASE(connection_waits_for_the_script),
         CASE(a_guest_of_several_cpus_gets_queues),
         CASE(offloads_are_what_the_guest_can_take),

@@ -79,6 +79,40 @@ static void ipv6_and_its_extension_headers(void **state)
     assert_int_equal(f.payload, 0);
 }
 
+/*
+ * Headers of the greatest length, as many as a frame has room for; the last may lead out of it,
+ * past what 16 bits can say.
+ */
+static void the_longest_ipv6_headers_do_not_outgrow_an_offset(void **state)
+{
+    enum { FIRST = 14 + 8 + 40, HEADER = 8 + 255 * 8, MOST = 32 };
+    static uint8_t frame[65535];
+
+    (void)state;
+    for (uint32_t nr = 1; nr <= MOST; nr++) {
+        const uint32_t end = FIRST + nr * HEADER;
+        struct net_frame f;
+
+        memset(frame, 0, sizeof(frame));
+        memcpy(frame + 12, (const uint8_t[]){0x88, 0xa8, 0, 1, 0x81, 0, 0, 2, 0x86, 0xdd}, 10);
+        frame[14 + 8] = 0x60;
+        frame[14 + 8 + 6] = 60; /* destination options */
+        for (uint32_t at = FIRST; at < end; at += HEADER) {
+            frame[at] = at + HEADER < end ? 60 : NET_FRAME_UDP;
+            frame[at + 1] = 255;
+        }
+        net_frame_parse(frame, sizeof(frame), &f);
+        assert_int_equal(f.ip, NET_FRAME_IPV6);
+        if (f.transport == 0) { /* too many, or not in the frame */
+            assert_int_equal(f.payload, 0);
+            assert_true(nr > 4);
+        } else {
+            assert_int_equal(f.transport, end);
+            assert_int_equal(f.payload, end + 8);
+        }
+    }
+}
+
 static void a_frame_cut_short_has_no_offsets_outside(void **state)
 {
     (void)state;
@@ -328,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_plain_frame),
         cmocka_unit_test(vlan_tags_are_stepped_over),
         cmocka_unit_test(ipv6_and_its_extension_headers),
+        cmocka_unit_test(the_longest_ipv6_headers_do_not_outgrow_an_offset),
         cmocka_unit_test(a_frame_cut_short_has_no_offsets_outside),
         cmocka_unit_test(a_checksum_is_completed_as_hardware_does),
         cmocka_unit_test(patience_grows_by_short_waits_and_goes_by_long_ones),

@@ -336,6 +336,28 @@ static void more_than_the_limit_waits_for_its_time(void **state)
     turn_engine();
 }
 
+/* As often as the guest asks for multicast control, it gets no more to send. */
+static void other_settings_give_nothing_back(void **state)
+{
+    struct net_wire_settings s = {.rate_bytes = 100, .rate_us = 10000000};
+    bool notify = false;
+
+    (void)state;
+    net_tx_limit(&vif, &s);
+    vif.now_ns = vif.credit.filled_ns;
+    assert_int_equal(vif.credit.tokens, 100);
+    put_tx(0, 0, 60, 0);
+    assert_int_equal(net_tx_take(&tx, &notify), 1);
+    assert_int_equal(vif.credit.tokens, 40);
+    s.multicast_control = true;
+    net_tx_limit(&vif, &s);
+    assert_int_equal(vif.credit.tokens, 40);
+    s.rate_bytes = 200; /* another limit is another limit */
+    net_tx_limit(&vif, &s);
+    assert_int_equal(vif.credit.tokens, 200);
+    turn_engine();
+}
+
 static void the_multicast_filter_is_changed_by_the_ring(void **state)
 {
     struct netif_extra_info e = {.type = XEN_NETIF_EXTRA_TYPE_MCAST_ADD,
@@ -793,6 +815,7 @@ int main(void)
         CASE(a_packet_that_breaks_off_waits_without_spinning),
         CASE(a_ring_that_lies_is_broken),
         CASE(more_than_the_limit_waits_for_its_time),
+        CASE(other_settings_give_nothing_back),
         CASE(the_multicast_filter_is_changed_by_the_ring),
         CASE(killed_while_it_answers_nothing_is_taken_for_what_it_is_not),
         CASE(another_ring_in_the_same_page_is_not_answered),

@@ -200,8 +200,8 @@ static void what_no_worker_needs_kills_it(void **state)
             int status = in_cage(classes[c], attempts[i]);
 
             if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS) {
-                fail_msg("attempt %u in the cage of %s: wait status %#x", i, classes[c]->daemon,
-                         (unsigned int)status);
+                fail_msg("attempt %u in the cage of %s: wait status %#x", i,
+                         classes[c]->wire->daemon, (unsigned int)status);
             }
         }
     }
