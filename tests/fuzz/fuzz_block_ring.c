@@ -133,9 +133,10 @@ void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, ui
     submit(BLK_WRITE, buf, bytes, offset, tag);
 }
 
-void blk_engine_flush(struct io_uring *ring, uint64_t tag)
+void blk_engine_flush(struct io_uring *ring, bool of_all, uint64_t tag)
 {
     (void)ring;
+    (void)of_all;
     submit(BLK_FLUSH, NULL, 0, 0, tag);
 }
 

@@ -123,6 +123,9 @@ static void on_event(struct image_user *user, enum image_event event, int err, c
     case IMAGE_LATE:
         require(err < 0 && why != NULL && user->stage != IMAGE_NONE && user->stage != IMAGE_OPEN);
         break;
+    case IMAGE_AGAIN:
+        require(err < 0 && why != NULL && user->stage != IMAGE_NONE);
+        break;
     case IMAGE_RESIZED:
         require(user->stage == IMAGE_OPEN);
         break;

@@ -14,11 +14,12 @@ void (*fuzz_child_on_signal)(struct child *c, int signo);
 
 bool fuzz_child_fails;
 
-int child_start(struct child *c, struct loop *loop, char *const argv[],
+int child_start(struct child *c, struct loop *loop, int program, char *const argv[],
                 child_message_fn *on_message, child_exit_fn *on_exit, void *arg)
 {
     static int null = -1; /* its socket: a descriptor that there is */
 
+    (void)program;
     (void)argv;
     null = null < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : null;
     require(c->pid == 0 && null >= 0);
