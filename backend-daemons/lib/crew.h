@@ -10,10 +10,10 @@
  * A ring that is in use and whose log is missing is not taken over, for nobody knows what was
  * answered; unless the last worker ended in good order, which a mark in the store tells.
  *
- * Every few seconds the worker is asked for a turn (WIRE_BEAT), which it counts in its log. One that
- * has not turned by the beat after the next is replaced, for a hang is a crash, too; but one that
- * the kernel holds, as it does who waits for storage that does not answer, could not even be killed:
- * that is told once, and waited for.
+ * Every few seconds the worker is asked for a turn (WIRE_BEAT), which it counts in its log. One
+ * that has not turned by the beat after the next is replaced, for a hang is a crash, too; but one
+ * that the kernel holds, as it does who waits for storage that does not answer, could not even be
+ * killed: that is told once, and waited for.
  *
  * A class whose guest would wait for ever for answers (`refuses`) gets, once its workers have died
  * too often in a row, one that answers everything by an error. A death counts when it comes soon

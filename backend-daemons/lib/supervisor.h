@@ -91,7 +91,7 @@ struct supervisor {
     /* configuration */
     const char *worker_path;
     unsigned int beat_ms; /* between two beats of a worker (crew.h); 0: as there */
-    uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
+    uid_t uid_base;       /* a worker's uid is this plus the guest's domain id */
 };
 
 /* Whether the toolstack has such a device. */

@@ -531,9 +531,9 @@ static void nothing_new_is_taken_before_the_old_is_done(void **state)
 static void a_log_of_something_else_is_refused(void **state)
 {
     struct inflight_log *log = &w->log;
-    const uint32_t *found[] = {
-        &log->head.version, &log->head.magic,  &log->head.state, &log->ring.refs[0], &log->ring.event_channel,
-        &log->taken,   &log->written};
+    const uint32_t *found[] = {&log->head.version, &log->head.magic,         &log->head.state,
+                               &log->ring.refs[0], &log->ring.event_channel, &log->taken,
+                               &log->written};
 
     (void)state;
     die_with_three_in_flight();

@@ -410,7 +410,8 @@ static void killed_while_it_answers_nothing_is_taken_for_what_it_is_not(void **s
     assert_memory_equal(tx_page + RING_HEADER_BYTES, answered + RING_HEADER_BYTES, nr * entry);
 }
 
-/* Before anything is counted the ring is as the guest left it: a part of a message is no message. */
+/* Before anything is counted the ring is as the guest left it: a part of a message is no message.
+ */
 static void what_is_not_published_is_not_in_the_ring(void **state)
 {
     static struct net_estate e;

@@ -112,7 +112,7 @@ wait_line $LINUX '^did-4-2' 120 > /dev/null
 written 4
 same "lines about it" 1 "$(journalctl -q -o cat --after-cursor "$from" --unit duet-block | grep -c 'the storage does not answer')"
 new_log $LINUX
-type_to $LINUX 'dmesg; echo all-$((1 + 1))'
+type_to $LINUX "dmesg; echo all-\$((1 + 1))"
 wait_line $LINUX '^all-2' > /dev/null
 guest_log $LINUX | grep -i -E 'i/o error' && fail "the Linux guest saw an error"
 xl destroy $LINUX
