@@ -48,7 +48,7 @@ kill_during() {
 
 # cursor, since CURSOR UNIT REGEX: the first line of the unit after that place of the journal which matches.
 cursor() {
-    journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p'
+    journalctl -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p'
 }
 
 since() {
