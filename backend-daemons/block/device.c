@@ -144,6 +144,9 @@ static void blk_device_on_image(struct image_user *user, enum image_event event,
     case IMAGE_FAILED:
         supervised_lost(&dev->base, err, why);
         break;
+    case IMAGE_LOST:
+        supervised_open_anew(&dev->base, why);
+        break;
     case IMAGE_RESIZED:
         blk_device_resized(dev);
         break;

@@ -180,12 +180,17 @@ static void part(struct image_user *user)
     }
 }
 
-static void fail(struct image_opener *o, int err, const char *why)
+static void tell_end(struct image_opener *o, enum image_event event, int err, const char *why)
 {
     struct image_user *user = o->user;
 
     part(user);
-    o->table->on_event(user, IMAGE_FAILED, err, why);
+    o->table->on_event(user, event, err, why);
+}
+
+static void fail(struct image_opener *o, int err, const char *why)
+{
+    tell_end(o, IMAGE_FAILED, err, why);
 }
 
 /* The image is known; or its lock did not come from where it was to be had. */
@@ -254,11 +259,12 @@ static void on_exit_(void *arg, int status)
     if (o->user != NULL) {
         char how[128];
         char why[IMAGE_PATH_MAX + 256];
+        bool open = o->user->stage == IMAGE_OPEN;
 
         child_describe_status(status, how, sizeof(how));
         snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
-                 o->user->stage == IMAGE_OPEN ? "locked" : "was to open", how);
-        fail(o, -EIO, why);
+                 open ? "locked" : "was to open", how);
+        tell_end(o, open ? IMAGE_LOST : IMAGE_FAILED, -EIO, why);
     }
     XEN_LIST_REMOVE(o, link);
     if (o->image != NULL) {

@@ -42,12 +42,12 @@ struct image_user;
 enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
-    IMAGE_FAILED,  /* it could not be opened, or not be handed to a worker, or its lock was lost:
-                      as after image_close() */
+    IMAGE_FAILED,  /* it could not be opened, or not be handed to a worker: as after image_close() */
+    IMAGE_LOST,    /* who locked it was killed: as after image_close(), and it may be opened again */
     IMAGE_RESIZED, /* `facts.sectors` has changed */
 };
 
-/* For IMAGE_LATE and IMAGE_FAILED `err` is -errno, and `why` a sentence for people. */
+/* For IMAGE_LATE, IMAGE_FAILED and IMAGE_LOST `err` is -errno, and `why` a sentence for people. */
 typedef void image_event_fn(struct image_user *user, enum image_event event, int err,
                             const char *why);
 

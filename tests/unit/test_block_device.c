@@ -713,6 +713,30 @@ static void a_worker_that_works_may_be_killed_as_often_as_one_likes(void **state
     assert_null(fake_get(ERROR));
 }
 
+/* The disk's opener is killed: the image is locked anew, and the guest sees a pause. */
+static void an_opener_that_is_killed_is_replaced(void **state)
+{
+    pid_t worker;
+
+    (void)state;
+    connect_guest();
+    for (int i = 0; i < 3; i++) {
+        worker = the_device()->base.crew.child.pid;
+        forgive();
+        kill(((struct child *)the_device()->image.opener)->pid, SIGKILL); /* its first member */
+        for (int k = 0; k < 200 && the_device()->base.crew.child.pid == worker; k++) {
+            settle();
+        }
+        forgive();
+        wait_phase(LIFE_CONNECTED);
+        assert_true(the_device()->base.opened);
+        assert_int_not_equal(the_device()->base.crew.child.pid, worker);
+        assert_string_equal(fake_get(BACK "/state"), "4");
+        assert_int_equal(the_device()->base.crew.deaths, 0);
+    }
+    assert_null(fake_get(ERROR));
+}
+
 /* Runs the loop for so many beats, about. */
 static void beats(int nr)
 {
@@ -1192,6 +1216,7 @@ int main(void)
         TEST(after_five_deaths_a_worker_says_no),
         TEST(a_worker_that_works_may_be_killed_as_often_as_one_likes),
         TEST(a_worker_that_does_not_move_is_replaced),
+        TEST(an_opener_that_is_killed_is_replaced),
         TEST(a_worker_that_breaks_and_stays_is_killed),
         TEST(a_worker_that_does_not_stop_is_killed),
         TEST(a_guest_that_goes_and_comes_writes_few_lines),

@@ -411,7 +411,7 @@ static void a_lost_lock_is_told(void **state)
     assert_int_equal(open_(&u, "a"), 0);
     kill(((struct child *)u.opener)->pid, SIGKILL); /* its first member */
     wait_told();
-    assert_int_equal(told.event, IMAGE_FAILED);
+    assert_int_equal(told.event, IMAGE_LOST);
     assert_non_null(strstr(why, "the process that locked it killed by signal 9"));
     assert_int_equal(u.stage, IMAGE_NONE);
     wait_free();
