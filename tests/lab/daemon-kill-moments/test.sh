@@ -16,11 +16,13 @@ cleanup() {
     [ -z "${loop:-}" ] || losetup -d "$loop"
 }
 
-# main_pid SERVICE, worker SERVICE DOMAIN
+# main_pid SERVICE: its supervisor, once there is one; 0 would be everybody here.
 main_pid() {
+    settles "a supervisor" 1 pgrep -c -x "duet-$1d"
     systemctl show --value --property MainPID "duet-$1.service"
 }
 
+# worker SERVICE DOMAIN: the caged one of that guest.
 worker() {
     pgrep -u $((0x70000000 + $(xl domid "$2"))) -f "^[^ ]*/duet-$1-worker" || true
 }
