@@ -829,6 +829,9 @@ static void a_state_that_is_for_others_is_answered_once(void **state)
     for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         fake_set(FRONT "/state", states[i]);
         settle();
+        for (int k = 0; k < 200 && the_device()->base.life.phase == LIFE_STOPPING; k++) {
+            settle(); /* its worker ends in its own time */
+        }
         settle();
         before = fake_transactions();
         settle();
