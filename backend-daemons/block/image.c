@@ -1,9 +1,9 @@
 /*
  * Disk images: see image.h.
  *
- * A user's opener and the user itself come apart when the user closes while the opener still runs:
- * it is killed, and its entry stays until it is reaped. As long as it lives it may hold the lock,
- * so the image counts it (`leaving`), and who wants the same image waits.
+ * When a user closes while its opener still runs, the two come apart: the opener is killed, and its
+ * entry stays until it is reaped. As long as the opener lives it may hold the lock, so the image
+ * counts it (`leaving`), and whoever wants the same image waits.
  */
 #include "image.h"
 
@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uthash.h>
+
+#include "../lib/wire.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -32,6 +34,7 @@ struct image_opener {
     struct image_table *table;
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
+    bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
@@ -137,7 +140,8 @@ static void advance(struct image_user *user)
                         : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     user->stage = IMAGE_LOCKING;
     if (err != 0) {
-        child_signal(&user->opener->child, SIGKILL); /* its end tells the user */
+        user->opener->given_up = true;
+        child_signal(&user->opener->child, SIGKILL);
     }
 }
 
@@ -234,7 +238,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     struct image_opener *o = arg;
     struct image_report r;
 
-    if (o->user == NULL || len != sizeof(r)) {
+    if (o->user == NULL || o->given_up || len != sizeof(r)) {
         return;
     }
     memcpy(&r, msg, sizeof(r));
@@ -244,7 +248,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
         on_opened(o, &r);
     } else if (r.kind == IMAGE_REPORT_FAILED) {
-        fail(o, -r.err, r.text);
+        fail(o, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
         o->user->facts.sectors = r.facts.sectors;
         o->table->on_event(o->user, IMAGE_RESIZED, 0, NULL);

@@ -1,6 +1,5 @@
 /*
- * duet-blockd: its options; the rest of its life is the supervisor's (lib/supervisor.h). Runs in
- * the foreground and reports readiness to the service manager.
+ * duet-blockd: its options. The rest of its life is the supervisor's (lib/supervisor.h).
  */
 #include "device.h"
 #include "options.h"

@@ -1,8 +1,9 @@
 /*
- * Following one console through the store, see console.h.
+ * Following one console through the store: see console.h.
  *
- * A guest may write some keys of its console directory: only changes of those that matter make the
- * daemon look again, and those only the toolstack writes. What we write there is not among them.
+ * A guest may write some keys of its console directory. So the daemon looks again only when one of
+ * the keys that matter has changed, which only the toolstack writes. What we write there is not
+ * among them.
  */
 #include "console.h"
 
@@ -231,7 +232,7 @@ void cons_answered(struct cons_console *console, const struct cons_report *repor
     if (answer->err == 0) {
         now_served(console);
     } else {
-        failed_to_attach(console, answer->text, answer->err > 0 ? -answer->err : -EIO);
+        failed_to_attach(console, answer->text, wire_errno(answer->err));
     }
     console->fn(console->arg, console, false);
 }

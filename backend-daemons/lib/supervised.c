@@ -1,6 +1,6 @@
 /*
- * A device under a supervisor: see supervised.h. evaluate() is where every event of the store ends;
- * supervised_act() does what the table of its life asks for.
+ * A device under a supervisor: see supervised.h. Every event of the store ends in evaluate().
+ * supervised_act() does what the table of the device's life asks for.
  */
 #include "supervised.h"
 
@@ -255,10 +255,14 @@ static void supervised_open(struct supervised *dev)
     }
 }
 
+/* It goes to the store, and from there to people's terminals. */
 static void supervised_keep_verdict(struct supervised *dev, int err, const char *why)
 {
+    char shown[SUPERVISED_SENTENCE_MAX];
+
+    log_escape(shown, sizeof(shown), why);
     free(dev->verdict);
-    dev->verdict = strdup(why);
+    dev->verdict = strdup(shown);
     supervised_tell_error(dev, err, why);
 }
 

@@ -1,13 +1,12 @@
 /*
- * The supervisor, which is the root half of a back end daemon: finds the devices that this domain
- * serves, of one class or of several (backends.h), keeps them, and has each evaluated when the
- * store changed (supervised.h). What is to be done then is the business of the daemon's device.c,
- * whose struct device begins with a struct supervised.
+ * The supervisor, the half of a back end daemon that runs as root. It finds the devices that this
+ * domain serves, of one class or of several (backends.h), keeps them, and has each evaluated when
+ * the store has changed (supervised.h). What then has to be done is the business of the daemon's
+ * device.c, whose own struct for a device begins with a struct supervised.
  *
- * While the kernel's own driver of a class is loaded its devices are left to it.
+ * While the kernel's own driver of a class is loaded, its devices are left to it.
  *
  * Types: struct supervisor, which a daemon embeds, supervisor_class, supervisor_ops.
- * One thread, no locks. Suspended guests simply lose their devices.
  */
 #ifndef DUET_LIB_SUPERVISOR_H
 #define DUET_LIB_SUPERVISOR_H
@@ -23,7 +22,7 @@
 
 /* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
-    const char *noun; /* of what it serves: "block device" */
+    const char *noun; /* what it serves: "block device" */
     struct {
         const char *name;          /* the directory below `backend/` */
         const char *kernel_driver; /* in sysfs, while the kernel serves the class; NULL: never */
@@ -32,8 +31,8 @@ struct supervisor_ops {
     const char *const *keys; /* of a back end's directory whose change means something; ends NULL */
     size_t device_size;      /* of its own device, which starts as zeros */
     unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
-    bool offers_unusable;      /* the toolstack is told by the offer, which has a verdict */
-    bool refuses;              /* has workers that answer everything by an error */
+    bool offers_unusable; /* what cannot be used is offered, with a verdict for the toolstack */
+    bool refuses;         /* has workers that answer everything by an error */
 
     /* Reads what the toolstack wrote. Returns 0 or -errno with a sentence. */
     int (*learn)(struct supervised *dev, char *why, unsigned long why_size);
@@ -116,8 +115,8 @@ void supervisor_free(struct supervisor *sup);
 /*
  * The daemon's life, from its options to its end: event loop, signals, readiness. SIGTERM and
  * SIGINT let the workers finish what they took from their rings; the store is left as it is, so
- * that the next daemon goes on with the same guests. SIGUSR1 logs how each device is. SIGHUP is
- * taken note of, for there is nothing to read again. Returns the exit status.
+ * that the next daemon goes on with the same guests. SIGUSR1 logs how each device is. SIGHUP and
+ * SIGUSR2 do nothing. Returns the exit status.
  */
 int supervisor_run(struct supervisor *sup);
 

@@ -1,6 +1,6 @@
 /*
- * duet-netd: its options; the rest of its life is the supervisor's (lib/supervisor.h). The taps
- * stay when it ends, so that the next one goes on with the same guests.
+ * duet-netd: its options. The rest of its life is the supervisor's (lib/supervisor.h). The taps
+ * stay when it ends, so that the next daemon goes on with the same guests.
  */
 #include "device.h"
 #include "options.h"

@@ -1,8 +1,8 @@
 /*
- * The worker of a network device: what of a worker (lib/worker.h) is a network's.
+ * What of a worker (lib/worker.h) is an interface's.
  *
- * A turn looks at every ring. When a whole turn found nothing it may look some more times
- * (patience.h); then events are asked for again, and it waits.
+ * A turn looks at every ring. If a whole turn found nothing, the worker may look some more times
+ * (patience.h); then it asks for events again and waits.
  *
  * What outlives a worker that is killed is in its estate (estate.h): every slot is answered in the
  * order of the ring, and each answer is noted there before it is written to the ring. The next

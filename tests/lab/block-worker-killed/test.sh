@@ -95,6 +95,6 @@ same "supervisor after all deaths" "$main" "$(main_pid)"
 LOG_START[$NAME]=$start
 begun=$(guest_log $NAME | sed -n 's/^round \([0-9]*\) and$/\1/p' | tail -n 1)
 last=$(guest_log $NAME | sed -n 's/^round \([0-9]*\) done$/\1/p' | tail -n 1)
-timeout 60 xl destroy $NAME
+wait_end $NAME
 wait_journal duet-block.service "vbd $domid/51712: removed"
 written_check "$image" "$payload" "$begun" "$last" || fail "the blocks on its disk are not right"
