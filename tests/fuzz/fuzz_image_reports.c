@@ -116,6 +116,7 @@ static void on_event(struct image_user *user, enum image_event event, int err, c
         require(p->asked && user->stage == IMAGE_OPEN);
         break;
     case IMAGE_FAILED:
+    case IMAGE_LOST:
         p->user = -1;
         require(user->stage == IMAGE_NONE && !user->taken);
         require(err < 0 && err >= -4095 && why != NULL);
