@@ -12,10 +12,10 @@
  * requests were answered; unless the last worker ended in good order, which a mark in the store
  * says.
  *
- * Every few seconds the worker is asked for a turn (WIRE_BEAT), which it counts in its log. One that
- * has not turned by the beat after the next is replaced, for a hang is a crash, too; but one that
- * the kernel holds, as it does who waits for storage that does not answer, could not even be killed:
- * that is told once, and waited for.
+ * Every few seconds the worker is asked for a turn (WIRE_BEAT), which it counts in its log. One
+ * that has not turned by the beat after the next is replaced, for a hang is a crash, too; but one
+ * that the kernel holds, as it does who waits for storage that does not answer, could not even be
+ * killed: that is told once, and waited for.
  *
  * A class whose guest would wait for ever for answers (`refuses`) gets, once its workers have died
  * too often in a row, one that answers everything by an error. A death counts when it comes soon
@@ -76,8 +76,8 @@ static inline bool crew_has_worker(const struct crew *crew)
 }
 
 /*
- * Starts a worker. Raises STARTED, TOO_SOON, or REFUSED after telling why. What this host lacks just
- * now (memory, processes) counts, where the ring is in use, as a death: another try follows.
+ * Starts a worker. Raises STARTED, TOO_SOON, or REFUSED after telling why. What this host lacks
+ * just now (memory, processes) counts, where the ring is in use, as a death: another try follows.
  */
 void crew_start(struct supervised *dev);
 

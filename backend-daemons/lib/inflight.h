@@ -1,6 +1,6 @@
 /*
  * The in-flight log of a ring: what a worker has taken from the ring and not yet answered, in
- * memory that outlives the worker. The supervisor makes it (a memfd) for each new ring, keeps it,
+ * memory that outlives the worker (kept.h). The supervisor makes it for each new ring, keeps it,
  * and hands it to each worker of that ring in turn. A worker may be killed at any instruction: the
  * next one goes on from the log, no request is lost, and none is answered twice.
  *
@@ -36,9 +36,9 @@
  *
  *   taken = written + (ANSWERED beyond written) + (TAKEN and counted)
  *
- * A ring that is taken over is the guest's old one: its rsp_prod is `written`, or `published` if the
- * last worker was killed between the two. A guest that has started anew in the same pages (kexec)
- * while nobody served it shows another, and is not answered what it never asked.
+ * A ring that is taken over is the guest's old one: its rsp_prod is `written`, or `published` if
+ * the last worker was killed between the two. A guest that has started anew in the same pages
+ * (kexec) while nobody served it shows another, and is not answered what it never asked.
  *
  * A flush that fails is told once by the kernel, and it may be that nobody hears it: the last flush
  * of a worker that ends has no guest to answer, and a worker may be killed with the news. So `lost`
@@ -107,10 +107,10 @@ struct inflight_log {
 
 /* Where a worker goes on. */
 struct inflight_place {
-    uint32_t taken;    /* index of the next request to be taken */
-    uint32_t written;  /* responses before this are in the ring */
+    uint32_t taken;     /* index of the next request to be taken */
+    uint32_t written;   /* responses before this are in the ring */
     uint32_t published; /* rsp_prod may also be this */
-    uint32_t answered; /* those from `written` to here are to be written again */
+    uint32_t answered;  /* those from `written` to here are to be written again */
 };
 
 /*

@@ -32,7 +32,8 @@ struct kept_head {
     uint32_t progress; /* changes when something was done for the guest */
 };
 
-/* For the supervisor: makes one of zeros, whose size is sealed. Returns the descriptor or -errno. */
+/* For the supervisor: makes one of zeros, whose size is sealed. Returns the descriptor or -errno.
+ */
 int kept_create(const char *name, unsigned long size);
 
 /* Whether it has this size, and keeps it. */

@@ -93,16 +93,16 @@ struct supervisor {
     struct supervisor_class classes[SUPERVISOR_CLASSES_MAX];
     struct supervised *devices; /* uthash by struct device_key */
     unsigned int nr_devices;
-    int worker_program; /* found by supervisor_start(), child_find_program() */
+    int worker_program;           /* found by supervisor_start(), child_find_program() */
     struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
     struct loop_timer leave;
     /* configuration */
     const char *purpose; /* what --help says about the daemon */
     const char *worker_path;
-    unsigned int beat_ms; /* between two beats of a worker (crew.h); 0: as there */
+    unsigned int beat_ms;  /* between two beats of a worker (crew.h); 0: as there */
     unsigned int leave_ms; /* how long it waits for its workers at its end; 0: LEAVE_MS */
-    uid_t uid_base; /* a worker's uid is this plus the guest's domain id */
+    uid_t uid_base;        /* a worker's uid is this plus the guest's domain id */
 };
 
 /* Whether the toolstack has such a device. */
@@ -125,9 +125,9 @@ int supervisor_find_program(const char *path, int *program);
 void supervisor_keep(void *arg, const char *name, int fd);
 
 /*
- * Stops all workers in good order. The loop ends when the last is gone; or two seconds later, without
- * those that are late, because all other guests wait for the next daemon. They end by themselves,
- * once their storage lets them, and the next worker of each waits for that (kept.h).
+ * Stops all workers in good order. The loop ends when the last is gone; or two seconds later,
+ * without those that are late, because all other guests wait for the next daemon. They end by
+ * themselves, once their storage lets them, and the next worker of each waits for that (kept.h).
  */
 void supervisor_stop(struct supervisor *sup);
 
@@ -135,10 +135,10 @@ void supervisor_stop(struct supervisor *sup);
 void supervisor_free(struct supervisor *sup);
 
 /*
- * The daemon's main(), from its options, of which `rules` are its own, to its end: event loop, signals, readiness. SIGTERM and
- * SIGINT let the workers finish what they took from their rings; the store is left as it is, so
- * that the next daemon goes on with the same guests. SIGUSR1 logs how each device is. SIGHUP and
- * SIGUSR2 do nothing. Returns the exit status.
+ * The daemon's main(), from its options, of which `rules` are its own, to its end: event loop,
+ * signals, readiness. SIGTERM and SIGINT let the workers finish what they took from their rings;
+ * the store is left as it is, so that the next daemon goes on with the same guests. SIGUSR1 logs
+ * how each device is. SIGHUP and SIGUSR2 do nothing. Returns the exit status.
  */
 int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
                     int argc, char **argv);

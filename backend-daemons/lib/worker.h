@@ -12,12 +12,12 @@
  *   cage     lib/sandbox.h: empty root directory, a uid per guest, no capabilities, and a filter
  *            that passes only the system calls of worker_rules()
  *   begin    in the cage: the class looks at what an earlier worker left (optional)
- *   ready    the supervisor is told, and the guest is kicked once for each event channel, for kicks
- *            that it sent while nobody listened are lost
- *   serve    turn after turn of the class, until it is done; between two of them the one system
- *            call that submits, waits and brings events. Each turn is counted where the supervisor
- *            sees it, and its beat (WIRE_BEAT) causes one: who does not turn is replaced
- *   end      the class says its last words, the event channels are unbound
+ *   ready    the supervisor is told, and the guest is kicked once for each event channel, because
+ *            kicks that it sent while nobody listened are lost
+ *   serve    turn after turn of the class, until it is done; between two turns the one system call
+ *            that submits, waits and brings events. Each turn is counted where the supervisor sees
+ *            it, and its beat (WIRE_BEAT) causes one: a worker that does not turn is replaced
+ *   end      the class says its last words, and the event channels are unbound
  *
  * The order to stop (WIRE_STOP, SIGTERM, or the end of the supervisor) sets `stopping`. The class
  * then finishes what it took from its rings, so that they are at rest and another worker can go on.
@@ -134,9 +134,9 @@ void *worker_map(struct worker *w, const char *what, const uint32_t *refs, unsig
 void worker_waits(void);
 
 /*
- * Binds an event channel of the guest; *port is ours. Where an earlier worker had it, that one's end
- * is waited for: not for ever, because the guest may just as well have named a wrong port. Returns
- * 0, or -errno after a report.
+ * Binds an event channel of the guest; *port is ours. Where an earlier worker had it, that one's
+ * end is waited for: not for ever, because the guest may just as well have named a wrong port.
+ * Returns 0, or -errno after a report.
  */
 int worker_bind(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port);
 

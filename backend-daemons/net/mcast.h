@@ -24,7 +24,8 @@ struct net_mcast {
     uint8_t list[NET_MCAST_MAX][NET_MAC_BYTES];
 };
 
-/* Adds or removes an address; once more is as good as once. Returns 0, or -ENOSPC when the list is full. */
+/* Adds or removes an address; once more is as good as once. Returns 0, or -ENOSPC when the list is
+ * full. */
 int net_mcast_change(struct net_mcast *m, enum net_mcast_op op, const uint8_t mac[NET_MAC_BYTES]);
 
 /* Whether a frame to this address is for the guest. Broadcast and unicast always are. */

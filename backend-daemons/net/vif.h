@@ -41,7 +41,7 @@ struct net_vif {
     int tap_error;   /* -errno: the tap is lost */
     struct io_uring *uring;
     struct net_wire_statistics statistics;
-    struct bucket credit; /* the limit of `rate=`, in bytes */
+    struct bucket credit;    /* the limit of `rate=`, in bytes */
     struct net_mcast *mcast; /* both live in what outlives the worker (estate.h) */
     struct net_hash *hash;
     struct log_limit guest_log; /* mistakes of the guest */

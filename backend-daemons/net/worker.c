@@ -122,8 +122,7 @@ static int net_worker_connect_ctrl(struct net_worker *n)
     if (err == 0) {
         err = worker_bind(&n->base, "event-channel-ctrl", n->config.ctrl_port, &n->ctrl_port);
     }
-    return err != 0 ? err
-                    : net_ctrl_init(&n->ctrl, n->vif.hash, n->base.xgt, n->config.head.domid);
+    return err != 0 ? err : net_ctrl_init(&n->ctrl, n->vif.hash, n->base.xgt, n->config.head.domid);
 }
 
 static int net_worker_connect_all(struct worker *base)

@@ -26,7 +26,7 @@ GATES = {
                      "fs/ext_map.c"],
 }
 ELSEWHERE = {
-    "inflight_create", "inflight_is_sealed", "inflight_open",  # descriptors: unit.block_inflight
+    "inflight_create", "inflight_open",                                          # descriptors: unit.block_inflight
     "life_deadline_ms", "life_phase_name",                                       # for people: unit.life
     "blk_device_xs_publish_connected", "blk_device_xs_publish_size",             # written: unit.block_device
     "net_device_xs_publish_features", "net_device_xs_publish_carrier",           # written: unit.net_device

@@ -11,6 +11,7 @@
 #include <xen/xen.h>
 
 #include "device_xs.h"
+#include "parts/fake_front.h"
 #include "parts/fake_loop.h"
 #include "parts/fake_store.h"
 #include "parts/input.h"
@@ -20,18 +21,17 @@
 
 static struct blockd blockd = {.hotplug_script = "/usr/lib/duet/block-hotplug"};
 
-/* In place of supervised.c: the identity is not what is read here. */
-void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head)
-{
-    (void)dev;
-    *head = (struct wire_head){.magic = magic};
-}
-
 void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
     (void)state;
     require(keys_write(dev->sup->store, STORE_NO_TX, dev->back, values, nr) == 0);
+}
+
+void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+                              unsigned int nr)
+{
+    supervised_publish(dev, values, nr, XenbusStateConnected);
 }
 
 static bool number(const char *key, uint64_t max, uint64_t def, uint64_t *out)
@@ -169,7 +169,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_back(&dev);
     dev.image.facts =
         (struct image_facts){.sectors = 2048, .discard_granularity = (choice & 2) != 0 ? 4096 : 0};
-    err = blk_device_xs_read_front(&dev, why, sizeof(why));
+    err = fuzz_read_front(&dev.base, blk_device_xs_read_front, &dev.config, sizeof(dev.config), why,
+                          sizeof(why));
+    blk_device_xs_describe_image(&dev);
     require((err == 0) == agrees(&dev.config));
     require(err == 0 || fuzz_store_harmless(why));
     require(!dev.config.discard || !dev.config.read_only);

@@ -104,6 +104,11 @@ int tap_open(struct tap *t, const char *name, bool multi_queue, const char **sta
     return 0;
 }
 
+bool tap_is_there(const struct tap *t)
+{
+    return t->nr_fds != 0;
+}
+
 int tap_set_queues(struct tap *t, unsigned int nr, const char **stage)
 {
     (void)stage;

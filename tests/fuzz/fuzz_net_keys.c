@@ -11,6 +11,7 @@
 #include <xen/xen.h>
 
 #include "device_xs.h"
+#include "parts/fake_front.h"
 #include "parts/fake_loop.h"
 #include "parts/fake_store.h"
 #include "parts/input.h"
@@ -19,13 +20,6 @@
 #define BACK  "/local/domain/0/backend/vif/7/0"
 
 static struct netd netd = {.tap_prefix = "vif", .max_queues = 4, .stall_seconds = 10};
-
-/* In place of supervised.c: the identity is not what is read here. */
-void supervised_wire_head(const struct supervised *dev, uint32_t magic, struct wire_head *head)
-{
-    (void)dev;
-    *head = (struct wire_head){.magic = magic};
-}
 
 void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
@@ -97,7 +91,7 @@ static bool queues_agree(const struct net_device *dev)
 }
 
 /* Whether the guest's switches are switches, and are what was made of them. */
-static bool features_agree(const struct net_device *dev, unsigned int offload)
+static bool features_agree(const struct net_device *dev)
 {
     static const char *const keys[] = {"request-rx-copy",   "feature-rx-notify",
                                        "feature-sg",        "feature-no-csum-offload",
@@ -113,18 +107,18 @@ static bool features_agree(const struct net_device *dev, unsigned int offload)
     }
     require(!c->gso_v4 || (c->can_sg && c->csum_v4));
     require(!c->gso_v6 || (c->can_sg && c->csum_v6));
-    require((offload & (TUN_F_TSO4 | TUN_F_TSO6)) == 0 || (offload & TUN_F_CSUM) != 0);
+    require((dev->offload & (TUN_F_TSO4 | TUN_F_TSO6)) == 0 || (dev->offload & TUN_F_CSUM) != 0);
     return on[0] == 1 && c->rx_notify == (on[1] != 0) && c->can_sg == (on[2] != 0) &&
            c->csum_v4 == (on[3] == 0) && c->csum_v6 == (on[5] != 0) &&
            c->gso_v4 == (on[4] != 0 && on[2] != 0 && on[3] == 0) &&
            c->gso_v6 == (on[6] != 0 && on[2] != 0 && on[5] != 0);
 }
 
-static bool agrees(const struct net_device *dev, unsigned int offload)
+static bool agrees(const struct net_device *dev)
 {
     const struct net_wire_config *c = &dev->config;
 
-    return features_agree(dev, offload) && queues_agree(dev) &&
+    return features_agree(dev) && queues_agree(dev) &&
            (!there(FRONT, "ctrl-ring-ref") ||
             (c->has_ctrl && must(FRONT, "ctrl-ring-ref", c->ctrl_ref) &&
              must(FRONT, "event-channel-ctrl", c->ctrl_port)));
@@ -181,7 +175,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       .front = front,
                                       .back = back,
                                       .id = {.class = "vif", .domid = 7, .device = 0}}};
-    unsigned int offload = 0;
     int err;
 
     log_set_level(-1);
@@ -193,8 +186,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(netd.sup.store != NULL);
     net_device_xs_read_back(&dev);
     dev.max_queues = 1 + (choice & 3);
-    err = net_device_xs_read_front(&dev, &offload, why, sizeof(why));
-    require((err == 0) == agrees(&dev, offload));
+    err = fuzz_read_front(&dev.base, net_device_xs_read_front, &dev.config, sizeof(dev.config), why,
+                          sizeof(why));
+    require((err == 0) == agrees(&dev));
     require(err == 0 || fuzz_store_harmless(why));
     check_settings(&dev.config.settings);
     net_device_xs_tap_names(&dev, own, other, sizeof(own));

@@ -55,6 +55,8 @@ struct side {
 };
 
 static struct net_vif vif;
+static struct net_mcast mcast;
+static struct net_hash hash;
 static struct net_tx *tx;
 static struct net_rx *rx; /* QUEUES of them */
 static struct side txs, rxs[QUEUES];
@@ -420,12 +422,12 @@ static void set_up(struct input *in)
     vif.gso_v4 = (can & 8) != 0;
     vif.gso_v6 = (can & 16) != 0;
     vif.headroom = (can & 32) != 0 ? input_u16(in) % 2049 : 0;
-    vif.mcast.enabled = (can & 64) != 0;
-    vif.hash.algorithm = wants & 1;
-    vif.hash.flags = wants >> 1 & 0xf;
-    vif.hash.mapping_size = wants >> 5;
+    mcast.enabled = (can & 64) != 0;
+    hash.algorithm = wants & 1;
+    hash.flags = wants >> 1 & 0xf;
+    hash.mapping_size = wants >> 5;
     for (unsigned int i = 0; i < NET_HASH_MAPPING; i++) {
-        vif.hash.mapping[i] = i % QUEUES;
+        hash.mapping[i] = i % QUEUES;
     }
     bucket_set(&vif.credit, (can & 128) != 0 ? 3000 : 0, 1000000, 131072, vif.now_ns);
 }
@@ -514,7 +516,10 @@ static void begin(uint32_t first)
     nr_frames = 0;
     over = guest_calls_fail = false;
     guest_on_copy = on_copy;
-    vif.hash.nr_queues = QUEUES;
+    memset(&mcast, 0, sizeof(mcast));
+    hash = (struct net_hash){.nr_queues = QUEUES};
+    vif.mcast = &mcast;
+    vif.hash = &hash;
     vif.now_ns = 1;
     vif.can_sg = vif.csum_v4 = vif.csum_v6 = vif.gso_v4 = vif.gso_v6 = true;
     tx = calloc(1, sizeof(*tx));

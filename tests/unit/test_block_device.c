@@ -47,8 +47,8 @@ enum {
     WORKER_IS_SLOW, /* it ends in good order, but not before SIGTERM */
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
     WORKER_FAILS_AT_STOP, /* and ends as if it had not */
-    WORKER_WORKS,   /* answers requests before it serves */
-    WORKER_HANGS,   /* the first of a log stops as soon as it serves, later ones go on */
+    WORKER_WORKS,         /* answers requests before it serves */
+    WORKER_HANGS,         /* the first of a log stops as soon as it serves, later ones go on */
 };
 
 static struct blockd blockd;
@@ -950,6 +950,9 @@ static void a_state_that_is_for_others_is_answered_once(void **state)
     for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         fake_set(FRONT "/state", states[i]);
         settle();
+        for (int k = 0; k < 200 && the_device()->base.life.phase == LIFE_STOPPING; k++) {
+            settle(); /* its worker ends in its own time */
+        }
         settle();
         before = fake_transactions();
         settle();

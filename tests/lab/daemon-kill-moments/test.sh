@@ -16,11 +16,13 @@ cleanup() {
     [ -z "${loop:-}" ] || losetup -d "$loop"
 }
 
-# main_pid SERVICE, worker SERVICE DOMAIN
+# main_pid SERVICE: its supervisor, once there is one; 0 would be everybody here.
 main_pid() {
+    settles "a supervisor" 1 pgrep -c -x "duet-$1d"
     systemctl show --value --property MainPID "duet-$1.service"
 }
 
+# worker SERVICE DOMAIN: the caged one of that guest.
 worker() {
     pgrep -u $((0x70000000 + $(xl domid "$2"))) -f "^[^ ]*/duet-$1-worker" || true
 }
@@ -48,7 +50,7 @@ kill_during() {
 
 # cursor, since CURSOR UNIT REGEX: the first line of the unit after that place of the journal which matches.
 cursor() {
-    journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p'
+    journalctl -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p'
 }
 
 since() {
@@ -112,7 +114,7 @@ wait_line $LINUX '^did-4-2' 120 > /dev/null
 written 4
 same "lines about it" 1 "$(journalctl -q -o cat --after-cursor "$from" --unit duet-block | grep -c 'the storage does not answer')"
 new_log $LINUX
-type_to $LINUX 'dmesg; echo all-$((1 + 1))'
+type_to $LINUX "dmesg; echo all-\$((1 + 1))"
 wait_line $LINUX '^all-2' > /dev/null
 guest_log $LINUX | grep -i -E 'i/o error' && fail "the Linux guest saw an error"
 xl destroy $LINUX

@@ -62,9 +62,9 @@ def processes(unit):
     return found
 
 
-def pids(unit, name, uid=None):
-    """Of that name (15 characters are kept) and, for a worker that is in its cage, uid."""
-    return {pid for pid, (n, u) in processes(unit).items() if n == name[:15] and uid in (None, u)}
+def pids(unit, name, *uids):
+    """Of that name (15 characters are kept) and, if any is given, uid: a worker that is not in its cage yet has 0."""
+    return {pid for pid, (n, u) in processes(unit).items() if n == name[:15] and (not uids or u in uids)}
 
 
 class Watch:
@@ -92,7 +92,7 @@ class Channel:
         self.title, self.unit, self.name, self.uid = title, unit, name, uid
 
     def workers(self):
-        return pids(self.unit, self.name, self.uid)
+        return pids(self.unit, self.name, *([self.uid] if self.uid else []))
 
 
 class File(Channel):
@@ -245,7 +245,7 @@ class States(threading.Thread):
 
 
 def died(victims):
-    """Sends SIGKILL to all at once, and waits until they are gone."""
+    """Sends SIGKILL to all at once, and waits until they are gone. Returns when it was, and whether there were any."""
     fds = []
     for pid in victims:
         try:
@@ -262,7 +262,7 @@ def died(victims):
         if not select.select([fd], [], [], LIMIT)[0]:
             fail(f"a process that was killed is there after {LIMIT:.0f} s")
         os.close(fd)
-    return when
+    return when, bool(fds)
 
 
 class Kind:
@@ -277,14 +277,15 @@ class Kind:
         for channel in self.hits:
             channel.arm()
         before = {channel: channel.workers() for channel in self.hits}
-        when = died(self.whom())
-        self.count += 1
+        when, killed = died(self.whom())
+        self.count += killed
         if rng.random() < 1 / 3:
             time.sleep(rng.random() * TAKEOVER)
             for channel in self.hits:
                 before[channel] |= channel.workers()
-            when = died(self.whom())
-            self.count += 1
+            again, killed = died(self.whom())
+            when = again if killed else when
+            self.count += killed
         for channel in self.hits:
             while True:
                 left = when + LIMIT - time.monotonic()
@@ -305,15 +306,15 @@ class Kind:
 
 
 def kinds(linux, duet, net, console):
-    def of(unit, name, uid=None):
-        return lambda: pids(unit, name, uid)
+    def of(unit, name, *uids):
+        return lambda: pids(unit, name, *uids)
 
     def everything():
         return {pid for unit in ("block", "net", "console") for pid in processes(unit)}
 
     return [
-        Kind("disk worker", of("block", linux.name, linux.uid), [linux]),
-        Kind("disk worker, ours", of("block", duet.name, duet.uid), [duet]),
+        Kind("disk worker", of("block", linux.name, linux.uid, 0), [linux]),
+        Kind("disk worker, ours", of("block", duet.name, duet.uid, 0), [duet]),
         Kind("disk supervisor", of("block", "duet-blockd"), [linux, duet]),
         Kind("disk both", lambda: set(processes("block")), [linux, duet]),
         Kind("net worker", of("net", net.name), [net]),
