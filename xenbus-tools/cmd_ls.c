@@ -1,8 +1,8 @@
 /*
  * xenbus ls: the tree below some paths, with values and, on request, permissions.
  *
- * Not in a transaction: xenstored copies each node that a transaction reads, and a listing of a
- * whole host would hold up everybody. A node that vanishes meanwhile is left out.
+ * It does not use a transaction, because xenstored copies each node that a transaction reads, and a
+ * listing of a whole host would hold up everybody. A node that vanishes meanwhile is left out.
  */
 #include "xenbus.h"
 

@@ -1,7 +1,7 @@
 /*
- * xenbus watch and xenbus wait: both sleep on watches, neither ever polls the store.
+ * xenbus watch and xenbus wait: both sleep on watches, and neither ever polls the store.
  *
- * xenstored fires each watch once when it is set. `watch` marks that event as the initial one,
+ * xenstored fires each watch once when it is set. `watch` marks that event as the initial one.
  * `wait` takes it as its first look, so that a change between looking and watching cannot be
  * missed.
  */

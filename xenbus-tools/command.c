@@ -1,5 +1,5 @@
 /*
- * What every sub-command of xenbus does alike: options, help, complaints.
+ * What every sub-command of xenbus does alike: options, help, error messages.
  */
 #include "xenbus.h"
 

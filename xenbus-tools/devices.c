@@ -1,9 +1,9 @@
 /*
- * Reading the devices of a host, see devices.h.
+ * Reading the devices of a host: see devices.h.
  *
- * First every backend directory, then every frontend directory; the path of the backend joins the
- * two. Frontend directories belong to guests: what they claim is checked against the backend's own
- * `frontend` key, which only the toolstack writes.
+ * First every backend directory is read, then every frontend directory. The path of the backend
+ * joins the two. Frontend directories belong to guests: what they claim is checked against the
+ * backend's own `frontend` key, which only the toolstack writes.
  */
 #include "devices.h"
 

@@ -1,7 +1,7 @@
 /*
  * The devices of a host, read out of the store: each backend directory paired with its frontend.
  *
- * Types owned: `struct device`, `struct device_list`. One thread, no locks.
+ * Types: struct device, device_filter.
  */
 #ifndef DUET_XENBUS_DEVICES_H
 #define DUET_XENBUS_DEVICES_H
@@ -51,6 +51,7 @@ struct device_filter {
  */
 struct device *devices_read(struct xs_handle *xs, const struct device_filter *filter);
 
+/* Frees the list and all its devices. NULL is fine. */
 void devices_free(struct device *list);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * xenbus: one command to look into XenBus. Finds the sub-command and hands over; the sub-commands
- * stand in cmd_*.c.
+ * xenbus: one command to look into XenBus. Finds the sub-command and hands over to it; the
+ * sub-commands are in cmd_*.c.
  */
 #include "xenbus.h"
 

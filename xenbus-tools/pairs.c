@@ -1,6 +1,6 @@
 /*
- * The table of fitting states, see pairs.h. Each cell answers: may a frontend in this state stand
- * beside a backend in that one? Pure.
+ * The table of fitting states: see pairs.h. Each cell answers whether a frontend in this state may
+ * stand beside a backend in that one.
  */
 #include "pairs.h"
 

@@ -1,8 +1,8 @@
 /*
- * Whether the two ends of a XenBus device fit: judgement without I/O, from what was read of the
- * store. States and their order follow xen/io/xenbus.h.
+ * Whether the two ends of a XenBus device fit: judged without I/O, from what was read of the store.
+ * States and their order follow xen/io/xenbus.h.
  *
- * Types owned: `struct device_end`, `enum fit`. No locks.
+ * Types: struct device_end, enum fit.
  */
 #ifndef DUET_XENBUS_PAIRS_H
 #define DUET_XENBUS_PAIRS_H

@@ -1,6 +1,6 @@
 /*
- * Small helpers of the sub-commands on a libxenstore connection, see xenbus.h: opening with a clear
- * message, path rules, waiting for an event with a deadline. No state of its own.
+ * Small helpers of the sub-commands on a libxenstore connection (xenbus.h): opening with a clear
+ * message, the rules of paths, waiting for an event with a deadline.
  */
 #include "xenbus.h"
 

@@ -1,6 +1,6 @@
 /*
- * Escaping of the store's bytes, see text.h. Whatever leaves here for a terminal is printable
- * ASCII: a list of the characters that terminals obey (C1 controls, bidirectional overrides,
+ * Escaping of the store's bytes: see text.h. Whatever leaves here for a terminal is printable
+ * ASCII. A list of the characters that terminals obey (C1 controls, bidirectional overrides,
  * zero-width marks and whatever Unicode adds next) could never be complete.
  */
 #include "text.h"

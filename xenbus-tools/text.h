@@ -1,6 +1,6 @@
 /*
- * Bytes of the store as text and as JSON. Guests write values: nothing of them reaches a terminal
- * or a JSON parser unescaped, whatever the format, and errors are no exception.
+ * Bytes of the store as text and as JSON. Guests write values, so nothing of them reaches a
+ * terminal or a JSON parser unescaped, whatever the format, and not in error messages either.
  */
 #ifndef DUET_XENBUS_TEXT_H
 #define DUET_XENBUS_TEXT_H

@@ -1,8 +1,7 @@
 /*
  * What the sub-commands of xenbus share: exit codes, the table entry, small helpers on the store.
  *
- * Types owned: `struct command`. No locks: one thread, one connection to xenstored. Suspend does
- * not concern it: the tool runs beside guests, not in one.
+ * Types: struct command.
  */
 #ifndef DUET_XENBUS_H
 #define DUET_XENBUS_H
@@ -50,11 +49,10 @@ extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_
 void command_help(const struct command *self, FILE *out);
 
 /*
- * Reads the options of a sub-command. --json sets *@json, --help prints the help; every other goes
- * to
- * @handle (its letter and argument), which returns false when the argument is not acceptable.
- * Checks the number of arguments. Returns -1 to go on, with optind at the first argument, or the
- * exit code to end with.
+ * Reads the options of a sub-command. --json sets *@json, and --help prints the help. Any other
+ * goes to @handle (its letter and argument), which returns false when the argument is not
+ * acceptable. Checks the number of arguments. Returns -1 to go on, with optind at the first
+ * argument, or the exit code to end with.
  */
 int command_options(const struct command *self, int argc, char **argv, bool *json,
                     bool (*handle)(int option, const char *arg, void *context), void *context);

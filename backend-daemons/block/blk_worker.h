@@ -1,9 +1,9 @@
 /*
- * The worker of a block device: what of a worker (lib/worker.h) is a disk's.
+ * What of a worker (lib/worker.h) is a disk's.
  *
  * On the way out everything that was taken from the ring is finished and answered, the image is
- * flushed, because the next worker may be one of another host, and the in-flight log is closed. A
- * worker that is killed leaves it open, and the next one goes on from it (lib/inflight.h).
+ * flushed, because the next worker may be another host's, and the in-flight log is closed. A worker
+ * that is killed leaves the log open, and the next one goes on from it (lib/inflight.h).
  *
  * Types: struct blk_worker.
  */

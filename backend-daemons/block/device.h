@@ -1,26 +1,25 @@
 /*
  * One block device of one guest, as its back end sees it: what is a disk's own in the life that all
- * devices share (lib/life.h), which is its image, and who of a migration's two ends has it.
+ * devices share (lib/life.h), namely its image, and which of a migration's two ends has it.
  *
  * In a migration the guest is suspended at the old end, and its disk has to be let go there before
- * the guest runs at the new end. Two things tell: xl renames the old end to NAME--migratedaway
- * before it permits the new one to start (and back if that fails); and when both ends are on this
- * host, the new one's front end connects, which is the work of a guest that runs.
+ * the guest runs at the new end. There are two signs of that. xl renames the old end to
+ * NAME--migratedaway before it permits the new one to start, and renames it back if that fails. And
+ * if both ends are on this host, the new one's front end connects, which takes a guest that runs.
  *
- *   CONNECTED ──renamed, or another end of the same disk connects──▶ STOPPING ──▶ YIELDED (4 still)
- *   YIELDED ──named as before, and no other end is there: the migration failed──▶ CALLED
+ *   CONNECTED --renamed, or another end of the same disk connects--> STOPPING --> YIELDED (4 still)
+ *   YIELDED --has its name back, and no other end is there: the migration failed--> CALLED
  *
  * A worker for the new end starts after that of the old one has finished, flushed and closed the
  * image.
  *
- * Stock libxl waits for state 2, then runs the key `script`, and shows `hotplug-error` when the
- * script fails. The image is found and locked before state 2, so the stock script is replaced by
- * our own, which only looks at our verdict: a bad image makes `xl` fail at once and with our
- * sentence, and no loop device is made. Other scripts (iSCSI, DRBD, …) run as they are, and what
- * they leave in `physical-device-path` is used.
+ * Stock libxl waits for state 2, then runs the script named by the key `script`, and shows
+ * `hotplug-error` if the script fails. The image is found and locked before state 2, so the stock
+ * script is replaced by our own, which only looks at our verdict: a bad image makes `xl` fail at
+ * once and with our sentence, and no loop device is made. Other scripts (iSCSI, DRBD, ...) run as
+ * they are, and what they leave in `physical-device-path` is used.
  *
- * Types: struct blockd, struct blk_device. One thread, no locks. At suspend the toolstack removes
- * the device; after the restore there is a new one under a new domain id.
+ * Types: struct blockd, struct blk_device.
  */
 #ifndef DUET_BLOCK_DEVICE_H
 #define DUET_BLOCK_DEVICE_H

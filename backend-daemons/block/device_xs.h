@@ -1,6 +1,6 @@
 /*
- * What a block device reads from the store and publishes there; the negotiation, apart from the
- * life that decides when (device.c). Stateless, no types. Errors of the guest's keys come back as a
+ * What a block device reads from the store and publishes there: the negotiation, apart from the
+ * life that decides when to negotiate (device.c). An error in the guest's keys comes back as a
  * sentence that names path and value. Follows xen/io/blkif.h, "XenBus nodes".
  */
 #ifndef DUET_BLOCK_DEVICE_XS_H

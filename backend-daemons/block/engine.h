@@ -1,10 +1,10 @@
 /*
  * The worker's way to the disk: what of its io_uring (lib/uring.h) is a disk's. File I/O completes
  * where events and the supervisor's orders do, so that a batch of requests costs one system call to
- * submit and to wait together.
+ * submit and to wait.
  *
- * The ring is restricted to the few operations below before the first guest byte is read, because
- * seccomp does not see what travels through it.
+ * The ring is restricted to the few operations below before the worker takes its guest's first
+ * request, because seccomp does not see what travels through it.
  */
 #ifndef DUET_BLOCK_ENGINE_H
 #define DUET_BLOCK_ENGINE_H
@@ -16,8 +16,9 @@
 
 /*
  * Sets `ring` up for `depth` operations in flight on `image_fd`, with the restrictions in force.
- * `log_fd` (-1: none) stays open until the last operation has ended, even if the process is killed
- * before: the ring holds it. Must be called by the thread that uses the ring. Returns 0 or -errno.
+ * The ring holds `log_fd` (-1: none), so that it stays open until the last operation has ended,
+ * even if the process is killed before. Must be called by the thread that uses the ring. Returns 0
+ * or -errno.
  */
 int blk_engine_open(struct io_uring *ring, unsigned int depth, int image_fd, int log_fd);
 

@@ -1,14 +1,15 @@
 /*
  * The gate: the one place where bytes that a guest wrote become a request that we act on.
  *
- * blk_gate_request() takes a private copy of a ring entry (ring_copy() made it, once) and checks
- * every field; what it returns is within all limits, and the code behind it checks nothing again
+ * blk_gate_request() takes a private copy of a ring entry, which ring_copy() made once, and checks
+ * every field. What it returns is within all limits, and the code behind it checks nothing again
  * and looks at no shared memory. Follows xen/io/blkif.h. All lengths are in sectors of 512 bytes
- * (BLK_SECTOR_BYTES), for that is what we publish as `sector-size`.
+ * (BLK_SECTOR_BYTES), because that is what we publish as `sector-size`.
  *
- * The guest chooses between two layouts of an entry (key `protocol`); their difference is a table
- * of four offsets, struct blk_layout. Types: struct blk_layout, blk_segment, blk_request,
- * blk_limits. Pure functions: no state, no locks, nothing to suspend.
+ * The guest chooses between two layouts of an entry (key `protocol`). Their difference is a table
+ * of four offsets, struct blk_layout.
+ *
+ * Types: struct blk_layout, blk_segment, blk_request, blk_limits. Pure functions.
  */
 #ifndef DUET_BLOCK_GATE_H
 #define DUET_BLOCK_GATE_H

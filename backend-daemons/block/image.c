@@ -1,9 +1,9 @@
 /*
  * Disk images: see image.h.
  *
- * A user's opener and the user itself come apart when the user closes while the opener still runs:
- * it is killed, and its entry stays until it is reaped. As long as it lives it may hold the lock,
- * so the image counts it (`leaving`), and who wants the same image waits.
+ * When a user closes while its opener still runs, the two come apart: the opener is killed, and its
+ * entry stays until it is reaped. As long as the opener lives it may hold the lock, so the image
+ * counts it (`leaving`), and whoever wants the same image waits.
  */
 #include "image.h"
 

@@ -1,27 +1,26 @@
 /*
  * Disk images: having them opened, and knowing who uses which.
  *
- * An image is identified by what it is (device and inode, or the block device's number), not by its
- * name. It may be used read-write by one guest, or read-only by any number. Against other programs
- * an open-file-description lock is held for as long as somebody uses the image (QEMU understands
- * those), and a block device is claimed exclusively, so that neither mount(8) nor another claim
- * works on it. What this host itself uses is refused (inuse.h).
+ * An image is identified by what it is (device and inode, or the block device's number) and not by
+ * its name. It may be used read-write by one guest, or read-only by any number. Against other
+ * programs an open-file-description lock is held for as long as somebody uses the image (QEMU
+ * understands those), and a block device that is to be written is claimed exclusively, so that
+ * neither mount(8) nor another claim works on it. What this host itself uses is refused (inuse.h).
  *
- * The supervisor never opens, looks at, or closes an image: any of these may take for ever. A child
- * process does, one for each user (opener.h); it holds the lock, and hands the image to the
- * workers. So everything here returns at once, and what comes of it is told by the table's
- * callback. One that cannot be ended, because the kernel waits for the storage, stays in the table
- * until it can be reaped, and holds up nobody but later users of the same image.
+ * The supervisor never opens, looks at or closes an image, because any of these may take for ever.
+ * A child process does, one for each user (opener.h); it holds the lock, and hands the image to the
+ * workers. So everything here returns at once, and the table's callback tells what came of it. An
+ * opener that cannot be ended, because the kernel waits for the storage, stays in the table until
+ * it can be reaped, and holds up nobody but later users of the same image.
  *
  * Using an image has two steps. image_open() has it found, checked, locked and measured: then it is
  * promised to the user. image_take() hands it to a worker. Domains that are the same virtual
  * machine (same `vm` path in the store: the two ends of a migration) may both have the promise, as
- * the stock block script allows; but only one of them can have taken it, and the other waits until
- * it was dropped (image_rival()). They share one lock, which goes from opener to opener.
+ * the stock block script allows. But only one of them can have taken the image, and the other waits
+ * until it was dropped (image_rival()). They share one lock, which goes from opener to opener.
  *
  * Types: struct image_table (all images in use), struct image_user (one device's use of one image;
- * lives in the device). One thread, no locks. A device that goes away with a saved guest gives its
- * image back; the restored guest opens it anew.
+ * lives in the device).
  */
 #ifndef DUET_BLOCK_IMAGE_H
 #define DUET_BLOCK_IMAGE_H
@@ -43,8 +42,8 @@ struct image_user;
 enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
-    IMAGE_FAILED,  /* it could not be opened, or not be handed to a worker, or its lock was lost:
-                      as after image_close() */
+    IMAGE_FAILED,  /* it could not be opened or handed to a worker, or its lock was lost: as after
+                      image_close() */
     IMAGE_RESIZED, /* `facts.sectors` has changed */
 };
 
@@ -97,12 +96,13 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
 const char *image_path(const struct image_user *user);
 
 /*
- * Another user who may not have taken the image while `user` has; with `holding` one who has. Only
- * the same virtual machine's: all others are refused. NULL when there is none.
+ * Finds another user who excludes `user`: the two may not have taken the image at the same time.
+ * With `holding` only one who has taken it. It belongs to the same virtual machine, because any
+ * other was refused. Returns NULL when there is none.
  */
 struct image_user *image_rival(const struct image_user *user, bool holding);
 
-/* Calls fn for all of them. */
+/* Calls fn for every user who excludes `user`. */
 void image_each_rival(const struct image_user *user, void (*fn)(struct image_user *rival));
 
 /*
@@ -113,7 +113,7 @@ void image_each_rival(const struct image_user *user, void (*fn)(struct image_use
 int image_take(struct image_user *user, int worker_socket, const void *message, unsigned long len,
                const int *fds, unsigned int nr_fds, char *why, unsigned long why_size);
 
-/* The worker is gone; the image stays promised to `user`. Harmless when it is not taken. */
+/* The worker is gone. The image stays promised to `user`. Harmless when it is not taken. */
 void image_drop(struct image_user *user);
 
 /*
@@ -122,10 +122,10 @@ void image_drop(struct image_user *user);
  */
 int64_t image_written_since(const struct image_user *user);
 
-/* Gives the image back, or up opening it, dropping it first. Harmless at IMAGE_NONE. */
+/* Drops the image and gives it back, or gives up opening it. Harmless at IMAGE_NONE. */
 void image_close(struct image_user *user);
 
-/* A block device has changed: the size of the images that it is may be another. */
+/* A block device has changed: the size of the image that it is may have changed, too. */
 void image_device_changed(struct image_table *table, dev_t dev);
 
 #endif

@@ -1,18 +1,16 @@
 /*
  * What the supervisor and the opener of an image (opener.c) say to each other over their socket
- * (lib/child.h). Descriptors of images travel from opener to opener and from opener to worker; the
- * supervisor never has one, because to open, to look at and to close a file may take for ever.
+ * (lib/child.h). Descriptors of images travel from opener to opener and from opener to worker. The
+ * supervisor never has one, because opening, looking at and closing a file may take for ever.
  *
  *   supervisor                       opener
- *   OPEN path ────────────────────▶  looks it up
+ *   OPEN path ------------------->   looks it up
  *                                    FOUND (which image it is) or FAILED
- *   LOCK or JOIN ─────────────────▶  checks, locks, measures
+ *   LOCK or JOIN ---------------->   checks, locks, measures
  *                                    OPENED or FAILED
  *   GIVE to a worker, SHARE with another opener, MEASURE: as often as needed
  *                                    SIZE whenever it has changed
- *   end of file ──────────────────▶  closes and unlocks all and ends
- *
- * Plain data.
+ *   end of file ----------------->   closes and unlocks all and ends
  */
 #ifndef DUET_BLOCK_IMAGE_WIRE_H
 #define DUET_BLOCK_IMAGE_WIRE_H

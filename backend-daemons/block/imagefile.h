@@ -2,10 +2,10 @@
  * The file or block device of one image, in the hands of its opener: found, checked, locked and
  * measured. Every call may take as long as the storage likes.
  *
- * The path is looked up once (O_PATH); type, identity and every later open refer to what was found
+ * The path is looked up once (O_PATH). Type, identity and every later open refer to what was found
  * then, so that a path that changes meanwhile cannot show us two things.
  *
- * Types: struct imagefile. One thread, no locks. A guest's suspend is not seen here.
+ * Types: struct imagefile.
  */
 #ifndef DUET_BLOCK_IMAGEFILE_H
 #define DUET_BLOCK_IMAGEFILE_H

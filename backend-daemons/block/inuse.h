@@ -1,12 +1,10 @@
 /*
- * Whether this host itself uses an image: mounted, swapped on, or through a loop device. Files are
- * not protected from that by any lock, and block devices only from a second writer.
+ * Whether this host itself uses an image: mounted, as swap, or through a loop device. No lock
+ * protects a file from that, and block devices are protected only from a second writer.
  *
  * The rules are those of Xen's own `block` script, and stricter in one point: a loop device counts
- * although nothing is mounted from it, since somebody made it to use the file. For writing an image
- * may not be used at all; for reading it may be used read-only.
- *
- * No types, no locks. A guest's suspend is not seen here.
+ * even if nothing is mounted from it, since somebody made it to use the file. An image that is to
+ * be written may not be used at all; one that is to be read may be used read-only.
  */
 #ifndef DUET_BLOCK_INUSE_H
 #define DUET_BLOCK_INUSE_H
@@ -17,8 +15,9 @@
 #define INUSE_TEXT_MAX 512
 
 /*
- * Whether the file or block device that `st` describes is used in a way that forbids to use it,
- * read-only or not. Fills `by` then: "loop device /dev/loop0, mounted on /mnt".
+ * Whether the use that this host makes of the file or block device `st` forbids another use, for
+ * reading or (`read_only` false) for writing. Fills `by` then: "loop device /dev/loop0, mounted on
+ * /mnt".
  */
 bool inuse(const struct stat *st, bool read_only, char *by, unsigned long by_size);
 

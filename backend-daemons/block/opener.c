@@ -1,10 +1,10 @@
 /*
  * The opener of one image: see opener.h.
  *
- * Files are watched by inotify, for a change of their size. A guest that writes changes its image
+ * Files are watched with inotify for a change of their size. A guest that writes changes its image
  * all the time, so the watch is for one event only, and is renewed a moment later, after another
- * look at the size. Where a change is not seen by this host's kernel (network file systems), the
- * size is looked at now and then. The supervisor tells when a block device has changed.
+ * look at the size. Where this host's kernel does not see a change (network file systems), the size
+ * is looked at now and then. The supervisor tells when a block device has changed.
  */
 #include "opener.h"
 

@@ -1,14 +1,14 @@
 /*
  * Disks that libxl leaves to QEMU (class `qdisk`: any format but raw), watched for those that no
- * QEMU serves. libxl starts one for a guest that has such a disk when it is created; it starts none
- * for a disk that is attached later, waits for nobody, and `xl block-attach` succeeds. The guest
+ * QEMU serves. libxl starts a QEMU for a guest that is created with such a disk. It starts none for
+ * a disk that is attached later, and waits for nobody, so `xl block-attach` succeeds. The guest
  * never gets the disk, and `xl block-detach` fails, because nobody answers.
  *
- * So a disk that is not taken in time gets a sentence in the log and, when the guest has no QEMU at
- * all, in the store; and one without any QEMU is let go when the toolstack asks for it. What a QEMU
- * serves, or may yet, is not touched.
+ * So a disk that is not taken in time gets a sentence in the log and, if the guest has no QEMU at
+ * all, in the store; and a disk without any QEMU is let go when the toolstack asks for that. What a
+ * QEMU serves, or may yet serve, is not touched.
  *
- * Types: struct qdisk_watch. One thread, no locks. A guest that is suspended loses its devices.
+ * Types: struct qdisk_watch.
  */
 #ifndef DUET_BLOCK_QDISK_H
 #define DUET_BLOCK_QDISK_H

@@ -8,17 +8,18 @@
  *   3. submit to the engine
  *   4. on completion copy the data of reads to the guest
  *   5. write the responses, publish them, notify once if the guest asked for it
+ *
  * A request lives in a slot with a buffer of its own, in which its segments lie in a row, so that
  * it is one operation on the file whatever the guest's pages look like. There are never more slots
- * than ring entries; requests that find none stay in the ring until one is free.
+ * than ring entries. Requests that find none stay in the ring until one is free.
  *
- * Each step is noted in the in-flight log (lib/inflight.h), in which an entry is copied straight
- * from the ring, so that another worker can go on when this one is killed. blk_queue_take_over()
- * does that: responses that were not shown are written again, then the requests without one are
- * carried out again, one after the other, and after that the ring is looked at.
+ * Each step is noted in the in-flight log (lib/inflight.h), into which an entry is copied straight
+ * from the ring, so that another worker can go on if this one is killed. blk_queue_take_over() does
+ * that: responses that were not shown are written again, then the requests without a response are
+ * carried out again, one after the other, and only then is the ring looked at.
  *
- * Types: struct blk_queue, struct blk_queue_slot. One owner (the worker), no locks. At suspend the
- * guest stops, what is in flight is finished and the worker exits; the next ring is another queue.
+ * Types: struct blk_queue, struct blk_queue_slot. At suspend the guest stops, what is in flight is
+ * finished, and the worker exits; the next ring is another queue.
  */
 #ifndef DUET_BLOCK_QUEUE_H
 #define DUET_BLOCK_QUEUE_H
@@ -70,15 +71,15 @@ struct blk_queue {
 int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid);
 
 /*
- * Begins where the log says: with a new ring, or where an earlier worker of this one was. Before
- * anything is taken, and in the cage. `ring` says which ring it is. Returns 0, or -errno with *why,
- * a sentence, set: nobody can go on with this ring.
+ * Begins where the log says: with a new ring, or where an earlier worker of this one was. To be
+ * called in the cage, before anything is taken. `ring` says which ring it is. Returns 0, or -errno
+ * with the sentence *why set: nobody can go on with this ring.
  */
 int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, const char **why);
 
 /*
- * Carries on with what blk_queue_take_over() found. Returns whether there is still something of it;
- * then nothing else may be taken. For who does not call blk_queue_take() any more.
+ * Carries on with what blk_queue_take_over() found. Returns whether some of that is left; then
+ * nothing else may be taken. For a worker that does not call blk_queue_take() any more.
  */
 bool blk_queue_replay(struct blk_queue *q);
 

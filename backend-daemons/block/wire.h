@@ -1,8 +1,6 @@
 /*
  * What the supervisor and the worker of a block device say to each other, behind the envelope that
  * all classes share (lib/wire.h). A report of this class is a plain struct wire_report.
- *
- * Plain data: no locks, nothing to suspend.
  */
 #ifndef DUET_BLOCK_WIRE_H
 #define DUET_BLOCK_WIRE_H

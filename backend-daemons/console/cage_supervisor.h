@@ -1,8 +1,8 @@
 /*
- * What the supervisor gives up. It goes on to talk to xenstored, which does what it asks as for
- * root, so it is kept away from guests' bytes instead; it becomes an unprivileged user without
- * capabilities, and of system calls keeps what it needs to follow the store, to open terminals, to
- * bind channels and to name grants.
+ * What the supervisor gives up once it has started. It goes on talking to xenstored, which does for
+ * it whatever root may ask, so it is kept away from guests' bytes. It becomes an unprivileged user
+ * without capabilities, and of system calls it keeps what it needs to follow the store, to open
+ * terminals, to bind channels and to name grants.
  */
 #ifndef DUET_CONSOLE_CAGE_SUPERVISOR_H
 #define DUET_CONSOLE_CAGE_SUPERVISOR_H

@@ -2,8 +2,8 @@
  * The worker's cage: what the process that has the guests' bytes can still do.
  *
  * It is an unprivileged user without capabilities whose file system is the directory of the logs.
- * Of system calls it has those of the list in the .c file, most of them on one descriptor or with
- * one set of flags only. It opens logs, nothing else; it maps the grants that the supervisor named,
+ * Of system calls it has those listed in the .c file, most of them on one descriptor or with one
+ * set of flags only. It opens logs and nothing else. It maps the grants that the supervisor named,
  * and memory that cannot be executed.
  */
 #ifndef DUET_CONSOLE_CAGE_WORKER_H

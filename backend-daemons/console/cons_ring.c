@@ -1,6 +1,6 @@
 /*
- * The console ring, see cons_ring.h. Protocol: xen/io/console.h; a producer writes bytes, then its
- * index; a consumer reads the index, then the bytes, then publishes its own.
+ * The console ring: see cons_ring.h. Protocol: xen/io/console.h. A producer writes bytes, then its
+ * index. A consumer reads the index, then the bytes, then publishes its own index.
  */
 #include "cons_ring.h"
 

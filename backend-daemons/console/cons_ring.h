@@ -1,14 +1,13 @@
 /*
- * The gate between a guest and us: bytes out of and into the shared page of its console
- * (struct xencons_interface of xen/io/console.h).
+ * The gate between a guest and us: bytes out of and into the shared page of its console (struct
+ * xencons_interface of xen/io/console.h).
  *
- * The guest can write all of the page at any time. Each call reads the two indices that it needs
+ * The guest can write to all of the page at any time. Each call reads the two indices that it needs
  * once, checks them once, and touches only bytes of the arrays, by masked index. Nothing is
  * remembered between calls: a guest that resets its indices (kexec, another kernel), or a daemon
  * that starts again, goes on from what the page says.
  *
- * Types owned: struct cons_batch. No locks. At suspend the page goes away with the mapping; see
- * console.c.
+ * Types: struct cons_batch. At suspend the page goes away with its mapping (console.c).
  */
 #ifndef DUET_CONSOLE_CONS_RING_H
 #define DUET_CONSOLE_CONS_RING_H

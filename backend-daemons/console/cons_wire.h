@@ -2,10 +2,10 @@
  * What the two halves of the console daemon say to each other, behind the envelope that all classes
  * share (lib/wire.h).
  *
- * The supervisor follows the store and hands out: a terminal's master, an event channel that it has
+ * The supervisor follows the store and hands out a terminal's master, an event channel that it has
  * bound, a grant that it has named. The worker has the guests' bytes. Each order is about the
- * console of one domain, so both sides keep a table of them; orders for one console are carried out
- * in the order in which they were given.
+ * console of one domain, so both sides keep a table of consoles. Orders for one console are carried
+ * out in the order in which they were given.
  */
 #ifndef DUET_CONSOLE_CONS_WIRE_H
 #define DUET_CONSOLE_CONS_WIRE_H
@@ -33,7 +33,7 @@ struct cons_wire_config {
     struct wire_head head;          /* domid and device mean nothing */
     uint32_t gid;                   /* to become */
     uint32_t foreign;               /* 1: pages without a grant are mapped by their frame */
-    uint64_t history;               /* bytes of output kept for who attaches later; at least 1 */
+    uint64_t history;               /* bytes of output kept for later readers; at least 1 */
     uint64_t rate;                  /* bytes per second that a guest may print; 0: no limit */
     uint64_t log_size;              /* a log of so many bytes is rotated; 0: never */
     uint32_t log_keep;              /* how many rotated ones are kept */

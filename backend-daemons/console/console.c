@@ -1,8 +1,9 @@
 /*
- * Following one console through the store, see console.h.
+ * Following one console through the store: see console.h.
  *
- * A guest may write some keys of its console directory: only changes of those that matter make the
- * daemon look again, and those only the toolstack writes. What we write there is not among them.
+ * A guest may write some keys of its console directory. So the daemon looks again only when one of
+ * the keys that matter has changed, which only the toolstack writes. What we write there is not
+ * among them.
  */
 #include "console.h"
 

@@ -5,10 +5,10 @@
  *
  * Whatever happens only asks for another look at the store, so no order of events is assumed. A
  * look ends in orders for the worker, which answers when it has mapped the ring; only then is `tty`
- * written. Every look costs a token, so that a store in which somebody writes without end
- * costs no more than a few looks a second.
+ * written. Every look costs a token, so that a store in which somebody writes without end costs no
+ * more than a few looks a second.
  *
- * Types: struct cons_console. A domain that resumes gets `ring-ref` or `port` written again: the
+ * Types: struct cons_console. When a domain resumes, `ring-ref` or `port` is written again. The
  * watch brings that here, and channel and page are given to the worker anew.
  */
 #ifndef DUET_CONSOLE_CONSOLE_H

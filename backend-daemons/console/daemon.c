@@ -1,5 +1,5 @@
 /*
- * Domains that come and go, see daemon.h.
+ * Domains that come and go: see daemon.h.
  */
 #include "daemon.h"
 

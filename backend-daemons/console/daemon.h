@@ -1,8 +1,8 @@
 /*
- * All consoles of the host: follows domains that come and go.
+ * All consoles of the host, as domains come and go.
  *
- * xenstored says that some domain came or went, not which: each time the list of domains is read
- * once and compared by hash. Everything else that happens goes to one console directly.
+ * xenstored says that some domain came or went, and not which. So each time the list of domains is
+ * read once and compared by hash. Everything else that happens goes to one console directly.
  *
  * Types: struct cons_daemon.
  */
@@ -36,7 +36,8 @@ int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_f
 /* A report of the worker that is not about the link itself. */
 void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *report);
 
-/* Lets go of all guests; they print on into their rings. Harmless when it was not started. */
+/* Lets go of all guests, which go on printing into their rings. Harmless when it was not started.
+ */
 void cons_daemon_stop(struct cons_daemon *daemon);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * A ring of bytes addressed by position, see history.h.
+ * A ring of bytes addressed by position: see history.h.
  */
 #include "history.h"
 

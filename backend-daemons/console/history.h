@@ -1,9 +1,9 @@
 /*
  * The last bytes that a console printed, addressed by position: the number of bytes printed before.
- * Readers hold a position and fetch from there; what has been overwritten meanwhile is gone for
+ * Readers hold a position and fetch from there. What has been overwritten meanwhile is gone for
  * them.
  *
- * Types owned: struct cons_history (its memory is allocated with the first byte). No locks.
+ * Types: struct cons_history (its memory is allocated with the first byte).
  */
 #ifndef DUET_CONSOLE_HISTORY_H
 #define DUET_CONSOLE_HISTORY_H
@@ -21,6 +21,7 @@ struct cons_history {
 /* Prepares an empty history that keeps @size bytes (at least 1). */
 void cons_history_init(struct cons_history *history, size_t size);
 
+/* Frees its memory. */
 void cons_history_free(struct cons_history *history);
 
 /* Appends; of more than the size only the end is kept. Returns 0 or -ENOMEM. */

@@ -2,12 +2,12 @@
  * The supervisor's end of the socket to the worker: orders out, reports in.
  *
  * Neither side waits for the other: an order that does not fit into the socket is kept, with its
- * descriptor, until it does. The worker is the less trusted side. What it says is checked for its
- * form here and for its sense by who asked; that it answers at all is checked by a ping, and a
- * worker that takes no order or answers no ping in time is as good as dead: the daemon ends, and
- * the service manager starts both halves again.
+ * descriptor, until it does. The worker is the less trusted side. The form of what it says is
+ * checked here, the sense by whoever asked. A ping checks that it answers at all. A worker that
+ * takes no order or answers no ping in time is as good as dead: the daemon ends, and the service
+ * manager starts both halves again.
  *
- * Types: struct cons_link, one per daemon. One thread, no locks.
+ * Types: struct cons_link, one per daemon.
  */
 #ifndef DUET_CONSOLE_LINK_H
 #define DUET_CONSOLE_LINK_H
@@ -18,7 +18,7 @@
 #include "cons_wire.h"
 #include "loop.h"
 
-/* A report for the owner; its text ends, and is the worker's to choose. */
+/* A report for the owner. Its text is terminated; what it says is the worker's choice. */
 typedef void cons_report_fn(void *arg, const struct cons_report *report);
 
 /* The worker is gone or given up; @orderly: as it was told to. Called once. */
@@ -44,9 +44,8 @@ struct cons_link {
 };
 
 /*
- * Starts the worker at @path and gives it @config and @fds, which stay the caller's. The callbacks
- * and their argument are set by then. Returns 0 or -errno. Whatever comes of it comes from the
- * loop.
+ * Starts the worker at @path and gives it @config and @fds, which stay the caller's. The caller has
+ * set the callbacks and their argument. Returns 0 or -errno. What follows comes from the loop.
  */
 int cons_link_start(struct cons_link *link, struct loop *loop, const char *path,
                     const struct cons_wire_config *config, const int fds[CONS_NR_FDS]);
@@ -54,11 +53,11 @@ int cons_link_start(struct cons_link *link, struct loop *loop, const char *path,
 /* Gives an order; @fd (or -1) goes along and is the link's to close. */
 void cons_link_send(struct cons_link *link, const struct cons_order *order, int fd);
 
-/* Has the worker take the guests' last words and end; on_end() follows, in time whatever happens.
+/* Has the worker take the guests' last words and end. on_end() follows in time, whatever happens.
  */
 void cons_link_stop(struct cons_link *link);
 
-/* Forgets the worker, which ends by that. Harmless when it was never started. */
+/* Forgets the worker, which thereby ends. Harmless when it was never started. */
 void cons_link_close(struct cons_link *link);
 
 #endif

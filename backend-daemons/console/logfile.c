@@ -1,5 +1,5 @@
 /*
- * Logs by name, see logfile.h. All names are relative to the directory's descriptor, and none
+ * Logs by name: see logfile.h. All names are relative to the directory's descriptor, and none
  * contains a slash (name.h), so nothing outside of the directory can be reached.
  */
 #include "logfile.h"

@@ -1,9 +1,9 @@
 /*
- * Logs of consoles: DIR/NAME.log, shared by all consoles whose guests have that name (a guest that
- * reboots or is restored comes back under a new id, and two ids may overlap for a moment).
+ * Logs of consoles: DIR/NAME.log, shared by all consoles whose guests have that name. A guest that
+ * reboots or is restored comes back under a new id, and two ids may overlap for a moment.
  *
- * Types owned: struct cons_logs (one per daemon), struct cons_log (counted, handed out by log_dir).
- * No locks. Writing goes through the page cache and may wait for the disk.
+ * Types: struct cons_logs (one per daemon), struct cons_log (counted references, handed out by it).
+ * Writing goes through the page cache and may wait for the disk.
  */
 #ifndef DUET_CONSOLE_LOGFILE_H
 #define DUET_CONSOLE_LOGFILE_H
@@ -67,7 +67,7 @@ int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *dat
 /* Reads the last bytes, at most @size. Returns their number. */
 size_t cons_log_tail(const struct cons_log *log, char *data, size_t size);
 
-/* Opens every log anew by its name: whoever renamed them (logrotate) is done. */
+/* Opens every log anew by its name, after logrotate or somebody else has renamed them. */
 void cons_logs_reopen(struct cons_logs *logs);
 
 #endif

@@ -1,12 +1,15 @@
 /*
  * duet-consoled, the supervisor's half of the console daemon: options, and the order of start.
  *
- * Theory of operation. (1) Options. (2) As root: signals, Xen's devices, inotify, the directory of
- * the logs. (3) The worker is started and gets those; it cages itself and has the guests' bytes
- * from then on. (4) The store is opened, and root is given up. (5) The domains there are get their
- * consoles, which starts xenstore's reader thread. (6) The system-call filter. (7) The loop, until
- * SIGTERM, or until xenstored or the worker is lost: then the service manager starts both halves
- * again, and guests do not notice.
+ *   1. Options.
+ *   2. As root: signals, Xen's devices, inotify, the directory of the logs.
+ *   3. The worker is started and gets those. It cages itself, and has the guests' bytes from
+ *      then on.
+ *   4. The store is opened, and root is given up.
+ *   5. The domains that are there get their consoles, which starts xenstore's reader thread.
+ *   6. The system-call filter.
+ *   7. The loop, until SIGTERM, or until xenstored or the worker is lost. Then the service manager
+ *      starts both halves again, and guests do not notice.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /*
- * File names of guests, see name.h.
+ * File names of guests: see name.h.
  */
 #include "name.h"
 

@@ -1,5 +1,5 @@
 /*
- * Pseudo-terminals, see pty.h.
+ * Pseudo-terminals: see pty.h.
  */
 #include "pty.h"
 

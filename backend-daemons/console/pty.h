@@ -1,7 +1,8 @@
 /*
  * The terminal of a console: a pseudo-terminal whose slave `xl console` opens. The supervisor opens
- * it and hands over its master, which alone the daemon holds, so that the kernel can say whether
- * anybody has the slave open. Its modes stay as they are set while the master lives.
+ * it and hands its master over. The daemon holds only the master, so that the kernel can say
+ * whether anybody has the slave open. The terminal's modes stay as they are set while the master
+ * lives.
  *
  * Types: struct cons_pty.
  */

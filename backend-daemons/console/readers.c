@@ -1,5 +1,5 @@
 /*
- * Noticing readers with inotify, see readers.h.
+ * Noticing readers with inotify: see readers.h.
  */
 #include "readers.h"
 

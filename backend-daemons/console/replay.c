@@ -1,5 +1,5 @@
 /*
- * Dropping questions to the terminal, see replay.h.
+ * Dropping questions to the terminal: see replay.h.
  */
 #include "replay.h"
 

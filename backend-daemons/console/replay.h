@@ -1,7 +1,8 @@
 /*
  * Old output made fit to be shown again. A guest's shell may ask the terminal something (where is
- * the cursor, what are you) at every prompt; replayed to a terminal that attaches later, each old
- * question would be answered once more, and the answers would be typed into the guest. Pure.
+ * the cursor, what are you) at every prompt. If that were replayed to a terminal that attaches
+ * later, each old question would be answered once more, and the answers would be typed into the
+ * guest.
  */
 #ifndef DUET_CONSOLE_REPLAY_H
 #define DUET_CONSOLE_REPLAY_H

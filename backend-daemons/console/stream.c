@@ -1,5 +1,5 @@
 /*
- * Moving the bytes of one console, see stream.h for the flow.
+ * Moving the bytes of one console: see stream.h for the flow.
  */
 #include "stream.h"
 

@@ -2,19 +2,21 @@
  * The bytes of one console: from the guest's ring into its log and history, from there to whoever
  * has the terminal open, and from the terminal back into the ring.
  *
- * Flow. Output is copied from the ring, logged, remembered, and only then given back to the guest
- * (cons_ring.h), so that whatever kills the daemon loses nothing. Three things may hold it back,
+ * Output is copied from the ring, logged, remembered, and only then given back to the guest
+ * (cons_ring.h), so that nothing is lost whatever kills the daemon. Three things may hold it back,
  * each on its own: the guest has used up its rate; a reader is behind by the whole history (the
  * guest waits for it, but not longer than STALL_NS: a reader that has stopped loses output
  * instead); a turn of the loop has been spent on this guest. While output is held back the event
- * channel stays masked. A guest that prints line by line would cost an event, and a handful of
- * system calls, for each: so after some output the channel stays masked for another LOOK_AGAIN_NS,
- * which gathers what follows. Nobody attached holds nothing back: the history keeps the end for who
- * comes later.
+ * channel stays masked.
  *
- * Types owned: struct cons_shared (what all consoles have in common), struct cons_stream. One
- * thread, no locks. A guest that is suspended and resumed gets a new page or channel:
- * cons_stream_attach() again. History, log and terminal stay.
+ * A guest that prints line by line would cost an event and a handful of system calls for each line.
+ * So after some output the channel stays masked for another LOOK_AGAIN_NS, which gathers what
+ * follows. If nobody is attached nothing is held back: the history keeps the end for whoever comes
+ * later.
+ *
+ * Types: struct cons_shared (what all consoles have in common), struct cons_stream. A guest that is
+ * suspended and resumed gets a new page or channel: cons_stream_attach() again. History, log and
+ * terminal stay.
  */
 #ifndef DUET_CONSOLE_STREAM_H
 #define DUET_CONSOLE_STREAM_H
@@ -32,7 +34,7 @@
 #include "xen_worker.h"
 
 struct cons_settings {
-    /* Bytes of output kept for who attaches later; at least 1. */
+    /* Bytes of output kept for later readers; at least 1. */
     size_t history;
     /* Bytes per second that a guest may print; 0: no limit. */
     uint64_t rate;
@@ -99,9 +101,10 @@ int cons_stream_set_log(struct cons_stream *stream, const char *name);
 int cons_stream_open(struct cons_stream *stream, int master, int wd, bool seed);
 
 /*
- * Maps the ring (by the grant at @index, or as frame @frame what cannot be granted) and listens to
- * the channel @local, letting go of what was there, then takes what is in the ring and kicks the
- * guest once: kicks sent while nobody was bound are lost. Returns 0 or -errno of the mapping.
+ * Lets go of what was there, maps the ring (by the grant at @index, or by its frame @frame if there
+ * is no grant) and listens to the channel @local. Then takes what is in the ring and kicks the
+ * guest once, because kicks that it sent while nobody was bound are lost. Returns 0, or -errno of
+ * the mapping.
  */
 int cons_stream_attach(struct cons_stream *stream, uint64_t index, uint64_t frame, int local);
 

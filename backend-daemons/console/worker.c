@@ -1,15 +1,16 @@
 /*
  * duet-console-worker: moves the bytes of all consoles, and can do nothing else.
  *
- * Theory of operation, in stages:
  *   1. as root: receive struct cons_wire_config and the descriptors from the supervisor
- *   2. set up what is shared by all consoles: event loop, event channels, readers, logs
+ *   2. set up what all consoles share: event loop, event channels, readers, logs
  *   3. enter the cage (cage_worker.h)
  *   4. tell the supervisor READY, then serve: orders from the socket, events from guests, input
- * from terminals, until WIRE_STOP or the end of the supervisor One worker for all guests: what a
- * guest writes is a ring of bytes and two indices, and there is nothing to parse. On the way out
- * the last words of every guest are taken from its ring; a worker that is killed loses nothing
- * either, since output is given back to the guest only when it is logged.
+ *      from terminals, until WIRE_STOP or the end of the supervisor
+ *
+ * There is one worker for all guests, because what a guest writes is a ring of bytes and two
+ * indices, and there is nothing to parse. On the way out the last words of every guest are taken
+ * from its ring. A worker that is killed loses nothing either, since output is given back to the
+ * guest only when it is logged.
  *
  * Types: struct seat (a console by its domain), struct worker.
  */

@@ -1,6 +1,6 @@
 /*
- * What the supervisor does with Xen's devices for the worker: binds event channels and names
- * grants. Both belong to descriptors that the worker shares, so what is bound or named here is the
+ * What the supervisor does with Xen's devices for the worker: it binds event channels and names
+ * grants. Both belong to descriptors that the worker shares. So what is bound or named here is the
  * worker's to use, and the worker needs no right to bind or to name anything.
  *
  * Types: struct cons_doors, one per daemon. A guest that was suspended comes back with another

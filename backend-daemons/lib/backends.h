@@ -1,12 +1,10 @@
 /*
- * Which device of a class an event is for: one watch on `backend/CLASS` of this domain reports
- * every change below it, and the path of an event names the domain, the device and the key.
+ * Which device of a class an event is for. One watch on `backend/CLASS` of this domain reports
+ * every change below it, and the path of an event names the domain, the device and the key. So an
+ * event costs the same with one guest and with a thousand. An event for a whole domain's directory,
+ * or for the class's, walks what the store has there.
  *
- * So an event costs the same with one guest and with a thousand. An event for a whole domain's
- * directory, or for the class's, walks what the store has there.
- *
- * Types: struct backend_class (lives in its user's structure). One thread, no locks. A guest that
- * is suspended loses its devices and comes back with others.
+ * Types: struct backend_class, which lives in its user's structure.
  */
 #ifndef DUET_LIB_BACKENDS_H
 #define DUET_LIB_BACKENDS_H

@@ -1,6 +1,6 @@
 /*
  * The token bucket: see bucket.h. Tokens are counted when somebody asks, from the time that has
- * passed; fractions of a token stay in `filled_ns`, so that they add up.
+ * passed. Fractions of a token stay in `filled_ns`, so that they add up.
  */
 #include "bucket.h"
 

@@ -1,9 +1,9 @@
 /*
- * A token bucket: so many tokens in each interval, at most a burst of them at once. What spends
- * faster than that has to wait; others do not notice. Tokens are whatever the user counts: bytes,
- * packets, events.
+ * A token bucket: so many tokens in each interval, at most a burst of them at once. Whoever spends
+ * faster has to wait, and others do not notice. What a token stands for is the user's choice:
+ * bytes, packets, events.
  *
- * Types: struct bucket. No locks. Time is CLOCK_MONOTONIC in nanoseconds, given by the caller.
+ * Types: struct bucket. Time is CLOCK_MONOTONIC in nanoseconds, given by the caller.
  */
 #ifndef DUET_LIB_BUCKET_H
 #define DUET_LIB_BUCKET_H

@@ -1,7 +1,8 @@
 /*
- * Child processes: see child.h. posix_spawn() rather than fork(): the parent has libxenstore's
- * reader thread, and the child must start with an address space that never saw another guest's
- * data. The exit is learnt from a pidfd, so that no SIGCHLD handler walks all children. No locks.
+ * Child processes: see child.h. posix_spawn() is used rather than fork(), because the parent has
+ * libxenstore's reader thread, and because the child must start with an address space that never
+ * held another guest's data. The exit is learnt from a pidfd, so that no SIGCHLD handler walks all
+ * children.
  */
 #include "child.h"
 

@@ -1,15 +1,13 @@
 /*
- * A child process that does one thing: started with a cleared environment of descriptors, spoken to
- * over one SOCK_SEQPACKET socket, and reaped through the event loop.
+ * A child process that does one thing. It inherits no descriptors but those named here, is spoken
+ * to over one SOCK_SEQPACKET socket, and is reaped through the event loop.
  *
- * The child finds the socket as descriptor CHILD_SOCKET_FD; standard error is shared, standard
+ * The child finds the socket as descriptor CHILD_SOCKET_FD. It shares standard error; its standard
  * input and output are /dev/null. Signals that an administrator sends to a whole unit (HUP, INT,
- * USR1, USR2) are blocked in it from the start, lest one kills it before it has said what is to
- * become of them. When the parent dies the child sees the end of file on the
- * socket.
+ * USR1, USR2) are blocked in it from the start, so that none kills it before it has said what is to
+ * become of them. When the parent dies, the child sees the end of file on the socket.
  *
- * Types: struct child (lives in its user's structure). One thread, no locks. Children outlive a
- * guest's suspend only as far as their owner wants.
+ * Types: struct child, which lives in its user's structure.
  */
 #ifndef DUET_LIB_CHILD_H
 #define DUET_LIB_CHILD_H

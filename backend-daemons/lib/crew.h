@@ -1,19 +1,21 @@
 /*
- * The worker of a device, as its supervisor sees it: started with its configuration and, where the
- * class has one, the log of what is in flight; its reports taken out of the envelope (wire.h); its
- * deaths counted. What follows from all this is the business of the device's life (life.h).
+ * The worker of a device as its supervisor sees it. It is started with its configuration and, if
+ * the class has one, the log of what is in flight. Its reports are taken out of their envelope
+ * (wire.h), and its deaths are counted. What follows from all this is decided by the device's life
+ * (life.h).
  *
- * The log belongs to a ring, outlives each worker of it, and is kept by the service manager too,
- * so that the next daemon has it (notify.h). A worker that starts waits until the last one, which a
- * dead daemon may have left behind, has let go of it (inflight.h).
+ * The log belongs to a ring and outlives each worker of it. The service manager keeps it as well,
+ * so that the next daemon has it (notify.h). A worker that starts waits until the one before it,
+ * which a dead daemon may have left behind, has let go of the log (inflight.h).
  *
- * A ring that is in use and whose log is missing is not taken over, for nobody knows what was
- * answered; unless the last worker ended in good order, which a mark in the store tells.
+ * A ring that is in use and whose log is missing is not taken over, because nobody knows which
+ * requests were answered; unless the last worker ended in good order, which a mark in the store
+ * says.
  *
- * A class whose guest would wait for ever for answers (`refuses`) gets, once its workers have died
- * too often in a row, one that answers everything by an error.
+ * In a class whose guest would otherwise wait for ever (`refuses`), a device whose workers have
+ * died too often in a row gets a worker that answers everything with an error.
  *
- * Types: struct crew (lives in struct supervised). One thread.
+ * Types: struct crew, which lives in struct supervised, and crew_orders.
  */
 #ifndef DUET_LIB_CREW_H
 #define DUET_LIB_CREW_H
@@ -49,6 +51,7 @@ struct crew {
     struct log_limit report_log;
 };
 
+/* Prepares it: no worker, no log. */
 void crew_init(struct crew *crew);
 
 static inline bool crew_has_worker(const struct crew *crew)
@@ -67,10 +70,10 @@ int crew_order(struct crew *crew, const void *order, unsigned long size);
 /* Tells the worker to finish what it took, and to end. */
 void crew_stop(struct supervised *dev);
 
-/* No ring is in use any more: its log is dropped, its workers' sins are forgotten. */
+/* No ring is in use any more: drops its log, and forgets how its workers died. */
 void crew_dismiss(struct supervised *dev);
 
-/* Closes what is open; the service manager keeps the log. */
+/* Closes what is open. The service manager keeps the log. */
 void crew_release(struct crew *crew);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A worker's access to its guest's memory: see grant.h. All memory is allocated at the start, for
- * after the sandbox is entered there is none to be had.
+ * A worker's access to its guest's memory: see grant.h. All memory is allocated at the start,
+ * because none is to be had in the sandbox.
  */
 #include "grant.h"
 

@@ -1,12 +1,11 @@
 /*
- * A worker's access to its guest's memory: the mapped ring pages and batched grant copies.
+ * A worker's access to its guest's memory: the mapped ring pages, and batched grant copies.
  *
- * Data is copied by the hypervisor (GNTTABOP_copy), not mapped: one system call moves the segments
- * of a whole batch, nothing has to be unmapped (no TLB flush), and the guest cannot change data
- * after it has been checked or while a disk reads it. docs/block.md has the figures.
+ * Data is copied by the hypervisor (GNTTABOP_copy) and not mapped. One system call moves the
+ * segments of a whole batch, nothing has to be unmapped (no TLB flush), and the guest cannot change
+ * data after it was checked or while a disk reads it. docs/block.md compares the two.
  *
- * Types: struct grant_copy_batch. One owner, no locks. Mappings go away with the process at the
- * latest; a guest that is suspended gets a fresh worker.
+ * Types: struct grant_copy_batch. Mappings go away with the process at the latest.
  */
 #ifndef DUET_LIB_GRANT_H
 #define DUET_LIB_GRANT_H

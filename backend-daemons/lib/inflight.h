@@ -1,50 +1,53 @@
 /*
- * The in-flight log of a ring: what a worker has taken from it and not yet answered, in memory that
- * outlives the worker. The supervisor makes it (a memfd) for each new ring, keeps it, and hands it
- * to each worker of that ring in turn. A worker may be killed at any instruction; the next one goes
- * on from the log, and no request is lost, none is answered twice.
+ * The in-flight log of a ring: what a worker has taken from the ring and not yet answered, in
+ * memory that outlives the worker. The supervisor makes it (a memfd) for each new ring, keeps it,
+ * and hands it to each worker of that ring in turn. A worker may be killed at any instruction: the
+ * next one goes on from the log, no request is lost, and none is answered twice.
  *
- * The shared ring cannot tell this by itself. Responses leave in the order in which the disk is
- * done, so `rsp_prod` says how many were answered and not which; a response overwrites the request
- * that stood in its place; and the page is the guest's to write. So the log never asks the page: it
- * has its own copy of each request, and its own count of what was written to the page.
+ * The shared ring cannot tell this by itself. Responses leave in the order in which the disk
+ * finishes, so `rsp_prod` says how many requests were answered, and not which. A response
+ * overwrites the request that stood in its place. And the page is the guest's to write. So the log
+ * never asks the page: it has its own copy of each request, and its own count of what was written
+ * to the page.
  *
- * The protocol. Four stores decide; each is one aligned word, and what it vouches for was stored
+ * The protocol. Four stores decide. Each is one aligned word, and what it vouches for was stored
  * before it:
  *
  *   taken    A request is copied into a free slot, with its index in the ring; then the slot
  *            becomes TAKEN; then `taken` counts it. A slot that is TAKEN and not counted does not
  *            exist: the request still stands in the ring.
- *   answer   The slot is told the index of its response and the status, then becomes ANSWERED. The
- *            response is written to the ring after that, and nobody is shown it yet.
+ *   answer   The slot is given the index of its response and the status, then becomes ANSWERED.
+ *            The response is written to the ring after that, and nobody is shown it yet.
  *   written  When all responses of a batch are in the ring, `written` takes them in. Then they are
- *            published (rsp_prod), whereupon the guest may put new requests in their places.
+ *            published (rsp_prod), and the guest may put new requests in their places.
  *   free     Then the slots become FREE.
  *
- * So at any moment, for who comes next:
+ * So at any moment this is what a slot means to the next worker:
  *
  *   TAKEN, counted                 carry it out (again): a read, a write, a flush or a discard may
  *                                  be done twice, and the guest was not told that it was done once
  *   ANSWERED, not within `written` write the response again: nobody was shown it, so the place is
  *                                  still ours
- *   ANSWERED, within `written`     it is in the ring, and perhaps published, and then its place may
- *                                  hold a new request by now: do not write it; publish `written`
+ *   ANSWERED, within `written`     it is in the ring, and perhaps published, so its place may hold
+ *                                  a new request by now: do not write it; publish `written`
  *
- * and every request that is counted is in one of these or lies before `written`, which is checked:
+ * Every request that is counted is in one of these states or lies before `written`, and this is
+ * checked:
  *
  *   taken = written + (ANSWERED beyond written) + (TAKEN and counted)
  *
- * Requests that are carried out again come first, in the order of the ring, one by one; newer ones
- * wait, so that none of them is overtaken by an older one.
+ * Requests that are carried out again come first, in the order of the ring, one by one. Newer ones
+ * wait, so that none is overtaken by an older one.
  *
  * That the old worker is gone does not mean that its disk operations are: the kernel ends a process
- * without waiting for them. One that lands late could undo what was written after it. So a worker
- * holds a lock on the log, by an open file description of its own that its io_uring keeps until the
- * last operation has ended; who comes next waits for that lock.
+ * without waiting for them, and a late one could undo what was written after it. So a worker holds
+ * a lock on the log, by an open file description of its own that its io_uring keeps until the last
+ * operation has ended. The next worker waits for that lock.
  *
- * Only the order of the instructions counts, no memory barrier: the log is read after its writer is
- * gone. The content is that of a process which a guest may have taken over. It is read inside the
- * cage, checked as a whole, and each copied request passes the gate again.
+ * Only the order of the instructions counts, and no memory barrier is needed, because the log is
+ * read after its writer is gone. Its content is that of a process which a guest may have taken
+ * over. So it is read inside the cage, checked as a whole, and each copied request passes the gate
+ * again.
  *
  * Types: struct inflight_log, inflight_slot, inflight_ring, inflight_place. One worker at a time
  * writes. At suspend the guest throws its ring away; the next ring has another log.

@@ -1,8 +1,9 @@
 /*
  * Tables of store keys: what is read from a directory into a structure, and what is written there.
- * A class says in one line for each key what it may be and what it means; reading checks it all.
+ * A class says in one line per key what values it may have and what it means; reading checks it
+ * all.
  *
- * Types: struct key_rule, key_value: constant tables of their users. No state.
+ * Types: struct key_rule, key_value: constant tables of their users.
  */
 #ifndef DUET_LIB_KEYS_H
 #define DUET_LIB_KEYS_H

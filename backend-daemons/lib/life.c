@@ -1,9 +1,9 @@
 /*
  * The table of a device's life: see life.h for what the phases and events mean.
  *
- * Entering a phase does its `enter`, under its deadline. An event that is not in the table of a
- * phase means nothing there. STAY is the phase at hand, whose deadline goes on; AFTER is what was
- * decided when the worker was told to end, for which KEEP leaves that decision as it is.
+ * Entering a phase does what its `enter` says, under its deadline. An event that a phase does not
+ * list means nothing in that phase. STAY means the phase at hand, whose deadline goes on. AFTER
+ * means what was decided when the worker was told to end, and KEEP leaves that decision as it is.
  */
 #include "life.h"
 

@@ -5,33 +5,33 @@
  *   NEW         found in the store; nothing is known yet
  *   OPENING     its image, tap, ... is being opened, which may take its time: OPENED goes on
  *   WAITING     offered (state 2): the front end is to publish its rings
- *   CALLED      the front end has; the toolstack's script may have to end, or another device may
- *               have to let go, before a worker can be started
+ *   CALLED      the front end has done so; before a worker can be started, the toolstack's script
+ *               may have to end, or another device may have to let go
  *   PAUSING     a worker is to be started, but not so soon after the last
- *   STARTING    the worker connects, and enters its cage: SERVING goes on
+ *   STARTING    the worker connects and enters its cage: SERVING goes on
  *   CONNECTED   the worker serves (state 4)
  *   STOPPING    the worker was told to finish what it took, and to end
- *   TERMINATED  it was asked to by a signal: it is late, or has said that it cannot go on
+ *   TERMINATED  it was sent SIGTERM: it is late, or has said that it cannot go on
  *   KILLED      it was killed: only the kernel is waited for
- *   YIELDED     the guest goes on at another end, and has its disk there; the store says nothing
+ *   YIELDED     the guest goes on at another end, which has its disk; the store does not show it
  *   CLOSED      state 6; the front end may start anew, or the toolstack removes the device
- *   FREED       not there any more
+ *   FREED       no longer there
  *
- * A worker that dies is replaced (PAUSING). Four phases lead from a worker to an end, and what
- * comes then was decided when they were entered: `after`.
+ * A worker that dies is replaced (PAUSING). STOPPING, TERMINATED and KILLED lead from a worker to
+ * its end; what comes after that was decided when the first of them was entered: `after`.
  *
  * Whoever is waited for has a deadline: the one who opens, the script, the worker that starts, the
- * one that stops. The guest has none: a device that it never uses may wait for ever; and when a
- * process was killed there is nobody left to ask.
+ * worker that stops. The guest has none, because a device that it never uses may wait for ever. Nor
+ * has a process that was killed, because there is nobody left to ask.
  *
- * The store tells by six events what the front end does and whether the toolstack removes the
- * device. They say how things are, not what changed, and may come at any time and again: so each
- * is harmless when nothing is new.
+ * Six events say what the store shows of the front end and of what the toolstack wants. They say
+ * how things are and not what changed, and may come at any time and again. So each is harmless when
+ * nothing is new.
  *
- * A device without worker and handshake uses the same table: it opens, goes from CALLED straight
- * to CONNECTED when it raises SERVING there, and ends a STOPPING at once by EXIT.
+ * A device without worker and handshake can use the same table: it opens, goes from CALLED straight
+ * to CONNECTED by raising SERVING there, and ends a STOPPING at once by EXIT.
  *
- * Types: struct life (lives in the device), struct life_ops. One thread.
+ * Types: struct life, which lives in the device, and life_ops.
  */
 #ifndef DUET_LIB_LIFE_H
 #define DUET_LIB_LIFE_H
@@ -89,7 +89,7 @@ enum life_event {
 enum life_action {
     LIFE_DO_NOTHING,
     LIFE_DO_OPEN,         /* raise OPENED or REFUSED, now or later */
-    LIFE_DO_OPEN_LATE,    /* nobody waits for it any more: say so; a verdict for the offer */
+    LIFE_DO_OPEN_LATE,    /* nobody waits for it any more: say so, in a verdict for the offer */
     LIFE_DO_OFFER,        /* publish features and state 2 */
     LIFE_DO_TRY_OPEN,     /* what could not be found before may be there now */
     LIFE_DO_CONNECT,      /* raise STARTED, TOO_SOON, YIELD or REFUSED, or wait for a next time */
@@ -128,7 +128,7 @@ struct life {
 /* Something happened. The life may be over, and its memory gone, when this returns. */
 void life_happens(struct life *life, enum life_event event);
 
-/* Ends it without a word: no deadline is pending any more. */
+/* Ends it without any action. No deadline is pending any more. */
 void life_release(struct life *life);
 
 /* How long a phase may last, in milliseconds; 0: for ever. */

@@ -1,6 +1,6 @@
 /*
- * Logging: see log.h. The formatted message passes through one escape function; the level and the
- * question whether standard error is a terminal are the only state. No locks, nothing to suspend.
+ * Logging: see log.h. The formatted message passes through one escape function. The only state is
+ * the level, and whether standard error is a terminal.
  */
 #include "log.h"
 

@@ -1,15 +1,14 @@
 /*
  * Logging of the daemons: one line per message on standard error.
  *
- * Each line names what it is about, `vbd 5/51712: …` (class, domain, device), so that a reader of
- * the journal can filter by guest. When standard error is not a terminal the line starts with the
+ * Each line names what it is about, `vbd 5/51712: ...` (class, domain, device), so that a reader of
+ * the journal can filter by guest. When standard error is not a terminal, the line starts with the
  * priority prefix `<n>` that the journal understands (sd-daemon(3)). Bytes that come from a guest
  * or from the store may be part of a message: log_escape() makes them harmless to a terminal before
- * they are written, and a message is a single write(2).
+ * they are written. A message is a single write(2).
  *
- * Types: struct log_id (what a message is about; owned by the caller), struct log_limit (a rate
- * limit; owned by the caller). No locks: a daemon logs from its one event loop. Nothing here talks
- * to Xen: a guest's suspend does not touch it.
+ * Types: struct log_id (what a message is about) and struct log_limit (a rate limit), both owned by
+ * the caller.
  */
 #ifndef DUET_LIB_LOG_H
 #define DUET_LIB_LOG_H
@@ -35,15 +34,15 @@ struct log_limit {
 };
 
 /*
- * Finds out now whether standard error is a terminal, which the first line would ask otherwise. For
- * who is about to enter a sandbox, where asking may be death.
+ * Finds out now whether standard error is a terminal. Otherwise the first message would ask, which
+ * ends a process in a sandbox that does not permit the call.
  */
 void log_prepare(void);
 
 /* Sets the least urgent priority (LOG_ERR … LOG_DEBUG of <syslog.h>) that is still written. */
 void log_set_level(int priority);
 
-/* The level in force, e.g. to hand it on to a child process. */
+/* The level in force, for example to pass it on to a child process. */
 int log_level(void);
 
 /*
@@ -57,17 +56,17 @@ void log_msg(int priority, const struct log_id *id, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
- * As log_msg(), but not more often than `limit` allows; the first message that passes after some
- * were held back says how many there were.
+ * As log_msg(), but not more often than `limit` allows. The first message that passes after some
+ * were held back says how many they were.
  */
 void log_limited(struct log_limit *limit, int priority, const struct log_id *id, const char *fmt,
                  ...) __attribute__((format(printf, 4, 5)));
 
 /*
  * Copies `src` into `dst` (at most `size` bytes with the final NUL). Printable ASCII and the
- * letters of common scripts stay; every other byte, so that of a control, an override of the
- * direction, a mark without width, or of what is no UTF-8, becomes \xNN. Returns the length
- * written. `size` must be at least 1.
+ * letters of common scripts stay. Every other byte becomes \xNN: those of controls, overrides of
+ * the direction, marks without width, and what is not UTF-8. Returns the length written. `size`
+ * must be at least 1.
  */
 unsigned long log_escape(char *dst, unsigned long size, const char *src);
 

@@ -1,10 +1,9 @@
 /*
  * The event loop: see loop.h.
  *
- * Timers sit in a binary heap by deadline, each knowing its slot, so that cancelling needs no
- * search. A batch of epoll events is kept in the loop while its callbacks run: removing a
+ * Timers sit in a binary heap by deadline, and each knows its slot, so that cancelling needs no
+ * search. A batch of epoll events is kept in the loop while its callbacks run. Removing a
  * descriptor wipes its remaining entries there, which is what makes removal from any callback safe.
- * One thread, no locks, nothing to suspend.
  */
 #include "loop.h"
 

@@ -3,12 +3,11 @@
  * delivered as callbacks on the one thread that calls loop_run().
  *
  * Every object (struct loop_fd, loop_timer, loop_work, loop_signal) lives inside its user's own
- * structure; the loop links it in while it is registered and never frees it. An object may be
- * removed, and its memory freed, from any callback, its own included: a removed object's callback
+ * structure. The loop links it in while it is registered and never frees it. An object may be
+ * removed, and its memory freed, from any callback, including its own: a removed object's callback
  * is not called any more, not even for an event that the kernel had already reported.
  *
- * Cost: an event is O(1), a timer O(log timers). No locks: one thread. Time is CLOCK_MONOTONIC, in
- * nanoseconds. Nothing here talks to Xen: a guest's suspend does not touch it.
+ * An event costs O(1), a timer O(log timers). Time is CLOCK_MONOTONIC in nanoseconds.
  */
 #ifndef DUET_LIB_LOOP_H
 #define DUET_LIB_LOOP_H

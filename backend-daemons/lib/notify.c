@@ -1,5 +1,5 @@
 /*
- * What a daemon tells the service manager: see notify.h. The watchdog timer is the only state.
+ * What a daemon tells the service manager: see notify.h. The watchdog's timer is the only state.
  */
 #include "notify.h"
 

@@ -1,7 +1,7 @@
 /*
- * What a daemon tells the service manager: ready, status line, stopping, still alive
- * (sd_notify(3)), and which descriptors it is to keep for the next daemon of the unit. Without a
- * service manager (NOTIFY_SOCKET unset) every call does nothing. No types, no locks.
+ * What a daemon tells the service manager: that it is ready, a status line, that it is stopping,
+ * that it is still alive (sd_notify(3)), and which descriptors to keep for the next daemon of the
+ * unit. Without a service manager (NOTIFY_SOCKET unset) every call does nothing.
  */
 #ifndef DUET_LIB_NOTIFY_H
 #define DUET_LIB_NOTIFY_H
@@ -27,7 +27,7 @@ void notify_keep_fd(const char *name, int fd);
 void notify_drop_fd(const char *name);
 
 /*
- * Calls fn, at the first call, for each descriptor that it kept; fn owns it from then on.
+ * Calls fn for each descriptor that it kept, which is fn's to close. Only the first call does so.
  */
 void notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg);
 

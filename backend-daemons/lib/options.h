@@ -1,7 +1,7 @@
 /*
- * Command-line options of the daemons, as one table: what --help shows and what is accepted cannot
- * come apart. The options that several daemons have are here. A value is read, or refused with a
- * sentence on standard error that names the program, the option and the value.
+ * Command-line options as one table, so that what --help shows and what is accepted cannot come
+ * apart; and the options that several daemons have. A value is read, or refused with a sentence on
+ * standard error that names the program, the option and the value.
  */
 #ifndef DUET_LIB_OPTIONS_H
 #define DUET_LIB_OPTIONS_H

@@ -1,7 +1,7 @@
 /*
- * How often something may be done that a guest can cause without end: to connect, to begin anew.
- * The first time it is free; then it waits a quarter of a second, and twice as long each time, up
- * to two seconds; ten quiet seconds, and all is forgiven.
+ * How often something may be done that a guest can cause without end, such as connecting or
+ * starting anew. The first time costs nothing. The next has to wait a quarter of a second, and each
+ * further one twice as long, up to two seconds. After ten quiet seconds all is forgiven.
  *
  * Types: struct pace (zero-initialise). Time is loop_now_ns()'s, given by the caller.
  */
@@ -15,7 +15,7 @@ struct pace {
     unsigned int hurry;
 };
 
-/* Returns 0, and counts it as done, or how many nanoseconds are to be waited before. */
+/* Returns 0 and counts it as done, or returns how many nanoseconds to wait before asking again. */
 uint64_t pace_ask(struct pace *pace, uint64_t now_ns);
 
 #endif

@@ -1,13 +1,12 @@
 /*
- * The back end's side of a shared ring (xen/io/ring.h), with every index that the guest writes
+ * The back end's side of a shared ring (xen/io/ring.h). Every index that the guest writes is
  * checked before it is used.
  *
- * The shared page may change under our eyes at any time. So: an index is loaded once, a request is
+ * The shared page may change under our eyes at any time. So an index is loaded once, a request is
  * copied once (ring_copy()), and nothing else is ever read from the page. The private indices live
- * here and never come from the page again after ring_attach().
+ * here and are never taken from the page again after ring_attach().
  *
- * Types: struct ring_back. One owner, no locks. At suspend the guest throws its ring away; the next
- * one is another struct ring_back.
+ * Types: struct ring_back, one per ring.
  */
 #ifndef DUET_LIB_RING_H
 #define DUET_LIB_RING_H
@@ -44,8 +43,8 @@ struct ring_back {
 void ring_attach(struct ring_back *r, void *mem, uint32_t bytes, uint32_t entry_bytes);
 
 /*
- * Goes on where an earlier back end was, as its log tells: the next request to be taken, and how
- * many responses are in the ring, published or not. What the page says counts for nothing.
+ * Goes on where an earlier back end was, as its log says: the next request to be taken, and how
+ * many responses are in the ring, published or not. What the page says does not count.
  */
 void ring_resume(struct ring_back *r, uint32_t req_cons, uint32_t rsp_prod);
 
@@ -80,7 +79,7 @@ bool ring_publish(struct ring_back *r);
  */
 bool ring_final_check(const struct ring_back *r);
 
-/* As ring_final_check(), for who has use for no fewer than `want` (at least 1) requests. */
+/* As ring_final_check(), for a caller that needs at least `want` (1 or more) requests. */
 bool ring_final_check_many(const struct ring_back *r, uint32_t want);
 
 #endif

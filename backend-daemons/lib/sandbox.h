@@ -1,14 +1,14 @@
 /*
- * The cage of a worker. Entered after everything it needs is open and mapped and before it reads
- * the first byte that a guest wrote; there is no way out.
+ * The cage of a worker. A worker enters it after everything it needs is open and mapped, and before
+ * it takes the first request of its guest. There is no way out.
  *
- * Stages: (1) the file system is replaced by an empty directory, (2) all groups and the user are
- * given up for one unprivileged uid per guest, (3) all capabilities are cleared, no_new_privs is
- * set, core dumps and new descriptors are ruled out, (4) a seccomp filter lets pass only the calls
+ * Stages: (1) The file system is replaced by an empty directory. (2) All groups and the user are
+ * given up for one unprivileged uid per guest. (3) All capabilities are cleared, no_new_privs is
+ * set, core dumps and new descriptors are ruled out. (4) A seccomp filter passes only the calls
  * that the worker listed, each next to the code that needs it. Any other call kills the process,
  * and its supervisor reports that.
  *
- * Types: struct sandbox_rule. No locks. Nothing to suspend.
+ * Types: struct sandbox_rule, sandbox_bounds, sandbox_call, sandbox_filter.
  */
 #ifndef DUET_LIB_SANDBOX_H
 #define DUET_LIB_SANDBOX_H

@@ -2,9 +2,8 @@
  * A session with xenstored: see store.h.
  *
  * Watches are found by their token in a hash table, so that an event costs the same with one guest
- * and with a thousand. Events are taken from libxenstore in bounded batches; what is left over is
- * fetched from deferred work, because libxenstore's descriptor need not stay readable. One thread,
- * no locks. A guest's suspend is invisible here but for the watch events it causes.
+ * and with a thousand. Events are taken from libxenstore in bounded batches. What is left over is
+ * fetched by deferred work, because libxenstore's descriptor need not stay readable.
  */
 #include "store.h"
 

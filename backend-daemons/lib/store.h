@@ -1,19 +1,18 @@
 /*
- * A session with xenstored: typed reads, writes, transactions, and watches that arrive as callbacks
- * through the event loop. Wraps libxenstore; follows docs/misc/xenstore.txt of Xen.
+ * A session with xenstored: typed reads, writes and transactions, and watches that arrive as
+ * callbacks through the event loop. It wraps libxenstore and follows docs/misc/xenstore.txt of Xen.
  *
- * Values below a front end's directory are written by the guest: every read here checks the whole
+ * Values below a front end's directory are written by the guest. So every read checks the whole
  * value (length, digits, range) and explains a refusal in a sentence that names path and value,
- * which store_error() returns. Paths are given as a directory and an optional key below it.
+ * which store_error() returns. A path is given as a directory and an optional key below it.
  *
- * Blocking: a request waits for xenstored's answer, which is a trusted process on this machine;
- * nothing waits for a guest. When xenstored goes away the call at hand fails, and `on_lost` is
- * called from the loop, once.
+ * A request waits for the answer of xenstored, which is a trusted process on this machine; nothing
+ * waits for a guest. When xenstored goes away, the call at hand fails and `on_lost` is called from
+ * the loop, once.
  *
- * Types: struct store (the session; owned by who opened it), struct store_watch (lives in its
- * user's structure). One thread, no locks (libxenstore's reader thread is its own business: a child
- * that fork()s must exec and not use the session). A guest that is saved and restored comes back
- * under other paths; nothing here remembers paths but the watches that the user holds.
+ * Types: struct store (the session, owned by whoever opened it), struct store_watch (lives in its
+ * user's structure). libxenstore has a reader thread of its own: a child that fork()s must exec and
+ * not use the session.
  */
 #ifndef DUET_LIB_STORE_H
 #define DUET_LIB_STORE_H

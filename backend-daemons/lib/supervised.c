@@ -1,6 +1,6 @@
 /*
- * A device under a supervisor: see supervised.h. evaluate() is where every event of the store ends;
- * supervised_act() does what the table of its life asks for.
+ * A device under a supervisor: see supervised.h. Every event of the store ends in evaluate().
+ * supervised_act() does what the table of the device's life asks for.
  */
 #include "supervised.h"
 

@@ -1,18 +1,19 @@
 /*
- * The back end of one device, whatever its class: who it is, its two directories in the store, its
- * life (life.h) and its worker (crew.h). A daemon's own device begins with a struct supervised,
- * which the supervisor (supervisor.h) makes and fills in; what only the class knows it is asked
- * for by struct supervisor_ops.
+ * The back end of one device, whatever its class: which device it is, its two directories in the
+ * store, its life (life.h) and its worker (crew.h). A daemon's own device begins with a struct
+ * supervised, which the supervisor (supervisor.h) makes and fills in. What only the class knows, it
+ * is asked through struct supervisor_ops.
  *
- * Whatever happens in the store only asks for an evaluation, supervised_reconsider(); that reads
- * afresh what decides, and makes one event of it. So no order of events is assumed, and many at
- * once cost one evaluation. What stands in the store already is never written again: an
+ * Whatever happens in the store only asks for an evaluation, supervised_reconsider(). That reads
+ * afresh what matters and makes one event of it. So no order of events is assumed, and many at once
+ * cost one evaluation. A state that stands in the store already is not written again, so an
  * evaluation that our own write caused finds nothing to do.
  *
- * All that a guest can have written to the journal goes through its device's `guest_log`.
+ * Everything that a guest can cause to be written to the journal goes through its device's
+ * `guest_log`.
  *
- * Types: struct device_key, supervised, supervised_view. One thread. A guest that is saved loses
- * its devices, and has others when it is back.
+ * Types: struct device_key, supervised, supervised_view. A guest that is saved loses its devices,
+ * and has others when it is back.
  */
 #ifndef DUET_LIB_SUPERVISED_H
 #define DUET_LIB_SUPERVISED_H
@@ -94,7 +95,7 @@ void supervised_init(struct supervised *dev);
 /* Asks for an evaluation before the loop waits again. */
 void supervised_reconsider(struct supervised *dev);
 
-/* A watch's callback, `arg` a struct supervised: reconsider. */
+/* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
 
 /*
@@ -110,7 +111,7 @@ int supervised_watch(struct supervised *dev, struct store_watch *watch, const ch
  */
 void supervised_opened(struct supervised *dev, int err, const char *why);
 
-/* It takes longer than those who wait for the offer do; supervised_opened() follows all the same.
+/* The opening takes longer than others wait for the offer. supervised_opened() follows in any case.
  */
 void supervised_opening_late(struct supervised *dev, int err, const char *why);
 
@@ -131,7 +132,7 @@ void supervised_publish(struct supervised *dev, const struct key_value *values, 
 void supervised_write_key(struct supervised *dev, const char *key, const char *text);
 void supervised_remove_key(struct supervised *dev, const char *key);
 
-/* Says in all the places where people look that something went wrong (`err` is -errno). */
+/* Says wherever people look (log, store) that something went wrong; `err` is -errno. */
 void supervised_tell_error(struct supervised *dev, int err, const char *sentence);
 
 /*
@@ -148,10 +149,10 @@ int supervised_front_keys(const struct supervised_front *front, const char *dir,
 /* Whether the key is there. */
 bool supervised_front_has(const struct supervised_front *front, const char *key);
 
-/* The daemon ends: so does the device, in good order; the store is left as it is. */
+/* The daemon ends, and so does the device, in good order. The store is left as it is. */
 void supervised_leave(struct supervised *dev);
 
-/* Logs how it is, and has its worker do so. */
+/* Logs the device's phase and states, and has its worker log its statistics. */
 void supervised_count(struct supervised *dev);
 
 /* Gives up what the functions above got. */

@@ -1,13 +1,12 @@
 /*
- * The supervisor, which is the root half of a back end daemon: finds the devices that this domain
- * serves, of one class or of several (backends.h), keeps them, and has each evaluated when the
- * store changed (supervised.h). What is to be done then is the business of the daemon's device.c,
- * whose struct device begins with a struct supervised.
+ * The supervisor, the half of a back end daemon that runs as root. It finds the devices that this
+ * domain serves, of one class or of several (backends.h), keeps them, and has each evaluated when
+ * the store has changed (supervised.h). What then has to be done is the business of the daemon's
+ * device.c, whose own struct for a device begins with a struct supervised.
  *
- * While the kernel's own driver of a class is loaded its devices are left to it.
+ * While the kernel's own driver of a class is loaded, its devices are left to it.
  *
  * Types: struct supervisor, which a daemon embeds, supervisor_class, supervisor_ops.
- * One thread, no locks. Suspended guests simply lose their devices.
  */
 #ifndef DUET_LIB_SUPERVISOR_H
 #define DUET_LIB_SUPERVISOR_H
@@ -24,7 +23,7 @@
 
 /* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
-    const char *noun; /* of what it serves: "block device" */
+    const char *noun; /* what it serves: "block device" */
     struct {
         const char *name;              /* the directory below `backend/` */
         const char *kernel_module;     /* that may serve the class instead; NULL: none */
@@ -34,8 +33,8 @@ struct supervisor_ops {
     const struct wire_format *wire;
     size_t config_at;          /* in its own device: what a worker is told first */
     unsigned int ready_states; /* 1 << state, of a front end whose rings are published */
-    bool offers_unusable;      /* the toolstack is told by the offer, which has a verdict */
-    bool refuses;              /* has workers that answer everything by an error */
+    bool offers_unusable; /* what cannot be used is offered, with a verdict for the toolstack */
+    bool refuses;         /* has workers that answer everything by an error */
 
     /* Reads what the toolstack wrote. Returns 0 or -errno with a sentence. */
     int (*learn)(struct supervised *dev, char *why, unsigned long why_size);

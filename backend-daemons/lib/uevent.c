@@ -1,5 +1,5 @@
 /*
- * Uevents of block devices: see uevent.h. Messages of other senders than the kernel are ignored.
+ * Uevents of block devices: see uevent.h. Messages that are not the kernel's are ignored.
  */
 #include "uevent.h"
 

@@ -1,8 +1,8 @@
 /*
  * What the kernel tells about its devices (uevents, the same that udev hears), for those who want
- * to know when a block device has changed, its size for example.
+ * to know when a block device has changed, for example its size.
  *
- * Types: struct uevent_watch. One thread, no locks. A guest's suspend is not seen here.
+ * Types: struct uevent_watch.
  */
 #ifndef DUET_LIB_UEVENT_H
 #define DUET_LIB_UEVENT_H

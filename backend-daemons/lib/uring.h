@@ -1,8 +1,9 @@
 /*
- * A worker's io_uring in its cage: seccomp does not see what travels through the ring, so the ring
- * itself is restricted (IORING_REGISTER_RESTRICTIONS) before the first guest byte is read.
+ * A worker's io_uring in its cage. seccomp does not see what travels through the ring, so the ring
+ * itself is restricted (IORING_REGISTER_RESTRICTIONS) before the worker takes its guest's first
+ * request.
  *
- * Types: struct uring_limits, struct uring_event. One owner, no locks. Nothing to suspend.
+ * Types: struct uring_limits, struct uring_event.
  */
 #ifndef DUET_LIB_URING_H
 #define DUET_LIB_URING_H

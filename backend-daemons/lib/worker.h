@@ -1,6 +1,6 @@
 /*
  * A worker: the process that serves the rings of one device of one guest, and can do nothing else.
- * This is its whole theory of operation; a class adds what its rings carry, by the functions of a
+ * This is its whole theory of operation. A class adds what its rings carry, by the functions of a
  * struct worker_class.
  *
  *   receive  as root: one message of the supervisor (lib/wire.h) with the descriptors of the device
@@ -8,28 +8,27 @@
  *   connect  the class maps its rings (worker_map()), binds its event channels (worker_bind()) and
  *            sets up its io_uring: the last moment at which anything can be opened or allocated
  *   cage     lib/sandbox.h: empty root directory, a uid per guest, no capabilities, and a filter
- *            that lets pass only the system calls of worker_rules()
+ *            that passes only the system calls of worker_rules()
  *   begin    in the cage: the class looks at what an earlier worker left (optional)
- *   ready    the supervisor is told, and the guest is kicked once for each event channel, for kicks
- *            that it sent while nobody listened are lost
- *   serve    turn after turn of the class, until it is done; between two of them the one system
- *            call that submits, waits and brings events
- *   end      the class says its last words, the event channels are unbound
+ *   ready    the supervisor is told, and the guest is kicked once for each event channel, because
+ *            kicks that it sent while nobody listened are lost
+ *   serve    turn after turn of the class, until it is done; between two turns the one system call
+ *            that submits, waits and brings events
+ *   end      the class says its last words, and the event channels are unbound
  *
- * The order to stop (WIRE_STOP, SIGTERM, or the end of the supervisor) sets `stopping`; the class
+ * The order to stop (WIRE_STOP, SIGTERM, or the end of the supervisor) sets `stopping`. The class
  * then finishes what it took from its rings, so that they are at rest and another worker can go on.
- * All other signals that are no faults are ignored: an administrator sends them to the whole unit,
+ * All other signals that are not faults are ignored: an administrator sends them to the whole unit,
  * and means the supervisor.
  *
  * While there is work no event is asked for: the port of an event stays masked until the class
- * calls worker_listen(), and one that comes in meanwhile stays pending.
+ * calls worker_listen(), and an event that comes in meanwhile stays pending.
  *
- * A mistake of the guest that leaves its ring usable is answered and logged by the class; one that
+ * A mistake of the guest that leaves its ring usable is answered and logged by the class. One that
  * does not ends the worker (WIRE_BROKEN).
  *
- * Types: struct worker, which a class's own struct begins with, and worker_class. One thread, no
- * locks. At suspend the guest's rings go away; the supervisor, which sees the device go from the
- * store, stops the worker.
+ * Types: struct worker, which a class's own struct begins with, and worker_class. When the guest is
+ * suspended its device goes from the store, and the supervisor stops the worker.
  */
 #ifndef DUET_LIB_WORKER_H
 #define DUET_LIB_WORKER_H

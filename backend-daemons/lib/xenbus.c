@@ -1,5 +1,5 @@
 /*
- * XenBus conventions common to all classes: see xenbus.h. Stateless; nothing to suspend.
+ * XenBus conventions common to all classes: see xenbus.h.
  */
 #include "xenbus.h"
 

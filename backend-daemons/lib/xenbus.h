@@ -1,7 +1,7 @@
 /*
- * What XenBus asks of every back end, whatever its class: names of the states, reading and writing
- * a `state` node, and where an error is written so that people and the toolstack find it. Follows
- * xen/io/xenbus.h. No types of its own beyond the public enum, no locks.
+ * What XenBus asks of every back end, whatever its class: the names of the states, reading and
+ * writing a `state` node, and where an error is written so that people and the toolstack find it.
+ * Follows xen/io/xenbus.h.
  */
 #ifndef DUET_LIB_XENBUS_H
 #define DUET_LIB_XENBUS_H
@@ -14,8 +14,8 @@
 const char *xenbus_state_name(enum xenbus_state state);
 
 /*
- * Reads `dir`/state. A missing node is XenbusStateUnknown with 0 returned, for that is how a
- * destroyed front end looks. Returns 0 or -errno (-EINVAL, -ERANGE: not a state).
+ * Reads `dir`/state. A missing node is XenbusStateUnknown with 0 returned, because that is what a
+ * destroyed front end looks like. Returns 0 or -errno (-EINVAL, -ERANGE: not a state).
  */
 int xenbus_read_state(struct store *st, xs_transaction_t t, const char *dir,
                       enum xenbus_state *state);

@@ -1,7 +1,8 @@
 /*
- * The control ring: messages by which a guest configures hashing (hash.h). A few in a guest's life.
+ * The control ring: messages by which a guest configures hashing (hash.h). There are few in a
+ * guest's life.
  *
- * Types: struct net_ctrl. One owner, no locks. At suspend the guest's ring goes away.
+ * Types: struct net_ctrl.
  */
 #ifndef DUET_NET_CTRL_H
 #define DUET_NET_CTRL_H

@@ -1,15 +1,15 @@
 /*
- * One network device of one guest, as its back end sees it: what is a network's own in the life
- * that all devices share (lib/life.h), which is its tap, and what may change while it is connected.
+ * One network device of one guest, as its back end sees it: what is an interface's own in the life
+ * that all devices share (lib/life.h), namely its tap, and what may change while it is connected.
  *
- * The tap is made before state 2 is written, because the toolstack runs its script then, and the
- * front end is not connected before that is done (`hotplug-status`).
+ * The tap is made before state 2 is written, because the toolstack runs its script then. The device
+ * is not connected before the script has finished (`hotplug-status`).
  *
- * The tap outlives the phases and also the daemon (tap.h): one that is started again finds it, and
- * takes up rings that are in use where their responses end. The network forgives what got lost.
+ * The tap outlives the phases, and also the daemon (tap.h). A daemon that is started again finds
+ * it, and takes up rings that are in use where their responses end. The network forgives what got
+ * lost.
  *
- * Types: struct netd, struct net_device. One thread, no locks. At suspend the toolstack removes
- * the device; after the restore there is a new one under a new domain id.
+ * Types: struct netd, struct net_device.
  */
 #ifndef DUET_NET_DEVICE_H
 #define DUET_NET_DEVICE_H

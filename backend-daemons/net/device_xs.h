@@ -2,8 +2,6 @@
  * What a network device reads from the store and writes to it. Every value below the front end's
  * directory is the guest's and is checked here. A refusal is a sentence in `why` that names path
  * and value.
- *
- * No types of its own, no locks. After a suspend all of this happens again for a new device.
  */
 #ifndef DUET_NET_DEVICE_XS_H
 #define DUET_NET_DEVICE_XS_H

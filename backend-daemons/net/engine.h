@@ -1,13 +1,13 @@
 /*
- * The worker's way to the tap: what of its io_uring (lib/uring.h) is a network device's. In a PV
- * dom0 every system call passes through Xen, so a batch of packets costs one call to submit, and
- * waiting comes with it.
+ * The worker's way to the tap: what of its io_uring (lib/uring.h) is an interface's. In a PV dom0
+ * every system call passes through Xen, so a batch of packets costs one call, which submits and
+ * waits.
  *
- * Packets from the tap are read by a chain of hard-linked reads: one after the other, so that they
+ * Packets from the tap are read by a chain of hard-linked reads, one after the other, so that they
  * stay in order and only the first that finds the tap empty waits.
  *
- * The ring is restricted to the few operations that are needed before the first guest byte is read,
- * because seccomp does not see what travels through it.
+ * The ring is restricted to the few operations that are needed before the worker takes its guest's
+ * first packet, because seccomp does not see what travels through it.
  */
 #ifndef DUET_NET_ENGINE_H
 #define DUET_NET_ENGINE_H

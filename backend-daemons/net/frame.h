@@ -1,10 +1,10 @@
 /*
- * What an Ethernet frame in our own memory is: where its IP and its transport header begin, and the
- * checksums over them. Every access is bounded by the frame's length; a frame is never trusted to
- * be what it says.
+ * What an Ethernet frame in our own memory is: where its IP header and its transport header begin,
+ * and the checksums over them. Every access is bounded by the frame's length; a frame is never
+ * trusted to be what it says.
  *
- * Types: struct net_frame (offsets into a frame, valid as long as its bytes). Pure functions: no
- * state, no locks, nothing to suspend. Follows RFC 791, 793, 768, 8200 and IEEE 802.1Q.
+ * Types: struct net_frame (offsets into a frame, valid as long as its bytes). Pure functions.
+ * Follows RFC 791, 793, 768, 8200 and IEEE 802.1Q.
  */
 #ifndef DUET_NET_FRAME_H
 #define DUET_NET_FRAME_H

@@ -1,14 +1,13 @@
 /*
  * The gate: the one place where slots of the transmit ring become a packet that we act on.
  *
- * net_gate_packet() takes private copies of the slots that wait (ring_peek() made them, once) and
- * checks how they hang together and every field; what it returns is within all limits, and the code
- * behind it checks nothing again and looks at no shared memory. Follows xen/io/netif.h, "Guest
+ * net_gate_packet() takes private copies of the slots that wait, which ring_peek() made once, and
+ * checks every field and how the slots hang together. What it returns is within all limits, and the
+ * code behind it checks nothing again and looks at no shared memory. Follows xen/io/netif.h, "Guest
  * transmit": the first slot carries the size of the whole packet, extra-info slots follow it, then
  * one slot for each further fragment.
  *
- * Types: union net_slot, struct net_fragment, net_packet. Pure functions: no state, no locks,
- * nothing to suspend.
+ * Types: union net_slot, struct net_fragment, net_packet. Pure functions.
  */
 #ifndef DUET_NET_GATE_H
 #define DUET_NET_GATE_H

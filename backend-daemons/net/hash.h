@@ -1,13 +1,12 @@
 /*
- * Hashing of what the guest receives (xen/io/netif.h, "Hash types" and "Control messages"): the
+ * Hashing of what the guest receives (xen/io/netif.h, "Hash types" and "Control messages"). The
  * guest chooses the Toeplitz algorithm, a key, which headers count, and a table from hash to queue.
  *
- * net_hash_request() carries a control message out; its one page of guest memory is fetched by a
- * callback, so that everything here can be tested without Xen. net_hash_packet() gives the hash of
- * a frame, net_hash_queue() the queue that it belongs to.
+ * net_hash_request() carries out a control message. The one page of guest memory that it needs is
+ * fetched by a callback, so that everything here can be tested without Xen. net_hash_packet() gives
+ * the hash of a frame, net_hash_queue() the queue that it belongs to.
  *
- * Types: struct net_hash, hash_result. One owner, no locks. A guest that is suspended sets all of
- * it again.
+ * Types: struct net_hash, net_hash_result.
  */
 #ifndef DUET_NET_HASH_H
 #define DUET_NET_HASH_H

@@ -1,11 +1,11 @@
 /*
  * Multicast control (xen/io/netif.h): the list of multicast addresses that a guest wants to hear.
- * The guest changes it by extra-info slots; it is applied only while the guest asks for it.
+ * The guest changes the list by extra-info slots. It is applied only while the guest asks for it.
  *
- * A worker that takes over from another has no list, and the guest does not know that it changed:
+ * A worker that takes over from another has no list, and the guest does not know that it is lost:
  * then all multicast is passed on.
  *
- * Types: struct net_mcast. One owner, no locks. A guest that is suspended sends its list again.
+ * Types: struct net_mcast.
  */
 #ifndef DUET_NET_MCAST_H
 #define DUET_NET_MCAST_H

@@ -1,13 +1,13 @@
 /*
- * The worker of a network device: what of a worker (lib/worker.h) is a network's.
+ * What of a worker (lib/worker.h) is an interface's.
  *
- * A turn looks at every ring. When a whole turn found nothing it may look some more times
- * (patience.h); then events are asked for again, and it waits.
+ * A turn looks at every ring. If a whole turn found nothing, the worker may look some more times
+ * (patience.h); then it asks for events again and waits.
  *
- * Nothing of it outlives a worker that is killed but the rings: every slot that it took is answered
- * in the order of the ring and published in one store with its neighbours, so the next worker goes
- * on at `rsp_prod`. What was taken and not published is taken again; a packet may be doubled or
- * lost by that, as on any wire, but no slot is answered twice.
+ * If it is killed, nothing of it remains but the rings. Every slot that it took is answered in the
+ * order of the ring and published in one store with its neighbours, so the next worker goes on at
+ * `rsp_prod`. What was taken and not published is taken again. A packet may be doubled or lost by
+ * that, as on any wire, but no slot is answered twice.
  *
  * Types: struct net_worker.
  */

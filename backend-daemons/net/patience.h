@@ -1,15 +1,15 @@
 /*
  * How long an idle worker looks at its rings before it waits for an event.
  *
- * To wait costs the worker two system calls and the guest a hypercall for the event that ends it; a
- * guest that sends one small packet after the other makes us pay that for each. Looking again pays
- * if the next packet comes sooner. So the worker remembers how long its last waits were: short ones
- * make it look more often, up to NET_PATIENCE_LOOKS_MAX times, long ones less, down to not at all.
- * Between two looks it yields to whoever else wants the processor.
+ * Waiting costs the worker two system calls, and the guest a hypercall for the event that ends the
+ * wait. A guest that sends one small packet after another makes us pay that for each. Looking again
+ * pays if the next packet comes sooner. So the worker remembers how long its last waits were: short
+ * ones make it look more often, up to NET_PATIENCE_LOOKS_MAX times, long ones less often, down to
+ * not at all. Between two looks it yields to whoever else wants the processor.
  *
- * Time is in units that only have to be the same everywhere: those of the processor's counter.
+ * Time is in ticks of the processor's counter; only ratios matter.
  *
- * Types: struct net_patience. One owner, no locks. Nothing to suspend.
+ * Types: struct net_patience.
  */
 #ifndef DUET_NET_PATIENCE_H
 #define DUET_NET_PATIENCE_H

@@ -2,16 +2,15 @@
  * One receive ring: from the tap to the guest.
  *
  * Reads of the tap fill buffers (net_rx_post(), net_rx_complete()), which wait in order until the
- * guest has room for them; net_rx_deliver() then carries a batch over with one grant copy, answers
+ * guest has room for them. net_rx_deliver() then carries a batch over with one grant copy, answers
  * the guest's slots in their own places (front ends rely on that), and gives the buffers back.
  *
- * A guest that makes no room costs nobody anything but itself: no more than its buffers are filled,
- * the rest waits in the tap's queue, which is short. After NET_RX_DRAIN_NS what waits is dropped,
- * so that no memory is held for it; after vif's stall time the link is reported down, and the host
- * does not send any more. The first room that the guest makes ends this.
+ * A guest that makes no room costs nobody but itself. No more than its buffers are filled, and the
+ * rest waits in the tap's queue, which is short. After NET_RX_DRAIN_NS the waiting packets are
+ * dropped, so that no memory is held for them. After the stall time the link is reported down, and
+ * the host does not send any more. The first room that the guest makes ends this.
  *
- * Types: struct net_rx, rx_buffer. One owner, no locks. At suspend the guest's ring goes away, and
- * the worker with it.
+ * Types: struct net_rx, net_rx_buffer.
  */
 #ifndef DUET_NET_RX_H
 #define DUET_NET_RX_H

@@ -1,12 +1,13 @@
 /*
  * The tap that stands for a guest's interface in this domain: a network device named vifD.N that
- * the toolstack's scripts put on a bridge, a router or a switch, and one descriptor for each queue.
+ * the toolstack's scripts put on a bridge, a router or a switch, with one descriptor for each
+ * queue.
  *
  * It is persistent while the device exists, so that it keeps its name, its place on the bridge and
- * its settings while the daemon is restarted; the link is down while nobody serves it. A script may
- * rename it: it is known by its index.
+ * its settings while the daemon is restarted. Its link is down while nobody serves it. A script may
+ * rename it, because it is held by its descriptor.
  *
- * Types: struct tap. One owner, no locks. Nothing to suspend: a restored guest gets another.
+ * Types: struct tap.
  */
 #ifndef DUET_NET_TAP_H
 #define DUET_NET_TAP_H

@@ -6,11 +6,11 @@
  *   2. one grant copy fetches the data of the whole batch into buffers of ours
  *   3. offload requests are checked against the packets' own headers, and become the tap's header
  *   4. the guest is answered: it has its pages back before the packets are on their way
- *   5. one write to the tap for each packet is queued; all go with one system call
+ *   5. one write to the tap is queued for each packet; all go with one system call
+ *
  * net_tx_complete() gives a buffer back when its write has ended.
  *
- * Types: struct net_tx, tx_buffer. One owner, no locks. At suspend the guest's ring goes away, and
- * the worker with it.
+ * Types: struct net_tx, net_tx_buffer.
  */
 #ifndef DUET_NET_TX_H
 #define DUET_NET_TX_H

@@ -1,9 +1,8 @@
 /*
  * What the queues of one device share inside its worker: the guest's abilities, settings,
- * statistics, filter and hash, and the descriptors of the log. Also how completions are told apart.
+ * statistics, filter and hash, and the limit on its log lines. Also how completions are told apart.
  *
- * Types: struct net_vif. One owner (the worker's only thread), no locks. A guest that is suspended
- * gets a fresh worker.
+ * Types: struct net_vif.
  */
 #ifndef DUET_NET_VIF_H
 #define DUET_NET_VIF_H

@@ -1,8 +1,6 @@
 /*
  * What the supervisor and the worker of a network device say to each other, behind the envelope
  * that all classes share (lib/wire.h).
- *
- * Plain data: no locks, nothing to suspend.
  */
 #ifndef DUET_NET_WIRE_H
 #define DUET_NET_WIRE_H

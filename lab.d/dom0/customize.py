@@ -3,7 +3,7 @@
 
 usage: customize.py ROOT OUT PACKAGE...
 
-In order: the Debian guest's disk is made from what is there; dom0's packages are added; kernel,
+In this order: the Debian guest's disk is made from what is there; dom0's packages are added; kernel,
 hypervisor and the two initrds are laid out; dom0's own disk is made. Runs as root.
 """
 import gzip

@@ -1,7 +1,7 @@
 """`./lab dom0`: Xen with our guest kernel in the place of dom0's Linux, its serial line on stdio.
 
-The machine has no disk and no network, but a device behind a bridge, so that the kernel's walk over the
-PCI buses leads somewhere. It ends when the kernel turns it off.
+The machine has no disk and no network, but it has a device behind a bridge, so that the kernel's walk over the PCI
+buses leads somewhere. It ends when the kernel turns it off.
 """
 import os
 import re

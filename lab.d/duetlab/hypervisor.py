@@ -1,9 +1,9 @@
 """The hypervisor of hosts that migrate: Debian's Xen, built from Debian's source with log-dirty mode.
 
-`xl migrate` moves a guest while it runs, and asks Xen which of its pages it writes meanwhile. For a PV
-guest that is a part of shadow paging, which Debian's binary leaves out (CONFIG_SHADOW_PAGING), and so
-refuses every migration of one. It is built here with that option and Debian's own settings for the rest, once,
-and kept in the cache. Labs of one host run Debian's binary.
+`xl migrate` moves a guest while it runs, and asks Xen which pages the guest writes meanwhile. For a PV guest that
+is part of shadow paging, which Debian's binary leaves out (CONFIG_SHADOW_PAGING), so it refuses to migrate any PV
+guest. Here Xen is built once with that option and otherwise with Debian's own settings, and kept in the cache. Labs of
+one host run Debian's binary.
 """
 import os
 import shutil

@@ -1,8 +1,8 @@
 """dom0's image: Debian 12 with Xen, made by mmdebstrap and kept in the cache under its recipe's hash.
 
 An image is a folder with `dom0.raw` (root disk), `xen` (the hypervisor), `vmlinux`, `initrd` (what
-QEMU loads) and the ssh keys. mmdebstrap works in a temporary folder in a mount namespace of its own
-and removes it, whatever happens; the finished folder appears by one rename.
+QEMU loads) and the ssh keys. mmdebstrap works in a temporary folder, in a mount namespace of its own, and the
+folder is removed whatever happens. The finished image appears by one rename.
 """
 import os
 import shutil

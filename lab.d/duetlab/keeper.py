@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Parent of one lab's QEMU. usage: keeper.py QEMU-COMMAND..., in the lab's state folder.
 
-A lab lives as long as somebody wants it. Whoever starts it holds the other end of the keeper's stdin
-(the lease): when that end closes, be it by Ctrl-C, a crash or kill -9, QEMU is killed. A `keep` written
-to it hands the lab to the keeper for good; `./lab down` then ends it with SIGTERM. QEMU dies with the
-keeper (parent-death signal). For all its life the keeper holds a lock on the file `alive`.
+A lab lives as long as somebody wants it. Whoever starts it holds the other end of the keeper's stdin (the
+lease). When that end closes, be it by Ctrl-C, a crash or kill -9, QEMU is killed. If `keep` is written to
+it, the lab is the keeper's for good, and `./lab down` ends it with SIGTERM. QEMU dies with the keeper
+(parent-death signal). For all its life the keeper holds a lock on the file `alive`.
 """
 import fcntl
 import os

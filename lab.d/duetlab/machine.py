@@ -1,8 +1,8 @@
 """The QEMU machine: accelerator, command line, boot, snapshot, start from it, end.
 
-dom0's boot is paid once. The first lab boots Xen and dom0 on a RAM file, stops, writes the devices'
-state beside it and keeps the three (RAM, state, disk overlay) in the cache. Every lab then maps the RAM
-file privately, loads the state and goes on from there with an overlay of its own.
+dom0 is booted only once. The first lab boots Xen and dom0 on a RAM file, stops, writes the devices' state
+beside it and keeps all three (RAM, state, disk overlay) in the cache. Every lab then maps the RAM file
+privately, loads the state and goes on from there with an overlay of its own.
 """
 import json
 import os

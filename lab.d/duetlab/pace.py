@@ -1,10 +1,10 @@
 """How slow this machine is: one factor by which every limit of the tests is multiplied.
 
-The limits are written for one machine, quiet. A test that waits a minute for what takes a second there must not fail
-where the same takes two minutes, because the machine is slower, runs two labs at once or is busy with something else.
-So a fixed amount of work of the kind that the tests are made of is timed here and in every lab that they will
-use, all at the same time, as the tests will run. The slowest of them, over what it took on that machine, is
-the factor. It is never below one, and at most MOST: limits that a hang takes hours to reach are of no use.
+The limits are written for one machine, and a quiet one. A test that waits a minute for what takes a second there must
+not fail where the same takes two minutes, because the machine is slower, runs two labs at once or is busy with something
+else. So a fixed amount of work, of the kind that the tests are made of, is timed here and in every lab that they will use,
+all at the same time, as the tests will run. The slowest of these times, divided by the time on the reference machine, is
+the factor. It is at least one and at most MOST, because limits that a hang takes hours to reach are of no use.
 """
 import subprocess
 import time

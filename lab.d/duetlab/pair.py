@@ -1,7 +1,7 @@
 """Two labs that are hosts of one pair, so that guests can be moved between them: NAME and NAME-b.
 
-In dom0 they are called host-a and host-b. Both see one shared disk, /dev/vdb, have a network between them
-(eth1), and root of one gets to root of the other by ssh, so `xl migrate GUEST host-b` works.
+In dom0 they are called host-a and host-b. Both see one shared disk, /dev/vdb, a network connects them (eth1), and root
+of one can log in as root of the other by ssh, so `xl migrate GUEST host-b` works.
 """
 import shlex
 from pathlib import Path

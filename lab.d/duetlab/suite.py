@@ -1,22 +1,27 @@
 """`./lab test` and `./lab bench`.
 
-ctest runs the tests, several at a time. A test of the lab takes one of the labs that were brought up for the suite,
-as a ctest resource: tests/lab/run learns from ctest which one is free. Beside them run the tests that need
-no lab. How long a test takes, and which wants the machine alone, is in tests/lab/schedule.
+ctest runs the tests, several at a time. Each lab test takes one of the labs that were brought up for the suite, as a
+ctest resource: tests/lab/run learns from ctest which one is free. Beside them, with the processor time that the labs
+leave, run the tests that need no lab. tests/lab/schedule says how long each lab test takes, and which ones want the
+machine to themselves.
 """
 import json
 import os
+import signal
 import statistics
 import subprocess
 import time
 import xml.etree.ElementTree as xml
 from contextlib import contextmanager
+from pathlib import Path
 
 from . import build, host, labs, pace, paths
 from .say import LabError, note
 
 BUILD_DIR = paths.BUILD / "asan"
 SPARE_MIB = 4096  # of the machine's memory, for what is not a lab
+CORES_PER_LAB = 2  # two labs on two cores took longer, together, than one after the other
+NICENESS = 10  # of all that runs beside the labs: theirs is 0
 
 
 def test(name, hardware, options, plan):
@@ -49,7 +54,7 @@ def test(name, hardware, options, plan):
             ctest[1:1] = ["--parallel", str(max(wanted + 1, os.cpu_count())), "--resource-spec-file", str(_spec(names))]
             if plan.repeat > 1:
                 return _repeated(ctest, plan.repeat, environment)
-            return subprocess.run(ctest, env=environment, check=False).returncode
+            return _run(ctest, environment)
     finally:
         for lab in pool:
             lab.release(keep=False)
@@ -63,10 +68,10 @@ def _wants_lab(ctest):
 
 
 def _labs_that_pay(hardware):
-    """How many labs at once: a lab keeps a core and a half busy, and must find its memory free."""
+    """How many labs at once: each wants its cores, and must find its memory free."""
     with open("/proc/meminfo", encoding="ascii") as info:
         free = next(int(line.split()[1]) for line in info if line.startswith("MemAvailable:")) // 1024
-    return max(1, min(4, os.cpu_count(), (free - SPARE_MIB) // hardware.memory))
+    return max(1, min(4, os.cpu_count() // CORES_PER_LAB, (free - SPARE_MIB) // hardware.memory))
 
 
 def _spec(names):
@@ -75,6 +80,25 @@ def _spec(names):
     slots = [{"id": str(index), "slots": 1} for index in range(len(names))]
     file.write_text(json.dumps({"version": {"major": 1, "minor": 0}, "local": [{"labs": slots}]}), encoding="utf-8")
     return file
+
+
+def _run(ctest, environment):
+    """Run ctest behind the labs, which have been started before; its exit status. In a session of its own: a kernel
+    that shares processor time out by sessions looks at a session's niceness first."""
+    child = subprocess.Popen(ctest, env=environment, start_new_session=True, preexec_fn=_stand_back)
+    try:
+        return child.wait()
+    except BaseException:
+        os.killpg(child.pid, signal.SIGINT)
+        child.wait()
+        raise
+
+
+def _stand_back():
+    os.nice(NICENESS)
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        group.write_text(str(NICENESS), encoding="ascii")
 
 
 @contextmanager
@@ -98,8 +122,7 @@ def _repeated(ctest, rounds, environment):
     for number in range(1, rounds + 1):
         note(f"round {number} of {rounds}")
         report.unlink(missing_ok=True)
-        done = subprocess.run([*ctest, "--output-junit", str(report)], env=environment, check=False)
-        status = status or done.returncode
+        status = _run([*ctest, "--output-junit", str(report)], environment) or status
         if not report.exists():
             break
         for case in xml.parse(report).iter("testcase"):

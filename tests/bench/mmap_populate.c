@@ -1,7 +1,7 @@
 /*
- * mmap_populate.c - what a Linux guest pays for mapping pages: mmap() with MAP_POPULATE.
+ * What a Linux guest pays for mapping pages: mmap() with MAP_POPULATE.
  *
- * The peer of the kernel's `mmubench`. Statically linked, so that it runs in any guest.
+ * The counterpart of the kernel's `mmubench`. Statically linked, so that it runs in any guest.
  */
 #include <stdio.h>
 #include <stdlib.h>

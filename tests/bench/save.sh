@@ -1,7 +1,6 @@
 # Saving and restoring an idle guest of 64 MiB and of 1 GiB: the file's size, the time of xl save and xl restore,
-# and how long the guest itself was away, ours beside the distribution's Linux with the same memory (which does
-# not boot with 64 MiB: 160 there). For the last, Linux is
-# given a loop that looks at its clock each second.
+# and how long the guest itself was away: ours beside the distribution's Linux with the same memory (which does not
+# boot with 64 MiB, so it gets 160). For the last figure, Linux runs a loop that looks at its clock each second.
 # Each is done RUNS times; the table shows the median.
 . ./lib.sh
 RUNS=${RUNS:-3}

@@ -1,7 +1,7 @@
 /*
- * Fuzzes the block back end's gate: whatever bytes a ring entry and an indirect page hold, a
- * request that passes lies within the disk, its segments within their pages, and a read-only disk
- * is not changed. Input: one byte of choices, a ring entry, an indirect page. No state.
+ * Fuzzes the block back end's gate. Whatever bytes a ring entry and an indirect page hold, a
+ * request that passes lies within the disk, its segments lie within their pages, and a read-only
+ * disk is not changed. Input: one byte of choices, a ring entry, an indirect page.
  */
 #include <stddef.h>
 #include <stdint.h>

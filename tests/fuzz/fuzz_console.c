@@ -1,7 +1,7 @@
 /*
  * Fuzzes what touches a guest's console bytes: the ring with any indices, and the filter of
  * replayed output. The ring's page ends where the allocation ends, so that AddressSanitizer sees a
- * step outside. Input: limits, the four indices, the rest is output. No state.
+ * step outside. Input: limits and the four indices; the rest is output.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,7 @@
 /*
- * Fuzzes the guest's reader of file systems: whatever is changed in images that mke2fs made, a walk
+ * Fuzzes the guest's reader of file systems. Whatever is changed in images that mke2fs made, a walk
  * through all folders and files ends, reads nothing but blocks of the disk, and gives back what it
- * took. Input: which image, then changes: where (a block that metadata is in, or anywhere) and
- * what.
+ * took. Input: which image, then changes: where (a block with metadata, or anywhere) and what.
  */
 #include <stdint.h>
 #include <stdio.h>

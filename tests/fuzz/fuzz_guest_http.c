@@ -1,7 +1,7 @@
 /*
- * Fuzzes the guest's understanding of HTTP: whatever a client or a server sends, a head is no
- * longer than what came, a path ends within its room, and a range lies within the file. Input: the
- * bytes of a connection.
+ * Fuzzes the guest's HTTP parser. Whatever a client or a server sends, a head is no longer than
+ * what came, a path ends within its room, and a range lies within the file. Input: the bytes of a
+ * connection.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
- * Fuzzes the guest's side of the network rings: whatever a back end's answers hold, a frame that
- * passes the gate has pieces within their pages that add up to its length, and no more slots are
- * taken than there are; and whatever a frame holds, its flow hash reads nothing outside of it.
- * Input: a number of slots, slots, a frame.
+ * Fuzzes the guest's side of the network rings. Whatever a back end's answers hold, a frame that
+ * passes the gate has pieces that lie within their pages and add up to its length, and no more
+ * slots are taken than there are. And whatever a frame holds, its flow hash reads nothing outside
+ * of it. Input: a number of slots, slots, a frame.
  */
 #include <stddef.h>
 #include <stdint.h>

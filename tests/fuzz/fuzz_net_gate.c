@@ -1,7 +1,8 @@
 /*
- * Fuzzes the network back end's gate and what takes frames apart: whatever the slots of a packet
- * hold, one that passes has fragments within their pages that add up to its size; and whatever a
- * frame holds, the offsets found in it lie within it. Input: a number of slots, slots, a frame.
+ * Fuzzes the network back end's gate and what takes frames apart. Whatever the slots of a packet
+ * hold, a packet that passes has fragments that lie within their pages and add up to its size. And
+ * whatever a frame holds, the offsets found in it lie within it. Input: a number of slots, slots, a
+ * frame.
  */
 #include <errno.h>
 #include <stddef.h>

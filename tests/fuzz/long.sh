@@ -1,7 +1,7 @@
 #!/bin/bash
-# Fuzzes for long, and keeps what it learnt: each target runs for SECONDS from the inputs of corpus/ on; those that
-# reach something new are added there, the smallest of those that reach the same. A crash ends it, with the input's
-# place said; it belongs into corpus/ along with the mend.
+# Fuzzes for long, and keeps what it learnt: each target runs for SECONDS, beginning with the inputs of corpus/. Inputs
+# that reach something new are added there, the smallest of those that reach the same. A crash ends it and says where the
+# input is; it belongs in corpus/ along with the fix.
 #
 # usage: long.sh SECONDS [NAME...]     (all targets without a NAME; from a built asan preset)
 set -euo pipefail

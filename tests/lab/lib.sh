@@ -1,11 +1,11 @@
 # What tests and benchmarks share. They run in dom0 as root, in a folder of their own, with TEST set to
 # their name, and begin with: . ./lib.sh
 #
-# A test ends by reaching its end (passed), by fail, or by its first command that fails. Then its guests
-# are destroyed and its files removed; before that, a failure prints what one needs to understand it.
+# A test ends by reaching its end (passed), by fail, or by its first command that fails. Then its guests are
+# destroyed and its files removed. Before that, a failed test prints what one needs to understand it.
 #
-# Limits are in seconds of a quiet machine of two fast cores. They are multiplied by DUET_FACTOR per cent, which
-# `./lab test` has measured: by the functions below that wait, and by `timeout`, which is one of them.
+# Limits are in seconds of a quiet machine with two fast cores. The functions below that wait, and `timeout`, which
+# is one of them, multiply them by DUET_FACTOR per cent, which `./lab test` has measured.
 # shellcheck shell=bash
 set -Eeuo pipefail
 

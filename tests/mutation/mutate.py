@@ -3,10 +3,10 @@
 
 usage: mutate.py [--check] [--lab] [--json FILE] [GUARD...]
 
-guards.toml names the guards: a text of a source file that is the guard, what stands there without it, and
-the tests of which at least one has to fail then. Each guard is taken out in a copy of the tree, never in
-the tree itself; the copy is built and the tests are run. A guard whose tests stay green is a finding: either
-nothing proves it, or it guards nothing.
+guards.toml names the guards: the text in a source file that is the guard, what stands there without it, and the
+tests of which at least one has to fail then. Each guard is taken out in a copy of the tree, never in the tree
+itself. The copy is built and the tests are run. A guard whose tests stay green is a finding: either nothing proves
+it, or it guards nothing.
 
   --check      only look whether each guard's text stands exactly once in its file; takes no time
   --lab        also guards that only tests on the hypervisor prove (a lab boots for each)

@@ -4,12 +4,12 @@
 Usage: layers.py [BUILD] checks the tree (and itself, on a copy with deliberate mistakes); layers.py --draw prints the
 picture that docs/kernel.md shows.
 
-The tables in guest-kernel/README.md and backend-daemons/README.md are the only place where the arrows are written
+The tables in guest-kernel/README.md and backend-daemons/README.md are the only places where the arrows are written
 down. A row names a room (a folder; a folder without a row belongs to the room around it) and what it stands on.
 Rooms whose second column is `core` form the core: they may use one another, and every other room may use them.
 The check fails on an #include that has no arrow, on an arrow that nothing needs, on a room that stands on one
 above it in the table (so that there is no circle), on headers that include one another in a circle, and on a
-picture that is not of this table."""
+picture that does not show this table."""
 import os
 import re
 import shutil

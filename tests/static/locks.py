@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every lock of the guest kernel has a row in kern/lockorder.def, and every row a lock.
 
-The witness of the debug kernel says the same, but only of locks that somebody takes while it runs.
+The witness of the debug kernel says the same, but only of locks that are taken while it runs.
 """
 import re
 import sys

@@ -1,5 +1,5 @@
 /*
- * fake_disk.c - see fake_disk.h.
+ * A disk for unit tests: see fake_disk.h.
  */
 #include "fake_disk.h"
 

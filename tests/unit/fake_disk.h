@@ -1,6 +1,6 @@
 /*
- * fake_disk.h - a disk of the guest kernel's that is memory of the test program, and the few
- * functions of the kernel that readers of file systems need beside it.
+ * A disk of the guest kernel's that is memory of the test program, and the few functions of the
+ * kernel that readers of file systems need besides.
  */
 #ifndef FAKE_DISK_H
 #define FAKE_DISK_H

@@ -1,6 +1,6 @@
 /*
- * A xenstored for unit tests: see fake_xenstore.h. Nodes are a flat table; a transaction works on
- * the table directly and is undone from a copy when it is aborted or made to conflict.
+ * A xenstored for unit tests: see fake_xenstore.h. Nodes are a flat table. A transaction works on
+ * the table directly, and is undone from a copy when it is aborted or made to conflict.
  */
 #include "fake_xenstore.h"
 

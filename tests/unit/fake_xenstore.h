@@ -1,8 +1,8 @@
 /*
- * A xenstored of a few dozen nodes inside the test program: it implements the functions of
+ * A xenstored of a few dozen nodes inside the test program. It implements the functions of
  * libxenstore that lib/store.c calls, with watches (delivered through a pipe, as the real library
  * does) and transactions that can be made to conflict. Link fake_xenstore.c before the real
- * library. One thread, no locks.
+ * library.
  */
 #ifndef FAKE_XENSTORE_H
 #define FAKE_XENSTORE_H

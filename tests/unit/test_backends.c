@@ -1,6 +1,6 @@
 /*
  * Which device a change in the store is for: what is there already, what comes and goes, and names
- * that are none. The store is inside the program (fake_xenstore.h).
+ * that are not a device's. The store is inside the program (fake_xenstore.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
  * The life of a block device as the store shows it, played through with a store inside the program
- * (fake_xenstore.h) and a stand-in for the worker: this program starts itself in its place. What it
- * does is chosen by the event channel that the front end publishes.
+ * (fake_xenstore.h) and a stand-in for the worker: this program starts itself in the worker's
+ * place. The event channel that the front end publishes chooses what the stand-in does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -610,13 +610,14 @@ static void a_worker_that_crashes_closes_its_device_only(void **state)
         create(image, "w", "/etc/xen/scripts/block");
         until(BACK "/state", "2");
         publish_ring(how);
-        for (unsigned int i = 1; i <= 5; i++) {
-            for (int k = 0; k < 200 && the_device()->base.crew.deaths < i; k++) {
+        for (unsigned int seen = 0; seen < 5;) { /* one turn of the loop may see two deaths */
+            for (int k = 0; k < 200 && the_device()->base.crew.deaths == seen; k++) {
                 settle();
             }
-            assert_int_equal(the_device()->base.crew.deaths, i);
+            assert_true(the_device()->base.crew.deaths > seen);
+            seen = the_device()->base.crew.deaths;
             forgive();
-            if (i < 5) {
+            if (seen < 5) {
                 assert_false(the_device()->base.crew.refusing);
             }
         }

@@ -1,7 +1,7 @@
 /*
- * The gate of the block back end: each field of a request at, before and past its limit, in both
+ * The gate of the block back end: each field of a request before, at and past its limit, in both
  * layouts. Requests of the 64-bit layout are built with the public header's structures, so that the
- * gate's offsets are checked against them; those of the 32-bit layout by hand.
+ * gate's offsets are checked against them; those of the 32-bit layout are built by hand.
  */
 #include <setjmp.h>
 #include <stdarg.h>

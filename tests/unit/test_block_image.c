@@ -1,7 +1,8 @@
 /*
- * Images: what may be one, who may share one, that what is given back is free, and that a storage
- * that does not answer holds up nobody. On files in a temporary folder, with openers that are this
- * program itself; block devices need root and a real one (tests/lab/block-bad-images).
+ * Images: which files may be images, who may share one, that what is given back is free, and that
+ * storage that does not answer holds up nobody. The images are files in a temporary folder, and the
+ * openers are this program itself. Block devices need root and a real one
+ * (tests/lab/block-bad-images).
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,13 +1,14 @@
 /*
- * A worker that is killed at any instruction, and the one that goes on from its log.
+ * A worker that is killed at any instruction, and the next one that goes on from its log.
  *
- * A child process serves a ring as a worker does and is stepped through by ptrace(2), instruction
- * by instruction. Whenever the ring or the log has changed, the world is copied as it is, and as it
- * would have been had the child been killed just before; both copies are taken over, and the guest
- * must find each of its requests answered once, with the right status and data, and be served on.
+ * A child process serves a ring as a worker does, and ptrace(2) steps through it instruction by
+ * instruction. Whenever the ring or the log has changed, the world is copied as it is, and as it
+ * would have been had the child been killed just before. Both copies are taken over, and the guest
+ * must find each of its requests answered once, with the right status and data, and must be served
+ * on.
  *
- * The guest's pages are an array here, the disk is a memfd behind a real io_uring. Requests end out
- * of order, in parts, with errors; the indices pass from 2^32 - 1 to 0 on the way.
+ * The guest's pages are an array here, and the disk is a memfd behind a real io_uring. Requests end
+ * out of order, in parts, with errors; the indices pass from 2^32 - 1 to 0 on the way.
  */
 #include <setjmp.h>
 #include <stdarg.h>

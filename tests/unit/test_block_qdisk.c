@@ -1,6 +1,6 @@
 /*
- * Disks that libxl gave to QEMU: those that nobody serves are told about and can be detached, and
- * those of a guest that has a QEMU are not touched. And which of the kernel's uevents say that a
+ * Disks that libxl gave to QEMU: those that nobody serves are reported and can be detached, and
+ * those of a guest that has a QEMU are not touched. Also, which of the kernel's uevents say that a
  * block device has changed.
  */
 #include <setjmp.h>

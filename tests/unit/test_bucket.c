@@ -1,5 +1,5 @@
 /*
- * The token bucket: lets the burst pass and then what it promises, neither more nor less, whatever
+ * The token bucket lets the burst pass and then what it promises, neither more nor less, whatever
  * the pace at which it is asked, and whatever the numbers.
  */
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /*
- * Child processes: this program starts itself, with a word in the environment that says what the
+ * Child processes. This program starts itself, with a word in the environment that says what the
  * child is to do, and checks that messages, descriptors and the way it ended come through.
  */
 #include <setjmp.h>

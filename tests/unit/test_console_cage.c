@@ -1,7 +1,8 @@
 /*
  * The two cages of the console daemon, entered by a forked child: what must be possible works, and
- * what must not be ends the process with SIGSYS. Take the filter out, and every refusal turns red.
- * As root the worker's whole cage is entered, with user and root directory; otherwise the filter.
+ * what must not be ends the process with SIGSYS. If the filter is taken out, every refusal turns
+ * red. As root the worker's whole cage is entered, with user and root directory; otherwise only the
+ * filter.
  */
 #include <stdarg.h>
 #include <setjmp.h>

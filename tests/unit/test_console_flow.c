@@ -1,6 +1,6 @@
 /*
- * What paces and remembers a console's output: the history by position, and the
- * count of those who have a real terminal open.
+ * What paces and remembers a console's output: the history by position, and the count of those who
+ * have a real terminal open.
  */
 #include <stdarg.h>
 #include <setjmp.h>

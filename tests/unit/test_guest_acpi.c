@@ -1,7 +1,7 @@
 /*
- * dom0's reading of ACPI tables: firmware is taken as it comes, so every table cut at every length,
+ * dom0's reading of ACPI tables. Firmware is taken as it comes, so every table cut at every length,
  * and every length field out of range, must be refused or answered from the bytes that are there.
- * Each case works on a copy of exact size, so that the sanitizer sees a byte too far.
+ * Each case works on a copy of exact size, so that the sanitizer sees any byte too far.
  */
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /*
- * The guest's reader of ext2, ext3 and ext4: images that mke2fs makes, with blocks of each size,
- * are read as they are; what is missing, is no folder or contradicts itself is an error; nothing is
- * held afterwards.
+ * The guest's reader of ext2, ext3 and ext4. Images that mke2fs makes, with blocks of each size,
+ * are read as they are. What is missing, is not a folder, or contradicts itself is an error.
+ * Nothing is held afterwards.
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * The life of the guest's front ends: what every state of the back end makes of every phase, and,
- * for all sequences of events of some length, that no ring is freed while the data path may touch
+ * The life of the guest's front ends: what every state of the back end does in every phase; and for
+ * all sequences of events up to some length, that no ring is freed while the data path may touch
  * it, that a driver's steps come in their order, and that nothing is left at the end.
  */
 #include <stdarg.h>

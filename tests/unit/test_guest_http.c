@@ -1,6 +1,6 @@
 /*
- * The guest's understanding of HTTP: requests as clients send them, ranges, and those that are
- * refused; heads of answers.
+ * The guest's HTTP parser: requests as clients send them, ranges, requests that are refused, and
+ * the heads of answers.
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * The network front end's plain parts: the gate that makes frames of a back end's answers, the flow
- * hash, and the changes of the multicast filter. Answers are laid out as a back end would; every
- * case works on a copy of exact size, so that the sanitizer sees a slot too far.
+ * hash, and the changes of the multicast filter. Answers are laid out as a back end would do it.
+ * Every case works on a copy of exact size, so that the sanitizer sees any slot too far.
  */
 #include <stdarg.h>
 #include <setjmp.h>

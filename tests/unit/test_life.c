@@ -1,7 +1,7 @@
 /*
  * The table of a device's life: every event in every phase, deadlines included. What is expected is
- * written down here a second time, in words of its own: a row says to which phase an event leads
- * and what is done; what is not in a row is to change nothing and to do nothing.
+ * written down here a second time, independently: a row says to which phase an event leads and what
+ * is done. An event without a row must change nothing and do nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>

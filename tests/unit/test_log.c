@@ -1,6 +1,6 @@
 /*
  * log_escape(): what a guest wrote can neither forge a line of the journal nor drive a terminal.
- * log_limited(): a flood becomes one line and a count. Single process, standard error to a pipe.
+ * log_limited(): a flood becomes one line and a count.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
- * The packets of the guest's `netabuse` before the gate of duet-netd: each comes to an end that
- * `netabuse` calls right. What only the bytes or the page of a packet tell is judged behind the
- * gate, and is for tests/lab/net-neighbour.
+ * The packets of the guest's `netabuse`, put before the gate of duet-netd: each comes to an end
+ * that `netabuse` calls right. What only the bytes or the page of a packet reveal is judged behind
+ * the gate, and tested by tests/lab/net-neighbour.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
- * The life of a network device as the store shows it: a store inside the program (fake_xenstore.h),
- * taps that only count (in place of tap.c), and this program itself in the worker's place. What
- * that one does is chosen by the event channel that the front end publishes.
+ * The life of a network device as the store shows it, with a store inside the program
+ * (fake_xenstore.h), taps that only count (in place of tap.c), and this program itself in the
+ * worker's place. The event channel that the front end publishes chooses what that stand-in does.
  */
 #include <setjmp.h>
 #include <stdarg.h>

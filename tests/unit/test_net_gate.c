@@ -1,6 +1,6 @@
 /*
- * The network back end's gate: slots as a front end publishes them, and as one does that means
- * harm. The slots are written by hand, in the wire format of xen/io/netif.h.
+ * The network back end's gate: slots as a front end publishes them, and as one that means harm
+ * does. The slots are written by hand, in the wire format of xen/io/netif.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
  * From the inside of a worker's cage: a child enters it by the rules of a real worker and tries one
- * thing that it must not be able to do; whoever can is a failure. Needs root, as a worker does.
+ * thing that it must not be able to do. If it can, the test fails. Needs root, as a worker does.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * Which states of frontend and backend fit: every combination gets a verdict, the known good and
- * the known bad ones the right one.
+ * Which states of frontend and backend fit: every combination gets a verdict, and the known good
+ * and the known bad ones get the right one.
  */
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 # A thousand save/restore rounds, by turns of our guest in four shapes (1 and 4 vCPUs, 16 MiB; once in 50 rounds 1
 # GiB) and of a Linux guest, which write numbered, checksummed blocks all the while: none is lost or wrong, and
 # neither our guest's memory, grants and event channels nor dom0's event channels and our daemons' memory and open
-# files grow. Who is not at turn is paused, so that the others have the processors. ROUNDS changes the number.
+# files grow. A guest whose turn it is not is paused, so that the others have the processors. ROUNDS changes the number.
 . ./lib.sh
 ROUNDS=${ROUNDS:-1000}
 NAME=linux

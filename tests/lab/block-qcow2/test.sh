@@ -1,4 +1,4 @@
-# A qcow2 disk that `xl block-attach` gives to a guest without QEMU: nobody serves it, and xl does not notice. The
+# A qcow2 disk that `xl block-attach` gives to a guest without a QEMU: nobody serves it, and xl does not notice. The
 # journal and the store say so, and the disk can be detached.
 # timeout: 300
 . ./lib.sh

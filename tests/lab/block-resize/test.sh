@@ -1,5 +1,5 @@
-# An image that is made longer and shorter while a Linux guest uses it: the guest sees both at once, an access past
-# the new end fails, and the file never grows by what the guest writes. Ours sees it, too.
+# An image is made longer and shorter while a Linux guest uses it: the guest sees each change at once, an access past
+# the new end fails, and the file never grows by what the guest writes. Our guest sees the changes, too.
 # timeout: 600
 . ./lib.sh
 

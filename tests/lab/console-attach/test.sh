@@ -1,5 +1,5 @@
-# Stock `xl console` on our daemon: output is seen, input reaches the guest, who attaches later gets what
-# was printed before, and nothing is left when the guest is destroyed.
+# Stock `xl console` on our daemon: output is seen, input reaches the guest, whoever attaches later gets what was
+# printed before, and nothing is left when the guest is destroyed.
 # timeout: 300
 . ./lib.sh
 

@@ -1,6 +1,5 @@
-# The daemon is killed with SIGKILL while a guest prints: the guest notices nothing, of a numbered
-# sequence nothing is missing from its log, the daemon comes back without privileges, and an attached
-# `xl console` goes on by itself.
+# The daemon is killed with SIGKILL while a guest prints numbered lines: the guest notices nothing, no line is
+# missing from its log, the daemon comes back without privileges, and an attached `xl console` goes on by itself.
 # timeout: 300
 . ./lib.sh
 

@@ -1,5 +1,5 @@
-# An administrator's signals to a whole unit, supervisor and workers alike (systemctl kill): nobody dies of them
-# while guests use disk and network, and USR1 has duet-netd print its statistics.
+# An administrator's signals to a whole unit, supervisor and workers alike (systemctl kill): no process dies of them
+# while guests use disk and network, and USR1 makes duet-netd print its statistics.
 # timeout: 300
 . ./lib.sh
 

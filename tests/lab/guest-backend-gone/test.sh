@@ -1,7 +1,7 @@
 #!/bin/bash
-# The back end of our guest's disk goes, under writes from four vCPUs. When it means to come again, the guest
-# closes, asks for it and goes on, and no block is lost; when the disk is taken away the writers end with an
-# error and the guest lives; and when nobody answers any more the guest still powers off as it is told to.
+# The back end of our guest's disk goes away under writes from four vCPUs. If it means to come back, the guest closes,
+# asks for it and goes on, and no block is lost. If the disk is taken away, the writers end with an error and the
+# guest lives. And if nobody answers any more, the guest still powers off as it is told to.
 # timeout: 240
 . ./lib.sh
 

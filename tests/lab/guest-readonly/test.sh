@@ -1,6 +1,6 @@
 #!/bin/bash
 # A disk attached read-only refuses our guest's writes with an error that names disk, place and cause,
-# nothing of it changes, and reading goes on.
+# nothing on it changes, and reading goes on.
 . ./lib.sh
 
 image=$(image ro.img 4M)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Our guest reads a disk right: the hash it makes of a 256 MiB ext4 image full of real files, and of a
-# part of it, is the one that sha256sum makes in dom0.
+# Our guest reads a disk correctly: its hash of a 256 MiB ext4 image full of real files, and of a part of it, is the
+# one that sha256sum computes in dom0.
 # timeout: 300
 . ./lib.sh
 

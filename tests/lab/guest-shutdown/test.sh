@@ -1,7 +1,7 @@
 #!/bin/bash
-# Our guest ends as it is told to: `xl reboot` has it started again and `xl shutdown` powers it off, both
-# acknowledged in control/shutdown, with its disk's data kept; reboot and poweroff as commands do the
-# same; a word it does not know is named in its log, and nothing else happens.
+# Our guest ends as it is told to. `xl reboot` makes it start again and `xl shutdown` powers it off; both are
+# acknowledged in control/shutdown, and the data on its disk is kept. Its commands reboot and poweroff do the same. A
+# word that it does not know is named in its log, and nothing else happens.
 # timeout: 240
 . ./lib.sh
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Our guest as a client of the store: reads, writes and removes what it may, is refused what it may not,
-# lists a directory that is longer than one message, and sees a value whatever bytes are in it.
+# Our guest as a client of the store: it reads, writes and removes what it may, is refused what it may not, lists a
+# directory that is longer than one message, and sees a value whatever bytes are in it.
 # timeout: 240
 . ./lib.sh
 

@@ -1,6 +1,6 @@
-# A guest that toggles the states of its devices (6, 1, 6, ...) cannot fill the journal: its lines are few, another's
-# are all there, and the manager's rate limit does not strike. Both daemons go on, and the guest has only itself
-# hurt.
+# A guest that toggles the states of its devices (6, 1, 6, ...) cannot fill the journal: its lines are few, another
+# guest's are all there, and the journal's rate limit does not strike. Both daemons go on, and the guest has hurt only
+# itself.
 # timeout: 400
 . ./lib.sh
 
@@ -33,9 +33,15 @@ for n in 1 2 3; do
     timeout 60 xl block-detach beside xvdb
 done
 wait $toggling
-# what follows the last of the toggler's lines
-wait_store "/local/domain/0/backend/vif/$id/0/state" '^2$'
-wait_store "/local/domain/0/backend/vbd/$id/51712/state" '^2$'
+# rests DEVICE CLASS: whether the two ends wait for each other no more. The toggler's own driver writes states, too.
+rests() {
+    case "$(xenstore-read "/local/domain/0/backend/$2/$id/${1#*/}/state" "/local/domain/$id/device/$1/state" | xargs)" in
+    "2 "* | "4 4" | "6 6") echo yes ;;
+    *) echo no ;;
+    esac
+}
+settles "the vif" yes rests vif/0 vif
+settles "the disk" yes rests vbd/51712 vbd
 
 lines() {
     journalctl -q -o cat --since "@$BEGAN" --unit duet-block --unit duet-net | grep -c -E "$1" || true

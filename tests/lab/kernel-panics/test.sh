@@ -1,5 +1,5 @@
-# Bugs on purpose, one guest for each kind: the panic names the kind, its backtrace names the function,
-# and the domain ends as crashed, which on_crash sees. The two that are no panic leave the kernel running.
+# Deliberate bugs, one guest for each kind: the panic names the kind, its backtrace names the function, and the
+# domain ends as crashed, which on_crash sees. The two kinds that are no panic leave the kernel running.
 # timeout: 600
 . ./lib.sh
 

@@ -1,4 +1,4 @@
-# The kernel is small: the image, gzipped, under 300 kB, and 8 MiB are enough for prompt, console and disk.
+# The kernel is small: the gzipped image is under 300 kB, and 8 MiB are enough for prompt, console and disk.
 . ./lib.sh
 
 size=$(stat -c %s $GUEST_KERNEL)

@@ -1,6 +1,6 @@
 # Everything at once (address spaces, objects, timers, interrupts, threads, disk reads) on up to four vCPUs, while the
 # toolstack takes vCPUs and memory away, gives them back, and lets the domain grow to ten times its size at start: nothing
-# fails and no memory is missing afterwards. That four busy vCPUs share two processors costs the balloon little.
+# fails and no memory is missing afterwards. The balloon is hardly slower when four busy vCPUs share two processors.
 # timeout: 600
 . ./lib.sh
 

@@ -1,6 +1,6 @@
-# The debug kernel checks the order of its locks all the while (kern/witness.h): the self-tests on four vCPUs, with one more
-# that is started only by them, and a minute's worth of stress pass and it is silent; and it names both places of each
-# bug on purpose, the waiting for a timer's callback with its lock held among them.
+# The debug kernel checks the order of its locks all the time (kern/witness.h). It is silent during the self-tests on four
+# vCPUs, with a fifth that only they start, and during a minute of stress. And it names both places of each deliberate bug,
+# among them waiting for a timer's callback with a lock held that the callback wants.
 # timeout: 400
 . ./lib.sh
 

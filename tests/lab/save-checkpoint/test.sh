@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the toolstack does to a running guest of ours leaves it as if nothing had been: a checkpoint (save -c), a
+# What the toolstack does to a running guest of ours leaves it as if nothing had happened: a checkpoint (save -c), a
 # save that finds no room, one whose destination cannot be written, a pause; after a save that leaves it paused
 # (save -p) it goes on when it is unpaused. It writes numbered, checksummed blocks all the while, and none is
 # lost. A checkpoint is taken by the event channel that the guest offers as well as by the word in the store, and

@@ -1,4 +1,4 @@
-# What goes wrong with a save or a restore is told in a sentence and spoils nothing. A restore fails while
+# What goes wrong with a save or a restore is reported in a sentence and spoils nothing. A restore fails while
 # duet-block.service is stopped, and while the disk's image is missing or is somebody else's; the saved file
 # stays as it was, and restores once that is put right. A save whose file system is full fails, and the guest
 # goes on writing to its disk.

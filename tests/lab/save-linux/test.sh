@@ -1,7 +1,7 @@
 # A Linux guest on duet-consoled and duet-blockd goes and comes by save, restore, checkpoint (also one that
-# leaves it paused), pause, dump, trigger and reboot, and writes numbered blocks all the while: every block that it
-# was told is written is there, whole and last, the rounds go on in one console log without a gap, and dom0
-# ends as it began: as many event channels, devices and descriptors, and no more memory.
+# leaves it paused), pause, dump, trigger and reboot, and writes numbered blocks all the while. Every block whose
+# writing was reported to it is there, complete and up to date; the rounds continue in one console log without a gap; and
+# dom0 ends as it began, with as many event channels, devices and descriptors and no more memory in use.
 # timeout: 500
 . ./lib.sh
 

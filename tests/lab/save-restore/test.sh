@@ -1,8 +1,8 @@
 #!/bin/bash
 # Our guest is saved to a file and restored, over and over, in four shapes (1 and 4 vCPUs, 16 MiB and 1 GiB)
-# side by side, while it writes numbered, checksummed blocks to a disk: nothing is lost, torn or wrong, for the
-# guest and for who reads its disk afterwards; it comes back each time, to its prompt, with the vCPUs and
-# devices it had; memory, grants and event channels do not grow, in the guest and in dom0.
+# side by side, while it writes numbered, checksummed blocks to a disk. Nothing is lost, torn or wrong, for the guest
+# or for whoever reads its disk afterwards. It comes back each time, to its prompt, with the vCPUs and devices it had.
+# Memory, grants and event channels do not grow, in the guest or in dom0.
 # timeout: 900
 . ./lib.sh
 ROUNDS_SMALL=${ROUNDS_SMALL:-18} # of each 16 MiB guest

@@ -1,5 +1,5 @@
-# Each living worker is in its cage: a uid of its guest's own, no capability, no way to more, a system-call
-# filter, an empty directory for a root, no new descriptors; and an image's worker cannot make it longer.
+# Each living worker is in its cage: a uid of its guest's own, no capability and no way to get one, a system-call
+# filter, an empty root directory, no new descriptors; and the worker of an image cannot make it longer.
 # timeout: 240
 . ./lib.sh
 

@@ -1,4 +1,4 @@
-# The xenbus tool on the real store: each command in plain and in JSON, its exit status, watches that see
+# The xenbus tool on the real store: each command in plain text and in JSON, its exit status, watches that see
 # changes, waits that end by the event or with 124.
 # timeout: 240
 . ./lib.sh

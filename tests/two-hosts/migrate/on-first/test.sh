@@ -1,4 +1,4 @@
-# What host.sh tells, in dom0 of the first host. A kind of guest is a set of functions: KIND_start, KIND_line,
+# What host.sh describes, done in dom0 of the first host. A kind of guest is a set of functions: KIND_start, KIND_line,
 # KIND_pause, KIND_stop and KIND_check.
 . ./lib.sh
 
