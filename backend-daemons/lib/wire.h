@@ -2,15 +2,26 @@
  * The envelope of what any supervisor and any worker say to each other over their socket (child.h).
  * A class puts its own fields behind it.
  *
+<<<<<<< HEAD
+ * The worker is the less trusted side: the supervisor checks the length and the kind of what it
+ * gets, limits how much of it is logged, and treats texts as a guest's. The worker receives all
+ * that it needs in the first message, descriptors included, so that one can be started for a device
+ * that is in use already. Both are built from the same tree; `magic` is there for an upgrade under
+ * way.
+ *
+ * Plain data, and one function that reads it.
+=======
  * The worker is the less trusted side. The supervisor checks the length and the kind of what it
  * gets, limits how much of it is logged, and treats texts as if a guest had written them. The
  * worker receives everything it needs in the first message, descriptors included, so that a worker
  * can be started for a device that is in use already. Both sides are built from the same tree;
  * `magic` is for an upgrade under way.
+>>>>>>> main
  */
 #ifndef DUET_LIB_WIRE_H
 #define DUET_LIB_WIRE_H
 
+#include <errno.h>
 #include <stdint.h>
 
 /* How a class's messages look, to both sides. */
@@ -45,12 +56,20 @@ enum wire_report_kind {
     WIRE_CLASS_REPORT = 16, /* the first that is a class's own; those may be longer */
 };
 
-#define WIRE_TEXT_MAX 240
+#define WIRE_TEXT_MAX  240
+#define WIRE_ERRNO_MAX 4095
 
 struct wire_report {
     uint32_t kind;
     int32_t err; /* positive errno */
     char text[WIRE_TEXT_MAX];
 };
+
+/* The error of a report as -errno. A number that is none, and 0 too, is -EIO: a failure stays one.
+ */
+static inline int wire_errno(int32_t err)
+{
+    return err > 0 && err <= WIRE_ERRNO_MAX ? -err : -EIO;
+}
 
 #endif

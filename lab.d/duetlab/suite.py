@@ -1,9 +1,12 @@
 """`./lab test` and `./lab bench`.
 
 ctest runs the tests, several at a time. Each lab test takes one of the labs that were brought up for the suite, as a
-ctest resource: tests/lab/run learns from ctest which one is free. Beside them, with the processor time that the labs
-leave, run the tests that need no lab. tests/lab/schedule says how long each lab test takes, and which ones want the
-machine to themselves.
+ctest resource: tests/lab/run learns from ctest which one is free. There are two kinds of lab. Most tests need one
+processor, and have it nearly four times as cheaply: an emulator whose processors do not wait for each other wastes none of
+their time. So there is a lab with one processor for each of the machine's. What is about several processors has the lab
+that has them, and the machine's cores for itself. Beside the labs, with the time that they leave, run the tests that
+need none. tests/lab/schedule says how long each lab test takes, which kind it wants, and which ones want the machine to
+themselves.
 """
 import json
 import os
@@ -16,11 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import build, host, labs, pace, paths
+from .machine import Machine
 from .say import LabError, note
 
 BUILD_DIR = paths.BUILD / "asan"
 SPARE_MIB = 4096  # of the machine's memory, for what is not a lab
-CORES_PER_LAB = 2  # two labs on two cores took longer, together, than one after the other
 NICENESS = 10  # of all that runs beside the labs: theirs is 0
 
 
@@ -37,48 +40,53 @@ def test(name, hardware, options, plan):
         ctest += ["-L", "^quick$"]
     if "-N" in options or "--show-only" in options:
         return subprocess.run(ctest, check=False).returncode
-    wanted = min(_wants_lab(ctest), plan.labs or _labs_that_pay(hardware))
-    names = [name if n == 0 else f"{name}-{n + 1}" for n in range(wanted)]
-    pool = [labs.Lab(each, hardware) for each in names]
+    several, single = _wanted(ctest)
+    many = min(single, plan.labs or _labs_that_pay(hardware))
+    smp = [labs.Lab(name, hardware)] if several else []
+    ones = [labs.Lab(f"{name}-{n + 1}", Machine(cpus=1, memory=hardware.memory)) for n in range(many)]
     try:
         with _one_core_busy(plan.busy):
-            for lab in pool:
+            for lab in smp + ones:
                 lab.down()
-            dom0s = [lab.up() for lab in pool]
-            for dom0 in dom0s:
+            dom0s = [[lab.up() for lab in kind] for kind in (smp, ones)]
+            for dom0 in sum(dom0s, []):
                 build.deploy(dom0)
-            factor = pace.factor(dom0s)
-            note(f"ready after {time.monotonic() - begin:.0f} s: {wanted} labs, limits times {factor / 100:.2f}")
-            environment = {**os.environ, "DUET_LAB": name, "DUET_LABS": " ".join(names), "DUET_FACTOR": str(factor)}
+            factor = max([pace.factor(kind) for kind in dom0s if kind], default=100)
+            note(f"ready after {time.monotonic() - begin:.0f} s: {len(smp + ones)} labs, limits times {factor / 100:.2f}")
+            environment = {**os.environ, "DUET_LAB": name, "DUET_FACTOR": str(factor),
+                           "DUET_LABS": " ".join(lab.name for lab in ones)}
             # One place more than labs, for what runs beside them.
-            ctest[1:1] = ["--parallel", str(max(wanted + 1, os.cpu_count())), "--resource-spec-file", str(_spec(names))]
+            ctest[1:1] = ["--parallel", str(max(many + 1, os.cpu_count())), "--resource-spec-file", str(_spec(many))]
             if plan.repeat > 1:
                 return _repeated(ctest, plan.repeat, environment)
             return _run(ctest, environment)
     finally:
-        for lab in pool:
+        for lab in smp + ones:
             lab.release(keep=False)
 
 
-def _wants_lab(ctest):
-    """How many of the selected tests want a lab."""
+def _wanted(ctest):
+    """How many of the selected tests want the lab with several processors, and how many one with a single one."""
     listing = subprocess.run([*ctest, "--show-only=json-v1"], capture_output=True, text=True, check=False).stdout
     tests = json.loads(listing)["tests"] if listing.startswith("{") else []
-    return sum(any(p["name"] == "RESOURCE_GROUPS" for p in each.get("properties", [])) for each in tests)
+    groups = [json.dumps(p["value"]) for each in tests for p in each.get("properties", []) if p["name"] == "RESOURCE_GROUPS"]
+    several = sum('"smp"' in group for group in groups)
+    return several, len(groups) - several
 
 
 def _labs_that_pay(hardware):
-    """How many labs at once: each wants its cores, and must find its memory free."""
+    """How many labs with one processor: each keeps a core busy, and must find its memory free beside the other lab's."""
     with open("/proc/meminfo", encoding="ascii") as info:
         free = next(int(line.split()[1]) for line in info if line.startswith("MemAvailable:")) // 1024
-    return max(1, min(4, os.cpu_count() // CORES_PER_LAB, (free - SPARE_MIB) // hardware.memory))
+    return max(1, min(4, os.cpu_count(), (free - SPARE_MIB) // hardware.memory - 1))
 
 
-def _spec(names):
-    """ctest's file of resources: each lab can take one test."""
+def _spec(ones):
+    """ctest's file of resources: each lab can take one test, and that with several processors wants two cores."""
     file = BUILD_DIR / "labs.json"
-    slots = [{"id": str(index), "slots": 1} for index in range(len(names))]
-    file.write_text(json.dumps({"version": {"major": 1, "minor": 0}, "local": [{"labs": slots}]}), encoding="utf-8")
+    machine = {"smp": [{"id": "0", "slots": 1}], "cores": [{"id": "0", "slots": max(2, ones)}],
+               "labs": [{"id": str(index), "slots": 1} for index in range(ones)]}
+    file.write_text(json.dumps({"version": {"major": 1, "minor": 0}, "local": [machine]}), encoding="utf-8")
     return file
 
 
