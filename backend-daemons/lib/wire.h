@@ -2,21 +2,13 @@
  * The envelope of what any supervisor and any worker say to each other over their socket (child.h).
  * A class puts its own fields behind it.
  *
-<<<<<<< HEAD
- * The worker is the less trusted side: the supervisor checks the length and the kind of what it
- * gets, limits how much of it is logged, and treats texts as a guest's. The worker receives all
- * that it needs in the first message, descriptors included, so that one can be started for a device
- * that is in use already. Both are built from the same tree; `magic` is there for an upgrade under
- * way.
- *
- * Plain data, and one function that reads it.
-=======
  * The worker is the less trusted side. The supervisor checks the length and the kind of what it
  * gets, limits how much of it is logged, and treats texts as if a guest had written them. The
  * worker receives everything it needs in the first message, descriptors included, so that a worker
  * can be started for a device that is in use already. Both sides are built from the same tree;
  * `magic` is for an upgrade under way.
->>>>>>> main
+ *
+ * Plain data, and one function that reads it.
  */
 #ifndef DUET_LIB_WIRE_H
 #define DUET_LIB_WIRE_H
