@@ -28,8 +28,9 @@ static unsigned int blk_trail_find(const struct blk_trail *trail, const char *vm
 static void blk_trail_drop(struct blk_trail *trail, unsigned int i)
 {
     free(trail->marks[i]);
-    trail->nr--;
-    memmove(&trail->marks[i], &trail->marks[i + 1], (trail->nr - i) * sizeof(trail->marks[0]));
+    for (trail->nr--; i < trail->nr; i++) {
+        trail->marks[i] = trail->marks[i + 1];
+    }
 }
 
 void blk_trail_return(struct blk_trail *trail, const char *vm, const char *image)
