@@ -57,7 +57,7 @@ static int check_condition(const struct script_step *step, const char *value, un
         rc = asprintf(why, "%s is there: \"%s\"", step->path, found);
     } else if (step->op != SCRIPT_MISSING && value == NULL) {
         rc = asprintf(why, "%s is not there", step->path);
-    } else if (step->op == SCRIPT_EQUALS &&
+    } else if (value != NULL && wanted != NULL && step->op == SCRIPT_EQUALS &&
                (len != step->len || memcmp(value, step->value, len) != 0)) {
         rc = asprintf(why, "%s is \"%s\", not \"%s\"", step->path, found, wanted);
     }

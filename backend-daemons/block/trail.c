@@ -8,48 +8,37 @@
 #include <time.h>
 
 struct blk_trail_mark {
-    XEN_LIST_ENTRY(struct blk_trail_mark) link;
     int64_t left_ns;
     const char *image; /* behind `vm` */
     char vm[];
 };
 
-static struct blk_trail_mark *blk_trail_find(const struct blk_trail *trail, const char *vm,
-                                             const char *image)
+/* Its index; `nr` when there is none. */
+static unsigned int blk_trail_find(const struct blk_trail *trail, const char *vm, const char *image)
 {
-    struct blk_trail_mark *mark = NULL;
+    unsigned int i = 0;
 
-    XEN_LIST_FOREACH (mark, &trail->marks, link) {
-        if (strcmp(mark->vm, vm) == 0 && strcmp(mark->image, image) == 0) {
-            return mark;
-        }
+    while (i < trail->nr &&
+           (strcmp(trail->marks[i]->vm, vm) != 0 || strcmp(trail->marks[i]->image, image) != 0)) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
-static void blk_trail_drop(struct blk_trail *trail, struct blk_trail_mark *mark)
+static void blk_trail_drop(struct blk_trail *trail, unsigned int i)
 {
-    XEN_LIST_REMOVE(mark, link);
-    trail->nr--;
-    free(mark);
-}
-
-static void blk_trail_drop_oldest(struct blk_trail *trail)
-{
-    struct blk_trail_mark *mark = XEN_LIST_FIRST(&trail->marks);
-
-    while (XEN_LIST_NEXT(mark, link) != NULL) {
-        mark = XEN_LIST_NEXT(mark, link);
+    free(trail->marks[i]);
+    for (trail->nr--; i < trail->nr; i++) {
+        trail->marks[i] = trail->marks[i + 1];
     }
-    blk_trail_drop(trail, mark);
 }
 
 void blk_trail_return(struct blk_trail *trail, const char *vm, const char *image)
 {
-    struct blk_trail_mark *mark = blk_trail_find(trail, vm, image);
+    unsigned int i = blk_trail_find(trail, vm, image);
 
-    if (mark != NULL) {
-        blk_trail_drop(trail, mark);
+    if (i < trail->nr) {
+        blk_trail_drop(trail, i);
     }
 }
 
@@ -64,7 +53,7 @@ void blk_trail_leave(struct blk_trail *trail, const char *vm, const char *image)
     }
     blk_trail_return(trail, vm, image);
     if (trail->nr == BLK_TRAIL_MAX) {
-        blk_trail_drop_oldest(trail);
+        blk_trail_drop(trail, 0);
     }
     mark = malloc(sizeof(*mark) + vm_size + image_size);
     if (mark == NULL) {
@@ -75,20 +64,19 @@ void blk_trail_leave(struct blk_trail *trail, const char *vm, const char *image)
     memcpy(mark->vm, vm, vm_size);
     memcpy(mark->vm + vm_size, image, image_size);
     mark->image = mark->vm + vm_size;
-    XEN_LIST_INSERT_HEAD(&trail->marks, mark, link);
-    trail->nr++;
+    trail->marks[trail->nr++] = mark;
 }
 
 int64_t blk_trail_left(const struct blk_trail *trail, const char *vm, const char *image)
 {
-    const struct blk_trail_mark *mark = blk_trail_find(trail, vm, image);
+    unsigned int i = blk_trail_find(trail, vm, image);
 
-    return mark != NULL ? mark->left_ns : 0;
+    return i < trail->nr ? trail->marks[i]->left_ns : 0;
 }
 
 void blk_trail_free(struct blk_trail *trail)
 {
     while (trail->nr != 0) {
-        blk_trail_drop(trail, XEN_LIST_FIRST(&trail->marks));
+        blk_trail_drop(trail, trail->nr - 1);
     }
 }

@@ -13,7 +13,6 @@
 #define DUET_BLOCK_TRAIL_H
 
 #include <stdint.h>
-#include <xen_list.h>
 
 #define BLK_TRAIL_MAX 1024U
 
@@ -21,7 +20,7 @@ struct blk_trail_mark;
 
 /* Zero-initialise. */
 struct blk_trail {
-    XEN_LIST_HEAD(blk_trail_marks, struct blk_trail_mark) marks; /* the latest first */
+    struct blk_trail_mark *marks[BLK_TRAIL_MAX]; /* the oldest first */
     unsigned int nr;
 };
 

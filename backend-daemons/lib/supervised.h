@@ -157,6 +157,9 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
 int supervised_configure(struct supervised *dev, struct crew_orders *orders, char *why,
                          unsigned long why_size);
 
+/* The first half of it: the configuration is read from the front end's directory. */
+int supervised_read_front(struct supervised *dev, char *why, unsigned long why_size);
+
 /* Reads keys of `dir`, which is the front end's or below it, into `out`: keys_read(). */
 int supervised_front_keys(const struct supervised_front *front, const char *dir,
                           const struct key_rule *rules, unsigned int nr, void *out);

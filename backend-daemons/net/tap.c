@@ -13,6 +13,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "log.h"
+
 static int attach(const struct tap *t, const char *name, const char **stage)
 {
     struct ifreq ifr = {0};
@@ -156,7 +158,13 @@ void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg)
 {
     struct if_nameindex *all = if_nameindex();
 
-    for (struct if_nameindex *i = all; i != NULL && i->if_name != NULL; i++) {
+    if (all == NULL) {
+        log_msg(LOG_WARNING, NULL,
+                "taps that were left behind stay: the interfaces cannot be listed: %s",
+                strerror(errno));
+        return;
+    }
+    for (struct if_nameindex *i = all; i->if_name != NULL; i++) {
         struct tap t = {.nr_fds = 0};
         const char *stage;
         int domid, device;

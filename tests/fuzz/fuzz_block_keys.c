@@ -11,7 +11,6 @@
 #include <xen/xen.h>
 
 #include "device_xs.h"
-#include "parts/fake_front.h"
 #include "parts/fake_loop.h"
 #include "parts/fake_store.h"
 #include "parts/input.h"
@@ -19,8 +18,16 @@
 #define FRONT "/local/domain/5/device/vbd/51712"
 #define BACK  "/local/domain/0/backend/vbd/5/51712"
 
-static struct blockd blockd = {.hotplug_script = "/usr/lib/duet/block-hotplug"};
+static const struct supervisor_ops ops = {
+    .wire = &blk_wire_format,
+    .config_at = offsetof(struct blk_device, config),
+    .read_front = blk_device_xs_read_front,
+};
 
+static struct blockd blockd = {.sup = {.ops = &ops},
+                               .hotplug_script = "/usr/lib/duet/block-hotplug"};
+
+/* In place of supervised.c. */
 void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
@@ -169,8 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_back(&dev);
     dev.image.facts =
         (struct image_facts){.sectors = 2048, .discard_granularity = (choice & 2) != 0 ? 4096 : 0};
-    err = fuzz_read_front(&dev.base, blk_device_xs_read_front, &dev.config, sizeof(dev.config), why,
-                          sizeof(why));
+    err = supervised_read_front(&dev.base, why, sizeof(why));
     blk_device_xs_describe_image(&dev);
     require((err == 0) == agrees(&dev.config));
     require(err == 0 || fuzz_store_harmless(why));

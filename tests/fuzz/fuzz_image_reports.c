@@ -323,5 +323,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         end_process(&processes[i], 9);
     }
     require(table.images == NULL);
+    blk_trail_free(&table.trail);
     return 0;
 }

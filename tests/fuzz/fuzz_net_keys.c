@@ -11,7 +11,6 @@
 #include <xen/xen.h>
 
 #include "device_xs.h"
-#include "parts/fake_front.h"
 #include "parts/fake_loop.h"
 #include "parts/fake_store.h"
 #include "parts/input.h"
@@ -19,8 +18,16 @@
 #define FRONT "/local/domain/7/device/vif/0"
 #define BACK  "/local/domain/0/backend/vif/7/0"
 
-static struct netd netd = {.tap_prefix = "vif", .max_queues = 4, .stall_seconds = 10};
+static const struct supervisor_ops ops = {
+    .wire = &net_wire_format,
+    .config_at = offsetof(struct net_device, config),
+    .read_front = net_device_xs_read_front,
+};
 
+static struct netd netd = {
+    .sup = {.ops = &ops}, .tap_prefix = "vif", .max_queues = 4, .stall_seconds = 10};
+
+/* In place of supervised.c. */
 void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
@@ -186,8 +193,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(netd.sup.store != NULL);
     net_device_xs_read_back(&dev);
     dev.max_queues = 1 + (choice & 3);
-    err = fuzz_read_front(&dev.base, net_device_xs_read_front, &dev.config, sizeof(dev.config), why,
-                          sizeof(why));
+    err = supervised_read_front(&dev.base, why, sizeof(why));
+    net_device_xs_read_settings(&dev, &dev.config.settings);
     require((err == 0) == agrees(&dev));
     require(err == 0 || fuzz_store_harmless(why));
     check_settings(&dev.config.settings);

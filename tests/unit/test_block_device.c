@@ -1369,6 +1369,30 @@ static void save_new_end(void)
     reap_openers();
 }
 
+/* However many virtual machines there were, the daemon remembers the latest. */
+static void only_the_latest_marks_are_kept(void **state)
+{
+    struct blk_trail trail = {.nr = 0};
+    char vm[32];
+
+    (void)state;
+    for (unsigned int i = 0; i < BLK_TRAIL_MAX + 10; i++) {
+        snprintf(vm, sizeof(vm), "/vm/%u", i);
+        blk_trail_leave(&trail, vm, "/a.img");
+    }
+    assert_int_equal(trail.nr, BLK_TRAIL_MAX);
+    assert_int_equal(blk_trail_left(&trail, "/vm/9", "/a.img"), 0);
+    assert_true(blk_trail_left(&trail, "/vm/10", "/a.img") > 0);
+    assert_true(blk_trail_left(&trail, vm, "/a.img") > 0);
+    assert_int_equal(blk_trail_left(&trail, vm, "/b.img"), 0);
+    blk_trail_return(&trail, vm, "/a.img");
+    assert_int_equal(blk_trail_left(&trail, vm, "/a.img"), 0);
+    blk_trail_leave(&trail, "", "/a.img"); /* of nobody known */
+    assert_int_equal(trail.nr, BLK_TRAIL_MAX - 1);
+    blk_trail_free(&trail);
+    assert_int_equal(trail.nr, 0);
+}
+
 /* A guest that writes nonsense without end has a few lines, and not all there are: D6's kind. */
 static void a_guest_that_toggles_does_not_fill_the_log(void **state)
 {
@@ -1659,6 +1683,7 @@ int main(void)
         TEST(a_restart_during_removal_serves_until_the_front_end_is_done),
         TEST(a_restart_after_the_front_end_is_done_ends_the_removal),
         TEST(a_guest_that_toggles_does_not_fill_the_log),
+        TEST(only_the_latest_marks_are_kept),
         TEST(an_image_written_while_its_guest_was_away_is_told),
         TEST(the_old_end_of_a_migration_makes_way),
         TEST(the_old_end_goes_on_when_the_new_one_is_gone),
