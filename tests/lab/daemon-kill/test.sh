@@ -48,7 +48,7 @@ echo \$i > /tmp/printed; sleep 100000
 GUEST
 mkdir -p "$WORK/extra"
 cp script "$WORK/extra/script"
-create $LINUX "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio)'" "memory = 220" \
+create $LINUX "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio)'" "memory = 420" \
     "disk = [ $(disk "$linux_disk") ]" "vif = [ 'bridge=xenbr0' ]" \
     "extra = 'console=hvc0 run=\"sh /script\"'"
 wait_prompt $DUET 120
