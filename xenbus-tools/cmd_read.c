@@ -56,7 +56,7 @@ static int read_path(const struct command *self, struct xs_handle *xs,
     }
     value = xs_read(xs, XBT_NULL, path, &len);
     if (value == NULL) {
-        error = strerror(errno);
+        error = store_error(errno);
         status = command_failed(self, "%s: %s", path, error);
     }
     if (reading->json) {

@@ -1,7 +1,5 @@
 /*
  * drivers.c - the table of drivers: one line for each class that this kernel serves.
- *
- * Constant; no locks; suspend does not touch it.
  */
 #include "xendev/drivers.h"
 

@@ -1,5 +1,5 @@
 /*
- * acpi_parse.c - reading ACPI tables; see acpi_parse.h. No state, no locks.
+ * acpi_parse.c - reading ACPI tables; see acpi_parse.h.
  */
 #include "dom0/acpi_parse.h"
 

@@ -2,7 +2,7 @@
  * dom0.c - what a dom0 does beyond what every domain does, in the order in which it does it.
  *
  * Each step says what it found and is allowed to find nothing: a machine without ACPI has no soft
- * off, and still runs. No state, no locks. Suspend: a dom0 is not saved.
+ * off, and still runs. Suspend: a dom0 is not saved.
  */
 #include "dom0/dom0.h"
 

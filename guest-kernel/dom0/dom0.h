@@ -1,7 +1,7 @@
 /*
  * dom0.h - the start as the initial domain.
  *
- * No state of its own. Suspend: a dom0 is not saved.
+ * Suspend: a dom0 is not saved.
  */
 #ifndef DOM0_DOM0_H
 #define DOM0_DOM0_H

@@ -1,7 +1,5 @@
 /*
  * pci_names.c - names of PCI classes, as the PCI Code and ID Assignment Specification numbers them.
- *
- * Constant; no locks.
  */
 #include "dom0/pci.h"
 

@@ -1,7 +1,5 @@
 /*
  * control.c - taking a request out of control/ of the store; see control.h.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #include "domain/control.h"
 

@@ -1,7 +1,5 @@
 /*
  * control.h - the requests that the toolstack leaves in control/ of the store.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #ifndef DOMAIN_CONTROL_H
 #define DOMAIN_CONTROL_H

@@ -51,6 +51,7 @@
 #include "os/start_info.h"
 #include "psm/clock.h"
 #include "psm/cpu.h"
+#include "psm/timer.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
 

@@ -3,8 +3,7 @@
  *
  * The toolstack writes a letter into control/sysrq; we take it and look it up in a table. What may
  * sleep or take long runs in a thread of its own, for the watch thread must go on; the rest, which
- * stops or ends the machine, runs at once.
- * No state. Locks: none. Suspend: the watch is set anew by xenbus.
+ * stops or ends the machine, runs at once. Suspend: the watch is set anew by xenbus.
  */
 #include "domain/sysrq.h"
 

@@ -203,7 +203,6 @@ void ext_close(struct ext_fs *fs)
         }
     }
     kfree(fs->cache);
-    blk_put(fs->dev);
 }
 
 /* Copies an inode out of its group's table. @page is scratch. */

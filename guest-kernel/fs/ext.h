@@ -28,7 +28,7 @@ struct ext_cache {
 };
 
 struct ext_fs {
-    struct blk_dev *dev; /* held */
+    struct blk_dev *dev; /* held by who opened it */
     uint32_t block_size; /* 1, 2 or 4 KiB */
     uint64_t blocks;
     uint32_t first_block; /* the superblock's */
@@ -56,14 +56,14 @@ struct ext_file {
 
 /**
  * ext_open() - look at a disk
- * @dev: the file system takes the caller's reference over if this succeeds
+ * @dev: held by the caller until after ext_close()
  * @why: what is wrong, for messages, on -EINVAL
  *
  * Return: 0, -EINVAL (no file system this can read), -ENOMEM or the disk's error. May sleep.
  */
 int ext_open(struct blk_dev *dev, struct ext_fs *fs, const char **why);
 
-/** ext_close() - let go of the disk. No file is open. */
+/** ext_close() - free what was kept of the disk, which stays the caller's. No file is open. */
 void ext_close(struct ext_fs *fs);
 
 /**

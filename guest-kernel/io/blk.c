@@ -2,8 +2,7 @@
  * blk.c - the table of disks, the checks every request passes, and the calls that wait.
  *
  * Owns the table (roster.h); a struct blk_dev is its driver's memory and lives until its last
- * reference is gone. Locks: the table's and info_lock (spinlock), leaves. Suspend: nothing to do
- * here.
+ * reference is gone. Locks: the table's and info_lock (spinlock), leaves.
  */
 #include "io/blk.h"
 

@@ -3,8 +3,8 @@
  *
  * Owns the table (roster.h); a struct net_dev is its driver's memory and lives until its last
  * reference is gone. A call of a user's function is counted in dev->calls, made without a lock, and
- * net_close() waits for the count to drop.
- * Locks: the table's and net_lock (spinlock: users, calls), leaves. Suspend: nothing to do here.
+ * net_close() waits for the count to drop. Locks: the table's and net_lock (spinlock: users,
+ * calls), leaves.
  */
 #include "io/net.h"
 

@@ -2,8 +2,8 @@
  * roster.h - devices that are found by name, held on to, and may vanish meanwhile.
  *
  * What disks (blk.h) and interfaces (net.h) have in common: a table in the order of their names,
- * and a count of those who hold on to a device. The device is its driver's memory.
- * Locks: a roster's own (spinlock), a leaf. Suspend: nothing to do here.
+ * and a count of those who hold on to a device. The device is its driver's memory. Locks: a
+ * roster's own (spinlock), a leaf.
  */
 #ifndef IO_ROSTER_H
 #define IO_ROSTER_H

@@ -1,7 +1,5 @@
 /*
  * cmd_cpu.c - regs, bt, cpus, sym: what the CPUs were doing.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #include "kdi/kdi_impl.h"
 
@@ -130,9 +128,9 @@ static int kdi_cmd_cpus(int argc, char **argv __unused)
         uint64_t stolen =
             cpu->runstate.time[RUNSTATE_runnable] + cpu->runstate.time[RUNSTATE_offline];
         kdi_printf("%3u  %5d  %4u  %5u  %9llu  %9llu  %9llu  %s, \"%s\"\n", id, cpu->ipl,
-                   cpu->info.evtchn_upcall_mask, cpu->runq.nready, (ull)cpu->upcalls,
-                   (ull)cpu->switches, (ull)(stolen / NSEC_PER_MSEC), cpu_state(cpu),
-                   cpu->current != NULL ? cpu->current->name : "(none)");
+                   cpu->info.evtchn_upcall_mask, cpu->sched != NULL ? cpu->sched->nready : 0,
+                   (ull)cpu->upcalls, (ull)cpu->switches, (ull)(stolen / NSEC_PER_MSEC),
+                   cpu_state(cpu), cpu->current != NULL ? cpu->current->name : "(none)");
         const spinlock_t *lock = READ_ONCE(cpu->wants_lock);
         if (lock != NULL) {
             kdi_printf("     spins for \"%s\", held by vCPU %d\n", lock->name, lock->owner);

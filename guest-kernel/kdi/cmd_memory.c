@@ -1,7 +1,5 @@
 /*
  * cmd_memory.c - x, w, pte, pfn2mfn, mfn2pfn, mem: memory as bytes, and how it is translated.
- *
- * No state, no locks. Suspend: nothing to do.
  */
 #include "kdi/kdi_impl.h"
 

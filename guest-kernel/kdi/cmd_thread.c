@@ -1,7 +1,7 @@
 /*
  * cmd_thread.c - threads, locks, timers: who waits for what.
  *
- * No state; lists are walked under their locks, which a session bypasses. Suspend: nothing to do.
+ * No state; lists are walked under their locks, which a session bypasses.
  */
 #include "kdi/kdi_impl.h"
 
@@ -181,8 +181,8 @@ static void cpu_timers(const struct cpu *cpu)
     char text[KDI_SYMBOL_MAX];
 
     kdi_printf("vCPU %u: Xen's timer %s\n", cpu->id,
-               cpu->timer_programmed == NSEC_FOREVER ? "is off" : "is set");
-    walk_later(&walk, cpu->timers);
+               cpu->timers->programmed == NSEC_FOREVER ? "is off" : "is set");
+    walk_later(&walk, cpu->timers->root);
     while (walk.n > 0) {
         const struct timer *t = walk.pending[--walk.n];
         int64_t left = (int64_t)(t->deadline - now);

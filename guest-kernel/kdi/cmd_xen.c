@@ -1,7 +1,7 @@
 /*
  * cmd_xen.c - evtchn, grants, devices, ring, dmesg, and the ends of the machine.
  *
- * No state, no locks of its own. Suspend: nothing to do.
+ * No state, no locks of its own.
  */
 #include "kdi/kdi_impl.h"
 

@@ -1,8 +1,7 @@
 /*
  * crashtest.c - bugs on purpose: what a panic or the debugger must name.
  *
- * Owns the two mutexes of its deadlock and two spinlocks. Locks: those, wrongly. Suspend: nothing
- * to do.
+ * Owns the two mutexes of its deadlock and two spinlocks. Locks: those, wrongly.
  */
 #include "kdi/crashtest.h"
 

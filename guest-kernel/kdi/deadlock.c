@@ -3,9 +3,8 @@
  *
  * Follows struct thread's `wants` and struct mutex's `owner`, and for spinlocks struct cpu's
  * `wants_lock` and the lock's owner, which is a CPU. Each circle is reported once, from its member
- * with the lowest number. On a running machine (kdi_report) what is read may change meanwhile;
- * only what is read twice the same is reported.
- * Locks: thread_list_lock by sched_foreach(). Suspend: nothing to do.
+ * with the lowest number. On a running machine (kdi_report) what is read may change meanwhile; only
+ * what is read twice the same is reported. Locks: thread_list_lock by sched_foreach().
  */
 #include "kdi/kdi_impl.h"
 

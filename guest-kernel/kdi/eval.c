@@ -1,7 +1,7 @@
 /*
  * eval.c - what the words of a command mean: addresses, numbers, symbols, registers, threads.
  *
- * No state, no locks (thread_list_lock is bypassed in a session). Suspend: nothing to do.
+ * No state, no locks (thread_list_lock is bypassed in a session).
  */
 #include "kdi/kdi_impl.h"
 

@@ -4,8 +4,7 @@
  * Output goes to the panic console (os/panic.h), or, for a live report, to a function of the
  * caller's. On the console it is paged, unless a script asked; ^C and q end the command that
  * writes. A command that writes more than any honest list holds is ended as well: it follows links
- * that go in circles.
- * Owns the paging state and the keys that were typed ahead. Locks: none. Suspend: nothing to do.
+ * that go in circles. Owns the paging state and the keys that were typed ahead.
  */
 #include "kdi/kdi_impl.h"
 

@@ -3,7 +3,7 @@
  *
  * The session (kdi.c) belongs to the CPU that runs the debugger. Commands write with kdi_printf(),
  * read memory with kdi_peek() and may be abandoned at any point: they hold nothing that must be
- * given back. Locks: none. Suspend: nothing to do.
+ * given back.
  */
 #ifndef KDI_KDI_IMPL_H
 #define KDI_KDI_IMPL_H

@@ -1,7 +1,5 @@
 /*
  * errno.c - the names of the error numbers, made from Xen's own list.
- *
- * No state; suspend does not touch it.
  */
 #include "kern/types.h"
 

@@ -2,8 +2,7 @@
  * printf.c - formatting into buffers.
  *
  * A conversion is parsed into struct spec, rendered into a small buffer if it is a number, and
- * emitted with padding. All output passes through emit(), which alone knows the buffer's end. No
- * state; suspend does not touch it.
+ * emitted with padding. All output passes through emit(), which alone knows the buffer's end.
  */
 #include "kern/string.h"
 

@@ -11,8 +11,20 @@
 #include "psm/cpu.h"
 #include "psm/timer.h"
 
+#include <xen_list.h>
+
 struct uhat;
 struct vm_space;
+XEN_TAILQ_HEAD(thread_queue, struct thread);
+
+/* The threads that are ready to run on one CPU, and the turn of the one that runs. */
+struct cpu_sched {
+    spinlock_t lock; /* over the queues, from any CPU */
+    struct thread_queue ready[PRIO_COUNT];
+    unsigned nready;
+    nsec_t switched_at; /* clock_now() when the running thread began to */
+    struct timer slice; /* ends the running thread's turn */
+};
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
 

@@ -3,8 +3,7 @@
  *
  * memcpy() and memset() use the string instructions, which are fast for the sizes that matter here
  * and small: for words and then for what is left of one, because not every processor, nor an
- * emulator, moves more than a byte at a time where it is told bytes. No state; suspend does not
- * touch it.
+ * emulator, moves more than a byte at a time where it is told bytes.
  */
 #include "kern/string.h"
 

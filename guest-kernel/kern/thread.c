@@ -74,30 +74,30 @@ static struct cpu *runq_lock_of(struct thread *t, upcall_state_t *state)
     for (;;) {
         struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
 
-        *state = spin_lock(&cpu->runq.lock);
+        *state = spin_lock(&cpu->sched->lock);
         if (t->cpu == cpu->id) {
             return cpu;
         }
-        spin_unlock(&cpu->runq.lock, *state);
+        spin_unlock(&cpu->sched->lock, *state);
     }
 }
 
 static void runq_put(struct cpu *cpu, struct thread *t)
 {
     t->state = THREAD_READY;
-    XEN_TAILQ_INSERT_TAIL(&cpu->runq.ready[t->prio], t, run_link);
-    cpu->runq.nready++;
+    XEN_TAILQ_INSERT_TAIL(&cpu->sched->ready[t->prio], t, run_link);
+    cpu->sched->nready++;
 }
 
 /* Take the best ready thread out of the queue, or NULL. */
 static struct thread *runq_take(struct cpu *cpu)
 {
     for (int prio = PRIO_COUNT - 1; prio >= 0; prio--) {
-        struct thread *t = XEN_TAILQ_FIRST(&cpu->runq.ready[prio]);
+        struct thread *t = XEN_TAILQ_FIRST(&cpu->sched->ready[prio]);
 
         if (t != NULL) {
-            XEN_TAILQ_REMOVE(&cpu->runq.ready[prio], t, run_link);
-            cpu->runq.nready--;
+            XEN_TAILQ_REMOVE(&cpu->sched->ready[prio], t, run_link);
+            cpu->sched->nready--;
             return t;
         }
     }
@@ -107,9 +107,9 @@ static struct thread *runq_take(struct cpu *cpu)
 /* End the running thread's turn after a while, if there is somebody to take over. */
 static void slice_start(struct cpu *cpu, const struct thread *running)
 {
-    if (running != cpu->idle && XEN_TAILQ_EMPTY(&cpu->runq.ready[running->prio]) == 0 &&
-        !timer_armed(&cpu->slice)) {
-        timer_arm(&cpu->slice, clock_now() + SLICE);
+    if (running != cpu->idle && XEN_TAILQ_EMPTY(&cpu->sched->ready[running->prio]) == 0 &&
+        !timer_armed(&cpu->sched->slice)) {
+        timer_arm(&cpu->sched->slice, clock_now() + SLICE);
     }
 }
 
@@ -133,7 +133,7 @@ static void runq_poke(struct cpu *cpu, const struct thread *t)
     }
     if (cpu == this_cpu()) {
         slice_start(cpu, running);
-    } else if (t->prio == running->prio && !timer_armed(&cpu->slice)) {
+    } else if (t->prio == running->prio && !timer_armed(&cpu->sched->slice)) {
         cpu_kick(cpu); /* a CPU arms its own timers: sched_kicked() */
     }
     struct cpu *idler = cpu_find_idle();
@@ -149,19 +149,19 @@ static bool runq_steal(struct cpu *thief)
         struct cpu *victim = cpu_by_id((thief->id + i) % CPU_MAX);
         struct thread *t = NULL;
 
-        if (victim == NULL || READ_ONCE(victim->runq.nready) == 0) {
+        if (victim == NULL || READ_ONCE(victim->sched->nready) == 0) {
             continue;
         }
-        spin_acquire(&victim->runq.lock);
+        spin_acquire(&victim->sched->lock);
         t = runq_take(victim);
         if (t != NULL) {
             t->cpu = thief->id;
         }
-        spin_release(&victim->runq.lock);
+        spin_release(&victim->sched->lock);
         if (t != NULL) {
-            spin_acquire(&thief->runq.lock);
+            spin_acquire(&thief->sched->lock);
             runq_put(thief, t);
-            spin_release(&thief->runq.lock);
+            spin_release(&thief->sched->lock);
             return true;
         }
     }
@@ -202,8 +202,8 @@ static void thread_schedule(struct cpu *cpu)
     next->state = THREAD_RUNNING;
     slice_start(cpu, next);
     if (next != prev) {
-        prev->cpu_time += now - cpu->switched_at;
-        cpu->switched_at = now;
+        prev->cpu_time += now - cpu->sched->switched_at;
+        cpu->sched->switched_at = now;
         cpu->switches++;
         cpu->current = next;
         context_switch(cpu, prev, next);
@@ -211,7 +211,7 @@ static void thread_schedule(struct cpu *cpu)
         thread_switch(&prev->sp, next->sp);                       /* ... and this */
     }
     /* Another thread's switch brought us back, perhaps on another CPU: release its queue. */
-    spin_release(&this_cpu()->runq.lock);
+    spin_release(&this_cpu()->sched->lock);
 }
 
 bool sched_wanted(const struct cpu *cpu)
@@ -221,23 +221,23 @@ bool sched_wanted(const struct cpu *cpu)
     for (unsigned id = 0; id < CPU_MAX && !wanted; id++) {
         const struct cpu *other = cpu_by_id(id);
 
-        wanted = other != NULL && READ_ONCE(other->runq.nready) != 0; /* it might take that */
+        wanted = other != NULL && READ_ONCE(other->sched->nready) != 0; /* it might take that */
     }
     return wanted;
 }
 
 void sched_kicked(struct cpu *cpu)
 {
-    upcall_state_t state = spin_lock(&cpu->runq.lock);
+    upcall_state_t state = spin_lock(&cpu->sched->lock);
 
     slice_start(cpu, cpu->current);
-    spin_unlock(&cpu->runq.lock, state);
+    spin_unlock(&cpu->sched->lock, state);
 }
 
 void sched_interrupt_exit(struct cpu *cpu)
 {
     if (READ_ONCE(cpu->need_resched) && cpu->current != NULL) {
-        spin_acquire(&cpu->runq.lock);
+        spin_acquire(&cpu->sched->lock);
         thread_schedule(cpu);
     }
 }
@@ -247,7 +247,7 @@ void thread_yield(void)
     upcall_state_t state = upcalls_save();
     struct cpu *cpu = this_cpu();
 
-    spin_acquire(&cpu->runq.lock);
+    spin_acquire(&cpu->sched->lock);
     thread_schedule(cpu);
     upcalls_restore(state);
 }
@@ -261,12 +261,12 @@ void sched_block(const bool *still_waiting)
         panic("thread \"%s\" sleeps where it must not (upcalls masked: %d, level %d)",
               cpu->current->name, state, cpu->ipl);
     }
-    spin_acquire(&cpu->runq.lock);
+    spin_acquire(&cpu->sched->lock);
     if (READ_ONCE(*still_waiting)) {
         cpu->current->state = THREAD_BLOCKED;
         thread_schedule(cpu);
     } else {
-        spin_release(&cpu->runq.lock);
+        spin_release(&cpu->sched->lock);
     }
     upcalls_restore(state);
 }
@@ -276,7 +276,7 @@ static struct cpu *thread_rehome(struct thread *t, struct cpu *cpu, upcall_state
 {
     while (!cpu->online) {
         t->cpu = 0;
-        spin_unlock(&cpu->runq.lock, *state);
+        spin_unlock(&cpu->sched->lock, *state);
         cpu = runq_lock_of(t, state);
     }
     return cpu;
@@ -291,7 +291,7 @@ void thread_wake(struct thread *t)
         runq_put(cpu, t);
         runq_poke(cpu, t);
     }
-    spin_unlock(&cpu->runq.lock, state);
+    spin_unlock(&cpu->sched->lock, state);
 }
 
 /* Move the ready threads of a leaving CPU to CPU 0 and accept no more. Upcalls are masked. */
@@ -300,17 +300,17 @@ static void runq_evacuate(struct cpu *cpu)
     struct cpu *heir = cpu_by_id(0);
     struct thread *t;
 
-    spin_acquire(&heir->runq.lock);
-    spin_acquire(&cpu->runq.lock);
+    spin_acquire(&heir->sched->lock);
+    spin_acquire(&cpu->sched->lock);
     WRITE_ONCE(cpu->online, false);
     while ((t = runq_take(cpu)) != NULL) {
         t->cpu = heir->id;
         runq_put(heir, t);
         runq_poke(heir, t);
     }
-    spin_release(&cpu->runq.lock);
-    spin_release(&heir->runq.lock);
-    (void)timer_cancel(&cpu->slice);
+    spin_release(&cpu->sched->lock);
+    spin_release(&heir->sched->lock);
+    (void)timer_cancel(&cpu->sched->slice);
     timer_move_all(cpu, heir);
 }
 
@@ -325,9 +325,9 @@ void sched_idle(void)
             cpu_leave(cpu);
         }
         WRITE_ONCE(cpu->idling, true);
-        if (READ_ONCE(cpu->runq.nready) > 0 || runq_steal(cpu)) {
+        if (READ_ONCE(cpu->sched->nready) > 0 || runq_steal(cpu)) {
             WRITE_ONCE(cpu->idling, false);
-            spin_acquire(&cpu->runq.lock);
+            spin_acquire(&cpu->sched->lock);
             thread_schedule(cpu);
         } else {
             /* Opens the mask and blocks in one step: no wake-up is lost between the two. */
@@ -432,7 +432,7 @@ void thread_start(void)
 {
     struct thread *self = this_cpu()->current;
 
-    spin_release(&this_cpu()->runq.lock);
+    spin_release(&this_cpu()->sched->lock);
     upcalls_restore(false);
     self->fn(self->arg);
     thread_exit();
@@ -448,7 +448,7 @@ static void thread_reap(struct thread *t)
         struct cpu *cpu = runq_lock_of(t, &state);
 
         gone = t->state == THREAD_DEAD;
-        spin_unlock(&cpu->runq.lock, state);
+        spin_unlock(&cpu->sched->lock, state);
         if (!gone) {
             thread_yield(); /* and leave that lock to the CPU, which needs it to get there */
         }
@@ -493,7 +493,7 @@ void thread_exit(void)
 
     struct cpu *cpu = this_cpu();
     (void)state;
-    spin_acquire(&cpu->runq.lock);
+    spin_acquire(&cpu->sched->lock);
     self->state = THREAD_DEAD;
     thread_schedule(cpu);
     panic("thread \"%s\" runs after its end", self->name);
@@ -622,14 +622,19 @@ int sched_cpu_init(struct cpu *cpu)
 {
     char name[THREAD_NAME_MAX];
 
-    spin_init(&cpu->runq.lock, "run queue");
-    for (unsigned i = 0; i < PRIO_COUNT; i++) {
-        XEN_TAILQ_INIT(&cpu->runq.ready[i]);
+    cpu->sched = kzalloc(sizeof(*cpu->sched));
+    if (cpu->sched == NULL) {
+        return -ENOMEM;
     }
-    timer_init(&cpu->slice, slice_end);
+    spin_init(&cpu->sched->lock, "run queue");
+    for (unsigned i = 0; i < PRIO_COUNT; i++) {
+        XEN_TAILQ_INIT(&cpu->sched->ready[i]);
+    }
+    timer_init(&cpu->sched->slice, slice_end);
     snprintf(name, sizeof(name), "idle/%u", cpu->id);
     cpu->idle = thread_build(name, idle_thread, NULL, PRIO_IDLE);
     if (cpu->idle == NULL) {
+        kfree(cpu->sched);
         return -ENOMEM;
     }
     cpu->idle->cpu = cpu->id;
@@ -645,6 +650,7 @@ void sched_cpu_fini(struct cpu *cpu)
     spin_unlock(&thread_list_lock, state);
     thread_free(cpu->idle);
     cpu->idle = NULL;
+    kfree(cpu->sched);
 }
 
 void sched_adopt_idle(struct cpu *cpu)
@@ -652,7 +658,7 @@ void sched_adopt_idle(struct cpu *cpu)
     cpu->idle->state = THREAD_RUNNING;
     cpu->current = cpu->idle;
     cpu->stack_limit = (uint64_t)cpu->idle->stack + STACK_RESERVE;
-    cpu->switched_at = clock_now();
+    cpu->sched->switched_at = clock_now();
     WRITE_ONCE(cpu->leaving, false);
     WRITE_ONCE(cpu->online, true);
 }

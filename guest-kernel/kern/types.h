@@ -3,7 +3,6 @@
  *
  * Fixed-width integers, the compiler's attributes under short names, and the accessors for memory
  * that somebody else (Xen, another vCPU, another domain) changes behind the compiler's back.
- * Nothing here has state; suspend does not touch it.
  */
 #ifndef KERN_TYPES_H
 #define KERN_TYPES_H

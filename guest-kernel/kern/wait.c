@@ -5,7 +5,7 @@
  * waker or the timer clears it and then wakes the thread, and sched_block() tests it under the run
  * queue's lock, so that no order of events loses a wake-up. A waker touches waiter and thread only
  * under the queue's lock, and the sleeper takes that lock once more in waitq_finish() before its
- * stack frame goes away. Locks: the queue's own, over the run queues'. Suspend: nothing to do.
+ * stack frame goes away. Locks: the queue's own, over the run queues'.
  */
 #include "kern/wait.h"
 

@@ -7,7 +7,6 @@
  * held; a race between two vCPUs that both write the first costs nothing but which is named.
  *
  * Locks: none, of course; a list is touched by its vCPU with upcalls masked, or by its thread.
- * Suspend: nothing to do.
  */
 #include "kern/witness.h"
 

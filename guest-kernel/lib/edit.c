@@ -1,5 +1,5 @@
 /*
- * edit.c - editing one line on a terminal; see edit.h. No state of its own, no locks.
+ * edit.c - editing one line on a terminal; see edit.h.
  */
 #include "lib/edit.h"
 

@@ -1,5 +1,5 @@
 /*
- * parse.c - a line of commands into words; see parse.h. No state, no locks.
+ * parse.c - a line of commands into words; see parse.h.
  */
 #include "lib/parse.h"
 

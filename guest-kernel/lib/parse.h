@@ -2,8 +2,8 @@
  * parse.h - a line of commands into words.
  *
  * Words are separated by blanks, commands by ';'. 'single' and "double" quotes and a backslash take
- * the meaning from the characters in them or behind it; # at a word's start begins a comment.
- * Plain C, no state; compiles on the host for tests/unit.
+ * the meaning from the characters in them or behind it; # at a word's start begins a comment. Plain
+ * C; compiles on the host for tests/unit.
  */
 #ifndef LIB_PARSE_H
 #define LIB_PARSE_H

@@ -1,5 +1,5 @@
 /*
- * pattern.c - known bytes for tests of disks; see pattern.h. No state, no locks.
+ * pattern.c - known bytes for tests of disks; see pattern.h.
  */
 #include "lib/pattern.h"
 

@@ -3,8 +3,8 @@
  *
  * A disk filled with pattern SEED holds, at each byte offset that is a multiple of 32, the 32
  * characters "SSSSSSSS OOOOOOOOOOOOOOOO duet.\n": the seed and the offset in hexadecimal. So any
- * range can be checked by itself, and a block that went elsewhere tells where it belongs.
- * Plain C, no state; compiles on the host for tests/unit.
+ * range can be checked by itself, and a block that went elsewhere tells where it belongs. Plain C;
+ * compiles on the host for tests/unit.
  */
 #ifndef LIB_PATTERN_H
 #define LIB_PATTERN_H

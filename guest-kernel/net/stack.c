@@ -1,7 +1,7 @@
 /*
  * stack.c - starting lwIP; names, addresses and errors for its users. See stack.h.
  *
- * Locks: start_lock (mutex), over lwIP's. Suspend: nothing to do.
+ * Locks: start_lock (mutex), over lwIP's.
  */
 #include "net/stack.h"
 

@@ -1,9 +1,9 @@
 /*
  * cmdline.c - the kernel command line, taken apart.
  *
- * The line is copied and split in place: words end at blanks outside double quotes, quotes
- * are dropped, and of a key that stands twice the last value counts. No locks: read-only
- * after cmdline_boot(). Suspend does not touch it.
+ * The line is copied and split in place: words end at blanks outside double quotes, quotes are
+ * dropped, and of a key that stands twice the last value counts. No locks: read-only after
+ * cmdline_boot().
  */
 #include "os/cmdline.h"
 

@@ -1,8 +1,7 @@
 /*
  * cmdline.h - the kernel command line: what `extra=` of the xl configuration says.
  *
- * Words of the form key, key=value or key="value with spaces; and more". Read-only after boot;
- * suspend does not touch it.
+ * Words of the form key, key=value or key="value with spaces; and more". Read-only after boot.
  */
 #ifndef OS_CMDLINE_H
 #define OS_CMDLINE_H

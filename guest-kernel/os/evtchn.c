@@ -106,8 +106,8 @@ static void collect_one(struct cpu *cpu, evtchn_port_t port)
     }
     if (e != NULL && ours && !e->busy) {
         e->busy = true;
-        XEN_TAILQ_INSERT_TAIL(&cpu->deferred[e->ipl], e, link);
-        cpu->deferred_levels |= 1u << e->ipl;
+        XEN_TAILQ_INSERT_TAIL(&cpu->events->deferred[e->ipl], e, link);
+        cpu->events->deferred_levels |= 1u << e->ipl;
     }
     spin_unlock(&evtchn_lock, state);
 }
@@ -123,11 +123,11 @@ static void evtchn_collect(struct cpu *cpu)
 
 static struct evtchn *deferred_take(struct cpu *cpu, enum ipl level)
 {
-    struct evtchn *e = XEN_TAILQ_FIRST(&cpu->deferred[level]);
+    struct evtchn *e = XEN_TAILQ_FIRST(&cpu->events->deferred[level]);
 
-    XEN_TAILQ_REMOVE(&cpu->deferred[level], e, link);
-    if (XEN_TAILQ_EMPTY(&cpu->deferred[level])) {
-        cpu->deferred_levels &= ~(1u << level);
+    XEN_TAILQ_REMOVE(&cpu->events->deferred[level], e, link);
+    if (XEN_TAILQ_EMPTY(&cpu->events->deferred[level])) {
+        cpu->events->deferred_levels &= ~(1u << level);
     }
     return e;
 }
@@ -164,7 +164,7 @@ static void look_at_burst(struct cpu *cpu, struct evtchn *e)
 {
     nsec_t now = clock_now();
     nsec_t took = now - e->burst_began;
-    nsec_t threads_had = cpu->thread_time - e->burst_thread_time;
+    nsec_t threads_had = cpu->events->thread_time - e->burst_thread_time;
 
     if (threads_had < took / THREADS_SHARE && sched_wanted(cpu)) {
         e->resting = true;
@@ -180,7 +180,7 @@ static void count_call(struct cpu *cpu, struct evtchn *e)
 {
     if (e->burst == 0) {
         e->burst_began = clock_now();
-        e->burst_thread_time = cpu->thread_time;
+        e->burst_thread_time = cpu->events->thread_time;
     }
     if (++e->burst >= EVTCHN_BURST) {
         look_at_burst(cpu, e);
@@ -210,8 +210,8 @@ static void port_done(struct cpu *cpu, struct evtchn *e)
 /* Run what is queued above the current level. Upcalls are masked, but not in the handlers. */
 static void dispatch(struct cpu *cpu)
 {
-    while (cpu->deferred_levels >> (cpu->ipl + 1) != 0) {
-        enum ipl level = 31u - (unsigned)__builtin_clz(cpu->deferred_levels);
+    while (cpu->events->deferred_levels >> (cpu->ipl + 1) != 0) {
+        enum ipl level = 31u - (unsigned)__builtin_clz(cpu->events->deferred_levels);
         enum ipl interrupted = cpu->ipl;
         struct evtchn *e = deferred_take(cpu, level);
 
@@ -236,13 +236,13 @@ void evtchn_upcall(struct trap_frame *frame)
     cpu->frame = frame;
     cpu->upcalls++;
     if (cpu->ipl == IPL_NONE) {
-        cpu->thread_time += clock_now() - cpu->threads_since;
+        cpu->events->thread_time += clock_now() - cpu->events->threads_since;
     }
     evtchn_collect(cpu);
     dispatch(cpu);
     cpu->frame = outer;
     if (cpu->ipl == IPL_NONE) {
-        cpu->threads_since = clock_now();
+        cpu->events->threads_since = clock_now();
         sched_interrupt_exit(cpu);
     }
 }
@@ -648,8 +648,18 @@ const char *evtchn_abi(void)
 
 int evtchn_cpu_init(struct cpu *cpu)
 {
-    for (unsigned level = 0; level < IPL_COUNT; level++) {
-        XEN_TAILQ_INIT(&cpu->deferred[level]);
+    static struct cpu_events boot_cpu_events; /* there is no memory yet */
+
+    cpu->events = cpu->id == 0 ? &boot_cpu_events : kzalloc(sizeof(*cpu->events));
+    if (cpu->events == NULL) {
+        return -ENOMEM;
     }
-    return ops->cpu_init(cpu);
+    for (unsigned level = 0; level < IPL_COUNT; level++) {
+        XEN_TAILQ_INIT(&cpu->events->deferred[level]);
+    }
+    int rc = ops->cpu_init(cpu);
+    if (rc != 0 && cpu->id != 0) {
+        kfree(cpu->events);
+    }
+    return rc;
 }

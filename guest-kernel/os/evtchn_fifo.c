@@ -93,15 +93,15 @@ static evtchn_port_t unlink(event_word_t *word)
 static bool consume(struct cpu *cpu, unsigned queue,
                     void (*fn)(struct cpu *cpu, evtchn_port_t port))
 {
-    evtchn_port_t port = cpu->fifo_heads[queue];
+    evtchn_port_t port = cpu->events->fifo_heads[queue];
 
     if (port == 0) {
         rmb(); /* the ready bit before the head */
-        port = READ_ONCE(cpu->fifo->head[queue]);
+        port = READ_ONCE(cpu->events->fifo->head[queue]);
     }
     event_word_t *word = word_of(port);
-    cpu->fifo_heads[queue] = unlink(word);
-    bool more = cpu->fifo_heads[queue] != 0;
+    cpu->events->fifo_heads[queue] = unlink(word);
+    bool more = cpu->events->fifo_heads[queue] != 0;
     if ((READ_ONCE(*word) & (PENDING | MASKED)) == PENDING) {
         fn(cpu, port);
     }
@@ -112,7 +112,7 @@ static void evtchn_fifo_collect(struct cpu *cpu, void (*fn)(struct cpu *cpu, evt
 {
     uint32_t ready;
 
-    while ((ready = __atomic_exchange_n(&cpu->fifo->ready, 0, __ATOMIC_SEQ_CST)) != 0) {
+    while ((ready = __atomic_exchange_n(&cpu->events->fifo->ready, 0, __ATOMIC_SEQ_CST)) != 0) {
         for (; ready != 0; ready &= ready - 1) {
             unsigned queue = (unsigned)__builtin_ctz(ready);
 
@@ -164,17 +164,17 @@ static int evtchn_fifo_cpu_init(struct cpu *cpu)
 {
     struct evtchn_init_control op = {.vcpu = cpu->id};
 
-    if (cpu->fifo == NULL) {
-        cpu->fifo = page_alloc_zeroed(0);
+    if (cpu->events->fifo == NULL) {
+        cpu->events->fifo = page_alloc_zeroed(0);
     }
-    if (cpu->fifo == NULL) {
+    if (cpu->events->fifo == NULL) {
         return -ENOMEM;
     }
-    op.control_gfn = virt_to_mfn(cpu->fifo).n;
+    op.control_gfn = virt_to_mfn(cpu->events->fifo).n;
     int rc = (int)HYPERVISOR_event_channel_op(EVTCHNOP_init_control, &op);
     if (rc != 0) {
-        page_free(cpu->fifo, 0);
-        cpu->fifo = NULL;
+        page_free(cpu->events->fifo, 0);
+        cpu->events->fifo = NULL;
     }
     return rc;
 }
@@ -187,9 +187,9 @@ static int evtchn_fifo_resume(void)
     for (unsigned id = 0; id < CPU_MAX && rc == 0; id++) {
         struct cpu *cpu = cpu_by_id(id);
 
-        if (cpu != NULL && cpu->fifo != NULL) {
-            memset(cpu->fifo, 0, PAGE_SIZE);
-            memset(cpu->fifo_heads, 0, sizeof(cpu->fifo_heads));
+        if (cpu != NULL && cpu->events->fifo != NULL) {
+            memset(cpu->events->fifo, 0, PAGE_SIZE);
+            memset(cpu->events->fifo_heads, 0, sizeof(cpu->events->fifo_heads));
             rc = evtchn_fifo_cpu_init(cpu);
         }
     }

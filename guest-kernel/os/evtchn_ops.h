@@ -10,7 +10,23 @@
 
 #include "os/evtchn.h"
 
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen_list.h>
+
 struct cpu;
+struct evtchn;
+XEN_TAILQ_HEAD(evtchn_queue, struct evtchn);
+
+/* What waits for one CPU. Used by that CPU with upcalls masked. */
+struct cpu_events {
+    struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
+    unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
+    nsec_t thread_time;   /* how long no handler ran here, but for the time since... */
+    nsec_t threads_since; /* ...the last upcall's end */
+    struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
+    evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
+};
 
 struct evtchn_ops {
     const char *name;

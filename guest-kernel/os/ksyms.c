@@ -1,8 +1,8 @@
 /*
  * ksyms.c - look-up in the symbol table, and the walk up a stack.
  *
- * The table's layout is told in boot/mksymtab.py. The first link has no table, hence the
- * weak reference. No locks; suspend does not touch it.
+ * The table's layout is told in boot/mksymtab.py. The first link has no table, hence the weak
+ * reference. No locks.
  */
 #include "os/ksyms.h"
 

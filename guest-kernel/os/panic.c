@@ -10,6 +10,7 @@
 #include "os/panic.h"
 
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "os/hypercall.h"
 #include "os/ksyms.h"
 #include "psm/cpu.h"

@@ -65,8 +65,8 @@ void cpu_boot_early(void)
 {
     boot_cpu.self = &boot_cpu;
     boot_cpu.info.evtchn_upcall_mask = 1;
-    timer_cpu_create(&boot_cpu);
-    (void)evtchn_cpu_init(&boot_cpu); /* 2-level events: cannot fail */
+    (void)timer_cpu_create(&boot_cpu); /* cannot fail, nor can... */
+    (void)evtchn_cpu_init(&boot_cpu);  /* ...2-level events */
 }
 
 int cpu_register(struct cpu *cpu)

@@ -1,11 +1,15 @@
 /*
- * cpu.h - a virtual CPU, and everything that is per CPU.
+ * cpu.h - a virtual CPU, and where everything that is per CPU hangs.
  *
  * One struct cpu per vCPU, reached through the kernel's %gs base. It holds Xen's vcpu_info itself
  * (VCPUOP_register_vcpu_info), so that masking upcalls is one instruction relative to %gs and
  * cannot hit the vCPU a thread has just been moved away from. The assembly offsets are checked
  * below. Fields are used by their own CPU with upcalls masked unless a comment says otherwise.
- * Suspend: vcpu_info and runstate are registered again at resume.
+ *
+ * What every trap, lock and switch of threads touches (the mask, the level, the running thread, the
+ * stack's limit) lies in struct cpu itself, one or two loads from %gs. What one room keeps for a
+ * CPU is that room's structure behind a pointer: one load more, where a queue or a lock is touched
+ * anyway. Suspend: vcpu_info and runstate are registered again at resume.
  */
 #ifndef PSM_CPU_H
 #define PSM_CPU_H
@@ -15,30 +19,21 @@
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 #include <xen/vcpu.h>
-#include <xen_list.h>
 
 #include "kern/lock.h"
-#include "kern/thread.h"
 #include "os/evtchn.h"
-#include "psm/timer.h"
 
 #include "psm/offsets.h"
 
 #define CPU_MAX 128
 
-struct evtchn;
+struct cpu_events;
+struct cpu_sched;
+struct cpu_timers;
 struct mmuq;
+struct thread;
 struct trap_frame;
 struct uhat;
-XEN_TAILQ_HEAD(evtchn_queue, struct evtchn);
-XEN_TAILQ_HEAD(thread_queue, struct thread);
-
-/* The threads that are ready to run on one CPU. Locked by @lock, from any CPU. */
-struct run_queue {
-    spinlock_t lock;
-    struct thread_queue ready[PRIO_COUNT];
-    unsigned nready;
-};
 
 struct cpu {
     struct vcpu_info info __aligned(64); /* shared with Xen */
@@ -46,47 +41,34 @@ struct cpu {
     uint64_t stack_limit;                /* see stack.S: below is too deep for the running thread */
     unsigned id;
 
-    /* Interrupts: evtchn.c */
-    enum ipl ipl;                            /* level that runs now */
-    struct evtchn_queue deferred[IPL_COUNT]; /* ports that wait for the level to drop */
-    unsigned deferred_levels;                /* bit n: deferred[n] is not empty */
-    uint64_t upcalls;
-    nsec_t thread_time;   /* how long no handler ran here, but for the time since... */
-    nsec_t threads_since; /* ...the last upcall's end */
-    struct evtchn_fifo_control_block *fifo; /* shared with Xen: evtchn_fifo.c */
-    evtchn_port_t fifo_heads[EVTCHN_FIFO_MAX_QUEUES];
-    evtchn_port_t ipi; /* kicks this CPU */
-
-    /* Threads: thread.c */
+    /* What all of the core looks at. */
+    enum ipl ipl; /* interrupt level that runs now */
     struct thread *current;
     struct thread *idle;
     bool idling;       /* in its idle thread; read from any CPU */
     bool need_resched; /* set from any CPU */
-    struct run_queue runq;
-    nsec_t switched_at; /* clock_now() when current began to run */
-    uint64_t switches;
+    bool online;       /* runs threads; read from any CPU */
+    bool leaving;      /* shall go offline; set by cpu_stop() */
+    evtchn_port_t ipi; /* kicks this CPU */
 
-    /* Timers: timer.c */
-    spinlock_t timer_lock;
-    evtchn_port_t timer_port;
-    struct timer *timers;        /* root of the heap */
-    struct timer *timer_running; /* whose callback runs now */
-    nsec_t timer_programmed;     /* deadline that Xen knows; NSEC_FOREVER: none */
-    struct timer slice;          /* ends the running thread's turn */
+    /* Each room's own, made by it when the CPU is. */
+    struct cpu_events *events; /* os/evtchn_ops.h */
+    struct cpu_sched *sched;   /* kern/sched.h */
+    struct cpu_timers *timers; /* psm/timer.h */
+    struct mmuq *mmuq;         /* hat/mmuq.c: pending page-table updates */
+    struct uhat *uhat;         /* hat/uhat.c: address space that is loaded, NULL: the kernel's */
 
+    /* Start and stop: cpu_start.c */
     struct vcpu_runstate_info runstate; /* written by Xen: steal time */
-    struct uhat *uhat;                  /* address space that is loaded, NULL: the kernel's */
-    struct mmuq *mmuq;                  /* pending page-table updates */
-    bool online;                        /* runs threads; read from any CPU */
-    bool leaving;                       /* shall go offline; set by cpu_stop() */
     bool parked;                        /* went offline for a suspend */
     bool registered;                    /* Xen knows its shared areas */
     bool has_context;                   /* Xen knows where it begins, or where it stopped */
 
-    /* Debugger: kdi/ */
+    /* For whoever looks on: the debugger, and statistics. */
     evtchn_port_t debug_port;     /* asks this CPU to stand still */
     struct trap_frame *frame;     /* of the upcall that runs now, NULL: none */
     const spinlock_t *wants_lock; /* it spins for this one now */
+    uint64_t upcalls, switches;
 };
 
 _Static_assert(offsetof(struct cpu, info) == 0, "lock.c masks upcalls relative to %gs:0");

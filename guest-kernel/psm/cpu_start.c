@@ -87,6 +87,7 @@ static void free_mmuq(struct cpu *cpu)
 /* Memory of our own first, which can be taken back. */
 static const struct cpu_step memory_steps[] = {
     {make_mmuq, free_mmuq},
+    {timer_cpu_create, timer_cpu_free},
     {sched_cpu_init, sched_cpu_fini},
     {evtchn_cpu_init, NULL},
 };
@@ -105,7 +106,6 @@ static int cpu_create(unsigned id)
     cpu->self = cpu;
     cpu->id = id;
     cpu->info.evtchn_upcall_mask = 1;
-    timer_cpu_create(cpu);
     int rc = cpu_do_steps(memory_steps, ARRAY_SIZE(memory_steps), cpu);
     if (rc != 0) {
         log_err("vCPU %u: cannot be set up: %s", id, errno_name(rc));

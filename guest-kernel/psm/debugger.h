@@ -4,7 +4,7 @@
  * Traps, panics and a port of each CPU lead into the debugger, which stands on nearly everything.
  * So that the core knows none of that, the debugger hands it a table of functions at boot; until
  * then, and in a kernel without one, each call below says that nobody is there. Locks: none; the
- * table is set once, before other CPUs run. Suspend: nothing to do.
+ * table is set once, before other CPUs run.
  */
 #ifndef PSM_DEBUGGER_H
 #define PSM_DEBUGGER_H

@@ -9,12 +9,14 @@
  * timer whose callback runs on another CPU is armed anew on that CPU, in whose heap it fires when
  * the callback is over: it never runs on two CPUs at once. Only timer_cancel_wait() waits.
  *
- * Locks: the owning CPU's timer_lock, of two the lower CPU's first; callbacks run without it.
+ * Locks: that of the owning CPU's heap, of two the lower CPU's first; callbacks run without it.
  * Suspend: only vCPU 0 has timers then; timer_resume() reckons those by the wall clock anew and
  * programs the root.
  */
 #include "psm/timer.h"
 
+#include "kern/mem.h"
+#include "kern/thread.h"
 #include "kern/witness.h"
 #include "os/evtchn.h"
 #include "os/hypercall.h"
@@ -74,21 +76,21 @@ static struct timer *heap_meld_list(struct timer *first)
 
 static void heap_set_root(struct cpu *cpu, struct timer *root)
 {
-    cpu->timers = root;
+    cpu->timers->root = root;
     if (root != NULL) {
-        root->link = &cpu->timers;
+        root->link = &cpu->timers->root;
     }
 }
 
 static void heap_insert(struct cpu *cpu, struct timer *t)
 {
     t->child = t->sibling = NULL;
-    heap_set_root(cpu, heap_meld(cpu->timers, t));
+    heap_set_root(cpu, heap_meld(cpu->timers->root, t));
 }
 
 static void heap_remove(struct cpu *cpu, struct timer *t)
 {
-    bool is_root = cpu->timers == t;
+    bool is_root = cpu->timers->root == t;
     struct timer *orphans = heap_meld_list(t->child);
 
     if (is_root) {
@@ -98,7 +100,7 @@ static void heap_remove(struct cpu *cpu, struct timer *t)
         if (t->sibling != NULL) {
             t->sibling->link = t->link;
         }
-        heap_set_root(cpu, heap_meld(cpu->timers, orphans));
+        heap_set_root(cpu, heap_meld(cpu->timers->root, orphans));
     }
     t->link = NULL;
     t->child = t->sibling = NULL;
@@ -109,40 +111,40 @@ static void heap_remove(struct cpu *cpu, struct timer *t)
 /* Have Xen interrupt this CPU for the earliest timer. Its lock is held, and it is this CPU. */
 static void timer_program(struct cpu *cpu)
 {
-    nsec_t deadline = cpu->timers == NULL ? NSEC_FOREVER : cpu->timers->deadline;
+    nsec_t deadline = cpu->timers->root == NULL ? NSEC_FOREVER : cpu->timers->root->deadline;
 
-    if (deadline >= cpu->timer_programmed) {
+    if (deadline >= cpu->timers->programmed) {
         return;
     }
     struct vcpu_set_singleshot_timer op = {.timeout_abs_ns = clock_to_xen(deadline)};
     long rc = HYPERVISOR_vcpu_op(VCPUOP_set_singleshot_timer, cpu->id, &op);
 
     ASSERT(rc == 0);
-    cpu->timer_programmed = deadline;
+    cpu->timers->programmed = deadline;
 }
 
 /* VIRQ_TIMER: run what is due. */
 static void timer_interrupt(evtchn_port_t port, void *arg)
 {
     struct cpu *cpu = arg;
-    upcall_state_t state = spin_lock(&cpu->timer_lock);
+    upcall_state_t state = spin_lock(&cpu->timers->lock);
 
     (void)port;
-    cpu->timer_programmed = NSEC_FOREVER;
-    while (cpu->timers != NULL && cpu->timers->deadline <= clock_now()) {
-        struct timer *t = cpu->timers;
+    cpu->timers->programmed = NSEC_FOREVER;
+    while (cpu->timers->root != NULL && cpu->timers->root->deadline <= clock_now()) {
+        struct timer *t = cpu->timers->root;
 
         heap_remove(cpu, t);
-        cpu->timer_running = t;
-        spin_unlock(&cpu->timer_lock, state);
+        cpu->timers->running = t;
+        spin_unlock(&cpu->timers->lock, state);
         witness_callback_begin(LOCK_TIMER_CALLBACK, (uint64_t)t->fn);
         t->fn(t); /* may free what @t is in */
         witness_callback_end();
-        state = spin_lock(&cpu->timer_lock);
-        WRITE_ONCE(cpu->timer_running, NULL);
+        state = spin_lock(&cpu->timers->lock);
+        WRITE_ONCE(cpu->timers->running, NULL);
     }
     timer_program(cpu);
-    spin_unlock(&cpu->timer_lock, state);
+    spin_unlock(&cpu->timers->lock, state);
 }
 
 /* ---- for everyone ---- */
@@ -158,11 +160,11 @@ static struct cpu *timer_lock_of(const struct timer *t)
     for (;;) {
         struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
 
-        spin_acquire(&cpu->timer_lock);
+        spin_acquire(&cpu->timers->lock);
         if (t->cpu == cpu->id) {
             return cpu;
         }
-        spin_release(&cpu->timer_lock);
+        spin_release(&cpu->timers->lock);
     }
 }
 
@@ -178,11 +180,11 @@ static struct cpu *timer_take(struct timer *t)
         if (timer_armed(t)) {
             heap_remove(cpu, t);
         }
-        if (cpu == this_cpu() || cpu->timer_running == t) {
+        if (cpu == this_cpu() || cpu->timers->running == t) {
             return cpu;
         }
         WRITE_ONCE(t->cpu, this_cpu()->id);
-        spin_release(&cpu->timer_lock); /* of two CPUs' only one is ever held here */
+        spin_release(&cpu->timers->lock); /* of two CPUs' only one is ever held here */
     }
 }
 
@@ -197,7 +199,7 @@ static void arm(struct timer *t, nsec_t deadline, nsec_t wall)
     if (cpu == this_cpu()) { /* else timer_interrupt() does, when the callback is over */
         timer_program(cpu);
     }
-    spin_unlock(&cpu->timer_lock, state);
+    spin_unlock(&cpu->timers->lock, state);
 }
 
 void timer_arm(struct timer *t, nsec_t deadline)
@@ -222,7 +224,7 @@ bool timer_cancel(struct timer *t)
     if (armed) {
         heap_remove(cpu, t);
     }
-    spin_unlock(&cpu->timer_lock, state);
+    spin_unlock(&cpu->timers->lock, state);
     return armed;
 }
 
@@ -232,8 +234,8 @@ static bool timer_busy(const struct timer *t)
     upcall_state_t state = upcalls_save();
     struct cpu *cpu = timer_lock_of(t);
 
-    bool busy = timer_armed(t) || cpu->timer_running == t;
-    spin_unlock(&cpu->timer_lock, state);
+    bool busy = timer_armed(t) || cpu->timers->running == t;
+    spin_unlock(&cpu->timers->lock, state);
     return busy;
 }
 
@@ -250,26 +252,38 @@ bool timer_cancel_wait(struct timer *t)
     return armed;
 }
 
-void timer_cpu_create(struct cpu *cpu)
+int timer_cpu_create(struct cpu *cpu)
 {
-    spin_init(&cpu->timer_lock, "timers");
+    static struct cpu_timers boot_cpu_timers; /* there is no memory yet */
+
+    cpu->timers = cpu->id == 0 ? &boot_cpu_timers : kzalloc(sizeof(*cpu->timers));
+    if (cpu->timers == NULL) {
+        return -ENOMEM;
+    }
+    spin_init(&cpu->timers->lock, "timers");
+    return 0;
+}
+
+void timer_cpu_free(struct cpu *cpu)
+{
+    kfree(cpu->timers);
 }
 
 int timer_cpu_init(struct cpu *cpu)
 {
-    cpu->timer_programmed = NSEC_FOREVER;
+    cpu->timers->programmed = NSEC_FOREVER;
     int port = evtchn_bind_virq(VIRQ_TIMER, cpu->id, "timer", IPL_TIMER, timer_interrupt, cpu);
 
     if (port < 0) {
         return port;
     }
-    cpu->timer_port = (evtchn_port_t)port;
+    cpu->timers->port = (evtchn_port_t)port;
     return 0;
 }
 
 void timer_cpu_close(struct cpu *cpu)
 {
-    evtchn_close(cpu->timer_port);
+    evtchn_close(cpu->timers->port);
 }
 
 void timer_move_all(struct cpu *from, struct cpu *to)
@@ -277,15 +291,15 @@ void timer_move_all(struct cpu *from, struct cpu *to)
     struct timer *t;
 
     ASSERT(to->id < from->id); /* the order of the two locks */
-    spin_acquire(&to->timer_lock);
-    spin_acquire(&from->timer_lock);
-    while ((t = from->timers) != NULL) {
+    spin_acquire(&to->timers->lock);
+    spin_acquire(&from->timers->lock);
+    while ((t = from->timers->root) != NULL) {
         heap_remove(from, t);
         WRITE_ONCE(t->cpu, to->id);
         heap_insert(to, t);
     }
-    spin_release(&from->timer_lock);
-    spin_release(&to->timer_lock);
+    spin_release(&from->timers->lock);
+    spin_release(&to->timers->lock);
     cpu_kick(to);
 }
 
@@ -294,7 +308,7 @@ static void heap_rebuild(struct cpu *cpu)
 {
     struct timer *all = NULL, *t;
 
-    while ((t = cpu->timers) != NULL) {
+    while ((t = cpu->timers->root) != NULL) {
         heap_remove(cpu, t);
         t->sibling = all;
         all = t;
@@ -308,18 +322,18 @@ static void heap_rebuild(struct cpu *cpu)
 
 void timer_resume(struct cpu *cpu)
 {
-    upcall_state_t state = spin_lock(&cpu->timer_lock);
+    upcall_state_t state = spin_lock(&cpu->timers->lock);
 
     heap_rebuild(cpu);
-    cpu->timer_programmed = NSEC_FOREVER;
+    cpu->timers->programmed = NSEC_FOREVER;
     timer_program(cpu);
-    spin_unlock(&cpu->timer_lock, state);
+    spin_unlock(&cpu->timers->lock, state);
 }
 
 void timer_reprogram(struct cpu *cpu)
 {
-    upcall_state_t state = spin_lock(&cpu->timer_lock);
+    upcall_state_t state = spin_lock(&cpu->timers->lock);
 
     timer_program(cpu);
-    spin_unlock(&cpu->timer_lock, state);
+    spin_unlock(&cpu->timers->lock, state);
 }

@@ -11,7 +11,11 @@
 #ifndef PSM_TIMER_H
 #define PSM_TIMER_H
 
+#include "kern/lock.h"
 #include "kern/types.h"
+
+#include <xen/xen.h>
+#include <xen/event_channel.h>
 
 struct timer {
     nsec_t deadline; /* clock_now() time; read-only for the owner */
@@ -19,6 +23,15 @@ struct timer {
     void (*fn)(struct timer *t);
     struct timer *child, *sibling, **link; /* pairing heap; NULL link: not armed */
     unsigned cpu;
+};
+
+/* The timers of one CPU. */
+struct cpu_timers {
+    spinlock_t lock;       /* from any CPU; not held during a callback */
+    evtchn_port_t port;    /* VIRQ_TIMER */
+    struct timer *root;    /* of the heap */
+    struct timer *running; /* whose callback runs now */
+    nsec_t programmed;     /* deadline that Xen knows; NSEC_FOREVER: none */
 };
 
 /**
@@ -70,8 +83,16 @@ bool timer_cancel_wait(struct timer *t);
 
 struct cpu;
 
-/** timer_cpu_create() - once, before a CPU's first start: others may hold its lock ever after. */
-void timer_cpu_create(struct cpu *cpu);
+/**
+ * timer_cpu_create() - a CPU's heap; once, before its first start: others may hold its lock ever
+ * after
+ *
+ * Return: 0 or -ENOMEM; for vCPU 0, which has its heap before memory works, 0.
+ */
+int timer_cpu_create(struct cpu *cpu);
+
+/** timer_cpu_free() - the reverse, for a CPU that nobody came to know. */
+void timer_cpu_free(struct cpu *cpu);
 
 /** timer_cpu_init() - bind the timer interrupt of a CPU. Return: 0 or -errno. */
 int timer_cpu_init(struct cpu *cpu);

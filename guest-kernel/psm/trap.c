@@ -4,7 +4,6 @@
  * Page faults at an address listed in .fixups (entry.S) resume at its fixup; everything else that
  * the kernel does to itself is a panic which says what, where, and what the address belongs to. The
  * upcall passes through here because it shares the frame.
- * Locks: none. Suspend: nothing to do.
  */
 #include "psm/trap.h"
 

@@ -2,7 +2,6 @@
  * selftest.h - running the kernel's own tests.
  *
  * A test returns false, or uses CHECK(), when something is not as promised; it has said what then.
- * No state; suspend does not touch it.
  */
 #ifndef SELFTEST_SELFTEST_H
 #define SELFTEST_SELFTEST_H

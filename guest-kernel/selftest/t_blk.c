@@ -3,7 +3,6 @@
  *
  * A disk is made without the store: its ring is an ordinary page, into which the tests write what a
  * back end would, and its grants name this domain. Each test has a disk of its own.
- * No state but the running test's; suspend does not touch it.
  */
 #include "io/xvbd/xvbd_impl.h"
 #include "hat/p2m.h"

@@ -4,7 +4,6 @@
  * An interface is made without the store: its queue is a real one, granted to this domain and bound
  * to ports of this domain, into whose rings the tests write what a back end would. Each test has an
  * interface of its own. The gate's tests proper are those of tests/unit.
- * No state but the running test's; suspend does not touch it.
  */
 #include "io/xennetf/xennetf_impl.h"
 #include "io/xennetf/xnf_gate.h"

@@ -337,7 +337,7 @@ static bool failed_starts_leave_nothing(void)
     if (fresh && !fail_each_step(id, &steps)) {
         return false;
     }
-    CHECK(!fresh || steps == 4); /* its memory, its idle thread, its events, and the next */
+    CHECK(!fresh || steps == 5); /* four structures of its own, and the next step */
     if (!fail_each_step(id, &steps)) {
         return false;
     }
@@ -425,11 +425,62 @@ static bool leaving_strands_no_event(void)
     return true;
 }
 
+#define LAST_STEP 7 /* of a start: fail_each_step() counts them */
+
+/*
+ * The vCPU is down and an event waits in its queue at each of two ports. Who wanted to start it and
+ * could not empties the queue: a port that is closed leaves its number to others, and the event of
+ * one that stays comes when the vCPU does.
+ */
+static bool queue_is_emptied(unsigned id, int closed, int kept, const bool *arrived)
+{
+    nsec_t limit = clock_now() + LONG;
+
+    CHECK(closed > 0 && kept > 0);
+    evtchn_notify((evtchn_port_t)closed);
+    evtchn_notify((evtchn_port_t)kept);
+    cpu_fail_step(LAST_STEP);
+    int rc = cpu_start(id);
+    cpu_fail_step(0);
+    CHECK(rc == -EIO);
+    evtchn_close((evtchn_port_t)closed);
+    CHECK(number_can_be_used_again((evtchn_port_t)closed));
+    CHECK(!READ_ONCE(*arrived));
+    CHECK(cpu_start(id) == 0);
+    while (!READ_ONCE(*arrived) && clock_now() < limit) {
+        thread_yield();
+    }
+    CHECK(*arrived);
+    return true;
+}
+
+static bool events_for_who_is_down_wait(void)
+{
+    unsigned last = cpu_count_online() - 1;
+    bool arrived[2] = {false};
+
+    if (last == 0) {
+        return true;
+    }
+    CHECK(cpu_stop(last) == 0);
+    int closed = evtchn_bind_ipi(last, "selftest", IPL_SOFT, note_event, &arrived[0]);
+    int kept = evtchn_bind_ipi(last, "selftest", IPL_SOFT, note_event, &arrived[1]);
+    bool ok = queue_is_emptied(last, closed, kept, &arrived[1]);
+    if (kept > 0) {
+        evtchn_close((evtchn_port_t)kept);
+    }
+    CHECK(cpu_start(last) == 0);
+    CHECK(ok);
+    CHECK(!arrived[0]);
+    return true;
+}
+
 const struct selftest selftests_smp[] = {
     {.name = "smp-arming-does-not-wait", .fn = arming_does_not_wait},
     {.name = "smp-who-cancelled-and-waited-may-free", .fn = who_cancelled_and_waited_may_free},
     {.name = "smp-storms-leave-threads-their-turns", .fn = storms_leave_threads_their_turns},
     {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
     {.name = "smp-leaving-strands-no-event", .fn = leaving_strands_no_event},
+    {.name = "smp-events-for-a-vcpu-that-is-down-wait", .fn = events_for_who_is_down_wait},
     {.name = NULL},
 };

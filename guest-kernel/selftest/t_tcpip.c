@@ -3,8 +3,8 @@
  *
  * A server thread and the test talk through netconns, as commands do. Each test gives back all that
  * the stack took for it, connections that wait for their end apart: those are waited for.
- * No state but the running test's; suspend does not touch it.
  */
+#include "io/blk.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
@@ -12,6 +12,7 @@
 #include "lib/sha256.h"
 #include "lwip/api.h"
 #include "net/heap.h"
+#include "net/httpd/httpd.h"
 #include "net/stack.h"
 #include "psm/clock.h"
 #include "selftest/selftest.h"
@@ -261,6 +262,86 @@ static bool quota(void)
     return true;
 }
 
+/* ---- a web server that cannot start ---- */
+
+#define STARTS   200 /* each that leaks loses a KiB at the least */
+#define SUPER_AT 1024
+
+/* A disk in memory, of which only the superblock of an empty file system can be read. */
+struct paper_disk {
+    struct blk_dev dev;
+    unsigned released;
+};
+
+static void paper_disk_submit(struct blk_dev *dev __unused, struct blk_req *req)
+{
+    /* struct ext4_super_block: inodes, blocks, ...; 1 KiB blocks, their first is block 1. */
+    static const uint32_t super[] = {
+        [0] = 16,   [1] = 8,   [5] = 1,          [8] = 8192,
+        [9] = 8192, [10] = 16, [14] = 0x0001ef53 /* clean, and its magic number */
+    };
+
+    memset(req->buf, 0, req->nsectors << BLK_SECTOR_SHIFT);
+    memcpy((char *)req->buf + SUPER_AT, super, sizeof(super));
+    req->done(req, 0);
+}
+
+static void paper_disk_release(struct blk_dev *dev)
+{
+    CONTAINER_OF(dev, struct paper_disk, dev)->released++;
+}
+
+static const struct blk_ops paper_disk_ops = {.submit = paper_disk_submit,
+                                              .release = paper_disk_release};
+
+/* Somebody else listens at the port: no memory goes with it, and the disk stays the caller's. */
+static bool start_in_vain(struct paper_disk *d)
+{
+    uint64_t lost;
+    struct mem_stats before, after;
+    const char *why = "";
+
+    mem_get_stats(&before);
+    for (unsigned i = 0; i < STARTS; i++) {
+        int rc = httpd_start(&d->dev, PORT, &why);
+
+        if (rc != -EADDRINUSE) {
+            selftest_fail("httpd_start: %s, %s", errno_name(rc), why);
+            return false;
+        }
+    }
+    mem_get_stats(&after);
+    lost = before.pages_free > after.pages_free ? before.pages_free - after.pages_free : 0;
+    if (lost > STARTS * 1024 / PAGE_SIZE / 2) {
+        selftest_fail("%lu pages are gone after %u starts", (unsigned long)lost, STARTS);
+        return false;
+    }
+    CHECK(d->released == 0);
+    return true;
+}
+
+static bool a_start_in_vain_keeps_nothing(void)
+{
+    struct paper_disk *d = kzalloc(sizeof(*d));
+    err_t err;
+
+    CHECK(d != NULL && net_stack_start() == 0);
+    blk_init(&d->dev, "selftest", &paper_disk_ops);
+    d->dev.info = (struct blk_info){.sectors = 16, .sector_size = BLK_SECTOR_SIZE};
+    struct netconn *other = net_listen(PORT, TIMEOUT, &err);
+    bool ok = other != NULL && blk_register(&d->dev) == 0 && start_in_vain(d);
+    blk_withdraw(&d->dev);
+    blk_put(&d->dev);
+    bool once = d->released == 1;
+    if (other != NULL) {
+        netconn_delete(other);
+    }
+    kfree(d);
+    CHECK(ok);
+    CHECK(once);
+    return true;
+}
+
 const struct selftest selftests_tcpip[] = {
     {.name = "tcpip-a-stream-arrives-as-it-was-sent-v4", .fn = stream_v4},
     {.name = "tcpip-a-stream-arrives-as-it-was-sent-v6", .fn = stream_v6},
@@ -268,5 +349,7 @@ const struct selftest selftests_tcpip[] = {
     {.name = "tcpip-a-port-nobody-listens-on-refuses", .fn = nobody_listens},
     {.name = "tcpip-a-port-is-free-again-at-once", .fn = port_is_free_again},
     {.name = "tcpip-the-stack-keeps-to-its-quota", .fn = quota},
+    {.name = "tcpip-a-web-server-that-cannot-start-keeps-nothing",
+     .fn = a_start_in_vain_keeps_nothing},
     {.name = NULL},
 };

@@ -2,7 +2,6 @@
  * cmd_dd.c - the command `dd`: bytes from a disk or a source of known bytes to a disk, or compared.
  *
  * Reading is done ahead and writing behind (stream.h), so that several blocks are under way.
- * No state, no locks.
  */
 #include "kern/mem.h"
 #include "kern/string.h"

@@ -1,7 +1,5 @@
 /*
  * cmd_disk.c - commands that look at disks: sha256, hexdump, sync.
- *
- * No state, no locks.
  */
 #include "kern/mem.h"
 #include "kern/string.h"

@@ -80,12 +80,12 @@ static int cmd_ls(struct shell *sh, int argc, char **argv)
         return SH_FAIL;
     }
     int rc = ext_open(r.dev, &fs, &why);
-    if (rc != 0) {
-        blk_put(r.dev);
-        return sh_error(sh, "%s: %s (%s)", argv[1], why, errno_name(rc));
+    int status = rc == 0 ? list(sh, &fs, argc > 2 ? argv[2] : "/")
+                         : sh_error(sh, "%s: %s (%s)", argv[1], why, errno_name(rc));
+    if (rc == 0) {
+        ext_close(&fs);
     }
-    int status = list(sh, &fs, argc > 2 ? argv[2] : "/");
-    ext_close(&fs);
+    blk_put(r.dev);
     return status;
 }
 

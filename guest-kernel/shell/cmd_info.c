@@ -1,7 +1,7 @@
 /*
  * cmd_info.c - commands that show what the kernel knows: time, memory, threads, events, devices.
  *
- * They read other rooms' statistics through their headers. No state, no locks.
+ * They read other rooms' statistics through their headers.
  */
 #include "domain/suspend.h"
 #include "io/blk.h"

@@ -1,7 +1,5 @@
 /*
  * cmd_machine.c - commands about the machine that a dom0 runs on.
- *
- * No state, no locks.
  */
 #include "dom0/acpi.h"
 #include "dom0/memmap.h"

@@ -1,7 +1,5 @@
 /*
  * cmd_power.c - commands about the machine's end and about waiting.
- *
- * No state, no locks.
  */
 #include "domain/shutdown.h"
 #include "io/xencons/xencons.h"

@@ -1,7 +1,5 @@
 /*
  * cmd_store.c - the command `xs`: looking into the store and changing it.
- *
- * No state, no locks.
  */
 #include "kern/mem.h"
 #include "kern/string.h"

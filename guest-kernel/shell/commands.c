@@ -1,7 +1,5 @@
 /*
  * commands.c - the table of all commands, and `help`, which prints it.
- *
- * Constant; no locks; suspend does not touch it.
  */
 #include "shell/commands.h"
 

@@ -1,7 +1,7 @@
 /*
  * iperf_stream.c - a stream of datagrams in numbers. See iperf_stream.h.
  *
- * Nothing that came is trusted: numbers and times are only calculated with. No state, no locks.
+ * Nothing that came is trusted: numbers and times are only calculated with.
  */
 #include "shell/iperf_stream.h"
 

@@ -9,7 +9,7 @@
  * jitter (seconds, microseconds), 15 words that nobody has to fill in, and the upper halves of the
  * three counts.
  *
- * Plain C; no state, no locks; suspend does not touch it.
+ * Plain C.
  */
 #ifndef SHELL_IPERF_STREAM_H
 #define SHELL_IPERF_STREAM_H

@@ -1,7 +1,5 @@
 /*
  * range.h - a disk and a part of it, as the words of a command name them.
- *
- * No state, no locks.
  */
 #ifndef SHELL_RANGE_H
 #define SHELL_RANGE_H

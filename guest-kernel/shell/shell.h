@@ -2,7 +2,7 @@
  * shell.h - the shell, as its commands and the boot sequence see it.
  *
  * One struct shell serves one terminal in one thread. Commands get it with their words, write with
- * sh_printf() and return an exit status. Locks: none of its own. Suspend: nothing to do.
+ * sh_printf() and return an exit status. Locks: none of its own.
  */
 #ifndef SHELL_SHELL_H
 #define SHELL_SHELL_H

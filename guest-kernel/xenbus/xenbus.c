@@ -1,5 +1,5 @@
 /*
- * xenbus.c - states and error reports; see xenbus.h. No state, no locks.
+ * xenbus.c - states and error reports; see xenbus.h.
  */
 #include "xenbus/xenbus.h"
 

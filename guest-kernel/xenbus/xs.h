@@ -99,6 +99,16 @@ struct xs_field {
 int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t n,
               const char **bad) __must_check;
 
+/* One value to scatter: a string, or if that is NULL a number. */
+struct xs_value {
+    const char *key;
+    const char *text;
+    uint32_t number;
+};
+
+/** xs_scatter() - write several values into one directory: 0, or the first error, which ends it. */
+int xs_scatter(xs_txn_t t, const char *dir, const struct xs_value *values, size_t n) __must_check;
+
 /**
  * xs_transaction() - do several things at once or not at all
  * @fn: does them with the transaction it is given; run again when somebody else got in between

@@ -285,6 +285,19 @@ int xs_gather(xs_txn_t t, const char *dir, const struct xs_field *fields, size_t
     return rc;
 }
 
+int xs_scatter(xs_txn_t t, const char *dir, const struct xs_value *values, size_t n)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct xs_value *v = &values[i];
+
+        rc = v->text != NULL ? xs_write(t, dir, v->key, v->text)
+                             : xs_writef(t, dir, v->key, "%u", v->number);
+    }
+    return rc;
+}
+
 static int txn_start(xs_txn_t *t)
 {
     const struct xs_part nothing = {"", 1};

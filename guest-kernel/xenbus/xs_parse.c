@@ -1,5 +1,5 @@
 /*
- * xs_parse.c - reading what the store sends; see xs_parse.h. No state, no locks, no suspend.
+ * xs_parse.c - reading what the store sends; see xs_parse.h.
  */
 #include "xenbus/xs_parse.h"
 

@@ -76,11 +76,36 @@ void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct x
                    const char *name)
 {
     *fe = (struct frontend){.ops = ops, .dev = dev, .name = name, .phase = FRONTEND_WAITING};
+    dev->fe = fe;
+}
+
+void *frontend_alloc(const struct xendev *dev, const char *name, size_t size)
+{
+    void *driver = kzalloc(size);
+
+    if (driver == NULL) {
+        xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
+    }
+    return driver;
 }
 
 const char *frontend_otherend(const struct frontend *fe)
 {
     return fe->dev->otherend;
+}
+
+/* Every ring's page begins with the indices that both ends see. */
+void frontend_show_ring(void (*say)(const char *fmt, ...), const struct frontend_ring *ring)
+{
+    const struct {
+        uint32_t req_prod, req_event, rsp_prod, rsp_event;
+    } *shared = ring->shared;
+
+    say("%s: ring of %u at %p, grant %u, port %u\n", ring->name, ring->entries, ring->shared,
+        ring->gref, ring->port);
+    say("  ours    req_prod_pvt %u  rsp_cons %u\n", ring->req_prod_pvt, ring->rsp_cons);
+    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", shared->req_prod,
+        shared->req_event, shared->rsp_prod, shared->rsp_event);
 }
 
 const char *frontend_path_name(enum frontend_path path)

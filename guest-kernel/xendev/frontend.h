@@ -87,7 +87,19 @@ struct frontend {
     char why[96];           /* frontend_refuse()'s sentence */
 };
 
-/** frontend_init() - a front end that waits for its back end. From a driver's probe(). */
+/**
+ * frontend_alloc() - zeroed memory for a driver's structure, from its probe()
+ * @name: the device's, for the log and the store when memory is out
+ *
+ * Return: for frontend_init(), or to be kfree()d; NULL if memory is out, which has been reported.
+ */
+void *frontend_alloc(const struct xendev *dev, const char *name, size_t size);
+
+/**
+ * frontend_init() - hand @dev over to a front end, which waits for the back end
+ *
+ * The last thing that a driver's probe() does.
+ */
 void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct xendev *dev,
                    const char *name);
 
@@ -120,6 +132,27 @@ int frontend_gather(struct frontend *fe, const struct xs_field *fields, size_t n
 
 /** frontend_otherend() - the back end's directory; valid within the call. */
 const char *frontend_otherend(const struct frontend *fe);
+
+/* A ring as the debugger shows it. */
+struct frontend_ring {
+    const char *name;
+    unsigned entries;
+    const void *shared; /* its page */
+    uint32_t gref, port;
+    uint32_t req_prod_pvt, rsp_cons;
+};
+
+#define FRONTEND_RING(ringname, ring, ring_gref, ring_port)      \
+    ((struct frontend_ring){.name = (ringname),                  \
+                            .entries = (ring).nr_ents,           \
+                            .shared = (ring).sring,              \
+                            .gref = (ring_gref),                 \
+                            .port = (ring_port),                 \
+                            .req_prod_pvt = (ring).req_prod_pvt, \
+                            .rsp_cons = (ring).rsp_cons})
+
+/** frontend_show_ring() - a ring's place and indices, for show_rings(). Takes no lock. */
+void frontend_show_ring(void (*say)(const char *fmt, ...), const struct frontend_ring *ring);
 
 /** frontend_path_name() - "up" and the like, for `lsdev`. */
 const char *frontend_path_name(enum frontend_path path);

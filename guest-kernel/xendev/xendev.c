@@ -515,7 +515,11 @@ int xendev_show_rings(const char *name, void (*say)(const char *fmt, ...))
             if (dev->driver == NULL || dev->driver->show_rings == NULL) {
                 return -EOPNOTSUPP;
             }
-            dev->driver->show_rings(dev, say);
+            if (dev->fe != NULL && dev->fe->open) {
+                dev->driver->show_rings(dev, say);
+            } else {
+                say("no rings: the back end is not connected\n");
+            }
             return 0;
         }
     }

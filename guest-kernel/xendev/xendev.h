@@ -25,10 +25,10 @@ struct xendev;
  * @class: the directory's name: "vbd"
  * @rank: order at suspend (high first) and resume (low first)
  * @probe: a device appeared, its back end is known: make the driver's structure and hand its life
- *         over by frontend_init(), in dev->fe. Nonzero: not served (logged by the driver)
+ *         over by frontend_init(). Nonzero: not served (logged by the driver)
  * @describe: a line for `lsdev`, without a newline
- * @show_rings: the state of its rings, for the debugger: lines with newlines, through @say; takes
- *              no lock. May be NULL
+ * @show_rings: the state of its rings, if there are any, for the debugger: lines with newlines,
+ *              through @say; takes no lock. May be NULL
  */
 struct xendev_driver {
     const char *class;

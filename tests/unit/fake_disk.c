@@ -40,11 +40,6 @@ void blk_get_info(struct blk_dev *dev, struct blk_info *info)
         (struct blk_info){.sectors = disk_size >> BLK_SECTOR_SHIFT, .sector_size = BLK_SECTOR_SIZE};
 }
 
-void blk_put(struct blk_dev *dev)
-{
-    (void)dev;
-}
-
 int blk_rw(struct blk_dev *dev, enum blk_op op, uint64_t sector, uint64_t nsectors, void *buf)
 {
     uint64_t all = disk_size >> BLK_SECTOR_SHIFT;

@@ -14,6 +14,7 @@
 
 #include "fake_disk.h"
 #include "fs/ext.h"
+#include "kern/mem.h"
 
 #define IMAGE_SIZE (8u << 20)
 #define BUF_SIZE   (32u << 10)
@@ -182,12 +183,97 @@ static void superblocks_refused(void **state)
     free(image);
 }
 
+static void blocks_outside(void **state)
+{
+    uint8_t *image = fake_image(kinds[0], IMAGE_SIZE);
+    void *page = page_alloc(0);
+    const char *why;
+    struct ext_fs fs;
+
+    (void)state;
+    assert_non_null(image);
+    fake_disk_set(image, IMAGE_SIZE);
+    assert_int_equal(ext_open(&fake_disk, &fs, &why), 0);
+    fs.blocks /= 2; /* the disk is larger than its file system */
+    assert_int_equal(ext_read_block(&fs, fs.blocks - 1, page), 0);
+    assert_int_equal(ext_read_block(&fs, fs.blocks, page), -EINVAL);
+    assert_int_equal(ext_read_block(&fs, 0, page), -EINVAL);
+    ext_close(&fs);
+    page_free(page, 0);
+    free(image);
+}
+
+/* Bytes of the image; NULL if they are not there. */
+static uint8_t *place_of(uint8_t *image, const void *bytes, size_t size)
+{
+    return memmem(image, IMAGE_SIZE, bytes, size);
+}
+
+/* Looks for a file behind "hello" in its folder. */
+static int look_behind(uint8_t *image)
+{
+    const char *why;
+    struct ext_fs fs;
+    struct ext_file f;
+
+    fake_disk_set(image, IMAGE_SIZE);
+    assert_int_equal(ext_open(&fake_disk, &fs, &why), 0);
+    int rc = ext_find(&fs, "/nobody", &f);
+    ext_close(&fs);
+    return rc;
+}
+
+/* A folder's entry: inode, length of the entry (2 bytes), of the name, type, name. */
+static void damaged_folders(void **state)
+{
+    static const struct {
+        uint16_t rec_len;
+        uint8_t name_len;
+    } bad[] = {{0, 5}, {4, 5}, {18, 5}, {0xfffc, 5}, {12, 5}, {16, 200}};
+    uint8_t *image = fake_image(kinds[0], IMAGE_SIZE);
+
+    (void)state;
+    assert_non_null(image);
+    uint8_t *lens = place_of(image, "\x05\x01hello", 7);
+    assert_non_null(lens);
+    assert_int_equal(look_behind(image), -ENOENT);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        memcpy(lens - 2, &bad[i].rec_len, sizeof(bad[i].rec_len));
+        lens[0] = bad[i].name_len;
+        assert_int_equal(look_behind(image), -EINVAL);
+    }
+    free(image);
+}
+
+/* The node of an inode has room for four extents; here it claims to have five. */
+static void too_many_extents(void **state)
+{
+    uint8_t *image = fake_image(kinds[0], IMAGE_SIZE);
+    void *page = page_alloc(0);
+    const char *why;
+    struct ext_fs fs;
+    struct ext_file f;
+
+    (void)state;
+    assert_non_null(image);
+    fake_disk_set(image, IMAGE_SIZE);
+    assert_int_equal(ext_open(&fake_disk, &fs, &why), 0);
+    assert_int_equal(ext_find(&fs, "/hello", &f), 0);
+    assert_int_equal(ext_read(&f, 0, page, PAGE_SIZE), 6);
+    ((uint8_t *)f.map)[2] = 5;
+    assert_int_equal(ext_read(&f, 0, page, PAGE_SIZE), -EINVAL);
+    ext_put(&f);
+    ext_close(&fs);
+    page_free(page, 0);
+    free(image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_of_mke2fs),
-        cmocka_unit_test(kept_blocks),
-        cmocka_unit_test(superblocks_refused),
+        cmocka_unit_test(images_of_mke2fs),    cmocka_unit_test(kept_blocks),
+        cmocka_unit_test(superblocks_refused), cmocka_unit_test(blocks_outside),
+        cmocka_unit_test(damaged_folders),     cmocka_unit_test(too_many_extents),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,6 +196,18 @@ int xs_read(xs_txn_t t, const char *dir, const char *key, char **value, size_t *
     return 0;
 }
 
+void *kzalloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void xenbus_dev_error(const char *dir, int err, const char *fmt, ...)
+{
+    (void)dir;
+    (void)err;
+    (void)fmt;
+}
+
 void kfree(void *ptr)
 {
     free(ptr);

@@ -22,9 +22,16 @@
 #define DEV_ID_MAX 9999u
 #define MAC_TEXT   18
 
-static const char *const feature_keys[] = {"request-rx-copy",   "feature-rx-notify",
-                                           "feature-sg",        "feature-gso-tcpv4",
-                                           "feature-gso-tcpv6", "feature-ipv6-csum-offload"};
+/* What we can do, and want; the last one only of a back end that can do it. */
+static const struct xs_value offers[] = {
+    {.key = "request-rx-copy", .number = 1},
+    {.key = "feature-rx-notify", .number = 1},
+    {.key = "feature-sg", .number = 1},
+    {.key = "feature-gso-tcpv4", .number = 1},
+    {.key = "feature-gso-tcpv6", .number = 1},
+    {.key = "feature-ipv6-csum-offload", .number = 1},
+    {.key = "request-multicast-control", .number = 1},
+};
 
 static struct xnf *interface_of(struct frontend *fe)
 {
@@ -65,19 +72,15 @@ static int drop_stale(xs_txn_t t, const struct xnf *x)
 
 static int write_queue(xs_txn_t t, const struct xnf_queue *q, const char *dir)
 {
-    int rc = xs_writef(t, dir, "tx-ring-ref", "%u", q->tx_gref);
+    bool split = q->tx_port != q->rx_port;
+    const struct xs_value values[] = {
+        {.key = "tx-ring-ref", .number = q->tx_gref},
+        {.key = "rx-ring-ref", .number = q->rx_gref},
+        {.key = split ? "event-channel-tx" : "event-channel", .number = q->tx_port},
+        {.key = "event-channel-rx", .number = q->rx_port},
+    };
 
-    if (rc == 0) {
-        rc = xs_writef(t, dir, "rx-ring-ref", "%u", q->rx_gref);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    if (q->tx_port == q->rx_port) {
-        return xs_writef(t, dir, "event-channel", "%u", q->tx_port);
-    }
-    rc = xs_writef(t, dir, "event-channel-tx", "%u", q->tx_port);
-    return rc != 0 ? rc : xs_writef(t, dir, "event-channel-rx", "%u", q->rx_port);
+    return xs_scatter(t, dir, values, split ? 4 : 3);
 }
 
 static int write_queues(xs_txn_t t, const struct xnf *x)
@@ -105,13 +108,9 @@ static int xnf_publish(struct frontend *fe, xs_txn_t t)
     if (rc == 0) {
         rc = write_queues(t, x);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(feature_keys) && rc == 0; i++) {
-        rc = xs_write(t, fe->dev->node, feature_keys[i], "1");
-    }
-    if (rc == 0 && x->features.mcast) {
-        rc = xs_write(t, fe->dev->node, "request-multicast-control", "1");
-    }
-    return rc;
+    size_t n = ARRAY_SIZE(offers) - (x->features.mcast ? 0 : 1);
+
+    return rc != 0 ? rc : xs_scatter(t, fe->dev->node, offers, n);
 }
 
 /* What the back end can do. */
@@ -429,9 +428,8 @@ static int xennetf_probe(struct xendev *dev)
         return -EINVAL;
     }
     snprintf(name, sizeof(name), "eth%u", (unsigned)id);
-    struct xnf *x = kzalloc(sizeof(*x));
+    struct xnf *x = frontend_alloc(dev, name, sizeof(*x));
     if (x == NULL) {
-        xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
         return -ENOMEM;
     }
     xnf_init(x, name);
@@ -442,7 +440,6 @@ static int xennetf_probe(struct xendev *dev)
         return rc;
     }
     frontend_init(&x->fe, &xnf_frontend, dev, x->net.name);
-    dev->fe = &x->fe;
     return 0;
 }
 
@@ -467,30 +464,17 @@ static void xennetf_describe(struct xendev *dev, char *buf, size_t size)
 
 static void show_queue(const struct xnf_queue *q, void (*say)(const char *fmt, ...))
 {
-    const struct netif_tx_sring *tx = q->tx.sring;
-    const struct netif_rx_sring *rx = q->rx.sring;
-
-    say("%s: ring of %u at %p, grant %u, port %u%s\n", q->tx_name, q->tx.nr_ents, q->tx_page,
-        q->tx_gref, q->tx_port, q->tx_blocked ? ", full" : "");
-    say("  ours    req_prod_pvt %u  rsp_cons %u  free buffers %u  extras %u\n", q->tx.req_prod_pvt,
-        q->tx.rsp_cons, q->tx_nfree, q->tx_extras);
-    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", tx->req_prod,
-        tx->req_event, tx->rsp_prod, tx->rsp_event);
-    say("%s: ring of %u at %p, grant %u, port %u%s\n", q->rx_name, q->rx.nr_ents, q->rx_page,
-        q->rx_gref, q->rx_port, q->rx_draining ? ", draining" : "");
-    say("  ours    req_prod_pvt %u  rsp_cons %u\n", q->rx.req_prod_pvt, q->rx.rsp_cons);
-    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", rx->req_prod,
-        rx->req_event, rx->rsp_prod, rx->rsp_event);
+    frontend_show_ring(say, &FRONTEND_RING(q->tx_name, q->tx, q->tx_gref, q->tx_port));
+    say("  %u buffers free, %u extras%s\n", q->tx_nfree, q->tx_extras,
+        q->tx_blocked ? ", full" : "");
+    frontend_show_ring(say, &FRONTEND_RING(q->rx_name, q->rx, q->rx_gref, q->rx_port));
+    say("  %s\n", q->rx_draining ? "draining" : "receiving");
 }
 
 static void xennetf_show_rings(const struct xendev *dev, void (*say)(const char *fmt, ...))
 {
     const struct xnf *x = interface_of(dev->fe);
 
-    if (!dev->fe->open) {
-        say("no rings: the back end is not connected\n");
-        return;
-    }
     for (unsigned i = 0; i < x->nqueues; i++) {
         show_queue(x->queues[i], say);
     }

@@ -1,5 +1,5 @@
 /*
- * xnf_flow.c - see xnf_flow.h. No state; suspend does not touch it. RFC 791, 8200; IEEE 802.1Q.
+ * xnf_flow.c - see xnf_flow.h. RFC 791, 8200; IEEE 802.1Q.
  */
 #include "io/xennetf/xnf_flow.h"
 

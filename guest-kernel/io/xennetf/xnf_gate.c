@@ -1,5 +1,5 @@
 /*
- * xnf_gate.c - see xnf_gate.h. No state; suspend does not touch it.
+ * xnf_gate.c - see xnf_gate.h.
  */
 #include "io/xennetf/xnf_gate.h"
 

@@ -1,5 +1,5 @@
 /*
- * vbd_name.c - names of virtual disks; see vbd_name.h. No state, no locks.
+ * vbd_name.c - names of virtual disks; see vbd_name.h.
  */
 #include "io/xvbd/vbd_name.h"
 

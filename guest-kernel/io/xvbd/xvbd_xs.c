@@ -63,13 +63,13 @@ static int xvbd_open(struct frontend *fe)
 static int xvbd_publish(struct frontend *fe, xs_txn_t t)
 {
     const struct xvbd *x = disk_of(fe);
-    const char *node = fe->dev->node;
-    int rc = xs_writef(t, node, "ring-ref", "%u", x->ring_gref);
+    const struct xs_value values[] = {
+        {.key = "ring-ref", .number = x->ring_gref},
+        {.key = "event-channel", .number = x->port},
+        {.key = "protocol", .text = XEN_IO_PROTO_ABI_X86_64},
+    };
 
-    if (rc == 0) {
-        rc = xs_writef(t, node, "event-channel", "%u", x->port);
-    }
-    return rc != 0 ? rc : xs_write(t, node, "protocol", XEN_IO_PROTO_ABI_X86_64);
+    return xs_scatter(t, fe->dev->node, values, ARRAY_SIZE(values));
 }
 
 static void xvbd_close(struct frontend *fe, bool lost)
@@ -234,9 +234,8 @@ static int xvbd_probe(struct xendev *dev)
         xenbus_dev_error(dev->node, rc, "virtual-device is missing or names no disk");
         return rc;
     }
-    struct xvbd *x = kzalloc(sizeof(*x));
+    struct xvbd *x = frontend_alloc(dev, name, sizeof(*x));
     if (x == NULL) {
-        xenbus_dev_error(dev->node, -ENOMEM, "%s: no memory", name);
         return -ENOMEM;
     }
     blk_init(&x->blk, name, &xvbd_blk_ops);
@@ -248,7 +247,6 @@ static int xvbd_probe(struct xendev *dev)
         return rc;
     }
     frontend_init(&x->fe, &xvbd_frontend, dev, x->blk.name);
-    dev->fe = &x->fe;
     return 0;
 }
 
@@ -268,17 +266,8 @@ static void xvbd_describe(struct xendev *dev, char *buf, size_t size)
 static void xvbd_show_rings(const struct xendev *dev, void (*say)(const char *fmt, ...))
 {
     const struct xvbd *x = disk_of(dev->fe);
-    const struct blkif_front_ring *ring = &x->ring;
 
-    if (ring->sring == NULL) {
-        say("no ring: the back end is not connected\n");
-        return;
-    }
-    say("%s: ring of %u at %p, grant %u, port %u\n", x->blk.name, ring->nr_ents, x->ring_page,
-        x->ring_gref, x->port);
-    say("  ours    req_prod_pvt %u  rsp_cons %u\n", ring->req_prod_pvt, ring->rsp_cons);
-    say("  shared  req_prod %u  req_event %u  rsp_prod %u  rsp_event %u\n", ring->sring->req_prod,
-        ring->sring->req_event, ring->sring->rsp_prod, ring->sring->rsp_event);
+    frontend_show_ring(say, &FRONTEND_RING(x->blk.name, x->ring, x->ring_gref, x->port));
     say("  %u slots under way, %u of them held by the back end's mappings\n", x->busy_slots,
         x->held_slots);
     for (unsigned i = 0; i < XVBD_RING_SIZE; i++) {

@@ -1,7 +1,5 @@
 /*
  * stdlib.h - what lwIP takes from ISO C's header of this name.
- *
- * No state; suspend does not touch it.
  */
 #ifndef COMPAT_STDLIB_H
 #define COMPAT_STDLIB_H

@@ -1,7 +1,5 @@
 /*
  * string.h - what lwIP takes from ISO C's header of this name.
- *
- * No state; suspend does not touch it.
  */
 #ifndef COMPAT_STRING_H
 #define COMPAT_STRING_H

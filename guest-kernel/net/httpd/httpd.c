@@ -2,8 +2,7 @@
  * httpd.c - taking connections, a thread for each; see httpd.h.
  *
  * Threads wait for their peer in short spells, so that a stop is noticed; a peer that says nothing
- * is let go after IDLE. Locks: httpd_lock (mutex), over lwIP's; the counters are atomic. Suspend:
- * nothing to do.
+ * is let go after IDLE. Locks: httpd_lock (mutex), over lwIP's; the counters are atomic.
  */
 #include "net/httpd/httpd.h"
 
@@ -198,6 +197,7 @@ int httpd_stop(void)
         netconn_delete(listener);
         wait_event(&ended_wq, !__atomic_load_n(&stats.connections, __ATOMIC_ACQUIRE));
         ext_close(&fs);
+        blk_put(fs.dev);
         stats.running = false;
     }
     mutex_unlock(&httpd_lock);

@@ -23,7 +23,7 @@ struct httpd_stats {
 
 /**
  * httpd_start() - serve the file system of a disk
- * @disk: the caller's reference is taken over if this succeeds
+ * @disk: the caller's reference is taken over if this succeeds, and stays the caller's if not
  * @why: for messages when it does not
  *
  * Return: 0 or -errno. May sleep.

@@ -1,7 +1,7 @@
 /*
  * reply.c - answers: files, parts of them, folders, errors. See httpd.h.
  *
- * No state but the connection's; no locks. Suspend: nothing to do.
+ * No state but the connection's; no locks.
  */
 #include "kern/string.h"
 #include "lwip/api.h"

@@ -2,7 +2,7 @@
  * request.h - a request of HTTP/1.1 (RFC 9110, RFC 9112), as a server of files understands it, and
  * the head of an answer, as a client does.
  *
- * Plain C, no state; compiles on the host for tests/unit and tests/fuzz. The peer is hostile.
+ * Plain C; compiles on the host for tests/unit and tests/fuzz. The peer is hostile.
  */
 #ifndef HTTPD_REQUEST_H
 #define HTTPD_REQUEST_H

@@ -1,7 +1,7 @@
 /*
  * hooks.h - functions of ours that lwIP calls at its hooks.
  *
- * Included by lwIP's sources after its own types. Suspend does not touch it.
+ * Included by lwIP's sources after its own types.
  */
 #ifndef PORT_HOOKS_H
 #define PORT_HOOKS_H

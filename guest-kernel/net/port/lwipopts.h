@@ -1,7 +1,7 @@
 /*
  * lwipopts.h - how lwIP is built. docs/tcpip.md says why, where a line does not.
  *
- * Constant; suspend does not touch it.
+ * Constant.
  */
 #ifndef LWIPOPTS_H
 #define LWIPOPTS_H

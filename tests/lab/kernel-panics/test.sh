@@ -37,6 +37,7 @@ bug wild        jump_not_canonical 'general protection fault'
 bug spinlock    spinlock_twice     'spinlock "crashtest": taken twice by vCPU 0'
 bug mutex       mutex_twice        'mutex "crashtest": taken twice by thread "main"'
 bug sleep       sleep_masked       'thread "main" sleeps where it must not'
+bug timer-wait  timer_wait         'timer.c:[0-9]+: assertion failed: thread_may_wait\(\)'
 
 say "the toolstack knows that they crashed"
 exec {events}< <(exec timeout "$(scaled 60)" xenstore-watch @releaseDomain 2>/dev/null)

@@ -1,7 +1,5 @@
 /*
  * cc.h - what lwIP must know of the compiler and of the kernel around it.
- *
- * No state; suspend does not touch it.
  */
 #ifndef ARCH_CC_H
 #define ARCH_CC_H
