@@ -332,6 +332,7 @@ static void create(uint8_t choice)
     ops = netd_ops;
     ops.create_log = (choice & LOGGED) != 0 ? create_log : NULL;
     ops.refuses = (choice & REFUSES) != 0;
+    ops.forgives = false; /* as a disk's */
     no_memory = (choice & NO_MEMORY) != 0;
     if ((choice & KEPT) != 0 && (choice & LOGGED) != 0) {
         dev->base.crew.log_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -86,20 +86,20 @@ class Watch:
 
 
 class Channel:
-    """Something of a guest's that a daemon serves: its worker is `name` in `unit`, with `uid` once it is caged."""
+    """Something of a guest's that a daemon serves: its worker is `program` in `unit`, with `uid` once it is caged."""
 
-    def __init__(self, title, unit, name, uid):
-        self.title, self.unit, self.name, self.uid = title, unit, name, uid
+    def __init__(self, title, unit, program, uid):
+        self.title, self.unit, self.program, self.uid = title, unit, program, uid
 
     def workers(self):
-        return pids(self.unit, self.name, *([self.uid] if self.uid else []))
+        return pids(self.unit, self.program, *([self.uid] if self.uid else []))
 
 
 class File(Channel):
     """A disk or a console: events of its file."""
 
-    def __init__(self, title, unit, name, uid, path, mask):
-        super().__init__(title, unit, name, uid)
+    def __init__(self, title, unit, program, uid, path, mask):
+        super().__init__(title, unit, program, uid)
         self.path, self.mask = path, mask
 
     def arm(self):
@@ -112,16 +112,16 @@ class File(Channel):
         self.watch.close()
 
 
-class Stream(Channel, threading.Thread):
+class Stream(Channel):
     """Numbered bytes to the guest and back, over one TCP connection."""
 
-    def __init__(self, title, unit, name, uid, address):
-        Channel.__init__(self, title, unit, name, uid)
-        threading.Thread.__init__(self, daemon=True)
+    def __init__(self, title, unit, program, uid, address):
+        super().__init__(title, unit, program, uid)
         self.sock = socket.create_connection((address, 7), timeout=LIMIT)
         self.came, self.sent, self.back = threading.Event(), 0, 0
         self.done = False
-        self.start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         def numbers(first, last):
@@ -157,8 +157,8 @@ class Stream(Channel, threading.Thread):
 
     def finish(self):
         self.done = True
-        self.join(LIMIT)
-        if self.is_alive():
+        self.thread.join(LIMIT)
+        if self.thread.is_alive():
             fail(f"only {self.back} of {self.sent} bytes came back over TCP")
 
 
@@ -313,13 +313,13 @@ def kinds(linux, duet, net, console):
         return {pid for unit in ("block", "net", "console") for pid in processes(unit)}
 
     return [
-        Kind("disk worker", of("block", linux.name, linux.uid, 0), [linux]),
-        Kind("disk worker, ours", of("block", duet.name, duet.uid, 0), [duet]),
+        Kind("disk worker", of("block", linux.program, linux.uid, 0), [linux]),
+        Kind("disk worker, ours", of("block", duet.program, duet.uid, 0), [duet]),
         Kind("disk supervisor", of("block", "duet-blockd"), [linux, duet]),
         Kind("disk both", lambda: set(processes("block")), [linux, duet]),
-        Kind("net worker", of("net", net.name), [net]),
+        Kind("net worker", of("net", net.program), [net]),
         Kind("net supervisor", of("net", "duet-netd"), [net]),
-        Kind("console worker", of("console", console.name), [console]),
+        Kind("console worker", of("console", console.program), [console]),
         Kind("console supervisor", of("console", "duet-consoled"), [console]),
         Kind("all", everything, [linux, duet, net, console]),
     ]

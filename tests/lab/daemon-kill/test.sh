@@ -37,7 +37,7 @@ nc -ll -p 99 -e sh &
 nc -ll -p 7 -e cat &
 while [ ! -e /tmp/go ]; do usleep 100000; done
 (n=0; while [ ! -e /tmp/stop ]; do n=\$((n + 1))
-fio --name=kill --filename=/dev/xvda --size=16M --rw=randwrite --bsrange=4k-64k --ba=4k --direct=1 --ioengine=libaio \
+fio --name=kill --filename=/dev/xvda --size=8M --eta=never --rw=randwrite --bsrange=4k-64k --ba=4k --direct=1 --ioengine=libaio \
 --iodepth=32 --verify=crc32c --verify_fatal=1 --do_verify=1 --allrandrepeat=1 --randseed=\$n --output=/tmp/fio \
 || { cp /tmp/fio /tmp/failed; break; }
 echo \$n > /tmp/rounds; done; touch /tmp/ended) &
@@ -48,7 +48,7 @@ echo \$i > /tmp/printed; sleep 100000
 GUEST
 mkdir -p "$WORK/extra"
 cp script "$WORK/extra/script"
-create $LINUX "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio)'" "memory = 220" \
+create $LINUX "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio)'" "memory = 420" \
     "disk = [ $(disk "$linux_disk") ]" "vif = [ 'bridge=xenbr0' ]" \
     "extra = 'console=hvc0 run=\"sh /script\"'"
 wait_prompt $DUET 120
