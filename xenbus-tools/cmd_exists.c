@@ -9,10 +9,16 @@
 
 #include "text.h"
 
+struct looking {
+    const struct command *self;
+    struct xs_handle *xs;
+};
+
 /* Looks at @path; returns an exit code. */
-static int look(const struct command *self, struct xs_handle *xs, const char *path, cJSON *all)
+static int look(void *context, const char *path, cJSON *all)
 {
-    char *value = xs_read(xs, XBT_NULL, path, NULL);
+    const struct looking *looking = context;
+    char *value = xs_read(looking->xs, XBT_NULL, path, NULL);
     /* A node that we may not read is there: xenstored says ENOENT of what is not. */
     bool there = value != NULL || errno == EACCES;
     bool unknown = !there && errno != ENOENT;
@@ -24,7 +30,7 @@ static int look(const struct command *self, struct xs_handle *xs, const char *pa
     if (unknown) {
         cJSON_AddNullToObject(item, "exists");
         cJSON_AddStringToObject(item, "error", error);
-        command_failed(self, "%s: %s", path, error);
+        command_failed(looking->self, "%s: %s", path, error);
     } else {
         cJSON_AddBoolToObject(item, "exists", there);
     }
@@ -36,8 +42,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
     bool json = false;
     int status = command_options(self, argc, argv, &json, NULL, NULL);
-    struct xs_handle *xs;
-    cJSON *all;
+    struct looking looking = {.self = self};
 
     if (status >= 0) {
         return status;
@@ -47,23 +52,12 @@ static int run(const struct command *self, int argc, char **argv)
             return command_usage(self, "'%s' is not a path of the store", argv[i]);
         }
     }
-    xs = store_open(self);
-    if (xs == NULL) {
+    looking.xs = store_open(self);
+    if (looking.xs == NULL) {
         return EXIT_TROUBLE;
     }
-    status = EXIT_FOUND;
-    all = cJSON_CreateArray();
-    for (int i = optind; i < argc; i++) {
-        int one = look(self, xs, argv[i], all);
-
-        status = one > status ? one : status;
-    }
-    if (json) {
-        json_print(all, true);
-    } else {
-        cJSON_Delete(all);
-    }
-    xs_close(xs);
+    status = command_each(argc, argv, json, look, &looking);
+    xs_close(looking.xs);
     return status;
 }
 

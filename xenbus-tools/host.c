@@ -70,43 +70,40 @@ static bool reachable(const char *dir, const char *name, const char *rest, int m
     return is;
 }
 
+/* Reads a file's first line without its end; an empty one where there is none. */
+static void first_line(const char *path, char *line, int size)
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL || fgets(line, size, file) == NULL) {
+        line[0] = '\0';
+    }
+    line[strcspn(line, "\n")] = '\0';
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
 static bool interface_up(const char *name)
 {
-    char *path = NULL, flags[32] = "";
-    FILE *file;
+    char *path = NULL, flags[32];
 
     if (strchr(name, '/') != NULL || asprintf(&path, "/sys/class/net/%s/flags", name) < 0) {
         return false;
     }
-    file = fopen(path, "re");
+    first_line(path, flags, sizeof(flags));
     free(path);
-    if (file == NULL) {
-        return false;
-    }
-    if (fgets(flags, sizeof(flags), file) == NULL) {
-        flags[0] = '\0';
-    }
-    fclose(file);
     return (strtoul(flags, NULL, 16) & IFF_UP) != 0;
 }
 
 /* Whether the process @pid calls itself @name. */
 static bool process_is(const char *pid, const char *name)
 {
-    char path[64], comm[32] = "";
-    FILE *file;
+    char path[64], comm[32];
 
     snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-    file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    if (fgets(comm, sizeof(comm), file) == NULL) {
-        comm[0] = '\0';
-    }
-    fclose(file);
-    comm[strcspn(comm, "\n")] = '\0';
-    return strcmp(comm, name) == 0;
+    first_line(path, comm, sizeof(comm));
+    return comm[0] != '\0' && strcmp(comm, name) == 0;
 }
 
 static bool program_runs(const char *name)

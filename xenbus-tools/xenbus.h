@@ -6,6 +6,7 @@
 #ifndef DUET_XENBUS_H
 #define DUET_XENBUS_H
 
+#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -61,6 +62,13 @@ void command_help(const struct command *self, FILE *out);
  */
 int command_options(const struct command *self, int argc, char **argv, bool *json,
                     bool (*handle)(int option, const char *arg, void *context), void *context);
+
+/*
+ * Has @look answer for each argument: it returns an exit code, and adds to @all what --json prints.
+ * Returns the largest of the codes.
+ */
+int command_each(int argc, char **argv, bool json,
+                 int (*look)(void *context, const char *arg, cJSON *all), void *context);
 
 /* Says that the command line is wrong (@fmt) and how to get help; returns EXIT_USAGE. */
 int command_usage(const struct command *self, const char *fmt, ...)
