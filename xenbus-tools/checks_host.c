@@ -84,8 +84,8 @@ static void check_kernel_driver(struct diagnosis *diagnosis)
         snprintf(path, sizeof(path), "/sys/bus/xen-backend/drivers/%s", kernel_kinds[i].kind);
         finding = found(diagnosis, path, "the kernel's %s is loaded and takes what %s should serve",
                         kernel_kinds[i].module, unit);
-        advise(finding, "modprobe", "-r", kernel_kinds[i].module, NULL);
-        advise(finding, "systemctl", "restart", unit, NULL);
+        advise(finding, "modprobe", "-r", kernel_kinds[i].module);
+        advise(finding, "systemctl", "restart", unit);
     }
 }
 
@@ -119,9 +119,9 @@ static void check_units(struct diagnosis *diagnosis)
                         failed ? "has failed" : "does not run", n);
         if (failed) {
             /* systemd starts what failed too often only when it is told to forget that */
-            advise(finding, "systemctl", "reset-failed", our_units[i], NULL);
+            advise(finding, "systemctl", "reset-failed", our_units[i]);
         }
-        advise(finding, "systemctl", "start", our_units[i], NULL);
+        advise(finding, "systemctl", "start", our_units[i]);
     }
 }
 
@@ -141,7 +141,7 @@ static void check_device_files(struct diagnosis *diagnosis)
             struct finding *finding =
                 found(diagnosis, files[i].file, "the device file that our daemons need is missing");
 
-            advise(finding, "modprobe", files[i].module, NULL);
+            advise(finding, "modprobe", files[i].module);
         }
     }
 }
@@ -170,7 +170,7 @@ static void check_script(struct diagnosis *diagnosis, const struct device *devic
     if (host_has(diagnosis, HOST_FILE, script)) {
         if (!told(diagnosis, script)) {
             advise(found(diagnosis, script, "the hotplug script may not be executed"), "chmod",
-                   "+x", script, NULL);
+                   "+x", script);
         }
         return;
     }
@@ -209,8 +209,8 @@ static void check_bridge(struct diagnosis *diagnosis, const struct device *devic
                     "this host has no such bridge; domain %u's interface %.24s "
                     "and maybe others want it",
                     device->domid, device->device);
-    advise(finding, "ip", "link", "add", bridge, "type", "bridge", NULL);
-    advise(finding, "ip", "link", "set", bridge, "up", NULL);
+    advise(finding, "ip", "link", "add", bridge, "type", "bridge");
+    advise(finding, "ip", "link", "set", bridge, "up");
 }
 
 static void check_bridge_up(struct diagnosis *diagnosis, const struct device *device)
@@ -223,7 +223,7 @@ static void check_bridge_up(struct diagnosis *diagnosis, const struct device *de
                      "the bridge is down; domain %u's interface %.24s and maybe "
                      "others are in it",
                      device->domid, device->device),
-               "ip", "link", "set", bridge, "up", NULL);
+               "ip", "link", "set", bridge, "up");
     }
 }
 
@@ -275,7 +275,7 @@ static void check_port(struct diagnosis *diagnosis, const struct device *device)
     if (host_has(diagnosis, HOST_INTERFACE, name) && !host_has(diagnosis, HOST_BRIDGE_PORT, name)) {
         advise(found(diagnosis, device->back_path,
                      "its interface %s is in no bridge; it belongs into %.32s", name, bridge),
-               "ip", "link", "set", name, "master", bridge, NULL);
+               "ip", "link", "set", name, "master", bridge);
     }
 }
 
@@ -287,8 +287,8 @@ static void check_two_consoles(struct diagnosis *diagnosis)
             found(diagnosis, "duet-console.service",
                   "xenconsoled runs, too: both read what the guests print, and each loses a part");
 
-        advise(finding, "pkill", "-x", "xenconsoled", NULL);
-        advise(finding, "systemctl", "restart", "duet-console.service", NULL);
+        advise(finding, "pkill", "-x", "xenconsoled");
+        advise(finding, "systemctl", "restart", "duet-console.service");
     }
 }
 
@@ -325,7 +325,7 @@ static void report_owner(struct diagnosis *diagnosis, unsigned int domid, unsign
     advise(found(diagnosis, home,
                  "domain %u owns %lu nodes of the store, and from %lu on is refused any more",
                  domid, nodes, quota),
-           "xenstore-control", "quota", "set", "nodes", limit, NULL);
+           "xenstore-control", "quota", "set", "nodes", limit);
 }
 
 /* Counts the nodes of an export by their owners. */

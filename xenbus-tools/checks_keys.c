@@ -109,7 +109,7 @@ static void check_disagreement(struct diagnosis *diagnosis, const struct device 
         path = store_join(device->front_path, keys[i]);
         advise(
             found(diagnosis, path, "it is '%.40s' here and '%.40s' at the back end", theirs, ours),
-            "xenbus", "write", path, ours, NULL);
+            "xenbus", "write", path, ours);
         free(path);
     }
 }

@@ -36,7 +36,7 @@ static void check_not_begun(struct diagnosis *diagnosis, const struct device *de
     finding = found(diagnosis, device->front_path,
                     "domain %u has not begun to connect: its driver is missing, or it still boots",
                     device->domid);
-    advise(finding, "xl", "console", domid, NULL);
+    advise(finding, "xl", "console", domid);
 }
 
 static void check_not_answered(struct diagnosis *diagnosis, const struct device *device)
@@ -124,7 +124,7 @@ static void check_orphaned_back(struct diagnosis *diagnosis, const struct device
                     snapshot_find(diagnosis->snapshot, home) == NULL
                         ? "the domain is gone"
                         : "the domain's directory of this device is gone");
-    advise(finding, "xenbus", "rm", device->back_path, NULL);
+    advise(finding, "xenbus", "rm", device->back_path);
 }
 
 /* The back end that names the frontend of @device as its own, NULL if none does. */
@@ -160,7 +160,7 @@ static void check_orphaned_front(struct diagnosis *diagnosis, const struct devic
     finding = found(diagnosis, device->front_path,
                     "the key 'backend' names another directory than the back end that serves it");
     key = store_join(device->front_path, "backend");
-    advise(finding, "xenbus", "write", key, back->back_path, NULL);
+    advise(finding, "xenbus", "write", key, back->back_path);
     free(key);
 }
 
@@ -194,7 +194,7 @@ static void check_errors_left(struct diagnosis *diagnosis, const struct device *
         if (errors[i] != NULL) {
             advise(found(diagnosis, paths[i], "the %s has said: %.400s",
                          i == 0 ? "guest's driver" : "back end", errors[i]),
-                   "xenbus", "rm", paths[i], NULL);
+                   "xenbus", "rm", paths[i]);
         }
     }
 }

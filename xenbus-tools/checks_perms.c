@@ -14,7 +14,7 @@ static void advise_chmod(struct finding *finding, unsigned int owner, unsigned i
 
     perm_text(&(struct xs_permissions){.id = owner, .perms = XS_PERM_NONE}, owns);
     perm_text(&(struct xs_permissions){.id = reader, .perms = XS_PERM_READ}, reads);
-    advise(finding, "xenbus", "chmod", finding->path, owns, reads, NULL);
+    advise(finding, "xenbus", "chmod", finding->path, owns, reads);
 }
 
 /* What @domid may do with a node; domain 0 may do all, and of what we could not read we know

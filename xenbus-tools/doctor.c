@@ -167,25 +167,22 @@ static bool print_word(FILE *out, const char *word)
     return true;
 }
 
-void advise(struct finding *finding, ...)
+void advise_words(struct finding *finding, const char *const *words)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *mem = open_memstream(&text, &size);
-    const char *word, *between = "";
+    const char *between = "";
     bool good = mem != NULL;
-    va_list ap;
 
     if (good && finding->advice != NULL) {
         fprintf(mem, "%s && ", finding->advice);
     }
-    va_start(ap, finding);
-    while (good && (word = va_arg(ap, const char *)) != NULL) {
+    for (; good && *words != NULL; words++) {
         fputs(between, mem);
-        good = print_word(mem, word);
+        good = print_word(mem, *words);
         between = " ";
     }
-    va_end(ap);
     if (mem != NULL) {
         fclose(mem);
     }
@@ -244,15 +241,14 @@ void advise_detach(const struct diagnosis *diagnosis, struct finding *finding,
     snprintf(record, sizeof(record), "/libxl/%u/device/%.40s/%.40s", device->domid, device->class,
              device->device);
     if ((disk || net) && snapshot_find(diagnosis->snapshot, record) != NULL) {
-        advise(finding, "xl", disk ? "block-detach" : "network-detach", domid, device->device,
-               NULL);
+        advise(finding, "xl", disk ? "block-detach" : "network-detach", domid, device->device);
         return;
     }
     if (device->front.there) {
-        advise(finding, "xenbus", "rm", "-f", device->front_path, NULL);
+        advise(finding, "xenbus", "rm", "-f", device->front_path);
     }
     if (device->back.there) {
-        advise(finding, "xenbus", "rm", "-f", device->back_path, NULL);
+        advise(finding, "xenbus", "rm", "-f", device->back_path);
     }
 }
 
@@ -262,6 +258,6 @@ void advise_restart(const struct diagnosis *diagnosis, struct finding *finding,
     const char *unit = unit_of_kind(device->kind);
 
     if (unit != NULL && (diagnosis->host == NULL || served_here(diagnosis, device))) {
-        advise(finding, "systemctl", "restart", unit, NULL);
+        advise(finding, "systemctl", "restart", unit);
     }
 }

@@ -89,7 +89,10 @@ struct finding *found(struct diagnosis *diagnosis, const char *path, const char 
  * are quoted for the shell, for some come from the store; a word that is not printable takes the
  * advice away.
  */
-void advise(struct finding *finding, ...) __attribute__((sentinel));
+void advise_words(struct finding *finding, const char *const *words);
+
+/* The same: advise(finding, "xl", "destroy", domid). */
+#define advise(finding, ...) advise_words(finding, (const char *const[]){__VA_ARGS__, NULL})
 
 /* Advice that fits a device: to detach it, to restart the daemon that serves its kind here. */
 void advise_detach(const struct diagnosis *diagnosis, struct finding *finding,

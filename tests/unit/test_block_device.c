@@ -122,6 +122,9 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_WORKS) {
         kept->progress++;
     }
+    if (c.event_channel == WORKER_IS_DEAF) {
+        signal(SIGTERM, SIG_IGN);
+    }
     report(WIRE_READY);
     if (c.event_channel == WORKER_HANGS && !continues(fds[BLK_WIRE_FD_LOG], 'w')) {
         raise(SIGSTOP);
@@ -130,7 +133,6 @@ static int act_as_worker(void)
         stay();
     }
     if (c.event_channel == WORKER_IS_DEAF) {
-        signal(SIGTERM, SIG_IGN);
         for (;;) {
             pause();
         }

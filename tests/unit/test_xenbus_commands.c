@@ -18,25 +18,23 @@
 enum { ARGS_MAX = 8 };
 
 /* Runs a sub-command with these words; returns its exit code. What it says goes to nobody. */
-static int run_command(const struct command *command, ...)
+static int run_words(const struct command *command, const char *const *words)
 {
     char *argv[ARGS_MAX + 2] = {must_strdup(command->name)};
     int argc = 1, status;
-    const char *word;
-    va_list ap;
 
-    va_start(ap, command);
-    while ((word = va_arg(ap, const char *)) != NULL) {
+    for (; *words != NULL; words++) {
         assert_in_range(argc, 1, ARGS_MAX);
-        argv[argc++] = must_strdup(word);
+        argv[argc++] = must_strdup(*words);
     }
-    va_end(ap);
     status = command->run(command, argc, argv);
     while (argc > 0) {
         free(argv[--argc]);
     }
     return status;
 }
+
+#define run_command(command, ...) run_words(command, (const char *const[]){__VA_ARGS__, NULL})
 
 /* A file with this text; the caller unlinks and frees it. */
 static char *file_of(const char *text)
@@ -53,8 +51,7 @@ static char *file_of(const char *text)
 static int run_on_text(const struct command *command, const char *option, const char *text)
 {
     char *file = file_of(text);
-    int status = option != NULL ? run_command(command, option, file, NULL)
-                                : run_command(command, file, NULL);
+    int status = option != NULL ? run_command(command, option, file) : run_command(command, file);
 
     unlink(file);
     free(file);
@@ -109,7 +106,7 @@ static void conflicts_are_tried_again_but_not_for_ever(void **state)
     assert_int_equal(fake_transactions(), 9);
     assert_string_equal(fake_get("/t/a"), "2");
     fake_conflicts(TRANSACT_TRIES);
-    assert_int_equal(run_command(&cmd_write, "/t/a", "3", NULL), EXIT_FAILED);
+    assert_int_equal(run_command(&cmd_write, "/t/a", "3"), EXIT_FAILED);
     assert_int_equal(fake_transactions(), 9 + TRANSACT_TRIES);
     assert_string_equal(fake_get("/t/a"), "2");
 }
@@ -119,19 +116,19 @@ static void a_dead_xenstored_ends_each_command(void **state)
     (void)state;
     fake_die();
     assert_int_equal(run_on_text(&cmd_transaction, NULL, "write /t/a 2\n"), EXIT_FAILED);
-    assert_int_equal(run_command(&cmd_write, "/t/a", "3", NULL), EXIT_FAILED);
-    assert_int_equal(run_command(&cmd_chmod, "/t", "n0", NULL), EXIT_FAILED);
-    assert_int_equal(run_command(&cmd_chmod, "-R", "/t", "n0", NULL), EXIT_FAILED);
-    assert_int_equal(run_command(&cmd_exists, "/t", NULL), EXIT_TROUBLE);
-    assert_int_equal(run_command(&cmd_export, "/t", NULL), EXIT_FAILED);
+    assert_int_equal(run_command(&cmd_write, "/t/a", "3"), EXIT_FAILED);
+    assert_int_equal(run_command(&cmd_chmod, "/t", "n0"), EXIT_FAILED);
+    assert_int_equal(run_command(&cmd_chmod, "-R", "/t", "n0"), EXIT_FAILED);
+    assert_int_equal(run_command(&cmd_exists, "/t"), EXIT_TROUBLE);
+    assert_int_equal(run_command(&cmd_export, "/t"), EXIT_FAILED);
 }
 
 static void exists_keeps_no_and_wrong_apart(void **state)
 {
     (void)state;
-    assert_int_equal(run_command(&cmd_exists, "/t", "/t/a", NULL), EXIT_FOUND);
-    assert_int_equal(run_command(&cmd_exists, "/t/a", "/t/b", NULL), EXIT_FAILED);
-    assert_int_equal(run_command(&cmd_exists, "/t//a", NULL), EXIT_USAGE);
+    assert_int_equal(run_command(&cmd_exists, "/t", "/t/a"), EXIT_FOUND);
+    assert_int_equal(run_command(&cmd_exists, "/t/a", "/t/b"), EXIT_FAILED);
+    assert_int_equal(run_command(&cmd_exists, "/t//a"), EXIT_USAGE);
 }
 
 #define EXPORT_OF(a_value, b_perms)                                           \

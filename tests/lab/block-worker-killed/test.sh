@@ -61,7 +61,7 @@ goes_on
 same "supervisor after the OOM killer" "$main" "$(main_pid)"
 
 LOG_START[$NAME]=$start # all that it wrote
-payload=$(guest_log $NAME | sed -n 's/^payload \([0-9a-f]*\).*/\1/p' | tail -n 1)
+payload=$(guest_log $NAME | sed -n 's/^payload //p' | xargs)
 # fresh OLD: says yes once there is another worker than that one, in its cage.
 fresh() {
     local pid
