@@ -38,11 +38,30 @@ static void blk_worker_waits_for_log(void)
     log_msg(LOG_INFO, NULL, "waits for the last disk operations of an earlier worker");
 }
 
-/* The engine, the slots and the log. Returns 0 or -errno. */
-static int blk_worker_set_up(struct blk_worker *b)
+/*
+ * Before anything of the ring: an earlier worker, whose supervisor has died, may still finish what
+ * it took, and has the ring's event channel as long. Returns the descriptor, or -errno after a
+ * report.
+ */
+static int blk_worker_open_log(struct blk_worker *b)
+{
+    int fd = inflight_open(b->base.fds[BLK_WIRE_FD_LOG], blk_worker_waits_for_log, &b->queue.log);
+
+    if (fd < 0) {
+        worker_report(&b->base, WIRE_FAILED, -fd,
+                      "the ring cannot be taken over: the log of requests in flight %s",
+                      fd == -EPROTO ? "is of another version" : strerror(-fd));
+        return fd;
+    }
+    b->base.kept = &b->queue.log->head;
+    return fd;
+}
+
+/* The engine and the slots. Returns 0 or -errno. */
+static int blk_worker_set_up(struct blk_worker *b, int log_fd)
 {
     const struct blk_wire_config *c = &b->config;
-    int log_fd, err;
+    int err;
 
     b->queue.limits = (struct blk_limits){.sectors = c->sectors,
                                           .handle = (uint16_t)c->head.device,
@@ -51,11 +70,6 @@ static int blk_worker_set_up(struct blk_worker *b)
                                           .refuse = c->refuse};
     b->queue.uring = &b->base.uring;
     b->queue.id = &b->base.id;
-    log_fd = inflight_open(b->base.fds[BLK_WIRE_FD_LOG], blk_worker_waits_for_log, &b->queue.log);
-    if (log_fd < 0) {
-        return log_fd;
-    }
-    b->base.kept = &b->queue.log->head;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
         err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8,
@@ -68,21 +82,21 @@ static int blk_worker_connect(struct worker *base)
 {
     struct blk_worker *b = blk_worker_of(base);
     const struct blk_wire_config *c = &b->config;
-    void *ring = worker_map(base, "ring-ref", c->ring_refs, c->nr_pages);
-    int err =
-        ring == NULL ? -errno : worker_bind(base, "event-channel", c->event_channel, &b->port);
+    int log_fd = blk_worker_open_log(b), err;
+    void *ring;
 
+    if (log_fd < 0) {
+        return log_fd;
+    }
+    ring = worker_map(base, "ring-ref", c->ring_refs, c->nr_pages);
+    err = ring == NULL ? -errno : worker_bind(base, "event-channel", c->event_channel, &b->port);
     if (err != 0) {
         return err;
     }
     b->queue.layout = c->protocol == BLK_WIRE_X86_32 ? &blk_layout_x86_32 : &blk_layout_x86_64;
     ring_attach(&b->queue.ring, ring, c->nr_pages * GRANT_PAGE_BYTES, b->queue.layout->entry_bytes);
-    err = blk_worker_set_up(b);
-    if (err == -EPROTO) {
-        worker_report(base, WIRE_FAILED, -err,
-                      "the ring cannot be taken over: the log of requests in flight is of another "
-                      "version");
-    } else if (err != 0) {
+    err = blk_worker_set_up(b, log_fd);
+    if (err != 0) {
         worker_report(base, WIRE_FAILED, -err, "cannot set up I/O: %s", strerror(-err));
     }
     return err;

@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <xen/sys/evtchn.h>
 #include <xen/sys/gntdev.h>
@@ -27,6 +28,10 @@ enum {
 };
 
 #define WORKER_EXIT_USAGE 2
+
+/* Until the kernel has closed what a process that has just ended had open: half a second. */
+#define WORKER_BIND_TRIES    50U
+#define WORKER_BIND_PAUSE_NS 10000000
 
 void worker_send(const void *report, unsigned long bytes)
 {
@@ -143,11 +148,17 @@ void *worker_map(struct worker *w, const char *what, const uint32_t *refs, unsig
 
 int worker_bind(struct worker *w, const char *what, uint32_t remote, evtchn_port_t *port)
 {
+    const struct timespec pause = {.tv_nsec = WORKER_BIND_PAUSE_NS};
     int local = -1;
 
     errno = ENOSPC;
-    if (w->nr_ports < WORKER_PORTS_MAX) {
+    for (unsigned int i = 0; i < WORKER_BIND_TRIES && w->nr_ports < WORKER_PORTS_MAX; i++) {
         local = xenevtchn_bind_interdomain(w->xce, w->head->domid, remote);
+        if (local >= 0 || errno != EINVAL) {
+            break;
+        }
+        nanosleep(&pause, NULL); /* a worker that was killed may not have let go of it yet */
+        errno = EINVAL;
     }
     if (local < 0) {
         int err = errno;
