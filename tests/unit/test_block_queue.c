@@ -331,6 +331,50 @@ static void a_full_ring_is_served_many_times_over(void **state)
     assert_int_equal(q.in_flight, 0);
 }
 
+/* The lines that `nr` beats write. */
+static unsigned int lines_of_beats(unsigned int nr)
+{
+    int was = dup(STDERR_FILENO), log = memfd_create("log", 0);
+    unsigned int lines = 0;
+    char text[4096];
+    ssize_t n;
+
+    dup2(log, STDERR_FILENO);
+    while (nr-- > 0) {
+        blk_queue_beat(&q);
+    }
+    dup2(was, STDERR_FILENO);
+    n = pread(log, text, sizeof(text), 0);
+    for (ssize_t i = 0; i < n; i++) {
+        lines += text[i] == '\n' ? 1 : 0;
+    }
+    close(log);
+    close(was);
+    return lines;
+}
+
+static void a_disk_that_does_not_answer_is_told_about_once(void **state)
+{
+    (void)state;
+    assert_int_equal(lines_of_beats(20), 0); /* nothing to wait for */
+    for (int round = 0; round < 2; round++) {
+        put_transfer(BLKIF_OP_READ, 1, 0, 0, 1);
+        assert_int_equal(blk_queue_take(&q), 1); /* and nothing is submitted yet */
+        assert_int_equal(lines_of_beats(2), 0);
+        assert_int_equal(lines_of_beats(1), 1);
+        assert_int_equal(lines_of_beats(300), 0);
+        work();
+        assert_int_equal(lines_of_beats(1), 1);
+        assert_int_equal(lines_of_beats(5), 0);
+    }
+    for (int i = 0; i < 10; i++) { /* a disk at work is not late */
+        put_transfer(BLKIF_OP_READ, 1, 0, 0, 1);
+        assert_int_equal(blk_queue_take(&q), 1);
+        assert_int_equal(lines_of_beats(1), 0);
+        work();
+    }
+}
+
 static void impossible_indices_end_it(void **state)
 {
     (void)state;
@@ -353,6 +397,7 @@ int main(void)
         TEST(flush_and_discard_work),
         TEST(an_image_that_became_shorter_is_an_error),
         TEST(a_full_ring_is_served_many_times_over),
+        TEST(a_disk_that_does_not_answer_is_told_about_once),
         TEST(impossible_indices_end_it),
     };
 
