@@ -19,6 +19,10 @@
 #define MAX_NAME 4096
 #define AGAIN_NS UINT64_C(1000000000)
 
+/* Openers of one device that may be killed within a minute. */
+#define LOST_MAX 5
+#define LOST_NS  UINT64_C(60000000000)
+
 static struct blk_device *blk_device_of_image(struct image_user *user)
 {
     return (struct blk_device *)((char *)user - offsetof(struct blk_device, image));
@@ -53,6 +57,7 @@ static int blk_device_learn_disk(struct supervised *base, char *why, unsigned lo
     char path[64];
     int err = blk_device_xs_read_back(dev, why, why_size);
 
+    bucket_set(&dev->lost, LOST_MAX, LOST_NS, LOST_MAX, loop_now_ns());
     snprintf(path, sizeof(path), NAME_KEY, base->id.domid);
     return err != 0 ? err : supervised_watch(base, &dev->name_watch, path, why, why_size);
 }
@@ -129,6 +134,16 @@ static void blk_device_compare_times(struct blk_device *dev)
     }
 }
 
+/* Its opener was killed. Another locks it, unless that happens again and again. */
+static void blk_device_lost(struct blk_device *dev, int err, const char *why)
+{
+    if (bucket_take(&dev->lost, 1, loop_now_ns())) {
+        supervised_open_anew(&dev->base, why);
+    } else {
+        supervised_lost(&dev->base, err, why);
+    }
+}
+
 static void blk_device_on_image(struct image_user *user, enum image_event event, int err,
                                 const char *why)
 {
@@ -145,9 +160,8 @@ static void blk_device_on_image(struct image_user *user, enum image_event event,
     case IMAGE_LATE:
         supervised_opening_late(&dev->base, err, why); /* and it is taken all the same */
         break;
-    case IMAGE_AGAIN:
-        log_limited(&dev->base.guest_log, LOG_ERR, &dev->base.id, "%s; another locks it again", why);
-        dev->base.opened = false;
+    case IMAGE_LOST:
+        blk_device_lost(dev, err, why);
         break;
     case IMAGE_FAILED:
         supervised_lost(&dev->base, err, why);

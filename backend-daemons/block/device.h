@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bucket.h"
 #include "image.h"
 #include "qdisk.h"
 #include "supervisor.h"
@@ -49,6 +50,7 @@ struct blk_device {
     struct image_user image;
     struct blk_wire_config config; /* that the worker has; with the size that it knows */
     struct store_watch name_watch;
+    struct bucket lost; /* images whose openers were killed */
 };
 
 /* What the supervisor does with block devices: it is the one user of device.c. */

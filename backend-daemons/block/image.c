@@ -20,10 +20,6 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* Openers of one user that are replaced within a minute. */
-#define REPLACED UINT64_C(5)
-#define MINUTE   (60000 * NS_PER_MS)
-
 _Static_assert(sizeof(struct image_key) == 2 * sizeof(uint64_t), "hashed as a whole");
 
 struct image {
@@ -40,7 +36,6 @@ struct image_opener {
     struct image *image;     /* NULL: not known */
     bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
-    struct bucket replaced;
     char busy[256]; /* who else has it locked, if that is waited for */
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
@@ -190,12 +185,17 @@ static void part(struct image_user *user)
     }
 }
 
-static void fail(struct image_opener *o, int err, const char *why)
+static void tell_end(struct image_opener *o, enum image_event event, int err, const char *why)
 {
     struct image_user *user = o->user;
 
     part(user);
-    o->table->on_event(user, IMAGE_FAILED, err, why);
+    o->table->on_event(user, event, err, why);
+}
+
+static void fail(struct image_opener *o, int err, const char *why)
+{
+    tell_end(o, IMAGE_FAILED, err, why);
 }
 
 /* The image is known; or its lock did not come from where it was to be had. */
@@ -205,7 +205,7 @@ static void on_found(struct image_opener *o, const struct image_report *r)
     char why[IMAGE_PATH_MAX + 256];
 
     user->stage = IMAGE_WAITING;
-    if (o->image != NULL && memcmp(&o->image->key, &r->key, sizeof(r->key)) != 0) {
+    if (user->known && memcmp(&user->key, &r->key, sizeof(r->key)) != 0) {
         snprintf(why, sizeof(why), "image %s: is another file than before", o->path);
         child_signal(&o->child, SIGKILL);
         fail(o, -ESTALE, why);
@@ -264,34 +264,6 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     }
 }
 
-static int start(struct image_opener *o);
-
-/* The opener of an image that is in use was killed. Its user keeps its place among the others. */
-static bool replace(struct image_opener *o, const char *why)
-{
-    struct image_user *user = o->user;
-    int err;
-
-    if (user->stage != IMAGE_OPEN || !bucket_take(&o->replaced, 1, loop_now_ns())) {
-        return false;
-    }
-    XEN_LIST_REMOVE(o, link);
-    user->stage = IMAGE_FINDING;
-    user->patient = false; /* who has the lock now has it for good */
-    err = start(o);
-    if (err == 0) {
-        o->table->on_event(user, IMAGE_AGAIN, -EIO, why);
-        return true;
-    }
-    if (o->child.pid == 0) {
-        XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
-        return false;
-    }
-    o->user = user;
-    fail(o, err, why); /* and the one that was started ends, too */
-    return true;
-}
-
 static void on_exit_(void *arg, int status)
 {
     struct image_opener *o = arg;
@@ -300,14 +272,16 @@ static void on_exit_(void *arg, int status)
     if (o->user != NULL) {
         char how[128];
         char why[IMAGE_PATH_MAX + 256];
+        bool open = o->user->stage == IMAGE_OPEN;
 
         child_describe_status(status, how, sizeof(how));
         snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
-                 o->user->stage == IMAGE_OPEN ? "locked" : "was to open", how);
-        if (replace(o, why)) {
-            return;
+                 open ? "locked" : "was to open", how);
+        if (open) {
+            o->user->key = o->image->key;
+            o->user->known = true;
         }
-        fail(o, -EIO, why);
+        tell_end(o, open ? IMAGE_LOST : IMAGE_FAILED, -EIO, why);
     }
     XEN_LIST_REMOVE(o, link);
     if (o->image != NULL) {
@@ -393,7 +367,6 @@ int image_open(struct image_table *table, const char *path, struct image_user *u
     memcpy(o->path, path, strlen(path) + 1);
     o->table = table;
     o->user = user;
-    bucket_set(&o->replaced, REPLACED, MINUTE, REPLACED, loop_now_ns());
     err = start(o);
     if (err != 0) {
         snprintf(why, why_size, "image %s: cannot start %s: %s", path, table->opener_path,
@@ -488,6 +461,7 @@ void image_close(struct image_user *user)
 {
     struct image_opener *o = user->opener;
 
+    user->known = false;
     if (o != NULL) {
         part(user);
         child_signal(&o->child, SIGKILL);

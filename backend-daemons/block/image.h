@@ -42,14 +42,13 @@ struct image_user;
 enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
-    IMAGE_AGAIN,   /* its opener was killed, and another locks it again; workers keep what they have.
-                      IMAGE_OPENED follows, or IMAGE_FAILED when somebody else was faster */
-    IMAGE_FAILED,  /* it could not be opened or handed to a worker, or its lock was lost: as after
-                      image_close() */
+    IMAGE_LOST,    /* who locked it was killed: as after image_close(), and it may be opened again:
+                      no other file is taken for it then */
+    IMAGE_FAILED,  /* it could not be opened or handed to a worker: as after image_close() */
     IMAGE_RESIZED, /* `facts.sectors` has changed */
 };
 
-/* For IMAGE_LATE, IMAGE_AGAIN and IMAGE_FAILED `err` is -errno, and `why` a sentence for people. */
+/* For IMAGE_LATE, IMAGE_LOST and IMAGE_FAILED `err` is -errno, and `why` a sentence for people. */
 typedef void image_event_fn(struct image_user *user, enum image_event event, int err,
                             const char *why);
 
@@ -84,6 +83,8 @@ struct image_user {
     char vm[64];
     struct image_facts facts; /* valid from IMAGE_OPENED on */
     /* private */
+    bool known; /* which image it is, by `key`: it was lost */
+    struct image_key key;
     struct image *image;
     struct image_opener *opener;
     XEN_TAILQ_ENTRY(struct image_user) link;

@@ -62,6 +62,7 @@ struct life_rule {
     [LIFE_ON_IDLE] = END(LIFE_STOPPING, LIFE_CLOSED),                                        \
     FRONT_LEAVES(END(LIFE_STOPPING, LIFE_CLOSED)),                                           \
     [LIFE_ON_YIELD] = END(LIFE_STOPPING, LIFE_YIELDED),                                      \
+    [LIFE_ON_LOST] = END(LIFE_STOPPING, LIFE_CALLED),                                        \
     [LIFE_ON_GONE] = END(LIFE_STOPPING, LIFE_FREED),                                         \
     [LIFE_ON_LEAVE] = END(LIFE_STOPPING, LIFE_FREED),                                        \
     [LIFE_ON_FAILED] = END(LIFE_TERMINATED, LIFE_CLOSED), [LIFE_ON_EXIT] = GO(LIFE_PAUSING), \

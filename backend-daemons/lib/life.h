@@ -72,6 +72,7 @@ enum life_event {
     LIFE_ON_REFUSED,  /* it cannot be served; why was told */
     LIFE_ON_TOO_SOON, /* no worker may be started yet: pause_ns says for how long */
     LIFE_ON_STARTED,  /* a worker is on its way */
+    LIFE_ON_LOST,     /* what was opened is, and is to be opened again */
     LIFE_ON_YIELD,    /* the guest goes on elsewhere */
     LIFE_ON_RESUME,   /* ... and is back */
     LIFE_ON_ANEW,     /* a closed device begins another life */

@@ -391,6 +391,14 @@ void supervised_lost(struct supervised *dev, int err, const char *why)
     supervised_reconsider(dev);
 }
 
+void supervised_open_anew(struct supervised *dev, const char *why)
+{
+    dev->opened = false;
+    log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s; opens it again", why);
+    supervised_reconsider(dev);
+    life_happens(&dev->life, LIFE_ON_LOST);
+}
+
 static void supervised_open_late(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];

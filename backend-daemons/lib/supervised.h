@@ -125,6 +125,12 @@ void supervised_opening_late(struct supervised *dev, int err, const char *why);
 /* What was opened is lost: the device cannot be served any more. */
 void supervised_lost(struct supervised *dev, int err, const char *why);
 
+/*
+ * What was opened is lost, but can be opened again: a worker that has it finishes, and another
+ * follows as soon as it is.
+ */
+void supervised_open_anew(struct supervised *dev, const char *why);
+
 /* The guest goes on at another end: the worker ends, without a word in the store. */
 void supervised_yield(struct supervised *dev, const char *why);
 

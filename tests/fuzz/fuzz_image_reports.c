@@ -115,6 +115,7 @@ static void on_event(struct image_user *user, enum image_event event, int err, c
     case IMAGE_OPENED:
         require(p->asked && user->stage == IMAGE_OPEN);
         break;
+    case IMAGE_LOST:
     case IMAGE_FAILED:
         p->user = -1;
         require(user->stage == IMAGE_NONE && !user->taken);
@@ -122,9 +123,6 @@ static void on_event(struct image_user *user, enum image_event event, int err, c
         break;
     case IMAGE_LATE:
         require(err < 0 && why != NULL && user->stage != IMAGE_NONE && user->stage != IMAGE_OPEN);
-        break;
-    case IMAGE_AGAIN:
-        require(err < 0 && why != NULL && user->stage != IMAGE_NONE);
         break;
     case IMAGE_RESIZED:
         require(user->stage == IMAGE_OPEN);

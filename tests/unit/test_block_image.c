@@ -271,27 +271,23 @@ static void kill_opener(const struct image_user *u)
     kill(((struct child *)u->opener)->pid, SIGKILL); /* its first member */
 }
 
-static void an_opener_that_is_killed_is_replaced(void **state)
+/* Its user may open the image again, and that only. */
+static void an_image_whose_opener_is_killed_may_be_opened_again(void **state)
 {
     struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct image_user u = user(1, false, "/vm/u"), other = user(2, false, "/vm/v");
+    struct image_user u = user(1, false, "/vm/u");
     char to[256];
-    int fd, held;
+    int fd;
 
     (void)state;
     make("a", 4096);
     assert_int_equal(open_(&u, "a"), 0);
-    held = take(&u);
     kill_opener(&u);
     wait_told();
-    assert_int_equal(told.event, IMAGE_AGAIN);
-    assert_non_null(strstr(why, "killed by signal 9"));
-    assert_true(u.taken);
-    wait_told();
-    assert_int_equal(told.event, IMAGE_OPENED);
-    assert_int_equal(u.stage, IMAGE_OPEN);
-    assert_true(u.taken);
-    assert_int_equal(open_(&other, "a"), -EBUSY); /* nobody came between */
+    assert_int_equal(told.event, IMAGE_LOST);
+    assert_non_null(strstr(why, "the process that locked it killed by signal 9"));
+    assert_int_equal(u.stage, IMAGE_NONE);
+    assert_int_equal(open_(&u, "a"), 0);
     fd = open(path("a"), O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), -1); /* it is locked */
     make("b", 4096);
@@ -299,35 +295,9 @@ static void an_opener_that_is_killed_is_replaced(void **state)
     assert_int_equal(rename(path("b"), to), 0); /* another file of that name */
     kill_opener(&u);
     wait_told();
-    assert_int_equal(told.event, IMAGE_AGAIN);
-    wait_told();
-    assert_int_equal(told.event, IMAGE_FAILED);
+    assert_int_equal(told.event, IMAGE_LOST);
+    assert_int_equal(open_(&u, "a"), -ESTALE);
     assert_non_null(strstr(why, "is another file than before"));
-    close(held);
-    close(fd);
-    wait_free();
-}
-
-/* Somebody else was faster: it is lost. */
-static void an_image_that_another_program_took_meanwhile_is_lost(void **state)
-{
-    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct image_user u = user(1, false, "/vm/u");
-    int fd;
-
-    (void)state;
-    make("a", 4096);
-    fd = open(path("a"), O_RDWR | O_CLOEXEC);
-    assert_int_equal(open_(&u, "a"), 0);
-    kill_opener(&u);
-    for (int i = 0; i < 10000 && fcntl(fd, F_OFD_SETLK, &fl) != 0; i++) {
-        usleep(1000);
-    }
-    wait_told();
-    assert_int_equal(told.event, IMAGE_AGAIN);
-    wait_told();
-    assert_int_equal(told.event, IMAGE_FAILED);
-    assert_int_equal(told.err, -EBUSY);
     close(fd);
     wait_free();
 }
@@ -613,8 +583,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(a_hung_image_holds_up_nobody, all_is_free),
         cmocka_unit_test_teardown(an_opening_may_be_given_up, all_is_free),
         cmocka_unit_test_teardown(who_comes_while_it_is_closed_waits, all_is_free),
-        cmocka_unit_test_teardown(an_opener_that_is_killed_is_replaced, all_is_free),
-        cmocka_unit_test_teardown(an_image_that_another_program_took_meanwhile_is_lost, all_is_free),
+        cmocka_unit_test_teardown(an_image_whose_opener_is_killed_may_be_opened_again, all_is_free),
         cmocka_unit_test_teardown(another_size_is_told, all_is_free),
         cmocka_unit_test_teardown(force_asks_nobody, all_is_free),
         cmocka_unit_test_teardown(what_is_mounted_is_known, all_is_free),

@@ -46,6 +46,7 @@ struct expected {
         {from, LIFE_ON_REMOVE_READY, from, LIFE_DO_UPDATE, NOTHING},         \
         {from, LIFE_ON_GONE, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},          \
         {from, LIFE_ON_YIELD, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},         \
+        {from, LIFE_ON_LOST, LIFE_STOPPING, LIFE_DO_STOP, NOTHING},          \
         {from, LIFE_ON_FAILED, LIFE_TERMINATED, LIFE_DO_TERMINATE, NOTHING}, \
         {from, LIFE_ON_EXIT, LIFE_PAUSING, NOTHING, NOTHING},                \
         {from, LIFE_ON_DEATH, LIFE_PAUSING, NOTHING, NOTHING},               \
