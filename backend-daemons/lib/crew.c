@@ -130,7 +130,7 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
     } else if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
     } else if (r.kind == WIRE_FAILED && len == sizeof(r) && dev->life.phase == LIFE_STARTING &&
-               crew_may_pass(-r.err)) {
+               crew_may_pass(wire_errno(r.err))) {
         log_limited(&crew->report_log, LOG_WARNING, &dev->id, "%s: %s", dev->front, r.text);
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
@@ -192,7 +192,7 @@ static void crew_on_exit(void *arg, int status)
     } else if (status != 0 && !dev->crew.told) {
         log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "worker %s while it was stopping", how);
         event = LIFE_ON_DEATH;
-    } else if (status == 0 && phase != LIFE_KILLED && !dev->crew.told &&
+    } else if (status == 0 && phase != LIFE_KILLED && !dev->crew.told && !dev->crew.given_up &&
                dev->life.after != LIFE_CLOSED && dev->crew.log_fd >= 0) {
         supervised_write_key(dev, AT_REST_KEY, "1");
     }

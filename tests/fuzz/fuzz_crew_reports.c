@@ -174,13 +174,21 @@ static void on_write(const char *path, const char *value)
     }
 }
 
+/* A worker that cannot start for want of what the host may have again: another is tried. */
+static bool may_pass(const struct wire_report *r)
+{
+    return r->kind == WIRE_FAILED && dev->base.life.phase == LIFE_STARTING &&
+           (r->err == ENOMEM || r->err == EAGAIN || r->err == EMFILE || r->err == ENFILE ||
+            r->err == EINTR);
+}
+
 /* A report of the envelope's form, whole unless `len` says otherwise. */
 static void say(const void *msg, unsigned long len, uint32_t kind, bool whole)
 {
     struct child *c = &dev->base.crew.child;
     enum life_phase before = dev->base.life.phase;
     unsigned int errors_before = errors;
-    bool ends = whole && (kind == WIRE_FAILED || kind == WIRE_BROKEN);
+    bool ends = whole && (kind == WIRE_FAILED || kind == WIRE_BROKEN) && !may_pass(msg);
     bool heard = !told && !given_up;
 
     serves = serves || (whole && kind == WIRE_READY && heard);
@@ -254,7 +262,9 @@ static void do_step(struct input *in, enum step step)
         if (has_worker) {
             uint8_t status = input_u8(in);
 
-            well_ended = status == 0 && dev->base.life.phase == LIFE_STOPPING && !told;
+            well_ended = status == 0 && !told && !given_up &&
+                         (dev->base.life.phase == LIFE_STOPPING ||
+                          dev->base.life.phase == LIFE_TERMINATED);
             fuzz_child_ends(&dev->base.crew.child, status);
             well_ended = false;
         }
