@@ -337,15 +337,13 @@ static int start(struct image_opener *o)
     }
     XEN_LIST_INSERT_HEAD(&o->table->openers, o, link);
     err = send_open(o);
-    if (err == 0) {
-        err =
-            loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late, o);
-    }
     if (err != 0) {
         o->user = NULL;
         child_signal(&o->child, SIGKILL);
+        return err;
     }
-    return err;
+    loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late, o);
+    return 0;
 }
 
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,

@@ -681,7 +681,7 @@ static void hurry_deadline(enum life_phase phase)
     struct loop_timer *t = &blockd.sup.devices->life.deadline;
 
     wait_phase(phase);
-    assert_true(t->slot != 0);
+    assert_true(t->armed);
     loop_timer_set(blockd.sup.loop, t, 0, t->fn, t->arg);
     settle();
 }
@@ -1087,7 +1087,8 @@ static void a_killed_opener_costs_no_disk(void **state)
     for (int i = 0; i < 3; i++) {
         killed = the_device()->base.crew.child.pid;
         forgive();
-        kill(((const struct child *)the_device()->image.opener)->pid, SIGKILL); /* its first member */
+        kill(((const struct child *)the_device()->image.opener)->pid,
+             SIGKILL); /* its first member */
         for (int k = 0; k < 200 && the_device()->base.crew.child.pid == killed; k++) {
             settle();
         }
