@@ -8,7 +8,6 @@
 #include "image.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,6 @@ struct image_opener {
     struct image_table *table;
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
-    bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
     char busy[256]; /* who else has it locked, if that is waited for */
     XEN_LIST_ENTRY(struct image_opener) link;
@@ -141,8 +139,7 @@ static void advance(struct image_user *user)
                         : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     user->stage = IMAGE_LOCKING;
     if (err != 0) {
-        user->opener->given_up = true;
-        child_signal(&user->opener->child, SIGKILL);
+        child_give_up(&user->opener->child); /* its end tells the user */
     }
 }
 
@@ -207,14 +204,14 @@ static void on_found(struct image_opener *o, const struct image_report *r)
     user->stage = IMAGE_WAITING;
     if (user->known && memcmp(&user->key, &r->key, sizeof(r->key)) != 0) {
         snprintf(why, sizeof(why), "image %s: is another file than before", o->path);
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
         fail(o, -ESTALE, why);
         return;
     }
     if (o->image == NULL) {
         o->image = find_image(o->table, &r->key);
         if (o->image == NULL) {
-            child_signal(&o->child, SIGKILL);
+            child_give_up(&o->child);
             fail(o, -ENOMEM, "out of memory");
             return;
         }
@@ -222,7 +219,7 @@ static void on_found(struct image_opener *o, const struct image_report *r)
         XEN_TAILQ_INSERT_TAIL(&o->image->users, user, link);
     }
     if (check_users(o->image, user, o->path, why, sizeof(why)) != 0) {
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
         fail(o, -EBUSY, why);
         return;
     }
@@ -245,7 +242,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     struct image_opener *o = arg;
     struct image_report r;
 
-    if (o->user == NULL || o->given_up || len != sizeof(r)) {
+    if (o->user == NULL || len != sizeof(r)) {
         return;
     }
     memcpy(&r, msg, sizeof(r));
@@ -339,7 +336,7 @@ static int start(struct image_opener *o)
     err = send_open(o);
     if (err != 0) {
         o->user = NULL;
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
         return err;
     }
     loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late, o);
@@ -462,7 +459,7 @@ void image_close(struct image_user *user)
     user->known = false;
     if (o != NULL) {
         part(user);
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
     }
 }
 
