@@ -177,6 +177,7 @@ static int act_as_worker(void)
         abort();
     }
     if (c.event_channel == WORKER_FAILS_AT_STOP) {
+        signal(SIGTERM, SIG_IGN);
         report(WIRE_FAILED);
     }
     return status;
