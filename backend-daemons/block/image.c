@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "../lib/wire.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 
 _Static_assert(sizeof(struct image_key) == 2 * sizeof(uint64_t), "hashed as a whole");
@@ -32,6 +34,7 @@ struct image_opener {
     struct image_table *table;
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
+    bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
     XEN_LIST_ENTRY(struct image_opener) link;
     char path[];
@@ -137,7 +140,8 @@ static void advance(struct image_user *user)
                         : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     user->stage = IMAGE_LOCKING;
     if (err != 0) {
-        child_signal(&user->opener->child, SIGKILL); /* its end tells the user */
+        user->opener->given_up = true;
+        child_signal(&user->opener->child, SIGKILL);
     }
 }
 
@@ -229,7 +233,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     struct image_opener *o = arg;
     struct image_report r;
 
-    if (o->user == NULL || len != sizeof(r)) {
+    if (o->user == NULL || o->given_up || len != sizeof(r)) {
         return;
     }
     memcpy(&r, msg, sizeof(r));
@@ -239,7 +243,7 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     } else if (r.kind == IMAGE_REPORT_OPENED && o->user->stage == IMAGE_LOCKING) {
         on_opened(o, &r);
     } else if (r.kind == IMAGE_REPORT_FAILED) {
-        fail(o, -r.err, r.text);
+        fail(o, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
         o->user->facts.sectors = r.facts.sectors;
         o->table->on_event(o->user, IMAGE_RESIZED, 0, NULL);

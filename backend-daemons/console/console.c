@@ -232,7 +232,7 @@ void cons_answered(struct cons_console *console, const struct cons_report *repor
     if (answer->err == 0) {
         now_served(console);
     } else {
-        failed_to_attach(console, answer->text, answer->err > 0 ? -answer->err : -EIO);
+        failed_to_attach(console, answer->text, wire_errno(answer->err));
     }
     console->fn(console->arg, console, false);
 }

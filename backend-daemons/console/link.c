@@ -173,8 +173,10 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     }
     if (report.report.kind == WIRE_READY && !link->ready) {
         link->ready = true;
-        loop_timer_cancel(link->loop, &link->deadline);
-        on_beat(link);
+        if (!link->stopping) { /* else the deadline is that of its end */
+            loop_timer_cancel(link->loop, &link->deadline);
+            on_beat(link);
+        }
     }
     link->on_report(link->arg, &report);
 }

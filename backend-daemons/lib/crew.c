@@ -85,20 +85,21 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
         memcpy(&r, msg, sizeof(r));
         r.text[sizeof(r.text) - 1] = '\0';
     }
-    if (crew->told) {
+    if (crew->told || crew->given_up) {
         log_limited(&crew->report_log, LOG_WARNING, &dev->id,
-                    "a worker that has said why it ends goes on reporting");
+                    "a worker that is about to end goes on reporting");
     } else if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
         crew->told = true;
-        supervised_tell_error(dev, -r.err, sentence);
+        supervised_tell_error(dev, wire_errno(r.err), sentence);
         life_happens(&dev->life, LIFE_ON_FAILED);
     } else if (r.kind < WIRE_CLASS_REPORT || dev->sup->ops->report == NULL ||
                !dev->sup->ops->report(dev, &r, msg, len)) {
         log_limited(&crew->report_log, LOG_ERR, &dev->id,
                     "worker sent %lu bytes that are no report; killed", len);
+        crew->given_up = true;
         child_signal(&crew->child, SIGKILL);
     }
 }
@@ -197,7 +198,7 @@ void crew_start(struct supervised *dev)
         life_happens(&dev->life, LIFE_ON_TOO_SOON);
         return;
     }
-    crew->told = false;
+    crew->told = crew->given_up = false;
     err = ops->configure(dev, &o, why, sizeof(why));
     if (err == 0 && ops->create_log != NULL) {
         err = crew_find_log(dev, why, sizeof(why));

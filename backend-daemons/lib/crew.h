@@ -48,6 +48,7 @@ struct crew {
     unsigned int deaths; /* one soon after the other */
     bool refusing;       /* it only says no */
     bool told;           /* why it ends was told */
+    bool given_up;       /* killed for what it sent: what it still says means nothing */
     struct log_limit report_log;
 };
 

@@ -255,10 +255,14 @@ static void supervised_open(struct supervised *dev)
     }
 }
 
+/* It goes to the store, and from there to people's terminals. */
 static void supervised_keep_verdict(struct supervised *dev, int err, const char *why)
 {
+    char shown[SUPERVISED_SENTENCE_MAX];
+
+    log_escape(shown, sizeof(shown), why);
     free(dev->verdict);
-    dev->verdict = strdup(why);
+    dev->verdict = strdup(shown);
     supervised_tell_error(dev, err, why);
 }
 

@@ -7,10 +7,13 @@
  * worker receives everything it needs in the first message, descriptors included, so that a worker
  * can be started for a device that is in use already. Both sides are built from the same tree;
  * `magic` is for an upgrade under way.
+ *
+ * Plain data, and one function that reads it.
  */
 #ifndef DUET_LIB_WIRE_H
 #define DUET_LIB_WIRE_H
 
+#include <errno.h>
 #include <stdint.h>
 
 /* The head of the first message, supervisor to worker. */
@@ -37,12 +40,20 @@ enum wire_report_kind {
     WIRE_CLASS_REPORT = 16, /* the first that is a class's own; those may be longer */
 };
 
-#define WIRE_TEXT_MAX 240
+#define WIRE_TEXT_MAX  240
+#define WIRE_ERRNO_MAX 4095
 
 struct wire_report {
     uint32_t kind;
     int32_t err; /* positive errno */
     char text[WIRE_TEXT_MAX];
 };
+
+/* The error of a report as -errno. A number that is none, and 0 too, is -EIO: a failure stays one.
+ */
+static inline int wire_errno(int32_t err)
+{
+    return err > 0 && err <= WIRE_ERRNO_MAX ? -err : -EIO;
+}
 
 #endif

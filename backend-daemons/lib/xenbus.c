@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "log.h"
+
+#define SENTENCE_MAX 1024 /* in the store */
+
 const char *xenbus_state_name(enum xenbus_state state)
 {
     static const char *const names[] = {"Unknown",     "Initialising",  "InitWait",
@@ -64,13 +68,14 @@ static int error_dir(struct store *st, const char *dir, char out[STORE_PATH_MAX]
 
 int xenbus_write_error(struct store *st, const char *dir, int err, const char *sentence)
 {
-    char path[STORE_PATH_MAX];
+    char path[STORE_PATH_MAX], shown[SENTENCE_MAX];
     int ret = error_dir(st, dir, path);
 
     if (ret != 0) {
         return ret;
     }
-    return store_write(st, STORE_NO_TX, path, "error", "%d %s", err, sentence);
+    log_escape(shown, sizeof(shown), sentence); /* a guest's or a worker's words may be in it */
+    return store_write(st, STORE_NO_TX, path, "error", "%d %s", err, shown);
 }
 
 void xenbus_clear_error(struct store *st, const char *dir)

@@ -144,6 +144,9 @@ static void net_device_update(struct supervised *base)
                         "the worker does not take its new settings");
         }
     }
+    if (base->life.phase != LIFE_CONNECTED) {
+        return; /* a worker that only starts has seen nothing: 8 leads to 4 */
+    }
     if (base->view.front == XenbusStateReconfiguring) {
         supervised_publish(base, NULL, 0, XenbusStateReconfigured);
     } else if (base->view.back == XenbusStateReconfigured) {

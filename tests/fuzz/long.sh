@@ -12,7 +12,7 @@ programs=../../build/asan/tests/fuzz
 seconds=$1
 shift
 names=("$@")
-[ $# -gt 0 ] || mapfile -t names < <(find "$programs" -name 'fuzz_*' -type f -perm -u+x -printf '%f\n' | sed 's/^fuzz_//')
+[ $# -gt 0 ] || mapfile -t names < <(find "$programs" -name 'fuzz_*' ! -name '*.*' -type f -perm -u+x -printf '%f\n' | sed 's/^fuzz_//')
 
 for name in "${names[@]}"; do
     [ -x "$programs/fuzz_$name" ] || { echo "long.sh: $programs/fuzz_$name is not there: build the asan preset" >&2; exit 2; }
@@ -21,6 +21,6 @@ for name in "${names[@]}"; do
     echo "$name: $seconds s from $before inputs"
     "$programs/fuzz_$name" -max_total_time="$seconds" -max_len=4096 -verbosity=0 -print_final_stats=1 \
         -artifact_prefix="$programs/found/$name-" "$programs/found/$name" "corpus/$name"
-    "$programs/fuzz_$name" -merge=1 -verbosity=0 "corpus/$name" "$programs/found/$name"
+    "$programs/fuzz_$name" -merge=1 -use_counters=0 -verbosity=0 "corpus/$name" "$programs/found/$name"
     echo "$name: $(find "corpus/$name" -type f | wc -l) inputs now"
 done

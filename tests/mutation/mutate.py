@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes each guard of the daemons and the kernel out in turn and shows which test turns red.
 
-usage: mutate.py [--check] [--lab] [--json FILE] [GUARD...]
+usage: mutate.py [--check] [--lab] [--json FILE] [--record] [GUARD...]
 
 guards.toml names the guards: the text in a source file that is the guard, what stands there without it, and the
 tests of which at least one has to fail then. Each guard is taken out in a copy of the tree, never in the tree
@@ -11,12 +11,14 @@ it, or it guards nothing.
   --check      only look whether each guard's text stands exactly once in its file; takes no time
   --lab        also guards that only tests on the hypervisor prove (a lab boots for each)
   --json FILE  write the table there as well
+  --record     put what was found into the table of README.md
 
 Exit status: 0 if every guard that was tried turned a test red, 1 if not, 2 for wrong usage.
 """
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +28,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARDS = Path(__file__).with_name("guards.toml")
+README = Path(__file__).with_name("README.md")
 COPY = ROOT / "build/mutation"
+BEGIN, END = "<!-- mutate.py -->\n", "<!-- end -->"
 
 
 class Guard:
@@ -140,6 +144,20 @@ def attempt(guard):
     return None if failed is None else "".join(failed)
 
 
+def record(rows):
+    """Puts rows into README.md's table, whose other rows stay; a guard that is no more leaves it."""
+    head, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    old, _, tail = rest.partition(END)
+    known = dict(re.findall(r"^\| `(\S+)` \| .* \| `?([^|`]+)`? \|$", old, re.M))
+    known.update({row["guard"]: row["red"] for row in rows})
+    lines = ["| guard | what it guards | turned red without it |", "|---|---|---|"]
+    for guard in load([]):
+        red = known.get(guard.name)
+        if red:
+            lines.append(f"| `{guard.name}` | {guard.what} | " + (f"`{red}` |" if red.islower() else f"{red} |"))
+    README.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
+
+
 def lwip():
     """The folder of lwIP's source that the tree's own build was told."""
     for line in (ROOT / "build/release/CMakeCache.txt").read_text(encoding="utf-8").splitlines():
@@ -153,6 +171,7 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--lab", action="store_true")
     parser.add_argument("--json")
+    parser.add_argument("--record", action="store_true")
     parser.add_argument("guards", nargs="*")
     options = parser.parse_args()
     guards = load(options.guards)
@@ -175,6 +194,8 @@ def main():
         print(f"{guard.name:32} {verdict:40} {time.monotonic() - began:5.0f} s  {guard.what}", flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if options.record:
+        record(rows)
     print(f"{len(rows)} guards taken out, {sum(bool(row['red'].islower()) for row in rows)} turned a test red")
     return 0 if good else 1
 

@@ -40,6 +40,7 @@ enum {
     WORKER_STAYS,   /* says that the ring is broken, says so again and again, and does not end */
     WORKER_IS_DEAF, /* to orders and to SIGTERM */
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
+    WORKER_FAILS_AT_STOP, /* and ends as if it had not */
 };
 
 static struct blockd blockd;
@@ -123,6 +124,9 @@ static int act_as_worker(void)
     } while (order.kind == BLK_WIRE_RESIZE);
     if (c.event_channel == WORKER_CRASHES_AT_STOP) {
         abort();
+    }
+    if (c.event_channel == WORKER_FAILS_AT_STOP) {
+        report(WIRE_FAILED);
     }
     return 0;
 }
@@ -797,6 +801,28 @@ static void a_mark_of_rest_does_not_outlive_the_rest(void **state)
     assert_null(fake_get(BACK "/duet-at-rest"));
 }
 
+static void a_worker_that_fails_while_it_stops_leaves_no_mark(void **state)
+{
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_FAILS_AT_STOP);
+    until(BACK "/state", "4");
+    stop_supervisor();
+    assert_null(fake_get(BACK "/duet-at-rest"));
+    start_supervisor();
+    until(BACK "/state", "6");
+}
+
+static void a_ring_that_was_closed_leaves_no_mark(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(FRONT "/state", "6");
+    until(BACK "/state", "6");
+    assert_null(fake_get(BACK "/duet-at-rest"));
+}
+
 static void a_log_that_was_kept_goes_to_the_next_worker(void **state)
 {
     int fd = inflight_create();
@@ -1084,6 +1110,8 @@ int main(void)
         TEST(a_state_that_is_for_others_is_answered_once),
         TEST(a_ring_in_use_without_its_log_is_not_taken_over),
         TEST(a_mark_of_rest_does_not_outlive_the_rest),
+        TEST(a_worker_that_fails_while_it_stops_leaves_no_mark),
+        TEST(a_ring_that_was_closed_leaves_no_mark),
         TEST(a_log_that_was_kept_goes_to_the_next_worker),
         TEST(a_restart_does_not_touch_the_store),
         TEST(a_restart_between_two_lives_misses_nothing),

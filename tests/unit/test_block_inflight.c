@@ -584,6 +584,78 @@ static void a_log_that_contradicts_itself_is_refused(void **state)
     end_worker();
 }
 
+/* Whatever its slots say: responses stand in a row, near the end of those that are written; and
+ * what is clean has nothing in flight. */
+static void responses_that_cannot_be_are_refused(void **state)
+{
+    struct inflight_log *log = &w->log;
+    struct inflight_slot *taken[2];
+    struct inflight_log good;
+    unsigned int nr = 0;
+
+    (void)state;
+    die_with_three_in_flight();
+    good = *log;
+    for (unsigned int i = 0; i < INFLIGHT_SLOTS && nr < 2; i++) {
+        if (log->slots[i].state == INFLIGHT_TAKEN) {
+            taken[nr++] = &log->slots[i];
+        }
+    }
+    assert_int_equal(nr, 2);
+    for (uint32_t apart = 0; apart <= 2; apart += 2) { /* both in one place; one left out */
+        taken[0]->state = taken[1]->state = INFLIGHT_ANSWERED;
+        taken[0]->response = log->written;
+        taken[1]->response = log->written + apart;
+        assert_int_equal(start_worker(), -EBADMSG);
+        end_worker();
+        *log = good;
+    }
+    log->slots[30] =
+        (struct inflight_slot){.state = INFLIGHT_ANSWERED, .response = log->written + 1000};
+    assert_int_equal(start_worker(), -EBADMSG);
+    end_worker();
+    *log = good;
+    log->state = INFLIGHT_CLEAN;
+    assert_int_equal(start_worker(), -EBADMSG);
+    end_worker();
+}
+
+static void expect_no_log(int fd)
+{
+    struct inflight_log *log;
+
+    assert_int_equal(inflight_state(fd), -EPROTO);
+    assert_int_equal(inflight_open(fd, abort, &log), -EPROTO);
+    close(fd);
+}
+
+static int memory(off_t bytes, int seals)
+{
+    int fd = memfd_create("no-log", MFD_ALLOW_SEALING);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, bytes), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
+/* A file that could be cut short would be a SIGBUS for who has it mapped. */
+static void memory_that_is_no_log_is_refused(void **state)
+{
+    const off_t bytes = sizeof(struct inflight_log);
+    int fd;
+
+    (void)state;
+    expect_no_log(memory(bytes, 0));
+    expect_no_log(memory(bytes, F_SEAL_GROW));
+    expect_no_log(memory(bytes, F_SEAL_SHRINK));
+    expect_no_log(memory(bytes - 1, F_SEAL_SHRINK | F_SEAL_GROW));
+    expect_no_log(memory(bytes + 4096, F_SEAL_SHRINK | F_SEAL_GROW));
+    fd = memory(bytes, F_SEAL_SHRINK | F_SEAL_GROW);
+    assert_int_equal(inflight_state(fd), INFLIGHT_FRESH);
+    close(fd);
+}
+
 static pid_t lock_holder;
 
 static void end_holder(void)
@@ -645,6 +717,11 @@ static void the_supervisor_sees_a_clean_end(void **state)
     assert_int_equal(place.answered, 1);
     log->version++;
     assert_int_equal(inflight_state(fd), -EPROTO);
+    log->version--;
+    log->magic++;
+    assert_int_equal(inflight_state(fd), -EPROTO);
+    log->magic--;
+    assert_int_equal(inflight_state(fd), INFLIGHT_OPEN);
     munmap(log, sizeof(*log));
     close(own);
     close(fd);
@@ -662,6 +739,8 @@ int main(void)
         TEST(nothing_new_is_taken_before_the_old_is_done),
         TEST(a_log_of_something_else_is_refused),
         TEST(a_log_that_contradicts_itself_is_refused),
+        TEST(responses_that_cannot_be_are_refused),
+        TEST(memory_that_is_no_log_is_refused),
         TEST(a_log_is_one_workers_at_a_time),
         TEST(the_supervisor_sees_a_clean_end),
     };
