@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "transact.h"
 
 struct change {
     const struct command *self;
@@ -57,7 +58,7 @@ static int write_all(struct change *change, struct xs_handle *xs, xs_transaction
         written = xs_write(xs, t, path, bytes, (unsigned int)len);
         free(bytes);
         if (!written) {
-            return command_failed(change->self, "%s: %s", path, strerror(errno));
+            return command_failed(change->self, "%s: %s", path, store_error(errno));
         }
         note(change, path, "written", true);
     }
@@ -75,39 +76,21 @@ static int remove_all(struct change *change, struct xs_handle *xs, xs_transactio
 
         free(value);
         if (!removed && (errno != ENOENT || !change->force)) {
-            return command_failed(change->self, "%s: %s", path, strerror(errno));
+            return command_failed(change->self, "%s: %s", path, store_error(errno));
         }
         note(change, path, "removed", removed);
     }
     return EXIT_FOUND;
 }
 
-/* Runs @work in transactions until one commits or fails; returns an exit code. */
-static int commit(struct change *change, struct xs_handle *xs,
-                  int (*work)(struct change *, struct xs_handle *, xs_transaction_t))
+/* One try of all that the command line asks for. */
+static int change_all(void *context, struct xs_handle *xs, xs_transaction_t t)
 {
-    for (;;) {
-        xs_transaction_t t = xs_transaction_start(xs);
-        int status;
+    struct change *change = context;
 
-        if (t == XBT_NULL) {
-            return command_failed(change->self, "cannot start a transaction: %s", strerror(errno));
-        }
-        change->done = cJSON_CreateArray();
-        status = work(change, xs, t);
-        if (xs_transaction_end(xs, t, status != EXIT_FOUND) || status != EXIT_FOUND) {
-            if (change->json && status == EXIT_FOUND) {
-                json_print(change->done, true);
-            } else {
-                cJSON_Delete(change->done);
-            }
-            return status;
-        }
-        cJSON_Delete(change->done);
-        if (errno != EAGAIN) {
-            return command_failed(change->self, "cannot commit: %s", strerror(errno));
-        }
-    }
+    cJSON_Delete(change->done);
+    change->done = cJSON_CreateArray();
+    return change->self == &cmd_write ? write_all(change, xs, t) : remove_all(change, xs, t);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -134,8 +117,13 @@ static int run(const struct command *self, int argc, char **argv)
     if (xs == NULL) {
         return EXIT_FAILED;
     }
-    status = commit(&change, xs, writing ? write_all : remove_all);
+    status = transact(self, xs, TRANSACT_TRIES, NULL, change_all, &change);
     xs_close(xs);
+    if (change.json && status == EXIT_FOUND) {
+        json_print(change.done, true);
+    } else {
+        cJSON_Delete(change.done);
+    }
     return status;
 }
 

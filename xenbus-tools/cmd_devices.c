@@ -210,7 +210,7 @@ static int run(const struct command *self, int argc, char **argv)
     if (xs == NULL) {
         return EXIT_FAILED;
     }
-    devices = devices_read(xs, &listing.filter);
+    devices = devices_read(&(struct store_view){.xs = xs}, &listing.filter);
     if (listing.json) {
         cJSON *all = cJSON_CreateArray();
 

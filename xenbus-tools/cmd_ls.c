@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "perms.h"
 #include "text.h"
 
 struct ls {
@@ -46,28 +47,14 @@ static bool handle(int option, const char *arg, void *context)
     }
 }
 
-/* One permission as xenstore-ls writes it: n none, r, w, b both, then the domain; the first is the
- * owner with what all others may. The caller's buffer holds 16 characters. */
-static void permission_text(const struct xs_permissions *perm, char *text)
-{
-    static const char letters[] = "nrwb";
-
-    snprintf(text, 16, "%c%u", letters[perm->perms & (XS_PERM_READ | XS_PERM_WRITE)], perm->id);
-}
-
 static void print_permissions(const struct ls *ls, const char *path)
 {
     unsigned int n = 0;
     struct xs_permissions *perms = xs_get_permissions(ls->xs, XBT_NULL, path, &n);
+    char *text = perms_text(perms, perms != NULL ? n : 0);
 
-    fputs("   (", stdout);
-    for (unsigned int i = 0; perms != NULL && i < n; i++) {
-        char text[16];
-
-        permission_text(&perms[i], text);
-        printf("%s%s", i ? "," : "", text);
-    }
-    fputc(')', stdout);
+    printf("   (%s)", text);
+    free(text);
     free(perms);
 }
 
@@ -75,14 +62,8 @@ static cJSON *json_permissions(const struct ls *ls, const char *path)
 {
     unsigned int n = 0;
     struct xs_permissions *perms = xs_get_permissions(ls->xs, XBT_NULL, path, &n);
-    cJSON *list = cJSON_CreateArray();
+    cJSON *list = json_perms(perms, perms != NULL ? n : 0);
 
-    for (unsigned int i = 0; perms != NULL && i < n; i++) {
-        char text[16];
-
-        permission_text(&perms[i], text);
-        cJSON_AddItemToArray(list, cJSON_CreateString(text));
-    }
     free(perms);
     return list;
 }
@@ -180,7 +161,7 @@ static int list_path(const struct command *self, const struct ls *ls, const char
     }
     value = xs_read(ls->xs, XBT_NULL, path, &len);
     if (value == NULL) {
-        return command_failed(self, "%s: %s", path, strerror(errno));
+        return command_failed(self, "%s: %s", path, store_error(errno));
     }
     if (ls->json) {
         node = json_node(ls, path, value, len);

@@ -10,6 +10,8 @@
 #include "text.h"
 
 struct reading {
+    const struct command *self;
+    struct xs_handle *xs;
     bool json;
     bool raw;
     bool with_path;
@@ -43,21 +45,21 @@ static void print_value(const struct reading *reading, const char *path, const v
 }
 
 /* Reads @path; prints it or adds it to @all. Returns an exit code. */
-static int read_path(const struct command *self, struct xs_handle *xs,
-                     const struct reading *reading, const char *path, cJSON *all)
+static int read_path(void *context, const char *path, cJSON *all)
 {
+    const struct reading *reading = context;
     unsigned int len = 0;
     char *value;
     const char *error = NULL;
     int status = EXIT_FOUND;
 
     if (!store_path_valid(path)) {
-        return command_usage(self, "'%s' is not a path of the store", path);
+        return command_usage(reading->self, "'%s' is not a path of the store", path);
     }
-    value = xs_read(xs, XBT_NULL, path, &len);
+    value = xs_read(reading->xs, XBT_NULL, path, &len);
     if (value == NULL) {
-        error = strerror(errno);
-        status = command_failed(self, "%s: %s", path, error);
+        error = store_error(errno);
+        status = command_failed(reading->self, "%s: %s", path, error);
     }
     if (reading->json) {
         cJSON *item = cJSON_CreateObject();
@@ -78,33 +80,18 @@ static int read_path(const struct command *self, struct xs_handle *xs,
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct reading reading = {0};
+    struct reading reading = {.self = self};
     int status = command_options(self, argc, argv, &reading.json, handle, &reading);
-    struct xs_handle *xs;
-    cJSON *all;
 
     if (status >= 0) {
         return status;
     }
-    xs = store_open(self);
-    if (xs == NULL) {
+    reading.xs = store_open(self);
+    if (reading.xs == NULL) {
         return EXIT_FAILED;
     }
-    status = EXIT_FOUND;
-    all = cJSON_CreateArray();
-    for (int i = optind; i < argc; i++) {
-        int one = read_path(self, xs, &reading, argv[i], all);
-
-        if (one > status) {
-            status = one;
-        }
-    }
-    if (reading.json) {
-        json_print(all, true);
-    } else {
-        cJSON_Delete(all);
-    }
-    xs_close(xs);
+    status = command_each(argc, argv, reading.json, read_path, &reading);
+    xs_close(reading.xs);
     return status;
 }
 

@@ -31,15 +31,13 @@ struct watching {
 static bool handle(int option, const char *arg, void *context)
 {
     struct watching *watching = context;
-    char *end;
 
     switch (option) {
     case 'c':
         watching->changes_only = true;
         return true;
     case 'n':
-        watching->count = strtol(arg, &end, 10);
-        return end != arg && *end == '\0' && watching->count > 0;
+        return parse_count(arg, 1, &watching->count);
     case 't':
         return parse_seconds(arg, &watching->timeout);
     case 'x':
@@ -94,12 +92,12 @@ static int watch_loop(const struct command *self, struct xs_handle *xs,
 
     for (long printed = 0; watching->count == 0 || printed < watching->count;) {
         char **event;
-        int got = store_next_event(xs, deadline, &event);
+        int got = store_next_event(xs, deadline, -1, &event);
         long token;
 
         if (got <= 0) {
             status = got == 0 ? EXIT_TIMEOUT
-                              : command_failed(self, "lost xenstored: %s", strerror(-got));
+                              : command_failed(self, "lost xenstored: %s", store_error(-got));
             break;
         }
         token = strtol(event[XS_WATCH_TOKEN], NULL, 10);
@@ -140,7 +138,7 @@ static int run_watch(const struct command *self, int argc, char **argv)
         if (!store_path_valid(argv[i])) {
             status = command_usage(self, "'%s' is not a path of the store", argv[i]);
         } else if (!xs_watch(xs, argv[i], token)) {
-            status = command_failed(self, "%s: %s", argv[i], strerror(errno));
+            status = command_failed(self, "%s: %s", argv[i], store_error(errno));
         }
     }
     if (status == EXIT_FOUND) {
@@ -198,20 +196,20 @@ static int wait_loop(const struct command *self, struct xs_handle *xs,
 
     for (;;) {
         char **event;
-        int got = store_next_event(xs, deadline, &event);
+        int got = store_next_event(xs, deadline, -1, &event);
         unsigned int len = 0;
         char *value;
         bool there;
 
         if (got < 0) {
-            return command_failed(self, "lost xenstored: %s", strerror(-got));
+            return command_failed(self, "lost xenstored: %s", store_error(-got));
         }
         if (got > 0) {
             free(event);
         }
         value = xs_read(xs, XBT_NULL, path, &len);
         if (value == NULL && errno != ENOENT) {
-            return command_failed(self, "%s: %s", path, strerror(errno));
+            return command_failed(self, "%s: %s", path, store_error(errno));
         }
         there = reached(watching, value, len, wanted, wanted_len);
         if (!there && got > 0) {
@@ -258,7 +256,7 @@ static int run_wait(const struct command *self, int argc, char **argv)
     if (xs == NULL) {
         status = EXIT_FAILED;
     } else if (!xs_watch(xs, argv[optind], "wait")) {
-        status = command_failed(self, "%s: %s", argv[optind], strerror(errno));
+        status = command_failed(self, "%s: %s", argv[optind], store_error(errno));
     } else {
         status = wait_loop(self, xs, &watching, argv[optind], wanted, len);
     }

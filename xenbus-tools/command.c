@@ -73,6 +73,25 @@ int command_options(const struct command *self, int argc, char **argv, bool *jso
     return -1;
 }
 
+int command_each(int argc, char **argv, bool json,
+                 int (*look)(void *context, const char *arg, cJSON *all), void *context)
+{
+    cJSON *all = cJSON_CreateArray();
+    int status = EXIT_FOUND;
+
+    for (int i = optind; i < argc; i++) {
+        int one = look(context, argv[i], all);
+
+        status = one > status ? one : status;
+    }
+    if (json) {
+        json_print(all, true);
+    } else {
+        cJSON_Delete(all);
+    }
+    return status;
+}
+
 int command_failed(const struct command *self, const char *fmt, ...)
 {
     va_list ap;

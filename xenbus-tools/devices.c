@@ -23,7 +23,7 @@ struct domain {
 };
 
 struct reader {
-    struct xs_handle *xs;
+    const struct store_view *view;
     const struct device_filter *filter;
     /* The domain that the filter names; only with @one_domain. */
     bool one_domain;
@@ -39,7 +39,7 @@ static void for_each_child(struct reader *reader, const char *path,
                            void *context)
 {
     unsigned int n = 0;
-    char **names = xs_directory(reader->xs, XBT_NULL, path, &n);
+    char **names = view_children(reader->view, path, &n);
 
     for (unsigned int i = 0; names != NULL && i < n; i++) {
         char *child = store_join(path, names[i]);
@@ -52,10 +52,13 @@ static void for_each_child(struct reader *reader, const char *path,
 
 static char *read_key(const struct reader *reader, const char *dir, const char *key)
 {
-    return store_read_under(reader->xs, dir, key, NULL);
+    char *path = store_join(dir, key), *value = view_read(reader->view, path);
+
+    free(path);
+    return value;
 }
 
-static bool parse_domid(const char *text, unsigned int *domid)
+bool parse_domid(const char *text, unsigned int *domid)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 10);
@@ -64,8 +67,7 @@ static bool parse_domid(const char *text, unsigned int *domid)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value < 0x7ff0;
 }
 
-/* The domain below whose home @path stands; 0 for any other path. */
-static unsigned int domid_of(const char *path)
+unsigned int domid_of(const char *path)
 {
     static const char homes[] = "/local/domain/";
     char digits[6] = "";
@@ -98,7 +100,7 @@ static struct domain *get_domain(struct reader *reader, unsigned int domid)
     domain->domid = domid;
     domain->name = read_key(reader, path, "name");
     errors = store_join(path, "error");
-    free(xs_directory(reader->xs, XBT_NULL, errors, &n));
+    free(view_children(reader->view, errors, &n));
     free(errors);
     domain->has_errors = n > 0;
     HASH_ADD_INT(reader->domains, domid, domain);
@@ -179,7 +181,8 @@ static char *read_details(const struct reader *reader, const char *dir, const ch
 }
 
 /* What a driver left in DOMAIN/error/NODE/error, where NODE is the device's path below DOMAIN. */
-static char *read_error(struct reader *reader, unsigned int domid, const char *path)
+static char *read_error(struct reader *reader, unsigned int domid, const char *path,
+                        char **error_path)
 {
     char domain[32], *dir, *error;
     size_t len = (size_t)snprintf(domain, sizeof(domain), "/local/domain/%u", domid);
@@ -194,6 +197,9 @@ static char *read_error(struct reader *reader, unsigned int domid, const char *p
         return NULL;
     }
     error = read_key(reader, dir, "error");
+    if (error != NULL) {
+        *error_path = store_join(dir, "error");
+    }
     free(dir);
     return error;
 }
@@ -346,6 +352,8 @@ static void device_free(struct device *device)
     free(device->details);
     free(device->front_error);
     free(device->back_error);
+    free(device->front_error_path);
+    free(device->back_error_path);
     free(device->why);
     free(device);
 }
@@ -380,8 +388,10 @@ static bool complete(struct reader *reader, struct device *device)
     }
     name = get_domain(reader, device->domid)->name;
     device->name = name != NULL ? must_strdup(name) : NULL;
-    device->front_error = read_error(reader, device->domid, device->front_path);
-    device->back_error = read_error(reader, device->backend_domid, device->back_path);
+    device->front_error =
+        read_error(reader, device->domid, device->front_path, &device->front_error_path);
+    device->back_error =
+        read_error(reader, device->backend_domid, device->back_path, &device->back_error_path);
     judge(device);
     return !reader->filter->problems_only || device->fit != FIT_SETTLED;
 }
@@ -431,9 +441,9 @@ static int by_place(const struct device *a, const struct device *b)
     return first < second ? -1 : first > second ? 1 : strcmp(a->device, b->device);
 }
 
-struct device *devices_read(struct xs_handle *xs, const struct device_filter *filter)
+struct device *devices_read(const struct store_view *view, const struct device_filter *filter)
 {
-    struct reader reader = {.xs = xs, .filter = filter};
+    struct reader reader = {.view = view, .filter = filter};
     struct device *device, *next;
 
     resolve_domain(&reader);

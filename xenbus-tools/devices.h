@@ -8,9 +8,9 @@
 
 #include <stdbool.h>
 #include <uthash.h>
-#include <xenstore.h>
 
 #include "pairs.h"
+#include "view.h"
 
 struct device {
     /* Paths of the two ends; the one that is missing is NULL. @key is the backend's path, or the
@@ -30,7 +30,9 @@ struct device {
     /* Console 0: there is no handshake, so states say nothing. */
     bool stateless;
     char *details;
+    /* What the drivers have left below error/, and where (the paths only with an error). */
     char *front_error, *back_error;
+    char *front_error_path, *back_error_path;
     enum fit fit;
     char *why;
     UT_hash_handle hh;
@@ -49,9 +51,15 @@ struct device_filter {
  * A handful of requests per device and per domain, none of them repeated. The caller frees the list
  * with devices_free(). Returns NULL when there are none.
  */
-struct device *devices_read(struct xs_handle *xs, const struct device_filter *filter);
+struct device *devices_read(const struct store_view *view, const struct device_filter *filter);
 
 /* Frees the list and all its devices. NULL is fine. */
 void devices_free(struct device *list);
+
+/* Reads a domain's id, decimal; false if @text is none. */
+bool parse_domid(const char *text, unsigned int *domid);
+
+/* The domain below whose home @path stands; 0 for any other path. */
+unsigned int domid_of(const char *path);
 
 #endif

@@ -4,10 +4,13 @@
  */
 #include "xenbus.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &cmd_devices, &cmd_ls, &cmd_read, &cmd_write, &cmd_rm, &cmd_watch, &cmd_wait,
+    &cmd_devices, &cmd_ls,     &cmd_read,  &cmd_exists,      &cmd_watch,  &cmd_wait,
+    &cmd_write,   &cmd_rm,     &cmd_chmod, &cmd_transaction, &cmd_export, &cmd_import,
+    &cmd_diff,    &cmd_doctor, &cmd_trace, &cmd_graph,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -28,11 +31,27 @@ static void help(FILE *out)
           "Looks into the store that Xen's domains share, and at the devices described there.\n\n",
           out);
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     }
     fputs("\nEach command takes --help and --json. xenbus --version prints the version.\n"
-          "Exit status: 0 done, 1 not found or failed, 2 wrong usage, 124 timed out.\n",
+          "Exit status: 0 done, 1 not found or failed (exists, diff, doctor, trace: no), 2 wrong "
+          "usage\n"
+          "(of those: no answer), 124 timed out. A guest hangs? Begin with 'xenbus doctor'.\n",
           out);
+}
+
+/* The exit code when a sub-command ended with @status: an answer that could not be written is none.
+ */
+static int finish(const struct command *command, int status)
+{
+    bool lost = ferror(stdout) != 0;
+
+    errno = 0;
+    if (fclose(stdout) != 0 || lost) {
+        return command_failed(command, "the output could not be written whole: %s",
+                              errno != 0 ? strerror(errno) : "an earlier write failed");
+    }
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -62,5 +81,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "xenbus: no command '%s'; 'xenbus --help' lists them\n", argv[1]);
         return EXIT_USAGE;
     }
-    return command->run(command, argc - 1, argv + 1);
+    return finish(command, command->run(command, argc - 1, argv + 1));
 }

@@ -43,6 +43,30 @@ struct xs_handle *store_open(const struct command *self)
     return xs;
 }
 
+const char *store_error(int err)
+{
+    switch (err) {
+    case ENOENT:
+        return "there is no such node";
+    case EACCES:
+        return "permission denied ('xenbus ls -d 0 -p' shows who may)";
+    case ENOSPC:
+        return "the quota of the domain in the store is used up";
+    case E2BIG:
+        return "too long: path and value together are limited to 4096 bytes, and a guest's value "
+               "to "
+               "2048";
+    case EINVAL:
+        return "xenstored does not take this path, value or permission";
+    case EIO:
+    case EPIPE:
+    case ECONNRESET:
+        return "xenstored does not answer any more";
+    default:
+        return strerror(err);
+    }
+}
+
 bool store_path_valid(const char *path)
 {
     size_t len = strlen(path);
@@ -76,16 +100,7 @@ char *store_join(const char *dir, const char *name)
     return path;
 }
 
-char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, unsigned int *len)
-{
-    char *path = store_join(dir, name);
-    char *value = xs_read(xs, XBT_NULL, path, len);
-
-    free(path);
-    return value;
-}
-
-static long long now_ms(void)
+long long now_ms(void)
 {
     struct timespec ts;
 
@@ -108,10 +123,20 @@ bool parse_seconds(const char *text, double *seconds)
            *seconds <= 1e9;
 }
 
-int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
+bool parse_count(const char *text, long least, long *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtol(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *number >= least;
+}
+
+int store_next_event(struct xs_handle *xs, long long deadline, int stop_fd, char ***event)
 {
     for (;;) {
-        struct pollfd pfd = {.fd = xs_fileno(xs), .events = POLLIN};
+        struct pollfd fds[] = {{.fd = xs_fileno(xs), .events = POLLIN},
+                               {.fd = stop_fd, .events = POLLIN}};
         int timeout = -1;
 
         *event = xs_check_watch(xs);
@@ -129,8 +154,11 @@ int store_next_event(struct xs_handle *xs, long long deadline, char ***event)
             }
             timeout = left > 60000 ? 60000 : (int)left;
         }
-        if (poll(&pfd, 1, timeout) < 0 && errno != EINTR) {
+        if (poll(fds, 2, timeout) < 0 && errno != EINTR) {
             return -errno;
+        }
+        if (fds[1].revents != 0) {
+            return 0;
         }
     }
 }

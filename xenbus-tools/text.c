@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "perms.h"
 #include "xenbus.h"
 
 /* Two-character escapes, in pairs: the byte, its letter. */
@@ -162,13 +163,14 @@ static void add_bytes(cJSON *object, const char *key, const char *hex_key, const
                       size_t len)
 {
     const unsigned char *bytes = data;
-    char *hex;
+    char *hex = must_alloc(2 * len + 1);
 
     if (text_is_utf8(data, len)) {
-        cJSON_AddStringToObject(object, key, data);
+        memcpy(hex, data, len); /* with the NUL that cJSON wants */
+        cJSON_AddStringToObject(object, key, hex);
+        free(hex);
         return;
     }
-    hex = must_alloc(2 * len + 1);
     for (size_t i = 0; i < len; i++) {
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     }
@@ -226,7 +228,20 @@ void json_print_text(FILE *out, const char *json)
     }
 }
 
-void json_print(cJSON *json, bool pretty)
+cJSON *json_perms(const struct xs_permissions *perms, unsigned int n)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (unsigned int i = 0; i < n; i++) {
+        char text[PERM_TEXT_SIZE];
+
+        perm_text(&perms[i], text);
+        cJSON_AddItemToArray(list, cJSON_CreateString(text));
+    }
+    return list;
+}
+
+void json_write(FILE *out, cJSON *json, bool pretty)
 {
     char *text = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
 
@@ -234,9 +249,14 @@ void json_print(cJSON *json, bool pretty)
         fprintf(stderr, "xenbus: out of memory\n");
         exit(EXIT_FAILED);
     }
-    json_print_text(stdout, text);
-    putchar('\n');
-    fflush(stdout);
+    json_print_text(out, text);
     cJSON_free(text);
     cJSON_Delete(json);
+}
+
+void json_print(cJSON *json, bool pretty)
+{
+    json_write(stdout, json, pretty);
+    putchar('\n');
+    fflush(stdout);
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <cjson/cJSON.h>
+#include <xenstore.h>
 
 /* Prints @len bytes with everything outside printable ASCII as \n, \t, \r, \\, \" or \xNN. */
 void text_escape(FILE *out, const void *data, size_t len);
@@ -40,6 +41,12 @@ void json_add_text(cJSON *object, const char *key, const char *text);
 
 /* Prints JSON text with everything outside printable ASCII as \uXXXX: a parser reads the same. */
 void json_print_text(FILE *out, const char *json);
+
+/* The entries of a list of permissions, as texts. */
+cJSON *json_perms(const struct xs_permissions *perms, unsigned int n);
+
+/* Prints @json to @out (indented when @pretty) without a newline, and frees it. */
+void json_write(FILE *out, cJSON *json, bool pretty);
 
 /* Prints @json on a line of its own (indented when @pretty), flushes and frees it. */
 void json_print(cJSON *json, bool pretty);

@@ -6,6 +6,7 @@
 #ifndef DUET_XENBUS_H
 #define DUET_XENBUS_H
 
+#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@ enum {
     EXIT_FOUND = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
+    /* Of the commands whose answer is yes or no (exists, diff, doctor): there is no answer. */
+    EXIT_TROUBLE = 2,
     EXIT_TIMEOUT = 124,
 };
 
@@ -43,19 +46,29 @@ struct command {
         0                                                               \
     }
 
-extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices;
+extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices,
+    cmd_exists, cmd_chmod, cmd_transaction, cmd_export, cmd_import, cmd_diff, cmd_doctor, cmd_trace,
+    cmd_graph;
 
 /* Prints the sub-command's help to @out. */
 void command_help(const struct command *self, FILE *out);
 
 /*
- * Reads the options of a sub-command. --json sets *@json, and --help prints the help. Any other
- * goes to @handle (its letter and argument), which returns false when the argument is not
- * acceptable. Checks the number of arguments. Returns -1 to go on, with optind at the first
- * argument, or the exit code to end with.
+ * Reads the options of a sub-command. --json sets *@json, --help prints the help; every other goes
+ * to
+ * @handle (its letter and argument), which returns false when the argument is not acceptable; it is
+ * NULL where there is no other. Checks the number of arguments. Returns -1 to go on, with optind at
+ * the first argument, or the exit code to end with.
  */
 int command_options(const struct command *self, int argc, char **argv, bool *json,
                     bool (*handle)(int option, const char *arg, void *context), void *context);
+
+/*
+ * Has @look answer for each argument: it returns an exit code, and adds to @all what --json prints.
+ * Returns the largest of the codes.
+ */
+int command_each(int argc, char **argv, bool json,
+                 int (*look)(void *context, const char *arg, cJSON *all), void *context);
 
 /* Says that the command line is wrong (@fmt) and how to get help; returns EXIT_USAGE. */
 int command_usage(const struct command *self, const char *fmt, ...)
@@ -71,6 +84,9 @@ int command_failed(const struct command *self, const char *fmt, ...)
  */
 struct xs_handle *store_open(const struct command *self);
 
+/* What an error of the store means, in words that name what to do; static or of strerror(). */
+const char *store_error(int err);
+
 /* Whether @path can be a path of the store at all (xenstore.txt: absolute or relative, no empty
  * part, no trailing slash except in "/"). */
 bool store_path_valid(const char *path);
@@ -79,21 +95,24 @@ bool store_path_valid(const char *path);
  * memory. */
 char *store_join(const char *dir, const char *name);
 
-/* As xs_read of @dir/@name; NULL when it is missing. The caller frees. */
-char *store_read_under(struct xs_handle *xs, const char *dir, const char *name, unsigned int *len);
-
 /*
  * Waits for the next watch event until @deadline (CLOCK_MONOTONIC milliseconds, negative: for
- * ever). Returns 1 and the event in @event (the caller frees it), 0 at the deadline, -errno on
- * failure.
+ * ever), or until @stop_fd can be read (negative: there is none). Returns 1 and the event in @event
+ * (the caller frees it), 0 when the waiting is over, -errno on failure.
  */
-int store_next_event(struct xs_handle *xs, long long deadline, char ***event);
+int store_next_event(struct xs_handle *xs, long long deadline, int stop_fd, char ***event);
+
+/* CLOCK_MONOTONIC in milliseconds. */
+long long now_ms(void);
 
 /* CLOCK_MONOTONIC now plus @seconds, in milliseconds. */
 long long deadline_after(double seconds);
 
 /* Reads a non-negative number of seconds ("2", "0.5") into @seconds; false if @text is not one. */
 bool parse_seconds(const char *text, double *seconds);
+
+/* Reads a whole number of @least or more into @number; false if @text is not one. */
+bool parse_count(const char *text, long least, long *number);
 
 /* Like malloc/strdup, but end the program with a message when memory is out. */
 void *must_alloc(size_t size);

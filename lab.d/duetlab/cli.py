@@ -183,11 +183,12 @@ def parser():
                      help=f"what came over the serial line (default: {as_dom0.LOG.relative_to(paths.ROOT)})")
     sub = add("test", do_test, "build and run every test", name="test", more=(
         "Unit tests with sanitizers, checks of the source and fuzz targets, beside them the tests in fresh labs, "
-        "NAME and NAME-2; ends with ctest's summary. All limits are multiplied by one factor, measured before and "
-        "printed. Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
+        "NAME with several processors, NAME-1 and so on with one; ends with ctest's summary. All limits are multiplied "
+        "by one factor, measured before and printed. Options that are not named here are ctest's, above all -R REGEX, -E REGEX, -N."))
     sub.add_argument("--quick", action="store_true",
                      help="the tests for the desk, in at most ten minutes: all but the long ones of the lab")
-    sub.add_argument("--labs", type=int, metavar="N", help="labs at once (default: as many as cores and memory bear)")
+    sub.add_argument("--labs", type=int, metavar="N", help="labs with one processor (default: as many as cores and memory "
+                     "bear)")
     sub.add_argument("--repeat", type=int, default=1, metavar="N",
                      help="the selected tests N times, then a table: passed, failed, times")
     sub.add_argument("--busy", action="store_true", help="keep one core busy with something else meanwhile")

@@ -2,8 +2,8 @@
 
 The limits are written for one machine, and a quiet one. A test that waits a minute for what takes a second there must
 not fail where the same takes two minutes, because the machine is slower, runs two labs at once or is busy with something
-else. So a fixed amount of work, of the kind that the tests are made of, is timed here and in every lab that they will use,
-all at the same time, as the tests will run. The slowest of these times, divided by the time on the reference machine, is
+else. So a fixed amount of work, of the kind that the tests are made of, is timed here and in every lab that they will use:
+at the same time in those that the tests will use at the same time. The slowest of these times, divided by the time on the reference machine, is
 the factor. It is at least one and at most MOST, because limits that a hang takes hours to reach are of no use.
 """
 import subprocess
@@ -31,12 +31,15 @@ echo $((${EPOCHREALTIME/[.,]/} - begin))
 """
 
 
-def factor(dom0s):
-    """In per cent, 100 to MOST: how long the work takes here and in these labs over what it should."""
+def factor(kinds):
+    """In per cent, 100 to MOST: how long the work takes here and in these labs over what it should. `kinds` are lists of
+    labs, of which those of one list run tests at the same time."""
+    ratios = []
     with ThreadPoolExecutor() as pool:
-        labs = [pool.submit(_dom0_seconds, dom0) for dom0 in dom0s]
         host = pool.submit(_host_seconds)
-        ratios = [host.result() / HOST_REFERENCE, *(lab.result() / DOM0_REFERENCE for lab in labs)]
+        for dom0s in kinds:
+            ratios += [seconds / DOM0_REFERENCE for seconds in pool.map(_dom0_seconds, dom0s)]
+        ratios.append(host.result() / HOST_REFERENCE)
     return min(MOST, max(100, round(100 * max(ratios))))
 
 

@@ -51,7 +51,7 @@ def test(name, hardware, options, plan):
             dom0s = [[lab.up() for lab in kind] for kind in (smp, ones)]
             for dom0 in sum(dom0s, []):
                 build.deploy(dom0)
-            factor = max([pace.factor(kind) for kind in dom0s if kind], default=100)
+            factor = pace.factor(dom0s)
             note(f"ready after {time.monotonic() - begin:.0f} s: {len(smp + ones)} labs, limits times {factor / 100:.2f}")
             environment = {**os.environ, "DUET_LAB": name, "DUET_FACTOR": str(factor),
                            "DUET_LABS": " ".join(lab.name for lab in ones)}

@@ -12,11 +12,20 @@
 #include <unistd.h>
 #include <xenstore.h>
 
-enum { MAX_NODES = 256, MAX_WATCHES = 64, MAX_EVENTS = 1024, PATH_BYTES = 256, VALUE_BYTES = 1200 };
+enum {
+    MAX_NODES = 256,
+    MAX_WATCHES = 64,
+    MAX_EVENTS = 1024,
+    PATH_BYTES = 256,
+    VALUE_BYTES = 1200,
+    MAX_PERMS = 4
+};
 
 struct node {
     char path[PATH_BYTES]; /* empty: free */
     char value[VALUE_BYTES];
+    struct xs_permissions perms[MAX_PERMS];
+    unsigned int n_perms; /* 0: as it was made, domain 0's alone */
 };
 
 static struct node nodes[MAX_NODES], saved[MAX_NODES];
@@ -100,6 +109,9 @@ void fake_set(const char *path, const char *value)
     }
     if (n == NULL) {
         abort();
+    }
+    if (n->path[0] == '\0') {
+        n->n_perms = 0;
     }
     snprintf(n->path, PATH_BYTES, "%s", path);
     snprintf(n->value, VALUE_BYTES, "%s", value);
@@ -193,6 +205,51 @@ bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const v
     }
     snprintf(value, sizeof(value), "%.*s", (int)len, (const char *)data);
     fake_set(path, value);
+    return true;
+}
+
+bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    return find(path) != NULL || xs_write(h, t, path, "", 0);
+}
+
+struct xs_permissions *xs_get_permissions(struct xs_handle *h, xs_transaction_t t, const char *path,
+                                          unsigned int *num)
+{
+    struct node *n = find(path);
+    struct xs_permissions *perms;
+
+    (void)h;
+    (void)t;
+    if (is_dead()) {
+        return NULL;
+    }
+    if (n == NULL) {
+        errno = ENOENT;
+        return NULL;
+    }
+    perms = calloc(MAX_PERMS, sizeof(*perms));
+    memcpy(perms, n->perms, n->n_perms * sizeof(*perms));
+    *num = n->n_perms != 0 ? n->n_perms : 1;
+    return perms;
+}
+
+bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *path,
+                        struct xs_permissions *perms, unsigned int num)
+{
+    struct node *n = find(path);
+
+    (void)h;
+    (void)t;
+    if (is_dead()) {
+        return false;
+    }
+    if (n == NULL || num > MAX_PERMS) {
+        errno = n == NULL ? ENOENT : EINVAL;
+        return false;
+    }
+    memcpy(n->perms, perms, num * sizeof(*perms));
+    n->n_perms = num;
     return true;
 }
 

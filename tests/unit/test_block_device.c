@@ -101,12 +101,14 @@ static int act_as_worker(void)
         report(WIRE_FAILED);
         return 1;
     }
+    if (c.event_channel == WORKER_IS_DEAF) {
+        signal(SIGTERM, SIG_IGN);
+    }
     report(WIRE_READY);
     if (c.event_channel == WORKER_STAYS) {
         stay();
     }
     if (c.event_channel == WORKER_IS_DEAF) {
-        signal(SIGTERM, SIG_IGN);
         for (;;) {
             pause();
         }
@@ -736,6 +738,9 @@ static void a_state_that_is_for_others_is_answered_once(void **state)
     for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         fake_set(FRONT "/state", states[i]);
         settle();
+        for (int k = 0; k < 200 && the_device()->base.life.phase == LIFE_STOPPING; k++) {
+            settle(); /* its worker ends in its own time */
+        }
         settle();
         before = fake_transactions();
         settle();

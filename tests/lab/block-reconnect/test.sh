@@ -10,7 +10,8 @@ linux_guest block-again "disk = [ $(disk "$image") ]" \
 echo first life | dd of=/dev/xvda conv=sync,fsync; \
 echo vbd-51712 > /sys/bus/xen/drivers/vbd/unbind; \
 echo unbound; \
-while [ -b /dev/xvda ]; do sleep 0.1; done; \
+while [ -d /sys/bus/xen/devices/vbd-51712 ]; do sleep 0.1; done; \
+echo forgotten; \
 until [ -b /dev/xvda ]; do sleep 0.1; done; \
 head -n 1 /dev/xvda; \
 echo second life | dd of=/dev/xvda conv=sync,fsync\"'"
@@ -22,8 +23,10 @@ wait_line block-again '^unbound' 200 > /dev/null
 wait_store "$back/state" '^6$' 120
 same "workers of a closed device" 0 "$(pgrep -c duet-block-work || true)"
 
-# Linux makes a new device of it only when it sees the directory go and come.
+# Linux makes a new device of it only when it sees the directory go and come. A guest that is slow to look
+# sees it only as it is then: so it says that it has seen it go.
 xenstore-rm "$front"
+wait_line block-again '^forgotten' 200 > /dev/null
 xenstore-write "$front" ""
 xenstore-chmod "$front" "n$domid" r0
 xenstore-write "$front/backend" "$back" "$front/backend-id" 0 "$front/virtual-device" 51712 \

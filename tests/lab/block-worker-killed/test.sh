@@ -61,7 +61,7 @@ goes_on
 same "supervisor after the OOM killer" "$main" "$(main_pid)"
 
 LOG_START[$NAME]=$start # all that it wrote
-payload=$(guest_log $NAME | sed -n 's/^payload \([0-9a-f]*\).*/\1/p' | tail -n 1)
+payload=$(guest_log $NAME | sed -n 's/^payload //p' | xargs)
 for _ in 1 2 3 4; do # with the one before: five
     pkill -KILL -x duet-block-work
     wait_connection

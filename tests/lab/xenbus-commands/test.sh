@@ -69,7 +69,7 @@ same "rm" 1 "$(status xenbus rm $base/nothing)"
 same "rm --force" 0 "$(status xenbus rm --force $base/nothing)"
 same "no arguments" 2 "$(status xenbus read)"
 same "unknown command" 2 "$(status xenbus frobnicate)"
-for command in ls read write rm watch wait devices; do
+for command in ls read write rm watch wait devices exists chmod transaction export import diff doctor trace graph; do
     same "$command --help" 0 "$(status xenbus $command --help)"
 done
 
@@ -125,3 +125,80 @@ same "one side missing" "mismatch no backend directory" \
     "$(xenbus devices -d xb-guest -c vbd -j | json "j[0]['fit'] + ' ' + j[0]['why']")"
 xenbus rm $front
 same "check again" 0 "$(status xenbus devices --check --domain xb-guest)"
+
+say "exists: yes, no, and cannot tell"
+same "yes" 0 "$(status xenbus exists $base/a $base/b)"
+same "no" 1 "$(status xenbus exists $base/a $base/nothing)"
+same "wrong" 2 "$(status xenbus exists '//a')"
+same "without xenstored" 2 "$(XENSTORED_PATH=/nowhere status xenbus exists $base/a)"
+same "json" "True False" "$({ xenbus exists -j $base/a $base/nothing || true; } | json "j[0]['exists'], j[1]['exists']")"
+
+say "chmod: one node, a tree, nothing when a word is wrong"
+xenbus chmod $base/dir n0 r5
+same "one node" "$base/dir = \"\"   (n0,r5)" "$(xenbus ls -fp -d 0 $base/dir)"
+same "not below" "$base/dir/deep = \"\"   (n0)" "$(xenbus ls -fp -d 0 $base/dir/deep)"
+same "tree" 3 "$(xenbus chmod -R -j $base/dir b0 r5 | json "j['changed']")"
+same "as xenstore-ls sees it" 3 "$(xenstore-ls -fp $base | grep -c '/dir.*(b0,r5)')"
+same "bad word" 2 "$(status xenbus chmod $base/dir x5)"
+same "missing" 1 "$(status xenbus chmod $base/nothing n0)"
+
+say "transaction: all or nothing, the line that failed, conflicts with others"
+printf 'write %s/t/1 "x \\x00 y"\nequals %s/a 1\nchmod %s/t n0 r7\n' $base $base $base | xenbus transaction
+same "bytes" 'x \x00 y' "$(xenbus read $base/t/1)"
+same "permissions" "$base/t = \"\"   (n0,r7)" "$(xenbus ls -fp -d 0 $base/t)"
+printf 'write %s/t/2 1\n# remark\nequals %s/a 2\n' $base $base > script
+same "a condition fails" 1 "$(status xenbus transaction script)"
+same "nothing was done" 1 "$(status xenbus exists $base/t/2)"
+same "which line" "script:3:" "$({ xenbus transaction script 2>&1 || true; } | grep -o 'script:3:')"
+same "json" "False 3" "$({ xenbus transaction -j script 2> /dev/null || true; } | json "j['applied'], j['line']")"
+xenbus write $base/counter 0
+for _ in 1 2 3; do
+    for _ in 1 2 3 4 5; do
+        # Each adds one; who sees another's number by then tries again.
+        until n=$(xenbus read $base/counter) && printf 'equals %s/counter %d\nwrite %s/counter %d\n' $base "$n" $base $((n + 1)) |
+            xenbus transaction 2> /dev/null; do :; done
+    done &
+done
+wait
+same "fifteen additions by three" 15 "$(xenbus read $base/counter)"
+
+say "export and import: equal to the byte, permissions included"
+python3 - > all-bytes << 'PYTHON'
+for byte in range(256):
+    print(f'write /tool/xenbus-test/bytes/{byte} "x\\x{byte:02x}"')
+PYTHON
+xenbus transaction all-bytes
+xenbus export $base > before.json
+same "no difference" 0 "$(status xenbus diff before.json)"
+xenbus rm $base
+same "all is gone" 1 "$(status xenbus diff before.json)"
+xenbus import before.json
+xenbus export $base > after.json
+cmp before.json after.json
+xenbus write $base/a 2 $base/extra 1
+xenbus chmod $base/b n0 r9
+same "diff" $'~ '$base$'/a = "1" -> "2"\n~ '$base$'/b   (n0) -> (n0,r9)\n+ '$base$'/extra = "1"   (n0)' "$(xenbus diff before.json || true)"
+same "diff in JSON" "changed changed added" "$({ xenbus diff -j before.json || true; } | json "' '.join(d['change'] for d in j)")"
+same "by difference" "1 1 1" "$(xenbus import --replace -j before.json | json "j['written'], j['permissions'], j['removed']" | tr -d '(),')"
+xenbus export $base | cmp before.json -
+python3 -m json.tool before.json > pretty.json
+same "another layout" 0 "$(status xenbus diff pretty.json)"
+head -c 1000 before.json > cut.json
+same "cut short: diff, import, doctor" "2 1 2" \
+    "$(status xenbus diff cut.json) $(status xenbus import cut.json) $(status xenbus doctor --from cut.json)"
+same "an export that does not fit on the disk" 1 "$(status sh -c "xenbus export $base > /dev/full")"
+
+say "the rest writes nothing raw either, wherever the bytes stand"
+evil='\xc2\x9b\x1b[2J\xff'
+xenbus write -e $base/evil "$evil"
+xenbus export $base > evil.json
+xenbus write $base/evil 1
+printf 'equals %s/evil "%s"\n' $base "$evil" > evil.script
+for format in "" --json; do
+    for command in "export $base" "diff evil.json" "diff before.json evil.json" "transaction evil.script" "exists $base/evil" \
+        "import evil.json" "chmod $base/evil n0" $'chmod /a\x1b[2J n0' $'diff \x1b[2J' $'doctor --from \x1b[2J' "doctor --list" \
+        $'trace --from \x1b[2J' "trace --timeout 0" graph; do
+        # shellcheck disable=SC2086 # words on purpose
+        same "raw lines of xenbus $command $format" 0 "$(raw xenbus $command $format)"
+    done
+done
