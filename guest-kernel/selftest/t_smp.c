@@ -139,7 +139,7 @@ static bool who_cancelled_and_waited_may_free(void)
 #define STORM_CALLS (40 * EVTCHN_BURST)
 #define SLOW_CALLS  150 /* fewer than a burst has when its calls are short */
 #define SLOW_CALL   (4 * NSEC_PER_MSEC)
-#define STORM_PORTS 2
+#define STORM_PORTS 8
 #define STORM_CPUS  8 /* with more, Xen's turns are too rare to judge by */
 
 struct storm {
@@ -159,7 +159,7 @@ static void work_until(nsec_t end, struct storm *s)
 
 /*
  * Raises its own port again before it ends: as a sender does that never pauses. The next port
- * begins half a burst later: if each rested alone, one would always run.
+ * begins a burst later: if each rested alone, others would always run.
  */
 static void storm_handler(evtchn_port_t port, void *arg)
 {
@@ -174,7 +174,7 @@ static void storm_handler(evtchn_port_t port, void *arg)
         return;
     }
     evtchn_notify(port);
-    if (s->begun < s->nports && s->calls >= s->begun * (EVTCHN_BURST / 2)) {
+    if (s->begun < s->nports && s->calls >= s->begun * EVTCHN_BURST) {
         evtchn_notify((evtchn_port_t)s->ports[s->begun]);
         WRITE_ONCE(s->begun, s->begun + 1);
     }
@@ -262,8 +262,8 @@ static bool storms_leave_threads_their_turns(void)
     return storm_leaves_turns(1, STORM_CALLS, 0);
 }
 
-/* They must not run by turns, one while the other rests. */
-static bool two_storms_leave_threads_their_turns(void)
+/* They must not run by turns, some while others rest. */
+static bool several_storms_leave_threads_their_turns(void)
 {
     return storm_leaves_turns(STORM_PORTS, STORM_CALLS, 0);
 }
@@ -583,8 +583,8 @@ const struct selftest selftests_smp[] = {
     {.name = "smp-arming-does-not-wait", .fn = arming_does_not_wait},
     {.name = "smp-who-cancelled-and-waited-may-free", .fn = who_cancelled_and_waited_may_free},
     {.name = "smp-storms-leave-threads-their-turns", .fn = storms_leave_threads_their_turns},
-    {.name = "smp-two-storms-leave-threads-their-turns",
-     .fn = two_storms_leave_threads_their_turns},
+    {.name = "smp-several-storms-leave-threads-their-turns",
+     .fn = several_storms_leave_threads_their_turns},
     {.name = "smp-slow-storms-leave-threads-their-turns",
      .fn = slow_storms_leave_threads_their_turns},
     {.name = "smp-failed-starts-leave-nothing", .fn = failed_starts_leave_nothing},
