@@ -237,6 +237,24 @@ static void on_opened(struct image_opener *o, const struct image_report *r)
     o->table->on_event(user, IMAGE_OPENED, 0, NULL);
 }
 
+static void on_late(void *arg)
+{
+    struct image_opener *o = arg;
+    char why[IMAGE_PATH_MAX + 256];
+
+    if (o->busy[0] != '\0') {
+        o->table->on_event(o->user, IMAGE_LATE, -EBUSY, o->busy);
+        return;
+    }
+    snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
+             o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
+             o->table->patience_ms / 1000,
+             o->user->stage == IMAGE_WAITING
+                 ? "the process that closes it for its last user waits for the storage"
+                 : "the storage does not answer, or another program holds a lease on it");
+    o->table->on_event(o->user, IMAGE_LATE, -ETIMEDOUT, why);
+}
+
 static void on_message(void *arg, const void *msg, unsigned long len)
 {
     struct image_opener *o = arg;
@@ -253,6 +271,9 @@ static void on_message(void *arg, const void *msg, unsigned long len)
         on_opened(o, &r);
     } else if (r.kind == IMAGE_REPORT_BUSY && o->user->stage == IMAGE_LOCKING) {
         snprintf(o->busy, sizeof(o->busy), "%.*s", (int)sizeof(o->busy) - 1, r.text);
+        if (!o->late.armed) {
+            on_late(o); /* it was told already, without this reason */
+        }
     } else if (r.kind == IMAGE_REPORT_FAILED) {
         fail(o, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
@@ -287,24 +308,6 @@ static void on_exit_(void *arg, int status)
         free_if_unused(table, o->image);
     }
     free(o);
-}
-
-static void on_late(void *arg)
-{
-    struct image_opener *o = arg;
-    char why[IMAGE_PATH_MAX + 256];
-
-    if (o->busy[0] != '\0') {
-        o->table->on_event(o->user, IMAGE_LATE, -EBUSY, o->busy);
-        return;
-    }
-    snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
-             o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
-             o->table->patience_ms / 1000,
-             o->user->stage == IMAGE_WAITING
-                 ? "the process that closes it for its last user waits for the storage"
-                 : "the storage does not answer, or another program holds a lease on it");
-    o->table->on_event(o->user, IMAGE_LATE, -ETIMEDOUT, why);
 }
 
 static int send_open(struct image_opener *o)
