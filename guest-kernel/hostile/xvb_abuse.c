@@ -117,6 +117,7 @@ int xvb_abuse_seize(struct xvb_abuse *a)
 
     if (rc == 0) {
         memset(a->sent, 0, sizeof(a->sent));
+        memset(a->there, 0, sizeof(a->there));
         a->altered = false;
     }
     return rc;
@@ -175,6 +176,21 @@ static bool is_unused(size_t at)
             at < sizeof(struct blkif_response));
 }
 
+/* There is a free place: no more requests are open than the ring has entries. */
+static void xvb_abuse_note(struct xvb_abuse *a, const union xvb_raw *raw)
+{
+    bool indirect = raw->rw.operation == BLKIF_OP_INDIRECT;
+    struct xvb_sent *sent = a->sent;
+
+    while (sent->open && sent < &a->sent[XVB_RING - 1]) {
+        sent++;
+    }
+    *sent = (struct xvb_sent){.open = true,
+                              .operation = raw->rw.operation,
+                              .inner = indirect ? raw->indirect.indirect_op : raw->rw.operation,
+                              .id = indirect ? raw->indirect.id : raw->rw.id};
+}
+
 int xvb_abuse_put(struct xvb_abuse *a, const union xvb_raw *entries, unsigned n)
 {
     upcall_state_t s;
@@ -185,10 +201,11 @@ int xvb_abuse_put(struct xvb_abuse *a, const union xvb_raw *entries, unsigned n)
     }
     int rc = RING_FREE_REQUESTS(&x->ring) >= n ? 0 : -EAGAIN;
     for (unsigned i = 0; i < n && rc == 0; i++) {
-        struct xvb_sent *sent = &a->sent[x->ring.req_prod_pvt % XVB_RING];
+        union xvb_raw *there = &a->there[x->ring.req_prod_pvt % XVB_RING];
 
-        *sent = (struct xvb_sent){.raw = entries[i], .open = true};
-        memcpy(RING_GET_REQUEST(&x->ring, x->ring.req_prod_pvt++), &sent->raw, sizeof(sent->raw));
+        *there = entries[i];
+        xvb_abuse_note(a, there);
+        memcpy(RING_GET_REQUEST(&x->ring, x->ring.req_prod_pvt++), there, sizeof(*there));
     }
     if (rc == 0) {
         xvb_abuse_publish(x);
@@ -243,16 +260,6 @@ int xvb_abuse_alter(struct xvb_abuse *a, unsigned what, unsigned turn)
 
 /* ---- answers ---- */
 
-static uint8_t asked_for(const union xvb_raw *raw)
-{
-    return raw->rw.operation == BLKIF_OP_INDIRECT ? raw->indirect.indirect_op : raw->rw.operation;
-}
-
-static uint64_t id_of(const union xvb_raw *raw)
-{
-    return raw->rw.operation == BLKIF_OP_INDIRECT ? raw->indirect.id : raw->rw.id;
-}
-
 /* Marks the entry that an answer belongs to as answered. NULL: all is well, else what is not. */
 static const char *xvb_abuse_match(struct xvb_abuse *a, const struct blkif_response *rsp)
 {
@@ -262,10 +269,9 @@ static const char *xvb_abuse_match(struct xvb_abuse *a, const struct blkif_respo
     for (unsigned i = 0; i < XVB_RING; i++) {
         struct xvb_sent *sent = &a->sent[i];
 
-        if (sent->open && id_of(&sent->raw) >> shift == rsp->id >> shift) {
+        if (sent->open && sent->id >> shift == rsp->id >> shift) {
             sent->open = false;
-            return a->altered || rsp->operation == asked_for(&sent->raw) ||
-                           rsp->operation == sent->raw.rw.operation
+            return a->altered || rsp->operation == sent->inner || rsp->operation == sent->operation
                        ? NULL
                        : "an answer with another operation than its request";
         }
@@ -306,14 +312,14 @@ static bool tells_nothing(const uint8_t *now, const union xvb_raw *before)
 
 static void take_one(struct xvb_abuse *a, struct xvbd *x, struct xvb_answers *sum)
 {
-    const struct xvb_sent *sent = &a->sent[x->ring.rsp_cons % XVB_RING];
+    const union xvb_raw *there = &a->there[x->ring.rsp_cons % XVB_RING];
     union xvb_raw now;
     struct blkif_response rsp;
 
     memcpy(&now, RING_GET_RESPONSE(&x->ring, x->ring.rsp_cons), sizeof(now));
     barrier();
     memcpy(&rsp, &now, sizeof(rsp));
-    if (!a->altered && !tells_nothing(now.bytes, &sent->raw)) {
+    if (!a->altered && !tells_nothing(now.bytes, there)) {
         sum->leaking++;
         sum->why = "bytes beside an answer that the back end put there";
     }

@@ -23,10 +23,11 @@
 #include "io/blk.h"
 #include "os/gnttab.h"
 
-/* What lies on the ring, by the place there. */
+/* A request that is not answered; answers come in any order. */
 struct xvb_sent {
-    union xvb_raw raw;
-    bool open; /* not answered */
+    bool open;
+    uint8_t operation, inner; /* the same twice if it is not indirect */
+    uint64_t id;
 };
 
 struct xvb_abuse {
@@ -35,6 +36,7 @@ struct xvb_abuse {
     uint8_t *data[XVB_PAGES]; /* of disk.data */
     uint8_t *guard;           /* of disk.guard */
     struct xvb_sent sent[XVB_RING];
+    union xvb_raw there[XVB_RING]; /* what was put into each place of the ring last */
     bool altered; /* entries are changed while they are out: their answers may be, too */
 };
 

@@ -17,6 +17,7 @@
 #define FILL          0xa5
 #define ALTERED       8 /* requests that are published at once to be changed */
 #define PAUSES        64
+#define LEAVING       8 /* requests at once, while the front end leaves */
 
 _Static_assert(XVB_SCRATCH % CHUNK_SECTORS == 0 && XVB_SCRATCH_SECTORS % CHUNK_SECTORS == 0,
                "the scratch sectors are whole chunks");
@@ -283,19 +284,21 @@ static void take_back(struct xvb_trial *t, unsigned *ours)
     }
 }
 
-/* One round of reads whose pages are taken back. */
-static void revoke_round(struct xvb_trial *t)
+/* One round of reads whose pages are taken back once @answered of them are answered. */
+static void revoke_round(struct xvb_trial *t, int answered)
 {
     unsigned held = (1u << XVB_PAGES) - 1;
     nsec_t deadline = clock_now() + PATIENCE;
-    int left;
+    int left = (int)t->batch.n;
 
     if (xvb_abuse_put(&t->ring, t->batch.entries, t->batch.n) != 0) {
         t->outcome |= XVB_CLOSED;
         return;
     }
     do {
-        take_back(t, &held);
+        if (left <= (int)t->batch.n - answered) {
+            take_back(t, &held);
+        }
         left = xvb_abuse_take(&t->ring, &t->sum);
     } while ((left > 0 || (left == 0 && held != 0)) && clock_now() < deadline);
     if (left != 0) {
@@ -313,25 +316,26 @@ static void revoke_round(struct xvb_trial *t)
     }
 }
 
-/* A ring full of the largest reads. */
-static void many_reads(struct xvb_trial *t)
+/* So many of the largest reads. */
+static void many_reads(struct xvb_trial *t, unsigned n)
 {
     xvb_cases[1].build(&t->batch, XVB_PAGES);
-    for (unsigned i = 0; i < XVB_RING; i++) {
+    for (unsigned i = 0; i < n; i++) {
         t->batch.entries[i] = t->batch.entries[1];
         t->batch.entries[i].rw.id = i;
     }
-    t->batch.n = XVB_RING;
+    t->batch.n = n;
 }
 
 static void try_revoke(struct xvb_trial *t, const struct xvb_case *c)
 {
     nsec_t until = clock_now() + t->duration;
+    unsigned round = 0;
 
     (void)c;
-    many_reads(t);
+    many_reads(t, XVB_RING);
     do {
-        revoke_round(t);
+        revoke_round(t, (int)(round++ % XVB_RING));
     } while (t->outcome == 0 && t->wrong == NULL && !xvb_trial_over(t, until));
     if ((t->outcome & XVB_CLOSED) == 0 && t->wrong == NULL) {
         wait_for_answers(t);
@@ -343,15 +347,18 @@ static void try_leave(struct xvb_trial *t, const struct xvb_case *c)
     nsec_t deadline = clock_now() + PATIENCE;
     int left = 0;
 
-    many_reads(t);
+    many_reads(t, LEAVING);
     if (xvb_abuse_put(&t->ring, t->batch.entries, t->batch.n) != 0 ||
         xvb_abuse_say(&t->ring, c->arg) != 0) {
         t->wrong = "the store does not take our state";
         return;
     }
+    /* Requests are under way all the while. */
     while (left >= 0 && !xvb_trial_over(t, deadline)) {
-        left = xvb_abuse_take(&t->ring, &t->sum);
-        thread_sleep_until(clock_now() + LOOK);
+        int rc = xvb_abuse_put(&t->ring, t->batch.entries, t->batch.n);
+
+        left = rc == 0 || rc == -EAGAIN ? xvb_abuse_take(&t->ring, &t->sum) : rc;
+        thread_yield();
     }
     t->outcome |= left == -ENOTCONN ? XVB_CLOSED : XVB_STOPPED;
 }

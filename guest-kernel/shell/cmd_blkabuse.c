@@ -83,7 +83,9 @@ static int run_rules(struct shell *sh, struct xvb_trial *t, const char *name)
     int status = SH_OK;
 
     for (const struct xvb_case *c = xvb_cases; c->name != NULL && status == SH_OK; c++) {
-        if (all || strcmp(c->name, name) == 0) {
+        bool for_this = ((c->needs & XVB_READONLY) != 0) == t->ring.disk.readonly;
+
+        if ((all && for_this) || strcmp(c->name, name) == 0) {
             status = try_rule(sh, t, c, &counts);
         }
         if (sh_interrupted(sh)) {
