@@ -25,10 +25,10 @@ rate() {
     wait_line blk-abuser '^blkabuse: interrupted' > /dev/null
 }
 
-scratch=$(image scratch.img 4M)
-readonly=$(image readonly.img 4M)
+scratch=$(image scratch.img 1M)
+readonly=$(image readonly.img 1M)
 journal=$(image journal.img 4M)
-head -c 4M /dev/urandom > "$scratch"
+head -c 1M /dev/urandom > "$scratch"
 cp "$scratch" "$readonly"
 sum=$(sha256sum < "$readonly")
 guest blk-abuser "vcpus = 2" "disk = [ $(disk "$scratch"), $(disk "$readonly" xvdb r) ]"
