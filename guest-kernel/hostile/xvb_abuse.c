@@ -69,18 +69,33 @@ static void unshare_pages(struct xvb_abuse *a)
     }
 }
 
+/* How many segments an indirect request may have, which xvbd has no use for. */
+static int read_indirect(struct xvb_abuse *a)
+{
+    const struct xs_field field = {"feature-max-indirect-segments", XS_U32, &a->disk.indirect,
+                                   true};
+    char *backend;
+    int rc = xs_read(XS_NO_TXN, disk_under(a)->fe.dev->node, "backend", &backend, NULL);
+
+    if (rc == 0) {
+        rc = xs_gather(XS_NO_TXN, backend, &field, 1, NULL);
+        kfree(backend);
+    }
+    return rc;
+}
+
 /* What the back end says of itself. */
 static int look_at_disk(struct xvb_abuse *a)
 {
     struct blk_info info;
 
     blk_get_info(a->dev, &info);
-    a->disk.indirect = READ_ONCE(disk_under(a)->max_indirect);
     a->disk.sectors = info.sectors;
     a->disk.readonly = info.readonly;
     a->disk.discard = info.discard;
     a->disk.handle = (uint16_t)disk_under(a)->vdev;
-    return info.sectors < XVB_SECTORS_MIN || info.sector_size != XVB_SECTOR ? -EINVAL : 0;
+    return info.sectors < XVB_SECTORS_MIN || info.sector_size != XVB_SECTOR ? -EINVAL
+                                                                            : read_indirect(a);
 }
 
 int xvb_abuse_open(struct xvb_abuse *a, const char *name)

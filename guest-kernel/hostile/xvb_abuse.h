@@ -52,7 +52,7 @@ struct xvb_answers {
  * @a: zeroed; owned by the caller until xvb_abuse_close()
  *
  * Return: 0, -ENODEV, -EOPNOTSUPP if it is no xvbd disk, -EINVAL if it is too small or has other
- * sectors than of 512 bytes, -ENOMEM, -ENOSPC.
+ * sectors than of 512 bytes, -ENOMEM, -ENOSPC, or what the store answered.
  */
 int xvb_abuse_open(struct xvb_abuse *a, const char *name) __must_check;
 

@@ -64,7 +64,7 @@ static struct blkif_request_indirect *add_indirect(struct xvb_batch *b, uint8_t 
     return r;
 }
 
-static struct blkif_request_segment *one_page(struct xvb_batch *b, uint8_t operation)
+static struct blkif_request_segment *page_with(struct xvb_batch *b, uint8_t operation)
 {
     return &xvb_add(b, operation, 1)->seg[0];
 }
@@ -88,7 +88,7 @@ static void whole_ring(struct xvb_batch *b, unsigned segments)
 static void single_sectors(struct xvb_batch *b, unsigned of)
 {
     for (unsigned i = 0; i < of; i++) {
-        struct blkif_request_segment *s = one_page(b, BLKIF_OP_READ);
+        struct blkif_request_segment *s = page_with(b, BLKIF_OP_READ);
 
         *s = (struct blkif_request_segment){
             .gref = b->disk->data[i], .first_sect = (uint8_t)i, .last_sect = (uint8_t)i};
@@ -119,7 +119,7 @@ static void write_of(struct xvb_batch *b, unsigned segments)
 
 static void ends_before_it_begins(struct xvb_batch *b, unsigned last)
 {
-    struct blkif_request_segment *s = one_page(b, BLKIF_OP_WRITE);
+    struct blkif_request_segment *s = page_with(b, BLKIF_OP_WRITE);
 
     s->first_sect = (uint8_t)(last + 1);
     s->last_sect = (uint8_t)last;
@@ -127,12 +127,12 @@ static void ends_before_it_begins(struct xvb_batch *b, unsigned last)
 
 static void read_to(struct xvb_batch *b, unsigned last)
 {
-    one_page(b, BLKIF_OP_READ)->last_sect = (uint8_t)last;
+    page_with(b, BLKIF_OP_READ)->last_sect = (uint8_t)last;
 }
 
 static void write_to(struct xvb_batch *b, unsigned last)
 {
-    one_page(b, BLKIF_OP_WRITE)->last_sect = (uint8_t)last;
+    page_with(b, BLKIF_OP_WRITE)->last_sect = (uint8_t)last;
 }
 
 static void last_of_many_to(struct xvb_batch *b, unsigned last)
@@ -170,7 +170,7 @@ static void other_handle(struct xvb_batch *b, unsigned by)
 
 static void never_granted(struct xvb_batch *b, unsigned operation)
 {
-    one_page(b, (uint8_t)operation)->gref = NEVER;
+    page_with(b, (uint8_t)operation)->gref = NEVER;
 }
 
 static void one_never_granted(struct xvb_batch *b, unsigned operation)
@@ -180,7 +180,7 @@ static void one_never_granted(struct xvb_batch *b, unsigned operation)
 
 static void ended_grant(struct xvb_batch *b, unsigned operation)
 {
-    one_page(b, (uint8_t)operation)->gref = b->disk->ended;
+    page_with(b, (uint8_t)operation)->gref = b->disk->ended;
 }
 
 static void into_guarded_page(struct xvb_batch *b, unsigned segments)

@@ -80,7 +80,7 @@ static bool is_filled(const uint8_t *at, size_t bytes)
 }
 
 /* The sectors of the data page @gref that a read may write to, as bits. */
-static unsigned named(const struct blkif_request_segment *s, unsigned n, gref_t gref)
+static unsigned sectors_named(const struct blkif_request_segment *s, unsigned n, gref_t gref)
 {
     unsigned bits = 0;
 
@@ -97,10 +97,10 @@ static unsigned named(const struct blkif_request_segment *s, unsigned n, gref_t 
 static unsigned xvb_trial_named_by(const struct xvb_trial *t, const union xvb_raw *raw, gref_t gref)
 {
     if (raw->rw.operation == BLKIF_OP_READ) {
-        return named(raw->rw.seg, MIN(raw->rw.nr_segments, XVB_PAGES), gref);
+        return sectors_named(raw->rw.seg, MIN(raw->rw.nr_segments, XVB_PAGES), gref);
     }
     if (raw->rw.operation == BLKIF_OP_INDIRECT && raw->indirect.indirect_op == BLKIF_OP_READ) {
-        return named(t->ring.disk.list, MIN(raw->indirect.nr_segments, XVB_LIST), gref);
+        return sectors_named(t->ring.disk.list, MIN(raw->indirect.nr_segments, XVB_LIST), gref);
     }
     return 0;
 }
@@ -274,7 +274,7 @@ static void try_alter(struct xvb_trial *t, const struct xvb_case *c)
 }
 
 /* Takes back what can be of the pages whose bits are set in *@ours; what was, must stay. */
-static void take_back(struct xvb_trial *t, unsigned *ours)
+static void revoke_pages(struct xvb_trial *t, unsigned *ours)
 {
     for (unsigned i = 0; i < XVB_PAGES; i++) {
         if ((*ours & (1u << i)) != 0 && xvb_abuse_revoke(&t->ring, i) == 0) {
@@ -297,7 +297,7 @@ static void revoke_round(struct xvb_trial *t, int answered)
     }
     do {
         if (left <= (int)t->batch.n - answered) {
-            take_back(t, &held);
+            revoke_pages(t, &held);
         }
         left = xvb_abuse_take(&t->ring, &t->sum);
     } while ((left > 0 || (left == 0 && held != 0)) && clock_now() < deadline);

@@ -92,7 +92,6 @@ static int read_info(struct xvbd *x, struct blk_info *info)
     uint64_t sectors = 0;
     uint32_t sector_size = BLK_SECTOR_SIZE;
     uint32_t flags = 0;
-    uint32_t max_indirect = 0;
     bool flush = false;
     bool barrier = false;
     bool discard = false;
@@ -103,7 +102,6 @@ static int read_info(struct xvbd *x, struct blk_info *info)
         {"feature-flush-cache", XS_BOOL, &flush, true},
         {"feature-barrier", XS_BOOL, &barrier, true},
         {"feature-discard", XS_BOOL, &discard, true},
-        {"feature-max-indirect-segments", XS_U32, &max_indirect, true},
     };
     int rc = frontend_gather(&x->fe, fields, ARRAY_SIZE(fields));
 
@@ -126,7 +124,6 @@ static int read_info(struct xvbd *x, struct blk_info *info)
         .discard = discard,
     };
     x->barrier_only = barrier && !flush;
-    x->max_indirect = max_indirect;
     return 0;
 }
 
