@@ -40,6 +40,22 @@ def run(*words, seconds=XL, check=True):
     return done.stdout if done.returncode == 0 else None
 
 
+def await_store(path, there, seconds):
+    """Whether `there()` becomes true, which is asked when something changes below `path`, in so long."""
+    deadline = time.monotonic() + seconds * FACTOR
+    with subprocess.Popen(["xenstore-watch", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as watch:
+        try:
+            while not there():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                if select.select([watch.stdout], [], [], left)[0] and not os.read(watch.stdout.fileno(), 4096):
+                    return False
+            return True
+        finally:
+            watch.kill()
+
+
 class Follower:
     """A file that grows, by the line."""
 
@@ -96,9 +112,19 @@ class Guest:
             self.domid = run("xl", "domid", self.name).strip()
             if not self.console.await_text(b"duet# ", BOOT):
                 raise RuntimeError(f"{self.name}: no prompt")
+            front = f"/local/domain/{self.domid}/device"
+            if not await_store(front, lambda: self.connected(front), BOOT):
+                raise RuntimeError(f"{self.name}: its devices are not connected: {run('xenstore-ls', front)}")
         except BaseException:
             self.destroy()
             raise
+
+    @staticmethod
+    def connected(front):
+        """Whether all its devices are, as the guest says."""
+        nodes = [f"{front}/{kind}/{number}/state" for kind in ("vbd", "vif")
+                 for number in (run("xenstore-list", f"{front}/{kind}", check=False) or "").split()]
+        return bool(nodes) and all((run("xenstore-read", node, check=False) or "").strip() == "4" for node in nodes)
 
     def type(self, line):
         path = run("xenstore-read", f"/local/domain/{self.domid}/console/tty").strip()
@@ -138,6 +164,7 @@ class Backend:
     """What serves the devices of a kind; `device` is "block" or "net"."""
 
     name = title = device = None
+    store_class = None  # for the rules about keys
 
     def __init__(self):
         self.began = time.time()
@@ -151,6 +178,11 @@ class Backend:
     def devices(self):
         """The lines of the guest's configuration, with new images."""
         return ["vif = [ 'bridge=xenbr0' ]"]
+
+    def keys(self):
+        """What the toolstack would write for a disk, and its script."""
+        return {"params": str(WORK / "rw.img"), "mode": "w", "device-type": "disk", "type": "phy", "virtual-device": str(Keys.NUMBER),
+                "dev": "xvdr"}
 
     def alive(self, guest):
         """None, or what shows that it is not."""
@@ -184,12 +216,18 @@ def disks(options, targets):
 
 class DuetBlock(Backend):
     name, title, device = "duet", "duet-blockd", "block"
+    store_class = "vbd"
 
     def enter(self):
         run("systemctl", "start", "duet-block.service")
 
     def devices(self):
         return disks("", images())
+
+    def keys(self):
+        image = WORK / "keys.img"
+        image.write_bytes(bytes(1 << 20))
+        return {**super().keys(), "params": str(image), "script": "/etc/xen/scripts/block"}
 
     def alive(self, guest):
         return unit_says("duet-block.service", self.began) or kernel_says(self.began)
@@ -228,6 +266,7 @@ class KernelBackend(Backend):
 
 class Blkback(KernelBackend):
     title, device, module, unit = "xen-blkback", "block", "xen-blkback", "duet-block.service"
+    store_class = "vbd"
 
     def __init__(self):
         super().__init__()
@@ -243,6 +282,10 @@ class Blkback(KernelBackend):
         self.loops = [run("losetup", "-f", "--show", str(path)).strip() for path in images()]
         return disks("backendtype=phy,", self.loops)
 
+    def keys(self):
+        number = os.stat(self.loops[1]).st_rdev
+        return {**super().keys(), "mode": "r", "physical-device": f"{os.major(number):x}:{os.minor(number):x}"}
+
     def leave(self):
         self.detach()
         super().leave()
@@ -254,6 +297,7 @@ class Netback(KernelBackend):
 
 class Qdisk(Backend):
     name, title, device = "qemu", "QEMU qdisk", "block"
+    store_class = "qdisk"
 
     def enter(self):
         if not any(Path(path).exists() for path in ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-4.17/bin/qemu-system-i386",
@@ -262,6 +306,11 @@ class Qdisk(Backend):
 
     def devices(self):
         return disks("backendtype=qdisk,", images())
+
+    def keys(self):
+        image = WORK / "keys.img"
+        image.write_bytes(bytes(1 << 20))
+        return {**super().keys(), "params": f"raw:{image}", "type": "qdisk", "discard-enable": "0"}
 
     def alive(self, guest):
         if run("pgrep", "-f", f"qemu.* -xen-domid {guest.domid} ", check=False) is None:
@@ -329,6 +378,90 @@ def try_rule(guest, backend, rule, seconds):
     return verdict, evidence, useful
 
 
+# ---- what a front end may write into the store ----
+
+class Keys:
+    """A device whose front end writes nonsense: it must not be connected, and no other device be the worse for it."""
+
+    ANSWER = 10  # seconds until the back end has closed it
+    NUMBER = 51984
+    GRANTED = ("ring-ref", "8", "event-channel", "1")
+    CASES = [
+        ("keys-no-ring", "a front end without a ring is refused", ("event-channel", "1")),
+        ("keys-no-channel", "so is one without an event channel", ("ring-ref", "8")),
+        ("keys-ring-word", "so is a ring reference that is no number", ("ring-ref", "x", "event-channel", "1")),
+        ("keys-ring-negative", "or a negative one", ("ring-ref", "-1", "event-channel", "1")),
+        ("keys-ring-wide", "or one that needs more than 32 bits", ("ring-ref", "4294967304", "event-channel", "1")),
+        ("keys-ring-foreign", "or one that was not granted", ("ring-ref", "4000000", "event-channel", "1")),
+        ("keys-channel-word", "so is an event channel that is no number", ("ring-ref", "8", "event-channel", "x")),
+        ("keys-protocol", "so is an unknown protocol", (*GRANTED, "protocol", "vax-abi")),
+        ("keys-order", "so is a ring of more pages than offered", ("ring-page-order", "20", "ring-ref0", "8", "event-channel", "1")),
+        ("keys-order-missing", "or of more pages than there are references", ("ring-page-order", "1", "ring-ref0", "8", "event-channel", "1")),
+        ("keys-queues", "so are more queues than offered", (*GRANTED, "multi-queue-num-queues", "4096")),
+    ]
+
+    def __init__(self, case):
+        self.name, self.what, self.keys = case
+        self.origin = "blkif.h"
+
+    def try_on(self, backend, guest):
+        """(verdict, evidence)."""
+        front = f"/local/domain/{guest.domid}/data/vbd/{self.NUMBER}"
+        back = f"/local/domain/0/backend/{backend.store_class}/{guest.domid}/{self.NUMBER}"
+        run("xenstore-write", f"{front}/backend", back, f"{front}/backend-id", "0", f"{front}/state", "1")
+        words = {"frontend": front, "frontend-id": guest.domid, "online": "1", **backend.keys(), "state": "1"}
+        run("xenstore-write", *[w for key, value in words.items() for w in (f"{back}/{key}", value)])
+        try:
+            if self.state(back, "2") != "2":
+                return "n/a", "the back end does not take a device that xl has not made"
+            run("xenstore-write", "--", *[w for key, value in zip(self.keys[::2], self.keys[1::2]) for w in (f"{front}/{key}", value)])
+            run("xenstore-write", f"{front}/state", "3")
+            state = self.state(back, "456")
+            why = run("xenstore-read", f"/local/domain/0/error/backend/{backend.store_class}/{guest.domid}/{self.NUMBER}/error",
+                      check=False) or ""
+            if state == "4":
+                return "broken", "the back end connected"
+            if state in ("5", "6"):
+                return "kept", f"closed{': ' if why else ''}{why.strip()}"
+            return "kept", "the back end waits for another front end"
+        finally:
+            run("xenstore-write", f"{back}/online", "0", f"{back}/state", "5", check=False)
+            run("xenstore-write", f"{front}/state", "6", check=False)
+            self.state(back, "6")
+            run("xenstore-rm", back, check=False)
+            run("xenstore-rm", front, check=False)
+
+    def state(self, back, wanted):
+        """The back end's state once it is one of those, or when patience ends."""
+        def now():
+            return (run("xenstore-read", f"{back}/state", check=False) or "").strip()
+        await_store(f"{back}/state", lambda: now() in list(wanted), self.ANSWER)
+        return now()
+
+
+def try_keys(backend, wanted):
+    """Whether each was kept."""
+    cases = [Keys(case) for case in Keys.CASES if wanted.search(case[0])]
+    if not cases or backend.store_class is None:
+        return True
+    guest, clean = Guest(backend.devices()), True
+    try:
+        for rule in cases:
+            verdict, evidence = rule.try_on(backend, guest)
+            disaster = backend.alive(guest)
+            if disaster is not None:
+                verdict, evidence = "broken", f"{evidence}; {disaster}"
+                backend.began = time.time() + 1
+            report(backend, rule, verdict, evidence)
+            clean = clean and verdict != "broken"
+        kept = guest.ask("blkabuse xvda good-page", RULE) is not None and any("kept" in line for line in guest.said)
+        rule = Keys(("keys-others", "a device that is fine is served after all of these", ()))
+        report(backend, rule, "kept" if kept else "broken", "; ".join(guest.said))
+        return clean and kept
+    finally:
+        guest.destroy()
+
+
 def report(backend, rule, verdict, evidence):
     print(json.dumps({"backend": backend.name, "title": backend.title, "device": backend.device, "rule": rule.name,
                       "what": rule.what, "origin": rule.origin, "verdict": verdict, "evidence": evidence}), flush=True)
@@ -351,6 +484,10 @@ def try_backend(backend, wanted, seconds):
             if not useful:
                 guest.destroy()
                 guest = None
+        if guest is not None:
+            guest.destroy()
+            guest = None
+        clean = try_keys(backend, wanted) and clean
     finally:
         if guest is not None:
             guest.destroy()
