@@ -407,13 +407,12 @@ void xvb_trial_run(struct xvb_trial *t, const struct xvb_case *c)
         [XVB_BATCH] = try_batch, [XVB_INDEX] = try_index,   [XVB_KICKS] = try_kicks,
         [XVB_ALTER] = try_alter, [XVB_REVOKE] = try_revoke, [XVB_LEAVE] = try_leave,
     };
-    const char *after = NULL;
-
     t->sum = (struct xvb_answers){0};
     t->kicks = 0;
     t->outcome = 0;
     t->usable = false;
     t->wrong = NULL;
+    t->after = NULL;
     t->batch.n = 0;
     for (unsigned i = 0; i < XVB_PAGES; i++) {
         memset(t->ring.data[i], FILL, PAGE_SIZE);
@@ -425,11 +424,10 @@ void xvb_trial_run(struct xvb_trial *t, const struct xvb_case *c)
     kinds[c->how](t, c);
     t->wrong = judge(t, c);
     if ((t->outcome & XVB_CLOSED) != 0 && xvb_trial_seize(t) != 0) {
-        after = "the disk does not come back";
+        t->after = "the disk does not come back";
     } else if ((t->outcome & XVB_STOPPED) == 0) {
-        after = look_after(t);
+        t->after = look_after(t);
     }
-    t->wrong = t->wrong != NULL ? t->wrong : after;
 }
 
 /* ---- the session ---- */

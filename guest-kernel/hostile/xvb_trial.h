@@ -26,7 +26,8 @@ struct xvb_trial {
     uint64_t kicks;
     unsigned outcome;  /* XVB_* bits */
     bool usable;       /* the ring can be used for another */
-    const char *wrong; /* NULL: the rule is kept */
+    const char *after; /* what was found behind it; NULL: nothing */
+    const char *wrong; /* what was not right of it; NULL: nothing */
 };
 
 /**

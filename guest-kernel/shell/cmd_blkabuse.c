@@ -19,6 +19,11 @@ static bool blkabuse_interrupted(void *arg)
 
 /* ---- one rule ---- */
 
+static bool is_kept(const struct xvb_trial *t)
+{
+    return t->wrong == NULL && t->after == NULL;
+}
+
 static void say_count(struct shell *sh, const char **comma, uint64_t n, const char *what)
 {
     if (n != 0) {
@@ -32,7 +37,7 @@ static void say_result(struct shell *sh, const struct xvb_case *c, const struct 
 {
     const char *comma = "";
 
-    sh_printf(sh, "%s: %s: ", c->name, t->wrong == NULL ? "kept" : "BROKEN");
+    sh_printf(sh, "%s: %s: ", c->name, is_kept(t) ? "kept" : "BROKEN");
     say_count(sh, &comma, t->kicks, "notifications");
     say_count(sh, &comma, t->sum.okay, "carried out");
     say_count(sh, &comma, t->sum.error, "refused");
@@ -47,6 +52,10 @@ static void say_result(struct shell *sh, const struct xvb_case *c, const struct 
     }
     if (t->wrong != NULL) {
         sh_printf(sh, "%s%s", comma[0] != '\0' ? "; " : "", t->wrong);
+        comma = ", ";
+    }
+    if (t->after != NULL) {
+        sh_printf(sh, "%s%s", comma[0] != '\0' ? "; " : "", t->after);
     }
     sh_printf(sh, "\n");
 }
@@ -68,8 +77,8 @@ static int try_rule(struct shell *sh, struct xvb_trial *t, const struct xvb_case
     }
     xvb_trial_run(t, c);
     say_result(sh, c, t);
-    counts->kept += t->wrong == NULL;
-    counts->broken += t->wrong != NULL;
+    counts->kept += is_kept(t);
+    counts->broken += !is_kept(t);
     return t->usable ? SH_OK
                      : sh_error(sh, "%s is of no use any more: attach it anew", t->ring.dev->name);
 }
