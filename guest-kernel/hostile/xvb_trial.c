@@ -152,7 +152,7 @@ static void wait_for_answers(struct xvb_trial *t)
     nsec_t deadline = clock_now() + PATIENCE;
     int left;
 
-    while ((left = xvb_abuse_take(&t->ring, &t->sum)) > 0 && !xvb_trial_over(t, deadline)) {
+    while ((left = xvb_abuse_take(&t->ring, &t->sum)) > 0 && clock_now() < deadline) {
         thread_sleep_until(clock_now() + LOOK);
     }
     t->outcome |= (t->sum.okay != 0 ? XVB_OKAY : 0) | (t->sum.error != 0 ? XVB_ERROR : 0) |
@@ -354,7 +354,7 @@ static void try_leave(struct xvb_trial *t, const struct xvb_case *c)
         return;
     }
     /* Requests are under way all the while. */
-    while (left >= 0 && !xvb_trial_over(t, deadline)) {
+    while (left >= 0 && clock_now() < deadline) {
         int rc = xvb_abuse_put(&t->ring, t->batch.entries, t->batch.n);
 
         left = rc == 0 || rc == -EAGAIN ? xvb_abuse_take(&t->ring, &t->sum) : rc;

@@ -17,7 +17,7 @@ struct xvb_trial {
     struct xvb_abuse ring;
     struct xvb_batch batch;
     nsec_t duration;                /* of what is repeated */
-    bool (*interrupted)(void *arg); /* whether to stop early */
+    bool (*interrupted)(void *arg); /* whether to repeat it no more */
     void *arg;
     uint64_t *before; /* sums of the disk's chunks */
     void *chunk;

@@ -126,7 +126,7 @@ static int blkabuse_spin(struct shell *sh, uint64_t seconds)
         __builtin_ia32_pause();
     }
     sh_printf(sh, "spin: over\n");
-    return SH_OK;
+    return sh_interrupted(sh) ? SH_INTERRUPTED : SH_OK;
 }
 
 static bool is_rule(const char *name)

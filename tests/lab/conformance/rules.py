@@ -9,6 +9,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -502,6 +503,7 @@ def main():
     parser.add_argument("--rules", type=re.compile, default=re.compile(""))
     parser.add_argument("--seconds", type=int, default=2)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is left is taken down
     WORK.mkdir(parents=True, exist_ok=True)
     status = 0
     for make in BACKENDS:
