@@ -20,7 +20,9 @@ SCRIPT = paths.ROOT / "tests/lab/conformance/rules.py"
 THERE = "/run/duet-conformance"
 REPORT = paths.BUILD / "log/conformance.json"
 SILENCE = 400  # seconds of a quiet machine without a word of dom0, after which it is given up
-MARKS = {"kept": "kept", "broken": "BROKEN", "n/a": "-"}
+MARKS = {"kept": "kept", "broken": "BROKEN", "n/a": "-", "untried": "?"}
+PAGE = paths.ROOT / "docs/conformance.md"
+BEGIN, END = "<!-- ./lab conformance --record -->\n", "<!-- end -->\n"
 
 
 def run(dom0, args):
@@ -40,7 +42,9 @@ def run(dom0, args):
         show(results)
         note(f"each result with its evidence: {args.output}")
     ours = [r for r in results if r["backend"] == "duet"]
-    return int(any("error" in r or r.get("verdict") == "broken" for r in ours))
+    if args.record:
+        record(results)
+    return int(any("error" in r or r.get("verdict") in ("broken", "untried") for r in ours))
 
 
 def _try(dom0, backend, args):
@@ -98,6 +102,27 @@ def show(results, out=sys.stdout):
             print(f"{r['title']} ({r['device']}): {r.get('absent') or r['error']}", file=out)
 
 
+def record(results):
+    """Put the table and the evidence into the page that explains the rules."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    lines = []
+    for device in ("block", "net"):
+        found = [r for r in results if r["device"] == device and "rule" in r]
+        titles = list(dict.fromkeys(r["title"] for r in found))
+        rows = {r["rule"]: r for r in reversed(found)}
+        cell = {(r["rule"], r["title"]): MARKS[r["verdict"]] for r in found}
+        lines += [f"| rule | what it says | from | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
+        for rule in dict.fromkeys(r["rule"] for r in found):
+            cells = " | ".join(cell.get((rule, title), "?") for title in titles)
+            lines.append(f"| `{rule}` | {rows[rule]['what']} | {rows[rule]['origin']} | {cells} |")
+        lines.append("")
+    lines += ["What was seen where a rule was broken:", ""]
+    lines += [f"- {r['title']}, `{r['rule']}`: {r['evidence']}" for r in results if r.get("verdict") == "broken"]
+    PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+
+
 def options(sub):
     """The command's own options."""
     sub.add_argument("--backend", action="append", choices=BACKENDS, metavar="NAME",
@@ -106,5 +131,6 @@ def options(sub):
     sub.add_argument("--rules", default="", metavar="REGEX", help="only rules whose name matches")
     sub.add_argument("--seconds", type=int, default=2, metavar="S", help="for rules that are tried for a while (default: 2)")
     sub.add_argument("--json", action="store_true", help="print the results as JSON in place of the table")
+    sub.add_argument("--record", action="store_true", help=f"put the table into {PAGE.relative_to(paths.ROOT)}")
     sub.add_argument("--output", type=Path, default=REPORT, metavar="FILE",
                      help=f"all results as JSON, with the evidence (default: {REPORT.relative_to(paths.ROOT)})")

@@ -367,7 +367,8 @@ def try_rule(guest, backend, rule, seconds):
     verdict, evidence = rule.verdict(guest.said)
     useful = said is not None and not any(USELESS.search(line) for line in guest.said)
     if verdict is None:
-        verdict = "broken"
+        # A command that ended without a result has found nothing to try it on.
+        verdict = "broken" if said is None else "untried"
         evidence = "; ".join(guest.said[-2:]) if said is not None else f"no word of the guest within {RULE + seconds} s"
         useful = False
         if not guest.lives():
@@ -481,7 +482,7 @@ def try_backend(backend, wanted, seconds):
                 guest = Guest(backend.devices())
             verdict, evidence, useful = try_rule(guest, backend, rule, seconds)
             report(backend, rule, verdict, evidence)
-            clean = clean and verdict != "broken"
+            clean = clean and verdict not in ("broken", "untried")
             if not useful:
                 guest.destroy()
                 guest = None
