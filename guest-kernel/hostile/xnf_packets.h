@@ -33,11 +33,13 @@ enum { XNF_TAKEN = 1, XNF_REFUSED = 2, XNF_CLOSED = 4 };
  * struct xnf_packet_case - one packet
  * @build: make it, in a packet that has no slots; NULL: the producer's index moves by @arg instead
  * @right: which ends are
+ * @origin: the advisory that it is from; NULL: only the header
  */
 struct xnf_packet_case {
     const char *name;
     void (*build)(struct xnf_packet *p, unsigned arg);
     unsigned arg, right;
+    const char *origin;
 };
 
 /* All of them, ending with one without a name. */

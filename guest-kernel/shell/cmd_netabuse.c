@@ -42,13 +42,17 @@ struct abuse {
     struct xnf_abuse ring;
     struct xnf_packet packet;
     nsec_t until;
-    bool forever; /* SECONDS was 0 */
+    bool forever;    /* SECONDS was 0 */
+    bool may_stop;   /* a back end that may close the interface may as well ignore it */
+    unsigned number; /* of the case to try */
     ul taken, refused, closed, lost, wrong;
 };
 
 /* Numbers of fragments: up to this one each, then these. */
 #define EACH_FRAGMENT 22
 static const unsigned many[] = {32, XNF_PACKET_SLOTS};
+#define COUNTS    (EACH_FRAGMENT + ARRAY_SIZE(many))
+#define CASE_NAME 24
 
 /* ---- what becomes of them ---- */
 
@@ -114,7 +118,8 @@ static int try_case(struct abuse *a, const struct xnf_packet_case *c, bool say)
     int rc = c->build != NULL ? xnf_abuse_put(&a->ring, a->packet.slots, a->packet.n)
                               : xnf_abuse_index(&a->ring, c->arg);
     unsigned result = rc != 0 ? XNF_CLOSED : outcome(a, clock_now() + PATIENCE);
-    bool wrong = (c->right & result) == 0;
+    bool stopped = a->may_stop && result == SILENCE && (c->right & XNF_CLOSED) != 0;
+    bool wrong = (c->right & result) == 0 && !stopped;
     tally(a, result);
     a->wrong += wrong;
     if (say || wrong) {
@@ -123,30 +128,33 @@ static int try_case(struct abuse *a, const struct xnf_packet_case *c, bool say)
     return result >= SILENCE ? sh_error(a->sh, "the ring is of no use any more") : SH_OK;
 }
 
-static int try_count(struct abuse *a, unsigned n, bool say)
+/* The case of that number, from 0; @name is for those that have none. False: there are no more. */
+static bool nth_case(unsigned i, struct xnf_packet_case *c, char name[CASE_NAME])
 {
-    char name[24];
-    struct xnf_packet_case c = {name, xnf_packet_fragments, n,
-                                n <= XEN_NETIF_NR_SLOTS_MIN ? XNF_TAKEN
-                                                            : XNF_TAKEN | XNF_REFUSED | XNF_CLOSED};
+    if (i >= COUNTS) {
+        *c = xnf_packet_cases[i - COUNTS];
+        return c->name != NULL;
+    }
+    unsigned n = i < EACH_FRAGMENT ? i + 1 : many[i - EACH_FRAGMENT];
 
-    snprintf(name, sizeof(name), "%u fragment%s", n, n == 1 ? "" : "s");
-    return try_case(a, &c, say);
+    *c = (struct xnf_packet_case){
+        .name = name,
+        .build = xnf_packet_fragments,
+        .arg = n,
+        .right = n <= XEN_NETIF_NR_SLOTS_MIN ? XNF_TAKEN : XNF_TAKEN | XNF_REFUSED | XNF_CLOSED,
+        .origin = n > XEN_NETIF_NR_SLOTS_MIN ? "XSA-39, 432" : NULL};
+    snprintf(name, CASE_NAME, "%u fragment%s", n, n == 1 ? "" : "s");
+    return true;
 }
 
 static int try_all(struct abuse *a, bool say)
 {
+    struct xnf_packet_case c;
+    char name[CASE_NAME];
     int status = SH_OK;
 
-    for (unsigned n = 1; n <= EACH_FRAGMENT && status == 0 && !sh_interrupted(a->sh); n++) {
-        status = try_count(a, n, say);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(many) && status == 0; i++) {
-        status = try_count(a, many[i], say);
-    }
-    for (const struct xnf_packet_case *c = xnf_packet_cases;
-         c->name != NULL && status == 0 && !sh_interrupted(a->sh); c++) {
-        status = try_case(a, c, say);
+    for (unsigned i = 0; nth_case(i, &c, name) && status == 0 && !sh_interrupted(a->sh); i++) {
+        status = try_case(a, &c, say);
     }
     return status;
 }
@@ -166,6 +174,35 @@ static int do_fragments(struct abuse *a)
     sh_printf(a->sh, "fragments: %lu taken, %lu refused, %lu closed, %lu not answered, %lu wrong\n",
               a->taken, a->refused, a->closed, a->lost, a->wrong);
     return status != 0 ? status : a->wrong != 0 ? SH_FAIL : SH_OK;
+}
+
+/* One of them, by its number from 1. */
+static int do_case(struct abuse *a)
+{
+    struct xnf_packet_case c;
+    char name[CASE_NAME];
+
+    if (!nth_case(a->number - 1, &c, name)) {
+        return sh_error(a->sh, "there is no case %u", a->number);
+    }
+    a->may_stop = true;
+    int status = try_case(a, &c, true);
+    if (status == 0 && (seize(a) != 0 || xnf_abuse_release(&a->ring) != 0)) {
+        status = SH_FAIL;
+    }
+    return status != 0 ? status : a->wrong != 0 ? SH_FAIL : SH_OK;
+}
+
+static int list_cases(struct shell *sh)
+{
+    struct xnf_packet_case c;
+    char name[CASE_NAME];
+
+    for (unsigned i = 0; nth_case(i, &c, name); i++) {
+        sh_printf(sh, "rule net %u: %s [%s]\n", i + 1, c.name,
+                  c.origin != NULL ? c.origin : "netif.h");
+    }
+    return SH_OK;
 }
 
 static void sleep_until_over(struct abuse *a)
@@ -300,8 +337,8 @@ static int find_mac(struct shell *sh, const char *name, const char *text, uint8_
     return known ? SH_OK : sh_error(sh, "%s: its MAC is not known: ping it first", text);
 }
 
-static int run_kind(struct shell *sh, size_t kind, const char *name, uint64_t seconds,
-                    const uint8_t *to)
+static int run_kind(struct shell *sh, size_t kind, unsigned number, const char *name,
+                    uint64_t seconds, const uint8_t *to)
 {
     struct abuse *a = kzalloc(sizeof(*a));
 
@@ -323,8 +360,13 @@ static int run_kind(struct shell *sh, size_t kind, const char *name, uint64_t se
         a->packet.gref = a->ring.gref;
         a->until = clock_now() + seconds * NSEC_PER_SEC;
         a->forever = seconds == 0;
-        sh_printf(sh, "%s: begins\n", kinds[kind].name);
-        status = kinds[kind].run(a);
+        a->number = number;
+        if (number != 0) {
+            status = do_case(a);
+        } else {
+            sh_printf(sh, "%s: begins\n", kinds[kind].name);
+            status = kinds[kind].run(a);
+        }
         xnf_abuse_close(&a->ring);
         status = sh_interrupted(sh) ? SH_INTERRUPTED : status;
     }
@@ -335,25 +377,35 @@ static int run_kind(struct shell *sh, size_t kind, const char *name, uint64_t se
 static int cmd_netabuse(struct shell *sh, int argc, char **argv)
 {
     uint8_t mac[NET_MAC_LEN];
+    uint64_t number = 0;
     size_t kind = 0;
 
     if (argc < 3 || argc > 5) {
         return SH_USAGE;
     }
-    while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].name, argv[2]) != 0) {
-        kind++;
+    if (strcmp(argv[2], "list") == 0) {
+        return list_cases(sh);
     }
-    if (kind == ARRAY_SIZE(kinds)) {
-        return SH_USAGE;
+    if (parse_u64(argv[2], &number) == 0) {
+        if (number == 0 || number > UINT32_MAX) {
+            return SH_USAGE;
+        }
+    } else {
+        while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].name, argv[2]) != 0) {
+            kind++;
+        }
+        if (kind == ARRAY_SIZE(kinds)) {
+            return SH_USAGE;
+        }
     }
-    uint64_t seconds = kinds[kind].seconds;
+    uint64_t seconds = number != 0 ? 0 : kinds[kind].seconds;
     if (argc > 3 && (parse_u64(argv[3], &seconds) != 0 || seconds > 1000000)) {
         return sh_error(sh, "%s: not a number of seconds", argv[3]);
     }
     if (argc > 4 && find_mac(sh, argv[1], argv[4], mac) != 0) {
         return SH_FAIL;
     }
-    return run_kind(sh, kind, argv[1], seconds, argc > 4 ? mac : NULL);
+    return run_kind(sh, kind, (unsigned)number, argv[1], seconds, argc > 4 ? mac : NULL);
 }
 
 const struct sh_command netabuse_commands[] = {
@@ -367,6 +419,8 @@ const struct sh_command netabuse_commands[] = {
      "  kicks       notifications as fast as it can, without a frame\n"
      "  deaf        what is received is not taken\n"
      "  spin        no abuse: a vCPU as busy as in a flood, to compare with\n"
+     "  list        what `fragments` tries, numbered\n"
+     "  NUMBER      one of these alone; a back end may also ignore the interface from then on\n"
      "Frames go to the station with that IPv4 ADDRESS, pinged before, or to the interface itself,\n"
      "which a bridge drops. Meanwhile the stack sends nothing on the interface's first queue. An\n"
      "interface that the back end closes comes back if it is offered again; else `xl\n"

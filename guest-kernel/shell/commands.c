@@ -17,10 +17,10 @@ static const struct sh_command help_commands[] = {
 };
 
 const struct sh_command *const sh_groups[] = {
-    help_commands,  info_commands,  store_commands,    disk_commands,
-    dd_commands,    net_commands,   ping_commands,     fetch_commands,
-    iperf_commands, httpd_commands, machine_commands,  power_commands,
-    test_commands,  debug_commands, netabuse_commands, NULL,
+    help_commands,     info_commands,  store_commands, disk_commands,  dd_commands,
+    net_commands,      ping_commands,  fetch_commands, iperf_commands, httpd_commands,
+    machine_commands,  power_commands, test_commands,  debug_commands, netabuse_commands,
+    blkabuse_commands, NULL,
 };
 
 const struct sh_command *sh_find(const char *name)

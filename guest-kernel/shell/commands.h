@@ -17,6 +17,7 @@ extern const struct sh_command fetch_commands[];
 extern const struct sh_command iperf_commands[];
 extern const struct sh_command httpd_commands[];
 extern const struct sh_command netabuse_commands[];
+extern const struct sh_command blkabuse_commands[];
 extern const struct sh_command power_commands[];
 extern const struct sh_command debug_commands[];
 extern const struct sh_command test_commands[];

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import as_dom0, build, host, labs, machine, pair, paths, session, suite
+from . import as_dom0, build, conformance, host, labs, machine, pair, paths, session, suite
 from .say import LabError, note
 
 ABOUT = """\
@@ -73,6 +73,10 @@ def do_test(args):
 
 def do_bench(args):
     return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks, args.soak), keep=False, strict=True)
+
+
+def do_conformance(args):
+    return with_lab(args, lambda dom0: conformance.run(dom0, args), keep=False, strict=True)
 
 
 def do_up(args):
@@ -196,6 +200,11 @@ def parser():
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
     two_hosts(sub)
     sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
+    sub = add("conformance", do_conformance, "try the rules of device protocols on back ends, ours and the peers'",
+              name="conformance", more=("A guest breaks each rule on purpose, and a table tells which back end keeps which: Duet's "
+              "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. docs/conformance.md explains the rules. Exit status 1 "
+              "if Duet breaks one."))
+    conformance.options(sub)
     two_hosts(add("up", do_up, "boot the Xen host and install Duet in dom0"))
     sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
         "Only changed files are sent; services whose files changed are restarted."))

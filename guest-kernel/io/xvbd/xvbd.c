@@ -255,7 +255,7 @@ static bool pump(struct xvbd *x)
     struct blk_req *req;
     int notify;
 
-    if (x->state != PATH_UP || x->paused) {
+    if (x->state != PATH_UP || x->paused || x->seized) {
         return false;
     }
     while ((req = XEN_TAILQ_FIRST(&x->queue)) && send_part(x, req)) {
@@ -336,7 +336,7 @@ void xvbd_event(evtchn_port_t port, void *arg)
     struct xvbd *x = arg;
     upcall_state_t s = spin_lock(&x->lock);
 
-    if (x->state == PATH_UP) {
+    if (x->state == PATH_UP && !x->seized) {
         take_responses(x, &ended);
     }
     bool notify = pump(x);
@@ -422,6 +422,7 @@ void xvbd_start(struct xvbd *x)
     upcall_state_t s = spin_lock(&x->lock);
 
     x->state = PATH_UP;
+    x->seized = false;
     bool notify = pump_all(x);
     spin_unlock(&x->lock, s);
     if (notify) {
@@ -468,6 +469,38 @@ void xvbd_stop(struct xvbd *x, enum frontend_path state, int rc)
     }
     spin_unlock(&x->lock, s);
     complete(&ended);
+}
+
+int xvbd_seize(struct xvbd *x)
+{
+    upcall_state_t s = spin_lock(&x->lock);
+    bool idle = x->ring.rsp_cons == x->ring.req_prod_pvt;
+    int rc = x->state != PATH_UP || x->paused ? -ENOTCONN : idle ? 0 : x->seized ? -EBUSY : -EAGAIN;
+
+    x->seized = x->seized || rc == 0;
+    spin_unlock(&x->lock, s);
+    return rc;
+}
+
+int xvbd_let_go(struct xvbd *x)
+{
+    upcall_state_t s = spin_lock(&x->lock);
+    bool idle = x->ring.rsp_cons == x->ring.req_prod_pvt;
+    int rc = x->state != PATH_UP || !x->seized ? -ENOTCONN : idle ? 0 : -EBUSY;
+    bool notify = false;
+
+    if (rc == 0) {
+        x->seized = false;
+        WRITE_ONCE(x->ring.sring->rsp_event, x->ring.rsp_cons + 1);
+        mb();
+        notify = pump_all(x);
+    }
+    evtchn_port_t port = x->port;
+    spin_unlock(&x->lock, s);
+    if (notify) {
+        evtchn_notify(port);
+    }
+    return rc;
 }
 
 int xvbd_init(struct xvbd *x)

@@ -48,7 +48,10 @@ struct xvbd {
     gref_t ring_gref;
     evtchn_port_t port;
     bool barrier_only; /* flushes are write barriers */
-    bool paused;       /* nothing is sent, for a suspend; under the lock */
+    uint32_t
+        max_indirect; /* segments that the back end offers; not used here, but by xvb_abuse.c */
+    bool paused;      /* nothing is sent, for a suspend; under the lock */
+    bool seized;      /* the ring is xvb_abuse.c's; under the lock */
 
     spinlock_t lock;
     enum frontend_path state;
@@ -95,5 +98,16 @@ int xvbd_drain(struct xvbd *x, nsec_t deadline) __must_check;
  *         PATH_GONE or PATH_BROKEN: it and all that waits ends with @rc
  */
 void xvbd_stop(struct xvbd *x, enum frontend_path state, int rc);
+
+/**
+ * xvbd_seize() - leave the ring alone until it is made anew, or xvbd_let_go()
+ *
+ * For xvb_abuse.c. Return: 0; -EAGAIN while requests are under way; -ENOTCONN while the disk is not
+ * connected; -EBUSY if it is seized and not all that lies on it is answered. Any context.
+ */
+int xvbd_seize(struct xvbd *x) __must_check;
+
+/** xvbd_let_go() - go on with it. -EBUSY: not all is answered; -ENOTCONN: it is not seized. */
+int xvbd_let_go(struct xvbd *x) __must_check;
 
 #endif /* IO_XVBD_XVBD_IMPL_H */
