@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -273,6 +274,7 @@ static void on_exit_(void *arg, int status)
         char how[128];
         char why[IMAGE_PATH_MAX + 256];
         bool open = o->user->stage == IMAGE_OPEN;
+        bool lost = open || (o->user->patient && WIFSIGNALED(status)); /* a guest waits for it */
 
         child_describe_status(status, how, sizeof(how));
         snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
@@ -281,7 +283,7 @@ static void on_exit_(void *arg, int status)
             o->user->key = o->image->key;
             o->user->known = true;
         }
-        tell_end(o, open ? IMAGE_LOST : IMAGE_FAILED, -EIO, why);
+        tell_end(o, lost ? IMAGE_LOST : IMAGE_FAILED, -EIO, why);
     }
     XEN_LIST_REMOVE(o, link);
     if (o->image != NULL) {

@@ -272,7 +272,7 @@ void crew_start(struct supervised *dev)
         err = supervised_remove_key(dev, AT_REST_KEY, why, sizeof(why));
     }
     if (err != 0) {
-        crew_fails(dev, err, crew_may_pass(err), why);
+        crew_fails(dev, err, crew_may_pass(err) || store_error_passes(err), why);
         return;
     }
     err = crew_spawn(dev, &o, why, sizeof(why));

@@ -17,6 +17,7 @@
 #ifndef DUET_LIB_STORE_H
 #define DUET_LIB_STORE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <xenstore.h>
@@ -59,6 +60,15 @@ void store_close(struct store *st);
 
 /* The domain this process runs in (key `domid`; 0 when there is none). */
 unsigned int store_self_domid(const struct store *st);
+
+/*
+ * Whether an error, -errno, tells of xenstored or of memory alone: whoever gets it has learned
+ * nothing of what the store holds, and looks again later.
+ */
+static inline bool store_error_passes(int err)
+{
+    return err == -EIO || err == -ENOMEM || err == -EAGAIN || err == -EINTR;
+}
 
 /*
  * The sentence that explains the last failure of a call of this file, e.g.

@@ -25,7 +25,10 @@ uint64_t daemon_next(void);
 /* Its clock is the simulation's. */
 void daemon_set_clock(void);
 
-/* Whether it serves the device, as it sees it. */
+/* Pieces of memory that it has more than when it began, while it has no device. */
+int daemon_memory(void);
+
+/* How the device is, as it sees it. */
 const char *daemon_phase(void);
 
 void daemon_reset(void);

@@ -87,7 +87,12 @@ static void make_dirty(uint32_t sector)
     health[sector] = DIRTY;
 }
 
-bool disk_lose_something(void)
+bool disk_is_lost(uint32_t sector)
+{
+    return health[sector] == LOST;
+}
+
+int disk_lose_something(void)
 {
     uint32_t first = sim_below(DISK_SECTORS);
 
@@ -99,10 +104,10 @@ bool disk_lose_something(void)
             wb_errors++;
             wb_told = false;
             sim_trace("sector %u is not written back", s);
-            return true;
+            return (int)s;
         }
     }
-    return false;
+    return -1;
 }
 
 void disk_forget_something(void)

@@ -36,8 +36,11 @@ void disk_reset(void);
 bool disk_has_work(void);
 void disk_step(void);
 
-/* The host fails to write something back. Returns whether there was anything to fail. */
-bool disk_lose_something(void);
+/* The host fails to write something back. Returns which sector, or -1: there was none. */
+int disk_lose_something(void);
+
+/* Whether that has happened to this one, and it was not written since. */
+bool disk_is_lost(uint32_t sector);
 
 /* A sector that was lost falls back to what is stable. */
 void disk_forget_something(void);

@@ -692,6 +692,11 @@ void guest_suspend(void)
     suspending = ASKED;
 }
 
+bool guest_may_suspend(void)
+{
+    return suspending == RUNS;
+}
+
 bool guest_is_suspended(void)
 {
     return suspending == HELD;

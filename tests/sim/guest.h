@@ -25,6 +25,7 @@ void guest_hear(void);
 void guest_retry(void);
 
 /* Ask it to hold still for a suspend; then it does; then it goes on here, or in another domain. */
+bool guest_may_suspend(void);
 void guest_suspend(void);
 bool guest_is_suspended(void);
 void guest_go_on(bool elsewhere);

@@ -186,7 +186,13 @@ void file_get(struct file *f)
 void file_put(struct file *f)
 {
     sim_require(f->refs != 0);
-    if (--f->refs == 0 && f->memory != NULL) {
+    if (--f->refs != 0) {
+        return;
+    }
+    if (f->passed != NULL) {
+        file_put(f->passed);
+    }
+    if (f->memory != NULL) {
         if (f->memory->locker == f) {
             f->memory->locker = NULL;
         }
@@ -844,7 +850,7 @@ int __wrap_prlimit(pid_t pid, int what, const struct rlimit *limit, struct rlimi
     return 0;
 }
 
-/* Both ends: what goes between two openers is opener.c's business. */
+/* Both ends, which are one: what goes between two openers is opener.c's business. */
 int __wrap_socketpair(int domain, int type, int protocol, int sv[2])
 {
     struct file *f = file_new(FILE_OTHER);

@@ -12,7 +12,8 @@
 
 static struct opener {
     struct peer *peer; /* NULL: unused */
-    struct file *lock; /* NULL: not locked */
+    struct file *lock;    /* NULL: not locked */
+    struct file *joining; /* the socket on which the lock comes from another; NULL: none */
     bool found, wants_lock, patient, told_busy;
 } openers[PEERS];
 
@@ -32,6 +33,9 @@ static void opener_end(struct opener *o, int status)
 
     if (o->lock != NULL) {
         file_put(o->lock);
+    }
+    if (o->joining != NULL) {
+        file_put(o->joining);
     }
     *o = (struct opener){.peer = NULL};
     peer_exits(p, status);
@@ -84,6 +88,27 @@ static void try_to_lock(struct opener *o)
     }
 }
 
+static bool join_is_ready(const struct opener *o)
+{
+    return o->joining != NULL && (o->joining->passed != NULL || o->joining->refs == 1);
+}
+
+/* The lock comes, or nobody is left to send it. */
+static void join(struct opener *o)
+{
+    struct file *socket = o->joining;
+
+    o->joining = NULL;
+    if (socket->passed != NULL) {
+        o->lock = socket->passed;
+        file_get(o->lock);
+        tell(o, IMAGE_REPORT_OPENED, 0);
+    } else {
+        tell(o, IMAGE_REPORT_FOUND, 0);
+    }
+    file_put(socket);
+}
+
 /* The worker's first message, with the image and its lock before its other descriptors. */
 static void give(const struct opener *o, const struct message *m)
 {
@@ -125,6 +150,15 @@ static void obey(struct opener *o, const struct message *m)
         sim_require(o->lock != NULL);
         give(o, m);
         break;
+    case IMAGE_ORDER_SHARE:
+        sim_require(o->lock != NULL && m->files[0]->passed == NULL);
+        m->files[0]->passed = o->lock;
+        file_get(o->lock);
+        break;
+    case IMAGE_ORDER_JOIN:
+        o->joining = m->files[0];
+        file_get(o->joining);
+        break;
     default:
         sim_found("an order %u that there is not here", order.kind);
     }
@@ -136,7 +170,8 @@ bool opener_has_work(void)
         const struct opener *o = &openers[i];
 
         if (o->peer != NULL &&
-            (o->peer->to_child.nr != 0 || (o->wants_lock && !is_locked()))) {
+            (o->joining != NULL ? join_is_ready(o)
+                                : o->peer->to_child.nr != 0 || (o->wants_lock && !is_locked()))) {
             return true;
         }
     }
@@ -149,8 +184,16 @@ void opener_step(void)
 
     for (unsigned int n = 0; n < PEERS; n++) {
         struct opener *o = &openers[(first + n) % PEERS];
-        struct message *m = o->peer != NULL ? message_take(&o->peer->to_child) : NULL;
+        struct message *m = NULL;
 
+        if (o->peer != NULL && o->joining != NULL) {
+            if (join_is_ready(o)) {
+                join(o);
+                return;
+            }
+            continue; /* it waits for nothing else */
+        }
+        m = o->peer != NULL ? message_take(&o->peer->to_child) : NULL;
         if (m != NULL) {
             obey(o, m);
             message_free(m);

@@ -44,6 +44,7 @@ static struct {
     unsigned int worker_deaths, opener_deaths;
     bool excused; /* something failed that may end the device */
     bool was_connected;
+    bool connected; /* this device has been */
     uint64_t daemon_due;
     bool resting;
 } now;
@@ -75,6 +76,7 @@ static void on_change(enum store_client c, const char *path, const char *value)
                   error != NULL ? error : "it does not say why");
     }
     now.was_connected = strcmp(value, "4") == 0;
+    now.connected = (now.connected && strcmp(value, "1") != 0) || now.was_connected;
 }
 
 /* ---- faults ---- */
@@ -125,8 +127,8 @@ static void kill_opener(void)
             sim_trace("the opener is killed");
             plan.opener_kills--;
             schedule_counts.opener_kills++;
-            /* before it has opened, that is a failure like any other */
-            if (++now.opener_deaths >= 4 || !now.was_connected) {
+            /* of a device that nobody uses yet, that is a failure like any other */
+            if (++now.opener_deaths >= 5 || !now.connected) {
                 now.excused = true;
             }
             opener_kill(&peers[i]);
@@ -137,7 +139,10 @@ static void kill_opener(void)
 
 static void lose_writes(void)
 {
-    if (disk_lose_something()) {
+    int sector = disk_lose_something();
+
+    if (sector >= 0) {
+        work_lost((uint32_t)sector);
         plan.losses--;
         work_may_fail = true;
     }
@@ -205,7 +210,7 @@ static void fault(void)
         break;
     case 9:
         if (plan.saves != 0 && tools_job == TOOLS_IDLE && tools_has_device() &&
-            guest_may_run()) {
+            guest_may_run() && guest_may_suspend()) {
             plan.saves--;
             schedule_counts.saves++;
             tools_save(sim_chance(300));
@@ -508,6 +513,9 @@ static void draw_plan(void)
     plan.stalls = sometimes(100);
     plan.jumps = sometimes(100);
     plan.drops_log = sometimes(20);
+    if (plan.saves != 0 || plan.detaches != 0) {
+        plan.losses = 0; /* the news does not outlive the device: see README.md */
+    }
     disk_errors = sometimes(200) ? 1 + sim_below(100) : 0;
     disk_shorts = sometimes(300) ? 1 + sim_below(300) : 0;
     disk_retries = sometimes(200) ? 1 + sim_below(200) : 0;
@@ -547,7 +555,8 @@ static bool is_at_rest(void)
     if (!tools_has_device()) {
         return work_under_way() == 0;
     }
-    if (now.excused && strcmp(tools_back("state"), "6") == 0 && tools_error() != NULL) {
+    if ((now.excused || !now.connected) && strcmp(tools_back("state"), "6") == 0 &&
+        tools_error() != NULL) {
         return true; /* it has said why */
     }
     return work_under_way() == 0 && strcmp(tools_back("state"), "4") == 0 &&
@@ -591,6 +600,7 @@ static void check_nothing_left(void)
     sim_require(xen_pages_used() == 0);
     sim_require(xen_held() == 0);
     sim_require(manager_kept() == 0);
+    sim_require(daemon_memory() == 0);
 }
 
 static void finish(void)

@@ -30,6 +30,7 @@ static struct {
     bool writer;
     uint32_t acked; /* when the last write was answered well; 0: not, or not to be trusted */
     uint32_t begun; /* when the last write began */
+    bool doubtful;  /* a flush failed while a write was under way */
 } sectors[DISK_SECTORS];
 
 static struct request {
@@ -103,11 +104,17 @@ static void wrote(const struct request *r, uint32_t i, int rc)
         sectors[s].acked = 0;
         return;
     }
-    if (!disk_stamp(s, &found) || found != stamp) {
+    set_only(&sectors[s].allowed, stamp);
+    if (disk_is_lost(s)) {
+        work_lost(s);
+    }
+    if (!disk_stamp(s, &found) || !has(&sectors[s].allowed, found)) {
         sim_found("a write to sector %u was answered, and is not on the disk", s);
     }
-    set_only(&sectors[s].allowed, stamp);
-    sectors[s].acked = moment;
+    sectors[s].acked = sectors[s].doubtful ? 0 : moment;
+    if (sectors[s].doubtful) {
+        work_lost(s);
+    }
 }
 
 static void was_read(const struct request *r, uint32_t i, int rc)
@@ -136,6 +143,7 @@ static void flushed(const struct request *r, int rc)
         if (rc != 0) {
             add_all(&sectors[s].allowed, &sectors[s].history);
             sectors[s].acked = 0;
+            sectors[s].doubtful = sectors[s].writer;
         } else if (sectors[s].acked != 0 && sectors[s].acked <= r->began &&
                    sectors[s].begun <= r->began && !sectors[s].writer) {
             if (!disk_is_stable(s)) {
@@ -208,6 +216,7 @@ static void claim(const struct request *r)
 
         if (is_writing(r)) {
             sectors[s].writer = true;
+            sectors[s].doubtful = false;
             sectors[s].begun = moment;
         } else {
             sectors[s].readers++;

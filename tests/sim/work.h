@@ -5,7 +5,8 @@
  *   - a write that succeeded is on the disk, as a whole, and stays there until the next one
  *   - a read gives what was written last
  *   - a flush that succeeded made durable what was answered before it began; one that fails after
- *     the host lost something says so before any other succeeds
+ *     the host lost something says so before any other succeeds, and puts all in doubt that was
+ *     under way with it
  *   - a write that failed, or was never answered, may have been done in any part
  *
  * The guest does as a file system does: what is under way does not overlap, if one of the two

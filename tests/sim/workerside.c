@@ -63,7 +63,10 @@ long child_receive(int sock, void *msg, unsigned long size, int *fds, unsigned i
     if (m == NULL) {
         return 0;
     }
-    sim_require(m->len <= size && m->nr_files == nr_fds);
+    if (m->len > size || m->nr_files != nr_fds) {
+        message_free(m);
+        return -EPROTO; /* told to stop before it has got anything */
+    }
     memcpy(msg, m->bytes, m->len);
     for (unsigned int i = 0; i < nr_fds; i++) {
         fds[i] = fd_new(p, m->files[i]);
