@@ -96,7 +96,10 @@ int store_read_uint(struct store *st, xs_transaction_t t, const char *dir, const
 int store_read_uint_def(struct store *st, xs_transaction_t t, const char *dir, const char *key,
                         uint64_t max, uint64_t def, uint64_t *out);
 
-/* True when the node exists and may be read. */
+/* 1 when the node exists and may be read, 0 when there is none, or -errno. */
+int store_has(struct store *st, xs_transaction_t t, const char *dir, const char *key);
+
+/* True when the node exists and may be read; an error is taken for none. */
 bool store_exists(struct store *st, xs_transaction_t t, const char *dir, const char *key);
 
 /*

@@ -314,11 +314,13 @@ static void xendev_attach(const char *class, const char *id, const struct peer *
  */
 static bool made_again(const struct xendev *dev)
 {
+    bool gone = dev->driver != NULL && dev->fe->phase == FRONTEND_GONE;
     enum xenbus_state state;
 
-    return !dev->unsaid && dev->state != XenbusStateUnknown &&
-           dev->state != XenbusStateInitialising &&
-           xenbus_read_state(dev->node, &state) == 0 && state == XenbusStateInitialising;
+    if (dev->unsaid || (dev->state <= XenbusStateInitialising && !gone)) {
+        return false;
+    }
+    return xenbus_read_state(dev->node, &state) == 0 && state == XenbusStateInitialising;
 }
 
 /* A device that we have and the store has, too: whether it is the same one. Takes @peer over. */
@@ -550,7 +552,9 @@ static void resume_one(struct xendev *dev)
         set_peer(dev, &peer);
     }
     dev->peer_unread = rc != 0;
-    dev->state = XenbusStateUnknown; /* this directory is another */
+    if (dev->fe->phase != FRONTEND_GONE) {
+        dev->state = XenbusStateUnknown; /* this directory is another */
+    }
     dev->otherend_state = XenbusStateUnknown;
     frontend_resume(dev->fe);
     mutex_unlock(&dev->lock);

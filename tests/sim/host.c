@@ -710,6 +710,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_isatty(int fd);
 ssize_t __wrap_write(int fd, const void *bytes, size_t len);
 FILE *__wrap_fopen(const char *path, const char *mode);
+int __wrap_fprintf(FILE *f, const char *fmt, ...);
 void *__real_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
 int __real_munmap(void *at, size_t size);
 
@@ -884,6 +885,24 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t len)
     (void)fd;
     sim_trace("log: %.*s", (int)len - 1, (const char *)bytes);
     return (ssize_t)len;
+}
+
+/* What a process says on standard error. */
+int __wrap_fprintf(FILE *f, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (process_current() == NULL) {
+        fputs(text, f);
+    } else {
+        sim_trace("says: %s", text);
+    }
+    return n;
 }
 
 /* /proc/PID/stat, which nobody asks for but of a worker that seems to hang: it is not there. */

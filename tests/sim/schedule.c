@@ -513,8 +513,12 @@ static void draw_plan(void)
     plan.stalls = sometimes(100);
     plan.jumps = sometimes(100);
     plan.drops_log = sometimes(20);
-    if (plan.saves != 0 || plan.detaches != 0) {
-        plan.losses = 0; /* the news does not outlive the device: see README.md */
+    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 ||
+        plan.opener_kills != 0) {
+        plan.losses = 0; /* the news does not outlive the device, nor both its hearers: README.md */
+    }
+    if (plan.losses != 0 && plan.deaths > 1) {
+        plan.deaths = 1;
     }
     disk_errors = sometimes(200) ? 1 + sim_below(100) : 0;
     disk_shorts = sometimes(300) ? 1 + sim_below(300) : 0;
@@ -556,7 +560,7 @@ static bool is_at_rest(void)
         return work_under_way() == 0;
     }
     if ((now.excused || !now.connected) && strcmp(tools_back("state"), "6") == 0 &&
-        tools_error() != NULL) {
+        (tools_error() != NULL || sim_store_failed != 0)) {
         return true; /* it has said why */
     }
     return work_under_way() == 0 && strcmp(tools_back("state"), "4") == 0 &&
