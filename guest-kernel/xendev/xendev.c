@@ -320,7 +320,11 @@ static bool made_again(const struct xendev *dev)
     if (dev->unsaid || (dev->state <= XenbusStateInitialising && !gone)) {
         return false;
     }
-    return xenbus_read_state(dev->node, &state) == 0 && state == XenbusStateInitialising;
+    int rc = xenbus_read_state(dev->node, &state);
+    if (xs_error_passes(rc)) {
+        scan_later();
+    }
+    return rc == 0 && state == XenbusStateInitialising;
 }
 
 /* A device that we have and the store has, too: whether it is the same one. Takes @peer over. */

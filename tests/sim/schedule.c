@@ -527,6 +527,12 @@ static void draw_plan(void)
     sim_store_fails = sometimes(50) ? 1 + sim_below(30) : 0;
     guest_memory_fails = sometimes(100) ? 1 + sim_below(50) : 0;
     xen_copy_fails = sometimes(30) ? 1 + sim_below(50) : 0;
+    sim_trace("plan: %u steps, deaths %u, %u daemons, %u openers, restarts %u, detaches %u, saves %u, "
+              "spawn %u, losses %u; interrupts %u, disk %u %u %u, store %u %u, memory %u, copies %u",
+              plan.steps, plan.deaths, plan.daemon_kills, plan.opener_kills, plan.restarts,
+              plan.detaches, plan.saves, plan.spawn_failures, plan.losses, plan.interrupt,
+              disk_errors, disk_shorts, disk_retries, sim_store_conflicts, sim_store_fails,
+              guest_memory_fails, xen_copy_fails);
     if (disk_errors != 0 || xen_copy_fails != 0) {
         work_may_fail = true;
     }
@@ -599,6 +605,7 @@ static bool daemon_is_gone(void)
 /* Nothing is left of a device that is gone. */
 static void check_nothing_left(void)
 {
+    guest_retry();
     sim_require(!work_has_disk());
     sim_require(guest_memory_live() == 0);
     sim_require(xen_pages_used() == 0);
