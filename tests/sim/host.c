@@ -883,7 +883,7 @@ int __wrap_isatty(int fd)
 ssize_t __wrap_write(int fd, const void *bytes, size_t len)
 {
     (void)fd;
-    sim_trace("log: %.*s", (int)len - 1, (const char *)bytes);
+    sim_tell("log: %.*s", (int)len - 1, (const char *)bytes);
     return (ssize_t)len;
 }
 

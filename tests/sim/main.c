@@ -93,7 +93,7 @@ static bool run_file(const char *path)
     return good;
 }
 
-static void show(uint64_t n, double took)
+static void show(uint64_t n, double took, uint64_t hash)
 {
     const struct schedule_counts *c = &schedule_counts;
 
@@ -104,6 +104,7 @@ static void show(uint64_t n, double took)
            (unsigned long long)c->daemon_kills, (unsigned long long)c->opener_kills,
            (unsigned long long)c->restarts, (unsigned long long)c->saves,
            (unsigned long long)c->detaches);
+    printf("the last one's trace: %016llx\n", (unsigned long long)hash);
 }
 
 int main(int argc, char **argv)
@@ -114,7 +115,7 @@ int main(int argc, char **argv)
         {"trace", no_argument, NULL, 'v'},         {"level", required_argument, NULL, 'l'},
         {NULL, 0, NULL, 0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000000 + (uint64_t)getpid();
-    uint64_t schedules = UINT64_MAX, n = 0, hash, again;
+    uint64_t schedules = UINT64_MAX, n = 0, hash = 0, again;
     double limit = 0, begin;
     bool good = true;
     int c;
@@ -162,6 +163,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    show(n, seconds() - begin);
+    show(n, seconds() - begin, hash);
     return good ? 0 : 1;
 }

@@ -358,6 +358,23 @@ static bool look_around(void)
     return nr_choices != 0;
 }
 
+/*
+ * A device that its guest has never used says nothing by which the guest could tell it from the
+ * next of its name, should that stand there before the guest has closed this one: see README.md.
+ */
+static bool may_attach(void)
+{
+    if (tools_job != TOOLS_IDLE || tools_has_device()) {
+        return false;
+    }
+    for (unsigned int i = 0; i < SIM_TASKS && tools_was_unused(); i++) {
+        if (sim_tasks[i].process == NULL && task_is_ready(&sim_tasks[i])) {
+            return false;
+        }
+    }
+    return !tools_was_unused() || !sim_store_has_event(CLIENT_GUEST);
+}
+
 static void look_for_trouble(void)
 {
     if (guest_may_run() && work_has_disk()) {
@@ -367,7 +384,7 @@ static void look_for_trouble(void)
     if (plan.disturbs) {
         offer(DISTURB, NULL, 1);
     }
-    if (tools_job == TOOLS_IDLE && !tools_has_device()) {
+    if (may_attach()) {
         offer(ATTACH, NULL, 1);
     }
 }
@@ -514,11 +531,12 @@ static void draw_plan(void)
     plan.jumps = sometimes(100);
     plan.drops_log = sometimes(20);
     if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 ||
-        plan.opener_kills != 0) {
+        plan.opener_kills != 0 || plan.drops_log) {
         plan.losses = 0; /* the news does not outlive the device, nor both its hearers: README.md */
     }
-    if (plan.losses != 0 && plan.deaths > 1) {
+    if (plan.losses != 0 && plan.deaths != 0) {
         plan.deaths = 1;
+        plan.restarts = 0;
     }
     disk_errors = sometimes(200) ? 1 + sim_below(100) : 0;
     disk_shorts = sometimes(300) ? 1 + sim_below(300) : 0;

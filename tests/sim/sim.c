@@ -64,8 +64,25 @@ uint64_t sim_trace_hash(void)
     return trace_hash;
 }
 
-/* The arguments are cheap to hash by their text only when somebody reads it; the format and the
- * state of chance tell runs apart as well. */
+static void print(const char *fmt, va_list ap)
+{
+    printf("%12.6f  ", (double)sim_now / 1e9);
+    vprintf(fmt, ap);
+    putchar('\n');
+}
+
+void sim_tell(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (sim_tracing) {
+        va_start(ap, fmt);
+        print(fmt, ap);
+        va_end(ap);
+    }
+}
+
+/* The state of chance and the time tell runs apart as well as the text does, and cost less. */
 void sim_trace(const char *fmt, ...)
 {
     va_list ap;
@@ -74,11 +91,9 @@ void sim_trace(const char *fmt, ...)
     if (!sim_tracing) {
         return;
     }
-    printf("%12.6f  ", (double)sim_now / 1e9);
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    print(fmt, ap);
     va_end(ap);
-    putchar('\n');
 }
 
 void sim_found(const char *fmt, ...)

@@ -40,6 +40,9 @@ extern bool sim_tracing; /* sim_trace() prints */
 /* One line of the trace, with the time before it. */
 void sim_trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for what is told only when somebody reads it. */
+void sim_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* A hash of all lines of the trace so far, whether they were printed or not. */
 uint64_t sim_trace_hash(void);
 void sim_trace_reset(void);

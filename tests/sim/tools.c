@@ -19,7 +19,7 @@
 
 enum tools_job tools_job;
 static uint16_t domid;
-static bool has_device, cancels;
+static bool has_device, cancels, was_unused;
 static uint64_t began;
 
 static const char *path_of(bool back, const char *key)
@@ -128,10 +128,16 @@ bool tools_has_device(void)
     return has_device;
 }
 
+bool tools_was_unused(void)
+{
+    return was_unused;
+}
+
 void tools_detach(void)
 {
     sim_trace("tools: the device is taken away");
     work_may_go = true;
+    was_unused = atoi(tools_front("state")) <= 1;
     put_back("online", "0");
     put_back("state", "5");
     tools_job = TOOLS_DETACHING;

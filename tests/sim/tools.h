@@ -18,6 +18,9 @@ void tools_create(void);
 void tools_detach(void);
 void tools_attach(void);
 bool tools_has_device(void);
+
+/* Whether the one that was taken away had never been used by its guest. */
+bool tools_was_unused(void);
 void tools_save(bool cancel);
 
 /* Goes on with what it has begun, if that is possible now. Returns whether it did anything. */
