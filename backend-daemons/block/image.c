@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -291,6 +292,7 @@ static void on_exit_(void *arg, int status)
         char how[128];
         char why[IMAGE_PATH_MAX + 256];
         bool open = o->user->stage == IMAGE_OPEN;
+        bool lost = open || (o->user->patient && WIFSIGNALED(status)); /* a guest waits for it */
 
         child_describe_status(status, how, sizeof(how));
         snprintf(why, sizeof(why), "image %s: the process that %s it %s", o->path,
@@ -299,7 +301,7 @@ static void on_exit_(void *arg, int status)
             o->user->key = o->image->key;
             o->user->known = true;
         }
-        tell_end(o, open ? IMAGE_LOST : IMAGE_FAILED, -EIO, why);
+        tell_end(o, lost ? IMAGE_LOST : IMAGE_FAILED, -EIO, why);
     }
     XEN_LIST_REMOVE(o, link);
     if (o->image != NULL) {

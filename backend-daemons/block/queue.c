@@ -366,7 +366,7 @@ static void blk_queue_rewrite(struct blk_queue *q, uint32_t index)
 int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, const char **why)
 {
     struct inflight_place place;
-    int err = inflight_begin(q->log, ring, q->ring.nr_entries, q->ring.rsp_prod, &place, why);
+    int err = inflight_begin(q->log, ring, q->ring.rsp_prod, &place, why);
 
     if (err != 0) {
         return err;

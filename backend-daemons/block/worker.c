@@ -130,6 +130,10 @@ static void blk_worker_operation_done(struct worker *base, const struct uring_ev
         blk_queue_complete(&b->queue, event->tag, event->res);
         return;
     }
+    if (event->res == -EAGAIN || event->res == -EINTR) {
+        b->last_flush = BLK_FLUSH_DUE;
+        return;
+    }
     b->last_flush = BLK_FLUSHED;
     if (event->res < 0) {
         blk_queue_lose(&b->queue);

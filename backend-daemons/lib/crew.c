@@ -77,20 +77,24 @@ static bool crew_reads_log(const struct supervised *dev)
 static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
 {
     struct crew *crew = &dev->crew;
-    bool at_rest = store_exists(dev->sup->store, STORE_NO_TX, dev->back, AT_REST_KEY);
+    int at_rest = store_has(dev->sup->store, STORE_NO_TX, dev->back, AT_REST_KEY);
     int fd;
 
     if (crew->log_fd >= 0 && crew->kept == NULL) {
         crew->kept = kept_look(crew->log_fd); /* an earlier daemon had it kept */
     }
-    if (crew->log_fd >= 0 && at_rest && !crew_reads_log(dev)) {
+    if (store_error_passes(at_rest)) {
+        snprintf(why, size, "%s", store_error(dev->sup->store));
+        return at_rest;
+    }
+    if (crew->log_fd >= 0 && at_rest == 1 && !crew_reads_log(dev)) {
         log_msg(LOG_NOTICE, &dev->id, "goes on after a daemon of another version");
         crew_drop_log(dev);
     }
     if (crew->log_fd >= 0) {
         return 0;
     }
-    if (dev->in_use && !at_rest && !dev->sup->ops->forgives) {
+    if (dev->in_use && at_rest != 1 && !dev->sup->ops->forgives) {
         snprintf(why, size,
                  "its ring is in use, and nobody has kept what is in flight: not taken over");
         return -ESTALE;
@@ -272,7 +276,7 @@ void crew_start(struct supervised *dev)
         err = supervised_remove_key(dev, AT_REST_KEY, why, sizeof(why));
     }
     if (err != 0) {
-        crew_fails(dev, err, crew_may_pass(err), why);
+        crew_fails(dev, err, crew_may_pass(err) || store_error_passes(err), why);
         return;
     }
     err = crew_spawn(dev, &o, why, sizeof(why));

@@ -25,14 +25,16 @@ int inflight_open(int fd, void (*waits)(void), struct inflight_log **out)
     return own;
 }
 
-/* A slot whose request is taken. Returns whether that is possible; *counted tells whether it is. */
-static bool inflight_check_taken(const struct inflight_log *log, uint32_t nr_entries,
-                                 unsigned int slot, bool *counted)
+/*
+ * A slot whose request is taken. Returns whether that is possible; *counted tells whether it is.
+ * Any number of newer ones may have been taken, and answered, while the disk was at this one.
+ */
+static bool inflight_check_taken(const struct inflight_log *log, unsigned int slot, bool *counted)
 {
     uint32_t age = log->taken - log->slots[slot].request;
 
     *counted = age != 0;
-    if (age > nr_entries) {
+    if (age > INT32_MAX) {
         return false;
     }
     for (unsigned int i = 0; i < slot; i++) {
@@ -46,7 +48,7 @@ static bool inflight_check_taken(const struct inflight_log *log, uint32_t nr_ent
 
 /* Whether the log is one that a worker may have left. Returns how many responses are unwritten, or
  * -EBADMSG. */
-static int inflight_check(const struct inflight_log *log, uint32_t nr_entries)
+static int inflight_check(const struct inflight_log *log)
 {
     uint64_t unwritten = 0; /* a bit for each place behind `written` */
     uint32_t held = 0, nr = 0;
@@ -60,7 +62,7 @@ static int inflight_check(const struct inflight_log *log, uint32_t nr_entries)
         case INFLIGHT_FREE:
             break;
         case INFLIGHT_TAKEN:
-            if (!inflight_check_taken(log, nr_entries, i, &counted)) {
+            if (!inflight_check_taken(log, i, &counted)) {
                 return -EBADMSG;
             }
             held += counted ? 1 : 0;
@@ -95,8 +97,8 @@ static void inflight_begin_fresh(struct inflight_log *log, const struct inflight
     kept_put(&log->head.state, KEPT_OPEN);
 }
 
-int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, uint32_t nr_entries,
-                   uint32_t first, struct inflight_place *place, const char **why)
+int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, uint32_t first,
+                   struct inflight_place *place, const char **why)
 {
     int unwritten;
 
@@ -112,7 +114,7 @@ int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, u
         *why = "the log of requests in flight is of another ring";
         return -ESTALE;
     }
-    unwritten = inflight_check(log, nr_entries);
+    unwritten = inflight_check(log);
     if (unwritten < 0 || (log->head.state == KEPT_CLEAN && log->taken != log->written)) {
         *why = "the log of requests in flight contradicts itself";
         return -EBADMSG;

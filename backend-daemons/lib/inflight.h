@@ -127,11 +127,11 @@ int inflight_open(int fd, void (*waits)(void), struct inflight_log **out);
 
 /*
  * For the worker, in its cage: begins a fresh log at index `first`, which is where the new ring
- * begins, or takes an earlier one over. `nr_entries` is the ring's size. Returns 0 with *place
- * filled, or -errno with *why, a sentence, set: the ring cannot be served.
+ * begins, or takes an earlier one over. Returns 0 with *place filled, or -errno with *why, a
+ * sentence, set: the ring cannot be served.
  */
-int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, uint32_t nr_entries,
-                   uint32_t first, struct inflight_place *place, const char **why);
+int inflight_begin(struct inflight_log *log, const struct inflight_ring *ring, uint32_t first,
+                   struct inflight_place *place, const char **why);
 
 /* The request `index` has been copied to the slot's `raw`. */
 void inflight_take(struct inflight_log *log, unsigned int slot, uint32_t index);

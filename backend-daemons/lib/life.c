@@ -88,6 +88,7 @@ static const struct life_rule life_rules[LIFE_NR_PHASES] = {
                       .deadline_ms = 9000,
                       .enter = LIFE_DO_OPEN,
                       .on = {[LIFE_ON_OPENED] = GO(LIFE_WAITING),
+                             [LIFE_ON_LOST] = GO(LIFE_OPENING),
                              [LIFE_ON_REFUSED] = GO(LIFE_CLOSED),
                              [LIFE_ON_CLOSING] = GO(LIFE_CLOSED),
                              FRONT_LEAVES(GO(LIFE_CLOSED)),

@@ -256,17 +256,27 @@ int store_read_uint_def(struct store *st, xs_transaction_t t, const char *dir, c
     return err;
 }
 
-bool store_exists(struct store *st, xs_transaction_t t, const char *dir, const char *key)
+int store_has(struct store *st, xs_transaction_t t, const char *dir, const char *key)
 {
     char path[STORE_PATH_MAX];
     char *value;
+    int err = join(st, path, dir, key);
 
-    if (join(st, path, dir, key) != 0) {
-        return false;
+    if (err != 0) {
+        return err;
     }
     value = xs_read(st->xsh, t, path, NULL);
+    if (value == NULL) {
+        err = fail_errno(st, path);
+        return err == -ENOENT ? 0 : err;
+    }
     free(value);
-    return value != NULL;
+    return 1;
+}
+
+bool store_exists(struct store *st, xs_transaction_t t, const char *dir, const char *key)
+{
+    return store_has(st, t, dir, key) == 1;
 }
 
 char **store_list(struct store *st, xs_transaction_t t, const char *dir, unsigned int *count)

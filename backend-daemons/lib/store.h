@@ -17,6 +17,7 @@
 #ifndef DUET_LIB_STORE_H
 #define DUET_LIB_STORE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <xenstore.h>
@@ -61,6 +62,15 @@ void store_close(struct store *st);
 unsigned int store_self_domid(const struct store *st);
 
 /*
+ * Whether an error, -errno, tells of xenstored or of memory alone: whoever gets it has learned
+ * nothing of what the store holds, and looks again later.
+ */
+static inline bool store_error_passes(int err)
+{
+    return err == -EIO || err == -ENOMEM || err == -EAGAIN || err == -EINTR;
+}
+
+/*
  * The sentence that explains the last failure of a call of this file, e.g.
  * "/local/domain/5/device/vbd/51712/ring-ref = \"x\": not a number from 0 to 4294967295".
  * Valid until the next call. Guest-written bytes in it are escaped already.
@@ -86,7 +96,10 @@ int store_read_uint(struct store *st, xs_transaction_t t, const char *dir, const
 int store_read_uint_def(struct store *st, xs_transaction_t t, const char *dir, const char *key,
                         uint64_t max, uint64_t def, uint64_t *out);
 
-/* True when the node exists and may be read. */
+/* 1 when the node exists and may be read, 0 when there is none, or -errno. */
+int store_has(struct store *st, xs_transaction_t t, const char *dir, const char *key);
+
+/* True when the node exists and may be read; an error is taken for none. */
 bool store_exists(struct store *st, xs_transaction_t t, const char *dir, const char *key);
 
 /*

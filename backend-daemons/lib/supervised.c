@@ -18,33 +18,68 @@
 #define GUEST_LOG_LINES 30
 #define GUEST_LOG_MS    60000
 
+/* What the store did not take is published again after so long. */
+#define AGAIN_NS UINT64_C(1000000000)
+
 /* Evaluations of one device: so many at once, and so many a second. To connect takes a handful. */
 #define LOOKS_AT_ONCE UINT64_C(40)
 #define LOOKS         UINT64_C(20)
 #define SECOND_NS     UINT64_C(1000000000)
 
-/* Reads what decides. Returns false when the back end's directory is gone. */
-static bool supervised_look(struct supervised *dev)
+/* The back end's state, nonsense being Unknown. Returns 0, -ENOENT when its directory is gone, or
+ * -errno: nothing is known. */
+static int supervised_read_back(struct supervised *dev, xs_transaction_t t,
+                                enum xenbus_state *state)
+{
+    struct store *st = dev->sup->store;
+    char *text;
+    int err = xenbus_read_state(st, t, dev->back, state);
+
+    if (err != 0 && !store_error_passes(err)) {
+        log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", store_error(st));
+        return 0;
+    }
+    if (err == 0 && *state == XenbusStateUnknown) {
+        err = store_read_str(st, t, dev->back, "state", 64, &text);
+        free(text);
+        err = err == -ENOENT || store_error_passes(err) ? err : 0;
+    }
+    return err;
+}
+
+/* Reads what decides. Returns as supervised_read_back() does. */
+static int supervised_look(struct supervised *dev)
 {
     struct supervised_view *v = &dev->view;
     struct store *st = dev->sup->store;
     uint64_t online = 0;
+    int err;
 
     *v = (struct supervised_view){.front = XenbusStateUnknown};
-    if (xenbus_read_state(st, STORE_NO_TX, dev->back, &v->back) != 0) {
-        log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", store_error(st));
-    } else if (v->back == XenbusStateUnknown &&
-               !store_exists(st, STORE_NO_TX, dev->back, "state")) {
-        return false;
+    err = supervised_read_back(dev, STORE_NO_TX, &v->back);
+    if (err == 0 && dev->front != NULL) {
+        err = xenbus_read_state(st, STORE_NO_TX, dev->front, &v->front);
+        if (err != 0 && !store_error_passes(err)) {
+            /* the guest writes nonsense: nothing to go on with */
+            v->front = XenbusStateClosing;
+            log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
+            err = 0;
+        }
     }
-    if (dev->front != NULL && xenbus_read_state(st, STORE_NO_TX, dev->front, &v->front) != 0) {
-        /* the guest writes nonsense: nothing to go on with */
-        v->front = XenbusStateClosing;
-        log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "%s", store_error(st));
+    if (err == 0) {
+        err = store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
+        err = store_error_passes(err) ? err : 0;
     }
-    store_read_uint_def(st, STORE_NO_TX, dev->back, "online", 1, 0, &online);
     v->online = online != 0;
-    return true;
+    return err;
+}
+
+/* The store did not answer: what it holds is looked at again later. */
+static void supervised_look_later(struct supervised *dev)
+{
+    log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "looks again: %s",
+                store_error(dev->sup->store));
+    supervised_reconsider_later(dev, AGAIN_NS);
 }
 
 /* The one event that tells how the store looks. */
@@ -101,7 +136,8 @@ static void supervised_refuse(struct supervised *dev, int err, const char *why)
     life_happens(&dev->life, LIFE_ON_REFUSED);
 }
 
-/* Learns what the device is, at the start of each of its lives. Returns false after refusing it. */
+/* Learns what the device is, at the start of each of its lives. Returns false after refusing it, or
+ * when it is looked at again later. */
 static bool supervised_learn(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
@@ -110,7 +146,9 @@ static bool supervised_learn(struct supervised *dev)
     if (err == 0) {
         err = dev->sup->ops->learn(dev, why, sizeof(why));
     }
-    if (err != 0) {
+    if (store_error_passes(err)) {
+        supervised_look_later(dev);
+    } else if (err != 0) {
         supervised_refuse(dev, err, why);
     }
     return err == 0;
@@ -123,12 +161,18 @@ static bool supervised_learn(struct supervised *dev)
 static void supervised_find(struct supervised *dev)
 {
     enum life_event event;
+    int err;
 
     if (!supervised_learn(dev)) {
         return;
     }
-    if (!supervised_look(dev)) {
+    err = supervised_look(dev);
+    if (err == -ENOENT) {
         life_happens(&dev->life, LIFE_ON_GONE);
+        return;
+    }
+    if (err != 0) {
+        supervised_look_later(dev);
         return;
     }
     dev->adopted = dev->view.back == XenbusStateInitWait || dev->view.back > XenbusStateInitialised;
@@ -137,6 +181,7 @@ static void supervised_find(struct supervised *dev)
     if (dev->in_use && event == LIFE_ON_IDLE) {
         event = LIFE_ON_CLOSED; /* it began anew meanwhile, and waits for us to do so */
     }
+    dev->written = dev->adopted ? dev->view.back : XenbusStateUnknown;
     if (!dev->adopted) {
         crew_dismiss(dev); /* what was kept was another's of the same name */
     } else if (event != LIFE_ON_CLOSED) {
@@ -158,17 +203,30 @@ static bool supervised_looks_too_often(struct supervised *dev)
     return true;
 }
 
+/* Whether the device was removed and made again before anybody looked: only the toolstack writes
+ * the first state. */
+static bool supervised_is_another(const struct supervised *dev)
+{
+    return dev->view.back == XenbusStateInitialising && dev->written != XenbusStateUnknown;
+}
+
 static void evaluate(void *arg)
 {
     struct supervised *dev = arg;
+    int err;
 
     if (dev->sup->stopping || supervised_looks_too_often(dev)) {
         return;
     }
-    if (!supervised_look(dev)) {
+    err = supervised_look(dev);
+    if (err == -ENOENT) {
         life_happens(&dev->life, LIFE_ON_GONE);
+    } else if (err != 0) {
+        supervised_look_later(dev);
     } else if (dev->life.phase == LIFE_NEW) {
         supervised_find(dev);
+    } else if (supervised_is_another(dev)) {
+        life_happens(&dev->life, LIFE_ON_GONE); /* the new one is found then */
     } else {
         life_happens(&dev->life, supervised_event(dev));
     }
@@ -227,12 +285,11 @@ static int supervised_publish_tx(struct store *st, xs_transaction_t t, void *arg
 {
     const struct supervised_publication *p = arg;
     enum xenbus_state found;
-    int err;
+    int err = supervised_read_back(p->dev, t, &found);
 
-    if (!store_exists(st, t, p->dev->back, "state")) {
-        return -ENOENT;
+    if (err != 0) {
+        return err;
     }
-    xenbus_read_state(st, t, p->dev->back, &found);
     if (p->state != XenbusStateUnknown && found != p->dev->view.back) {
         return -ECANCELED;
     }
@@ -248,13 +305,14 @@ static void supervised_publish_it(struct supervised *dev, const struct supervise
     int err = store_transaction(dev->sup->store, supervised_publish_tx, (void *)p);
 
     if (err == 0 && p->state != XenbusStateUnknown) {
-        dev->view.back = p->state;
+        dev->view.back = dev->written = p->state;
         log_msg(LOG_DEBUG, &dev->id, "state %s", xenbus_state_name(p->state));
     } else if (err == -ECANCELED) {
         supervised_reconsider(dev);
     } else if (err != 0 && err != -ENOENT) {
         log_limited(&dev->guest_log, LOG_ERR, &dev->id, "cannot publish: %s",
                     store_error(dev->sup->store));
+        supervised_reconsider_later(dev, AGAIN_NS);
     }
 }
 
@@ -496,8 +554,8 @@ static void supervised_stay_closed(struct supervised *dev)
     const struct supervised_view *v = &dev->view;
     uint64_t wait_ns;
 
-    if (v->back == XenbusStateClosing) {
-        supervised_set_state(dev, XenbusStateClosed);
+    if (v->back != XenbusStateUnknown) {
+        supervised_set_state(dev, XenbusStateClosed); /* unless it stands there */
     }
     if (dev->sup->ops->idle != NULL && (!v->online || v->front == XenbusStateUnknown)) {
         dev->sup->ops->idle(dev);
@@ -529,15 +587,21 @@ static void supervised_free(struct supervised *dev)
     supervisor_remove(dev->sup, dev);
 }
 
+/* An offer that the store did not take, or that the toolstack came before, is made again. */
 static void supervised_try_open(struct supervised *dev)
 {
     if (!dev->opened && !dev->unusable) {
         supervised_open(dev);
+    } else if (!dev->adopted && dev->view.back != XenbusStateInitWait) {
+        dev->sup->ops->offer(dev);
     }
 }
 
 static void supervised_update(struct supervised *dev)
 {
+    if (dev->life.phase == LIFE_CONNECTED && dev->view.back == XenbusStateInitWait) {
+        dev->sup->ops->serve(dev); /* the store did not take it */
+    }
     dev->sup->ops->update(dev);
 }
 

@@ -60,6 +60,7 @@ struct supervised {
     char *back;    /* absolute directory of the back end */
     char *front;   /* of the front end; NULL until it is learnt */
     struct supervised_view view;
+    enum xenbus_state written; /* by this back end, now or before a restart; Unknown: none yet */
     struct life life;
     struct crew crew;
     bool opened;                /* the class has what it serves */

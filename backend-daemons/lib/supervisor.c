@@ -50,7 +50,7 @@ bool supervisor_exists(const struct supervisor *sup, const struct device_key *ke
 
     snprintf(state, sizeof(state), "%s/%d/%d/state", sup->classes[key->class].watch.root,
              key->domid, key->device);
-    return store_exists(sup->store, STORE_NO_TX, state, NULL);
+    return store_has(sup->store, STORE_NO_TX, state, NULL) != 0;
 }
 
 /* Two back ends on one device would ruin it: what the kernel's driver claims is left to it. */

@@ -105,7 +105,8 @@ struct supervisor {
     uid_t uid_base;        /* a worker's uid is this plus the guest's domain id */
 };
 
-/* Whether the toolstack has such a device. */
+/* Whether the toolstack has such a device. One that the store cannot tell of may be there: it is
+ * looked at again. */
 bool supervisor_exists(const struct supervisor *sup, const struct device_key *key);
 
 /* A device is gone: it is released and freed. */

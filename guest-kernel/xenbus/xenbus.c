@@ -42,10 +42,13 @@ int xenbus_read_state(const char *dir, enum xenbus_state *state)
 
 struct state_change {
     const char *dir;
-    enum xenbus_state state;
+    enum xenbus_state from, state;
 };
 
-/* Reading first keeps a write from bringing back a device that the toolstack removes. */
+/*
+ * Reading first keeps a write from bringing back a device that the toolstack removes, and from
+ * closing the next one of the same name.
+ */
 static int write_if_there(xs_txn_t t, void *arg)
 {
     const struct state_change *c = arg;
@@ -55,13 +58,17 @@ static int write_if_there(xs_txn_t t, void *arg)
     if (rc != 0) {
         return rc;
     }
+    bool another = strcmp(old, "1") == 0 && c->from > XenbusStateInitialising;
     kfree(old);
+    if (another) {
+        return -ENOENT;
+    }
     return xs_writef(t, c->dir, "state", "%d", c->state);
 }
 
-int xenbus_write_state(const char *dir, enum xenbus_state state)
+int xenbus_write_state(const char *dir, enum xenbus_state from, enum xenbus_state state)
 {
-    struct state_change change = {dir, state};
+    struct state_change change = {dir, from, state};
 
     return xs_transaction(write_if_there, &change);
 }

@@ -23,8 +23,14 @@ const char *xenbus_state_name(unsigned state);
  */
 int xenbus_read_state(const char *dir, enum xenbus_state *state) __must_check;
 
-/** xenbus_write_state() - announce our end's state; never creates the node when it is gone. */
-int xenbus_write_state(const char *dir, enum xenbus_state state);
+/**
+ * xenbus_write_state() - announce our end's state
+ * @from: the one that stands there, as far as we know
+ *
+ * Return: 0; -ENOENT if the node is gone, or was made again meanwhile: then the state that every
+ * device begins with stands there, and not @from; or what kept us from writing it.
+ */
+int xenbus_write_state(const char *dir, enum xenbus_state from, enum xenbus_state state);
 
 /**
  * xenbus_dev_error() - report a device's trouble to the log and to error/DIR/error in the store

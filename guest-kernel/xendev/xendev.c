@@ -8,7 +8,8 @@
  *
  *   store has it, we do not      attach: make the record, find a driver, probe, watch the back end
  *   we have it, store does not   detach: remove, drop the watch, free
- *   its back end is another      detach, then attach
+ *   its back end is another,     detach, then attach
+ *   or it was made again
  *
  * Memory may be out, or the store may not answer: then what we hold stays as it is, and a timer has
  * the same looked at once more after LOOK_AGAIN, a device's own or that of the whole directory.
@@ -84,7 +85,7 @@ static struct xendev *xendev_find(const char *class, const char *id)
 
 int xendev_set_state(struct xendev *dev, enum xenbus_state state)
 {
-    int rc = xenbus_write_state(dev->node, state);
+    int rc = dev->removed ? -ENOENT : xenbus_write_state(dev->node, dev->state, state);
 
     dev->unsaid = xs_error_passes(rc);
     dev->to_say = state;
@@ -277,6 +278,7 @@ static void detach(struct xendev *dev)
     log_debug("%s: gone", dev->node);
     unwatch_otherend(dev);
     mutex_lock(&dev->lock);
+    dev->removed = true;
     if (dev->driver != NULL) {
         frontend_remove(dev->fe);
         dev->fe = NULL;
@@ -306,11 +308,30 @@ static void xendev_attach(const char *class, const char *id, const struct peer *
     scan_later();
 }
 
+/*
+ * Whether the device was removed and made again, in the same place, before we looked: our state is
+ * the first one then, and not what we announced.
+ */
+static bool made_again(const struct xendev *dev)
+{
+    bool gone = dev->driver != NULL && dev->fe->phase == FRONTEND_GONE;
+    enum xenbus_state state;
+
+    if (dev->unsaid || (dev->state <= XenbusStateInitialising && !gone)) {
+        return false;
+    }
+    int rc = xenbus_read_state(dev->node, &state);
+    if (xs_error_passes(rc)) {
+        scan_later();
+    }
+    return rc == 0 && state == XenbusStateInitialising;
+}
+
 /* A device that we have and the store has, too: whether it is the same one. Takes @peer over. */
 static bool still_the_same(struct xendev *dev, const struct peer *peer)
 {
-    if (!dev->peer_unread &&
-        (strcmp(dev->otherend, peer->path) != 0 || dev->otherend_id != peer->domid)) {
+    if (!dev->peer_unread && (strcmp(dev->otherend, peer->path) != 0 ||
+                              dev->otherend_id != peer->domid || made_again(dev))) {
         return false;
     }
     mutex_lock(&dev->lock);
@@ -535,6 +556,9 @@ static void resume_one(struct xendev *dev)
         set_peer(dev, &peer);
     }
     dev->peer_unread = rc != 0;
+    if (dev->fe->phase != FRONTEND_GONE) {
+        dev->state = XenbusStateUnknown; /* this directory is another */
+    }
     dev->otherend_state = XenbusStateUnknown;
     frontend_resume(dev->fe);
     mutex_unlock(&dev->lock);

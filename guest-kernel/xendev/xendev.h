@@ -55,6 +55,7 @@ struct xendev {
     struct xs_watch watch;
     char *watch_path;
     bool peer_unread; /* @otherend is another domain's: not read since a restore */
+    bool removed;     /* the directory is gone, or another device's: nothing is said there */
     bool unsaid;      /* @to_say has not reached the store */
     enum xenbus_state to_say;
     struct timer again; /* looks at the back end once more */

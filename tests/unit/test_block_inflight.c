@@ -841,7 +841,7 @@ static void the_supervisor_sees_a_clean_end(void **state)
 
     (void)state;
     assert_true(own >= 0);
-    assert_int_equal(inflight_begin(log, &this_ring, 32, 0, &place, &why), 0);
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), 0);
     assert_int_equal(state_of(fd), KEPT_OPEN);
     inflight_take(log, 0, 0);
     inflight_answer(log, 0, 0, 0);
@@ -849,7 +849,7 @@ static void the_supervisor_sees_a_clean_end(void **state)
     inflight_free(log, 0);
     inflight_end(log);
     assert_int_equal(state_of(fd), KEPT_CLEAN);
-    assert_int_equal(inflight_begin(log, &this_ring, 32, 77, &place, &why), 0);
+    assert_int_equal(inflight_begin(log, &this_ring, 77, &place, &why), 0);
     assert_int_equal(place.taken, 1);
     assert_int_equal(place.answered, 1);
     munmap(log, sizeof(*log));

@@ -14,6 +14,7 @@ struct loop {
 };
 
 uint64_t fuzz_now_ns;
+struct loop_fd *fuzz_loop_fd;
 static XEN_TAILQ_HEAD(works, struct loop_work) works = XEN_TAILQ_HEAD_INITIALIZER(works);
 static struct loop_timer *timers[TIMERS];
 static unsigned int nr_timers;
@@ -52,6 +53,24 @@ bool fuzz_loop_fire(unsigned int index)
     return true;
 }
 
+uint64_t fuzz_loop_next(unsigned int *index)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (unsigned int i = 0; i < nr_timers; i++) {
+        if (timers[i]->deadline_ns < first) {
+            first = timers[i]->deadline_ns;
+            *index = i;
+        }
+    }
+    return first;
+}
+
+bool fuzz_loop_has_work(void)
+{
+    return !XEN_TAILQ_EMPTY(&works);
+}
+
 struct loop *loop_new(void)
 {
     static struct loop loop;
@@ -73,6 +92,7 @@ int loop_fd_add(struct loop *loop, struct loop_fd *w, int fd, uint32_t events, l
     w->fn = fn;
     w->arg = arg;
     w->added = true;
+    fuzz_loop_fd = w;
     return 0;
 }
 

@@ -21,4 +21,12 @@ void fuzz_loop_turn(void);
 /* Fires the armed timer `index` (modulo their number). Returns false when there is none. */
 bool fuzz_loop_fire(unsigned int index);
 
+/* For who moves the clock: when the first timer is due (UINT64_MAX: none is armed), and whether
+ * something is deferred. Which timer that is, for fuzz_loop_fire(), is left in *index. */
+uint64_t fuzz_loop_next(unsigned int *index);
+bool fuzz_loop_has_work(void);
+
+/* The descriptor that was added last. */
+extern struct loop_fd *fuzz_loop_fd;
+
 #endif
