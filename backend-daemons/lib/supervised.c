@@ -96,7 +96,8 @@ static enum life_event supervised_event(const struct supervised *dev)
     }
     if (v->back == XenbusStateClosing) {
         /* a guest that is connected, and not just by its own word, needs its device to close it */
-        return v->front == XenbusStateConnected && dev->in_use ? LIFE_ON_REMOVE_READY : LIFE_ON_REMOVE;
+        return v->front == XenbusStateConnected && dev->in_use ? LIFE_ON_REMOVE_READY
+                                                               : LIFE_ON_REMOVE;
     }
     return ready ? LIFE_ON_READY : LIFE_ON_IDLE;
 }
@@ -189,7 +190,8 @@ static void supervised_find(struct supervised *dev)
     life_happens(&dev->life, event);
 }
 
-/* Whether an evaluation has to wait; then it comes by itself. A guest can cause them without end. */
+/* Whether an evaluation has to wait; then it comes by itself. A guest can cause them without end.
+ */
 static bool supervised_looks_too_often(struct supervised *dev)
 {
     uint64_t now = loop_now_ns();

@@ -27,7 +27,7 @@
 
 /* ---- memory ---- */
 
-#define HEAPS 8U
+#define HEAPS    8U
 #define SMALLEST 5U /* 32 bytes, of which 16 are the head's */
 
 static struct heap heaps[HEAPS];
@@ -63,7 +63,7 @@ void *heap_alloc(struct heap *h, size_t size)
     struct piece *p;
 
     while ((1UL << class) < size + sizeof(*p)) {
-        class++;
+        class ++;
     }
     sim_require(class < SMALLEST + 16);
     p = h->free[class - SMALLEST];

@@ -209,8 +209,8 @@ static void fault(void)
         }
         break;
     case 9:
-        if (plan.saves != 0 && tools_job == TOOLS_IDLE && tools_has_device() &&
-            guest_may_run() && guest_may_suspend()) {
+        if (plan.saves != 0 && tools_job == TOOLS_IDLE && tools_has_device() && guest_may_run() &&
+            guest_may_suspend()) {
             plan.saves--;
             schedule_counts.saves++;
             tools_save(sim_chance(300));
@@ -530,8 +530,8 @@ static void draw_plan(void)
     plan.stalls = sometimes(100);
     plan.jumps = sometimes(100);
     plan.drops_log = sometimes(20);
-    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 ||
-        plan.opener_kills != 0 || plan.drops_log) {
+    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 || plan.opener_kills != 0 ||
+        plan.drops_log) {
         plan.losses = 0; /* the news does not outlive the device, nor both its hearers: README.md */
     }
     if (plan.losses != 0 && plan.deaths != 0) {
@@ -545,12 +545,12 @@ static void draw_plan(void)
     sim_store_fails = sometimes(50) ? 1 + sim_below(30) : 0;
     guest_memory_fails = sometimes(100) ? 1 + sim_below(50) : 0;
     xen_copy_fails = sometimes(30) ? 1 + sim_below(50) : 0;
-    sim_trace("plan: %u steps, deaths %u, %u daemons, %u openers, restarts %u, detaches %u, saves %u, "
-              "spawn %u, losses %u; interrupts %u, disk %u %u %u, store %u %u, memory %u, copies %u",
-              plan.steps, plan.deaths, plan.daemon_kills, plan.opener_kills, plan.restarts,
-              plan.detaches, plan.saves, plan.spawn_failures, plan.losses, plan.interrupt,
-              disk_errors, disk_shorts, disk_retries, sim_store_conflicts, sim_store_fails,
-              guest_memory_fails, xen_copy_fails);
+    sim_trace(
+        "plan: %u steps, deaths %u, %u daemons, %u openers, restarts %u, detaches %u, saves %u, "
+        "spawn %u, losses %u; interrupts %u, disk %u %u %u, store %u %u, memory %u, copies %u",
+        plan.steps, plan.deaths, plan.daemon_kills, plan.opener_kills, plan.restarts, plan.detaches,
+        plan.saves, plan.spawn_failures, plan.losses, plan.interrupt, disk_errors, disk_shorts,
+        disk_retries, sim_store_conflicts, sim_store_fails, guest_memory_fails, xen_copy_fails);
     if (disk_errors != 0 || xen_copy_fails != 0) {
         work_may_fail = true;
     }
@@ -612,7 +612,7 @@ static void come_to_rest(bool (*at_rest)(void), const char *what)
 static bool device_is_gone(void)
 {
     return !tools_has_device() && tools_job == TOOLS_IDLE && work_under_way() == 0 &&
-           daemon_process != NULL;
+           daemon_process != NULL && !daemon_has_devices();
 }
 
 static bool daemon_is_gone(void)

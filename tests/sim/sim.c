@@ -140,8 +140,7 @@ void task_drop(struct task *t)
 
 bool task_is_ready(const struct task *t)
 {
-    return t->used &&
-           (t->until == NULL || t->until(t->until_arg) || sim_now >= t->deadline);
+    return t->used && (t->until == NULL || t->until(t->until_arg) || sim_now >= t->deadline);
 }
 
 void task_resume(struct task *t)

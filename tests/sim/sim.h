@@ -50,11 +50,11 @@ void sim_trace_reset(void);
 /* Something is not as it must be: ends the schedule. Does not return. */
 _Noreturn void sim_found(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-#define sim_require(condition)                                   \
-    do {                                                         \
-        if (!(condition)) {                                      \
+#define sim_require(condition)                                      \
+    do {                                                            \
+        if (!(condition)) {                                         \
             sim_found("%s:%d: %s", __FILE__, __LINE__, #condition); \
-        }                                                        \
+        }                                                           \
     } while (0)
 
 /* ---- tasks ---- */
