@@ -77,7 +77,7 @@ struct image_user {
     enum image_stage stage;
     bool taken;
     bool read_only;
-    bool forced; /* the toolstack takes the responsibility for other users (mode `w!`) */
+    bool forced;  /* the toolstack takes the responsibility for other users (mode `w!`) */
     bool patient; /* whoever has it locked is about to let go: that is waited for */
     struct log_id id;
     char vm[64];
@@ -91,8 +91,9 @@ struct image_user {
 };
 
 /*
- * Starts to open `path` for `user`, whose id, vm, read_only, forced and patient are set and whose stage is
- * IMAGE_NONE. Returns 0, or -errno with a sentence for people in `why` and no event to come.
+ * Starts to open `path` for `user`, whose id, vm, read_only, forced and patient are set and whose
+ * stage is IMAGE_NONE. Returns 0, or -errno with a sentence for people in `why` and no event to
+ * come.
  */
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,
                unsigned long why_size);

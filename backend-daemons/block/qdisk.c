@@ -106,11 +106,10 @@ static void wait_for_qemu(struct qdisk_watch *w, const char *back, int domid, in
 {
     struct qdisk *d = calloc(1, sizeof(*d));
 
-    if (d == NULL ||
-        loop_timer_set(w->loop, &d->late, w->patience_ms * NS_PER_MS, on_untaken, d) != 0) {
-        free(d);
+    if (d == NULL) {
         return;
     }
+    loop_timer_set(w->loop, &d->late, w->patience_ms * NS_PER_MS, on_untaken, d);
     d->watch = w;
     d->id = (struct log_id){.class = "qdisk", .domid = domid, .device = device};
     snprintf(d->back, sizeof(d->back), "%s", back);

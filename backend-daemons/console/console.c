@@ -269,8 +269,9 @@ static bool too_soon(struct cons_console *console)
     log_limited(&console->complaints, LOG_WARNING, &console->id,
                 "%s changes without end; looked at %llu times a second", console->dir,
                 (unsigned long long)LOOKS);
-    return loop_timer_set(console->host->loop, &console->later, console->looks.next_ns - now, look,
-                          console) == 0;
+    loop_timer_set(console->host->loop, &console->later, console->looks.next_ns - now, look,
+                   console);
+    return true;
 }
 
 static void look(void *arg)

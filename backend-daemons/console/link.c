@@ -113,7 +113,7 @@ static int keep(struct cons_link *link, const struct cons_order *order, int fd)
     if (!link->room.added) {
         err = loop_fd_add(link->loop, &link->room, link->room.fd, EPOLLOUT, on_room, link);
         if (err == 0) {
-            err = loop_timer_set(link->loop, &link->deadline, PATIENCE_NS, on_late, link);
+            loop_timer_set(link->loop, &link->deadline, PATIENCE_NS, on_late, link);
         }
     }
     return err;
@@ -225,7 +225,8 @@ int cons_link_start(struct cons_link *link, struct loop *loop, const char *path,
     if (err != 0) {
         return err;
     }
-    return loop_timer_set(loop, &link->deadline, PATIENCE_NS, on_late, link);
+    loop_timer_set(loop, &link->deadline, PATIENCE_NS, on_late, link);
+    return 0;
 }
 
 void cons_link_stop(struct cons_link *link)

@@ -86,14 +86,12 @@ static void update_master(struct cons_stream *stream, bool blocked)
 static void stop_stall_timer(struct cons_stream *stream)
 {
     loop_timer_cancel(stream->shared->loop, &stream->stall_timer);
-    stream->stall_timer_set = false;
 }
 
 static void on_stall(void *arg)
 {
     struct cons_stream *stream = arg;
 
-    stream->stall_timer_set = false;
     stream->stalled = true;
     service(stream);
 }
@@ -148,9 +146,8 @@ static void pump(struct cons_stream *stream)
         stream->stalled = false;
         stop_stall_timer(stream);
     }
-    if (blocked && !stream->stalled && !stream->stall_timer_set) {
-        stream->stall_timer_set = loop_timer_set(stream->shared->loop, &stream->stall_timer,
-                                                 STALL_NS, on_stall, stream) == 0;
+    if (blocked && !stream->stalled && !stream->stall_timer.armed) {
+        loop_timer_set(stream->shared->loop, &stream->stall_timer, STALL_NS, on_stall, stream);
     }
     update_master(stream, blocked);
 }
@@ -185,9 +182,7 @@ static size_t take_batch(struct cons_stream *stream, size_t allowed)
 /* Comes back to service() after @wait. */
 static void service_later(struct cons_stream *stream, uint64_t wait)
 {
-    if (loop_timer_set(stream->shared->loop, &stream->later, wait, service, stream) < 0) {
-        loop_defer(stream->shared->loop, &stream->more, service, stream);
-    }
+    loop_timer_set(stream->shared->loop, &stream->later, wait, service, stream);
 }
 
 /* The ring is empty: waits for the next event. */

@@ -78,7 +78,6 @@ struct cons_stream {
     /* Where the reader is in the history. */
     uint64_t cursor;
     struct loop_timer stall_timer;
-    bool stall_timer_set;
     bool stalled;
 
     /* For CONS_COUNT: moved so far, and how often the rate held the guest back. */

@@ -49,10 +49,10 @@ struct child {
 int child_find_program(const char *path);
 
 /*
- * Starts `program`, from child_find_program(), or `argv[0]` when it is -1. Callbacks come from the loop; everything the child sent before it ended is
- * delivered before on_exit, which is called exactly once and after which `c` may be used again or
- * freed. A child that sends more than `messages` allows is killed, and not heard any more. Returns
- * 0 or -errno.
+ * Starts `program`, from child_find_program(), or `argv[0]` when it is -1. Callbacks come from the
+ * loop; everything the child sent before it ended is delivered before on_exit, which is called
+ * exactly once and after which `c` may be used again or freed. A child that sends more than
+ * `messages` allows is killed, and not heard any more. Returns 0 or -errno.
  */
 int child_start(struct child *c, struct loop *loop, int program, char *const argv[],
                 child_message_fn *on_message, child_exit_fn *on_exit, void *arg);
@@ -63,6 +63,9 @@ int child_start(struct child *c, struct loop *loop, int program, char *const arg
  */
 int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
                unsigned int nr_fds);
+
+/* Kills it; no more is heard of it than how it ended. Harmless when it is not running. */
+void child_give_up(struct child *c);
 
 /* Sends a signal. Harmless when it is not running. */
 void child_signal(struct child *c, int signo);

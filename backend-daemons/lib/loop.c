@@ -1,9 +1,10 @@
 /*
  * The event loop: see loop.h.
  *
- * Timers sit in a binary heap by deadline, and each knows its slot, so that cancelling needs no
- * search. A batch of epoll events is kept in the loop while its callbacks run. Removing a
- * descriptor wipes its remaining entries there, which is what makes removal from any callback safe.
+ * Timers are a pairing heap by deadline. Its links are in the timers themselves: setting one needs
+ * no memory, so no deadline is lost for want of it, and cancelling needs no search. A batch of
+ * epoll events is kept in the loop while its callbacks run. Removing a descriptor wipes its
+ * remaining entries there, which is what makes removal from any callback safe.
  */
 #include "loop.h"
 
@@ -24,9 +25,7 @@ struct loop {
     int status;
     struct epoll_event batch[EVENTS_PER_WAIT];
     int batch_len;
-    struct loop_timer **heap;
-    unsigned int timers;
-    unsigned int heap_size;
+    struct loop_timer *timers; /* the root: the earliest */
     XEN_TAILQ_HEAD(loop_work_list, struct loop_work) work;
     uint32_t turn; /* of run_work(): tells old work from work queued meanwhile */
     struct loop_fd signal_watch;
@@ -64,7 +63,6 @@ void loop_free(struct loop *loop)
         close(loop->signal_watch.fd);
     }
     close(loop->epfd);
-    free(loop->heap);
     free(loop);
 }
 
@@ -118,77 +116,85 @@ void loop_fd_del(struct loop *loop, struct loop_fd *w)
     }
 }
 
-static void heap_put(struct loop *loop, unsigned int i, struct loop_timer *t)
+/* The earlier of two heaps' roots takes the other as its first child. */
+static struct loop_timer *heap_meld(struct loop_timer *a, struct loop_timer *b)
 {
-    loop->heap[i] = t;
-    t->slot = i + 1;
+    struct loop_timer *child = b;
+
+    if (a == NULL || b == NULL) {
+        return a != NULL ? a : b;
+    }
+    if (b->deadline_ns < a->deadline_ns) {
+        child = a;
+        a = b;
+    }
+    child->before = a;
+    child->next = a->child;
+    if (a->child != NULL) {
+        a->child->before = child;
+    }
+    a->child = child;
+    return a;
 }
 
-/* Moves the timer at `i` up or down until the heap is ordered again. */
-static void heap_settle(struct loop *loop, unsigned int i)
+/* Makes one heap of siblings: by pairs first, which is what keeps the cost logarithmic. */
+static struct loop_timer *heap_meld_all(struct loop_timer *first)
 {
-    struct loop_timer *t = loop->heap[i];
+    struct loop_timer *pairs = NULL, *root = NULL;
 
-    while (i > 0 && loop->heap[(i - 1) / 2]->deadline_ns > t->deadline_ns) {
-        heap_put(loop, i, loop->heap[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    for (;;) {
-        unsigned int child = 2 * i + 1;
+    while (first != NULL) {
+        struct loop_timer *a = first, *b = first->next;
 
-        if (child >= loop->timers) {
-            break;
+        first = b != NULL ? b->next : NULL;
+        a->next = a->before = NULL;
+        if (b != NULL) {
+            b->next = b->before = NULL;
         }
-        if (child + 1 < loop->timers &&
-            loop->heap[child + 1]->deadline_ns < loop->heap[child]->deadline_ns) {
-            child++;
-        }
-        if (loop->heap[child]->deadline_ns >= t->deadline_ns) {
-            break;
-        }
-        heap_put(loop, i, loop->heap[child]);
-        i = child;
+        a = heap_meld(a, b);
+        a->next = pairs;
+        pairs = a;
     }
-    heap_put(loop, i, t);
+    while (pairs != NULL) {
+        struct loop_timer *a = pairs;
+
+        pairs = a->next;
+        a->next = NULL;
+        root = heap_meld(root, a);
+    }
+    return root;
 }
 
-int loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ns, loop_fn *fn,
-                   void *arg)
+void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ns, loop_fn *fn,
+                    void *arg)
 {
     loop_timer_cancel(loop, t);
-    if (loop->timers == loop->heap_size) {
-        unsigned int size = loop->heap_size != 0 ? 2 * loop->heap_size : 16;
-        struct loop_timer **heap = realloc(loop->heap, size * sizeof(struct loop_timer *));
-
-        if (heap == NULL) {
-            return -ENOMEM;
-        }
-        loop->heap = heap;
-        loop->heap_size = size;
-    }
-    t->deadline_ns = loop_now_ns() + delay_ns;
-    t->fn = fn;
-    t->arg = arg;
-    heap_put(loop, loop->timers++, t);
-    heap_settle(loop, loop->timers - 1);
-    return 0;
+    *t = (struct loop_timer){
+        .deadline_ns = loop_now_ns() + delay_ns, .fn = fn, .arg = arg, .armed = true};
+    loop->timers = heap_meld(loop->timers, t);
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t)
 {
-    unsigned int i;
-    struct loop_timer *last;
+    struct loop_timer *children;
 
-    if (t->slot == 0) {
+    if (!t->armed) {
         return;
     }
-    i = t->slot - 1;
-    t->slot = 0;
-    last = loop->heap[--loop->timers];
-    if (last != t) {
-        heap_put(loop, i, last);
-        heap_settle(loop, i);
+    t->armed = false;
+    children = heap_meld_all(t->child);
+    if (t == loop->timers) {
+        loop->timers = children;
+        return;
     }
+    if (t->before->child == t) {
+        t->before->child = t->next;
+    } else {
+        t->before->next = t->next;
+    }
+    if (t->next != NULL) {
+        t->next->before = t->before;
+    }
+    loop->timers = heap_meld(loop->timers, children);
 }
 
 void loop_defer(struct loop *loop, struct loop_work *w, loop_fn *fn, void *arg)
@@ -266,14 +272,14 @@ static int wait_ms(const struct loop *loop)
     if (XEN_TAILQ_EMPTY(&loop->work) == 0) {
         return 0;
     }
-    if (loop->timers == 0) {
+    if (loop->timers == NULL) {
         return -1;
     }
     now = loop_now_ns();
-    if (loop->heap[0]->deadline_ns <= now) {
+    if (loop->timers->deadline_ns <= now) {
         return 0;
     }
-    now = (loop->heap[0]->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+    now = (loop->timers->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
     return now > 60000 ? 60000 : (int)now;
 }
 
@@ -293,8 +299,8 @@ static void run_timers(struct loop *loop)
 {
     uint64_t now = loop_now_ns();
 
-    while (loop->timers > 0 && !loop->stopped && loop->heap[0]->deadline_ns <= now) {
-        struct loop_timer *t = loop->heap[0];
+    while (loop->timers != NULL && !loop->stopped && loop->timers->deadline_ns <= now) {
+        struct loop_timer *t = loop->timers;
 
         loop_timer_cancel(loop, t);
         t->fn(t->arg);

@@ -42,7 +42,9 @@ struct loop_timer {
     uint64_t deadline_ns;
     loop_fn *fn;
     void *arg;
-    unsigned int slot; /* place in the heap plus one; 0: not armed */
+    bool armed;
+    /* private */
+    struct loop_timer *child, *next, *before; /* the first child; siblings, or the parent */
 };
 
 /* Work to be done once, before the loop waits again. Zero-initialise. */
@@ -82,12 +84,9 @@ int loop_fd_events(struct loop *loop, struct loop_fd *w, uint32_t events);
 /* Removes it; call this before the descriptor is closed. Harmless when it is not registered. */
 void loop_fd_del(struct loop *loop, struct loop_fd *w);
 
-/*
- * Arms the timer (again) to call fn(arg) once, `delay_ns` from now.
- * Returns 0, or -ENOMEM, in which case it is not armed.
- */
-int loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ns, loop_fn *fn,
-                   void *arg);
+/* Arms the timer (again) to call fn(arg) once, `delay_ns` from now. */
+void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ns, loop_fn *fn,
+                    void *arg);
 
 /* Disarms the timer. Harmless when it is not armed. */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t);

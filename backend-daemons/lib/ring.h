@@ -37,8 +37,8 @@ struct ring_shared {
 #define RING_LOG_WORDS   4U
 
 struct ring_log {
-    uint32_t answered; /* responses before this are in the ring, or below */
-    uint32_t written;  /* responses before this are in the ring */
+    uint32_t answered;  /* responses before this are in the ring, or below */
+    uint32_t written;   /* responses before this are in the ring */
     uint32_t published; /* what rsp_prod was when it was last stored, or what it was before */
     uint32_t responses[RING_LOG_ENTRIES][RING_LOG_WORDS];
 };

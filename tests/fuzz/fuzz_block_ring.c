@@ -417,7 +417,8 @@ static void end_worker(void)
     free(q->copies.tags);
 }
 
-/* Whether the guest has written over the counts of its ring, so that another is taken to be there. */
+/* Whether the guest has written over the counts of its ring, so that another is taken to be there.
+ */
 static bool is_foreign(void)
 {
     uint32_t prod = shared()->req_prod, shown = shared()->rsp_prod, nr = q->ring.nr_entries;

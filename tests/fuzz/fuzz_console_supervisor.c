@@ -201,11 +201,11 @@ static void say_raw(struct input *in)
 
 static void fire(struct input *in)
 {
-    bool beats = host.link.beat.slot != 0, was_pinged = pinged;
+    bool beats = host.link.beat.armed, was_pinged = pinged;
     uint64_t due = host.link.beat.deadline_ns;
 
     (void)fuzz_loop_fire(input_u8(in));
-    if (beats && was_pinged && (host.link.beat.slot == 0 || host.link.beat.deadline_ns != due)) {
+    if (beats && was_pinged && (!host.link.beat.armed || host.link.beat.deadline_ns != due)) {
         require(ends == 1); /* a ping without an answer */
     }
 }
@@ -213,10 +213,10 @@ static void fire(struct input *in)
 static void check_deadlines(void)
 {
     require(ends == (host.link.ended ? 1U : 0U));
-    require(ends != 0 || host.link.ready || host.link.deadline.slot != 0);
-    require(ends != 0 || !host.link.stopping || host.link.deadline.slot != 0);
-    require(ends != 0 || XEN_TAILQ_EMPTY(&host.link.waiting) || host.link.deadline.slot != 0 ||
-            host.link.beat.slot != 0);
+    require(ends != 0 || host.link.ready || host.link.deadline.armed);
+    require(ends != 0 || !host.link.stopping || host.link.deadline.armed);
+    require(ends != 0 || XEN_TAILQ_EMPTY(&host.link.waiting) || host.link.deadline.armed ||
+            host.link.beat.armed);
     require(bound <= 1 && (console != NULL || bound == 0));
 }
 

@@ -262,9 +262,9 @@ static void do_step(struct input *in, enum step step)
         if (has_worker) {
             uint8_t status = input_u8(in);
 
-            well_ended = status == 0 && !told && !given_up &&
-                         (dev->base.life.phase == LIFE_STOPPING ||
-                          dev->base.life.phase == LIFE_TERMINATED);
+            well_ended =
+                status == 0 && !told && !given_up &&
+                (dev->base.life.phase == LIFE_STOPPING || dev->base.life.phase == LIFE_TERMINATED);
             fuzz_child_ends(&dev->base.crew.child, status);
             well_ended = false;
         }
@@ -308,7 +308,7 @@ static void check(void)
     bool waits = phase == LIFE_OPENING || phase == LIFE_CALLED || phase == LIFE_PAUSING ||
                  phase == LIFE_STARTING || phase == LIFE_STOPPING || phase == LIFE_TERMINATED;
 
-    require(waits == (base->life.deadline.slot != 0));
+    require(waits == base->life.deadline.armed);
     require(phase != LIFE_KILLED || killed);
     require(phase != LIFE_CONNECTED || serves);
     require(phase != LIFE_CLOSED || !crew_has_worker(&base->crew));

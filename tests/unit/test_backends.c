@@ -52,7 +52,7 @@ static void stop(void *arg)
 static const char *happened(void)
 {
     static char copy[sizeof(events)];
-    struct loop_timer t = {.slot = 0};
+    struct loop_timer t = {.armed = false};
 
     loop_timer_set(loop, &t, 20000000, stop, loop);
     loop_run(loop);

@@ -206,7 +206,8 @@ static void another_name_is_the_same_image(void **state)
     image_close(&a);
 }
 
-/* Has the image handed to a worker, which is this program. Returns its descriptor, and the lock's. */
+/* Has the image handed to a worker, which is this program. Returns its descriptor, and the lock's.
+ */
 static int take_both(struct image_user *u, int *lock_fd)
 {
     int extra = open("/dev/null", O_RDONLY | O_CLOEXEC);

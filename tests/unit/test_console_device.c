@@ -89,7 +89,7 @@ static void turn(unsigned int ms)
 {
     struct loop_timer timer = {0};
 
-    assert_int_equal(loop_timer_set(host.loop, &timer, ms * MS_NS, stop_loop, host.loop), 0);
+    loop_timer_set(host.loop, &timer, ms * MS_NS, stop_loop, host.loop);
     loop_run(host.loop);
 }
 

@@ -267,9 +267,9 @@ static void deadlines_are_armed_where_somebody_is_waited_for(void **state)
     }
     begin(LIFE_CONNECTED, LIFE_NEW);
     life_happens(&life, LIFE_ON_CLOSED);
-    assert_true(life.deadline.slot != 0);
+    assert_true(life.deadline.armed);
     life_happens(&life, LIFE_ON_EXIT);
-    assert_true(life.deadline.slot == 0);
+    assert_false(life.deadline.armed);
 }
 
 static void stop_loop(void *arg)

@@ -102,28 +102,26 @@ void loop_fd_del(struct loop *loop, struct loop_fd *w)
     w->added = false;
 }
 
-int loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ns, loop_fn *fn,
-                   void *arg)
+void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ns, loop_fn *fn,
+                    void *arg)
 {
     loop_timer_cancel(loop, t);
     require(nr_timers < TIMERS);
-    t->deadline_ns = fuzz_now_ns + delay_ns;
-    t->fn = fn;
-    t->arg = arg;
+    *t = (struct loop_timer){
+        .deadline_ns = fuzz_now_ns + delay_ns, .fn = fn, .arg = arg, .armed = true};
     timers[nr_timers++] = t;
-    t->slot = nr_timers;
-    return 0;
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t)
 {
     (void)loop;
-    if (t->slot == 0) {
-        return;
+    for (unsigned int i = 0; t->armed && i < nr_timers; i++) {
+        if (timers[i] == t) {
+            timers[i] = timers[--nr_timers];
+            break;
+        }
     }
-    timers[t->slot - 1] = timers[--nr_timers];
-    timers[t->slot - 1]->slot = t->slot;
-    t->slot = 0;
+    t->armed = false;
 }
 
 void loop_defer(struct loop *loop, struct loop_work *w, loop_fn *fn, void *arg)
