@@ -81,7 +81,7 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
     free(path);
     if (err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
-        supervised_reconsider_later(base, AGAIN_NS); /* no process now: nobody else asks again */
+        supervised_reconsider_soon(base); /* no process now: nobody else asks again */
         return -EAGAIN;
     }
     return err != 0 ? err : -EINPROGRESS;

@@ -18,9 +18,6 @@
 #define GUEST_LOG_LINES 30
 #define GUEST_LOG_MS    60000
 
-/* What the store did not take is published again after so long. */
-#define AGAIN_NS UINT64_C(1000000000)
-
 /* Evaluations of one device: so many at once, and so many a second. To connect takes a handful. */
 #define LOOKS_AT_ONCE UINT64_C(40)
 #define LOOKS         UINT64_C(20)
@@ -79,7 +76,7 @@ static void supervised_look_later(struct supervised *dev)
 {
     log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "looks again: %s",
                 store_error(dev->sup->store));
-    supervised_reconsider_later(dev, AGAIN_NS);
+    supervised_reconsider_soon(dev);
 }
 
 /* The one event that tells how the store looks. */
@@ -312,7 +309,7 @@ static void supervised_publish_it(struct supervised *dev, const struct supervise
     } else if (err != 0 && err != -ENOENT) {
         log_limited(&dev->guest_log, LOG_ERR, &dev->id, "cannot publish: %s",
                     store_error(dev->sup->store));
-        supervised_reconsider_later(dev, AGAIN_NS);
+        supervised_reconsider_soon(dev);
     }
 }
 
