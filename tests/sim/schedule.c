@@ -49,6 +49,7 @@ static struct {
     bool resting;
 } now;
 
+static uint32_t usual_edges[2]; /* of a run, by the kind of process */
 static enum { EDGE_KILL, EDGE_GUEST, EDGE_YIELD } edge_does;
 
 /* ---- what must hold at any time ---- */
@@ -272,13 +273,19 @@ static void on_edge(void)
 
 static void run_task(struct task *t)
 {
+    unsigned int kind = t->process != NULL && t->process->kind == PROCESS_WORKER ? 1 : 0;
+
     if (t->process != NULL && !now.resting && sim_chance(plan.interrupt)) {
         uint32_t what = sim_below(10);
 
         edge_does = what < 4 ? EDGE_KILL : what < 8 ? EDGE_GUEST : EDGE_YIELD;
-        sim_edges = 1 + sim_below(2U << sim_below(11));
+        /* anywhere in what it does as a rule, or soon */
+        sim_edges = 1 + (sim_chance(700) ? sim_below(usual_edges[kind] + 50)
+                                         : sim_below(2U << sim_below(8)));
     }
+    sim_edges_seen = 0;
     task_resume(t);
+    usual_edges[kind] = (usual_edges[kind] * 3 + sim_edges_seen) / 4;
 }
 
 /* ---- steps ---- */
@@ -663,6 +670,7 @@ static void reset(void)
     work_reset();
     tools_reset();
     memset(&now, 0, sizeof(now));
+    memset(usual_edges, 0, sizeof(usual_edges));
 }
 
 void schedule_run(void)

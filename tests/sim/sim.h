@@ -102,6 +102,7 @@ void tasks_reset(void);
 
 extern uint32_t sim_edges; /* until `sim_on_edge` is called once; 0: never */
 extern void (*sim_on_edge)(void);
+extern uint32_t sim_edges_seen; /* in all, since the user put it to 0 */
 
 /*
  * Runs `schedule` with this seed. Returns NULL, or the finding, valid until the next call.
