@@ -857,6 +857,37 @@ static void the_supervisor_sees_a_clean_end(void **state)
     close(fd);
 }
 
+/* The disk may be at one request while all others of the ring come and go. */
+static void a_request_may_be_older_than_the_ring_is_long(void **state)
+{
+    struct inflight_log *log;
+    int fd = inflight_create();
+    int own = inflight_open(fd, abort, &log);
+    struct inflight_place place;
+    const char *why;
+
+    (void)state;
+    assert_true(own >= 0);
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), 0);
+    inflight_take(log, 0, 0);
+    for (uint32_t i = 1; i < 1000; i++) {
+        inflight_take(log, 1, i);
+        inflight_answer(log, 1, i - 1, 0);
+        inflight_written(log, i);
+        inflight_published(log);
+        inflight_free(log, 1);
+    }
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), 0);
+    assert_int_equal(place.taken, 1000);
+    assert_int_equal(place.written, 999);
+    assert_int_equal(place.answered, 999);
+    log->slots[0].request = 1001; /* but none that is still to come has been taken */
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), -EBADMSG);
+    munmap(log, sizeof(*log));
+    close(own);
+    close(fd);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -878,6 +909,7 @@ int main(void)
         TEST(memory_that_is_no_log_is_refused),
         TEST(a_log_is_one_workers_at_a_time),
         TEST(the_supervisor_sees_a_clean_end),
+        TEST(a_request_may_be_older_than_the_ring_is_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
