@@ -587,10 +587,11 @@ static void supervised_free(struct supervised *dev)
 /* An offer that the store did not take, or that the toolstack came before, is made again. */
 static void supervised_try_open(struct supervised *dev)
 {
+    if (!dev->adopted && dev->view.back != XenbusStateInitWait) {
+        dev->sup->ops->offer(dev);
+    }
     if (!dev->opened && !dev->unusable) {
         supervised_open(dev);
-    } else if (!dev->adopted && dev->view.back != XenbusStateInitWait) {
-        dev->sup->ops->offer(dev);
     }
 }
 

@@ -214,9 +214,14 @@ int daemon_memory(void)
     return (int)daemon_process->heap->live - first_memory - (int)d->images.trail.nr;
 }
 
+bool daemon_has_devices(void)
+{
+    return supervisor != NULL && supervisor->devices != NULL;
+}
+
 const char *daemon_phase(void)
 {
-    return daemon_process != NULL && supervisor != NULL && supervisor->devices != NULL
+    return daemon_process != NULL && daemon_has_devices()
                ? life_phase_name(supervisor->devices->life.phase)
                : "none";
 }

@@ -28,6 +28,8 @@ void daemon_set_clock(void);
 /* Pieces of memory that it has more than when it began, while it has no device. */
 int daemon_memory(void);
 
+bool daemon_has_devices(void);
+
 /* How the device is, as it sees it. */
 const char *daemon_phase(void);
 

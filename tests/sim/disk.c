@@ -37,9 +37,9 @@ struct op {
     uint8_t *buf;           /* of the worker; a copy of its own once that is gone */
     bool own_buf;
     uint64_t offset, bytes, tag;
-    struct file *file;           /* that it is on */
+    struct file *file;         /* that it is on */
     struct file *holds[FIXED]; /* with the ring */
-    bool stuck;                  /* does not end while others do */
+    bool stuck;                /* does not end while others do */
 };
 
 static struct op ops[OPS];
@@ -216,8 +216,7 @@ static void op_end(struct op *o)
         uint64_t bytes = o->bytes;
 
         if (transfer && bytes > DISK_SECTOR_BYTES && sim_chance(disk_shorts)) {
-            bytes = DISK_SECTOR_BYTES *
-                    (1 + sim_below((uint32_t)(bytes / DISK_SECTOR_BYTES - 1)));
+            bytes = DISK_SECTOR_BYTES * (1 + sim_below((uint32_t)(bytes / DISK_SECTOR_BYTES - 1)));
         }
         carry_out(o, bytes);
         res = transfer ? (int)bytes : 0;

@@ -27,7 +27,7 @@
 
 /* ---- memory ---- */
 
-#define HEAPS 8U
+#define HEAPS    8U
 #define SMALLEST 5U /* 32 bytes, of which 16 are the head's */
 
 static struct heap heaps[HEAPS];
@@ -63,7 +63,7 @@ void *heap_alloc(struct heap *h, size_t size)
     struct piece *p;
 
     while ((1UL << class) < size + sizeof(*p)) {
-        class++;
+        class ++;
     }
     sim_require(class < SMALLEST + 16);
     p = h->free[class - SMALLEST];
@@ -448,7 +448,7 @@ static void drop_messages(struct queue_of_messages *q)
 
 void peer_says(struct peer *p, const void *bytes, unsigned long len)
 {
-    if (p->child != NULL) {
+    if (p->child != NULL && p->child->socket.added) {
         message_add(&p->to_parent, message_new(bytes, len));
     }
 }
@@ -609,6 +609,15 @@ void child_signal(struct child *c, int signo)
         process_kill(p->process, SIGKILL);
     } else if (p->process != NULL) {
         p->process->terminate = true;
+    }
+}
+
+void child_give_up(struct child *c)
+{
+    c->socket.added = false;
+    if (c->pid != 0) {
+        drop_messages(&peer_of(c)->to_parent);
+        child_signal(c, SIGKILL);
     }
 }
 

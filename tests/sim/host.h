@@ -60,7 +60,7 @@ struct file {
     struct peer *peer;     /* whose socket it is, */
     unsigned int peer_pid; /* if that is still it */
     struct file *passed;   /* of a socket between two openers: the lock that goes through */
-    uint64_t wb_seen; /* of an image: the last write-back error that it was told (disk.c) */
+    uint64_t wb_seen;      /* of an image: the last write-back error that it was told (disk.c) */
 };
 
 struct file *file_new(enum file_type type);

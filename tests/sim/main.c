@@ -33,8 +33,8 @@ static double seconds(void)
 static void on_crash(int signo)
 {
     char text[96];
-    int n = snprintf(text, sizeof(text), "seed %llu: signal %d\n",
-                     (unsigned long long)seed_at_hand, signo);
+    int n = snprintf(text, sizeof(text), "seed %llu: signal %d\n", (unsigned long long)seed_at_hand,
+                     signo);
 
     fflush(stdout);
     __real_write(STDERR_FILENO, text, (size_t)n);
@@ -109,11 +109,13 @@ static void show(uint64_t n, double took, uint64_t hash)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},    {"schedules", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'}, {"seeds", required_argument, NULL, 'f'},
-        {"trace", no_argument, NULL, 'v'},         {"level", required_argument, NULL, 'l'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"schedules", required_argument, NULL, 'n'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"seeds", required_argument, NULL, 'f'},
+                                            {"trace", no_argument, NULL, 'v'},
+                                            {"level", required_argument, NULL, 'l'},
+                                            {NULL, 0, NULL, 0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000000 + (uint64_t)getpid();
     uint64_t schedules = UINT64_MAX, n = 0, hash = 0, again;
     double limit = 0, begin;

@@ -11,7 +11,7 @@
 #include "image_wire.h"
 
 static struct opener {
-    struct peer *peer; /* NULL: unused */
+    struct peer *peer;    /* NULL: unused */
     struct file *lock;    /* NULL: not locked */
     struct file *joining; /* the socket on which the lock comes from another; NULL: none */
     bool found, wants_lock, patient, told_busy;
@@ -118,8 +118,7 @@ static void give(const struct opener *o, const struct message *m)
     if (!worker->used || worker->exited || worker->pid != m->files[0]->peer_pid) {
         return;
     }
-    first = message_new(m->bytes + sizeof(struct image_order),
-                        m->len - sizeof(struct image_order));
+    first = message_new(m->bytes + sizeof(struct image_order), m->len - sizeof(struct image_order));
     first->files[0] = disk_open(FILE_IMAGE);
     first->files[1] = o->lock;
     file_get(o->lock);

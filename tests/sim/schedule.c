@@ -49,6 +49,7 @@ static struct {
     bool resting;
 } now;
 
+static uint32_t usual_edges[2]; /* of a run, by the kind of process */
 static enum { EDGE_KILL, EDGE_GUEST, EDGE_YIELD } edge_does;
 
 /* ---- what must hold at any time ---- */
@@ -209,8 +210,8 @@ static void fault(void)
         }
         break;
     case 9:
-        if (plan.saves != 0 && tools_job == TOOLS_IDLE && tools_has_device() &&
-            guest_may_run() && guest_may_suspend()) {
+        if (plan.saves != 0 && tools_job == TOOLS_IDLE && tools_has_device() && guest_may_run() &&
+            guest_may_suspend()) {
             plan.saves--;
             schedule_counts.saves++;
             tools_save(sim_chance(300));
@@ -272,13 +273,19 @@ static void on_edge(void)
 
 static void run_task(struct task *t)
 {
+    unsigned int kind = t->process != NULL && t->process->kind == PROCESS_WORKER ? 1 : 0;
+
     if (t->process != NULL && !now.resting && sim_chance(plan.interrupt)) {
         uint32_t what = sim_below(10);
 
         edge_does = what < 4 ? EDGE_KILL : what < 8 ? EDGE_GUEST : EDGE_YIELD;
-        sim_edges = 1 + sim_below(2U << sim_below(11));
+        /* anywhere in what it does as a rule, or soon */
+        sim_edges = 1 + (sim_chance(700) ? sim_below(usual_edges[kind] + 50)
+                                         : sim_below(2U << sim_below(8)));
     }
+    sim_edges_seen = 0;
     task_resume(t);
+    usual_edges[kind] = (usual_edges[kind] * 3 + sim_edges_seen) / 4;
 }
 
 /* ---- steps ---- */
@@ -530,8 +537,8 @@ static void draw_plan(void)
     plan.stalls = sometimes(100);
     plan.jumps = sometimes(100);
     plan.drops_log = sometimes(20);
-    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 ||
-        plan.opener_kills != 0 || plan.drops_log) {
+    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 || plan.opener_kills != 0 ||
+        plan.drops_log) {
         plan.losses = 0; /* the news does not outlive the device, nor both its hearers: README.md */
     }
     if (plan.losses != 0 && plan.deaths != 0) {
@@ -545,12 +552,12 @@ static void draw_plan(void)
     sim_store_fails = sometimes(50) ? 1 + sim_below(30) : 0;
     guest_memory_fails = sometimes(100) ? 1 + sim_below(50) : 0;
     xen_copy_fails = sometimes(30) ? 1 + sim_below(50) : 0;
-    sim_trace("plan: %u steps, deaths %u, %u daemons, %u openers, restarts %u, detaches %u, saves %u, "
-              "spawn %u, losses %u; interrupts %u, disk %u %u %u, store %u %u, memory %u, copies %u",
-              plan.steps, plan.deaths, plan.daemon_kills, plan.opener_kills, plan.restarts,
-              plan.detaches, plan.saves, plan.spawn_failures, plan.losses, plan.interrupt,
-              disk_errors, disk_shorts, disk_retries, sim_store_conflicts, sim_store_fails,
-              guest_memory_fails, xen_copy_fails);
+    sim_trace(
+        "plan: %u steps, deaths %u, %u daemons, %u openers, restarts %u, detaches %u, saves %u, "
+        "spawn %u, losses %u; interrupts %u, disk %u %u %u, store %u %u, memory %u, copies %u",
+        plan.steps, plan.deaths, plan.daemon_kills, plan.opener_kills, plan.restarts, plan.detaches,
+        plan.saves, plan.spawn_failures, plan.losses, plan.interrupt, disk_errors, disk_shorts,
+        disk_retries, sim_store_conflicts, sim_store_fails, guest_memory_fails, xen_copy_fails);
     if (disk_errors != 0 || xen_copy_fails != 0) {
         work_may_fail = true;
     }
@@ -612,7 +619,7 @@ static void come_to_rest(bool (*at_rest)(void), const char *what)
 static bool device_is_gone(void)
 {
     return !tools_has_device() && tools_job == TOOLS_IDLE && work_under_way() == 0 &&
-           daemon_process != NULL;
+           daemon_process != NULL && !daemon_has_devices();
 }
 
 static bool daemon_is_gone(void)
@@ -663,6 +670,7 @@ static void reset(void)
     work_reset();
     tools_reset();
     memset(&now, 0, sizeof(now));
+    memset(usual_edges, 0, sizeof(usual_edges));
 }
 
 void schedule_run(void)

@@ -27,6 +27,7 @@ static _Alignas(64) char stacks[SIM_TASKS][STACK_BYTES];
 
 uint32_t sim_edges;
 void (*sim_on_edge)(void);
+uint32_t sim_edges_seen;
 static char finding[1024];
 
 void sim_seed(uint64_t seed)
@@ -140,8 +141,7 @@ void task_drop(struct task *t)
 
 bool task_is_ready(const struct task *t)
 {
-    return t->used &&
-           (t->until == NULL || t->until(t->until_arg) || sim_now >= t->deadline);
+    return t->used && (t->until == NULL || t->until(t->until_arg) || sim_now >= t->deadline);
 }
 
 void task_resume(struct task *t)
@@ -207,6 +207,7 @@ void tasks_reset(void)
 
 static void edge(void)
 {
+    sim_edges_seen++;
     if (sim_edges != 0 && --sim_edges == 0) {
         sim_on_edge();
     }

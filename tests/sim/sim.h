@@ -50,11 +50,11 @@ void sim_trace_reset(void);
 /* Something is not as it must be: ends the schedule. Does not return. */
 _Noreturn void sim_found(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-#define sim_require(condition)                                   \
-    do {                                                         \
-        if (!(condition)) {                                      \
+#define sim_require(condition)                                      \
+    do {                                                            \
+        if (!(condition)) {                                         \
             sim_found("%s:%d: %s", __FILE__, __LINE__, #condition); \
-        }                                                        \
+        }                                                           \
     } while (0)
 
 /* ---- tasks ---- */
@@ -102,6 +102,7 @@ void tasks_reset(void);
 
 extern uint32_t sim_edges; /* until `sim_on_edge` is called once; 0: never */
 extern void (*sim_on_edge)(void);
+extern uint32_t sim_edges_seen; /* in all, since the user put it to 0 */
 
 /*
  * Runs `schedule` with this seed. Returns NULL, or the finding, valid until the next call.

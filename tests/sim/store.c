@@ -118,8 +118,8 @@ static void queue_event(unsigned int watch, const char *path)
 static void fire(const char *path, bool exact)
 {
     for (unsigned int i = 0; i < WATCHES; i++) {
-        if (watches[i].used && (exact ? strcmp(path, watches[i].path) == 0
-                                      : is_below(path, watches[i].path))) {
+        if (watches[i].used &&
+            (exact ? strcmp(path, watches[i].path) == 0 : is_below(path, watches[i].path))) {
             queue_event(i, path);
         }
     }

@@ -13,9 +13,9 @@
 #include "work.h"
 #include "xen.h"
 
-#define DEVICE       "51712"
-#define FIRST_DOMID  5U
-#define PATIENCE     (20 * SIM_S)
+#define DEVICE      "51712"
+#define FIRST_DOMID 5U
+#define PATIENCE    (20 * SIM_S)
 
 enum tools_job tools_job;
 static uint16_t domid;

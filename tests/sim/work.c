@@ -12,9 +12,9 @@
 
 #include "io/blk.h"
 
-#define REQUESTS    40U
-#define VALUES      8U
-#define MOST_PAGES  16U
+#define REQUESTS     40U
+#define VALUES       8U
+#define MOST_PAGES   16U
 #define PAGE_SECTORS (XEN_PAGE / DISK_SECTOR_BYTES)
 
 /* What a sector may hold. */

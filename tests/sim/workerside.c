@@ -146,8 +146,7 @@ static bool never(void *arg)
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 {
     (void)left;
-    task_wait(never, NULL,
-              sim_now + (uint64_t)time->tv_sec * SIM_S + (uint64_t)time->tv_nsec);
+    task_wait(never, NULL, sim_now + (uint64_t)time->tv_sec * SIM_S + (uint64_t)time->tv_nsec);
     return 0;
 }
 

@@ -66,7 +66,8 @@ static unsigned int page_number(const void *at)
 
 bool xen_is_page(const void *at)
 {
-    return (const uint8_t *)at >= xen_pages[0] && (const uint8_t *)at < xen_pages[0] + sizeof(xen_pages);
+    return (const uint8_t *)at >= xen_pages[0] &&
+           (const uint8_t *)at < xen_pages[0] + sizeof(xen_pages);
 }
 
 void xen_page_free(void *page, unsigned int nr)
@@ -339,8 +340,7 @@ static int16_t copy(const xengnttab_grant_copy_segment_t *s)
     bool from = (s->flags & GNTCOPY_source_gref) != 0;
     uint32_t ref = from ? s->source.foreign.ref : s->dest.foreign.ref;
     uint16_t offset = from ? s->source.foreign.offset : s->dest.foreign.offset;
-    struct xen_domain *d =
-        domain_by_id(from ? s->source.foreign.domid : s->dest.foreign.domid);
+    struct xen_domain *d = domain_by_id(from ? s->source.foreign.domid : s->dest.foreign.domid);
 
     sim_require((unsigned int)offset + s->len <= XEN_PAGE);
     if (d == NULL) {

@@ -831,17 +831,35 @@ static void a_log_is_one_workers_at_a_time(void **state)
     close(tell[1]);
 }
 
-static void the_supervisor_sees_a_clean_end(void **state)
+/* A log of its own, which a worker has begun. */
+static struct inflight_log *begin_log(int *fd, int *own)
 {
     struct inflight_log *log;
-    int fd = inflight_create();
-    int own = inflight_open(fd, abort, &log);
+    struct inflight_place place;
+    const char *why;
+
+    *fd = inflight_create();
+    *own = inflight_open(*fd, abort, &log);
+    assert_true(*own >= 0);
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), 0);
+    return log;
+}
+
+static void drop_log(struct inflight_log *log, int fd, int own)
+{
+    munmap(log, sizeof(*log));
+    close(own);
+    close(fd);
+}
+
+static void the_supervisor_sees_a_clean_end(void **state)
+{
+    int fd, own;
+    struct inflight_log *log = begin_log(&fd, &own);
     struct inflight_place place;
     const char *why;
 
     (void)state;
-    assert_true(own >= 0);
-    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), 0);
     assert_int_equal(state_of(fd), KEPT_OPEN);
     inflight_take(log, 0, 0);
     inflight_answer(log, 0, 0, 0);
@@ -852,9 +870,33 @@ static void the_supervisor_sees_a_clean_end(void **state)
     assert_int_equal(inflight_begin(log, &this_ring, 77, &place, &why), 0);
     assert_int_equal(place.taken, 1);
     assert_int_equal(place.answered, 1);
-    munmap(log, sizeof(*log));
-    close(own);
-    close(fd);
+    drop_log(log, fd, own);
+}
+
+/* The disk may be at one request while all others of the ring come and go. */
+static void a_request_may_be_older_than_the_ring_is_long(void **state)
+{
+    int fd, own;
+    struct inflight_log *log = begin_log(&fd, &own);
+    struct inflight_place place;
+    const char *why;
+
+    (void)state;
+    inflight_take(log, 0, 0);
+    for (uint32_t i = 1; i < 1000; i++) {
+        inflight_take(log, 1, i);
+        inflight_answer(log, 1, i - 1, 0);
+        inflight_written(log, i);
+        inflight_published(log);
+        inflight_free(log, 1);
+    }
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), 0);
+    assert_int_equal(place.taken, 1000);
+    assert_int_equal(place.written, 999);
+    assert_int_equal(place.answered, 999);
+    log->slots[0].request = 1001; /* but none that is still to come has been taken */
+    assert_int_equal(inflight_begin(log, &this_ring, 0, &place, &why), -EBADMSG);
+    drop_log(log, fd, own);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -878,6 +920,7 @@ int main(void)
         TEST(memory_that_is_no_log_is_refused),
         TEST(a_log_is_one_workers_at_a_time),
         TEST(the_supervisor_sees_a_clean_end),
+        TEST(a_request_may_be_older_than_the_ring_is_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
