@@ -17,7 +17,6 @@
 
 #define NAME_KEY "/local/domain/%d/name"
 #define MAX_NAME 4096
-#define AGAIN_NS UINT64_C(1000000000)
 
 /* Openers of one device that may be killed within a minute. */
 #define LOST_MAX 5
@@ -97,14 +96,13 @@ static void blk_device_announce_size(struct blk_device *dev)
 
     now.sectors = dev->image.facts.sectors;
     limit.rlim_cur = limit.rlim_max = blk_wire_file_limit(&now);
-    err = prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0 ? -errno : 0;
-    if (err == 0) {
-        err = crew_order(&dev->base.crew, &order, sizeof(order));
-    }
+    err = prlimit(dev->base.crew.child.pid, RLIMIT_FSIZE, &limit, NULL) < 0
+              ? -errno
+              : crew_order(&dev->base.crew, &order, sizeof(order));
     if (err != 0) {
         log_limited(&dev->base.guest_log, LOG_ERR, &dev->base.id,
                     "the worker cannot be told the new size: %s", strerror(-err));
-        supervised_reconsider_later(&dev->base, AGAIN_NS);
+        supervised_reconsider_soon(&dev->base);
         return;
     }
     dev->config.sectors = dev->image.facts.sectors;

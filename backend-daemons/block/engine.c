@@ -1,6 +1,6 @@
 /*
- * The worker's way to the disk: see engine.h. The image is a registered file: its reference is taken
- * once and not for each request.
+ * The worker's way to the disk: see engine.h. The image is a registered file: its reference is
+ * taken once and not for each request.
  */
 #include "engine.h"
 

@@ -26,10 +26,11 @@ struct blk_engine_files {
  * the process is killed, the kernel goes on with its operations, and holds lock and log for as long
  * as that takes: nobody else gets the image, and no other worker the log, while a late write may
  * still reach the storage. Space of the image is given back only with `discard`: what allows that
- * allows every mode of fallocate(2), and no limit holds some of those. Must be called by the thread that uses the ring. Returns 0 or -errno.
+ * allows every mode of fallocate(2), and no limit holds some of those. Must be called by the thread
+ * that uses the ring. Returns 0 or -errno.
  */
-int blk_engine_open(struct io_uring *ring, unsigned int depth,
-                    const struct blk_engine_files *files, bool discard);
+int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
+                    bool discard);
 
 /* Reads from or writes to the image. `buf` must stay until `tag` is reported. */
 void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,

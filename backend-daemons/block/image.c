@@ -8,7 +8,6 @@
 #include "image.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,6 @@ struct image_opener {
     struct image_table *table;
     struct image_user *user; /* NULL: closed */
     struct image *image;     /* NULL: not known */
-    bool given_up;           /* killed: what it still says means nothing, its end tells the user */
     struct loop_timer late;
     char busy[256]; /* who else has it locked, if that is waited for */
     XEN_LIST_ENTRY(struct image_opener) link;
@@ -141,8 +139,7 @@ static void advance(struct image_user *user)
                         : order(user->opener, IMAGE_ORDER_LOCK, NULL, 0);
     user->stage = IMAGE_LOCKING;
     if (err != 0) {
-        user->opener->given_up = true;
-        child_signal(&user->opener->child, SIGKILL);
+        child_give_up(&user->opener->child); /* its end tells the user */
     }
 }
 
@@ -207,14 +204,14 @@ static void on_found(struct image_opener *o, const struct image_report *r)
     user->stage = IMAGE_WAITING;
     if (user->known && memcmp(&user->key, &r->key, sizeof(r->key)) != 0) {
         snprintf(why, sizeof(why), "image %s: is another file than before", o->path);
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
         fail(o, -ESTALE, why);
         return;
     }
     if (o->image == NULL) {
         o->image = find_image(o->table, &r->key);
         if (o->image == NULL) {
-            child_signal(&o->child, SIGKILL);
+            child_give_up(&o->child);
             fail(o, -ENOMEM, "out of memory");
             return;
         }
@@ -222,7 +219,7 @@ static void on_found(struct image_opener *o, const struct image_report *r)
         XEN_TAILQ_INSERT_TAIL(&o->image->users, user, link);
     }
     if (check_users(o->image, user, o->path, why, sizeof(why)) != 0) {
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
         fail(o, -EBUSY, why);
         return;
     }
@@ -240,12 +237,30 @@ static void on_opened(struct image_opener *o, const struct image_report *r)
     o->table->on_event(user, IMAGE_OPENED, 0, NULL);
 }
 
+static void on_late(void *arg)
+{
+    struct image_opener *o = arg;
+    char why[IMAGE_PATH_MAX + 256];
+
+    if (o->busy[0] != '\0') {
+        o->table->on_event(o->user, IMAGE_LATE, -EBUSY, o->busy);
+        return;
+    }
+    snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
+             o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
+             o->table->patience_ms / 1000,
+             o->user->stage == IMAGE_WAITING
+                 ? "the process that closes it for its last user waits for the storage"
+                 : "the storage does not answer, or another program holds a lease on it");
+    o->table->on_event(o->user, IMAGE_LATE, -ETIMEDOUT, why);
+}
+
 static void on_message(void *arg, const void *msg, unsigned long len)
 {
     struct image_opener *o = arg;
     struct image_report r;
 
-    if (o->user == NULL || o->given_up || len != sizeof(r)) {
+    if (o->user == NULL || len != sizeof(r)) {
         return;
     }
     memcpy(&r, msg, sizeof(r));
@@ -256,6 +271,9 @@ static void on_message(void *arg, const void *msg, unsigned long len)
         on_opened(o, &r);
     } else if (r.kind == IMAGE_REPORT_BUSY && o->user->stage == IMAGE_LOCKING) {
         snprintf(o->busy, sizeof(o->busy), "%.*s", (int)sizeof(o->busy) - 1, r.text);
+        if (!o->late.armed) {
+            on_late(o); /* it was told already, without this reason */
+        }
     } else if (r.kind == IMAGE_REPORT_FAILED) {
         fail(o, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
@@ -292,24 +310,6 @@ static void on_exit_(void *arg, int status)
     free(o);
 }
 
-static void on_late(void *arg)
-{
-    struct image_opener *o = arg;
-    char why[IMAGE_PATH_MAX + 256];
-
-    if (o->busy[0] != '\0') {
-        o->table->on_event(o->user, IMAGE_LATE, -EBUSY, o->busy);
-        return;
-    }
-    snprintf(why, sizeof(why), "image %s: %s for %u s: %s", o->path,
-             o->user->stage == IMAGE_WAITING ? "has not been let go of" : "has not opened",
-             o->table->patience_ms / 1000,
-             o->user->stage == IMAGE_WAITING
-                 ? "the process that closes it for its last user waits for the storage"
-                 : "the storage does not answer, or another program holds a lease on it");
-    o->table->on_event(o->user, IMAGE_LATE, -ETIMEDOUT, why);
-}
-
 static int send_open(struct image_opener *o)
 {
     struct {
@@ -339,7 +339,7 @@ static int start(struct image_opener *o)
     err = send_open(o);
     if (err != 0) {
         o->user = NULL;
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
         return err;
     }
     loop_timer_set(o->table->loop, &o->late, o->table->patience_ms * NS_PER_MS, on_late, o);
@@ -462,7 +462,7 @@ void image_close(struct image_user *user)
     user->known = false;
     if (o != NULL) {
         part(user);
-        child_signal(&o->child, SIGKILL);
+        child_give_up(&o->child);
     }
 }
 

@@ -120,8 +120,8 @@ int cons_office_filter(const struct cons_office *office)
         ANY(sendmsg),
         ANY(setsockopt),
         ANY(getsockopt),
-        {SYS_recvfrom, office->worker, 0},           /* reports */
-        ANY(waitid),                                 /* the worker's end */
+        {SYS_recvfrom, office->worker, 0}, /* reports */
+        ANY(waitid),                       /* the worker's end */
         ANY(wait4),
         {SYS_inotify_add_watch, office->readers, 0}, /* a terminal's readers */
         {SYS_inotify_rm_watch, office->readers, 0},

@@ -36,11 +36,8 @@ union fd_control {
     char buf[CMSG_SPACE(CHILD_FDS_MAX * sizeof(int))];
 };
 
-/* It sends without end: no more is heard of it than how it ended. */
-static void hush(struct child *c)
+void child_give_up(struct child *c)
 {
-    log_msg(LOG_ERR, NULL, "process %d sends more than %" PRIu64 " messages a second; killed",
-            (int)c->pid, c->messages.amount);
     loop_fd_del(c->loop, &c->socket);
     child_signal(c, SIGKILL);
 }
@@ -64,7 +61,10 @@ static void drain_socket(struct child *c, unsigned int most)
             return;
         }
         if (!bucket_take(&c->messages, 1, loop_now_ns())) {
-            hush(c);
+            log_msg(LOG_ERR, NULL,
+                    "process %d sends more than %" PRIu64 " messages a second; killed", (int)c->pid,
+                    c->messages.amount);
+            child_give_up(c);
             return;
         }
         c->on_message(c->arg, msg, (unsigned long)n);

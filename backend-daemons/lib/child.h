@@ -64,6 +64,9 @@ int child_start(struct child *c, struct loop *loop, int program, char *const arg
 int child_send(struct child *c, const void *msg, unsigned long len, const int *fds,
                unsigned int nr_fds);
 
+/* Kills it; no more is heard of it than how it ended. Harmless when it is not running. */
+void child_give_up(struct child *c);
+
 /* Sends a signal. Harmless when it is not running. */
 void child_signal(struct child *c, int signo);
 

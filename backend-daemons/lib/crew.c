@@ -124,7 +124,7 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
         memcpy(&r, msg, sizeof(r));
         r.text[sizeof(r.text) - 1] = '\0';
     }
-    if (crew->told || crew->given_up) {
+    if (crew->told) {
         log_limited(&crew->report_log, LOG_WARNING, &dev->id,
                     "a worker that is about to end goes on reporting");
     } else if (r.kind == WIRE_READY && len == sizeof(r)) {
@@ -141,8 +141,8 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
                !dev->sup->ops->report(dev, &r, msg, len)) {
         log_limited(&crew->report_log, LOG_ERR, &dev->id,
                     "worker sent %lu bytes that are no report; killed", len);
-        crew->given_up = true;
-        child_signal(&crew->child, SIGKILL);
+        crew->told = true;
+        child_give_up(&crew->child);
     }
 }
 
@@ -192,7 +192,7 @@ static void crew_on_exit(void *arg, int status)
     } else if (status != 0 && !dev->crew.told) {
         log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "worker %s while it was stopping", how);
         event = LIFE_ON_DEATH;
-    } else if (status == 0 && phase != LIFE_KILLED && !dev->crew.told && !dev->crew.given_up &&
+    } else if (status == 0 && phase != LIFE_KILLED && !dev->crew.told &&
                dev->life.after != LIFE_CLOSED && dev->crew.log_fd >= 0) {
         supervised_write_key(dev, AT_REST_KEY, "1");
     }
@@ -260,7 +260,7 @@ void crew_start(struct supervised *dev)
         life_happens(&dev->life, LIFE_ON_TOO_SOON);
         return;
     }
-    crew->told = crew->given_up = crew->serves = false;
+    crew->told = crew->serves = false;
     err = supervised_configure(dev, &o, why, sizeof(why));
     if (err == 0 && ops->create_log != NULL) {
         err = crew_find_log(dev, why, sizeof(why));

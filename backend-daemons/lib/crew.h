@@ -62,8 +62,7 @@ struct crew {
     struct pace starts;
     unsigned int deaths; /* one soon after the other */
     bool refusing;       /* it only says no */
-    bool told;           /* why it ends was told */
-    bool given_up;       /* killed for what it sent: what it still says means nothing */
+    bool told;           /* why it ends was told, or it was given up */
     struct log_limit report_log;
 };
 

@@ -189,6 +189,11 @@ void supervised_reconsider_later(struct supervised *dev, uint64_t ns)
     loop_timer_set(dev->sup->loop, &dev->later, ns, supervised_retry, dev);
 }
 
+void supervised_reconsider_soon(struct supervised *dev)
+{
+    supervised_reconsider_later(dev, SECOND_NS);
+}
+
 void supervised_on_store(void *arg, const char *path)
 {
     (void)path;

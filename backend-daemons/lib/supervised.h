@@ -102,6 +102,9 @@ void supervised_reconsider(struct supervised *dev);
 /* The same, `ns` nanoseconds from now, or earlier. */
 void supervised_reconsider_later(struct supervised *dev, uint64_t ns);
 
+/* The same, in a second: what did not work now may work then. */
+void supervised_reconsider_soon(struct supervised *dev);
+
 /* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
 

@@ -12,8 +12,7 @@
 #include "device_xs.h"
 #include "estate.h"
 
-#define BUSY_NS  UINT64_C(100000000)
-#define AGAIN_NS UINT64_C(1000000000)
+#define BUSY_NS UINT64_C(100000000)
 
 static int net_device_learn_vif(struct supervised *base, char *why, unsigned long why_size)
 {
@@ -139,7 +138,7 @@ static void net_device_change_settings(struct net_device *dev, const struct net_
         dev->config.settings = known;
         log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id,
                     "the worker does not take its new settings");
-        supervised_reconsider_later(&dev->base, AGAIN_NS);
+        supervised_reconsider_soon(&dev->base);
     }
 }
 

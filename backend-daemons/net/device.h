@@ -35,7 +35,7 @@ struct net_device {
     bool has_script;         /* the toolstack runs a script, whose end is to be waited for */
     unsigned int max_queues; /* offered */
     struct tap tap;
-    bool tap_busy; /* somebody else had it at the last try */
+    bool tap_busy;                 /* somebody else had it at the last try */
     unsigned int offload;          /* TUN_F_*: what the guest can receive */
     struct net_wire_config config; /* that the worker has */
     char nr_fds[16];               /* for the worker's command line */

@@ -1,5 +1,5 @@
 /*
- * t_tcpip.c - promises of the TCP/IP stack, over the loopback interface.
+ * t_tcpip.c - promises of the TCP/IP stack, over the loopback interface and one made of paper.
  *
  * A server thread and the test talk through netconns, as commands do. Each test gives back all that
  * the stack took for it, connections that wait for their end apart: those are waited for.
@@ -11,6 +11,10 @@
 #include "lib/pattern.h"
 #include "lib/sha256.h"
 #include "lwip/api.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/sys.h"
+#include "lwip/tcpip.h"
+#include "net/ethif.h"
 #include "net/heap.h"
 #include "net/httpd/httpd.h"
 #include "net/stack.h"
@@ -262,6 +266,141 @@ static bool quota(void)
     return true;
 }
 
+/* ---- an interface whose MTU goes down ---- */
+
+#define NEAR_MTU 9000
+#define FAR_MTU  1500
+
+/* One in memory: frames vanish, and what its back end offers is what the test says. */
+struct paper_nic {
+    struct net_dev dev;
+    struct net_info info;
+    bool released;
+};
+
+static int paper_nic_transmit(struct net_dev *dev __unused, const struct net_frame *frame __unused,
+                              const struct net_piece *pieces __unused, unsigned n __unused)
+{
+    return 0;
+}
+
+static void paper_nic_info(struct net_dev *dev, struct net_info *info)
+{
+    *info = CONTAINER_OF(dev, struct paper_nic, dev)->info;
+}
+
+static void paper_nic_release(struct net_dev *dev)
+{
+    WRITE_ONCE(CONTAINER_OF(dev, struct paper_nic, dev)->released, true);
+}
+
+static const struct net_ops paper_nic_ops = {
+    .transmit = paper_nic_transmit, .info = paper_nic_info, .release = paper_nic_release};
+
+static void t_tcpip_signal(void *arg)
+{
+    sys_sem_signal(arg);
+}
+
+/* Waits until the stack has done what it was told before. */
+static bool stack_is_idle(void)
+{
+    sys_sem_t done;
+
+    CHECK(sys_sem_new(&done, 0) == ERR_OK);
+    bool told = tcpip_callback(t_tcpip_signal, &done) == ERR_OK;
+    if (told) {
+        sys_sem_wait(&done);
+    }
+    sys_sem_free(&done);
+    CHECK(told);
+    return true;
+}
+
+static void note_end(void *arg, err_t err __unused)
+{
+    *(bool *)arg = true;
+}
+
+/* A connection over the interface, as if a peer had taken it. lwIP's lock is held. */
+static struct tcp_pcb *paper_connection(const char *from, const char *to, u16_t mss, bool *ended)
+{
+    ip_addr_t remote;
+    struct tcp_pcb *pcb = NULL;
+
+    if (ipaddr_aton(to, &remote) && (pcb = tcp_new_ip_type(IP_GET_TYPE(&remote))) != NULL) {
+        (void)ipaddr_aton(from, &pcb->local_ip);
+        pcb->remote_ip = remote;
+        pcb->local_port = pcb->remote_port = PORT;
+        pcb->mss = mss;
+        pcb->state = ESTABLISHED;
+        tcp_arg(pcb, ended);
+        tcp_err(pcb, note_end);
+        TCP_REG_ACTIVE(pcb);
+        ethif_bulk(pcb);
+    }
+    return pcb;
+}
+
+/* Both have segments for the near MTU; the back end cuts those of IPv4 only. */
+static bool shrink_under_both(struct paper_nic *nic)
+{
+    bool ended[2] = {false};
+    struct netif *netif;
+
+    LOCK_TCPIP_CORE();
+    netif = net_if_find(nic->dev.name);
+    for (unsigned i = 0; netif != NULL && i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+        if (!ip6_addr_isinvalid(netif_ip6_addr_state(netif, i))) {
+            netif_ip6_addr_set_state(netif, (s8_t)i, IP6_ADDR_PREFERRED);
+        }
+    }
+    struct tcp_pcb *v4 = paper_connection("192.0.2.2", "192.0.2.1", FAR_MTU - 40, &ended[0]);
+    struct tcp_pcb *v6 = paper_connection("2001:db8::2", "2001:db8::1", NEAR_MTU - 60, &ended[1]);
+    bool cut = v4 != NULL && v4->mss > FAR_MTU;
+    UNLOCK_TCPIP_CORE();
+    nic->info.mtu = FAR_MTU;
+    net_changed(&nic->dev);
+    bool idle = stack_is_idle();
+    LOCK_TCPIP_CORE();
+    bool live = v4 != NULL && v6 != NULL && !ended[0] && !ended[1];
+    bool shrunk = netif != NULL && netif->mtu == FAR_MTU;
+    if (v4 != NULL && !ended[0]) {
+        tcp_abort(v4);
+    }
+    if (v6 != NULL && !ended[1]) {
+        tcp_abort(v6);
+    }
+    UNLOCK_TCPIP_CORE();
+    CHECK(idle && shrunk);
+    CHECK(cut);
+    CHECK(live);
+    return true;
+}
+
+/* What leaves as fragments now, as the back end cuts none of IPv6, takes nothing from IPv4. */
+static bool a_smaller_mtu_ends_no_connection(void)
+{
+    static struct paper_nic nic;
+
+    CHECK(net_stack_start() == 0);
+    nic = (struct paper_nic){.info = {.mac = {2, 0, 0, 0, 0, 1},
+                                      .mtu = NEAR_MTU,
+                                      .carrier = true,
+                                      .csum_v4 = true,
+                                      .csum_v6 = true,
+                                      .gso_v4 = true,
+                                      .ip = "192.0.2.2/24,2001:db8::2/64"}};
+    net_init(&nic.dev, "paper0", &paper_nic_ops);
+    bool ok = net_register(&nic.dev) == 0 && shrink_under_both(&nic);
+    net_withdraw(&nic.dev);
+    bool idle = stack_is_idle();
+    net_put(&nic.dev);
+    CHECK(ok && idle);
+    CHECK(nic.released);
+    return true;
+}
+
 /* ---- a web server that cannot start ---- */
 
 #define STARTS   200 /* each that leaks loses a KiB at the least */
@@ -349,6 +488,7 @@ const struct selftest selftests_tcpip[] = {
     {.name = "tcpip-a-port-nobody-listens-on-refuses", .fn = nobody_listens},
     {.name = "tcpip-a-port-is-free-again-at-once", .fn = port_is_free_again},
     {.name = "tcpip-the-stack-keeps-to-its-quota", .fn = quota},
+    {.name = "tcpip-a-smaller-mtu-ends-no-connection", .fn = a_smaller_mtu_ends_no_connection},
     {.name = "tcpip-a-web-server-that-cannot-start-keeps-nothing",
      .fn = a_start_in_vain_keeps_nothing},
     {.name = NULL},

@@ -1,11 +1,12 @@
 /*
- * t_xen.c - promises of grants and the store's client.
+ * t_xen.c - promises of grants, event channels and the store's client.
  */
 #include "hat/p2m.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
+#include "os/evtchn.h"
 #include "os/gnttab.h"
 #include "os/gnttab_move.h"
 #include "os/hypercall.h"
@@ -209,6 +210,34 @@ static bool watch_storms_end_with_the_last_value(void)
     return true;
 }
 
+/* ---- event channels ---- */
+
+static void note_arrival(evtchn_port_t port, void *arg)
+{
+    (void)port;
+    WRITE_ONCE(*(bool *)arg, true);
+}
+
+/* Who wants a port that has its handler is refused, and its owner still gets its events. */
+static bool refused_bind_changes_nothing(void)
+{
+    bool arrived = false, strayed = false;
+    nsec_t deadline = clock_now() + PATIENCE;
+    int port = evtchn_bind_ipi(0, "selftest", IPL_SOFT, note_arrival, &arrived);
+
+    CHECK(port > 0);
+    int rc = evtchn_bind_existing((evtchn_port_t)port, "selftest thief", IPL_SOFT, note_arrival,
+                                  &strayed);
+    evtchn_notify((evtchn_port_t)port);
+    while (!READ_ONCE(arrived) && clock_now() < deadline) {
+        thread_yield();
+    }
+    evtchn_close((evtchn_port_t)port);
+    CHECK(rc == -EBUSY);
+    CHECK(arrived && !strayed);
+    return true;
+}
+
 /* ---- without memory ---- */
 
 /* What the store did is not taken for a failure because memory is out. */
@@ -380,6 +409,7 @@ const struct selftest selftests_xen[] = {
     {.name = "xen-watch-storms-end-with-the-last-value",
      .fn = watch_storms_end_with_the_last_value,
      .needs_store = true},
+    {.name = "xen-a-refused-bind-changes-nothing", .fn = refused_bind_changes_nothing},
     {.name = "xen-writes-need-no-memory", .fn = writes_need_no_memory, .needs_store = true},
     {.name = "xen-starved-transactions-end", .fn = starved_transactions_end, .needs_store = true},
     {.name = "xen-devices-outlive-a-moment-without-memory",

@@ -26,6 +26,7 @@ static int exit_status;
 /* Messages that came, the most of them between two turns of the loop, and those of a process that
  * was not there any more. */
 static unsigned int came, in_turn, most_in_turn, of_nobody;
+static unsigned int bearable; /* messages until it is given up; 0: any number */
 static struct loop_work turn;
 
 /* Sends as much as fits, says so by a byte to `fd`, and goes on as long as it is let. */
@@ -84,6 +85,9 @@ static void on_message(void *arg, const void *msg, unsigned long len)
     most_in_turn = in_turn > most_in_turn ? in_turn : most_in_turn;
     of_nobody += child.pid == 0 || kill(child.pid, 0) != 0 ? 1U : 0U;
     snprintf(got, sizeof(got), "%.*s", (int)len, (const char *)msg);
+    if (came == bearable) {
+        child_give_up(&child);
+    }
 }
 
 static void on_exit_(void *arg, int status)
@@ -196,6 +200,21 @@ static void last_words_are_heard_while_its_number_is_its_own(void **state)
     assert_int_equal(WEXITSTATUS(exit_status), 7);
 }
 
+/* What it said before it was killed waits in its socket. */
+static void who_is_given_up_is_not_heard_any_more(void **state)
+{
+    siginfo_t info;
+
+    (void)state;
+    assert_int_equal(start("last-words"), 0);
+    assert_int_equal(waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT), 0);
+    bearable = 3;
+    run_in_turns();
+    bearable = 0;
+    assert_int_equal(came, 3);
+    assert_int_equal(child.pid, 0);
+}
+
 static void a_program_that_does_not_exist_is_an_error(void **state)
 {
     char *argv[] = {"/nonexistent/worker", NULL};
@@ -224,6 +243,7 @@ int main(void)
         cmocka_unit_test(the_way_it_ended_is_told),
         cmocka_unit_test(who_talks_without_end_holds_up_nobody_and_is_killed),
         cmocka_unit_test(last_words_are_heard_while_its_number_is_its_own),
+        cmocka_unit_test(who_is_given_up_is_not_heard_any_more),
         cmocka_unit_test(a_program_that_does_not_exist_is_an_error),
         cmocka_unit_test(too_many_descriptors_are_refused),
     };

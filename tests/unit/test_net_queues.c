@@ -455,7 +455,8 @@ static void another_ring_in_the_same_page_is_not_answered(void **state)
     assert_int_equal(tx_ring->rsp_prod, 0);
 }
 
-/* Before anything is counted the ring is as the guest left it: a part of a message is no message. */
+/* Before anything is counted the ring is as the guest left it: a part of a message is no message.
+ */
 static void what_is_not_published_is_not_in_the_ring(void **state)
 {
     static struct net_estate e;

@@ -51,8 +51,7 @@ static void the_second_ends_and_names_the_first(void **state)
     assert_int_equal(read(fds[0], &byte, 1), 1);
     close(fds[0]);
     assert_int_equal(single_claim(dir, "duet-testd", why, sizeof(why)), -EBUSY);
-    snprintf(expected, sizeof(expected),
-             "duet-testd runs already, as process %d", (int)pid);
+    snprintf(expected, sizeof(expected), "duet-testd runs already, as process %d", (int)pid);
     assert_string_equal(why, expected);
     assert_int_equal(single_claim_folder(folder, "duet-testd", why, sizeof(why)), -EBUSY);
     assert_string_equal(why, expected);

@@ -353,14 +353,17 @@ static int xnf_up(struct frontend *fe)
     struct xnf *x = interface_of(fe);
     char mac[MAC_TEXT];
 
-    if (!x->net.entry.listed && net_register(&x->net) != 0) {
+    /* Up before it is listed: who is told of it finds that frames can be sent. */
+    xnf_start(x);
+    if (x->net.entry.listed) {
+        net_changed(&x->net);
+    } else if (net_register(&x->net) != 0) {
+        xnf_stop(x, PATH_DOWN);
         return frontend_refuse(fe, -EEXIST, "the name is taken");
     }
     mac_text(x, mac);
     log_info("%s: %s, MTU %u, %u queue%s, served by domain %u", x->net.name, mac, x->mtu,
              x->nqueues, x->nqueues == 1 ? "" : "s", fe->otherend_id);
-    xnf_start(x);
-    net_changed(&x->net);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 
 #include "input.h"
@@ -43,6 +44,12 @@ int child_send(struct child *c, const void *msg, unsigned long len, const int *f
     return fuzz_child_on_send != NULL ? fuzz_child_on_send(c, msg, len) : 0;
 }
 
+void child_give_up(struct child *c)
+{
+    c->socket.added = false;
+    child_signal(c, SIGKILL);
+}
+
 void child_signal(struct child *c, int signo)
 {
     if (c->pid != 0 && fuzz_child_on_signal != NULL) {
@@ -60,6 +67,10 @@ void fuzz_child_says(struct child *c, const void *msg, unsigned long len)
     uint8_t *copy = malloc(len != 0 ? len : 1);
 
     require(copy != NULL && c->pid != 0);
+    if (!c->socket.added) {
+        free(copy); /* it was given up */
+        return;
+    }
     memcpy(copy, msg, len);
     c->on_message(c->arg, copy, len);
     free(copy);

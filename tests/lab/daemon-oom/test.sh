@@ -46,15 +46,14 @@ starve() {
     before=$(kills "$group")
     echo 1000 > "/proc/$victim/oom_score_adj"
     systemctl set-property --runtime "$unit.service" MemorySwapMax=0 MemoryMax=$(($(< "$group/memory.current") + (16 << 20)))
-    python3 -c 'import sys; sys.stdin.read(1)
+    python3 -c 'open("hunger").read()
 eaten = []
 while True:
-    eaten.append(bytearray(b"x") * (1 << 20))' < <(exec sleep infinity) 2> /dev/null &
+    eaten.append(bytearray(b"x") * (1 << 20))' &
     HUNGRY=$!
+    echo -200 > "/proc/$HUNGRY/oom_score_adj" # it comes second, before the supervisor
     echo $HUNGRY > "$group/cgroup.procs"
-    kill -0 $HUNGRY
-    hunger=$(pgrep -P $$ -x sleep | tail -n 1)
-    kill "$hunger" # now it eats
+    : > hunger # now it eats
     wait $HUNGRY 2> /dev/null || true
     HUNGRY=
     systemctl set-property --runtime "$unit.service" MemoryMax=infinity
@@ -66,6 +65,7 @@ while True:
     wait_journal "$unit.service" "$(xl domid oom-a)/[0-9]*: worker killed by signal 9"
 }
 
+mkfifo hunger
 starve duet-block duet-block-worker
 starve duet-net duet-net-worker
 for name in oom-a oom-b; do
