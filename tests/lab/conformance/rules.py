@@ -390,16 +390,16 @@ class Keys:
     GRANTED = ("ring-ref", "8", "event-channel", "1")
     CASES = [
         ("keys-no-ring", "a front end without a ring is refused", ("event-channel", "1")),
-        ("keys-no-channel", "so is one without an event channel", ("ring-ref", "8")),
-        ("keys-ring-word", "so is a ring reference that is no number", ("ring-ref", "x", "event-channel", "1")),
-        ("keys-ring-negative", "or a negative one", ("ring-ref", "-1", "event-channel", "1")),
-        ("keys-ring-wide", "or one that needs more than 32 bits", ("ring-ref", "4294967304", "event-channel", "1")),
-        ("keys-ring-foreign", "or one that was not granted", ("ring-ref", "4000000", "event-channel", "1")),
-        ("keys-channel-word", "so is an event channel that is no number", ("ring-ref", "8", "event-channel", "x")),
-        ("keys-protocol", "so is an unknown protocol", (*GRANTED, "protocol", "vax-abi")),
-        ("keys-order", "so is a ring of more pages than offered", ("ring-page-order", "20", "ring-ref0", "8", "event-channel", "1")),
-        ("keys-order-missing", "or of more pages than there are references", ("ring-page-order", "1", "ring-ref0", "8", "event-channel", "1")),
-        ("keys-queues", "so are more queues than offered", (*GRANTED, "multi-queue-num-queues", "4096")),
+        ("keys-no-channel", "a front end without an event channel is refused", ("ring-ref", "8")),
+        ("keys-ring-word", "a ring reference that is no number is refused", ("ring-ref", "x", "event-channel", "1")),
+        ("keys-ring-negative", "a negative ring reference is refused", ("ring-ref", "-1", "event-channel", "1")),
+        ("keys-ring-wide", "a ring reference of more than 32 bits is refused", ("ring-ref", "4294967304", "event-channel", "1")),
+        ("keys-ring-foreign", "a ring reference that was not granted is refused", ("ring-ref", "4000000", "event-channel", "1")),
+        ("keys-channel-word", "an event channel that is no number is refused", ("ring-ref", "8", "event-channel", "x")),
+        ("keys-protocol", "an unknown protocol is refused", (*GRANTED, "protocol", "vax-abi")),
+        ("keys-order", "a ring of more pages than offered is refused", ("ring-page-order", "20", "ring-ref0", "8", "event-channel", "1")),
+        ("keys-order-missing", "a ring of more pages than there are references is refused", ("ring-page-order", "1", "ring-ref0", "8", "event-channel", "1")),
+        ("keys-queues", "more queues than offered are refused", (*GRANTED, "multi-queue-num-queues", "4096")),
     ]
 
     def __init__(self, case):
