@@ -26,6 +26,7 @@ struct process {
     int user;            /* negative: closed */
     int key;             /* which image it found first; negative: none */
     bool asked;          /* for the lock, since it found the image last */
+    bool opened;         /* which it does once */
     bool killed;
 };
 
@@ -113,7 +114,8 @@ static void on_event(struct image_user *user, enum image_event event, int err, c
     require(p != NULL); /* who has closed hears nothing */
     switch (event) {
     case IMAGE_OPENED:
-        require(p->asked && user->stage == IMAGE_OPEN);
+        require(p->asked && !p->opened && user->stage == IMAGE_OPEN);
+        p->opened = true;
         break;
     case IMAGE_LOST:
     case IMAGE_FAILED:
