@@ -468,6 +468,16 @@ static void wait_for_time(void)
     }
 }
 
+/* Nobody can go on but by time: then no request may wait in a ring that is served. */
+static void check_nobody_sleeps(void)
+{
+    if (work_under_way() != 0 && disk_under_way() == 0 && tools_job == TOOLS_IDLE &&
+        xen_guest != NULL && guest_may_suspend() && strcmp(daemon_phase(), "CONNECTED") == 0 &&
+        strcmp(tools_back("state"), "4") == 0 && strcmp(tools_front("state"), "4") == 0) {
+        sim_found("%u requests wait, and everybody sleeps", work_under_way());
+    }
+}
+
 static bool daemon_ended_by_itself(void)
 {
     return daemon_process == NULL && now.daemon_due == 0;
@@ -492,6 +502,9 @@ static bool step(bool trouble)
         return true;
     }
     busy = look_around();
+    if (!busy) {
+        check_nobody_sleeps();
+    }
     if (trouble) {
         look_for_trouble();
     }
