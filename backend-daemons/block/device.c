@@ -79,9 +79,9 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
     dev->image.patient = base->in_use; /* the opener of the last daemon may not have ended yet */
     err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
     free(path);
-    if (err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE) {
+    if (err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EPIPE) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
-        supervised_reconsider_soon(base); /* no process now: nobody else asks again */
+        supervised_reconsider_soon(base); /* no process, or killed: nobody else asks again */
         return -EAGAIN;
     }
     return err != 0 ? err : -EINPROGRESS;

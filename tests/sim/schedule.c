@@ -27,6 +27,7 @@
 #define DAEMON_PAUSE (100 * SIM_MS) /* RestartSec= */
 
 struct schedule_counts schedule_counts;
+bool schedule_spares = true;
 
 static struct plan {
     unsigned int steps;
@@ -468,6 +469,16 @@ static void wait_for_time(void)
     }
 }
 
+/* Nobody can go on but by time: then no request may wait in a ring that is served. */
+static void check_nobody_sleeps(void)
+{
+    if (work_under_way() != 0 && disk_under_way() == 0 && tools_job == TOOLS_IDLE &&
+        xen_guest != NULL && guest_may_suspend() && strcmp(daemon_phase(), "CONNECTED") == 0 &&
+        strcmp(tools_back("state"), "4") == 0 && strcmp(tools_front("state"), "4") == 0) {
+        sim_found("%u requests wait, and everybody sleeps", work_under_way());
+    }
+}
+
 static bool daemon_ended_by_itself(void)
 {
     return daemon_process == NULL && now.daemon_due == 0;
@@ -492,6 +503,9 @@ static bool step(bool trouble)
         return true;
     }
     busy = look_around();
+    if (!busy) {
+        check_nobody_sleeps();
+    }
     if (trouble) {
         look_for_trouble();
     }
@@ -518,6 +532,22 @@ static bool sometimes(uint32_t per_thousand)
     return sim_chance(per_thousand);
 }
 
+/* What does not hold today is not asked for: see README.md. Draws nothing. */
+static void spare_what_does_not_hold(void)
+{
+    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 || plan.opener_kills != 0 ||
+        plan.drops_log) {
+        plan.losses = 0; /* the news does not outlive the device, nor both its hearers: README.md */
+    }
+    if (plan.losses != 0 && plan.deaths != 0) {
+        plan.deaths = 1;
+        plan.restarts = 0;
+    }
+    if (plan.saves != 0 || plan.detaches != 0) {
+        plan.stalls = false;
+    }
+}
+
 static void draw_plan(void)
 {
     plan = (struct plan){.steps = 100 + sim_below(500), .load = 1 + sim_below(6), .fault = 1};
@@ -537,13 +567,8 @@ static void draw_plan(void)
     plan.stalls = sometimes(100);
     plan.jumps = sometimes(100);
     plan.drops_log = sometimes(20);
-    if (plan.saves != 0 || plan.detaches != 0 || plan.daemon_kills != 0 || plan.opener_kills != 0 ||
-        plan.drops_log) {
-        plan.losses = 0; /* the news does not outlive the device, nor both its hearers: README.md */
-    }
-    if (plan.losses != 0 && plan.deaths != 0) {
-        plan.deaths = 1;
-        plan.restarts = 0;
+    if (schedule_spares) {
+        spare_what_does_not_hold();
     }
     disk_errors = sometimes(200) ? 1 + sim_below(100) : 0;
     disk_shorts = sometimes(300) ? 1 + sim_below(300) : 0;

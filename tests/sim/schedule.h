@@ -5,10 +5,14 @@
 #ifndef DUET_SIM_SCHEDULE_H
 #define DUET_SIM_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Runs the schedule of the seed that sim_run() has set. */
 void schedule_run(void);
+
+/* Whether faults are left out together that are known to end badly (README.md). True at first. */
+extern bool schedule_spares;
 
 /* What happened in all schedules so far. */
 struct schedule_counts {
