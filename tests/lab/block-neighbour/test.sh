@@ -55,7 +55,7 @@ for kind in spin kicks twice-header; do
     rate $kind
 done
 for kind in kicks twice-header; do
-    [ ${RATE[$kind]} -ge $((RATE[spin] / 4)) ] || fail "the neighbour writes ${RATE[$kind]} blocks a second beside $kind, ${RATE[spin]} beside spin"
+    [ "${RATE[$kind]}" -ge $((RATE[spin] / 4)) ] || fail "the neighbour writes ${RATE[$kind]} blocks a second beside $kind, ${RATE[spin]} beside spin"
 done
 
 journal_ends blk-neighbour "$journal"
