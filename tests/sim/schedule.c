@@ -644,7 +644,7 @@ static void come_to_rest(bool (*at_rest)(void), const char *what)
 static bool device_is_gone(void)
 {
     return !tools_has_device() && tools_job == TOOLS_IDLE && work_under_way() == 0 &&
-           daemon_process != NULL && !daemon_has_devices();
+           daemon_process != NULL && !daemon_has_devices() && some_worker() == NULL;
 }
 
 static bool daemon_is_gone(void)
