@@ -7,34 +7,46 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* The process that the line of /proc/locks is about, if it tells of an flock() of `id`; or 0. */
+static int single_process(char *line, const char *id)
+{
+    char *end = strstr(line, id);
+    const char *pid;
+
+    if (end == NULL || strstr(line, ": FLOCK ") == NULL) {
+        return 0;
+    }
+    *end = '\0';
+    pid = strrchr(line, ' ');
+    return pid != NULL ? (int)strtol(pid, NULL, 10) : 0;
+}
+
 /* The process that has locked it, or 0. */
 static int single_holder(int fd)
 {
     FILE *locks = fopen("/proc/locks", "re");
-    unsigned int major_nr, minor_nr;
-    unsigned long ino;
-    char line[256];
+    char line[256], id[64];
     struct stat st;
-    int pid = 0, found = 0;
+    int found = 0;
 
-    if (locks != NULL && fstat(fd, &st) == 0) {
+    if (locks == NULL) {
+        return 0;
+    }
+    if (fstat(fd, &st) == 0) {
+        snprintf(id, sizeof(id), " %02x:%02x:%lu ", major(st.st_dev), minor(st.st_dev),
+                 (unsigned long)st.st_ino);
         while (found == 0 && fgets(line, sizeof(line), locks) != NULL) {
-            if (sscanf(line, "%*u: FLOCK %*s %*s %d %x:%x:%lu", &pid, &major_nr, &minor_nr, &ino) ==
-                    4 &&
-                ino == st.st_ino && makedev(major_nr, minor_nr) == st.st_dev) {
-                found = pid;
-            }
+            found = single_process(line, id);
         }
     }
-    if (locks != NULL) {
-        fclose(locks);
-    }
+    fclose(locks);
     return found;
 }
 
