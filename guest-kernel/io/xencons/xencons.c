@@ -162,6 +162,37 @@ static size_t put_text(const char *text, size_t len)
     return n;
 }
 
+/* Puts a line, or counts it as dropped: half of one would run into what is printed next. */
+static void put_line(const char *text, size_t len)
+{
+    if (out_room() < 2 * len) {
+        dropped += len;
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        (void)put_char(text[i]);
+    }
+}
+
+/* Puts the lines that fit, and starts them on their way. */
+static void put_lines(const char *text, size_t len)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+    bool moved = push_out();
+
+    for (size_t at = 0, n; at < len; at += n) {
+        const char *end = memchr(text + at, '\n', len - at);
+
+        n = end != NULL ? (size_t)(end - text) + 1 - at : len - at;
+        put_line(text + at, n);
+        moved = push_out() || moved;
+    }
+    if (moved) {
+        ops->notify();
+    }
+    spin_unlock(&cons_lock, s);
+}
+
 /* A log line takes the place of one that is being typed, which is shown again below it. */
 static void log_write(const char *text, size_t len)
 {
@@ -171,15 +202,9 @@ static void log_write(const char *text, size_t len)
     if (over) {
         (void)put_text(wipe, sizeof(wipe) - 1);
     }
-    size_t n = put_text(text, len);
+    put_lines(text, len);
     if (over) {
         waitq_wake_all(&in_wq);
-    }
-    if (n < len) {
-        upcall_state_t s = spin_lock(&cons_lock);
-
-        dropped += len - n;
-        spin_unlock(&cons_lock, s);
     }
 }
 
