@@ -32,7 +32,7 @@ head -c 1M /dev/urandom > "$scratch"
 cp "$scratch" "$readonly"
 sum=$(sha256sum < "$readonly")
 guest blk-abuser "vcpus = 2" "disk = [ $(disk "$scratch"), $(disk "$readonly" xvdb r) ]"
-guest blk-neighbour "disk = [ $(disk "$journal") ]" "extra = 'run=\"journal xvda\"'"
+guest blk-neighbour "disk = [ $(disk "$journal") ]" "extra = 'run=\"journal start xvda\"'"
 wait_prompt blk-abuser
 wait_prompt blk-neighbour
 abuser=$(xl domid blk-abuser) neighbour=$(xl domid blk-neighbour)

@@ -51,7 +51,7 @@ eaten = []
 while True:
     eaten.append(bytearray(b"x") * (1 << 20))' &
     HUNGRY=$!
-    echo -200 > "/proc/$HUNGRY/oom_score_adj" # it comes second, before the supervisor
+    echo -500 > "/proc/$HUNGRY/oom_score_adj" # it comes second, before the supervisor
     echo $HUNGRY > "$group/cgroup.procs"
     : > hunger # now it eats
     wait $HUNGRY 2> /dev/null || true
