@@ -79,7 +79,7 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
     dev->image.patient = base->in_use; /* the opener of the last daemon may not have ended yet */
     err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
     free(path);
-    if (err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EPIPE) {
+    if (crew_may_pass(err) || err == -EPIPE) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
         supervised_reconsider_soon(base); /* no process, or killed: nobody else asks again */
         return -EAGAIN;

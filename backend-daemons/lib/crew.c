@@ -110,8 +110,7 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     return 0;
 }
 
-/* Whether this host lacks something that it may have again. */
-static bool crew_may_pass(int err)
+bool crew_may_pass(int err)
 {
     return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR;
 }

@@ -66,6 +66,9 @@ struct crew {
     struct log_limit report_log;
 };
 
+/* Whether an error, -errno, says that this host lacks something that it may have again. */
+bool crew_may_pass(int err);
+
 /* Prepares it: no worker, no log. */
 void crew_init(struct crew *crew);
 
