@@ -128,9 +128,9 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
         r.text[sizeof(r.text) - 1] = '\0';
     }
     if (crew->told) {
-        log_limited(&crew->report_log, LOG_WARNING, &dev->id,
-                    "a worker that is about to end goes on reporting");
-    } else if (r.kind == WIRE_READY && len == sizeof(r)) {
+        return; /* its last count, say: why it ends is known, and it has until the deadline */
+    }
+    if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
     } else if (r.kind == WIRE_FAILED && len == sizeof(r) && dev->life.phase == LIFE_STARTING &&
                crew_may_pass(wire_errno(r.err))) {

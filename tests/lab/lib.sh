@@ -261,19 +261,21 @@ type_to() {
     exec {typing}>&-
 }
 
-# journal_grows NAME: the guest's `journal` goes on writing: more blocks than at the last call, none wrong. The
-# guest's longest pause since the last call is in JOURNAL_PAUSE then: "12 ms".
+# journal_grows NAME: the guest's `journal` goes on writing: sooner or later more blocks than at the last call, none
+# wrong. The guest's longest pause since it was last asked is in JOURNAL_PAUSE then: "12 ms".
 declare -A JOURNALED=()
 journal_grows() {
-    local name=$1 line written=0
-    new_log "$name"
-    type_to "$name" "journal status"
-    line=$(wait_line "$name" '^journal: running: [0-9]+ written' 120)
-    [[ $line =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "$name: $line"
-    written=${BASH_REMATCH[1]}
-    line=$(wait_line "$name" '^journal: [0-9]+ ticks of 10 ms, 0 early, longest pause [0-9]+ ms$')
-    JOURNAL_PAUSE=${line##*pause }
-    [ "$written" -gt "${JOURNALED[$name]:-0}" ] || fail "$name: no block was written since ${JOURNALED[$name]}"
+    local name=$1 line written=0 before=${JOURNALED[$1]:-0} deadline=$((EPOCHSECONDS + 60 * FACTOR / 100))
+    until [ "$written" -gt "$before" ]; do
+        [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "$name: no block was written since $before"
+        new_log "$name"
+        type_to "$name" "journal status"
+        line=$(wait_line "$name" '^journal: running: [0-9]+ written' 120)
+        [[ $line =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "$name: $line"
+        written=${BASH_REMATCH[1]}
+        line=$(wait_line "$name" '^journal: [0-9]+ ticks of 10 ms, 0 early, longest pause [0-9]+ ms$')
+        JOURNAL_PAUSE=${line##*pause }
+    done
     JOURNALED[$name]=$written
 }
 

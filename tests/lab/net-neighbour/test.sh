@@ -125,7 +125,6 @@ said '^20 fragments: taken$'
 said '^21 fragments: the back end closed the interface$'
 domid=$(xl domid net-abuser)
 wait_journal duet-net.service "vif $domid/0: refused a packet of the guest: "
-wait_journal duet-net.service "vif $domid/0: connects again too soon: waits "
 wait_journal duet-net.service "vif $domid/0: /local/.*: transmit ring of queue 0: .*a packet without an end"
 reach $ABUSER
 
