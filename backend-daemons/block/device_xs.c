@@ -272,6 +272,7 @@ void blk_device_xs_describe_image(struct blk_device *dev)
     c->read_only = dev->image.read_only;
     c->discard = blk_discard_offered(dev);
     c->block_device = dev->image.facts.block_device;
+    c->shared = dev->image.forced;
     c->refuse = dev->base.crew.refusing;
 }
 

@@ -4,10 +4,30 @@
  */
 #include "engine.h"
 
+#include <errno.h>
 #include <fcntl.h>
+
+#include "wire.h"
 
 /* Of registered files. */
 enum { IMAGE_INDEX, LOCK_INDEX, LOG_INDEX, NR_FILES };
+
+int blk_engine_claim(int image, bool read_only, void (*waits)(void))
+{
+    struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = BLK_WIRE_WORKER_BYTE,
+                         .l_len = 1};
+
+    if (fcntl(image, F_OFD_SETLK, &lock) == 0) {
+        return 0;
+    }
+    if (errno != EAGAIN && errno != EACCES) {
+        return -errno;
+    }
+    waits();
+    return fcntl(image, F_OFD_SETLKW, &lock) < 0 ? -errno : 0;
+}
 
 int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
                     bool discard)

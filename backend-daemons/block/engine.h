@@ -23,14 +23,22 @@ struct blk_engine_files {
 
 /*
  * Sets `ring` up for `depth` operations in flight on the image, with the restrictions in force. If
- * the process is killed, the kernel goes on with its operations, and holds lock and log for as long
- * as that takes: nobody else gets the image, and no other worker the log, while a late write may
- * still reach the storage. Space of the image is given back only with `discard`: what allows that
- * allows every mode of fallocate(2), and no limit holds some of those. Must be called by the thread
- * that uses the ring. Returns 0 or -errno.
+ * the process is killed, the kernel goes on with its operations, and holds image, lock and log for
+ * as long as that takes: nobody else gets the image, and no other worker the log or the claim,
+ * while a late write may still reach the storage. Space of the image is given back only with
+ * `discard`: what allows that allows every mode of fallocate(2), and no limit holds some of those.
+ * Must be called by the thread that uses the ring. Returns 0 or -errno.
  */
 int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
                     bool discard);
+
+/*
+ * Claims the image for what goes through the description `image` from now on. If operations of an
+ * earlier worker may still reach the storage, one of another device included, calls *waits and
+ * waits until they have ended, however long that takes. Readers do not wait for readers. Returns 0
+ * or -errno. See BLK_WIRE_WORKER_BYTE.
+ */
+int blk_engine_claim(int image, bool read_only, void (*waits)(void));
 
 /* Reads from or writes to the image. `buf` must stay until `tag` is reported. */
 void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,

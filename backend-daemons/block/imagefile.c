@@ -15,6 +15,7 @@
 
 #include "gate.h"
 #include "inuse.h"
+#include "wire.h"
 
 static int say(char *why, unsigned long size, int err, const char *path, const char *text)
 {
@@ -73,7 +74,8 @@ static int claim(struct imagefile *f)
 {
     const bool write = !f->read_only;
     const bool exclusive = write && S_ISBLK(f->st.st_mode) && !f->forced;
-    struct flock fl = {.l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    struct flock fl = {
+        .l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET, .l_len = BLK_WIRE_WORKER_BYTE};
     int fd = reopen(f->path_fd, write ? O_RDWR | (exclusive ? O_EXCL : 0) : O_RDONLY);
 
     if (fd < 0) {

@@ -22,6 +22,14 @@ enum blk_wire_fd {
     BLK_WIRE_NR_FDS,
 };
 
+/*
+ * Locks on the image, each by an open file description (OFD), as QEMU takes them. Its opener holds
+ * all bytes below this one, against other programs. Each worker holds this one, which no image has,
+ * by the description that its operations go through: it is free when the last of them has ended,
+ * whoever has died meanwhile.
+ */
+#define BLK_WIRE_WORKER_BYTE (INT64_C(1) << 62)
+
 enum blk_wire_protocol {
     BLK_WIRE_X86_64,
     BLK_WIRE_X86_32,
@@ -39,6 +47,7 @@ struct blk_wire_config {
     bool discard;
     bool refuse;       /* answer every request by an error: earlier workers died of one */
     bool block_device; /* the image is one, not a regular file */
+    bool shared;       /* others may write it meanwhile: the toolstack has said so */
 };
 
 /* How long the worker may make a file (RLIMIT_FSIZE). A block device has an end of its own. */
@@ -63,7 +72,7 @@ struct blk_wire_order {
 
 static const struct wire_format blk_wire_format = {
     .daemon = "duet-blockd",
-    .magic = 0x346b6c62U, /* "blk4": changes with these structures */
+    .magic = 0x356b6c62U, /* "blk5": changes with these structures */
     .config_bytes = sizeof(struct blk_wire_config),
     .order_bytes = sizeof(struct blk_wire_order),
 };

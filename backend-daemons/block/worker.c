@@ -43,6 +43,20 @@ static int blk_worker_open_log(struct blk_worker *b)
     return fd;
 }
 
+/* Then the image: the next device of it has another log. Returns 0, or -errno after a report. */
+static int blk_worker_claim_image(struct blk_worker *b)
+{
+    int err = b->config.shared ? 0
+                               : blk_engine_claim(b->base.fds[BLK_WIRE_FD_IMAGE],
+                                                  b->config.read_only, worker_waits);
+
+    if (err != 0) {
+        worker_report(&b->base, WIRE_FAILED, -err, "the image cannot be locked: %s",
+                      strerror(-err));
+    }
+    return err;
+}
+
 /* Returns 0, or -errno after a report. */
 static int blk_worker_connect_ring(struct blk_worker *b)
 {
@@ -84,8 +98,11 @@ static int blk_worker_map_ring(struct worker *base)
 {
     struct blk_worker *b = blk_worker_of(base);
     int log_fd = blk_worker_open_log(b);
-    int err = log_fd < 0 ? log_fd : blk_worker_connect_ring(b);
+    int err = log_fd < 0 ? log_fd : blk_worker_claim_image(b);
 
+    if (err == 0) {
+        err = blk_worker_connect_ring(b);
+    }
     if (err != 0) {
         return err;
     }

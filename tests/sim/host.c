@@ -165,6 +165,7 @@ int __wrap_asprintf(char **out, const char *fmt, ...)
 static struct file files[FILES];
 static struct memory memories[MEMORIES];
 static unsigned int memory_refs[MEMORIES];
+static struct file *claimer; /* the description by which a worker has claimed the image */
 
 struct file *file_new(enum file_type type)
 {
@@ -191,6 +192,9 @@ void file_put(struct file *f)
     }
     if (f->passed != NULL) {
         file_put(f->passed);
+    }
+    if (claimer == f) {
+        claimer = NULL;
     }
     if (f->memory != NULL) {
         if (f->memory->locker == f) {
@@ -290,13 +294,18 @@ struct process *process_start(enum process_kind kind, const char *name, void (*r
     return p;
 }
 
+static bool holds_lock(const struct file *f)
+{
+    return f == claimer || (f->type == FILE_MEMORY && f->memory->locker == f);
+}
+
 /* Its locks outlive it for a while: they are the last to be let go of. */
 static void keep_locks(struct process *p)
 {
     for (unsigned int i = 0; i < FDS; i++) {
         struct file *f = fds[i].file;
 
-        if (f != NULL && fds[i].owner == p && f->type == FILE_MEMORY && f->memory->locker == f) {
+        if (f != NULL && fds[i].owner == p && holds_lock(f)) {
             sim_require(p->nr_held < PROCESS_FILES);
             file_get(f);
             p->held[p->nr_held++] = f;
@@ -753,10 +762,34 @@ int __wrap_ftruncate(int fd, off_t size)
     return 0;
 }
 
+static bool is_unclaimed(void *arg)
+{
+    (void)arg;
+    return claimer == NULL;
+}
+
+/* Of the image, a worker's lock. */
+static int claim(struct file *f, bool wait)
+{
+    sim_require(f->type == FILE_IMAGE);
+    if (claimer != NULL && !wait) {
+        errno = EAGAIN;
+        return -1;
+    }
+    while (claimer != NULL) {
+        sim_trace("waits for the image");
+        task_wait(is_unclaimed, NULL, SIM_NEVER);
+    }
+    claimer = f;
+    return 0;
+}
+
 /* Of a file in memory: its seals, which are those that the daemon puts. Of a port: non-blocking. */
 int __wrap_fcntl(int fd, int cmd, ...)
 {
-    (void)fd;
+    if (cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW) {
+        return claim(fd_file(fd), cmd == F_OFD_SETLKW);
+    }
     return cmd == F_GET_SEALS ? F_SEAL_SHRINK | F_SEAL_GROW : 0;
 }
 
@@ -952,6 +985,7 @@ void host_reset(void)
         messages[i].next = free_messages;
         free_messages = &messages[i];
     }
+    claimer = NULL;
     last_number = last_pid = 0;
     host_spawn_fails = false;
 }

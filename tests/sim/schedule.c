@@ -543,9 +543,6 @@ static void spare_what_does_not_hold(void)
         plan.deaths = 1;
         plan.restarts = 0;
     }
-    if (plan.saves != 0 || plan.detaches != 0) {
-        plan.stalls = false;
-    }
 }
 
 static void draw_plan(void)

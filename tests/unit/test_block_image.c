@@ -416,6 +416,70 @@ static void a_dead_workers_image_is_locked_until_its_last_operation_ended(void *
     close(other);
 }
 
+static struct io_uring *last_ring; /* of the worker that is waited for */
+
+static void its_last_operation_ends(void)
+{
+    assert_non_null(last_ring);
+    io_uring_queue_exit(last_ring);
+    last_ring = NULL;
+}
+
+/* Storage that stalls, and a guest that is restored meanwhile: the next device of the same image
+ * has another log. */
+static void a_worker_waits_for_the_operations_of_another_devices_worker(void **state)
+{
+    struct image_user u = user(1, false, "/vm/1"), next = user(2, false, "/vm/1");
+    struct blk_engine_files files = {.log = -1};
+    struct io_uring ring;
+    int image, slow[2];
+    char byte;
+
+    (void)state;
+    make("a", 4096);
+    assert_int_equal(pipe(slow), 0);
+    assert_int_equal(open_(&u, "a"), 0);
+    image = take(&u);
+    assert_int_equal(blk_engine_claim(image, false, its_last_operation_ends), 0);
+    files.image = slow[0];
+    files.lock = image;
+    assert_int_equal(blk_engine_open(&ring, 8, &files, false), 0);
+    blk_engine_read(&ring, &byte, 1, 0, 1);
+    assert_int_equal(uring_submit(&ring, 0), 0);
+    close(image);
+    image_drop(&u); /* it was killed */
+
+    assert_int_equal(open_(&next, "a"), 0);
+    image = take(&next);
+    last_ring = &ring;
+    assert_int_equal(blk_engine_claim(image, false, its_last_operation_ends), 0);
+    assert_null(last_ring);
+    close(image);
+    image_close(&next);
+    image_close(&u);
+    close(slow[0]);
+    close(slow[1]);
+}
+
+static void readers_do_not_wait_for_readers(void **state)
+{
+    struct image_user a = user(1, true, ""), b = user(2, true, "");
+    int first, second;
+
+    (void)state;
+    make("a", 4096);
+    assert_int_equal(open_(&a, "a"), 0);
+    assert_int_equal(open_(&b, "a"), 0);
+    first = take(&a);
+    second = take(&b);
+    assert_int_equal(blk_engine_claim(first, true, its_last_operation_ends), 0);
+    assert_int_equal(blk_engine_claim(second, true, its_last_operation_ends), 0);
+    close(first);
+    close(second);
+    image_close(&a);
+    image_close(&b);
+}
+
 static void a_read_only_users_descriptor_cannot_write(void **state)
 {
     struct image_user u = user(1, true, "");
@@ -580,6 +644,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(other_programs_are_locked_out_and_respected, all_is_free),
         cmocka_unit_test_teardown(a_dead_workers_image_is_locked_until_its_last_operation_ended,
                                   all_is_free),
+        cmocka_unit_test_teardown(a_worker_waits_for_the_operations_of_another_devices_worker,
+                                  all_is_free),
+        cmocka_unit_test_teardown(readers_do_not_wait_for_readers, all_is_free),
         cmocka_unit_test_teardown(a_read_only_users_descriptor_cannot_write, all_is_free),
         cmocka_unit_test_teardown(a_hung_image_holds_up_nobody, all_is_free),
         cmocka_unit_test_teardown(an_opening_may_be_given_up, all_is_free),
