@@ -447,7 +447,7 @@ void spin_unlock(spinlock_t *lock, upcall_state_t state __unused)
 
 struct thread *thread_self(void)
 {
-    return NULL;
+    return (struct thread *)&device; /* there is one, of whom nobody asks more */
 }
 
 void waitq_init(struct waitq *wq __unused, const char *name __unused)

@@ -290,6 +290,29 @@ static void a_page_that_is_kept(void **unused)
     }
 }
 
+/* Not even when the device is taken away meanwhile. */
+static void a_page_that_is_kept_longer(void **unused)
+{
+    (void)unused;
+    begin();
+    begin_request(BLK_READ, 4096);
+    uint32_t kept = taken().seg[0].gref;
+    fake_hold(kept, true);
+    fake_key("/back/online", "0");
+    to_state("5");
+    frontend_remove(dev->fe);
+    assert_int_equal(ended, 0);
+    fake_hold(kept, false);
+    fake_time();
+    assert_int_equal(ended, 1);
+    assert_int_equal(how, -ENODEV);
+    page_free(req.buf, 6);
+    req.buf = NULL;
+    blk_put(disk);
+    disk = NULL;
+    assert_int_equal(fake_guest_left(), 0);
+}
+
 /* An answer that comes when the ring was left is not taken for one of the next connection. */
 static void a_late_answer(void **unused)
 {
@@ -401,6 +424,7 @@ int main(void)
         cmocka_unit_test(an_answer_to_nothing),
         cmocka_unit_test(statuses),
         cmocka_unit_test(a_page_that_is_kept),
+        cmocka_unit_test(a_page_that_is_kept_longer),
         cmocka_unit_test(a_late_answer),
         cmocka_unit_test(no_answer),
         cmocka_unit_test(nonsense_in_the_store),
