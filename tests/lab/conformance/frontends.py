@@ -36,8 +36,16 @@ class Ours(rules.Guest):
 
     def __init__(self):
         super().__init__([])
+        self.store = liar.Store()
+        self.path = self.store.read(f"/local/domain/{self.domid}/console/tty").decode()
         self.seen = 0
         self.mark()
+
+    def lives(self):
+        return self.store.read(f"/local/domain/{self.domid}/name") is not None
+
+    def terminal(self):
+        return self.path
 
     def mark(self):
         """What is in the console's log so far was looked at."""
@@ -54,8 +62,8 @@ class Ours(rules.Guest):
 
     def found(self, said):
         """What the read brought: a hash, or None and why not."""
-        hashes = [line.split()[0] for line in said if re.match(r"[0-9a-f]{64}\b", line)]
-        return (hashes[0], "") if hashes else (None, "; ".join(said))
+        hashes = re.findall(r"\b[0-9a-f]{64}\b", " ".join(said))
+        return (hashes[0], "") if hashes else (None, said[-1] if said else "")
 
     def up(self):
         """Nothing: the address is in the store."""
@@ -354,11 +362,15 @@ class Trial:
         guest.mark()
 
     def begin(self, make):
+        self.guest.store.remove(self.error_of(make))
         self.device = make(int(self.guest.domid), self.rule.keys)
         return self.device.until(lambda: self.device.state == CONNECTED and self.device.port is not None or given_up(self.device), SOON)
 
+    def error_of(self, kind):
+        return f"/local/domain/{self.guest.domid}/error/device/{kind.kind}/{kind.NUMBER}/error"
+
     def why(self):
-        text = self.device.store.read(f"/local/domain/{self.guest.domid}/error/device/{self.device.kind}/{self.device.number}/error")
+        text = self.guest.store.read(self.error_of(self.device))
         return text.decode(errors="replace") if text and given_up(self.device) else ""
 
     def end(self):
@@ -473,7 +485,7 @@ def honest_net(guest):
 
 def report(guest, device, rule, verdict, evidence, seconds=0):
     printable = evidence.encode("unicode_escape").decode()
-    print(json.dumps({"backend": guest.name, "title": guest.title, "device": f"{device}-front", "rule": f"{rule.name}",
+    print(json.dumps({"backend": type(guest).name, "title": guest.title, "device": f"{device}-front", "rule": f"{rule.name}",
                       "what": rule.what, "origin": rule.origin, "verdict": verdict, "evidence": printable,
                       "seconds": round(seconds, 1)}), flush=True)
     return verdict == "kept"

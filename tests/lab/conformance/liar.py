@@ -135,13 +135,13 @@ class Ring:
 class Device(threading.Thread):
     """What is the same for disks and interfaces."""
 
-    kind = ready = None  # the class in the store; the front end's state that says "my rings are there"
+    kind = ready = NUMBER = None  # the class in the store; the front end's state that says "my rings are there"; the name
 
-    def __init__(self, domid, number, keys, front_keys):
+    def __init__(self, domid, keys, front_keys):
         super().__init__(daemon=True)
-        self.domid, self.number = domid, number
-        self.front = f"/local/domain/{domid}/device/{self.kind}/{number}"
-        self.back = f"/local/domain/0/backend/liar/{domid}/{number}"
+        self.domid = domid
+        self.front = f"/local/domain/{domid}/device/{self.kind}/{self.NUMBER}"
+        self.back = f"/local/domain/0/backend/liar/{domid}/{self.NUMBER}"
         self.store = Store()
         self.gnttab, self.evtchn = library("libxengnttab.so.1"), library("libxenevtchn.so.1")
         for function in (self.gnttab.xengnttab_open, self.gnttab.xengnttab_map_grant_ref, self.evtchn.xenevtchn_open):
@@ -151,7 +151,7 @@ class Device(threading.Thread):
         self.port = None
         self.mapped = []         # pages that stay
         self.lie = None          # what to do in place of the honest thing
-        self.offers_again = True  # after a front end has closed and begun anew
+        self.offers_again = True  # when a front end has closed
         self.state = None        # the front end's
         self.served = 0          # how many requests were seen
         self.cond = threading.Condition()
@@ -204,6 +204,7 @@ class Device(threading.Thread):
 
     def dismiss(self, seconds):
         """Take the device away as a toolstack does; whether the front end let go of it."""
+        self.offers_again = False
         self.do(lambda d: (d.say("online", 0), d.say("state", CLOSING)))
         gone = self.until(lambda: self.state in (None, CLOSED), seconds)
         self.do(Device.disconnect)
@@ -250,8 +251,9 @@ class Device(threading.Thread):
         self.state = state
         if state == self.ready and self.port is None:
             self.connect()
-        elif state == CLOSED and self.port is not None:
+        elif state == CLOSED and self.offers_again:
             self.disconnect()
+            self.say("state", CLOSED)
         elif state == 1 and self.offers_again:
             self.disconnect()
             self.say("state", INIT_WAIT)
@@ -260,17 +262,18 @@ class Device(threading.Thread):
         return int(self.store.read(f"{self.front}/{key}"))
 
     def map(self, gref, writable=True):
-        page = self.gnttab.xengnttab_map_grant_ref(self.xgt, self.domid, gref, 3 if writable else 1)
-        if not page:
-            failed(f"grant {gref}")
-        return page
+        """A page of the guest's; None if it was not granted, or is no more: who was lied to takes its pages back."""
+        return self.gnttab.xengnttab_map_grant_ref(self.xgt, self.domid, gref, 3 if writable else 1)
 
     def unmap(self, page):
         self.gnttab.xengnttab_unmap(self.xgt, ctypes.c_void_p(page), 1)
 
     def map_ring(self, gref, entry):
-        self.mapped.append(self.map(gref))
-        return Ring(self.mapped[-1], entry)
+        page = self.map(gref)
+        if page is None:
+            failed(f"the ring's grant {gref}")
+        self.mapped.append(page)
+        return Ring(page, entry)
 
     def bind(self, remote):
         port = self.evtchn.xenevtchn_bind_interdomain(self.xce, self.domid, remote)
@@ -298,7 +301,7 @@ class Device(threading.Thread):
 class Disk(Device):
     """A disk whose every record says where it is."""
 
-    kind, ready, SECTORS = "vbd", INITIALISED, 2048
+    kind, ready, NUMBER, SECTORS = "vbd", INITIALISED, 51728, 2048
 
     class Request:
         def __init__(self, raw):
@@ -310,7 +313,7 @@ class Disk(Device):
         self.kept = []       # requests that are not answered yet, if the lie wants them
         self.let_go = None   # when keep() let go of pages last
         honest = {"sectors": self.SECTORS, "sector-size": 512, "info": 0}
-        super().__init__(domid, 51728, {**honest, **(keys or {})}, {"virtual-device": 51728, "device-type": "disk"})
+        super().__init__(domid, {**honest, **(keys or {})}, {"virtual-device": self.NUMBER, "device-type": "disk"})
 
     @staticmethod
     def content(offset, length):
@@ -331,8 +334,9 @@ class Disk(Device):
         offset = request.sector * 512
         for gref, first, last in request.segments if request.op == READ else []:
             page, length = self.map(gref), (last - first + 1) * 512
-            ctypes.memmove(page + first * 512, self.content(offset, length), length)
-            self.unmap(page)
+            if page is not None:
+                ctypes.memmove(page + first * 512, self.content(offset, length), length)
+                self.unmap(page)
             offset += length
 
     def answer(self, number, op=READ, status=OKAY):
@@ -349,7 +353,7 @@ class Disk(Device):
 
     def keep(self, request, seconds):
         """Answers, and keeps the pages mapped for so long; writes to them at the end of it."""
-        pages = [self.map(gref) for gref, _, _ in request.segments]
+        pages = [page for page in (self.map(gref) for gref, _, _ in request.segments) if page is not None]
         self.fill(request)
         self.answer(request.id)
         self.tell()
@@ -365,7 +369,7 @@ class Disk(Device):
 class Interface(Device):
     """An interface on whose other side is a host that asks for the guest's address."""
 
-    kind, ready = "vif", CONNECTED
+    kind, ready, NUMBER = "vif", CONNECTED, 0
 
     def __init__(self, domid, keys=None):
         self.tx = self.rx = None
@@ -375,7 +379,7 @@ class Interface(Device):
         self.ahead = 0    # how far the transmit ring's index is from where it belongs
         honest = {"feature-rx-copy": 1, "ip": "10.9.8.7/24"}
         mac = ":".join(f"{byte:02x}" for byte in GUEST_MAC)
-        super().__init__(domid, 0, {**honest, **(keys or {})}, {"handle": 0, "mac": mac})
+        super().__init__(domid, {**honest, **(keys or {})}, {"handle": 0, "mac": mac})
 
     def connect(self):
         self.tx = self.map_ring(self.number_at("tx-ring-ref"), 12)
@@ -392,8 +396,9 @@ class Interface(Device):
             self.served += 1
             if size >= 42:
                 page = self.map(gref, writable=False)
-                frame = ctypes.string_at(page + offset, 42)
-                self.unmap(page)
+                frame = ctypes.string_at(page + offset, 42) if page is not None else b""
+                if page is not None:
+                    self.unmap(page)
                 self.replies += frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x02"
             (self.lie or Interface.honest)(self, number)
             told = True
@@ -424,8 +429,8 @@ class Interface(Device):
         """One slot to the guest, in the next of its buffers. Not published."""
         self.collect()
         number, gref = self.held.pop(0)
-        if data:
-            page = self.map(gref)
+        page = self.map(gref) if data else None
+        if page is not None:
             ctypes.memmove(page + offset, data, len(data))
             self.unmap(page)
         self.rx.put(struct.pack("<HHHh", (number + wrong) & 0xffff, offset, flags, len(data) if status is None else status))

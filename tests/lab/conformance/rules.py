@@ -62,7 +62,7 @@ class Follower:
 
     def __init__(self, path):
         start = path.stat().st_size if path.exists() else 0
-        self.tail = subprocess.Popen(["tail", "-c", f"+{start + 1}", "-F", path], stdout=subprocess.PIPE,
+        self.tail = subprocess.Popen(["tail", "-c", f"+{start + 1}", "-s", "0.1", "-F", path], stdout=subprocess.PIPE,
                                      stderr=subprocess.DEVNULL)
         self.rest = b""
 
@@ -129,9 +129,11 @@ class Guest:
                  for number in (run("xenstore-list", f"{front}/{kind}", check=False) or "").split()]
         return bool(nodes) and all((run("xenstore-read", node, check=False) or "").strip() == "4" for node in nodes)
 
+    def terminal(self):
+        return run("xenstore-read", f"/local/domain/{self.domid}/console/tty").strip()
+
     def type(self, line):
-        path = run("xenstore-read", f"/local/domain/{self.domid}/console/tty").strip()
-        handle = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        handle = os.open(self.terminal(), os.O_RDWR | os.O_NOCTTY)
         try:
             tty.setraw(handle, termios.TCSANOW)
             os.write(handle, line.encode() + b"\r")
