@@ -105,9 +105,9 @@ class Linux(Ours):
 
 class Rule:
     """One lie. @tell(device) is called in the device's thread when all is well; @lie replaces how it serves; @keys are in the
-    store from the beginning. @may: outcomes that are right. Of a disk: `read` (the right bytes came), `failed` (the read
-    failed), each with `+closed` if the device was given up; `waits` (the read did not end before the device went). Of an
-    interface: `served`, `closed`, `deaf`."""
+    store from the beginning, and with @early nothing is expected to work before. @may: outcomes that are right. Of a disk:
+    `read` (the right bytes came), `failed` (the read failed), `failed+closed` (and the device was given up), `waits` (the read
+    did not end before the device went). Of an interface: `served`, `closed`, `deaf`."""
 
     def __init__(self, name, what, may, tell=None, lie=None, keys=None, origin="blkif.h", early=False):
         self.name, self.what, self.may, self.origin = name, what, may.split(), origin
@@ -438,7 +438,7 @@ def try_net(guest, rule):
             device.until(lambda: not device.flood or given_up(device), SOON)
     if rule.may == ["closed"]:
         device.until(lambda: given_up(device), SOON)
-    heard = device.port is not None and not given_up(device) and asked(device)
+    heard = not given_up(device) and asked(device, SOON / 5 if "deaf" in rule.may else SOON)
     outcome = "closed" if given_up(device) else "served" if heard else "deaf"
     why = trial.why()
     problems = [trial.end()]
@@ -447,13 +447,14 @@ def try_net(guest, rule):
     return trial.result(outcome, [why], problems)
 
 
-def asked(device):
+def asked(device, seconds=SOON):
     """Whether the guest answers to who asks for its address; it may not be ready for the first question."""
-    before, deadline = device.replies, time.monotonic() + SOON
-    while time.monotonic() < deadline and not given_up(device) and device.port is not None:
+    before, deadline = device.replies, time.monotonic() + seconds
+    while time.monotonic() < deadline and not given_up(device):
         device.do(lambda d: d.ask() if d.port is not None and (d.held or d.collect() or d.held) else None)
-        if device.until(lambda: device.replies > before or given_up(device) or device.port is None, SOON / 10):
-            return device.replies > before
+        device.until(lambda: device.replies > before or given_up(device), 0.3 * rules.FACTOR)
+        if device.replies > before:
+            return True
     return False
 
 
