@@ -62,7 +62,7 @@ class Ours(rules.Guest):
 
     def found(self, said):
         """What the read brought: a hash, or None and why not."""
-        hashes = re.findall(r"\b[0-9a-f]{64}\b", " ".join(said))
+        hashes = re.findall(r"[0-9a-f]{64}", " ".join(said))
         return (hashes[0], "") if hashes else (None, said[-1] if said else "")
 
     def up(self):
