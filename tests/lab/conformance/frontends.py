@@ -109,7 +109,7 @@ class Rule:
     `read` (the right bytes came), `failed` (the read failed), `failed+closed` (and the device was given up), `waits` (the read
     did not end before the device went). Of an interface: `served`, `closed`, `deaf`."""
 
-    def __init__(self, name, what, may, tell=None, lie=None, keys=None, origin="blkif.h", early=False):
+    def __init__(self, name, what, may, tell=None, lie=None, keys=None, origin=None, early=False):
         self.name, self.what, self.may, self.origin = name, what, may.split(), origin
         self.tell, self.lie, self.keys, self.early = tell, lie, keys, early
 
@@ -487,7 +487,7 @@ def honest_net(guest):
 def report(guest, device, rule, verdict, evidence, seconds=0):
     printable = evidence.encode("unicode_escape").decode()
     print(json.dumps({"backend": type(guest).name, "title": guest.title, "device": f"{device}-front", "rule": f"{rule.name}",
-                      "what": rule.what, "origin": rule.origin, "verdict": verdict, "evidence": printable,
+                      "what": rule.what, "origin": rule.origin or {"block": "blkif.h", "net": "netif.h"}[device], "verdict": verdict, "evidence": printable,
                       "seconds": round(seconds, 1)}), flush=True)
     return verdict == "kept"
 
@@ -501,9 +501,12 @@ def try_front_end(make, wanted, devices):
             for rule in chosen:
                 guest = guest or make()
                 began = time.monotonic()
-                verdict, evidence = attempt(guest, rule)
+                try:
+                    verdict, evidence = attempt(guest, rule)
+                except (RuntimeError, OSError) as error:
+                    verdict, evidence = "untried", str(error)
                 clean = report(guest, device, rule, verdict, evidence, time.monotonic() - began) and clean
-                if verdict != "kept" and not (guest.lives() and answers_still(guest) and broken_by(guest) is None):
+                if verdict == "untried" or verdict != "kept" and not (guest.lives() and answers_still(guest) and broken_by(guest) is None):
                     guest.destroy()
                     guest = None
             if chosen and guest is not None:

@@ -181,7 +181,7 @@ class Device(threading.Thread):
 
     # ---- what the caller does, from another thread ----
 
-    def do(self, order, seconds=30):
+    def do(self, order, seconds=200):
         """Have the thread run order(device); its result."""
         done = threading.Event()
         box = []
