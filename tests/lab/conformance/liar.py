@@ -20,6 +20,7 @@ CHECKED, CSUM_BLANK, MORE_DATA, EXTRA_INFO = 1, 2, 4, 8  # NETRXF_*
 GUEST_IP, LIAR_IP = bytes([10, 9, 8, 7]), bytes([10, 9, 8, 1])
 GUEST_MAC, LIAR_MAC = bytes.fromhex("00163e424242"), bytes.fromhex("feffffffffff")
 READ, OKAY = 0, 0
+CRITICAL = 9  # of xentoollog_level
 
 
 def library(name):
@@ -28,6 +29,14 @@ def library(name):
 
 def failed(what):
     raise OSError(ctypes.get_errno(), what)
+
+
+def quiet():
+    """A logger for Xen's libraries: that a page was taken back is no news."""
+    stderr = ctypes.c_void_p.in_dll(library(None), "stderr")
+    create = library("libxentoollog.so.1").xtl_createlogger_stdiostream
+    create.restype = ctypes.c_void_p
+    return ctypes.c_void_p(create(stderr, CRITICAL, 0))
 
 
 class Store:
@@ -146,8 +155,8 @@ class Device(threading.Thread):
         self.gnttab, self.evtchn = library("libxengnttab.so.1"), library("libxenevtchn.so.1")
         for function in (self.gnttab.xengnttab_open, self.gnttab.xengnttab_map_grant_ref, self.evtchn.xenevtchn_open):
             function.restype = ctypes.c_void_p
-        self.xgt = ctypes.c_void_p(self.gnttab.xengnttab_open(None, 0))
-        self.xce = ctypes.c_void_p(self.evtchn.xenevtchn_open(None, 0))
+        self.xgt = ctypes.c_void_p(self.gnttab.xengnttab_open(quiet(), 0))
+        self.xce = ctypes.c_void_p(self.evtchn.xenevtchn_open(quiet(), 0))
         self.port = None
         self.mapped = []         # pages that stay
         self.lie = None          # what to do in place of the honest thing
