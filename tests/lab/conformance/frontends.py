@@ -187,6 +187,7 @@ def unmade(device):
 HUGE, LONG = str((1 << 32) - 1), "9" * 2000
 CONTROL = "\x1b[2J\x07\x9b31m\r\n\x00evil"
 
+STATES = [4, 5, 6, 1, 2, 3, 4, 7, 8] * 7
 BEYOND_SENSE = "an offer beyond all sense is refused or taken up to what makes sense"
 
 BLOCK = [
@@ -233,8 +234,7 @@ BLOCK = [
       for name, word in (("9", "9"), ("negative", "-1"), ("word", "four"), ("33-bits", str((1 << 32) + 4)), ("long", LONG),
                          ("control", CONTROL))],
     Rule("state-gone", "a state that is removed ends the device or means nothing", "read failed failed+closed", tell=states("gone")),
-    Rule("state-storm", "sixty changes of state at once are borne", "read failed failed+closed waits", origin="XSA-429",
-         tell=states(*[4, 5, 6, 1, 2, 3, 4, 7, 8] * 7)),
+    Rule("state-storm", "sixty changes of state at once are borne", "read failed failed+closed waits", tell=states(*STATES)),
     Rule("unmade", "a directory that goes and comes ends the device or means nothing", "read failed failed+closed", tell=unmade),
     Rule("shrinks-to-0", "a disk that shrinks to nothing in use is given up, or fails what is past its end", "failed failed+closed",
          tell=says(sectors=0)),
@@ -283,9 +283,9 @@ NET = [
     Rule("rx-empty", "a frame without bytes is none", "served", tell=sends({"status": 0})),
     Rule("rx-13", "a frame without a header is none", "served", tell=sends({"data": BYTES[:13]})),
     Rule("rx-17-pieces", "a frame of many pieces is taken or dropped", "served", tell=sends(*[MORE] * 16, END)),
-    Rule("rx-19-pieces", "a frame of more pieces than there may be is dropped", "served closed", tell=sends(*[MORE] * 18, END), origin="XSA-405"),
+    Rule("rx-19-pieces", "a frame of more pieces than there may be is dropped", "served closed", tell=sends(*[MORE] * 18, END)),
     Rule("rx-100-pieces", "a frame of a hundred pieces is dropped, or the interface given up", "served closed",
-         tell=sends(*[MORE] * 99, END), origin="XSA-405"),
+         tell=sends(*[MORE] * 99, END)),
     Rule("rx-unfinished", "a frame that does not end does not keep the next from coming once it does", "served",
          tell=lambda d: (sends(*[MORE] * 3)(d), sends(END)(d))),
     Rule("rx-failed-pieces", "a frame of which a piece failed is dropped", "served",
@@ -327,7 +327,7 @@ NET = [
     Rule("state-1-4", "a state that goes back to the first and forth is borne", "served closed", tell=states(1, 4)),
     Rule("state-2-4", "a connected back end that offers itself anew is borne", "served deaf closed", tell=states(2, 4)),
     Rule("state-6", "a back end that is closed at once is borne", "served deaf closed", tell=states(6)),
-    Rule("state-storm", "sixty changes of state at once are borne", "served deaf closed", tell=states(*[4, 5, 6, 1, 2, 3, 4, 7, 8] * 7)),
+    Rule("state-storm", "sixty changes of state at once are borne", "served deaf closed", tell=states(*STATES)),
     Rule("unmade", "a directory that goes and comes ends the interface or means nothing", "served closed deaf", tell=unmade),
 ]
 
