@@ -17,7 +17,6 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/page.h"
-#include "kern/string.h"
 #include "kern/thread.h"
 #include "kern/wait.h"
 #include "os/evtchn.h"
@@ -32,6 +31,10 @@
 #define PORTS  64u
 #define TIMERS 8u
 #define KEYS   64u
+
+/* The kernel's own, which dom0's library has not: kern/string.h would declare what it has again. */
+size_t strlcpy(char *dst, const char *src, size_t size);
+int parse_u64(const char *s, uint64_t *out);
 
 static struct {
     bool used, granted, readonly, held, deferred;

@@ -56,7 +56,7 @@ static unsigned begin_request(enum blk_op op, size_t size)
 static void to_state(const char *state)
 {
     fake_key("/back/state", state);
-    frontend_event(dev->fe, (enum xenbus_state)atoi(state));
+    frontend_event(dev->fe, (enum xenbus_state)(*state - '0'));
 }
 
 static void let_watch_thread_look(void)

@@ -79,7 +79,7 @@ static int send_one(void)
 static void to_state(const char *state)
 {
     fake_key("/back/state", state);
-    frontend_event(dev->fe, (enum xenbus_state)atoi(state));
+    frontend_event(dev->fe, (enum xenbus_state)(*state - '0'));
 }
 
 static void appear(const char *key, const char *value)
