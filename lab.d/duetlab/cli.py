@@ -200,10 +200,10 @@ def parser():
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
     two_hosts(sub)
     sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
-    sub = add("conformance", do_conformance, "try the rules of device protocols on back ends, ours and the peers'",
+    sub = add("conformance", do_conformance, "try the rules of device protocols on back ends and front ends, ours and the peers'",
               name="conformance", more=("A guest breaks each rule on purpose, and a table tells which back end keeps which: Duet's "
-              "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. docs/conformance.md explains the rules. Exit status 1 "
-              "if Duet breaks one."))
+              "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. Then a back end breaks them, before our guest's front ends "
+              "and Linux'. docs/conformance.md explains the rules. Exit status 1 if Duet breaks one."))
     conformance.options(sub)
     two_hosts(add("up", do_up, "boot the Xen host and install Duet in dom0"))
     sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
