@@ -72,14 +72,17 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
         return base->opened ? 0 : -EINPROGRESS;
     }
     err = blk_device_xs_image_path(dev, &path, why, why_size);
-    if (err != 0 || path == NULL) {
-        return err != 0 ? err : -EAGAIN;
+    if (err == 0 && path == NULL) {
+        return -EAGAIN;
     }
-    dev->image.id = base->id;
-    dev->image.patient = base->in_use; /* the opener of the last daemon may not have ended yet */
-    err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
-    free(path);
-    if (crew_may_pass(err) || err == -EPIPE) {
+    if (err == 0) {
+        dev->image.id = base->id;
+        dev->image.patient =
+            base->in_use; /* the opener of the last daemon may not have ended yet */
+        err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
+        free(path);
+    }
+    if (crew_may_pass(err) || store_error_passes(err) || err == -EPIPE) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
         supervised_reconsider_soon(base); /* no process, or killed: nobody else asks again */
         return -EAGAIN;
@@ -295,8 +298,13 @@ static int blk_watch_host(struct supervisor *sup)
         log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
                 strerror(-err));
     }
-    if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
+    if (crew_may_pass(err)) {
+        return err; /* the daemon is started again, and then they are */
+    }
+    err = qdisk_watch_start(&d->qdisks, sup->loop, sup->store);
+    if (err != 0) {
         log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+        return err;
     }
     return supervisor_find_program(d->images.opener_path, &d->images.opener_program);
 }

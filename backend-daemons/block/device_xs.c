@@ -114,6 +114,7 @@ static int blk_path_of_params(const char *params, char **path, char *why, unsign
     static const char *const raw[] = {"aio:", "raw:"};
     const char *colon = strchr(params, ':');
 
+    snprintf(why, why_size, "out of memory");
     for (unsigned int i = 0; i < BLK_NR(raw); i++) {
         if (strncmp(params, raw[i], strlen(raw[i])) == 0) {
             *path = strdup(params + strlen(raw[i]));

@@ -112,7 +112,8 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
 
 bool crew_may_pass(int err)
 {
-    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR;
+    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR ||
+           err == -ENOBUFS || err == -ETOOMANYREFS;
 }
 
 /* A report, as the worker, which is not trusted, sent it. */

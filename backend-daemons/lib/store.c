@@ -368,7 +368,7 @@ int store_watch_add(struct store *st, struct store_watch *w, const char *path, s
     snprintf(w->token, sizeof(w->token), "%llx", (unsigned long long)st->next_token++);
     w->path = strdup(path);
     if (w->path == NULL) {
-        return -ENOMEM;
+        return fail(st, ENOMEM, path, NULL, strerror(ENOMEM));
     }
     HASH_ADD_STR(st->watches, token, w);
     if (!xs_watch(st->xsh, path, w->token)) {

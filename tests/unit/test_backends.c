@@ -84,7 +84,7 @@ static int teardown(void **state)
 
 static void watch(void)
 {
-    assert_int_equal(backend_class_watch(&class, store, "vif", on_event, on_look, &class), 0);
+    assert_int_equal(backend_class_watch(&class, loop, store, "vif", on_event, on_look, &class), 0);
 }
 
 static void what_exists_is_reported_at_the_start(void **state)
