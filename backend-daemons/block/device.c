@@ -183,22 +183,31 @@ static void blk_device_offer_disk(struct supervised *base)
     blk_device_xs_publish_features(blk_device_of(base));
 }
 
-/* Whether xl calls the domain the old end of a migration, whose new end it is about to start. */
-static bool blk_device_is_away(const struct supervised *base)
+/*
+ * Whether xl calls the domain the old end of a migration, whose new end it is about to start: 1 or
+ * 0. Or -errno: nobody knows, and it is looked at again.
+ */
+static int blk_device_is_away(struct supervised *base)
 {
     static const char suffix[] = "--migratedaway";
     char path[64];
     char *name;
     bool away;
+    int err;
 
     snprintf(path, sizeof(path), NAME_KEY, base->id.domid);
-    if (store_read_str(base->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name) != 0) {
-        return false;
+    err = store_read_str(base->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name);
+    if (store_error_passes(err)) {
+        supervised_reconsider_soon(base);
+        return err;
+    }
+    if (err != 0) {
+        return 0;
     }
     away =
         strlen(name) >= strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0;
     free(name);
-    return away;
+    return away ? 1 : 0;
 }
 
 /*
@@ -212,9 +221,13 @@ static enum supervised_turn blk_device_claim(struct supervised *base)
     struct blk_device *dev = blk_device_of(base);
     bool yielded = base->life.phase == LIFE_YIELDED;
     struct image_user *holder = image_rival(&dev->image, !yielded);
+    const int away = blk_device_is_away(base);
     char why[64];
 
-    if (blk_device_is_away(base)) {
+    if (away < 0) {
+        return SUPERVISED_WAIT;
+    }
+    if (away > 0) {
         if (yielded) {
             blk_device_give_image_back(base);
         }
@@ -270,7 +283,7 @@ static void blk_device_see_changes(struct supervised *base)
     if (base->life.phase == LIFE_CONNECTED && dev->config.sectors != dev->image.facts.sectors) {
         blk_device_announce_size(dev); /* the worker did not take it before */
     }
-    if (blk_device_is_away(base)) {
+    if (blk_device_is_away(base) > 0) {
         supervised_yield(base, "the guest was moved away");
     }
 }

@@ -41,6 +41,7 @@ static struct {
     int at; /* when so many transactions have begun; 0: not at all */
     const char *path, *value;
 } surprise;
+static void (*on_read)(void);
 static int wake[2] = {-1, -1};
 
 void fake_reset(void)
@@ -50,6 +51,7 @@ void fake_reset(void)
     memset(nodes, 0, sizeof(nodes));
     memset(watches, 0, sizeof(watches));
     surprise.at = removal_refused = 0;
+    on_read = NULL;
     first_event = nr_events = conflicts = transactions = dead = 0;
     while (wake[0] >= 0 && read(wake[0], &drop, 1) == 1) {
     }
@@ -156,6 +158,11 @@ void fake_refuse_removal(int refused)
     removal_refused = refused;
 }
 
+void fake_on_read(void (*fn)(void))
+{
+    on_read = fn;
+}
+
 void fake_die(void)
 {
     dead = 1;
@@ -198,6 +205,9 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 
     (void)h;
     (void)t;
+    if (on_read != NULL) {
+        on_read();
+    }
     if (is_dead()) {
         return NULL;
     }

@@ -28,6 +28,9 @@ void fake_refuse_removal(int refused);
 /* Number of transactions begun since fake_reset(). */
 int fake_transactions(void);
 
+/* Calls fn before each xs_read() is answered; NULL: no more. */
+void fake_on_read(void (*fn)(void));
+
 /* Everything fails with EIO from now on, as when xenstored died. */
 void fake_die(void);
 

@@ -346,6 +346,38 @@ int __wrap_asprintf(char **out, const char *fmt, ...)
     return n;
 }
 
+/* In place of the service manager's store, of one device. */
+
+static struct {
+    char name[32];
+    int fd;
+} kept = {.fd = -1};
+
+void __wrap_notify_drop_fd(const char *name);
+void __wrap_notify_drop_fd(const char *name)
+{
+    if (kept.fd >= 0 && strcmp(name, kept.name) == 0) {
+        close(kept.fd);
+        kept.fd = -1;
+    }
+}
+
+void __wrap_notify_keep_fd(const char *name, int fd);
+void __wrap_notify_keep_fd(const char *name, int fd)
+{
+    __wrap_notify_drop_fd(name);
+    snprintf(kept.name, sizeof(kept.name), "%s", name);
+    kept.fd = __real_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void __wrap_notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg);
+void __wrap_notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg)
+{
+    if (kept.fd >= 0) {
+        fn(arg, kept.name, __real_fcntl(kept.fd, F_DUPFD_CLOEXEC, 0));
+    }
+}
+
 /* The life, and what it is judged by. */
 
 static int open_at_start;
@@ -386,6 +418,9 @@ void faults_done(void)
     const int open_at_end = count_descriptors();
 
     live = false;
+    if (kept.fd >= 0) {
+        faults_fail("the service manager still keeps the log of %s", kept.name);
+    }
     if (fault.call < 0) {
         memcpy(shared->counts, seen, sizeof(seen));
     }

@@ -43,7 +43,10 @@ bool faults_pass(void);
 /* The life did not go on as it has to: says so, and ends the process. */
 _Noreturn void faults_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The life is over: nothing may be open that was not at its start. Ends the process. */
+/*
+ * The life is over: nothing may be open that was not at its start, and the service manager, whose
+ * store of descriptors is played as well, has none to keep. Ends the process.
+ */
 _Noreturn void faults_done(void);
 
 /*

@@ -4,7 +4,6 @@
  * and it is removed. One call fails on the way. The device ends up served, or closed with a
  * sentence that says why; and one that is connected is closed by nothing that passes.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,42 +24,8 @@
 
 static struct blockd blockd;
 static char image[] = "/tmp/duet-test-faults-XXXXXX";
-static struct {
-    char name[32];
-    int fd;
-} kept = {.fd = -1}; /* by the service manager */
 static pid_t worker_before;
 static bool was_connected;
-
-/* In place of the service manager's store. */
-void __wrap_notify_keep_fd(const char *name, int fd);
-void __wrap_notify_keep_fd(const char *name, int fd)
-{
-    faults_live(false);
-    if (kept.fd >= 0) {
-        close(kept.fd);
-    }
-    snprintf(kept.name, sizeof(kept.name), "%s", name);
-    kept.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    faults_live(true);
-}
-
-void __wrap_notify_drop_fd(const char *name);
-void __wrap_notify_drop_fd(const char *name)
-{
-    if (kept.fd >= 0 && strcmp(name, kept.name) == 0) {
-        close(kept.fd);
-        kept.fd = -1;
-    }
-}
-
-void __wrap_notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg);
-void __wrap_notify_kept_fds(void (*fn)(void *arg, const char *name, int fd), void *arg)
-{
-    if (kept.fd >= 0) {
-        fn(arg, kept.name, fcntl(kept.fd, F_DUPFD_CLOEXEC, 0));
-    }
-}
 
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
@@ -324,9 +289,6 @@ static void play_disk(void)
     supervisor_stop(&blockd.sup);
     free_daemon();
     unlink(image);
-    if (kept.fd >= 0) {
-        faults_fail("the service manager still keeps its log");
-    }
     faults_done();
 }
 
