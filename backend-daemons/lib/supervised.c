@@ -297,7 +297,7 @@ static int supervised_publish_tx(struct store *st, xs_transaction_t t, void *arg
     return err;
 }
 
-static void supervised_publish_it(struct supervised *dev, const struct supervised_publication *p)
+static bool supervised_publish_it(struct supervised *dev, const struct supervised_publication *p)
 {
     int err = store_transaction(dev->sup->store, supervised_publish_tx, (void *)p);
 
@@ -311,17 +311,16 @@ static void supervised_publish_it(struct supervised *dev, const struct supervise
                     store_error(dev->sup->store));
         supervised_reconsider_soon(dev);
     }
+    return err == 0 || err == -ENOENT;
 }
 
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
     const struct supervised_publication p = {
         .dev = dev, .values = values, .nr = nr, .state = state};
 
-    if (nr != 0 || state != dev->view.back) {
-        supervised_publish_it(dev, &p);
-    }
+    return (nr == 0 && state == dev->view.back) || supervised_publish_it(dev, &p);
 }
 
 void supervised_publish_again(struct supervised *dev, const struct key_value *values,

@@ -154,9 +154,10 @@ static int net_device_add_tap(struct supervised *base, struct crew_orders *order
 
 static void net_device_link_up(struct supervised *base)
 {
-    net_device_xs_publish_carrier(net_device_of(base), true,
-                                  base->view.back == XenbusStateClosing ? XenbusStateUnknown
-                                                                        : XenbusStateConnected);
+    net_device_of(base)->link_down = false;
+    net_device_xs_publish_carrier(net_device_of(base), base->view.back == XenbusStateClosing
+                                                           ? XenbusStateUnknown
+                                                           : XenbusStateConnected);
 }
 
 static int net_device_send(struct net_device *dev, enum net_wire_order_kind kind)
@@ -204,6 +205,9 @@ static void net_device_see_settings(struct supervised *base)
     if (!net_same_settings(&s, &dev->config.settings)) {
         net_device_change_settings(dev, &s);
     }
+    if (base->life.phase == LIFE_CONNECTED && dev->carrier_due) {
+        net_device_xs_publish_carrier(dev, XenbusStateUnknown);
+    }
     if (base->life.phase != LIFE_CONNECTED) {
         return; /* a worker that only starts has seen nothing: 8 leads to 4 */
     }
@@ -239,7 +243,8 @@ static bool net_device_hear(struct supervised *base, const struct wire_report *r
     if (r->kind == NET_WIRE_CARRIER && len == sizeof(*r)) {
         log_limited(&dev->carrier_log, r->err == 0 ? LOG_DEBUG : LOG_WARNING, &base->id, "%s",
                     r->text);
-        net_device_xs_publish_carrier(dev, r->err == 0, XenbusStateUnknown);
+        dev->link_down = r->err != 0;
+        net_device_xs_publish_carrier(dev, XenbusStateUnknown);
         return true;
     }
     return false;

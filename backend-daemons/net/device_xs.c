@@ -294,9 +294,9 @@ int net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings
     return err;
 }
 
-void net_device_xs_publish_carrier(struct net_device *dev, bool up, enum xenbus_state state)
+void net_device_xs_publish_carrier(struct net_device *dev, enum xenbus_state state)
 {
-    const struct key_value carrier = {.key = "carrier", .number = up ? 1 : 0};
+    const struct key_value carrier = {.key = "carrier", .number = dev->link_down ? 0 : 1};
 
-    supervised_publish(&dev->base, &carrier, 1, state);
+    dev->carrier_due = !supervised_publish(&dev->base, &carrier, 1, state);
 }

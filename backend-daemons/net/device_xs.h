@@ -38,7 +38,10 @@ int net_device_xs_read_front(const struct supervised_front *front);
 int net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings *settings,
                                 char *why, unsigned long why_size);
 
-/* Publishes the link's state, and with it ours (Unknown: as it is), if the device still exists. */
-void net_device_xs_publish_carrier(struct net_device *dev, bool up, enum xenbus_state state);
+/*
+ * Publishes the link's state, and with it ours (Unknown: as it is), if the device still exists.
+ * What the store did not take is due.
+ */
+void net_device_xs_publish_carrier(struct net_device *dev, enum xenbus_state state);
 
 #endif

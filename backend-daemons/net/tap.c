@@ -40,6 +40,13 @@ static int attach(const struct tap *t, const char *name, const char **stage)
     return fd;
 }
 
+/* Whether there is an interface of that name, as far as this host can tell. */
+static bool may_be_there(const char *name)
+{
+    errno = 0;
+    return if_nametoindex(name) != 0 || errno != ENODEV;
+}
+
 /* Marks an interface that nobody else has marked. One without a mark is a tap all the same. */
 static void put_mark(const char *name, const char *own)
 {
@@ -59,6 +66,7 @@ static void put_mark(const char *name, const char *own)
 int tap_open(struct tap *t, const char *name, const char *own, bool multi_queue, const char **stage)
 {
     int header = sizeof(struct virtio_net_hdr);
+    const bool made = !may_be_there(name);
     int err = 0;
 
     *t = (struct tap){.multi_queue = multi_queue};
@@ -79,7 +87,7 @@ int tap_open(struct tap *t, const char *name, const char *own, bool multi_queue,
         err = -errno;
     }
     if (err != 0) {
-        tap_close(t, true);
+        tap_close(t, made); /* one that was there is a guest's */
         return err;
     }
     put_mark(name, own);

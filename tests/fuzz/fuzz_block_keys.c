@@ -28,11 +28,12 @@ static struct blockd blockd = {.sup = {.ops = &ops},
                                .hotplug_script = "/usr/lib/duet/block-hotplug"};
 
 /* In place of supervised.c. */
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
     (void)state;
     require(keys_write(dev->sup->store, STORE_NO_TX, dev->back, values, nr) == 0);
+    return true;
 }
 
 void supervised_publish_again(struct supervised *dev, const struct key_value *values,

@@ -38,18 +38,27 @@ static int act_as_worker(unsigned int nr_fds)
     struct wire_report report = {.kind = WIRE_READY};
     struct net_wire_config c;
     struct net_wire_order order;
+    struct kept_head *head;
     int fds[NET_WIRE_MAX_QUEUES + 1];
 
     if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_fds) != sizeof(c) ||
         c.nr_queues != 2) {
         return 0; /* the daemon has ended */
     }
+    head = kept_map(fds[nr_fds - 1], sizeof(*head));
+    if (head == NULL) {
+        return 21;
+    }
+    head->state = KEPT_OPEN;
+    head->magic = NET_ESTATE_MAGIC;
+    head->version = NET_ESTATE_VERSION;
     do {
         send(CHILD_SOCKET_FD, &report, sizeof(report), MSG_NOSIGNAL);
         do {
             if (child_receive(CHILD_SOCKET_FD, &order, sizeof(order), NULL, 0) <= 0) {
                 return 0;
             }
+            head->turns++;
         } while (order.kind != NET_WIRE_SET && order.kind != WIRE_STOP);
         report = (struct wire_report){.kind = NET_WIRE_CARRIER,
                                       .err = order.settings.rate_bytes == 1000 ? ETIMEDOUT : 0};
