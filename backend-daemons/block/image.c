@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#include "../lib/crew.h"
+#include "../lib/lacks.h"
 #include "../lib/wire.h"
 
 #define NS_PER_MS UINT64_C(1000000)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
-#include "crew.h"
+#include "lacks.h"
 #include "name.h"
 
 /* Longest value of the keys that are read: a name of xl's is at most a store value. */

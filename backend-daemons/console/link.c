@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "crew.h"
+#include "lacks.h"
 #include "log.h"
 
 #define SECOND_NS UINT64_C(1000000000)

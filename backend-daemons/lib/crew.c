@@ -111,12 +111,6 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     return 0;
 }
 
-bool crew_may_pass(int err)
-{
-    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR ||
-           err == -ENOBUFS || err == -ETOOMANYREFS;
-}
-
 /* A report, as the worker, which is not trusted, sent it. */
 static void crew_on_message(void *arg, const void *msg, unsigned long len)
 {

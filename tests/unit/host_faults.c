@@ -36,8 +36,7 @@ enum {
     TICKS_MAX = 40000, /* and after which it is a wait without end */
     LIFE_SECONDS = 120,
     REACHED = 4711,
-    FAILED = 99, /* exit statuses of a life */
-    ENDED = 98,  /* the daemon ended by itself */
+    FAILED = 99, /* exit status of a life */
 };
 
 /* name, and the errors */
@@ -477,7 +476,7 @@ void faults_run(struct loop *loop, bool (*reached)(void), void (*hurry)(bool all
         faults_fail("waited without end: %s", what);
     }
     if (status != REACHED && !reached()) {
-        _exit(ENDED);
+        _exit(FAULTS_ENDED);
     }
 }
 
@@ -542,8 +541,8 @@ static void print_output(int fd)
  */
 static bool may_end_so(const struct fault *f, int status)
 {
-    return WIFEXITED(status) &&
-           (WEXITSTATUS(status) == ENDED || (f->call == CALL_malloc && WEXITSTATUS(status) == 255));
+    return WIFEXITED(status) && (WEXITSTATUS(status) == FAULTS_ENDED ||
+                                 (f->call == CALL_malloc && WEXITSTATUS(status) == 255));
 }
 
 /* Waits for one life's end. Returns its place. */

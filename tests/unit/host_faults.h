@@ -20,6 +20,9 @@
 
 #include "loop.h"
 
+/* Exit status of a life whose daemon ended by itself: the service manager starts another. */
+#define FAULTS_ENDED 98
+
 /* Plays the life once; ends it with faults_done(). */
 typedef void faults_life_fn(void);
 

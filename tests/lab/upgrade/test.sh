@@ -2,7 +2,7 @@
 # another version) are installed as a package does it, new files renamed over the old, and the services restarted. The
 # guest sees a pause, and so it does on the way back. Until the restart the daemon that runs starts the workers that
 # were there when it was started. A version that cannot read what a killed one left says so and closes the disk; an
-# interface goes on.
+# interface goes on. And a guest that goes while no daemon of the network runs leaves no tap, whatever its name is.
 # timeout: 200
 . ./lib.sh
 
@@ -31,7 +31,7 @@ cleanup() {
 }
 
 disk=$(image disk.img 4M)
-guest upgrade "disk = [ $(disk "$disk") ]" "vif = [ 'bridge=xenbr0' ]" "extra = 'run=\"journal start xvda\"'"
+guest upgrade "disk = [ $(disk "$disk") ]" "vif = [ 'bridge=xenbr0,vifname=duet-upgrade' ]" "extra = 'run=\"journal start xvda\"'"
 domid=$(xl domid upgrade)
 back=/local/domain/0/backend
 wait_prompt upgrade
@@ -93,3 +93,11 @@ error=$(xenstore-read "/local/domain/0/error/backend/vbd/$domid/51712/error")
 [[ $error =~ "of another version" ]] || fail "the store says: $error"
 wait_line_of duet-net "vif $domid/0: goes on after a daemon of another version" 3
 same "the interface" 4 "$(xenstore-read "$back/vif/$domid/0/state")"
+
+systemctl stop duet-net.service
+[ -e /sys/class/net/duet-upgrade ] || fail "the interface has no tap of its name"
+timeout 90 xl destroy upgrade
+wait_end upgrade
+[ -e /sys/class/net/duet-upgrade ] || fail "somebody else has removed the tap"
+systemctl start duet-net.service
+no_interface duet-upgrade
