@@ -316,6 +316,10 @@ int main(int argc, char **argv)
     if (getenv("DUET_FAULTS") != NULL) {
         _exit(act_as_worker((unsigned int)strtoul(argv[1], NULL, 10)));
     }
+    if (!own_network_enter()) {
+        printf("this host gives no network namespace with taps\n");
+        return 77; /* ctest knows it as skipped */
+    }
     setenv("DUET_FAULTS", "1", 1);
     return faults_main(play_interface, argc, argv);
 }
