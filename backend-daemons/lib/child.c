@@ -56,13 +56,13 @@ static void drain_socket(struct child *c, unsigned int most)
         if (n < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)) {
             return; /* it is there still, and the loop comes back for it */
         }
-        if (n < 0) {
+        if (n < 0 && errno != ECONNRESET) {
             log_msg(LOG_ERR, NULL, "process %d cannot be heard: %s; killed", (int)c->pid,
                     strerror(errno));
             child_give_up(c);
             return;
         }
-        if (n == 0) {
+        if (n <= 0) { /* it has ended, or is about to */
             loop_fd_del(c->loop, &c->socket);
             return;
         }

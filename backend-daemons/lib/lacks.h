@@ -1,5 +1,5 @@
 /*
- * What a host lacks for a moment: memory, descriptors, processes. Whoever has a guest that is
+ * What a host lacks for a moment: memory, descriptors, processes, room. Whoever has a guest that is
  * connected tries again, and closes nothing for it.
  */
 #ifndef DUET_LIB_LACKS_H
@@ -12,7 +12,7 @@
 static inline bool crew_may_pass(int err)
 {
     return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR ||
-           err == -ENOBUFS || err == -ETOOMANYREFS;
+           err == -ENOBUFS || err == -ETOOMANYREFS || err == -ENOSPC;
 }
 
 #endif

@@ -268,6 +268,7 @@ static void net_device_remove_tap(struct supervised *base)
     struct net_device *dev = net_device_of(base);
     char why[SUPERVISED_SENTENCE_MAX];
 
+    base->adopted = base->adopted || dev->tap.nr_fds == 0; /* whatever its name is by now */
     if (dev->tap.nr_fds == 0 && base->front != NULL &&
         net_device_open_tap(base, why, sizeof(why)) != 0) {
         log_msg(LOG_WARNING, &base->id, "%s", why);

@@ -475,7 +475,7 @@ void faults_run(struct loop *loop, bool (*reached)(void), void (*hurry)(bool all
     if (status == REACHED && run.ticks == TICKS_MAX) {
         faults_fail("waited without end: %s", what);
     }
-    if (status != REACHED && !reached()) {
+    if (status != REACHED && (status != 0 || !reached())) {
         _exit(FAULTS_ENDED);
     }
 }

@@ -5,8 +5,7 @@
  * and is started again, which no guest notices; or every console is served sooner or later, with a
  * terminal that the store names.
  */
-#include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +124,12 @@ static void on_end(void *arg, bool orderly)
     loop_stop(host.loop, orderly ? 0 : 1);
 }
 
+static void on_store_lost(void *arg)
+{
+    (void)arg;
+    loop_stop(host.loop, 1);
+}
+
 /* As the daemon's main() does. Returns whether it runs. */
 static bool start_daemon(void)
 {
@@ -141,7 +146,7 @@ static bool start_daemon(void)
         cons_link_start(&host.link, host.loop, "/proc/self/exe", &config, fds) != 0) {
         return false;
     }
-    host.store = store_open(host.loop, NULL, NULL);
+    host.store = store_open(host.loop, on_store_lost, NULL);
     return host.store != NULL && cons_daemon_start(&consoles, &host, on_ready, NULL) == 0;
 }
 
@@ -209,7 +214,7 @@ static void play_consoles(void)
 {
     bool runs;
 
-    if (pipe(marks) != 0) {
+    if (pipe2(marks, O_NONBLOCK | O_CLOEXEC) != 0) {
         faults_fail("no pipe");
     }
     xs_close(xs_open(0)); /* the store's pipe, which stays open */
