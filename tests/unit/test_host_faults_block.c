@@ -15,7 +15,7 @@
 #include "child.h"
 #include "device.h"
 #include "fake_xenstore.h"
-#include "host_faults.h"
+#include "host_faults_device.h"
 #include "inflight.h"
 
 #define FRONT "/local/domain/5/device/vbd/51712"
@@ -24,8 +24,6 @@
 
 static struct blockd blockd;
 static char image[] = "/tmp/duet-test-faults-XXXXXX";
-static pid_t worker_before;
-static bool was_connected;
 
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
@@ -59,23 +57,6 @@ static int act_as_worker(void)
 static struct blk_device *the_device(void)
 {
     return (struct blk_device *)blockd.sup.devices;
-}
-
-static void hurry(bool all)
-{
-    struct blk_device *dev = the_device();
-
-    for (unsigned int i = 0; i < SUPERVISOR_CLASSES_MAX; i++) {
-        faults_fire(blockd.sup.loop, &blockd.sup.classes[i].watch.again);
-    }
-    if (dev == NULL) {
-        return;
-    }
-    faults_fire(blockd.sup.loop, &dev->base.later);
-    faults_fire(blockd.sup.loop, &dev->base.retry);
-    if (all || dev->base.life.phase == LIFE_PAUSING) {
-        faults_fire(blockd.sup.loop, &dev->base.life.deadline);
-    }
 }
 
 static void prepare(void)
@@ -114,73 +95,14 @@ static bool openers_are_gone(void)
 /* Openers see their socket close; they are not to be left as zombies. */
 static void free_daemon(void)
 {
-    faults_run(blockd.sup.loop, openers_are_gone, hurry, "the openers end");
+    faults_until(openers_are_gone, "the openers end");
     supervisor_free(&blockd.sup);
     loop_free(blockd.sup.loop);
 }
 
-static void run_until(bool (*reached)(void), const char *what)
-{
-    faults_run(blockd.sup.loop, reached, hurry, what);
-}
-
-static bool is(const char *path, const char *value)
-{
-    const char *found = fake_get(path);
-
-    return found != NULL && strcmp(found, value) == 0;
-}
-
-static bool is_closed(void)
-{
-    return is(BACK "/state", "6");
-}
-
-static bool is_offered(void)
-{
-    return is(BACK "/state", "2") || is_closed();
-}
-
-static bool is_connected(void)
-{
-    return (is(BACK "/state", "4") && the_device() != NULL &&
-            the_device()->base.life.phase == LIFE_CONNECTED) ||
-           is_closed();
-}
-
-static bool is_served_anew(void)
-{
-    return (is_connected() && the_device()->base.crew.child.pid != worker_before) || is_closed();
-}
-
 static bool has_grown(void)
 {
-    return is(BACK "/sectors", "32") || is_closed();
-}
-
-static bool is_forgotten(void)
-{
-    return blockd.sup.nr_devices == 0;
-}
-
-static bool is_stopped(void)
-{
-    return blockd.sup.devices == NULL;
-}
-
-/* Whether the life goes on. A device that is closed is so for a reason that stands in the store. */
-static bool goes_on(void)
-{
-    if (!is_closed()) {
-        return true;
-    }
-    if (fake_get(ERROR) == NULL) {
-        faults_fail("closed, and the store does not say why");
-    }
-    if (was_connected && faults_pass()) {
-        faults_fail("a guest that was connected lost its disk by what passes: %s", fake_get(ERROR));
-    }
-    return false;
+    return faults_store_has(BACK "/sectors", "32") || faults_closed();
 }
 
 /* What libxl writes. */
@@ -196,7 +118,7 @@ static void create(void)
     fake_set(BACK "/script", "/etc/xen/scripts/block");
     fake_set(BACK "/online", "1");
     fake_set(BACK "/state", "1");
-    run_until(is_offered, "the disk is offered");
+    faults_until(faults_offered, "the disk is offered");
 }
 
 static void connect_guest(void)
@@ -205,61 +127,41 @@ static void connect_guest(void)
     fake_set(FRONT "/event-channel", "10");
     fake_set(FRONT "/protocol", "x86_64-abi");
     fake_set(FRONT "/state", "3");
-    run_until(is_connected, "the guest is connected");
-    if (goes_on()) {
+    faults_until(faults_connected, "the guest is connected");
+    if (faults_goes_on()) {
         fake_set(FRONT "/state", "4");
-        was_connected = true;
+        faults_device.was_connected = true;
     }
-}
-
-/* As if nothing had been started, or died, for long. */
-static void forgive(void)
-{
-    the_device()->base.crew.starts = (struct pace){.last_ns = 0};
-    the_device()->base.crew.deaths = 0;
-}
-
-static void lose_process(pid_t pid, const char *what)
-{
-    forgive();
-    worker_before = the_device()->base.crew.child.pid;
-    kill(pid, SIGKILL);
-    run_until(is_served_anew, what);
 }
 
 static void restart(void)
 {
-    forgive();
-    worker_before = 0;
-    faults_live(true);
-    supervisor_stop(&blockd.sup);
-    faults_live(false);
-    if (blockd.sup.devices != NULL) {
-        run_until(is_stopped, "the daemon stops");
-    }
+    faults_forgive();
+    faults_device.worker_before = 0;
+    faults_stop();
     free_daemon();
     start_daemon();
-    run_until(is_served_anew, "the disk is taken over");
+    faults_until(faults_served_anew, "the disk is taken over");
 }
 
 /* The connected guest's part of the life. */
 static void live_on(void)
 {
-    lose_process(the_device()->base.crew.child.pid, "its worker is replaced");
-    if (goes_on() && truncate(image, 32L * 512) == 0) {
-        run_until(has_grown, "the disk has grown");
+    faults_lose(the_device()->base.crew.child.pid, "its worker is replaced");
+    if (faults_goes_on() && truncate(image, 32L * 512) == 0) {
+        faults_until(has_grown, "the disk has grown");
     }
-    if (goes_on()) {
-        lose_process(((const struct child *)the_device()->image.opener)->pid, /* its first member */
-                     "its opener is replaced");
+    if (faults_goes_on()) {
+        faults_lose(((const struct child *)the_device()->image.opener)->pid, /* its first member */
+                    "its opener is replaced");
     }
-    if (goes_on()) {
+    if (faults_goes_on()) {
         restart();
     }
-    if (goes_on()) {
+    if (faults_goes_on()) {
         fake_set(FRONT "/state", "5");
         fake_set(FRONT "/state", "6");
-        run_until(is_closed, "the disk is closed");
+        faults_until(faults_closed, "the disk is closed");
     }
 }
 
@@ -274,19 +176,21 @@ static void play_disk(void)
     xs_close(xs_open(0)); /* the store's pipe, which stays open */
     fake_reset();
     fake_set("domid", "0");
+    faults_device =
+        (struct faults_device){.sup = &blockd.sup, .back_state = BACK "/state", .error = ERROR};
     faults_begin();
     start_daemon();
     create();
-    if (goes_on()) {
+    if (faults_goes_on()) {
         connect_guest();
     }
-    if (goes_on()) {
+    if (faults_goes_on()) {
         live_on();
     }
     fake_rm(BACK);
     fake_rm(FRONT);
-    run_until(is_forgotten, "the disk is forgotten");
-    supervisor_stop(&blockd.sup);
+    faults_until(faults_forgotten, "the disk is forgotten");
+    faults_stop();
     free_daemon();
     unlink(image);
     faults_done();

@@ -20,7 +20,7 @@
 #include "device.h"
 #include "estate.h"
 #include "fake_xenstore.h"
-#include "host_faults.h"
+#include "host_faults_device.h"
 #include "own_network.h"
 
 #define FRONT "/local/domain/7/device/vif/0"
@@ -29,8 +29,6 @@
 #define RATE  "1000,50000"
 
 static struct netd netd;
-static pid_t worker_before;
-static bool was_connected;
 
 /* The stand-in for duet-net-worker. A link that is down says that the new rate has come. */
 static int act_as_worker(unsigned int nr_fds)
@@ -66,31 +64,6 @@ static int act_as_worker(unsigned int nr_fds)
     return 0;
 }
 
-static struct net_device *the_device(void)
-{
-    return (struct net_device *)netd.sup.devices;
-}
-
-static void hurry(bool all)
-{
-    struct net_device *dev = the_device();
-
-    faults_fire(netd.sup.loop, &netd.sup.classes[0].watch.again);
-    if (dev == NULL) {
-        return;
-    }
-    faults_fire(netd.sup.loop, &dev->base.later);
-    faults_fire(netd.sup.loop, &dev->base.retry);
-    if (all || dev->base.life.phase == LIFE_PAUSING) {
-        faults_fire(netd.sup.loop, &dev->base.life.deadline);
-    }
-}
-
-static void run_until(bool (*reached)(void), const char *what)
-{
-    faults_run(netd.sup.loop, reached, hurry, what);
-}
-
 static void start_daemon(void)
 {
     bool runs = false;
@@ -114,76 +87,16 @@ static void start_daemon(void)
     }
 }
 
-static bool is_stopped(void)
-{
-    return netd.sup.devices == NULL;
-}
-
 static void stop_daemon(void)
 {
-    faults_live(true);
-    supervisor_stop(&netd.sup);
-    faults_live(false);
-    if (!is_stopped()) {
-        run_until(is_stopped, "the daemon stops");
-    }
+    faults_stop();
     supervisor_free(&netd.sup);
     loop_free(netd.sup.loop);
 }
 
-static bool is(const char *path, const char *value)
-{
-    const char *found = fake_get(path);
-
-    return found != NULL && strcmp(found, value) == 0;
-}
-
-static bool is_closed(void)
-{
-    return is(BACK "/state", "6");
-}
-
-static bool is_offered(void)
-{
-    return is(BACK "/state", "2") || is_closed();
-}
-
-static bool is_connected(void)
-{
-    return (is(BACK "/state", "4") && the_device() != NULL &&
-            the_device()->base.life.phase == LIFE_CONNECTED) ||
-           is_closed();
-}
-
-static bool is_served_anew(void)
-{
-    return (is_connected() && the_device()->base.crew.child.pid != worker_before) || is_closed();
-}
-
 static bool has_rate(void)
 {
-    return is(BACK "/carrier", "0") || is_closed();
-}
-
-static bool is_forgotten(void)
-{
-    return netd.sup.nr_devices == 0;
-}
-
-/* Whether the life goes on. A device that is closed is so for a reason that stands in the store. */
-static bool goes_on(void)
-{
-    if (!is_closed()) {
-        return true;
-    }
-    if (fake_get(ERROR) == NULL) {
-        faults_fail("closed, and the store does not say why");
-    }
-    if (was_connected && faults_pass()) {
-        faults_fail("a guest that was connected lost its interface by what passes: %s",
-                    fake_get(ERROR));
-    }
-    return false;
+    return faults_store_has(BACK "/carrier", "0") || faults_closed();
 }
 
 /* What libxl writes. */
@@ -199,7 +112,7 @@ static void create(void)
     fake_set(BACK "/vifname", "web");
     fake_set(BACK "/online", "1");
     fake_set(BACK "/state", "1");
-    run_until(is_offered, "the interface is offered");
+    faults_until(faults_offered, "the interface is offered");
 }
 
 /* What the toolstack's script does. */
@@ -232,35 +145,20 @@ static void connect_guest(void)
     fake_set(FRONT "/request-rx-copy", "1");
     fake_set(FRONT "/feature-rx-notify", "1");
     fake_set(FRONT "/state", "4");
-    run_until(is_connected, "the guest is connected");
-    was_connected = goes_on();
-}
-
-/* As if nothing had been started, or died, for long. */
-static void forgive(void)
-{
-    the_device()->base.crew.starts = (struct pace){.last_ns = 0};
-    the_device()->base.crew.deaths = 0;
-}
-
-static void lose_worker(void)
-{
-    forgive();
-    worker_before = the_device()->base.crew.child.pid;
-    kill(worker_before, SIGKILL);
-    run_until(is_served_anew, "its worker is replaced");
+    faults_until(faults_connected, "the guest is connected");
+    faults_device.was_connected = faults_goes_on();
 }
 
 static void restart(void)
 {
     const unsigned int tap = if_nametoindex("web");
 
-    forgive();
-    worker_before = 0;
+    faults_forgive();
+    faults_device.worker_before = 0;
     stop_daemon();
     start_daemon();
-    run_until(is_served_anew, "the interface is taken over");
-    if (goes_on() && (tap != if_nametoindex("web") || if_nametoindex("vif7.0") != 0)) {
+    faults_until(faults_served_anew, "the interface is taken over");
+    if (faults_goes_on() && (tap != if_nametoindex("web") || if_nametoindex("vif7.0") != 0)) {
         faults_fail("taken over with another tap than the guest's");
     }
 }
@@ -268,18 +166,18 @@ static void restart(void)
 /* The connected guest's part of the life. */
 static void live_on(void)
 {
-    lose_worker();
-    if (goes_on()) {
+    faults_lose(netd.sup.devices->crew.child.pid, "its worker is replaced");
+    if (faults_goes_on()) {
         fake_set(BACK "/rate", RATE);
-        run_until(has_rate, "its worker knows the new rate");
+        faults_until(has_rate, "its worker knows the new rate");
     }
-    if (goes_on()) {
+    if (faults_goes_on()) {
         restart();
     }
-    if (goes_on()) {
+    if (faults_goes_on()) {
         fake_set(FRONT "/state", "5");
         fake_set(FRONT "/state", "6");
-        run_until(is_closed, "the interface is closed");
+        faults_until(faults_closed, "the interface is closed");
     }
 }
 
@@ -291,19 +189,21 @@ static void play_interface(void)
     xs_close(xs_open(0)); /* the store's pipe, which stays open */
     fake_reset();
     fake_set("domid", "0");
+    faults_device =
+        (struct faults_device){.sup = &netd.sup, .back_state = BACK "/state", .error = ERROR};
     faults_begin();
     start_daemon();
     create();
-    if (goes_on()) {
+    if (faults_goes_on()) {
         run_script();
         connect_guest();
     }
-    if (goes_on()) {
+    if (faults_goes_on()) {
         live_on();
     }
     fake_rm(BACK);
     fake_rm(FRONT);
-    run_until(is_forgotten, "the interface is forgotten");
+    faults_until(faults_forgotten, "the interface is forgotten");
     stop_daemon();
     if (if_nametoindex("web") != 0 || if_nametoindex("vif7.0") != 0) {
         faults_fail("its tap is left");
