@@ -282,6 +282,8 @@ static void blk_device_see_changes(struct supervised *base)
 
     if (base->life.phase == LIFE_CONNECTED && dev->config.sectors != dev->image.facts.sectors) {
         blk_device_announce_size(dev); /* the worker did not take it before */
+    } else if (base->life.phase == LIFE_CONNECTED && dev->size_due) {
+        blk_device_xs_publish_size(dev);
     }
     if (blk_device_is_away(base) > 0) {
         supervised_yield(base, "the guest was moved away");

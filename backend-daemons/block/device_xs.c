@@ -298,12 +298,18 @@ void blk_device_xs_publish_size(struct blk_device *dev)
 {
     const struct key_value size = {.key = "sectors", .number = dev->image.facts.sectors};
     uint64_t known = 0;
+    int err;
 
-    if (dev->base.view.back != XenbusStateConnected ||
-        store_read_uint(dev->base.sup->store, STORE_NO_TX, dev->base.back, "sectors", UINT64_MAX,
-                        &known) != 0 ||
-        known == dev->image.facts.sectors) {
+    dev->size_due = false;
+    if (dev->base.view.back != XenbusStateConnected) {
         return;
     }
-    supervised_publish_again(&dev->base, &size, 1);
+    err = store_read_uint(dev->base.sup->store, STORE_NO_TX, dev->base.back, "sectors", UINT64_MAX,
+                          &known);
+    if (store_error_passes(err)) {
+        dev->size_due = true;
+        supervised_reconsider_soon(&dev->base);
+    } else if (err == 0 && known != dev->image.facts.sectors) {
+        dev->size_due = !supervised_publish_again(&dev->base, &size, 1);
+    }
 }

@@ -323,13 +323,13 @@ bool supervised_publish(struct supervised *dev, const struct key_value *values, 
     return (nr == 0 && state == dev->view.back) || supervised_publish_it(dev, &p);
 }
 
-void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+bool supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr)
 {
     const struct supervised_publication p = {
         .dev = dev, .values = values, .nr = nr, .state = dev->view.back, .again = true};
 
-    supervised_publish_it(dev, &p);
+    return supervised_publish_it(dev, &p);
 }
 
 static void supervised_set_state(struct supervised *dev, enum xenbus_state state)

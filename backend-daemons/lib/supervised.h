@@ -148,7 +148,7 @@ bool supervised_publish(struct supervised *dev, const struct key_value *values, 
                         enum xenbus_state state);
 
 /* The same with the state that stands there, which is written again: who watches it looks. */
-void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+bool supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr);
 
 /* Writes a key of ours below the back end's directory, while that exists. */

@@ -16,7 +16,8 @@
 #include "alias.h"
 #include "log.h"
 
-#define MARK "duet "
+#define MARK          "duet "
+#define REMOVAL_TRIES 3
 
 static int attach(const struct tap *t, const char *name, const char **stage)
 {
@@ -140,8 +141,10 @@ bool tap_is_there(const struct tap *t)
 
 void tap_close(struct tap *t, bool remove)
 {
-    if (t->nr_fds != 0 && remove) {
-        ioctl(t->fds[0], TUNSETPERSIST, 0);
+    for (int i = 0; t->nr_fds != 0 && remove && i < REMOVAL_TRIES; i++) {
+        if (ioctl(t->fds[0], TUNSETPERSIST, 0) == 0) {
+            break;
+        }
     }
     while (t->nr_fds > 0) {
         close(t->fds[--t->nr_fds]);

@@ -36,10 +36,16 @@ bool supervised_publish(struct supervised *dev, const struct key_value *values, 
     return true;
 }
 
-void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+bool supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr)
 {
-    supervised_publish(dev, values, nr, XenbusStateConnected);
+    return supervised_publish(dev, values, nr, XenbusStateConnected);
+}
+
+void supervised_reconsider_soon(struct supervised *dev)
+{
+    (void)dev;
+    require(false); /* the store answers always */
 }
 
 static bool number(const char *key, uint64_t max, uint64_t def, uint64_t *out)
