@@ -44,10 +44,11 @@ static int supervised_read_back(struct supervised *dev, xs_transaction_t t,
     return err;
 }
 
-/* Reads what decides. Returns as supervised_read_back() does. */
+/* Reads what decides; without an answer it is what it was. Returns as supervised_read_back() does. */
 static int supervised_look(struct supervised *dev)
 {
     struct supervised_view *v = &dev->view;
+    const struct supervised_view before = *v;
     struct store *st = dev->sup->store;
     uint64_t online = 0;
     int err;
@@ -68,6 +69,9 @@ static int supervised_look(struct supervised *dev)
         err = store_error_passes(err) ? err : 0;
     }
     v->online = online != 0;
+    if (store_error_passes(err)) {
+        *v = before;
+    }
     return err;
 }
 
