@@ -386,7 +386,10 @@ static int count_descriptors(void)
     DIR *dir = opendir("/proc/self/fd");
     int nr = 0;
 
-    while (dir != NULL && readdir(dir) != NULL) {
+    if (dir == NULL) {
+        faults_fail("no /proc/self/fd");
+    }
+    while (readdir(dir) != NULL) {
         nr++;
     }
     closedir(dir);
@@ -626,6 +629,15 @@ static unsigned int list_faults(struct fault **list)
     return nr;
 }
 
+/* A generator by which a seed means the same everywhere (xorshift32). */
+static unsigned int next_number(unsigned int *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    return *seed;
+}
+
 /* The first of each kind of fault, then others by chance, until there are `nr`. */
 static unsigned int sample_faults(struct fault *list, unsigned int all, unsigned int nr,
                                   unsigned int seed)
@@ -640,9 +652,8 @@ static unsigned int sample_faults(struct fault *list, unsigned int all, unsigned
             list[chosen++] = f;
         }
     }
-    srand(seed);
     for (; chosen < nr && chosen < all; chosen++) {
-        const unsigned int i = chosen + (unsigned int)rand() % (all - chosen);
+        const unsigned int i = chosen + next_number(&seed) % (all - chosen);
         const struct fault f = list[i];
 
         list[i] = list[chosen];
@@ -707,7 +718,7 @@ int faults_main(faults_life_fn *life, int argc, char **argv)
     finish_attempts(one);
     all = list_faults(&list);
     if (argc == 3 && strcmp(argv[1], "seed") == 0) {
-        seed = (unsigned int)strtoul(argv[2], NULL, 10);
+        seed = (unsigned int)strtoul(argv[2], NULL, 10) | 1; /* 0 would stay 0 */
     }
     nr = argc == 2 && strcmp(argv[1], "all") == 0 ? all : sample_faults(list, all, SAMPLE, seed);
     if (one) {
