@@ -53,6 +53,7 @@ journal_grows faults-a
 written() {
     console_type "journal status"
     console_expect '^journal: running: [0-9]+ written'
+    # shellcheck disable=SC2154 # console_expect() leaves the line there
     [[ $line =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "faults-a: $line"
     blocks=${BASH_REMATCH[1]}
 }
@@ -64,6 +65,10 @@ for name in faults-a faults-b; do
 done
 worker() {
     pgrep -x -U "${UIDS[$2]}" "${1:0:15}" || true
+}
+
+workers_of() {
+    echo "$(worker duet-block-worker "$1" | wc -w) $(worker duet-net-worker "$1" | wc -w)"
 }
 
 mains() {
@@ -96,7 +101,7 @@ for name in faults-a faults-b; do
     journal_grows $name
     say "$name: longest pause $JOURNAL_PAUSE"
 done
-settles "faults-b's workers" "1 1" eval 'echo "$(worker duet-block-worker faults-b | wc -w) $(worker duet-net-worker faults-b | wc -w)"'
+settles "faults-b's workers" "1 1" workers_of faults-b
 same "daemons afterwards" "$before" "$(mains)"
 for name in faults-a faults-b; do
     journal_ends $name "${DISKS[$name]}"
