@@ -61,13 +61,14 @@ void crew_dismiss(struct supervised *dev)
     dev->crew.refusing = false;
 }
 
-/* Whether the workers of this daemon can read it. */
+/* Whether the workers of this daemon can read it; one that nobody has written, any can. */
 static bool crew_reads_log(const struct supervised *dev)
 {
     const struct kept_head *kept = dev->crew.kept;
 
-    return kept != NULL && kept->magic == dev->sup->ops->log_magic &&
-           kept->version == dev->sup->ops->log_version;
+    return kept != NULL &&
+           (kept->state == KEPT_FRESH || (kept->magic == dev->sup->ops->log_magic &&
+                                          kept->version == dev->sup->ops->log_version));
 }
 
 /*
@@ -87,7 +88,7 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
         snprintf(why, size, "%s", store_error(dev->sup->store));
         return at_rest;
     }
-    if (crew->log_fd >= 0 && at_rest == 1 && !crew_reads_log(dev)) {
+    if (crew->log_fd >= 0 && (at_rest == 1 || dev->sup->ops->forgives) && !crew_reads_log(dev)) {
         log_msg(LOG_NOTICE, &dev->id, "goes on after a daemon of another version");
         crew_drop_log(dev);
     }
@@ -108,11 +109,6 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     crew->kept = kept_look(fd);
     notify_keep_fd(dev->name, fd);
     return 0;
-}
-
-bool crew_may_pass(int err)
-{
-    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR;
 }
 
 /* A report, as the worker, which is not trusted, sent it. */
