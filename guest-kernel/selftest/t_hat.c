@@ -159,7 +159,7 @@ static bool unmapping_reaches_every_vcpu(void)
             thread_yield();
         }
     }
-    CHECK(vm_unmap(s, BASE) == 0);
+    CHECK(vm_unmap(s, BASE, PAGE_SIZE) == 0);
     thread_sleep_until(clock_now() + 100 * NSEC_PER_MSEC);
     for (size_t i = 0; i < ARRAY_SIZE(readers); i++) {
         WRITE_ONCE(readers[i].stop, true);
