@@ -27,6 +27,7 @@
 #include "psm/cpu.h"
 #include "psm/random.h"
 #include "shell/shell.h"
+#include "syscall/run.h"
 #include "vm/vm.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
@@ -72,6 +73,7 @@ void kernel_main(void)
     suspend_init();         /* save us, and bring us back */
     sysrq_init();           /* and ask for other things */
     dom0_init();            /* if Xen gave us the machine: look at it */
+    syscall_boot();         /* programs, and the ramdisk that they are on */
     shell_start();          /* run= and the prompt */
     crashtest_boot();       /* crashtest= */
     thread_exit();

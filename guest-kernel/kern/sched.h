@@ -45,9 +45,9 @@ struct thread {
     struct uhat *uhat;
     struct user_cpu *user; /* psm/user.h; NULL: never goes to ring 3 */
     struct proc *proc;     /* proc/proc.h, likewise */
-    void *fpu;            /* 512 bytes for FXSAVE, NULL: does not use it */
-    unsigned frames;      /* frames_hold() depth; changed by itself only */
-    bool detached, ended; /* under thread_list_lock */
+    void *fpu;             /* 512 bytes for FXSAVE, NULL: does not use it */
+    unsigned frames;       /* frames_hold() depth; changed by itself only */
+    bool detached, ended;  /* under thread_list_lock */
     /* For the debugger: what it sleeps on, and the mutex that it sleeps for. */
     const struct waitq *waits_for;
     const struct mutex *wants;

@@ -43,12 +43,12 @@
 #define AT_RANDOM 25
 #define AT_EXECFN 31
 
-#define ELF_PHENT         56
-#define CLOCK_TICKS       100 /* what sysconf(_SC_CLK_TCK) says; only times(2) counts in them */
-#define RANDOM_BYTES      16
-#define AUX_WORDS         30
-#define STACK_ALIGNMENT   16
-#define WORD              sizeof(uint64_t)
+#define ELF_PHENT       56
+#define CLOCK_TICKS     100 /* what sysconf(_SC_CLK_TCK) says; only times(2) counts in them */
+#define RANDOM_BYTES    16
+#define AUX_WORDS       30
+#define STACK_ALIGNMENT 16
+#define WORD            sizeof(uint64_t)
 
 /* What is known of a program once it is mapped. */
 struct loaded {
@@ -94,13 +94,13 @@ static int map_segment(struct vm_space *space, const struct program *program,
                        const struct elf_segment *seg, uint64_t bias)
 {
     uint64_t head = seg->vaddr % PAGE_SIZE;
-    struct vm_piece piece = {
-        .va = bias + seg->vaddr - head,
-        .len = ROUND_UP(head + seg->memsz, PAGE_SIZE),
-        .prot = (seg->writable ? HAT_WRITE : 0u) | (seg->executable ? HAT_EXEC : 0u),
-        .source = program->source,
-        .offset = seg->offset - head,
-        .bytes = head + seg->filesz};
+    struct vm_piece piece = {.va = bias + seg->vaddr - head,
+                             .len = ROUND_UP(head + seg->memsz, PAGE_SIZE),
+                             .prot = (seg->writable ? HAT_WRITE : 0u) |
+                                     (seg->executable ? HAT_EXEC : 0u),
+                             .source = program->source,
+                             .offset = seg->offset - head,
+                             .bytes = head + seg->filesz};
 
     return vm_map_piece(space, &piece);
 }
@@ -182,10 +182,10 @@ static uint64_t push_strings(struct vector *v, const struct exec_args *args, uin
 static void push_aux(struct vector *v, const struct loaded *l, uint64_t random, uint64_t name)
 {
     const uint64_t aux[AUX_WORDS] = {
-        AT_PHDR,   l->phdr, AT_PHENT, ELF_PHENT, AT_PHNUM,  l->phnum, AT_PAGESZ, PAGE_SIZE,
-        AT_ENTRY,  l->entry, AT_UID,  0,         AT_EUID,   0,        AT_GID,    0,
-        AT_EGID,   0,       AT_SECURE, 0,        AT_CLKTCK, CLOCK_TICKS, AT_RANDOM, random,
-        AT_EXECFN, name,    AT_NULL,  0,
+        AT_PHDR,     l->phdr,   AT_PHENT, ELF_PHENT, AT_PHNUM,  l->phnum, AT_PAGESZ,
+        PAGE_SIZE,   AT_ENTRY,  l->entry, AT_UID,    0,         AT_EUID,  0,
+        AT_GID,      0,         AT_EGID,  0,         AT_SECURE, 0,        AT_CLKTCK,
+        CLOCK_TICKS, AT_RANDOM, random,   AT_EXECFN, name,      AT_NULL,  0,
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(aux); i++) {

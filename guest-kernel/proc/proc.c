@@ -275,7 +275,8 @@ void proc_kill_group(unsigned group, unsigned signal)
     }
 }
 
-/* A child that is meant by @pid and has ended, taken out of the table; NULL, and if there is any. */
+/* A child that is meant by @pid and has ended, taken out of the table; NULL, and if there is any.
+ */
 static struct proc *take_ended(const struct proc *p, int pid, bool *any)
 {
     struct proc *found = NULL;

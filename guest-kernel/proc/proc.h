@@ -58,10 +58,10 @@ struct proc {
     uint64_t brk_start, brk; /* the heap's bounds, in bytes */
     uint64_t map_top;        /* mappings are placed below */
     const struct personality *personality;
-    void *own;       /* the personality's */
-    unsigned killed; /* by this signal; acts when the thread leaves the kernel */
-    int status;      /* as wait4() tells it; set before `ended` */
-    bool ended;      /* may be reaped */
+    void *own;                 /* the personality's */
+    unsigned killed;           /* by this signal; acts when the thread leaves the kernel */
+    int status;                /* as wait4() tells it; set before `ended` */
+    bool ended;                /* may be reaped */
     void (*on_end)(void *arg); /* called in the ending thread; NULL: nobody wants to know */
     void *on_end_arg;
 };

@@ -2,9 +2,9 @@
  * trap.c - what happens at an exception.
  *
  * Page faults at an address listed in .fixups (entry.S) resume at its fixup; everything else that
- * the kernel does to itself is a panic which says what, where, and what the address belongs to. What
- * code in ring 3 does is handed to the room that runs such code. The upcall passes through here
- * because it shares the frame.
+ * the kernel does to itself is a panic which says what, where, and what the address belongs to.
+ * What code in ring 3 does is handed to the room that runs such code. The upcall passes through
+ * here because it shares the frame.
  */
 #include "psm/trap.h"
 

@@ -305,7 +305,8 @@ static int map_own(struct vm_space *s, uint64_t va, void *page, enum hat_prot pr
     return rc;
 }
 
-/* What a page of a region begins with. Frames are let go of meanwhile: a disk may have to be read. */
+/* What a page of a region begins with. Frames are let go of meanwhile: a disk may have to be read.
+ */
 static int source_fill(const struct region *r, uint64_t va, void *page)
 {
     uint64_t at = va - r->start;
