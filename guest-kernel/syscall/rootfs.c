@@ -12,6 +12,7 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "os/start_info.h"
+#include "vm/vm.h"
 
 #define LINKS_MAX 16
 #define SECTOR    512

@@ -11,7 +11,7 @@
 #define COUNT_MAX 0x7ffff000u /* bytes of one call */
 #define IOV_MAX   1024
 
-enum { SEEK_SET, SEEK_CUR, SEEK_END };
+enum { WHENCE_START, WHENCE_HERE, WHENCE_END };
 
 #define F_DUPFD         0
 #define F_GETFD         1
@@ -190,13 +190,13 @@ int64_t sys_lseek(struct call *c)
         return f == NULL ? -EBADF : -LINUX_ESPIPE;
     }
     switch (c->a[2]) {
-    case SEEK_SET:
+    case WHENCE_START:
         base = 0;
         break;
-    case SEEK_CUR:
+    case WHENCE_HERE:
         base = (int64_t)f->pos;
         break;
-    case SEEK_END:
+    case WHENCE_END:
         base = (int64_t)f->entry->size;
         break;
     default:

@@ -6,6 +6,7 @@
  */
 #include "hat/layout.h"
 #include "syscall/calls.h"
+#include "vm/vm.h"
 
 #define PROT_READ  1u
 #define PROT_WRITE 2u

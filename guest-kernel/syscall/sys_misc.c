@@ -146,7 +146,7 @@ static int get_timespec(uint64_t from, nsec_t *t)
 }
 
 /* Only the end of the process cuts a sleep short, so nobody asks what was left of it. */
-static int64_t sleep_until(const struct proc *p, nsec_t deadline)
+static int64_t nap_until(const struct proc *p, nsec_t deadline)
 {
     int rc = 0;
 
@@ -161,7 +161,7 @@ int64_t sys_nanosleep(struct call *c)
     nsec_t t;
     int rc = get_timespec(c->a[0], &t);
 
-    return rc == 0 ? sleep_until(c->p, clock_now() + t) : rc;
+    return rc == 0 ? nap_until(c->p, clock_now() + t) : rc;
 }
 
 int64_t sys_clock_nanosleep(struct call *c)
@@ -176,7 +176,7 @@ int64_t sys_clock_nanosleep(struct call *c)
     if (c->a[1] & TIMER_ABSTIME) {
         t = t > now ? t - now : 0;
     }
-    return sleep_until(c->p, clock_now() + t);
+    return nap_until(c->p, clock_now() + t);
 }
 
 /* ---- limits ---- */

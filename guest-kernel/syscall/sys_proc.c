@@ -10,6 +10,7 @@
 #include "kern/string.h"
 #include "psm/trap.h"
 #include "syscall/calls.h"
+#include "vm/vm.h"
 
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
