@@ -341,7 +341,7 @@ static unsigned signal_of(uint64_t vector)
     }
 }
 
-static void user_died(const struct trap_frame *frame, uint64_t va)
+static void user_died(const struct trap_frame *frame, uint64_t va, int why)
 {
     const struct proc *p = proc_self();
     unsigned long rip = frame->rip;
@@ -351,7 +351,11 @@ static void user_died(const struct trap_frame *frame, uint64_t va)
                 frame->error & PF_FETCH   ? "execute"
                 : frame->error & PF_WRITE ? "write"
                                           : "read",
-                (unsigned long)va, va < PAGE_SIZE ? " (null pointer)" : "");
+                (unsigned long)va,
+                why == -ENOMEM   ? ": no memory is left"
+                : why != -EFAULT ? ": its file cannot be read"
+                : va < PAGE_SIZE ? " (null pointer)"
+                                 : "");
     } else {
         log_err("%s[%u]: ended at %#lx: %s", p->name, p->pid, rip,
                 trap_name((unsigned)frame->vector));

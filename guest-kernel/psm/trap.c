@@ -155,25 +155,25 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t
 }
 
 /* A thread touched its address space: with upcalls open, as that may sleep, if it had them open. */
-static bool user_fault(const struct trap_frame *frame, uint64_t va)
+static int user_fault(const struct trap_frame *frame, uint64_t va)
 {
-    if (user_fault_handler == NULL || (frame->rflags & RFLAGS_IF) == 0 ||
+    if (va >= USER_END || user_fault_handler == NULL || (frame->rflags & RFLAGS_IF) == 0 ||
         this_cpu()->ipl != IPL_NONE) {
-        return false;
+        return -EFAULT;
     }
     upcalls_restore(false);
     int rc = user_fault_handler(va, frame->error & PF_FETCH   ? HAT_EXEC
                                     : frame->error & PF_WRITE ? HAT_WRITE
                                                               : HAT_READ);
     (void)upcalls_save();
-    return rc == 0;
+    return rc;
 }
 
 static void page_fault(struct trap_frame *frame)
 {
     uint64_t va = this_cpu()->info.arch.cr2;
 
-    if (va < USER_END && user_fault(frame, va)) {
+    if (user_fault(frame, va) == 0) {
         return;
     }
     if (!fixup(frame)) {
@@ -206,10 +206,10 @@ static void user_syscall(struct trap_frame *frame)
     (void)upcalls_save();
 }
 
-static void user_exception(struct trap_frame *frame, uint64_t va)
+static void user_exception(const struct trap_frame *frame, uint64_t va, int why)
 {
     upcalls_restore(false);
-    user_traps->exception(frame, va);
+    user_traps->exception(frame, va, why);
     (void)upcalls_save();
 }
 
@@ -217,6 +217,7 @@ static void user_exception(struct trap_frame *frame, uint64_t va)
 static void user_trap(struct trap_frame *frame)
 {
     uint64_t va = this_cpu()->info.arch.cr2;
+    int why;
 
     switch (frame->vector) {
     case TRAP_UPCALL:
@@ -231,12 +232,13 @@ static void user_trap(struct trap_frame *frame)
         user_syscall(frame);
         break;
     case TRAP_PAGE_FAULT:
-        if (va >= USER_END || !user_fault(frame, va)) {
-            user_exception(frame, va);
+        why = user_fault(frame, va);
+        if (why != 0) {
+            user_exception(frame, va, why);
         }
         break;
     default:
-        user_exception(frame, 0);
+        user_exception(frame, 0, 0);
     }
     user_traps->leave();
 }

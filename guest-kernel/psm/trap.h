@@ -72,14 +72,15 @@ static inline bool trap_from_user(const struct trap_frame *frame)
 /**
  * struct user_traps - what happens at entries from ring 3, in the thread that was there
  * @syscall: a system call. May sleep
- * @exception: a fault that nobody resolved, at address @va if it is a page fault. May sleep
+ * @exception: a fault that nobody resolved, if it is a page fault at address @va and with @why,
+ * which is -errno. May sleep
  * @leave: the last call of every entry; upcalls masked
  *
  * None has to return: each may end the thread.
  */
 struct user_traps {
     void (*syscall)(struct trap_frame *frame);
-    void (*exception)(const struct trap_frame *frame, uint64_t va);
+    void (*exception)(const struct trap_frame *frame, uint64_t va, int why);
     void (*leave)(void);
 };
 
