@@ -29,6 +29,13 @@
 #define O_NOFOLLOW  0400000u
 #define O_CLOEXEC   02000000u
 
+/* Of poll(). */
+#define POLLIN   0x01u
+#define POLLOUT  0x04u
+#define POLLERR  0x08u
+#define POLLHUP  0x10u
+#define POLLNVAL 0x20u
+
 #define AT_FDCWD            (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100u
 #define AT_EMPTY_PATH       0x1000u
@@ -50,6 +57,11 @@ _Static_assert(sizeof(struct abi_stat) == 144, "struct stat of x86-64");
 
 struct abi_iovec {
     uint64_t base, len;
+};
+
+struct abi_pollfd {
+    int32_t fd;
+    uint16_t events, revents;
 };
 
 struct abi_timespec {

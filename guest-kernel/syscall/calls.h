@@ -8,7 +8,8 @@
 
 /* sys_file.c, sys_name.c */
 call_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_lseek, sys_ioctl, sys_fcntl,
-    sys_dup, sys_dup2, sys_dup3, sys_close, sys_fstat, sys_getdents64, sys_pipe, sys_pipe2;
+    sys_dup, sys_dup2, sys_dup3, sys_close, sys_fstat, sys_getdents64, sys_pipe, sys_pipe2,
+    sys_poll;
 call_fn sys_open, sys_openat, sys_stat, sys_lstat, sys_newfstatat, sys_access, sys_faccessat,
     sys_readlink, sys_readlinkat, sys_getcwd, sys_chdir;
 

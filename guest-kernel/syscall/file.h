@@ -25,6 +25,8 @@ struct pipe;
  * @ioctl: NULL: -ENOTTY
  * @source: what its pages begin with, one reference the caller's; NULL: cannot be mapped
  * @close: the last descriptor is gone; NULL: nothing to do
+ * @ready: what of POLL* is so now; who makes it so calls proc_wake(). NULL: reads and writes never
+ * wait, or nobody knows for how long (the console)
  * @seekable: has a position
  */
 struct file_ops {
@@ -34,6 +36,7 @@ struct file_ops {
     int (*ioctl)(struct file *f, unsigned cmd, uaddr_t arg);
     struct vm_source *(*source)(const struct file *f);
     void (*close)(struct file *f);
+    unsigned (*ready)(const struct file *f);
     bool seekable;
 };
 

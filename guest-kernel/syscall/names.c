@@ -4,7 +4,6 @@
 #include "syscall/names.h"
 
 static const char *const names[] = {
-    [7] = "poll",
     [15] = "rt_sigreturn",
     [18] = "pwrite64",
     [23] = "select",

@@ -82,6 +82,24 @@ static ssize_t pipe_write(struct file *f, const void *buf, size_t n)
     return pipe_do(f, pipe_give, (void *)(uintptr_t)buf, n);
 }
 
+static unsigned pipe_ready(const struct file *f)
+{
+    struct pipe *pipe = f->pipe;
+    unsigned ready = 0;
+
+    mutex_lock(&pipe->lock);
+    uint32_t there = pipe->prod - pipe->cons;
+    if ((f->flags & O_ACCMODE) == O_RDONLY) {
+        ready |= there != 0 ? POLLIN : 0;
+        ready |= pipe->writers == 0 ? POLLHUP : 0;
+    } else {
+        ready |= there == 0 ? POLLOUT : 0; /* a page fits */
+        ready |= pipe->readers == 0 ? POLLERR : 0;
+    }
+    mutex_unlock(&pipe->lock);
+    return ready;
+}
+
 static void pipe_stat(const struct file *f __unused, struct abi_stat *st)
 {
     *st = (struct abi_stat){.mode = S_IFIFO | 0600, .nlink = 1, .blksize = PIPE_SIZE};
@@ -110,8 +128,11 @@ static void pipe_close(struct file *f)
     }
 }
 
-static const struct file_ops pipe_ops = {
-    .read = pipe_read, .write = pipe_write, .stat = pipe_stat, .close = pipe_close};
+static const struct file_ops pipe_ops = {.read = pipe_read,
+                                         .write = pipe_write,
+                                         .stat = pipe_stat,
+                                         .close = pipe_close,
+                                         .ready = pipe_ready};
 
 int pipe_create(struct file *ends[2], unsigned flags)
 {

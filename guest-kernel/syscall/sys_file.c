@@ -5,6 +5,7 @@
  */
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "psm/clock.h"
 #include "syscall/calls.h"
 #include "syscall/rootfs.h"
 
@@ -374,4 +375,54 @@ int64_t sys_pipe(struct call *c)
 int64_t sys_pipe2(struct call *c)
 {
     return make_pipe(c, c->a[1]);
+}
+
+/* ---- poll ---- */
+
+/* What is so now of what was asked for. */
+static uint16_t poll_one(const struct call *c, const struct abi_pollfd *pfd)
+{
+    const struct file *f = pfd->fd < 0 ? NULL : fd_file(&c->t->fds, (uint64_t)pfd->fd);
+
+    if (f == NULL) {
+        return pfd->fd < 0 ? 0 : POLLNVAL;
+    }
+    unsigned ready = f->ops->ready == NULL ? POLLIN | POLLOUT : f->ops->ready(f);
+    return (uint16_t)(ready & (pfd->events | POLLERR | POLLHUP));
+}
+
+static int64_t poll_all(const struct call *c, struct abi_pollfd *pfds, uint64_t n)
+{
+    int64_t count = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        pfds[i].revents = poll_one(c, &pfds[i]);
+        count += pfds[i].revents != 0;
+    }
+    return count;
+}
+
+int64_t sys_poll(struct call *c)
+{
+    struct abi_pollfd pfds[FD_MAX];
+    uint64_t n = c->a[1];
+    int timeout = (int)c->a[2];
+    nsec_t deadline = timeout < 0 ? NSEC_FOREVER : clock_now() + (unsigned)timeout * NSEC_PER_MSEC;
+    int64_t count;
+    int rc = n > FD_MAX ? -EINVAL : copy_from_user(pfds, UADDR(c->a[0]), n * sizeof(pfds[0]));
+
+    if (rc != 0) {
+        return rc;
+    }
+    for (;;) {
+        uint64_t seen = proc_changes();
+
+        count = poll_all(c, pfds, n);
+        if (count != 0 || rc != 0 || timeout == 0 || proc_killed(c->p)) {
+            break;
+        }
+        rc = proc_wait_change(c->p, seen, deadline);
+    }
+    rc = copy_to_user(UADDR(c->a[0]), pfds, n * sizeof(pfds[0]));
+    return rc == 0 ? count : rc;
 }

@@ -19,6 +19,7 @@ static const struct {
     [4] = {"stat", sys_stat},
     [5] = {"fstat", sys_fstat},
     [6] = {"lstat", sys_lstat},
+    [7] = {"poll", sys_poll},
     [8] = {"lseek", sys_lseek},
     [9] = {"mmap", sys_mmap},
     [10] = {"mprotect", sys_mprotect},

@@ -59,6 +59,7 @@ static const struct pointer_call calls[] = {
     {"access", SYS_access, 0, {0, 0}},
     {"faccessat", SYS_faccessat, 1, {-100, 0, 0}},
     {"readlink", SYS_readlink, 0, {0, 0, 0}},
+    {"poll", SYS_poll, 0, {0, 1, 0}},
     {"readlink buffer", SYS_readlink, 1, {(long)"/link", 0, 4}},
     {"readlinkat", SYS_readlinkat, 1, {-100, 0, 0, 4}},
     {"getcwd", SYS_getcwd, 0, {0, 100}},

@@ -17,10 +17,8 @@ cat > "$root/etc/script" << 'SCRIPT'
 echo "sum $((6*7)) of $1"
 echo a pipe | busybox cat
 busybox sha256sum /etc/noise | while read -r sum name; do echo "$name has $sum"; done
-for i in 1 2 3; do busybox true & done
-wait
 busybox false || echo "false is $?"
-busybox ls /etc
+busybox ls -1 /etc
 echo "greeting: $(cat /link)"
 cd /etc && pwd && cat greeting
 busybox head -c 8192 /dev/zero | busybox wc -c
