@@ -80,12 +80,12 @@ static pfn_t entry_pfn(const struct uhat_entry *entry)
 
 /* ---- parked pages ---- */
 
-static struct parked *parked_from(const struct vm_space *s, uint64_t va, uint64_t end)
+static struct parked *parked_at(const struct vm_space *s, uint64_t va)
 {
     struct parked *p;
 
     XEN_TAILQ_FOREACH (p, &s->parked, link) {
-        if (p->va >= va && p->va < end) {
+        if (p->va == va) {
             return p;
         }
     }
@@ -184,7 +184,7 @@ int vm_map(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot)
 static void range_empty(struct vm_space *s, uint64_t start, uint64_t end)
 {
     struct uhat_entry entry;
-    struct parked *p;
+    struct parked *p, *next;
 
     for (uint64_t va = uhat_next(s->uhat, start, end); va < end;
          va = uhat_next(s->uhat, va + PAGE_SIZE, end)) {
@@ -196,10 +196,13 @@ static void range_empty(struct vm_space *s, uint64_t start, uint64_t end)
             s->resident--;
         }
     }
-    while ((p = parked_from(s, start, end)) != NULL) {
-        page_put(p->pfn);
-        s->resident--;
-        unpark(s, p);
+    for (p = XEN_TAILQ_FIRST(&s->parked); p != NULL; p = next) {
+        next = XEN_TAILQ_NEXT(p, link);
+        if (p->va >= start && p->va < end) {
+            page_put(p->pfn);
+            s->resident--;
+            unpark(s, p);
+        }
     }
 }
 
@@ -379,7 +382,7 @@ static int fault_locked(struct vm_space *s, uint64_t va, enum hat_prot access)
     if (r == NULL || (r->prot & VM_NONE) || (r->prot & access) != access) {
         return -EFAULT;
     }
-    struct parked *p = parked_from(s, va, va + PAGE_SIZE);
+    struct parked *p = parked_at(s, va);
     if (p != NULL) {
         rc = fetch_parked(s, p, r);
     } else if (!uhat_query(s->uhat, va, &entry)) {
