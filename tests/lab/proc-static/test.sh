@@ -19,8 +19,8 @@ echo a pipe | busybox cat
 busybox sha256sum /etc/noise | while read -r sum name; do echo "$name has $sum"; done
 busybox false || echo "false is $?"
 busybox ls -1 /etc
-echo "greeting: $(cat /link)"
-cd /etc && pwd && cat greeting
+echo "greeting: $(busybox cat /link)"
+cd /etc && pwd && busybox cat greeting
 busybox head -c 8192 /dev/zero | busybox wc -c
 SCRIPT
 cat > "$root/etc/count" << 'SCRIPT'
