@@ -78,6 +78,38 @@ static pfn_t entry_pfn(const struct uhat_entry *entry)
     return pfn;
 }
 
+/* Mapped pages behind one another, handled at once: that is what requests to Xen cost least for. */
+#define RUN_MAX 32
+
+struct run {
+    uint64_t va;
+    size_t n;
+    mfn_t mfns[RUN_MAX];
+};
+
+/* The first run of mapped pages from @va on. False: there is none below @end. */
+static bool run_find(const struct vm_space *s, uint64_t va, uint64_t end, struct run *run)
+{
+    struct uhat_entry entry;
+
+    run->n = 0;
+    run->va = va = uhat_next(s->uhat, va, end);
+    for (; va < end && run->n < RUN_MAX && uhat_query(s->uhat, va, &entry); va += PAGE_SIZE) {
+        run->mfns[run->n++] = entry.mfn;
+    }
+    return run->n != 0;
+}
+
+static uint64_t run_end(const struct run *run)
+{
+    return run->va + run->n * PAGE_SIZE;
+}
+
+static pfn_t mfn_pfn(mfn_t mfn)
+{
+    return entry_pfn(&(struct uhat_entry){.mfn = mfn});
+}
+
 /* ---- parked pages ---- */
 
 static struct parked *parked_at(const struct vm_space *s, uint64_t va)
@@ -183,18 +215,15 @@ int vm_map(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot)
 /* Remove a range's pages. */
 static void range_empty(struct vm_space *s, uint64_t start, uint64_t end)
 {
-    struct uhat_entry entry;
     struct parked *p, *next;
+    struct run run;
 
-    for (uint64_t va = uhat_next(s->uhat, start, end); va < end;
-         va = uhat_next(s->uhat, va + PAGE_SIZE, end)) {
-        if (uhat_query(s->uhat, va, &entry)) {
-            pfn_t pfn = entry_pfn(&entry);
-
-            uhat_unmap(s->uhat, va, 1);
-            page_put(pfn);
-            s->resident--;
+    for (uint64_t va = start; run_find(s, va, end, &run); va = run_end(&run)) {
+        uhat_unmap(s->uhat, run.va, run.n);
+        for (size_t i = 0; i < run.n; i++) {
+            page_put(mfn_pfn(run.mfns[i]));
         }
+        s->resident -= run.n;
     }
     for (p = XEN_TAILQ_FIRST(&s->parked); p != NULL; p = next) {
         next = XEN_TAILQ_NEXT(p, link);
@@ -471,20 +500,15 @@ static int region_clone(struct vm_space *parent, struct vm_space *child, const s
                              .offset = r->offset,
                              .bytes = r->bytes};
     enum hat_prot prot = (enum hat_prot)(r->prot & HAT_EXEC);
-    struct uhat_entry entry;
+    struct run run;
     int rc = map_locked(child, &piece);
 
-    for (uint64_t va = uhat_next(parent->uhat, r->start, r->end); va < r->end && rc == 0;
-         va = uhat_next(parent->uhat, va + PAGE_SIZE, r->end)) {
-        if (!uhat_query(parent->uhat, va, &entry)) {
-            continue;
-        }
-        rc = uhat_protect(parent->uhat, va, 1, prot);
-        if (rc == 0) {
-            rc = uhat_map(child->uhat, va, &entry.mfn, 1, prot);
-        }
-        if (rc == 0) {
-            page_get(child, entry_pfn(&entry));
+    for (uint64_t va = r->start; rc == 0 && run_find(parent, va, r->end, &run);
+         va = run_end(&run)) {
+        rc = uhat_protect(parent->uhat, run.va, run.n, prot);
+        rc = rc == 0 ? uhat_map(child->uhat, run.va, run.mfns, run.n, prot) : rc;
+        for (size_t i = 0; i < run.n && rc == 0; i++) {
+            page_get(child, mfn_pfn(run.mfns[i]));
         }
     }
     return rc;

@@ -61,7 +61,7 @@ memory() {
     guest_log prog | awk '$1 == "free" || $1 == "tables" { print $2 } $1 == "slabs" { print $4 }' | xargs
 }
 
-guest prog "vcpus = 2" "memory = 64" "ramdisk = '$PWD/initramfs'"
+guest prog "vcpus = 2" "memory = 32" "ramdisk = '$PWD/initramfs'"
 wait_prompt prog
 ran "/bin/trial forks" 0 # the kernel keeps tables for the stacks of so many
 before=$(memory)
