@@ -6,7 +6,8 @@
 
 root=$WORK/root
 mkdir -p "$root/bin" "$root/etc" "$root/dev"
-cp /bin/busybox /usr/lib/duet/programs/trial "$root/bin/"
+cp /bin/busybox "$root/bin/"
+cp /usr/lib/duet/programs/trial "$root/t"
 ln -s busybox "$root/bin/sh"
 ln -s /etc/greeting "$root/link"
 echo hello there > "$root/etc/greeting"
@@ -29,18 +30,33 @@ while [ $i -lt 1000000 ]; do i=$((i+1)); echo "count $i"; busybox sleep 0.1; don
 SCRIPT
 (cd "$root" && find . | cpio -o -H newc --quiet) > initramfs
 
-# ran COMMAND STATUS: the guest's shell runs the command, which ends with that status; what it printed is in the log.
-ran() {
-    new_log prog
-    type_to prog "exec $1"
-    type_to prog "status"
-    wait_line prog '^status: ' 60 > /dev/null
-    same "status of $1" "status: $2" "$(guest_log prog | grep -o '^status: .*')"
+# What is run at the start, one after the other, and how each has to end.
+commands="" expected=""
+runs() {
+    commands+="exec $1; "
+    expected+="$2 "
 }
+runs "/t forks" 0 # first, since the kernel keeps tables for the stacks of so many
+commands+="mem; " expected+="0 "
+runs "/bin/busybox echo one two" 0
+runs "/bin/busybox cat /link" 0
+runs "/bin/sh /etc/script me" 0
+runs "/bin/busybox false" 1
+runs "/bin/busybox cat /nothing" 1
+runs "/etc/no-program" 1
+runs "/nothing" 1
+for what in pointers memory registers hog; do
+    runs "/t $what" 0
+done
+for fault in null:11 kernel:11 direct-map:11 constant:11 data:11 canonical:11 divide:8 opcode:4 int3:5 privileged:11 stack:11 \
+    step:5 selector:11 abort:6; do
+    runs "/t fault ${fault%:*}" $((128 + ${fault#*:}))
+done
+commands+="mem" expected+="0"
 
-# said REGEX: the last program's output has such a line.
-said() {
-    guest_log prog | grep -q -E -- "$1" || fail "no line '$1' in: $(guest_log prog)"
+# memory: what is in use, at each `mem`: a line.
+memory() {
+    guest_log prog | awk '$1 == "free" || $1 == "tables" { printf "%s ", $2 } $1 == "slabs" { print $4 }'
 }
 
 # interrupt: type ^C.
@@ -54,71 +70,51 @@ interrupt() {
     exec {typing}>&-
 }
 
-memory() {
-    new_log prog
-    type_to prog mem
-    wait_line prog '^grants' > /dev/null
-    guest_log prog | awk '$1 == "free" || $1 == "tables" { print $2 } $1 == "slabs" { print $4 }' | xargs
-}
-
-guest prog "vcpus = 2" "memory = 32" "ramdisk = '$PWD/initramfs'"
-wait_prompt prog
-ran "/bin/trial forks" 0 # the kernel keeps tables for the stacks of so many
-before=$(memory)
-
-ran "/bin/busybox echo one two" 0
-said '^one two$'
-ran "/bin/busybox cat /link" 0
-said '^hello there$'
-ran "/bin/sh /etc/script me" 0
-said '^sum 42 of me$'
-said '^a pipe$'
-said "^/etc/noise has $(sha256sum "$root/etc/noise" | cut -d' ' -f1)\$"
-said '^false is 1$'
-said '^greeting: hello there$'
-said '^no-program$'
-said '^8192$'
-ran "/bin/busybox false" 1
-ran "/bin/busybox cat /nothing" 1
-said 'No such file or directory'
-ran "/etc/no-program" 1
-said 'exec: /etc/no-program: it is no ELF64 file'
-ran "/nothing" 1
-
-for what in pointers memory registers forks hog; do
-    ran "/bin/trial $what" 0
-    said "^trial $what: right\$"
-done
-said 'trial\[[0-9]+\]: ended at 0x[0-9a-f]+: cannot write 0x[0-9a-f]+: no memory is left'
-
-# fault KIND SIGNAL REGEX
-fault() {
-    ran "/bin/trial fault $1" $((128 + $2))
-    said "$3"
-}
-fault null 11 'trial\[[0-9]+\]: ended at 0x[0-9a-f]+: cannot write 0 \(null pointer\)'
-fault kernel 11 'cannot read 0xffffffff80000000'
-fault direct-map 11 'cannot write 0xffff880000000000'
-fault constant 11 'cannot write 0x4'
-fault data 11 'cannot execute 0x7f'
-fault canonical 11 'general protection fault'
-fault divide 8 'division by zero'
-fault opcode 4 'invalid opcode'
-fault int3 5 'breakpoint'
-fault privileged 11 'general protection fault'
-fault stack 11 'cannot write'
-fault step 5 'debug exception'
-fault selector 11 'ended at'
-fault abort 6 ''
+guest prog "vcpus = 2" "memory = 32" "ramdisk = '$PWD/initramfs'" "extra = 'run=\"$commands\"'"
+wait_prompt prog 120
+same "how the programs ended" "$expected" "$(guest_log prog | grep '^status: ' | cut -d' ' -f2 | xargs)"
+while read -r line; do
+    guest_log prog | grep -q -E -- "$line" || fail "no line '$line'"
+done << LINES
+^trial (forks): right$
+^one two$
+^hello there$
+^sum 42 of me$
+^a pipe$
+^/etc/noise has $(sha256sum "$root/etc/noise" | cut -d' ' -f1)$
+^false is 1$
+^greeting: hello there$
+^8192$
+No such file or directory
+^exec: /etc/no-program: it is no ELF64 file
+^exec: /nothing: ENOENT
+^trial pointers: right$
+^trial memory: right$
+^trial registers: right$
+^trial hog: right$
+t\[[0-9]+\]: ended at 0x[0-9a-f]+: cannot write 0x[0-9a-f]+: no memory is left
+t\[[0-9]+\]: ended at 0x[0-9a-f]+: cannot write 0x0 \(null pointer\)
+ended at 0x[0-9a-f]+: cannot read 0xffffffff80000000
+ended at 0x[0-9a-f]+: cannot write 0xffff880000000000
+ended at 0x[0-9a-f]+: cannot write 0x4[0-9a-f]+$
+ended at 0x[0-9a-f]+: cannot execute 0x7f[0-9a-f]+
+ended at 0x[0-9a-f]+: general protection fault
+ended at 0x[0-9a-f]+: division by zero
+ended at 0x[0-9a-f]+: invalid opcode
+ended at 0x[0-9a-f]+: breakpoint
+ended at 0x[0-9a-f]+: debug exception
+LINES
+same "free memory, page tables and bytes of slabs, before and after" "$(memory | head -n 1)" "$(memory | tail -n 1)"
 
 # ^C ends what spins.
 new_log prog
-type_to prog "exec /bin/trial spin"
+type_to prog "exec /t spin"
 wait_line prog '^trial: spins' > /dev/null
 interrupt
 type_to prog status
 wait_line prog '^status: 130' > /dev/null
 
+# A shell that counts is saved, and goes on where it is restored.
 new_log prog
 type_to prog "exec /bin/sh /etc/count"
 wait_line prog '^count 3$' > /dev/null
@@ -128,5 +124,3 @@ wait_line prog '^count [0-9]+$' > /dev/null
 interrupt
 type_to prog status
 wait_line prog '^status: 130' > /dev/null
-
-same "memory free, page tables, bytes of slabs" "$before" "$(memory)"
