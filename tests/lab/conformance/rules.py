@@ -24,7 +24,8 @@ WORK = Path("/var/tmp/duet-conformance")
 DISK_MIB = 1
 BOOT, WORD, RULE, XL = 60, 20, 90, 120  # seconds: to the prompt, for a quick word, for a rule's result, for the toolstack
 USELESS = re.compile(r"of no use any more|not served any more|no answer|attach it")
-DISASTER = re.compile(r"BUG:|Oops|general protection|Kernel panic|refcount_t:|WARNING:|unable to handle|use-after-free")
+# What the kernel's watchdogs say of a slow machine is none: "watchdog: BUG: soft lockup", "BUG: workqueue lockup".
+DISASTER = re.compile(r"(?<!watchdog: )BUG:(?! workqueue lockup)|Oops|general protection|Kernel panic|refcount_t:|WARNING:|unable to handle|use-after-free")
 WORKER_DIED = re.compile(r"worker (killed|exited|ended|died)|5 times in a row|started again")
 
 
