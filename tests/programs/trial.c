@@ -344,7 +344,7 @@ static void fault(const char *kind)
     } else if (strcmp(kind, "canonical") == 0) {
         (void)*(volatile long *)0x1234567890abcdef;
     } else if (strcmp(kind, "divide") == 0) {
-        zero = 1 / zero;
+        __asm__ volatile("xorl %%ecx, %%ecx\n\tdivl %%ecx" ::: "rax", "rcx", "rdx", "cc");
     } else if (strcmp(kind, "opcode") == 0) {
         __asm__ volatile("ud2");
     } else if (strcmp(kind, "int3") == 0) {
