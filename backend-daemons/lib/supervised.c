@@ -44,7 +44,8 @@ static int supervised_read_back(struct supervised *dev, xs_transaction_t t,
     return err;
 }
 
-/* Reads what decides; without an answer it is what it was. Returns as supervised_read_back() does. */
+/* Reads what decides; without an answer it is what it was. Returns as supervised_read_back() does.
+ */
 static int supervised_look(struct supervised *dev)
 {
     struct supervised_view *v = &dev->view;

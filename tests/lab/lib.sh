@@ -446,12 +446,12 @@ console_type() {
 }
 
 # console_expect REGEX [SECONDS]: wait until a line of what xl console shows matches, after the one that the
-# last call found.
+# last call found. The line is in CONSOLE_LINE then.
 console_expect() {
-    local found line LC_ALL=C
+    local found LC_ALL=C
     found=$(await "$shown" "$seen" '\r' "$1" "${2:-60}") || fail "xl console did not show '$1' within ${2:-60} s, times $FACTOR %"
-    line=${found#*:}
-    seen=$((seen + ${found%%:*} + ${#line} + 1))
+    CONSOLE_LINE=${found#*:}
+    seen=$((seen + ${found%%:*} + ${#CONSOLE_LINE} + 1))
 }
 
 # ask NAME LINE REGEX [SECONDS]: type a command line at the guest; prints the first line from then on that matches.

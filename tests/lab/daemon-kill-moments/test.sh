@@ -27,6 +27,16 @@ worker() {
     pgrep -u $((0x70000000 + $(xl domid "$2"))) -f "^[^ ]*/duet-$1-worker" || true
 }
 
+# caged SERVICE DOMAIN: the same, once there is one in its cage.
+caged() {
+    settles "workers of $2" 1 workers "$1" "$2"
+    worker "$1" "$2"
+}
+
+workers() {
+    worker "$1" "$2" | wc -w
+}
+
 # kill_of WHOM DOMAIN: the disk's worker of that guest, the supervisor, or both.
 kill_of() {
     case $1 in
@@ -117,7 +127,7 @@ for whom in worker supervisor both; do
 done
 
 say "a disk that does not answer"
-pid=$(worker block $LINUX)
+pid=$(caged block $LINUX)
 from=$(cursor)
 dmsetup suspend --nolockfs $SLOW
 type_to $LINUX "dd if=/tmp/random of=/dev/xvda bs=64k seek=16 count=4 conv=fsync && echo did-4-\$((1 + 1))"
@@ -136,7 +146,7 @@ xl destroy $LINUX
 
 say "a worker that was stopped"
 for class in block net; do
-    pid=$(worker $class $DUET)
+    pid=$(caged $class $DUET)
     from=$(cursor)
     kill -STOP "$pid"
     since "$from" duet-$class 'the worker does not move: killed' > /dev/null
@@ -157,7 +167,7 @@ filtered() {
     echo "${BASH_REMATCH[1]}"
 }
 
-pid=$(worker net $DUET)
+pid=$(caged net $DUET)
 from=$(cursor)
 kill -KILL "$pid"
 since "$from" duet-net "vif $id/0: connected" > /dev/null

@@ -53,8 +53,7 @@ journal_grows faults-a
 written() {
     console_type "journal status"
     console_expect '^journal: running: [0-9]+ written'
-    # shellcheck disable=SC2154 # console_expect() leaves the line there
-    [[ $line =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "faults-a: $line"
+    [[ $CONSOLE_LINE =~ running:\ ([0-9]+)\ written,.*\ 0\ wrong ]] || fail "faults-a: $CONSOLE_LINE"
     blocks=${BASH_REMATCH[1]}
 }
 
