@@ -135,7 +135,7 @@ static int pointers(void)
     if (child == 0) {
         _exit(0);
     }
-    if (syscall(SYS_wait4, child, 8l, 0, NULL) != -1 || errno != EFAULT) {
+    if (syscall(SYS_wait4, child, 8L, 0, NULL) != -1 || errno != EFAULT) {
         failed += wrong("wait4", 0, -1);
     }
     /* Half there: a string that ends before the page that is missing is right, one that does not is
@@ -325,10 +325,10 @@ static int forks(void)
 
 static const char text_of[] = "constant";
 
+static volatile long zero; /* which nobody knows */
+
 static void fault(const char *kind)
 {
-    volatile long zero = 0;
-
     if (strcmp(kind, "null") == 0) {
         *(volatile int *)zero = 1;
     } else if (strcmp(kind, "kernel") == 0) {

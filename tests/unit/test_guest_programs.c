@@ -44,7 +44,7 @@ static void add(const char *name, unsigned mode, unsigned ino, unsigned nlink, c
                             ino, mode, 0u, 0u, nlink, 7u, size, 0, strlen(name) + 1, 0u);
     memcpy(archive + used, name, strlen(name) + 1);
     used = ROUND_UP(used + strlen(name) + 1, 4u);
-    memcpy(archive + used, data, size);
+    memcpy(archive + used, data, size + 1);
     used = ROUND_UP(used + size, 4u);
 }
 
