@@ -17,7 +17,7 @@
 UNITS+=(duet-net.service)
 ABUSER=192.168.77.81
 NEIGHBOUR=192.168.77.82
-ROUNDS=3
+ROUNDS=2
 WORKER_KIB=0
 DISTURBER= # a process of ours that helps the kind of abuse that is on
 
