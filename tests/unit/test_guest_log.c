@@ -24,19 +24,6 @@ nsec_t clock_now(void)
     return 1234 * NSEC_PER_MSEC;
 }
 
-upcall_state_t spin_lock(spinlock_t *lock)
-{
-    assert_int_equal(lock->owner, -1);
-    lock->owner = 0;
-    return false;
-}
-
-void spin_unlock(spinlock_t *lock, upcall_state_t state)
-{
-    (void)state;
-    lock->owner = -1;
-}
-
 /* ---- the console ---- */
 
 static void show(const char *text, size_t len)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <elf.h>
 
 #include "fs/cpio.h"
 #include "hat/layout.h"
@@ -133,23 +134,9 @@ static void broken_archives_are_refused_or_read(void **state)
 
 /* ---- headers ---- */
 
-struct header {
-    uint8_t ident[16];
-    uint16_t type, machine;
-    uint32_t version;
-    uint64_t entry, phoff, shoff;
-    uint32_t flags;
-    uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-
-struct segment {
-    uint32_t type, flags;
-    uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
-
 static struct {
-    struct header h;
-    struct segment s[3];
+    Elf64_Ehdr h;
+    Elf64_Phdr s[3];
 } file;
 
 #define FILE_SIZE 0x5000
@@ -157,27 +144,27 @@ static struct {
 static void good_file(void)
 {
     memset(&file, 0, sizeof(file));
-    memcpy(file.h.ident, "\177ELF\2\1\1", 7);
-    file.h.type = 2;
-    file.h.machine = 62;
-    file.h.entry = 0x401010;
-    file.h.phoff = sizeof(file.h);
-    file.h.phentsize = sizeof(struct segment);
-    file.h.phnum = 3;
-    file.s[0] =
-        (struct segment){.type = 1, .flags = 4, .vaddr = 0x400000, .filesz = 0x300, .memsz = 0x300};
-    file.s[1] = (struct segment){.type = 1,
-                                 .flags = 5,
-                                 .offset = 0x1000,
-                                 .vaddr = 0x401000,
-                                 .filesz = 0x2000,
-                                 .memsz = 0x2000};
-    file.s[2] = (struct segment){.type = 1,
-                                 .flags = 6,
-                                 .offset = 0x3f00,
-                                 .vaddr = 0x404f00,
-                                 .filesz = 0x100,
-                                 .memsz = 0x3000};
+    memcpy(file.h.e_ident, "\177ELF\2\1\1", 7);
+    file.h.e_type = 2;
+    file.h.e_machine = 62;
+    file.h.e_entry = 0x401010;
+    file.h.e_phoff = sizeof(file.h);
+    file.h.e_phentsize = sizeof(Elf64_Phdr);
+    file.h.e_phnum = 3;
+    file.s[0] = (Elf64_Phdr){
+        .p_type = 1, .p_flags = 4, .p_vaddr = 0x400000, .p_filesz = 0x300, .p_memsz = 0x300};
+    file.s[1] = (Elf64_Phdr){.p_type = 1,
+                             .p_flags = 5,
+                             .p_offset = 0x1000,
+                             .p_vaddr = 0x401000,
+                             .p_filesz = 0x2000,
+                             .p_memsz = 0x2000};
+    file.s[2] = (Elf64_Phdr){.p_type = 1,
+                             .p_flags = 6,
+                             .p_offset = 0x3f00,
+                             .p_vaddr = 0x404f00,
+                             .p_filesz = 0x100,
+                             .p_memsz = 0x3000};
 }
 
 static const char *refusal(void)
@@ -219,25 +206,25 @@ static void a_program_is_understood(void **state)
 static void what_is_wrong_is_refused(void **state)
 {
     (void)state;
-    REFUSED(file.h.ident[0] = 0, "no ELF64");
-    REFUSED(file.h.ident[4] = 1, "no ELF64");
-    REFUSED(file.h.machine = 3, "x86-64");
-    REFUSED(file.h.type = 1, "x86-64");
-    REFUSED(file.h.phoff = UINT64_MAX, "first page");
-    REFUSED(file.h.phnum = UINT16_MAX, "first page");
-    REFUSED(file.h.phnum = 0, "first page");
-    REFUSED(file.s[0].type = 3, "dynamically");
-    REFUSED(file.s[1].filesz = 0x2001, "not in the file");
-    REFUSED(file.s[1].offset = UINT64_MAX - 0xfff, "not in the file");
-    REFUSED(file.s[2].filesz = 0x2000, "not in the file");
-    REFUSED(file.s[1].vaddr = 0x401001, "address");
-    REFUSED(file.s[0].vaddr = 0, "address");
-    REFUSED(file.s[2].vaddr = USER_END - 0x100, "address");
-    REFUSED(file.s[2].memsz = UINT64_MAX - 0x404f00, "address");
-    REFUSED(file.s[2].flags = 7, "writable and executable");
-    REFUSED(file.s[1].vaddr = 0x400000, "share a page");
-    REFUSED(file.s[1].flags = 4, "outside of its code");
-    REFUSED(file.h.entry = 0x403000, "outside of its code");
+    REFUSED(file.h.e_ident[0] = 0, "no ELF64");
+    REFUSED(file.h.e_ident[4] = 1, "no ELF64");
+    REFUSED(file.h.e_machine = 3, "x86-64");
+    REFUSED(file.h.e_type = 1, "x86-64");
+    REFUSED(file.h.e_phoff = UINT64_MAX, "first page");
+    REFUSED(file.h.e_phnum = UINT16_MAX, "first page");
+    REFUSED(file.h.e_phnum = 0, "first page");
+    REFUSED(file.s[0].p_type = 3, "dynamically");
+    REFUSED(file.s[1].p_filesz = 0x2001, "not in the file");
+    REFUSED(file.s[1].p_offset = UINT64_MAX - 0xfff, "not in the file");
+    REFUSED(file.s[2].p_filesz = 0x2000, "not in the file");
+    REFUSED(file.s[1].p_vaddr = 0x401001, "address");
+    REFUSED(file.s[0].p_vaddr = 0, "address");
+    REFUSED(file.s[2].p_vaddr = USER_END - 0x100, "address");
+    REFUSED(file.s[2].p_memsz = UINT64_MAX - 0x404f00, "address");
+    REFUSED(file.s[2].p_flags = 7, "writable and executable");
+    REFUSED(file.s[1].p_vaddr = 0x400000, "share a page");
+    REFUSED(file.s[1].p_flags = 4, "outside of its code");
+    REFUSED(file.h.e_entry = 0x403000, "outside of its code");
 }
 
 /* ---- regions ---- */
