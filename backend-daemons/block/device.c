@@ -82,7 +82,7 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
         err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
         free(path);
     }
-    if (crew_may_pass(err) || store_error_passes(err) || err == -EPIPE) {
+    if (lacks_for_now(err) || store_error_passes(err) || err == -EPIPE) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
         supervised_reconsider_soon(base); /* no process, or killed: nobody else asks again */
         return -EAGAIN;
@@ -313,7 +313,7 @@ static int blk_watch_host(struct supervisor *sup)
         log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
                 strerror(-err));
     }
-    if (crew_may_pass(err)) {
+    if (lacks_for_now(err)) {
         return err; /* the daemon is started again, and then they are */
     }
     err = qdisk_watch_start(&d->qdisks, sup->loop, sup->store);

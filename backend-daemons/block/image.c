@@ -195,7 +195,7 @@ static void tell_end(struct image_opener *o, enum image_event event, int err, co
 /* What this host lacks for a moment takes no image from a guest that waits for it. */
 static void fail(struct image_opener *o, int err, const char *why)
 {
-    tell_end(o, o->user->patient && crew_may_pass(err) ? IMAGE_LOST : IMAGE_FAILED, err, why);
+    tell_end(o, o->user->patient && lacks_for_now(err) ? IMAGE_LOST : IMAGE_FAILED, err, why);
 }
 
 /* The image is known; or its lock did not come from where it was to be had. */

@@ -66,7 +66,7 @@ static void take_name(struct cons_console *console, char *name)
  */
 static bool tries_again(struct cons_console *console, int err)
 {
-    if (!crew_may_pass(err) && !store_error_passes(err)) {
+    if (!lacks_for_now(err) && !store_error_passes(err)) {
         return false;
     }
     console->ring_changed = console->name_changed = true;

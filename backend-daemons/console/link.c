@@ -91,7 +91,7 @@ static void on_room(void *arg, uint32_t events)
         }
     }
     /* Nothing is left; or the worker is gone, which its exit tells. */
-    if (!crew_may_pass(err)) {
+    if (!lacks_for_now(err)) {
         drop_parcels(link);
         loop_fd_del(link->loop, &link->room);
         if (link->ready && !link->stopping) {
@@ -127,7 +127,7 @@ void cons_link_send(struct cons_link *link, const struct cons_order *order, int 
     if (!link->ended && XEN_TAILQ_EMPTY(&link->waiting)) {
         err = post(link, order, fd);
     }
-    if (!link->ended && crew_may_pass(err)) { /* no room, or this host lacks memory just now */
+    if (!link->ended && lacks_for_now(err)) { /* no room, or this host lacks memory just now */
         err = keep(link, order, fd);
         if (err == 0) {
             return;

@@ -129,7 +129,7 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
     if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
     } else if (r.kind == WIRE_FAILED && len == sizeof(r) && dev->life.phase == LIFE_STARTING &&
-               crew_may_pass(wire_errno(r.err))) {
+               lacks_for_now(wire_errno(r.err))) {
         log_limited(&crew->report_log, LOG_WARNING, &dev->id, "%s: %s", dev->front, r.text);
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
@@ -271,7 +271,7 @@ void crew_start(struct supervised *dev)
         err = supervised_remove_key(dev, AT_REST_KEY, why, sizeof(why));
     }
     if (err != 0) {
-        crew_fails(dev, err, crew_may_pass(err) || store_error_passes(err), why);
+        crew_fails(dev, err, lacks_for_now(err) || store_error_passes(err), why);
         return;
     }
     err = crew_spawn(dev, &o, why, sizeof(why));

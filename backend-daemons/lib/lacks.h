@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /* Whether an error, -errno, says that this host lacks something that it may have again. */
-static inline bool crew_may_pass(int err)
+static inline bool lacks_for_now(int err)
 {
     return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR ||
            err == -ENOBUFS || err == -ETOOMANYREFS || err == -ENOSPC;

@@ -148,7 +148,7 @@ static bool supervised_learn(struct supervised *dev)
     if (err == 0) {
         err = dev->sup->ops->learn(dev, why, sizeof(why));
     }
-    if (store_error_passes(err) || crew_may_pass(err)) {
+    if (store_error_passes(err) || lacks_for_now(err)) {
         supervised_look_later(dev);
     } else if (err != 0) {
         supervised_refuse(dev, err, why);

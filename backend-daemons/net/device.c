@@ -39,7 +39,7 @@ static int net_has_interface(const char *name)
     if (if_nametoindex(name) != 0) {
         return 1;
     }
-    return crew_may_pass(-errno) ? -errno : 0;
+    return lacks_for_now(-errno) ? -errno : 0;
 }
 
 /*
@@ -100,7 +100,7 @@ static int net_device_open_tap(struct supervised *base, char *why, unsigned long
         return -EAGAIN;
     }
     dev->tap_busy = false;
-    if (base->in_use && (crew_may_pass(err) || store_error_passes(err))) {
+    if (base->in_use && (lacks_for_now(err) || store_error_passes(err))) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
         supervised_reconsider_soon(base);
         return -EAGAIN;
