@@ -8,7 +8,7 @@
 # timeout: 900
 . ./lib.sh
 
-KILLS=${KILLS:-300} SEED=${SEED:-$RANDOM$RANDOM}
+KILLS=${KILLS:-60} SEED=${SEED:-$RANDOM$RANDOM}
 UNITS+=(duet-net.service)
 IP=192.168.77.53
 LINUX=kill-linux DUET=kill-duet
@@ -65,6 +65,7 @@ settles "back ends that are connected" 3 sh -c "xenstore-ls -f /local/domain/0/b
 before=$(holdings)
 start=$(stat -c %s "$CONSOLE_LOGS/$LINUX.log")
 in_linux $IP 'touch /tmp/go' > /dev/null
+xl sched-credit2 -d 0 -w 8192; xl sched-credit2
 
 python3 kill.py "$SEED" "$KILLS" "$(xl domid $LINUX)" "$linux_disk" "$(xl domid $DUET)" "$duet_disk" $IP \
     "$CONSOLE_LOGS/$LINUX.log" "$start" || fail "seed $SEED: see above"
