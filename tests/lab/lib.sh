@@ -107,14 +107,12 @@ linux_guest() {
 
 # linux_initrd PROGRAM...: the small Linux guest's initrd with programs of dom0 and their libraries; prints where.
 linux_initrd() {
-    local root=$WORK/extra file
+    local root=$WORK/extra program
     mkdir -p "$root/usr/bin"
-    for file in "$@"; do
-        cp "$(command -v "$file")" "$root/usr/bin/"
-        ldd "$(command -v "$file")" | grep -o '/[^ ]*' | while read -r file; do
-            mkdir -p "$root/$(dirname "$file")"
-            cp -L "$file" "$root/$file"
-        done
+    for program in "$@"; do
+        program=$(command -v "$program")
+        cp "$program" "$root/usr/bin/"
+        ldd "$program" | grep -o '/[^ ]*' | xargs cp -L --parents -t "$root"
     done
     (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd"
     echo "$WORK/initrd"

@@ -28,6 +28,7 @@ import time
 
 FACTOR = int(os.environ.get("DUET_FACTOR", "100")) / 100
 LIMIT = 40 * FACTOR          # seconds until everything goes on
+BEGINNING = 300 * FACTOR     # until everything has begun: fio takes long to start
 TAKEOVER = 0.3               # seconds within which the second kill of a pair falls
 WINDOW = 16384               # bytes under way over TCP
 LINE = "seq %08d\r\n"        # of the guest's console, from 0
@@ -266,10 +267,10 @@ def died(victims):
 
 
 class Kind:
-    """A kind of kill: whom, and what that hits."""
+    """A kind of kill: whom, what that hits, and how often it is drawn beside the others."""
 
-    def __init__(self, title, whom, hits):
-        self.title, self.whom, self.hits = title, whom, hits
+    def __init__(self, title, weight, whom, hits):
+        self.title, self.weight, self.whom, self.hits = title, weight, whom, hits
         self.pauses = {channel: [] for channel in hits}
         self.count = 0
 
@@ -306,6 +307,7 @@ class Kind:
 
 
 def kinds(linux, duet, net, console):
+    """A service that starts again costs an emulated processor ten times what a worker does, so it is drawn less often."""
     def of(unit, name, *uids):
         return lambda: pids(unit, name, *uids)
 
@@ -313,22 +315,22 @@ def kinds(linux, duet, net, console):
         return {pid for unit in ("block", "net", "console") for pid in processes(unit)}
 
     return [
-        Kind("disk worker", of("block", linux.program, linux.uid, 0), [linux]),
-        Kind("disk worker, ours", of("block", duet.program, duet.uid, 0), [duet]),
-        Kind("disk supervisor", of("block", "duet-blockd"), [linux, duet]),
-        Kind("disk both", lambda: set(processes("block")), [linux, duet]),
-        Kind("net worker", of("net", net.program), [net]),
-        Kind("net supervisor", of("net", "duet-netd"), [net]),
-        Kind("console worker", of("console", console.program), [console]),
-        Kind("console supervisor", of("console", "duet-consoled"), [console]),
-        Kind("all", everything, [linux, duet, net, console]),
+        Kind("disk worker", 3, of("block", linux.program, linux.uid, 0), [linux]),
+        Kind("disk worker, ours", 4, of("block", duet.program, duet.uid, 0), [duet]),
+        Kind("disk supervisor", 1, of("block", "duet-blockd"), [linux, duet]),
+        Kind("disk both", 1, lambda: set(processes("block")), [linux, duet]),
+        Kind("net worker", 4, of("net", net.program), [net]),
+        Kind("net supervisor", 1, of("net", "duet-netd"), [net]),
+        Kind("console worker", 1, of("console", console.program), [console]),
+        Kind("console supervisor", 1, of("console", "duet-consoled"), [console]),
+        Kind("all", 1, everything, [linux, duet, net, console]),
     ]
 
 
 def main():
     seed, wanted, linux_id, linux_disk, duet_id, duet_disk, address, log, start = sys.argv[1:]
     rng = random.Random(int(seed))
-    wanted, began = int(wanted), time.monotonic()
+    wanted = int(wanted)
     console = File("console", "console", "duet-console-worker", None, log, IN_MODIFY)
     linux = File("disk, Linux", "block", "duet-block-worker", UID_BASE + int(linux_id), linux_disk, IN_ACCESS | IN_MODIFY)
     duet = File("disk, ours", "block", "duet-block-worker", UID_BASE + int(duet_id), duet_disk, IN_ACCESS | IN_MODIFY)
@@ -337,10 +339,15 @@ def main():
     back = "/local/domain/0/backend"
     States([f"{back}/vbd/{linux_id}/51712/state", f"{back}/vbd/{duet_id}/51712/state",
             f"{back}/vif/{linux_id}/0/state"])
-    all_kinds = kinds(linux, duet, net, console)
+    for channel in (linux, duet, net, console):
+        channel.arm()
+        if not channel.event(BEGINNING):
+            fail(f"{channel.title}: nothing happens, and nobody has been killed yet")
+        channel.disarm()
+    all_kinds, began = kinds(linux, duet, net, console), time.monotonic()
     killed = 0
     while killed < wanted:
-        kind = rng.choice(all_kinds)
+        kind = rng.choices(all_kinds, [kind.weight for kind in all_kinds])[0]
         time.sleep(rng.random() * rng.choice([0, 0.05, 0.5]))    # the moment is random
         before = kind.count
         kind.kill(rng)
