@@ -175,6 +175,30 @@ static pid_t spawn(int program, char *const argv[], int sock)
     return err != 0 ? -err : pid;
 }
 
+/*
+ * Gives the child the usual place in the order of the kernel's OOM killer. The unit moves the
+ * supervisor (OOMScoreAdjust=) to the end of it, and a child inherits that; but a child that is
+ * killed is replaced, and costs less. It serves as well without, so a failure is told once.
+ */
+static void set_usual_oom_score(pid_t pid)
+{
+    static bool told;
+    char path[48];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if ((fd < 0 || write(fd, "0", 1) != 1) && !told) {
+        told = true;
+        log_msg(LOG_WARNING, NULL,
+                "%s: cannot write: %s; the OOM killer may take the supervisor before its workers",
+                path, strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 /* Registers a running child with the loop. Returns 0 or -errno. */
 static int watch_child(struct child *c, int sock)
 {
@@ -215,6 +239,7 @@ int child_start(struct child *c, struct loop *loop, int program, char *const arg
         close(sv[0]);
         return err;
     }
+    set_usual_oom_score(c->pid);
     err = watch_child(c, sv[0]);
     if (err != 0) {
         close(sv[0]);

@@ -6,6 +6,8 @@
  * input and output are /dev/null. Signals that an administrator sends to a whole unit (HUP, INT,
  * USR1, USR2) are blocked in it from the start, so that none kills it before it has said what is to
  * become of them. When the parent dies, the child sees the end of file on the socket.
+ * Its place in the order of the kernel's OOM killer is the usual one (oom_score_adj 0), whatever
+ * the parent's.
  *
  * A child is not trusted: it is listened to in turns, so that one that talks without end holds up
  * nobody, and one that says more than anybody needs is killed.

@@ -215,6 +215,45 @@ static void who_is_given_up_is_not_heard_any_more(void **state)
     assert_int_equal(child.pid, 0);
 }
 
+static long oom_score_of(const char *pid)
+{
+    char path[48], text[16];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%s/oom_score_adj", pid);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof(text), f));
+    fclose(f);
+    return strtol(text, NULL, 10);
+}
+
+static void set_own_oom_score(long score)
+{
+    FILE *f = fopen("/proc/self/oom_score_adj", "w");
+
+    assert_non_null(f);
+    assert_true(fprintf(f, "%ld", score) > 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Units give supervisors less than 0; more than 0 needs no privilege, and is inherited alike. */
+static void it_does_not_inherit_the_parents_place_before_the_oom_killer(void **state)
+{
+    char pid[16];
+    long before = oom_score_of("self");
+
+    (void)state;
+    set_own_oom_score(300);
+    assert_int_equal(start("wait"), 0);
+    snprintf(pid, sizeof(pid), "%d", (int)child.pid);
+    assert_int_equal(oom_score_of("self"), 300);
+    assert_int_equal(oom_score_of(pid), 0);
+    child_signal(&child, SIGKILL);
+    loop_run(loop);
+    set_own_oom_score(before);
+}
+
 static void a_program_that_does_not_exist_is_an_error(void **state)
 {
     char *argv[] = {"/nonexistent/worker", NULL};
@@ -244,6 +283,7 @@ int main(void)
         cmocka_unit_test(who_talks_without_end_holds_up_nobody_and_is_killed),
         cmocka_unit_test(last_words_are_heard_while_its_number_is_its_own),
         cmocka_unit_test(who_is_given_up_is_not_heard_any_more),
+        cmocka_unit_test(it_does_not_inherit_the_parents_place_before_the_oom_killer),
         cmocka_unit_test(a_program_that_does_not_exist_is_an_error),
         cmocka_unit_test(too_many_descriptors_are_refused),
     };

@@ -347,6 +347,10 @@ static void errors_are_written_where_xenbus_has_them(void **state)
     xenbus_clear_error(st, dir);
     assert_null(fake_get("/local/domain/0/error/backend/vbd/5/51712/error"));
     assert_int_equal(xenbus_write_error(st, "/elsewhere", EBUSY, "x"), -EINVAL);
+    /* a guest's or a worker's words may be in it, and xl shows it in a terminal */
+    assert_int_equal(xenbus_write_error(st, dir, EIO, "a \033[2J\n\x9b worker"), 0);
+    assert_string_equal(fake_get("/local/domain/0/error/backend/vbd/5/51712/error"),
+                        "5 a \\x1b[2J\\x0a\\x9b worker");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -46,6 +46,8 @@ starve() {
     other=$(worker "$program" oom-b)
     main=$(systemctl show --value --property MainPID "$unit")
     before=$(kills "$group")
+    same "$unit: the place of its supervisor before the OOM killer" -500 "$(< "/proc/$main/oom_score_adj")"
+    same "$unit: that of a worker" 0 "$(< "/proc/$other/oom_score_adj")"
     echo 1000 > "/proc/$victim/oom_score_adj"
     for spared in $main $other; do echo -1000 > "/proc/$spared/oom_score_adj"; done
     systemctl set-property --runtime "$unit.service" MemorySwapMax=0 MemoryMax=$(($(< "$group/memory.current") + (32 << 20)))
@@ -59,7 +61,8 @@ while True:
     : > hunger # now it eats
     wait $HUNGRY 2> /dev/null || true
     HUNGRY=
-    for spared in $main $other; do echo 0 > "/proc/$spared/oom_score_adj"; done
+    echo -500 > "/proc/$main/oom_score_adj"
+    echo 0 > "/proc/$other/oom_score_adj"
     systemctl set-property --runtime "$unit.service" MemoryMax=infinity
     [ "$(kills "$group")" -ge $((before + 2)) ] || fail "$unit: the OOM killer took $(($(kills "$group") - before)), not the worker and the eater"
     settles "$unit: the worker of the guest whose was killed" another another_than "$program" oom-a "$victim"
