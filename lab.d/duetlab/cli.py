@@ -78,8 +78,8 @@ def do_bench(args):
     if args.exact:
         os.environ["DUET_LAB_ACCEL"] = "tcg"  # it is the emulator that counts
         with suite.one_core_busy(args.busy):
-            return with_lab(args, lambda dom0: ruler.bench(dom0, args.name, args.benchmarks, args.repeat), keep=False,
-                            strict=True)
+            return with_lab(args, lambda dom0: ruler.bench(dom0, args.name, args.benchmarks, args.repeat, args.keep),
+                            keep=False, strict=True)
     return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks, args.soak), keep=False, strict=True)
 
 
@@ -209,10 +209,12 @@ def parser():
     two_hosts(sub)
     sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
     sub.add_argument("--exact", action="store_true", help="count instructions instead of time: NAMEs are of tests/bench/exact; "
-                     "what comes out is kept in docs/bench")
+                     "what comes out is in build/bench")
+    sub.add_argument("--keep", action="store_true", help="with --exact: in docs/bench as well, to be committed")
     sub.add_argument("--repeat", type=int, default=1, metavar="N", help="with --exact: N times, then the spread")
     sub.add_argument("--busy", action="store_true", help="with --exact: keep one core busy with something else meanwhile")
-    sub.add_argument("--compare", metavar="REV", help="run nothing, say what moved in docs/bench since that revision")
+    sub.add_argument("--compare", metavar="REV", help="run nothing, say what moved since that revision's "
+                     "docs/bench")
     sub = add("conformance", do_conformance, "try the rules of device protocols on back ends, ours and the peers'",
               name="conformance", more=("A guest breaks each rule on purpose, and a table tells which back end keeps which: Duet's "
               "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. docs/conformance.md explains the rules. Exit status 1 "

@@ -24,6 +24,7 @@ FOLDER = paths.LAB_D / "ruler"
 BUILT = paths.BUILD / "ruler"
 SCRIPTS = paths.ROOT / "tests/bench/exact"
 KEPT = paths.ROOT / "docs/bench"
+LAST = paths.BUILD / "bench"
 MARK = "/usr/lib/duet-lab/mark"
 LIMIT = "3600"  # seconds, of a benchmark
 
@@ -213,9 +214,9 @@ def medians(tables):
             for row, cost in tables[0].items()}
 
 
-def bench(dom0, lab, wanted, repeat):
-    """Run benchmarks of tests/bench/exact, all or those named, `repeat` times each; exit status of the worst. The figures
-    go to docs/bench/NAME.json."""
+def bench(dom0, lab, wanted, repeat, keep):
+    """Run benchmarks of tests/bench/exact, all or those named, `repeat` times each, up to the first that fails; an exit
+    status. The figures go to build/bench/NAME.json, and with `keep` to docs/bench as well."""
     known = {script.stem: script for script in sorted(SCRIPTS.glob("*.sh"))}
     unknown = [w for w in wanted if w not in known]
     if unknown:
@@ -234,15 +235,12 @@ def bench(dom0, lab, wanted, repeat):
             show(tables[-1])
         if repeat > 1:
             spread(tables)
-        _keep(stem, tables)
+        result = {"commit": _git("describe", "--always", "--dirty").strip(), "runs": len(tables), "rows": medians(tables)}
+        for folder in (LAST, KEPT) if keep else (LAST,):
+            file = _made(folder) / f"{stem}.json"
+            file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            note(f"figures: {file.relative_to(paths.ROOT)}")
     return 0
-
-
-def _keep(stem, tables):
-    result = {"commit": _git("describe", "--always", "--dirty").strip(), "runs": len(tables), "rows": medians(tables)}
-    file = _made(KEPT) / f"{stem}.json"
-    file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    note(f"kept in {file.relative_to(paths.ROOT)}")
 
 
 def _git(*words):
@@ -253,14 +251,17 @@ def _git(*words):
 
 
 def compare(revision, wanted):
-    """Print what moved in docs/bench since a revision; an exit status."""
-    files = sorted(file for file in KEPT.glob("*.json") if not wanted or file.stem in wanted)
-    if not files:
-        raise LabError("docs/bench has no such figures: ./lab bench --exact NAME makes them")
-    for file in files:
-        now = json.loads(file.read_text(encoding="utf-8"))
-        before = json.loads(_git("show", f"{revision}:{file.relative_to(paths.ROOT)}"))
-        print(f"{file.stem}: {before['commit']} -> {now['commit']}")
+    """Print what moved from the figures that a revision has in docs/bench to those of the last run here, or where there
+    was none, to docs/bench as it is now; an exit status."""
+    files = {file.stem: file for folder in (KEPT, LAST) for file in sorted(folder.glob("*.json"))}
+    kept = _git("ls-tree", "--name-only", revision, f"{KEPT.relative_to(paths.ROOT)}/").split()
+    stems = [stem for stem in files if f"{KEPT.relative_to(paths.ROOT)}/{stem}.json" in kept and (not wanted or stem in wanted)]
+    if not stems:
+        raise LabError(f"there are no figures that {revision} has as well: ./lab bench --exact --keep NAME makes them")
+    for stem in stems:
+        now = json.loads(files[stem].read_text(encoding="utf-8"))
+        before = json.loads(_git("show", f"{revision}:{KEPT.relative_to(paths.ROOT)}/{stem}.json"))
+        print(f"{stem}: {before['commit']} -> {now['commit']}")
         for line in moved(before["rows"], now["rows"]):
             print(f"  {line}")
     return 0
