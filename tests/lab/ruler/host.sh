@@ -1,0 +1,27 @@
+#!/bin/bash
+# The ruler (`./lab bench --exact`) measures what is known: a program in dom0 that executes a thousand instructions and one
+# system call per round. It finds these in the program, apart from what Linux and Xen do for the call, and no more system
+# calls; nothing of a guest, where there is none.
+# timeout: 240
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+root=$here/../../..
+
+if ! "$root/lab" bench --exact --name ruler self > ruler.out 2>&1; then
+    cat ruler.out >&2
+    rm ruler.out
+    exit 1
+fi
+cat ruler.out
+rm ruler.out
+python3 - "$root/build/bench/self.json" << 'PYTHON'
+import json
+import sys
+
+cost = json.load(open(sys.argv[1], encoding="utf-8"))["rows"]["work"]
+limits = {"processes": (1000, 1030), "syscalls": (0.99, 1.02), "kernel": (20, 2000), "xen": (100, 3000), "guest": (0, 0),
+          "grant-copies": (0, 0), "events": (0, 0.02)}
+wrong = [f"{name} {cost[name]}, not {low} to {high}" for name, (low, high) in limits.items() if not low <= cost[name] <= high]
+if wrong:
+    sys.exit("ruler: FAILED: per round " + "; ".join(wrong))
+PYTHON
