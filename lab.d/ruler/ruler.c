@@ -15,7 +15,9 @@
  * Locks: one, around accounts and hooks; a processor's own counters are its own.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
 #include "qemu-plugin.h"
 #include "mark.h"
 
@@ -363,24 +365,23 @@ static void write_accounts(char *heading)
 /* `KIND START SIZE`, the numbers in hexadecimal. Called locked. */
 static void add_hook(const char *text)
 {
-    char name[16];
-    uint64_t begin;
-    uint64_t size;
+    unsigned kind = 0;
+    size_t length = strcspn(text, " ");
+    char *end;
 
-    if (n_hooks == MANY_HOOKS ||
-        sscanf(text, "%15s %" SCNx64 " %" SCNx64, name, &begin, &size) != 3) {
-        fprintf(out, "{\"error\": \"no hook\"}\n");
-        return;
+    while (kind < HOOK_KINDS &&
+           (strncmp(text, hook_names[kind], length) != 0 || hook_names[kind][length] != '\0')) {
+        kind++;
     }
-    for (unsigned kind = 0; kind < HOOK_KINDS; kind++) {
-        if (strcmp(name, hook_names[kind]) != 0) {
-            continue;
-        }
-        if (kind == HOOK_INIT_TASK) {
-            init_task = begin;
-        } else {
-            hooks[n_hooks++] = (struct hook){kind, begin, begin + size};
-        }
+    uint64_t begin = strtoull(text + length, &end, 16);
+    uint64_t size = strtoull(end, &end, 16);
+    if (kind == HOOK_KINDS || n_hooks == MANY_HOOKS || *end != '\0' || size == 0) {
+        fprintf(out, "{\"error\": \"no hook\"}\n");
+        fflush(out);
+    } else if (kind == HOOK_INIT_TASK) {
+        init_task = begin;
+    } else {
+        hooks[n_hooks++] = (struct hook){kind, begin, begin + size};
     }
 }
 
