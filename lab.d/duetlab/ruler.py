@@ -95,7 +95,7 @@ class Ruler:
     def _places(self, table, hooks):
         """(kind, address, size) of each; of what has several parts (a compiler's .cold), the first."""
         names = "|".join(re.escape(symbol) for _, symbol in hooks)
-        lines = self.dom0.check(["grep", "-E", "-A", "8", f" ({names})$", table]).splitlines()
+        lines = self.dom0.check(["grep", "-E", "-A", "8", f"[ #]({names})$", table]).splitlines()
         return places(lines, hooks, table)
 
     def windows(self, seen):
@@ -109,9 +109,9 @@ class Ruler:
 
 
 def places(lines, hooks, table):
-    """(kind, address, size) of each of `hooks`, from a table of symbols as Linux and Xen print it. A function
-    ends where the next symbol begins."""
-    symbols = [(int(words[0], 16), words[2]) for words in (line.split() for line in lines) if len(words) >= 3]
+    """(kind, address, size) of each of `hooks`, from a table of symbols as Linux and Xen print it, Xen a static one after
+    its file's name and a `#`. A function ends where the next symbol begins."""
+    symbols = [(int(words[0], 16), words[2].rpartition("#")[2]) for words in (line.split() for line in lines) if len(words) >= 3]
     found = []
     for kind, symbol in hooks:
         begins = [address for address, name in symbols if name == symbol]

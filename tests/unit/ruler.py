@@ -27,7 +27,7 @@ def window(row, ops, *accounts):
 
 
 class Places(unittest.TestCase):
-    LINES = ["ffff82d040200010 T other", "ffff82d040200020 t wanted", "ffff82d040200020 T alias", "--",
+    LINES = ["ffff82d040200010 T other", "ffff82d040200020 t file.c#wanted", "ffff82d040200020 T alias", "--",
              "ffff82d040200050 t next [module]", "ffff82d040200090 t after"]
 
     def test_a_function_ends_where_the_next_begins(self):
