@@ -2,8 +2,8 @@
 
 A plugin of QEMU's emulator counts (lab.d/ruler), told by marks in dom0 what to look at and when to write down its
 accounts. A benchmark of tests/bench/exact marks the begin and the end of each window with the row it belongs to and the
-number of operations in it. Each row has windows of several sizes: an operation's cost is the slope between the smallest
-and the largest, so what begins and ends a run is not in it. docs/bench.md says what is counted and what is not.
+number of operations in it. A row with windows of several sizes is one whose windows hold more than operations: their
+cost is the slope between the smallest and the largest, so what begins and ends a run is not in it. docs/bench.md says what is counted and what is not.
 """
 import json
 import os
@@ -172,15 +172,16 @@ def layers(accounts, tasks):
 
 
 def rows(windows):
-    """What an operation costs in each row: the slope between its smallest and its largest window."""
+    """What an operation costs in each row: the slope between its smallest and its largest window, or what is in the
+    only one."""
     by_row = {}
     for row, ops, tasks, accounts in windows:
         by_row.setdefault(row, []).append((ops, layers(accounts, tasks)))
     table = {}
     for row, sizes in by_row.items():
         (low, small), (high, large) = min(sizes, key=lambda s: s[0]), max(sizes, key=lambda s: s[0])
-        if low == high:
-            raise LabError(f"row '{row}' has windows of one size only: {low} operations")
+        if low == high:  # all that is in the window are operations
+            low, small = 0, dict.fromkeys(large, 0)
         cost = {name: (large[name] - small[name]) / (high - low) for name in large}
         table[row] = {"total": sum(cost[name] for name in LAYERS), **cost}
     return table

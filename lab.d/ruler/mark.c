@@ -13,12 +13,6 @@
 
 #define LOOP_INSNS 4 /* of work()'s inner loop */
 
-static void mark(const char *text)
-{
-    /* The instruction is MARK_CODE. */
-    __asm__ volatile("nopl 0x74657544(%0)" : : "D"(text) : "memory");
-}
-
 /* N times 1000 instructions and a system call. */
 static void work(unsigned long n)
 {
@@ -38,9 +32,9 @@ int main(int argc, char **argv)
         char text[MARK_SIZE];
 
         snprintf(text, sizeof(text), "note begin work ops=%lu tasks=mark", n);
-        mark(text);
+        ruler_mark(text);
         work(n);
-        mark("note end work");
+        ruler_mark("note end work");
         return 0;
     }
     if (argc < 2) {
@@ -52,7 +46,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "mark: '%s' is too long\n", argv[i]);
             return 1;
         }
-        mark(argv[i]);
+        ruler_mark(argv[i]);
     }
     return 0;
 }

@@ -14,4 +14,11 @@
 
 #define MARK_SIZE 256 /* of a text, its end included */
 
+/* Tells the ruler a text of fewer than MARK_SIZE bytes. */
+static inline void ruler_mark(const char *text)
+{
+    /* The instruction is MARK_CODE. */
+    __asm__ volatile("nopl 0x74657544(%0)" : : "D"(text) : "memory");
+}
+
 #endif

@@ -1,30 +1,30 @@
 # What a block operation costs in instructions: a RAM disk of dom0, for a Linux guest through duet-blockd and through
 # xen-blkback, for our guest through both, and for dom0 itself. See docs/bench.md.
-# Each row is run twice, with few operations and with many: the cost is taken from the difference.
 . ./lib.sh
 
 MARK=/usr/lib/duet-lab/mark
 DISK=/dev/ram0
-SIZE=48 # MiB of the disk that are used
+OPS=/usr/lib/duet/bench/block-ops
 
-# The rows of fio: name, few operations, many, and what makes it.
-FIO_ROWS=(
-    "read-4k-1 200 1400 --rw=randread --bs=4k --ioengine=psync"
-    "write-4k-1 200 1400 --rw=randwrite --bs=4k --ioengine=psync"
-    "read-4k-32 400 4000 --rw=randread --bs=4k --ioengine=libaio --iodepth=32"
-    "write-4k-32 400 4000 --rw=randwrite --bs=4k --ioengine=libaio --iodepth=32"
-    "read-1m 16 112 --rw=read --bs=1M --ioengine=psync"
-    "write-1m 16 112 --rw=write --bs=1M --ioengine=psync"
+# What block-ops does in Linux: row, and what it does, how many bytes, how many under way, how often.
+LINUX_ROWS=(
+    "read-4k-1 read 4096 1 2000"
+    "write-4k-1 write 4096 1 2000"
+    "read-4k-32 read 4096 32 6000"
+    "write-4k-32 write 4096 32 6000"
+    "read-1m-1 read 1048576 1 100"
+    "write-1m-1 write 1048576 1 100"
 )
-# Those of our guest's dd, which has four requests under way.
+# Our guest's dd, which has four requests under way: row, few operations and many, of whose difference the cost is taken,
+# since typing the command is in them, and the command.
 DUET_ROWS=(
     "write-4k-4 500 4500 dd if=zero of=xvda bs=4096"
     "read-4k-4 500 4500 dd if=xvda verify=zero bs=4096"
-    "write-128k-4 40 360 dd if=zero of=xvda bs=131072"
-    "read-128k-4 40 360 dd if=xvda verify=zero bs=131072"
+    "write-128k-4 50 450 dd if=zero of=xvda bs=131072"
+    "read-128k-4 50 450 dd if=xvda verify=zero bs=131072"
 )
 # The tasks of dom0 that work for an operation.
-declare -A TASKS=([duet]='duet-block|iou-' [blkback]='blkback' [dom0]='fio')
+declare -A TASKS=([duet]='duet-block|iou-' [blkback]='blkback' [dom0]='block-ops')
 
 cleanup() {
     modprobe -q -r xen-blkback || true
@@ -32,38 +32,12 @@ cleanup() {
     modprobe -q -r brd || true
 }
 
-# fio_line ROW-OPTION...: a command line of fio. What is read is the same in each run.
-fio_line() {
-    echo "fio --name=r --direct=1 --size=${SIZE}M --norandommap --randseed=7 --disk_util=0 --thread $*"
-}
-
-# window ROW OPERATIONS TASKS COMMAND...: run it between two marks.
-window() {
-    local row=$1 ops=$2 tasks=$3
-    shift 3
-    $MARK "note begin $row ops=$ops tasks=$tasks"
-    "$@"
-    $MARK "note end $row"
-}
-
-# in_dom0 COMMAND
-in_dom0() {
-    timeout 300 sh -c "$1" > fio.out 2>&1 || fail "$1: $(cat fio.out)"
-}
-
-# in_guest NAME COMMAND: in the small Linux guest's shell.
-in_guest() {
-    new_log "$1"
-    type_to "$1" "$2 > /tmp/out 2>&1; echo status: \$?"
-    same "$2" "status: 0" "$(wait_line "$1" '^status: [0-9]+$' 300)"
-}
-
 # in_ours NAME COMMAND: dd in our guest.
 in_ours() {
     local line
     new_log "$1"
     type_to "$1" "$2"
-    line=$(wait_line "$1" '^[0-9]+ bytes (copied|verified) in |^dd: |^usage' 300)
+    line=$(wait_line "$1" '[0-9]+ bytes (copied|verified) in |dd: |usage' 300)
     [[ $line =~ bytes\ (copied|verified) ]] || fail "$2: $line"
 }
 
@@ -76,27 +50,26 @@ disk_for() {
     fi
 }
 
-# fio_rows WHO BACKEND COMMAND...: all rows of fio; the command gets the line to run.
-fio_rows() {
-    local who=$1 backend=$2 row name few many options ops
-    shift 2
-    for row in "${FIO_ROWS[@]}"; do
-        read -r name few many options <<< "$row"
-        for ops in "$few" "$many"; do
-            window "$who/$backend/$name" "$ops" "${TASKS[$backend]}" \
-                "$@" "$(fio_line "$options") --filename=$FIO_DISK --number_ios=$ops --io_size=4G"
-        done
+# linux_rows DEVICE WHO BACKEND: the command lines, each with its own mark for the ruler.
+linux_rows() {
+    local row name
+    for row in "${LINUX_ROWS[@]}"; do
+        name=${row%% *}
+        echo "block-ops $1 ${row#* } $2/$3/$name ${TASKS[$3]//|/\\|}"
     done
 }
 
-# linux BACKEND: the Linux guest.
+# linux BACKEND: the Linux guest. It has the program and its script in its initrd.
 linux() {
-    create "exact-$1" "kernel = '$LINUX_KERNEL'" "ramdisk = '$initrd'" "memory = 1000" "disk = [ $(disk_for "$1") ]" \
-        "extra = 'console=hvc0 quiet nowatchdog mitigations=off tsc=reliable'"
-    wait_line "exact-$1" '^linux: ready' 200 > /dev/null
-    FIO_DISK=/dev/xvda fio_rows linux "$1" in_guest "exact-$1"
-    xl destroy "exact-$1"
-    wait_end "exact-$1"
+    local name=exact-$1 root=$WORK/root-$1
+    mkdir -p "$root/bin"
+    cp $OPS "$root/bin/"
+    { echo "set -e"; linux_rows /dev/xvda linux "$1"; } > "$root/rows"
+    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd-$1"
+    create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$WORK/initrd-$1'" "memory = 200" "disk = [ $(disk_for "$1") ]" \
+        "extra = 'console=hvc0 quiet nowatchdog mitigations=off tsc=reliable run=\"sh /rows\"'"
+    same "status of the guest's commands" "status: 0" "$(wait_line "$name" '^status: ' 600)"
+    wait_end "$name"
 }
 
 # ours BACKEND: our guest.
@@ -107,20 +80,23 @@ ours() {
     for row in "${DUET_ROWS[@]}"; do
         read -r name few many line <<< "$row"
         for ops in "$few" "$many"; do
-            window "ours/$1/$name" "$ops" "${TASKS[$1]}" in_ours "exact-duet-$1" "$line count=$ops"
+            $MARK "note begin ours/$1/$name ops=$ops tasks=${TASKS[$1]}"
+            in_ours "exact-duet-$1" "$line count=$ops"
+            $MARK "note end ours/$1/$name"
         done
     done
     xl destroy "exact-duet-$1"
     wait_end "exact-duet-$1"
 }
 
-initrd=$(linux_initrd fio)
 modprobe brd rd_nr=1 rd_size=65536
 dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
-FIO_DISK=$DISK fio_rows fio dom0 in_dom0
+linux_rows $DISK native dom0 | PATH=${OPS%/*}:$PATH timeout 300 sh -e
+dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
 ours duet
 linux duet
 systemctl stop duet-block.service
 modprobe xen-blkback
+dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
 ours blkback
 linux blkback
