@@ -362,6 +362,16 @@ static void write_accounts(char *heading)
     fflush(out);
 }
 
+static bool have_hook(unsigned kind, uint64_t begin)
+{
+    for (unsigned i = 0; i < n_hooks; i++) {
+        if (hooks[i].kind == kind && hooks[i].begin == begin) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `KIND START SIZE`, the numbers in hexadecimal. Called locked. */
 static void add_hook(const char *text)
 {
@@ -380,7 +390,7 @@ static void add_hook(const char *text)
         fflush(out);
     } else if (kind == HOOK_INIT_TASK) {
         init_task = begin;
-    } else {
+    } else if (!have_hook(kind, begin)) {
         hooks[n_hooks++] = (struct hook){kind, begin, begin + size};
     }
 }
