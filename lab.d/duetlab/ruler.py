@@ -2,8 +2,8 @@
 
 A plugin of QEMU's emulator counts (lab.d/ruler), told by marks in dom0 what to look at and when to write down its
 accounts. A benchmark of tests/bench/exact marks the begin and the end of each window with the row it belongs to and the
-number of operations in it. A row with windows of several sizes is one whose windows hold more than operations: their
-cost is the slope between the smallest and the largest, so what begins and ends a run is not in it. docs/bench.md says what is counted and what is not.
+number of operations in it. Windows of one size hold operations only. A row with windows of several sizes is one whose
+windows hold more: the cost is the slope between the smallest and the largest, so what begins and ends a run is not in it. docs/bench.md says what is counted and what is not.
 """
 import json
 import os
@@ -172,30 +172,42 @@ def layers(accounts, tasks):
 
 
 def rows(windows):
-    """What an operation costs in each row: the slope between its smallest and its largest window, or what is in the
-    only one."""
+    """What an operation costs in each row. Of windows of one size: their median, and as `spread` how far they differ, in per
+    cent of it. Of several sizes: the slope between the medians of the smallest and of the largest."""
     by_row = {}
     for row, ops, tasks, accounts in windows:
-        by_row.setdefault(row, []).append((ops, layers(accounts, tasks)))
-    table = {}
-    for row, sizes in by_row.items():
-        (low, small), (high, large) = min(sizes, key=lambda s: s[0]), max(sizes, key=lambda s: s[0])
-        if low == high:  # all that is in the window are operations
-            low, small = 0, dict.fromkeys(large, 0)
-        cost = {name: (large[name] - small[name]) / (high - low) for name in large}
-        table[row] = {"total": sum(cost[name] for name in LAYERS), **cost}
-    return table
+        by_row.setdefault(row, {}).setdefault(ops, []).append(layers(accounts, tasks))
+    return {row: _cost(sizes) for row, sizes in by_row.items()}
+
+
+def _cost(sizes):
+    low, high = min(sizes), max(sizes)
+    small, large = _median(sizes[low]), _median(sizes[high])
+    if low == high:  # all that is in such a window are operations
+        low, small = 0, dict.fromkeys(large, 0)
+    cost = {name: (large[name] - small[name]) / (high - low) for name in large}
+    cost = {"total": sum(cost[name] for name in LAYERS), **cost}
+    if len(sizes) == 1 and len(sizes[high]) > 1:
+        totals = [sum(each[name] for name in LAYERS) / high for each in sizes[high]]
+        cost["spread"] = 100 * (max(totals) - min(totals)) / statistics.median(totals)
+    return cost
+
+
+def _median(several):
+    return {name: statistics.median(each[name] for each in several) for name in several[0]}
 
 
 def show(table):
     """Print a table of rows."""
-    heads = ("total", *LAYERS, *APART, "hyperc.", "syscalls", "tasks", "vcpus", "events", "copies", "copied", "k. bytes")
+    heads = ("total", "spread", *LAYERS, *APART, "hyperc.", "syscalls", "tasks", "vcpus", "events", "copies", "copied", "k. bytes")
     names = ("total", *LAYERS, *APART, *EVENTS)
     width = max(len(row) for row in table)
     print(f"{'per operation':{width}} " + " ".join(f"{head:>9}" for head in heads))
     for row, cost in table.items():
         cells = (f"{cost[n]:9.0f}" if n not in EVENTS or n.endswith("bytes") else f"{cost[n]:9.2f}" for n in names)
-        print(f"{row:{width}} " + " ".join(cells))
+        spreads = f"{cost['spread']:7.2f} %" if "spread" in cost else ""
+        cells = [*cells]
+        print(f"{row:{width}} {cells[0]} {spreads:>9} " + " ".join(cells[1:]))
 
 
 def spread(tables):
@@ -211,15 +223,15 @@ def spread(tables):
 
 def medians(tables):
     """One table out of several: of each figure the median."""
-    return {row: {name: round(statistics.median(t[row][name] for t in tables), 2) for name in cost}
-            for row, cost in tables[0].items()}
+    return {row: {name: round(value, 2) for name, value in _median([table[row] for table in tables]).items()}
+            for row in tables[0]}
 
 
 def bench(dom0, lab, wanted, repeat, keep):
-    """Run benchmarks of tests/bench/exact, all or those named, `repeat` times each, up to the first that fails; an exit
-    status. The figures go to build/bench/NAME.json, and with `keep` to docs/bench as well."""
+    """Run benchmarks of tests/bench/exact, all or those named, NAME or NAME:PART, `repeat` times each, up to the first that
+    fails; an exit status. The figures go to build/bench/NAME.json, and with `keep` to docs/bench as well."""
     known = {script.stem: script for script in sorted(SCRIPTS.glob("*.sh"))}
-    unknown = [w for w in wanted if w not in known]
+    unknown = [w for w in wanted if w.partition(":")[0] not in known]
     if unknown:
         raise LabError(f"there is no exact benchmark '{unknown[0]}'; there are: {' '.join(known)}")
     ruler = Ruler(dom0)
@@ -228,7 +240,8 @@ def bench(dom0, lab, wanted, repeat, keep):
         for number in range(1, repeat + 1):
             note(f"benchmark {stem}" + (f", run {number} of {repeat}" if repeat > 1 else ""))
             seen = ruler.lines()
-            status = subprocess.run([paths.ROOT / "tests/lab/run", known[stem], LIMIT], check=False,
+            script, _, part = stem.partition(":")
+            status = subprocess.run([paths.ROOT / "tests/lab/run", known[script], LIMIT, *part.split()], check=False,
                                     env={**os.environ, "DUET_LAB": lab}).returncode
             if status != 0:
                 return status
@@ -238,7 +251,7 @@ def bench(dom0, lab, wanted, repeat, keep):
             spread(tables)
         result = {"commit": _git("describe", "--always", "--dirty").strip(), "runs": len(tables), "rows": medians(tables)}
         for folder in (LAST, KEPT) if keep else (LAST,):
-            file = _made(folder) / f"{stem}.json"
+            file = _made(folder) / f"{stem.replace(':', '-')}.json"
             file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             note(f"figures: {file.relative_to(paths.ROOT)}")
     return 0
@@ -274,7 +287,7 @@ def moved(before, now):
     for row in now:
         for name, value in now[row].items():
             old = before.get(row, {}).get(name)
-            if name in APART or old is None or abs(value - old) <= max(0.02 * abs(old), 0.05 if name in EVENTS else 50):
+            if name in (*APART, "spread") or old is None or abs(value - old) <= max(0.02 * abs(old), 0.05 if name in EVENTS else 50):
                 continue
             change = f"{100 * (value - old) / old:+.1f} %" if old else "from nothing"
             lines.append(f"{row}: {name} {old:g} -> {value:g} ({change})")

@@ -74,6 +74,10 @@ class Rows(unittest.TestCase):
         cost = ruler.rows(windows)["row"]
         self.assertEqual((cost["guest"], cost["processes"], cost["total"]), (30, 7, 37))
 
+    def test_several_windows_of_one_size_have_a_spread(self):
+        cost = ruler.rows([window("row", 10, account(1, "", kernel=n)) for n in (1000, 1010, 995)])["row"]
+        self.assertEqual((cost["guest"], cost["spread"]), (100, 1.5))
+
     def test_one_window_holds_operations_only(self):
         self.assertEqual(ruler.rows([window("row", 100, account(1, "", kernel=500))])["row"]["guest"], 5)
 

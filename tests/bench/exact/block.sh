@@ -1,11 +1,15 @@
 # What a block operation costs in instructions: a RAM disk of dom0, for a Linux guest through duet-blockd and through
-# xen-blkback, for our guest through both, and for dom0 itself. See docs/bench.md.
+# xen-blkback (part `linux`), for our guest through both (part `ours`), and for dom0 itself (part `native`). Without an argument all
+# parts. See docs/bench.md.
 . ./lib.sh
+
+PARTS=${*:-native linux ours}
 
 MARK=/usr/lib/duet-lab/mark
 DISK=/dev/ram0
 OPS=/usr/lib/duet/bench/block-ops
 
+ROUNDS=5 # of these, of which the median is taken
 # What block-ops does in Linux: row, and what it does, how many bytes, how many under way, how often.
 LINUX_ROWS=(
     "read-4k-1 read 4096 1 2000"
@@ -52,10 +56,12 @@ disk_for() {
 
 # linux_rows DEVICE WHO BACKEND: the command lines, each with its own mark for the ruler.
 linux_rows() {
-    local row name
-    for row in "${LINUX_ROWS[@]}"; do
-        name=${row%% *}
-        echo "block-ops $1 ${row#* } $2/$3/$name ${TASKS[$3]//|/\\|}"
+    local row name round
+    for ((round = 1; round <= ROUNDS; round++)); do
+        for row in "${LINUX_ROWS[@]}"; do
+            name=${row%% *}
+            echo "block-ops $1 ${row#* } $2/$3/$name ${TASKS[$3]//|/\\|}"
+        done
     done
 }
 
@@ -89,14 +95,31 @@ ours() {
     wait_end "exact-duet-$1"
 }
 
+# zero_disk: all bytes are there, and none is allocated later.
+zero_disk() {
+    dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
+}
+
+# native: dom0 itself.
+native() {
+    linux_rows $DISK native dom0 | PATH=${OPS%/*}:$PATH timeout 300 sh -e
+}
+
+# guests BACKEND: the guests that are asked for.
+guests() {
+    local part
+    for part in linux ours; do
+        if [[ " $PARTS " = *" $part "* ]]; then
+            zero_disk
+            "$part" "$1"
+        fi
+    done
+}
+
 modprobe brd rd_nr=1 rd_size=65536
-dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
-linux_rows $DISK native dom0 | PATH=${OPS%/*}:$PATH timeout 300 sh -e
-dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
-ours duet
-linux duet
+zero_disk
+[[ " $PARTS " != *" native "* ]] || native
+guests duet
 systemctl stop duet-block.service
 modprobe xen-blkback
-dd if=/dev/zero of=$DISK bs=1M count=64 oflag=direct status=none
-ours blkback
-linux blkback
+guests blkback
