@@ -12,12 +12,12 @@ OPS=/usr/lib/duet/bench/block-ops
 ROUNDS=5 # of these, of which the median is taken
 # What block-ops does in Linux: row, and what it does, how many bytes, how many under way, how often.
 LINUX_ROWS=(
-    "read-4k-1 read 4096 1 2000"
-    "write-4k-1 write 4096 1 2000"
-    "read-4k-32 read 4096 32 6000"
-    "write-4k-32 write 4096 32 6000"
-    "read-1m-1 read 1048576 1 100"
-    "write-1m-1 write 1048576 1 100"
+    "read-4k-1 read 4096 1 400"
+    "write-4k-1 write 4096 1 400"
+    "read-4k-32 read 4096 32 1600"
+    "write-4k-32 write 4096 32 1600"
+    "read-1m-1 read 1048576 1 16"
+    "write-1m-1 write 1048576 1 16"
 )
 # Our guest's dd, which has four requests under way: row, few operations and many, of whose difference the cost is taken,
 # since typing the command is in them, and the command.
