@@ -263,13 +263,15 @@ static void on_task(struct cpu *cpu)
 {
     struct vcpu *v = cpu->vcpu;
 
+    if (v != NULL) {
+        v->clock = 0; /* a clock's work does not switch */
+    }
     if (v == NULL || v->domain != 0) {
         return;
     }
     if (name_offset == 0) {
         find_name();
     }
-    v->clock = 0;
     if (name_offset != 0 && read_memory(read_reg(RSI) + name_offset, v->task, TASK_NAME)) {
         v->task[TASK_NAME - 1] = '\0';
         /* What follows the end of a name may be anything, and find_account() keeps all of it. */
