@@ -34,7 +34,12 @@ def load(wanted):
     unknown = [name for name in wanted if name not in table]
     if unknown:
         sys.exit(f"faults.py: faults.toml has no fault '{unknown[0]}'")
-    return [mutate.Guard(name, row | {"tests": []}) for name, row in table.items() if not wanted or name in wanted]
+    faults = []
+    for name, row in table.items():
+        if not wanted or name in wanted:
+            faults.append(mutate.Guard(name, row | {"tests": []}))
+            faults[-1].seed = row.get("seed", 1)
+    return faults
 
 
 def build():
@@ -45,10 +50,10 @@ def build():
     return status == 0
 
 
-def search(schedules):
-    """Run it: after how many schedules it finds something, the seed and what; None if nothing."""
+def search(seed, schedules):
+    """Run it from that seed on: the seed that finds something, and what; None if none does."""
     try:
-        done = subprocess.run([SIM, "--seed", "1", "--schedules", str(schedules)], capture_output=True, text=True,
+        done = subprocess.run([SIM, "--seed", str(seed), "--schedules", str(schedules)], capture_output=True, text=True,
                               check=False, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return None
@@ -62,7 +67,7 @@ def attempt(fault, schedules):
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.replace(fault.old, fault.new), encoding="utf-8")
     try:
-        return search(schedules) if build() else None
+        return search(fault.seed, schedules) if build() else None
     finally:
         path.write_text(whole, encoding="utf-8")
 
