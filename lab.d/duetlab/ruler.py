@@ -44,6 +44,7 @@ LINUX_HOOKS = [
 
 # dom0's tasks in whose time interrupts arrive and their work is done.
 IDLE = re.compile(r"swapper/\d+$|ksoftirqd/\d+$")
+# A domain below 0 is one not known yet: before Xen has switched for the first time.
 XEN_IDLE = 0x7fff  # the domain that a processor without work belongs to
 
 LAYERS = ("guest", "xen", "kernel", "processes")
@@ -157,7 +158,7 @@ def layers(accounts, tasks):
         if clock:
             total["clock"] += insns
             continue
-        if domain == 0 and not wanted.match(task) and not IDLE.match(task):
+        if domain < 0 or (domain == 0 and not wanted.match(task) and not IDLE.match(task)):
             total["others"] += insns
             continue
         total["xen"] += counts["xen"]

@@ -59,11 +59,11 @@ class Layers(unittest.TestCase):
         spent = window("row", 1, account(3, "", xen=1, kernel=2, user=4, hypercalls=1),
                        account(0, "worker", xen=8, kernel=16, user=32, syscalls=2),
                        account(0, "swapper/0", xen=64, kernel=128), account(0, "sshd", xen=256, kernel=512, user=1024),
-                       account(0, "worker", 1, xen=2048, kernel=4096), account(ruler.XEN_IDLE, "", xen=8192))[3]
+                       account(0, "worker", 1, xen=2048, kernel=4096), account(ruler.XEN_IDLE, "", xen=8192), account(-1, "", user=1))[3]
         found = ruler.layers(spent, "work")
         self.assertEqual({name: found[name] for name in ("guest", "xen", "kernel", "processes", "clock", "others")},
                          {"guest": 6, "xen": 1 + 8 + 64 + 8192, "kernel": 16 + 128, "processes": 32, "clock": 6144,
-                          "others": 1792})
+                          "others": 1793})
         self.assertEqual((found["hypercalls"], found["syscalls"]), (1, 2))
 
 

@@ -6,14 +6,14 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$here/../../..
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
 
-if ! "$root/lab" bench --exact --name ruler self > ruler.out 2>&1; then
-    cat ruler.out >&2
-    rm ruler.out
+if ! "$root/lab" bench --exact --name ruler self > "$out" 2>&1; then
+    cat "$out" >&2
     exit 1
 fi
-cat ruler.out
-rm ruler.out
+cat "$out"
 python3 - "$root/build/bench/self.json" << 'PYTHON'
 import json
 import sys
