@@ -72,14 +72,17 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
         return base->opened ? 0 : -EINPROGRESS;
     }
     err = blk_device_xs_image_path(dev, &path, why, why_size);
-    if (err != 0 || path == NULL) {
-        return err != 0 ? err : -EAGAIN;
+    if (err == 0 && path == NULL) {
+        return -EAGAIN;
     }
-    dev->image.id = base->id;
-    dev->image.patient = base->in_use; /* the opener of the last daemon may not have ended yet */
-    err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
-    free(path);
-    if (crew_may_pass(err) || err == -EPIPE) {
+    if (err == 0) {
+        dev->image.id = base->id;
+        dev->image.patient =
+            base->in_use; /* the opener of the last daemon may not have ended yet */
+        err = image_open(&blk_device_daemon(dev)->images, path, &dev->image, why, why_size);
+        free(path);
+    }
+    if (lacks_for_now(err) || store_error_passes(err) || err == -EPIPE) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
         supervised_reconsider_soon(base); /* no process, or killed: nobody else asks again */
         return -EAGAIN;
@@ -180,22 +183,31 @@ static void blk_device_offer_disk(struct supervised *base)
     blk_device_xs_publish_features(blk_device_of(base));
 }
 
-/* Whether xl calls the domain the old end of a migration, whose new end it is about to start. */
-static bool blk_device_is_away(const struct supervised *base)
+/*
+ * Whether xl calls the domain the old end of a migration, whose new end it is about to start: 1 or
+ * 0. Or -errno: nobody knows, and it is looked at again.
+ */
+static int blk_device_is_away(struct supervised *base)
 {
     static const char suffix[] = "--migratedaway";
     char path[64];
     char *name;
     bool away;
+    int err;
 
     snprintf(path, sizeof(path), NAME_KEY, base->id.domid);
-    if (store_read_str(base->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name) != 0) {
-        return false;
+    err = store_read_str(base->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name);
+    if (store_error_passes(err)) {
+        supervised_reconsider_soon(base);
+        return err;
+    }
+    if (err != 0) {
+        return 0;
     }
     away =
         strlen(name) >= strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0;
     free(name);
-    return away;
+    return away ? 1 : 0;
 }
 
 /*
@@ -209,9 +221,13 @@ static enum supervised_turn blk_device_claim(struct supervised *base)
     struct blk_device *dev = blk_device_of(base);
     bool yielded = base->life.phase == LIFE_YIELDED;
     struct image_user *holder = image_rival(&dev->image, !yielded);
+    const int away = blk_device_is_away(base);
     char why[64];
 
-    if (blk_device_is_away(base)) {
+    if (away < 0) {
+        return SUPERVISED_WAIT;
+    }
+    if (away > 0) {
         if (yielded) {
             blk_device_give_image_back(base);
         }
@@ -266,8 +282,10 @@ static void blk_device_see_changes(struct supervised *base)
 
     if (base->life.phase == LIFE_CONNECTED && dev->config.sectors != dev->image.facts.sectors) {
         blk_device_announce_size(dev); /* the worker did not take it before */
+    } else if (base->life.phase == LIFE_CONNECTED && dev->size_due) {
+        blk_device_xs_publish_size(dev);
     }
-    if (blk_device_is_away(base)) {
+    if (blk_device_is_away(base) > 0) {
         supervised_yield(base, "the guest was moved away");
     }
 }
@@ -295,8 +313,13 @@ static int blk_watch_host(struct supervisor *sup)
         log_msg(LOG_WARNING, NULL, "block devices that change their size are not noticed: %s",
                 strerror(-err));
     }
-    if (qdisk_watch_start(&d->qdisks, sup->loop, sup->store) != 0) {
+    if (lacks_for_now(err)) {
+        return err; /* the daemon is started again, and then they are */
+    }
+    err = qdisk_watch_start(&d->qdisks, sup->loop, sup->store);
+    if (err != 0) {
         log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+        return err;
     }
     return supervisor_find_program(d->images.opener_path, &d->images.opener_program);
 }

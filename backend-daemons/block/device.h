@@ -49,6 +49,7 @@ struct blk_device {
     bool cdrom, removable, discard_wanted;
     struct image_user image;
     struct blk_wire_config config; /* that the worker has; with the size that it knows */
+    bool size_due;                 /* the store does not say yet what the worker knows */
     struct store_watch name_watch;
     struct bucket lost; /* images whose openers were killed */
 };

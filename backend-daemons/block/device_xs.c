@@ -70,27 +70,30 @@ static bool blk_is_plain_script(const struct blk_device *dev, const char *script
 }
 
 /* The virtual machine that the domain is (its UUID's path), by which two ends of a migration know
- * each other; left empty when it has none. */
-static void blk_read_vm(struct blk_device *dev)
+ * each other; left empty when it has none. Returns 0, or -errno with a sentence. */
+static int blk_read_vm(struct blk_device *dev, char *why, unsigned long why_size)
 {
     char key[64];
     char *vm;
+    int err;
 
     snprintf(key, sizeof(key), "/local/domain/%d/vm", dev->base.id.domid);
-    if (store_read_str(dev->base.sup->store, STORE_NO_TX, key, NULL, sizeof(dev->image.vm) - 1,
-                       &vm) == 0) {
+    err = store_read_str(dev->base.sup->store, STORE_NO_TX, key, NULL, sizeof(dev->image.vm) - 1,
+                         &vm);
+    if (err == 0) {
         snprintf(dev->image.vm, sizeof(dev->image.vm), "%s", vm);
         free(vm);
     }
+    snprintf(why, why_size, "%s", store_error(dev->base.sup->store));
+    return store_error_passes(err) ? err : 0;
 }
 
 int blk_device_xs_read_back(struct blk_device *dev, char *why, unsigned long why_size)
 {
     char *text[3] = {NULL};
     const char *const keys[] = {"mode", "device-type", "script"};
-    int err = 0;
+    int err = blk_read_vm(dev, why, why_size);
 
-    blk_read_vm(dev);
     for (unsigned int i = 0; i < BLK_NR(keys) && err == 0; i++) {
         err = blk_read_back_text(dev, keys[i], &text[i], why, why_size);
     }
@@ -114,6 +117,7 @@ static int blk_path_of_params(const char *params, char **path, char *why, unsign
     static const char *const raw[] = {"aio:", "raw:"};
     const char *colon = strchr(params, ':');
 
+    snprintf(why, why_size, "out of memory");
     for (unsigned int i = 0; i < BLK_NR(raw); i++) {
         if (strncmp(params, raw[i], strlen(raw[i])) == 0) {
             *path = strdup(params + strlen(raw[i]));
@@ -294,12 +298,18 @@ void blk_device_xs_publish_size(struct blk_device *dev)
 {
     const struct key_value size = {.key = "sectors", .number = dev->image.facts.sectors};
     uint64_t known = 0;
+    int err;
 
-    if (dev->base.view.back != XenbusStateConnected ||
-        store_read_uint(dev->base.sup->store, STORE_NO_TX, dev->base.back, "sectors", UINT64_MAX,
-                        &known) != 0 ||
-        known == dev->image.facts.sectors) {
+    dev->size_due = false;
+    if (dev->base.view.back != XenbusStateConnected) {
         return;
     }
-    supervised_publish_again(&dev->base, &size, 1);
+    err = store_read_uint(dev->base.sup->store, STORE_NO_TX, dev->base.back, "sectors", UINT64_MAX,
+                          &known);
+    if (store_error_passes(err)) {
+        dev->size_due = true;
+        supervised_reconsider_soon(&dev->base);
+    } else if (err == 0 && known != dev->image.facts.sectors) {
+        dev->size_due = !supervised_publish_again(&dev->base, &size, 1);
+    }
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "../lib/lacks.h"
 #include "../lib/wire.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -191,9 +192,10 @@ static void tell_end(struct image_opener *o, enum image_event event, int err, co
     o->table->on_event(user, event, err, why);
 }
 
+/* What this host lacks for a moment takes no image from a guest that waits for it. */
 static void fail(struct image_opener *o, int err, const char *why)
 {
-    tell_end(o, IMAGE_FAILED, err, why);
+    tell_end(o, o->user->patient && lacks_for_now(err) ? IMAGE_LOST : IMAGE_FAILED, err, why);
 }
 
 /* The image is known; or its lock did not come from where it was to be had. */

@@ -157,7 +157,7 @@ int qdisk_watch_start(struct qdisk_watch *w, struct loop *loop, struct store *st
 {
     w->loop = loop;
     w->store = store;
-    return backend_class_watch(&w->class, store, "qdisk", on_qdisk, on_qdisk_look, w);
+    return backend_class_watch(&w->class, loop, store, "qdisk", on_qdisk, on_qdisk_look, w);
 }
 
 void qdisk_watch_stop(struct qdisk_watch *w)

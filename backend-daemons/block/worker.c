@@ -46,15 +46,17 @@ static int blk_worker_open_log(struct blk_worker *b)
 /* Then the image: the next device of it has another log. Returns 0, or -errno after a report. */
 static int blk_worker_claim_image(struct blk_worker *b)
 {
-    int err = b->config.shared ? 0
-                               : blk_engine_claim(b->base.fds[BLK_WIRE_FD_IMAGE],
-                                                  b->config.read_only, worker_waits);
+    const int image = b->base.fds[BLK_WIRE_FD_IMAGE];
+    int claimed = 0;
 
-    if (err != 0) {
-        worker_report(&b->base, WIRE_FAILED, -err, "the image cannot be locked: %s",
-                      strerror(-err));
+    if (!b->config.shared) {
+        claimed = blk_engine_claim(image, b->config.read_only, worker_waits);
     }
-    return err;
+    if (claimed < 0) {
+        worker_report(&b->base, WIRE_FAILED, -claimed, "the image cannot be locked: %s",
+                      strerror(-claimed));
+    }
+    return claimed;
 }
 
 /* Returns 0, or -errno after a report. */
@@ -100,9 +102,7 @@ static int blk_worker_map_ring(struct worker *base)
     int log_fd = blk_worker_open_log(b);
     int err = log_fd < 0 ? log_fd : blk_worker_claim_image(b);
 
-    if (err == 0) {
-        err = blk_worker_connect_ring(b);
-    }
+    err = err != 0 ? err : blk_worker_connect_ring(b);
     if (err != 0) {
         return err;
     }

@@ -101,7 +101,8 @@ int cons_office_filter(const struct cons_office *office)
         ANY(restart_syscall),
         ANY(clock_gettime),
         ANY(getrandom),
-        ANY(getpid), /* sd_watchdog_enabled(); sd_notify() says who we are */
+        ANY(setitimer), /* notify_ready() */
+        ANY(getpid),    /* sd_watchdog_enabled(); sd_notify() says who we are */
         ANY(getuid),
         ANY(geteuid),
         ANY(getgid),

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "lacks.h"
 #include "name.h"
 
 /* Longest value of the keys that are read: a name of xl's is at most a store value. */
@@ -59,18 +60,37 @@ static void take_name(struct cons_console *console, char *name)
     }
 }
 
+/*
+ * What did not work now may work in a second: a terminal, a channel, a word of the store that this
+ * host lacked the means for. The whole is looked at again.
+ */
+static bool tries_again(struct cons_console *console, int err)
+{
+    if (!lacks_for_now(err) && !store_error_passes(err)) {
+        return false;
+    }
+    console->ring_changed = console->name_changed = true;
+    loop_timer_set(console->host->loop, &console->later, SECOND_NS, look, console);
+    return true;
+}
+
 /* Reads the domain's name, which is one from end to end of a migration. Returns -ENOENT when the
- * domain has left the store. */
+ * domain has left the store, or another -errno when the store does not tell. */
 static int look_at_name(struct cons_console *console)
 {
     struct store *st = console->host->store;
     char *name = NULL;
     int err = store_read_str(st, STORE_NO_TX, console->home, "name", NAME_MAX_LEN, &name);
 
-    if (err == -ENOENT && store_exists(st, STORE_NO_TX, console->dir, NULL)) {
-        err = 0;
-    } else if (err == -ENOENT) {
+    if (store_error_passes(err)) {
         return err;
+    }
+    if (err == -ENOENT) {
+        err = store_has(st, STORE_NO_TX, console->dir, NULL);
+        if (err <= 0) {
+            return err == 0 ? -ENOENT : err;
+        }
+        err = 0;
     }
     if (err != 0) {
         log_limited(&console->complaints, LOG_WARNING, &console->id,
@@ -84,8 +104,9 @@ static int look_at_name(struct cons_console *console)
     return 0;
 }
 
-/* Another type is somebody else's console (ioemu: QEMU's). A missing one is ours. */
-static bool type_is_ours(struct cons_console *console)
+/* Another type is somebody else's console (ioemu: QEMU's): -ENOENT. A missing one is ours: 0. Or
+ * -errno when the store does not tell. */
+static int look_at_type(struct cons_console *console)
 {
     char *type = NULL;
     int err = store_read_str(console->host->store, STORE_NO_TX, console->dir, "type", TYPE_MAX_LEN,
@@ -93,7 +114,10 @@ static bool type_is_ours(struct cons_console *console)
     bool ours = err == -ENOENT || (err == 0 && strcmp(type, "xenconsoled") == 0);
 
     free(type);
-    return ours;
+    if (store_error_passes(err)) {
+        return err;
+    }
+    return ours ? 0 : -ENOENT;
 }
 
 /* Writes the terminal's path where clients look for it, unless the console has gone meanwhile.
@@ -165,10 +189,10 @@ static void failed_to_attach(struct cons_console *console, const char *what, int
 {
     withdraw(console);
     log_limited(&console->complaints, LOG_ERR, &console->id,
-                "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); tried again when the "
-                "store names another",
+                "console of \"%s\": %s failed: %s (ring-ref %llu, port %u); tried again %s",
                 console->name, what, strerror(-err), (unsigned long long)console->frame,
-                console->remote);
+                console->remote,
+                tries_again(console, err) ? "in a second" : "when the store names another");
 }
 
 /* Gives channel and ring to the worker. */
@@ -213,6 +237,7 @@ static void now_served(struct cons_console *console)
         log_limited(&console->complaints, LOG_ERR, &console->id,
                     "%s/tty: cannot write: %s; xl console will not find it", console->dir,
                     strerror(-err));
+        tries_again(console, err);
     }
     if (!console->served) {
         log_limited(&console->complaints, LOG_INFO, &console->id, "console of \"%s\" is on %s",
@@ -246,8 +271,14 @@ static void look_at_ring(struct cons_console *console)
     if (err == 0) {
         err = store_read_uint(st, STORE_NO_TX, console->dir, "port", UINT32_MAX, &port);
     }
-    if (err == -ENOENT || (err == 0 && !type_is_ours(console))) {
+    if (err == 0) {
+        err = look_at_type(console);
+    }
+    if (err == -ENOENT) {
         withdraw(console);
+    } else if (tries_again(console, err)) {
+        log_limited(&console->complaints, LOG_WARNING, &console->id, "looks again: %s",
+                    store_error(st));
     } else if (err != 0) {
         log_limited(&console->complaints, LOG_ERR, &console->id,
                     "%s; the console of \"%s\" stays as it was", store_error(st), console->name);
@@ -295,6 +326,8 @@ static void look(void *arg)
     if (err != 0) {
         log_limited(&console->complaints, LOG_ERR, &console->id, "cannot follow the domain: %s",
                     strerror(-err));
+        console->ring_changed = ring;
+        tries_again(console, err);
     } else if (ring) {
         look_at_ring(console);
     }

@@ -9,6 +9,10 @@
 #include <string.h>
 #include <xen/xen.h>
 
+#define SECOND_NS UINT64_C(1000000000)
+
+static void rescan(void *arg);
+
 static void remove_console(struct cons_daemon *daemon, struct cons_console *console)
 {
     HASH_DEL(daemon->consoles, console);
@@ -45,6 +49,17 @@ static void on_looked(void *arg, struct cons_console *console, bool gone)
     }
 }
 
+static void on_again(void *arg)
+{
+    rescan(arg);
+}
+
+/* This host lacks something that it may have in a second. */
+static void scan_again(struct cons_daemon *daemon)
+{
+    loop_timer_set(daemon->host->loop, &daemon->again, SECOND_NS, on_again, daemon);
+}
+
 static void see_domain(struct cons_daemon *daemon, unsigned int domid)
 {
     struct cons_console *console = NULL;
@@ -53,7 +68,8 @@ static void see_domain(struct cons_daemon *daemon, unsigned int domid)
     if (console == NULL) {
         console = cons_new(daemon->host, domid, !daemon->started, on_looked, daemon);
         if (console == NULL) {
-            log_msg(LOG_ERR, NULL, "domain %u: cannot follow its console: %m", domid);
+            log_msg(LOG_ERR, NULL, "domain %u: cannot follow its console: %m; tries again", domid);
+            scan_again(daemon);
             return;
         }
         console->first_look_due = !daemon->started;
@@ -103,7 +119,9 @@ static void rescan(void *arg)
     int err = scan(daemon);
 
     if (err != 0) {
-        log_msg(LOG_ERR, NULL, "/local/domain: cannot list the domains: %s", strerror(-err));
+        log_msg(LOG_ERR, NULL, "/local/domain: cannot list the domains: %s; tries again",
+                strerror(-err));
+        scan_again(daemon);
     }
 }
 
@@ -166,6 +184,8 @@ void cons_daemon_stop(struct cons_daemon *daemon)
     if (daemon->host == NULL) {
         return;
     }
+    loop_timer_cancel(daemon->host->loop, &daemon->again);
+    loop_defer_cancel(daemon->host->loop, &daemon->scan);
     store_watch_del(daemon->host->store, &daemon->introduced);
     store_watch_del(daemon->host->store, &daemon->released);
 }

@@ -16,6 +16,7 @@ struct cons_daemon {
     struct cons_console *consoles;
     struct store_watch introduced, released;
     struct loop_work scan;
+    struct loop_timer again; /* the next scan, when a domain could not be followed */
     unsigned int pass;
     /* Consoles that were there at the start and have not been looked at yet. */
     unsigned int first_looks;

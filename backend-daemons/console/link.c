@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lacks.h"
 #include "log.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -90,7 +91,7 @@ static void on_room(void *arg, uint32_t events)
         }
     }
     /* Nothing is left; or the worker is gone, which its exit tells. */
-    if (err != -EAGAIN) {
+    if (!lacks_for_now(err)) {
         drop_parcels(link);
         loop_fd_del(link->loop, &link->room);
         if (link->ready && !link->stopping) {
@@ -126,7 +127,7 @@ void cons_link_send(struct cons_link *link, const struct cons_order *order, int 
     if (!link->ended && XEN_TAILQ_EMPTY(&link->waiting)) {
         err = post(link, order, fd);
     }
-    if (!link->ended && err == -EAGAIN) {
+    if (!link->ended && lacks_for_now(err)) { /* no room, or this host lacks memory just now */
         err = keep(link, order, fd);
         if (err == 0) {
             return;

@@ -13,6 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "loop.h"
+
+#define AGAIN_NS UINT64_C(1000000000)
+
 static int make_dirs(const char *path)
 {
     char *copy = strdup(path);
@@ -61,6 +65,7 @@ static void open_log(struct cons_logs *logs, struct cons_log *log)
         openat(logs->fd, log->name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
     log->size = 0;
     if (log->fd < 0) {
+        log->again_ns = loop_now_ns() + AGAIN_NS;
         log_limited(&log->complaints, LOG_ERR, NULL,
                     "%s/%s: cannot open the log: %s; output goes on without it", logs->path,
                     log->name, strerror(errno));
@@ -90,6 +95,7 @@ struct cons_log *cons_log_get(struct cons_logs *logs, const char *file)
             return NULL;
         }
         log->complaints = (struct log_limit){.burst = 3, .interval_ms = 60000};
+        log->recoveries = log->complaints;
         memcpy(log->name, name, sizeof(name));
         open_log(logs, log);
         HASH_ADD_STR(logs->open, name, log);
@@ -132,33 +138,53 @@ static void rotate(struct cons_logs *logs, struct cons_log *log)
     open_log(logs, log);
 }
 
+/* Appends; *@len is what is left. Returns 0 or -errno. */
+static int append(struct cons_log *log, const char *data, size_t *len)
+{
+    while (*len > 0) {
+        ssize_t written = write(log->fd, data, *len);
+
+        if (written < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (written > 0) {
+            log->size += (uint64_t)written;
+            data += written;
+            *len -= (size_t)written;
+        }
+    }
+    return 0;
+}
+
+/* The log is written again: says what is not in it. */
+static void recover(const struct cons_logs *logs, struct cons_log *log)
+{
+    log_limited(&log->recoveries, LOG_NOTICE, NULL,
+                "%s/%s: is written again; %llu bytes of output are not in it", logs->path,
+                log->name, (unsigned long long)log->lost);
+    log->lost = 0;
+}
+
 int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *data, size_t len)
 {
+    int err;
+
     if (logs->max_size > 0 && log->size > 0 && log->size + len > logs->max_size) {
         rotate(logs, log);
     }
-    if (log->fd < 0) {
-        return -EBADF;
+    if (log->fd < 0 && loop_now_ns() >= log->again_ns) {
+        open_log(logs, log);
     }
-    while (len > 0) {
-        ssize_t written = write(log->fd, data, len);
-
-        if (written < 0) {
-            int err = -errno;
-
-            if (err == -EINTR) {
-                continue;
-            }
-            log_limited(&log->complaints, LOG_ERR, NULL,
-                        "%s/%s: cannot write: %s; output is lost to it", logs->path, log->name,
-                        strerror(-err));
-            return err;
-        }
-        log->size += (uint64_t)written;
-        data += written;
-        len -= (size_t)written;
+    err = log->fd < 0 ? -EBADF : append(log, data, &len);
+    if (err == 0 && log->lost != 0) {
+        recover(logs, log);
+    } else if (err != 0 && err != -EBADF && log->lost == 0) { /* that one was told */
+        log_limited(&log->complaints, LOG_ERR, NULL,
+                    "%s/%s: cannot write: %s; output is lost to it", logs->path, log->name,
+                    strerror(-err));
     }
-    return 0;
+    log->lost += len;
+    return err;
 }
 
 size_t cons_log_tail(const struct cons_log *log, char *data, size_t size)

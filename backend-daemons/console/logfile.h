@@ -21,7 +21,9 @@ struct cons_log {
     int fd;
     uint64_t size;
     unsigned int users;
-    struct log_limit complaints;
+    uint64_t lost;     /* bytes, since it could not be written; 0: it is written */
+    uint64_t again_ns; /* not opened: when that is tried again */
+    struct log_limit complaints, recoveries;
     UT_hash_handle hh;
 };
 
@@ -52,16 +54,19 @@ int cons_logs_open(struct cons_logs *logs, int fd, const char *path, uint64_t ma
 void cons_logs_close(struct cons_logs *logs);
 
 /*
- * The log @file (a name of name.h), for one more user. A log that cannot be opened complains and
- * tries again at the next rotation or reopening: a guest's console does not depend on it. NULL when
- * out of memory.
+ * The log @file (a name of name.h), for one more user. A log that cannot be opened complains, and
+ * is tried again once a second while there is output for it: a guest's console does not depend on
+ * it. NULL when out of memory.
  */
 struct cons_log *cons_log_get(struct cons_logs *logs, const char *file);
 
 /* One user less; the last one closes it. NULL is fine. */
 void cons_log_put(struct cons_logs *logs, struct cons_log *log);
 
-/* Appends, rotating first when the log is full. Returns 0 or -errno (complained about already). */
+/*
+ * Appends, rotating first when the log is full. Returns 0 or -errno (complained about already):
+ * what is lost is counted, and told when the log is written again.
+ */
 int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *data, size_t len);
 
 /* Reads the last bytes, at most @size. Returns their number. */

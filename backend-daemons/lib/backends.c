@@ -3,11 +3,14 @@
  */
 #include "backends.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
+
+#define AGAIN_NS UINT64_C(1000000000)
 
 /* A path component that must be a number. Returns it, or -1. */
 static int number(const char *s)
@@ -23,6 +26,17 @@ static int number(const char *s)
     return *s == '\0' || n > INT32_MAX ? -1 : (int)n;
 }
 
+/* What is below `dir`, as store_list() gives it. What the store could not tell is asked again. */
+static char **list(struct backend_class *c, const char *dir, unsigned int *count)
+{
+    char **names = store_list(c->store, STORE_NO_TX, dir, count);
+
+    if (names == NULL && store_error_passes(-errno)) {
+        backend_class_look_again(c);
+    }
+    return names;
+}
+
 static void scan_domain(struct backend_class *c, int domid)
 {
     char dir[96];
@@ -30,7 +44,7 @@ static void scan_domain(struct backend_class *c, int domid)
     char **names;
 
     snprintf(dir, sizeof(dir), "%s/%d", c->root, domid);
-    names = store_list(c->store, STORE_NO_TX, dir, &count);
+    names = list(c, dir, &count);
     while (count-- > 0) {
         if (number(names[count]) >= 0) {
             c->on_event(c->arg, domid, number(names[count]), "");
@@ -42,7 +56,7 @@ static void scan_domain(struct backend_class *c, int domid)
 static void scan_class(struct backend_class *c)
 {
     unsigned int count;
-    char **names = store_list(c->store, STORE_NO_TX, c->root, &count);
+    char **names = list(c, c->root, &count);
 
     while (count-- > 0) {
         if (number(names[count]) >= 0) {
@@ -50,6 +64,16 @@ static void scan_class(struct backend_class *c)
         }
     }
     free(names);
+}
+
+static void on_again(void *arg)
+{
+    scan_class(arg);
+}
+
+void backend_class_look_again(struct backend_class *c)
+{
+    loop_timer_set(c->loop, &c->again, AGAIN_NS, on_again, c);
 }
 
 /* Cuts the first component off *rest. Returns NULL when there is none. */
@@ -87,9 +111,11 @@ static void on_watch(void *arg, const char *path)
     }
 }
 
-int backend_class_watch(struct backend_class *c, struct store *st, const char *name,
-                        backend_event_fn *on_event, backend_look_fn *on_look, void *arg)
+int backend_class_watch(struct backend_class *c, struct loop *loop, struct store *st,
+                        const char *name, backend_event_fn *on_event, backend_look_fn *on_look,
+                        void *arg)
 {
+    c->loop = loop;
     c->store = st;
     c->on_event = on_event;
     c->on_look = on_look;
@@ -101,6 +127,7 @@ int backend_class_watch(struct backend_class *c, struct store *st, const char *n
 void backend_class_unwatch(struct backend_class *c)
 {
     if (c->store != NULL) {
+        loop_timer_cancel(c->loop, &c->again);
         store_watch_del(c->store, &c->watch);
     }
 }

@@ -9,6 +9,7 @@
 #ifndef DUET_LIB_BACKENDS_H
 #define DUET_LIB_BACKENDS_H
 
+#include "loop.h"
 #include "store.h"
 
 /*
@@ -22,17 +23,27 @@ typedef void backend_look_fn(void *arg, int domid);
 
 /* Zero-initialise. */
 struct backend_class {
+    struct loop *loop;
     struct store *store;
     char root[64]; /* absolute path of the class's directory */
     backend_event_fn *on_event;
     backend_look_fn *on_look;
     void *arg;
     struct store_watch watch;
+    struct loop_timer again;
 };
 
 /* Starts to watch `backend/NAME`. All devices that exist are reported. Returns 0 or -errno. */
-int backend_class_watch(struct backend_class *c, struct store *st, const char *name,
-                        backend_event_fn *on_event, backend_look_fn *on_look, void *arg);
+int backend_class_watch(struct backend_class *c, struct loop *loop, struct store *st,
+                        const char *name, backend_event_fn *on_event, backend_look_fn *on_look,
+                        void *arg);
+
+/*
+ * All devices that exist are reported again in a second: for who could not take one in, because
+ * this host lacked something. What the store could not tell is looked for again without being
+ * asked.
+ */
+void backend_class_look_again(struct backend_class *c);
 
 /* Ends it. Harmless when it is not watched. */
 void backend_class_unwatch(struct backend_class *c);

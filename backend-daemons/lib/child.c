@@ -53,10 +53,16 @@ static void drain_socket(struct child *c, unsigned int most)
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n < 0 && errno == EAGAIN) {
+        if (n < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)) {
+            return; /* it is there still, and the loop comes back for it */
+        }
+        if (n < 0 && errno != ECONNRESET) {
+            log_msg(LOG_ERR, NULL, "process %d cannot be heard: %s; killed", (int)c->pid,
+                    strerror(errno));
+            child_give_up(c);
             return;
         }
-        if (n <= 0) {
+        if (n <= 0) { /* it has ended, or is about to */
             loop_fd_del(c->loop, &c->socket);
             return;
         }
@@ -90,7 +96,8 @@ static void on_pidfd(void *arg, uint32_t events)
     /* It keeps its number until it is reaped: a signal because of its last words hits nobody else.
      */
     drain_socket(c, MESSAGES_AT_END);
-    waitpid(c->pid, &status, WNOHANG);
+    while (waitpid(c->pid, &status, WNOHANG) < 0 && errno == EINTR) {
+    }
     loop_fd_del(c->loop, &c->socket);
     loop_fd_del(c->loop, &c->pidfd);
     close(c->socket.fd);
@@ -120,6 +127,20 @@ void child_take_name(void)
     prctl(PR_SET_NAME, program_invocation_short_name);
 }
 
+/* What the child has instead of our descriptors. Returns an error's number. */
+static int set_descriptors(posix_spawn_file_actions_t *fa, int sock)
+{
+    int err = posix_spawn_file_actions_adddup2(fa, sock, CHILD_SOCKET_FD);
+
+    if (err == 0) {
+        err = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    }
+    if (err == 0) {
+        err = posix_spawn_file_actions_addopen(fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    }
+    return err;
+}
+
 /* Spawns it with `sock` as CHILD_SOCKET_FD. Returns the pid or -errno. */
 static pid_t spawn(int program, char *const argv[], int sock)
 {
@@ -141,13 +162,15 @@ static pid_t spawn(int program, char *const argv[], int sock)
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &deflt);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawn_file_actions_init(&fa);
-    posix_spawn_file_actions_adddup2(&fa, sock, CHILD_SOCKET_FD);
-    posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
-    err = posix_spawn(&pid, program >= 0 ? path : argv[0], &fa, &attr, argv, environ);
-    posix_spawn_file_actions_destroy(&fa);
+    err = posix_spawn_file_actions_init(&fa);
+    if (err == 0) {
+        err = set_descriptors(&fa, sock);
+        if (err == 0) {
+            err = posix_spawn(&pid, program >= 0 ? path : argv[0], &fa, &attr, argv, environ);
+        }
+        posix_spawn_file_actions_destroy(&fa);
+    }
     posix_spawnattr_destroy(&attr);
     return err != 0 ? -err : pid;
 }
@@ -196,7 +219,8 @@ int child_start(struct child *c, struct loop *loop, int program, char *const arg
     if (err != 0) {
         close(sv[0]);
         kill(c->pid, SIGKILL);
-        waitpid(c->pid, NULL, 0);
+        while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
         c->pid = 0;
     }
     return err;

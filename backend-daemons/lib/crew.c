@@ -61,13 +61,14 @@ void crew_dismiss(struct supervised *dev)
     dev->crew.refusing = false;
 }
 
-/* Whether the workers of this daemon can read it. */
+/* Whether the workers of this daemon can read it; one that nobody has written, any can. */
 static bool crew_reads_log(const struct supervised *dev)
 {
     const struct kept_head *kept = dev->crew.kept;
 
-    return kept != NULL && kept->magic == dev->sup->ops->log_magic &&
-           kept->version == dev->sup->ops->log_version;
+    return kept != NULL &&
+           (kept->state == KEPT_FRESH || (kept->magic == dev->sup->ops->log_magic &&
+                                          kept->version == dev->sup->ops->log_version));
 }
 
 /*
@@ -87,7 +88,7 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
         snprintf(why, size, "%s", store_error(dev->sup->store));
         return at_rest;
     }
-    if (crew->log_fd >= 0 && at_rest == 1 && !crew_reads_log(dev)) {
+    if (crew->log_fd >= 0 && (at_rest == 1 || dev->sup->ops->forgives) && !crew_reads_log(dev)) {
         log_msg(LOG_NOTICE, &dev->id, "goes on after a daemon of another version");
         crew_drop_log(dev);
     }
@@ -110,11 +111,6 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     return 0;
 }
 
-bool crew_may_pass(int err)
-{
-    return err == -ENOMEM || err == -EAGAIN || err == -EMFILE || err == -ENFILE || err == -EINTR;
-}
-
 /* A report, as the worker, which is not trusted, sent it. */
 static void crew_on_message(void *arg, const void *msg, unsigned long len)
 {
@@ -133,7 +129,7 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
     if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);
     } else if (r.kind == WIRE_FAILED && len == sizeof(r) && dev->life.phase == LIFE_STARTING &&
-               crew_may_pass(wire_errno(r.err))) {
+               lacks_for_now(wire_errno(r.err))) {
         log_limited(&crew->report_log, LOG_WARNING, &dev->id, "%s: %s", dev->front, r.text);
     } else if ((r.kind == WIRE_FAILED || r.kind == WIRE_BROKEN) && len == sizeof(r)) {
         snprintf(sentence, sizeof(sentence), "%s: %s", dev->front, r.text);
@@ -275,7 +271,7 @@ void crew_start(struct supervised *dev)
         err = supervised_remove_key(dev, AT_REST_KEY, why, sizeof(why));
     }
     if (err != 0) {
-        crew_fails(dev, err, crew_may_pass(err) || store_error_passes(err), why);
+        crew_fails(dev, err, lacks_for_now(err) || store_error_passes(err), why);
         return;
     }
     err = crew_spawn(dev, &o, why, sizeof(why));

@@ -32,6 +32,7 @@
 
 #include "child.h"
 #include "kept.h"
+#include "lacks.h"
 #include "log.h"
 #include "pace.h"
 #include "wire.h"
@@ -65,9 +66,6 @@ struct crew {
     bool told;           /* why it ends was told, or it was given up */
     struct log_limit report_log;
 };
-
-/* Whether an error, -errno, says that this host lacks something that it may have again. */
-bool crew_may_pass(int err);
 
 /* Prepares it: no worker, no log. */
 void crew_init(struct crew *crew);

@@ -10,7 +10,9 @@
 
 /*
  * Reports READY=1 and, when the unit asks for a watchdog (WatchdogSec=), starts to report from
- * `loop` at half its interval that the loop still turns.
+ * `loop` at half its interval that the loop still turns. A loop that stands because xenstored does
+ * not answer is no reason to end: nobody who starts anew would fare better, and who waits has his
+ * workers still. That is reported from a handler of SIGALRM.
  */
 void notify_ready(struct loop *loop);
 

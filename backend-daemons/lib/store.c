@@ -8,6 +8,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,23 @@
 
 #define TX_TRIES         100
 #define EVENTS_PER_BATCH 64
+#define SECOND_NS        UINT64_C(1000000000)
+#define LATE_S           5U
+
+/*
+ * A request of libxenstore, during which store_is_asking(). An answer that took long is told, for
+ * whoever wonders why nothing was done.
+ */
+#define ASK(request)                             \
+    __extension__({                              \
+        const uint64_t asked_ns = ask();         \
+        __typeof__(request) answer_ = (request); \
+                                                 \
+        answered(asked_ns);                      \
+        answer_;                                 \
+    })
+
+static volatile sig_atomic_t asking;
 
 struct store {
     struct xs_handle *xsh;
@@ -29,10 +47,36 @@ struct store {
     struct store_watch *watches; /* uthash by token */
     uint64_t next_token;
     unsigned int self_domid;
+    int missed; /* -errno of a request of this transaction to which there was no answer */
     char error[1024];
 };
 
 _Static_assert(STORE_PATH_MAX == XENSTORE_ABS_PATH_MAX + 1, "path limit of xs_wire.h");
+
+bool store_is_asking(void)
+{
+    return asking != 0;
+}
+
+/* Returns when that was. */
+static uint64_t ask(void)
+{
+    asking = 1;
+    return loop_now_ns();
+}
+
+/* Leaves errno as it is. */
+static void answered(uint64_t asked_ns)
+{
+    const int err = errno;
+    const uint64_t s = (loop_now_ns() - asked_ns) / SECOND_NS;
+
+    asking = 0;
+    if (s >= LATE_S) {
+        log_msg(LOG_WARNING, NULL, "xenstored has not answered for %llu s", (unsigned long long)s);
+    }
+    errno = err;
+}
 
 /* Notes why a call failed. Returns -err, for the caller to return. */
 static int fail(struct store *st, int err, const char *path, const char *value, const char *why)
@@ -53,6 +97,7 @@ static int fail_errno(struct store *st, const char *path)
 {
     int err = errno != 0 ? errno : EIO;
 
+    st->missed = store_error_passes(-err) ? -err : st->missed;
     return fail(st, err, path, NULL, strerror(err));
 }
 
@@ -179,7 +224,7 @@ int store_read_str(struct store *st, xs_transaction_t t, const char *dir, const 
     if (err != 0) {
         return err;
     }
-    value = xs_read(st->xsh, t, path, &len);
+    value = ASK(xs_read(st->xsh, t, path, &len));
     if (value == NULL) {
         return fail_errno(st, path);
     }
@@ -265,7 +310,7 @@ int store_has(struct store *st, xs_transaction_t t, const char *dir, const char 
     if (err != 0) {
         return err;
     }
-    value = xs_read(st->xsh, t, path, NULL);
+    value = ASK(xs_read(st->xsh, t, path, NULL));
     if (value == NULL) {
         err = fail_errno(st, path);
         return err == -ENOENT ? 0 : err;
@@ -284,7 +329,7 @@ char **store_list(struct store *st, xs_transaction_t t, const char *dir, unsigne
     char **names;
 
     *count = 0;
-    names = xs_directory(st->xsh, t, dir, count);
+    names = ASK(xs_directory(st->xsh, t, dir, count));
     if (names == NULL) {
         int err = errno;
 
@@ -313,7 +358,7 @@ int store_write(struct store *st, xs_transaction_t t, const char *dir, const cha
     if (n < 0 || (unsigned int)n >= sizeof(value)) {
         return fail(st, E2BIG, path, NULL, "value too long");
     }
-    if (!xs_write(st->xsh, t, path, value, n)) {
+    if (!ASK(xs_write(st->xsh, t, path, value, n))) {
         return fail_errno(st, path);
     }
     return 0;
@@ -327,7 +372,7 @@ int store_rm(struct store *st, xs_transaction_t t, const char *dir, const char *
     if (err != 0) {
         return err;
     }
-    if (!xs_rm(st->xsh, t, path) && errno != ENOENT) {
+    if (!ASK(xs_rm(st->xsh, t, path)) && errno != ENOENT) {
         return fail_errno(st, path);
     }
     return 0;
@@ -336,18 +381,22 @@ int store_rm(struct store *st, xs_transaction_t t, const char *dir, const char *
 int store_transaction(struct store *st, store_tx_fn *fn, void *arg)
 {
     for (int i = 0; i < TX_TRIES; i++) {
-        xs_transaction_t t = xs_transaction_start(st->xsh);
+        xs_transaction_t t = ASK(xs_transaction_start(st->xsh));
         int err;
 
         if (t == XBT_NULL) {
             return fail_errno(st, "transaction");
         }
+        st->missed = 0;
         err = fn(st, t, arg);
+        if (st->missed != 0) {
+            err = st->missed; /* it may have taken that for "there is none" */
+        }
         if (err != 0) {
-            xs_transaction_end(st->xsh, t, true);
+            ASK(xs_transaction_end(st->xsh, t, true));
             return err;
         }
-        if (xs_transaction_end(st->xsh, t, false)) {
+        if (ASK(xs_transaction_end(st->xsh, t, false))) {
             return 0;
         }
         if (errno != EAGAIN) {
@@ -368,10 +417,10 @@ int store_watch_add(struct store *st, struct store_watch *w, const char *path, s
     snprintf(w->token, sizeof(w->token), "%llx", (unsigned long long)st->next_token++);
     w->path = strdup(path);
     if (w->path == NULL) {
-        return -ENOMEM;
+        return fail(st, ENOMEM, path, NULL, strerror(ENOMEM));
     }
     HASH_ADD_STR(st->watches, token, w);
-    if (!xs_watch(st->xsh, path, w->token)) {
+    if (!ASK(xs_watch(st->xsh, path, w->token))) {
         int err = fail_errno(st, path);
 
         HASH_DEL(st->watches, w);
@@ -387,7 +436,7 @@ void store_watch_del(struct store *st, struct store_watch *w)
     if (w->path == NULL) {
         return;
     }
-    xs_unwatch(st->xsh, w->path, w->token);
+    ASK(xs_unwatch(st->xsh, w->path, w->token));
     HASH_DEL(st->watches, w);
     free(w->path);
     w->path = NULL;

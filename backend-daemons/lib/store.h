@@ -71,6 +71,12 @@ static inline bool store_error_passes(int err)
 }
 
 /*
+ * Whether this process waits for an answer of xenstored just now. May be called by a signal
+ * handler, which is the only one who can see that.
+ */
+bool store_is_asking(void);
+
+/*
  * The sentence that explains the last failure of a call of this file, e.g.
  * "/local/domain/5/device/vbd/51712/ring-ref = \"x\": not a number from 0 to 4294967295".
  * Valid until the next call. Guest-written bytes in it are escaped already.
@@ -117,7 +123,8 @@ int store_rm(struct store *st, xs_transaction_t t, const char *dir, const char *
 
 /*
  * Runs fn in a transaction, again from the start when xenstored reports a conflict (at most 100
- * times, then -EAGAIN). Returns 0, what fn returned, or -errno.
+ * times, then -EAGAIN). Returns 0, what fn returned, or -errno; nothing is committed when one of
+ * its requests got no answer (store_error_passes()), whatever fn made of that.
  */
 int store_transaction(struct store *st, store_tx_fn *fn, void *arg);
 

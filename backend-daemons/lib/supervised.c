@@ -44,10 +44,12 @@ static int supervised_read_back(struct supervised *dev, xs_transaction_t t,
     return err;
 }
 
-/* Reads what decides. Returns as supervised_read_back() does. */
+/* Reads what decides; without an answer it is what it was. Returns as supervised_read_back() does.
+ */
 static int supervised_look(struct supervised *dev)
 {
     struct supervised_view *v = &dev->view;
+    const struct supervised_view before = *v;
     struct store *st = dev->sup->store;
     uint64_t online = 0;
     int err;
@@ -68,6 +70,9 @@ static int supervised_look(struct supervised *dev)
         err = store_error_passes(err) ? err : 0;
     }
     v->online = online != 0;
+    if (store_error_passes(err)) {
+        *v = before;
+    }
     return err;
 }
 
@@ -143,7 +148,7 @@ static bool supervised_learn(struct supervised *dev)
     if (err == 0) {
         err = dev->sup->ops->learn(dev, why, sizeof(why));
     }
-    if (store_error_passes(err)) {
+    if (store_error_passes(err) || lacks_for_now(err)) {
         supervised_look_later(dev);
     } else if (err != 0) {
         supervised_refuse(dev, err, why);
@@ -297,7 +302,7 @@ static int supervised_publish_tx(struct store *st, xs_transaction_t t, void *arg
     return err;
 }
 
-static void supervised_publish_it(struct supervised *dev, const struct supervised_publication *p)
+static bool supervised_publish_it(struct supervised *dev, const struct supervised_publication *p)
 {
     int err = store_transaction(dev->sup->store, supervised_publish_tx, (void *)p);
 
@@ -311,26 +316,25 @@ static void supervised_publish_it(struct supervised *dev, const struct supervise
                     store_error(dev->sup->store));
         supervised_reconsider_soon(dev);
     }
+    return err == 0 || err == -ENOENT;
 }
 
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
     const struct supervised_publication p = {
         .dev = dev, .values = values, .nr = nr, .state = state};
 
-    if (nr != 0 || state != dev->view.back) {
-        supervised_publish_it(dev, &p);
-    }
+    return (nr == 0 && state == dev->view.back) || supervised_publish_it(dev, &p);
 }
 
-void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+bool supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr)
 {
     const struct supervised_publication p = {
         .dev = dev, .values = values, .nr = nr, .state = dev->view.back, .again = true};
 
-    supervised_publish_it(dev, &p);
+    return supervised_publish_it(dev, &p);
 }
 
 static void supervised_set_state(struct supervised *dev, enum xenbus_state state)

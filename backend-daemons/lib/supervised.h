@@ -142,12 +142,13 @@ void supervised_yield(struct supervised *dev, const char *why);
  * Publishes keys, and a state (Unknown: none) with them in one transaction, unless the directory is
  * gone; an error becomes a log line. A state that stands there already is not written again. When
  * another stands there than was seen last, nothing is written, and the device is reconsidered.
+ * Returns false when the keys have to be published again: the device is reconsidered.
  */
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state);
 
 /* The same with the state that stands there, which is written again: who watches it looks. */
-void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+bool supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr);
 
 /* Writes a key of ours below the back end's directory, while that exists. */

@@ -53,7 +53,8 @@ bool supervisor_exists(const struct supervisor *sup, const struct device_key *ke
     return store_has(sup->store, STORE_NO_TX, state, NULL) != 0;
 }
 
-/* Two back ends on one device would ruin it: what the kernel's driver claims is left to it. */
+/* Two back ends on one device would ruin it: what the kernel's driver claims, or may claim as far
+ * as this host can tell, is left to it. */
 static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
 {
     const char *module = sup->ops->classes[key->class].kernel_module;
@@ -62,8 +63,17 @@ static bool kernel_serves(struct supervisor *sup, const struct device_key *key)
     char driver[64];
 
     snprintf(driver, sizeof(driver), "/sys/bus/xen-backend/drivers/%s", id.class);
-    if (module == NULL || access(driver, F_OK) != 0) {
+    if (module == NULL) {
         return false;
+    }
+    if (access(driver, F_OK) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) {
+            return false;
+        }
+        log_limited(&sup->classes[key->class].kernel_log, LOG_ERR, &id, "looks again: %s: %s",
+                    driver, strerror(errno));
+        backend_class_look_again(&sup->classes[key->class].watch);
+        return true;
     }
     log_limited(&sup->classes[key->class].kernel_log, LOG_ERR, &id,
                 "left to the kernel's %s, which is loaded (%s); unload it with: modprobe -r %s",
@@ -156,7 +166,8 @@ static struct supervised *add_device(struct supervisor *sup, const struct device
     if (dev == NULL) {
         const struct log_id id = id_of(sup, key);
 
-        log_msg(LOG_ERR, &id, "out of memory");
+        log_msg(LOG_ERR, &id, "looks again: out of memory");
+        backend_class_look_again(&sup->classes[key->class].watch);
         return NULL;
     }
     HASH_ADD(hh, sup->devices, key, sizeof(dev->key), dev);
@@ -218,8 +229,8 @@ static int watch_class(struct supervisor *sup, unsigned int i)
 
     class->sup = sup;
     class->kernel_log = (struct log_limit){.burst = 1, .interval_ms = KERNEL_LOG_MS};
-    err = backend_class_watch(&class->watch, sup->store, sup->ops->classes[i].name, on_event,
-                              on_look, class);
+    err = backend_class_watch(&class->watch, sup->loop, sup->store, sup->ops->classes[i].name,
+                              on_event, on_look, class);
     if (err != 0) {
         log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
     }
@@ -342,6 +353,9 @@ void supervisor_free(struct supervisor *sup)
 {
     loop_timer_cancel(sup->loop, &sup->leave);
     for_all(sup, forget);
+    for (unsigned int i = 0; i < SUPERVISOR_CLASSES_MAX; i++) {
+        backend_class_unwatch(&sup->classes[i].watch);
+    }
     while (sup->kept != NULL) {
         close(take_kept(sup, sup->kept->name));
     }

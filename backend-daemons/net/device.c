@@ -18,40 +18,79 @@ static int net_device_learn_vif(struct supervised *base, char *why, unsigned lon
 {
     struct net_device *dev = net_device_of(base);
     char path[STORE_PATH_MAX];
+    const int err = net_device_xs_read_back(dev, why, why_size);
 
     dev->carrier_log = dev->counts_log = (struct log_limit){.burst = 4, .interval_ms = 5000};
-    net_device_xs_read_back(dev);
+    if (err != 0) {
+        return err;
+    }
     snprintf(path, sizeof(path), "%.*s/request-multicast-control", STORE_PATH_MAX - 64,
              base->front);
     return supervised_watch(base, &dev->mcast_watch, path, why, why_size);
 }
 
+/* Whether there is an interface of that name: 1 or 0. Or -errno: this host cannot tell. */
+static int net_has_interface(const char *name)
+{
+    if (name[0] == '\0') {
+        return 0;
+    }
+    errno = ENODEV;
+    if (if_nametoindex(name) != 0) {
+        return 1;
+    }
+    return lacks_for_now(-errno) ? -errno : 0;
+}
+
 /*
- * Opens the tap. One that is in use already may have been renamed by the script, and the worker of
- * the last daemon may not have let go of it yet.
+ * Which name the tap has: one that is in use already may have been renamed by the script. To make
+ * another in its place would cut the guest off. Returns 0, or -errno with a sentence.
  */
+static int net_device_find_tap(struct net_device *dev, char own[IFNAMSIZ], char name[IFNAMSIZ],
+                               char *why, unsigned long why_size)
+{
+    char other[IFNAMSIZ];
+    int there = net_device_xs_tap_names(dev, own, other, IFNAMSIZ, why, why_size);
+
+    snprintf(name, IFNAMSIZ, "%s", own);
+    if (there != 0 || !dev->base.adopted) {
+        return there;
+    }
+    there = net_has_interface(other);
+    if (there == 1) {
+        snprintf(name, IFNAMSIZ, "%s", other);
+    } else if (there == 0) {
+        there = net_has_interface(own);
+    }
+    if (there < 0) {
+        snprintf(why, why_size, "the interfaces cannot be looked at: %s", strerror(-there));
+        return there;
+    }
+    if (there == 0) {
+        log_msg(LOG_WARNING, &dev->base.id,
+                "interface %s is gone; a new one is on no bridge until its script is run again",
+                name);
+    }
+    return 0;
+}
+
+/* Opens the tap. The worker of the last daemon may not have let go of it yet. */
 static int net_device_open_tap(struct supervised *base, char *why, unsigned long why_size)
 {
     struct net_device *dev = net_device_of(base);
-    char own[IFNAMSIZ], other[IFNAMSIZ];
+    char own[IFNAMSIZ], name[IFNAMSIZ];
     const char *stage = "";
-    const char *name = own;
     int err;
 
     if (tap_is_there(&dev->tap)) {
         return 0;
     }
     tap_close(&dev->tap, false); /* one that somebody has removed is of no use to the next life */
-    net_device_xs_tap_names(dev, own, other, IFNAMSIZ);
-    if (base->adopted && other[0] != '\0' && if_nametoindex(other) != 0) {
-        name = other;
+    err = net_device_find_tap(dev, own, name, why, why_size);
+    if (err == 0) {
+        err = tap_open(&dev->tap, name, own, dev->max_queues > 1, &stage);
+        snprintf(why, why_size, "interface %s: %s: %s", name, stage, strerror(-err));
     }
-    if (base->adopted && if_nametoindex(name) == 0) {
-        log_msg(LOG_WARNING, &base->id,
-                "interface %s is gone; a new one is on no bridge until its script is run again",
-                name);
-    }
-    err = tap_open(&dev->tap, name, dev->max_queues > 1, &stage);
     if (err == -EBUSY && base->in_use) {
         if (!dev->tap_busy) {
             log_msg(LOG_NOTICE, &base->id, "interface %s is still in use: waits", name);
@@ -61,8 +100,10 @@ static int net_device_open_tap(struct supervised *base, char *why, unsigned long
         return -EAGAIN;
     }
     dev->tap_busy = false;
-    if (err != 0) {
-        snprintf(why, why_size, "interface %s: %s: %s", name, stage, strerror(-err));
+    if (base->in_use && (lacks_for_now(err) || store_error_passes(err))) {
+        log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
+        supervised_reconsider_soon(base);
+        return -EAGAIN;
     }
     return err;
 }
@@ -89,7 +130,10 @@ static int net_device_add_tap(struct supervised *base, struct crew_orders *order
     int err;
 
     dev->config.stall_seconds = net_device_daemon(dev)->stall_seconds;
-    net_device_xs_read_settings(dev, &dev->config.settings);
+    err = net_device_xs_read_settings(dev, &dev->config.settings, why, why_size);
+    if (err != 0) {
+        return err;
+    }
     err = tap_set_queues(&dev->tap, dev->config.nr_queues, &stage);
     if (err == 0) {
         stage = "setting its offloads (TUNSETOFFLOAD)";
@@ -110,9 +154,10 @@ static int net_device_add_tap(struct supervised *base, struct crew_orders *order
 
 static void net_device_link_up(struct supervised *base)
 {
-    net_device_xs_publish_carrier(net_device_of(base), true,
-                                  base->view.back == XenbusStateClosing ? XenbusStateUnknown
-                                                                        : XenbusStateConnected);
+    net_device_of(base)->link_down = false;
+    net_device_xs_publish_carrier(net_device_of(base), base->view.back == XenbusStateClosing
+                                                           ? XenbusStateUnknown
+                                                           : XenbusStateConnected);
 }
 
 static int net_device_send(struct net_device *dev, enum net_wire_order_kind kind)
@@ -150,10 +195,18 @@ static void net_device_see_settings(struct supervised *base)
 {
     struct net_device *dev = net_device_of(base);
     struct net_wire_settings s;
+    char why[SUPERVISED_SENTENCE_MAX];
 
-    net_device_xs_read_settings(dev, &s);
+    if (net_device_xs_read_settings(dev, &s, why, sizeof(why)) != 0) {
+        log_limited(&base->guest_log, LOG_WARNING, &base->id, "looks again: %s", why);
+        supervised_reconsider_soon(base);
+        return;
+    }
     if (!net_same_settings(&s, &dev->config.settings)) {
         net_device_change_settings(dev, &s);
+    }
+    if (base->life.phase == LIFE_CONNECTED && dev->carrier_due) {
+        net_device_xs_publish_carrier(dev, XenbusStateUnknown);
     }
     if (base->life.phase != LIFE_CONNECTED) {
         return; /* a worker that only starts has seen nothing: 8 leads to 4 */
@@ -190,7 +243,8 @@ static bool net_device_hear(struct supervised *base, const struct wire_report *r
     if (r->kind == NET_WIRE_CARRIER && len == sizeof(*r)) {
         log_limited(&dev->carrier_log, r->err == 0 ? LOG_DEBUG : LOG_WARNING, &base->id, "%s",
                     r->text);
-        net_device_xs_publish_carrier(dev, r->err == 0, XenbusStateUnknown);
+        dev->link_down = r->err != 0;
+        net_device_xs_publish_carrier(dev, XenbusStateUnknown);
         return true;
     }
     return false;
@@ -214,6 +268,7 @@ static void net_device_remove_tap(struct supervised *base)
     struct net_device *dev = net_device_of(base);
     char why[SUPERVISED_SENTENCE_MAX];
 
+    base->adopted = base->adopted || dev->tap.nr_fds == 0; /* whatever its name is by now */
     if (dev->tap.nr_fds == 0 && base->front != NULL &&
         net_device_open_tap(base, why, sizeof(why)) != 0) {
         log_msg(LOG_WARNING, &base->id, "%s", why);

@@ -39,6 +39,8 @@ struct net_device {
     unsigned int offload;          /* TUN_F_*: what the guest can receive */
     struct net_wire_config config; /* that the worker has */
     char nr_fds[16];               /* for the worker's command line */
+    bool link_down;                /* says the worker */
+    bool carrier_due;              /* the store does not say so yet */
     struct log_limit carrier_log, counts_log;
     struct store_watch mcast_watch;
 };

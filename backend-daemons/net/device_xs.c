@@ -67,30 +67,54 @@ static const struct key_rule net_setting_keys[] = {
      .meaning = "only the groups that it lists"},
 };
 
-void net_device_xs_read_back(struct net_device *dev)
+/* What the store did not answer, as -errno with a sentence; any other error is an answer: 0. */
+static int net_unanswered(const struct net_device *dev, int err, char *why, unsigned long why_size)
+{
+    if (!store_error_passes(err)) {
+        return 0;
+    }
+    snprintf(why, why_size, "%s", store_error(dev->base.sup->store));
+    return err;
+}
+
+int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->base.sup->store;
     const unsigned int most = net_device_daemon(dev)->max_queues;
+    const int script = store_has(st, STORE_NO_TX, dev->base.back, "script");
+    int err = net_unanswered(dev, script, why, why_size);
+    unsigned int vcpus = 0;
     char dir[64];
-    unsigned int vcpus;
+    char **names;
 
-    dev->has_script = store_exists(st, STORE_NO_TX, dev->base.back, "script");
+    if (err != 0) {
+        return err;
+    }
+    dev->has_script = script == 1;
     snprintf(dir, sizeof(dir), "/local/domain/%d/cpu", dev->base.id.domid);
-    free(store_list(st, STORE_NO_TX, dir, &vcpus));
+    names = store_list(st, STORE_NO_TX, dir, &vcpus);
+    if (names == NULL) {
+        err = net_unanswered(dev, -errno, why, why_size);
+    }
+    free(names);
     vcpus = vcpus != 0 ? vcpus : 1;
     dev->max_queues = vcpus < most ? vcpus : most;
+    return err;
 }
 
-void net_device_xs_tap_names(struct net_device *dev, char *own, char *other, unsigned long size)
+int net_device_xs_tap_names(struct net_device *dev, char *own, char *other, unsigned long size,
+                            char *why, unsigned long why_size)
 {
     char *name = NULL;
+    int err;
 
     snprintf(own, size, "%s%d.%d", net_device_daemon(dev)->tap_prefix, dev->base.id.domid,
              dev->base.id.device);
-    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "vifname",
-                   (unsigned int)size - 1, &name);
+    err = store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "vifname",
+                         (unsigned int)size - 1, &name);
     snprintf(other, size, "%s", name != NULL ? name : "");
     free(name);
+    return net_unanswered(dev, err, why, why_size);
 }
 
 void net_device_xs_publish_features(struct net_device *dev)
@@ -117,8 +141,10 @@ bool net_device_xs_hotplug_done(struct net_device *dev)
     char *status = NULL;
     bool done;
 
-    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "hotplug-status",
-                   NET_MAX_TEXT, &status);
+    if (store_error_passes(store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back,
+                                          "hotplug-status", NET_MAX_TEXT, &status))) {
+        supervised_reconsider_soon(&dev->base);
+    }
     done = !dev->has_script || (status != NULL && strcmp(status, "connected") == 0);
     free(status);
     return done;
@@ -226,15 +252,17 @@ static bool net_take_number(const char *s, char stop, uint64_t max, uint64_t *ou
 }
 
 /* `rate` is "BYTES,MICROSECONDS"; 4294967295 bytes mean no limit. */
-static void net_read_rate(struct net_device *dev, struct net_wire_settings *s)
+static int net_read_rate(struct net_device *dev, struct net_wire_settings *s, char *why,
+                         unsigned long why_size)
 {
     char *rate = NULL;
     const char *rest;
     uint64_t bytes = 0, us = 0;
+    const int err =
+        store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "rate", 64, &rate);
 
-    store_read_str(dev->base.sup->store, STORE_NO_TX, dev->base.back, "rate", 64, &rate);
     if (rate == NULL) {
-        return;
+        return net_unanswered(dev, err, why, why_size);
     }
     if (!net_take_number(rate, ',', UINT32_MAX, &bytes, &rest) ||
         !net_take_number(rest, '\0', UINT32_MAX, &us, &rest)) {
@@ -245,25 +273,30 @@ static void net_read_rate(struct net_device *dev, struct net_wire_settings *s)
         s->rate_us = us;
     }
     free(rate);
+    return 0;
 }
 
-void net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings *s)
+int net_device_xs_read_settings(struct net_device *dev, struct net_wire_settings *s, char *why,
+                                unsigned long why_size)
 {
-    char why[SUPERVISED_SENTENCE_MAX];
+    int err;
 
     memset(s, 0, sizeof(*s));
-    net_read_rate(dev, s);
-    for (unsigned int i = 0; i < NET_NR(net_setting_keys); i++) {
-        if (keys_read(dev->base.sup->store, STORE_NO_TX, dev->base.front, &net_setting_keys[i], 1,
-                      s, why, sizeof(why)) != 0) {
+    err = net_read_rate(dev, s, why, why_size);
+    for (unsigned int i = 0; err == 0 && i < NET_NR(net_setting_keys); i++) {
+        err = keys_read(dev->base.sup->store, STORE_NO_TX, dev->base.front, &net_setting_keys[i], 1,
+                        s, why, why_size);
+        if (err != 0 && !store_error_passes(err)) {
             log_limited(&dev->base.guest_log, LOG_WARNING, &dev->base.id, "%s", why);
+            err = 0;
         }
     }
+    return err;
 }
 
-void net_device_xs_publish_carrier(struct net_device *dev, bool up, enum xenbus_state state)
+void net_device_xs_publish_carrier(struct net_device *dev, enum xenbus_state state)
 {
-    const struct key_value carrier = {.key = "carrier", .number = up ? 1 : 0};
+    const struct key_value carrier = {.key = "carrier", .number = dev->link_down ? 0 : 1};
 
-    supervised_publish(&dev->base, &carrier, 1, state);
+    dev->carrier_due = !supervised_publish(&dev->base, &carrier, 1, state);
 }

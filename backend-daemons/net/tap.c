@@ -13,7 +13,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "alias.h"
 #include "log.h"
+
+#define MARK          "duet "
+#define REMOVAL_TRIES 3
 
 static int attach(const struct tap *t, const char *name, const char **stage)
 {
@@ -37,9 +41,33 @@ static int attach(const struct tap *t, const char *name, const char **stage)
     return fd;
 }
 
-int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage)
+/* Whether there is an interface of that name, as far as this host can tell. */
+static bool may_be_there(const char *name)
+{
+    errno = 0;
+    return if_nametoindex(name) != 0 || errno != ENODEV;
+}
+
+/* Marks an interface that nobody else has marked. One without a mark is a tap all the same. */
+static void put_mark(const char *name, const char *own)
+{
+    char found[ALIAS_MAX], mark[ALIAS_MAX];
+    int err = alias_get(name, found, sizeof(found));
+
+    if (err == 0 && found[0] == '\0') {
+        snprintf(mark, sizeof(mark), MARK "%s", own);
+        err = alias_set(name, mark);
+    }
+    if (err != 0) {
+        log_msg(LOG_WARNING, NULL, "interface %s has no mark that it is ours: %s", name,
+                strerror(-err));
+    }
+}
+
+int tap_open(struct tap *t, const char *name, const char *own, bool multi_queue, const char **stage)
 {
     int header = sizeof(struct virtio_net_hdr);
+    const bool made = !may_be_there(name);
     int err = 0;
 
     *t = (struct tap){.multi_queue = multi_queue};
@@ -60,9 +88,11 @@ int tap_open(struct tap *t, const char *name, bool multi_queue, const char **sta
         err = -errno;
     }
     if (err != 0) {
-        tap_close(t, true);
+        tap_close(t, made); /* one that was there is a guest's */
+        return err;
     }
-    return err;
+    put_mark(name, own);
+    return 0;
 }
 
 int tap_set_queues(struct tap *t, unsigned int nr, const char **stage)
@@ -106,13 +136,15 @@ bool tap_is_there(const struct tap *t)
 {
     struct ifreq ifr = {0};
 
-    return t->nr_fds != 0 && ioctl(t->fds[0], TUNGETIFF, &ifr) == 0;
+    return t->nr_fds != 0 && (ioctl(t->fds[0], TUNGETIFF, &ifr) == 0 || errno != EBADFD);
 }
 
 void tap_close(struct tap *t, bool remove)
 {
-    if (t->nr_fds != 0 && remove) {
-        ioctl(t->fds[0], TUNSETPERSIST, 0);
+    for (int i = 0; t->nr_fds != 0 && remove && i < REMOVAL_TRIES; i++) {
+        if (ioctl(t->fds[0], TUNSETPERSIST, 0) == 0) {
+            break;
+        }
     }
     while (t->nr_fds > 0) {
         close(t->fds[--t->nr_fds]);
@@ -134,6 +166,18 @@ static bool parse_name(const char *name, const char *prefix, int *domid, int *de
     }
     *device = (int)strtol(end + 1, &end, 10);
     return *end == '\0';
+}
+
+/* Whether an interface is named, or marked, as a tap of a guest is. */
+static bool is_of_guest(const char *name, const char *prefix, int *domid, int *device)
+{
+    char alias[ALIAS_MAX];
+
+    if (parse_name(name, prefix, domid, device)) {
+        return true;
+    }
+    return alias_get(name, alias, sizeof(alias)) == 0 && strncmp(alias, MARK, strlen(MARK)) == 0 &&
+           parse_name(alias + strlen(MARK), prefix, domid, device);
 }
 
 /* Whether `name` is a tap, and if so whether it was created for several queues. */
@@ -169,7 +213,7 @@ void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg)
         const char *stage;
         int domid, device;
 
-        if (!parse_name(i->if_name, prefix, &domid, &device) || wanted(arg, domid, device) ||
+        if (!is_of_guest(i->if_name, prefix, &domid, &device) || wanted(arg, domid, device) ||
             !is_tap(i->if_name, &t.multi_queue)) {
             continue;
         }

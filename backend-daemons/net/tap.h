@@ -7,6 +7,9 @@
  * its settings while the daemon is restarted. Its link is down while nobody serves it. A script may
  * rename it, because it is held by its descriptor.
  *
+ * Its alias (`ip link show`) says whose it is, "duet vifD.N", also when a script has renamed it: by
+ * that one that was left behind is known.
+ *
  * Types: struct tap.
  */
 #ifndef DUET_NET_TAP_H
@@ -25,10 +28,12 @@ struct tap {
 };
 
 /*
- * Opens the tap `name`, creating it unless it exists, with its link down. `multi_queue`: it may get
- * more than one queue. Returns 0, or -errno with `*stage` set to what failed.
+ * Opens the tap `name`, creating it unless it exists, with its link down, and marks it as the one
+ * of `own`, which is what its name was when it was made. `multi_queue`: it may get more than one
+ * queue. Returns 0, or -errno with `*stage` set to what failed.
  */
-int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage);
+int tap_open(struct tap *t, const char *name, const char *own, bool multi_queue,
+             const char **stage);
 
 /* Brings the number of open queues to `nr`. Returns 0 or -errno with `*stage` set. */
 int tap_set_queues(struct tap *t, unsigned int nr, const char **stage);
@@ -50,8 +55,8 @@ void tap_close(struct tap *t, bool remove);
 typedef bool tap_wanted_fn(void *arg, int domid, int device);
 
 /*
- * Removes taps named PREFIXdomid.device for which `wanted` is false: those of guests that ended
- * while no daemon ran. Interfaces of other kinds are left alone.
+ * Removes taps named PREFIXdomid.device, or marked so, for which `wanted` is false: those of guests
+ * that ended while no daemon ran. Interfaces of other kinds are left alone.
  */
 void tap_remove_stale(const char *prefix, tap_wanted_fn *wanted, void *arg);
 

@@ -23,8 +23,11 @@
 #include "os/gnttab.h"
 #include "os/panic.h"
 #include "os/start_info.h"
+#include "proc/proc.h"
 #include "psm/cpu.h"
+#include "psm/random.h"
 #include "shell/shell.h"
+#include "syscall/run.h"
 #include "vm/vm.h"
 #include "xenbus/xs.h"
 #include "xendev/xendev.h"
@@ -52,11 +55,13 @@ void kernel_main(void)
 {
     xencons_init(); /* what is said can be read */
     say_hello();
+    random_boot();          /* numbers that nobody guesses */
     interrupts_init();      /* timer and IPI of this vCPU */
     gnttab_init();          /* pages can be shared */
     kdi_boot();             /* the debugger can be called */
     vm_boot();              /* user addresses can mean something */
     sched_boot();           /* this is now a thread */
+    proc_boot();            /* and there can be programs */
     cpu_hotplug_boot();     /* vCPUs can come and go */
     upcalls_restore(false); /* events arrive from here on */
     xenbus_init();          /* the store answers */
@@ -68,6 +73,7 @@ void kernel_main(void)
     suspend_init();         /* save us, and bring us back */
     sysrq_init();           /* and ask for other things */
     dom0_init();            /* if Xen gave us the machine: look at it */
+    syscall_boot();         /* programs, and the ramdisk that they are on */
     shell_start();          /* run= and the prompt */
     crashtest_boot();       /* crashtest= */
     thread_exit();

@@ -358,6 +358,25 @@ bool uhat_query(const struct uhat *h, uint64_t va, struct uhat_entry *out)
     return true;
 }
 
+uint64_t uhat_next(const struct uhat *h, uint64_t va, uint64_t end)
+{
+    frames_hold();
+    while (va < end) {
+        unsigned level = TOP_LEVEL;
+        const pte_t *entry = uhat_find(h, va, level);
+
+        while (pte_present(*entry) && level > 1) {
+            entry = uhat_find(h, va, --level);
+        }
+        if (pte_present(*entry)) {
+            break;
+        }
+        va = (va | (LEVEL_SPAN(level) - 1)) + 1;
+    }
+    frames_release();
+    return MIN(va, end);
+}
+
 void uhat_switch(struct cpu *cpu, struct uhat *h)
 {
     mfn_t kernel = h == NULL ? hat_kernel_root() : virt_to_mfn(h->kernel_root);

@@ -54,6 +54,9 @@ struct uhat_entry {
 /** uhat_query() - look; false if nothing is mapped there. Any context. */
 bool uhat_query(const struct uhat *h, uint64_t va, struct uhat_entry *entry);
 
+/** uhat_next() - the first address from @va on that is mapped; @end if none below it is. */
+uint64_t uhat_next(const struct uhat *h, uint64_t va, uint64_t end);
+
 /** uhat_root() - the frame of its level-4 table that has the kernel's slots, too. Any context. */
 mfn_t uhat_root(const struct uhat *h);
 

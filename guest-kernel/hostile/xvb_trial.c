@@ -10,7 +10,7 @@
 #include "psm/cpu.h"
 
 #define LOOK          NSEC_PER_MSEC
-#define PATIENCE      (5 * NSEC_PER_SEC)  /* for an answer */
+#define PATIENCE      (20 * NSEC_PER_SEC) /* for an answer */
 #define COME_BACK     (60 * NSEC_PER_SEC) /* for the disk, after it was closed */
 #define CHUNK_ORDER   4u
 #define CHUNK_SECTORS ((PAGE_SIZE << CHUNK_ORDER) / XVB_SECTOR)

@@ -3,6 +3,8 @@
  *
  * A line is formatted on the caller's stack, then copied into the ring and handed to the sink under
  * log_lock, so that lines of several vCPUs never mix. The sink must not sleep and must not log.
+ * Words of a back end or of the toolstack may be in a line: it has printable characters only, so
+ * that it is one line and no terminal obeys it.
  * Locks: log_lock, over the sink's own. Suspend: the ring stays; nothing to do.
  */
 #include "kern/log.h"
@@ -33,18 +35,37 @@ static uint64_t ring_start(void)
     return ring_end > LOG_RING_SIZE ? ring_end - LOG_RING_SIZE : 0;
 }
 
+/* Appends @text as far as it fits, with what is not printable as \xHH. Return: the line's length.
+ */
+static size_t append_printable(char *line, size_t len, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        bool printable = *text >= ' ' && *text < '\x7f';
+        size_t n = printable ? 1 : sizeof("\\xHH") - 1;
+
+        if (len + n >= LOG_LINE_MAX) {
+            break;
+        }
+        snprintf(line + len, LOG_LINE_MAX - len, printable ? "%c" : "\\x%02x",
+                 (unsigned char)*text);
+        len += n;
+    }
+    return len;
+}
+
 /* "[    1.234] text\n"; a text that is too long is cut, the newline stays. */
 static size_t format_line(char *line, const char *fmt, va_list ap)
 {
+    char text[LOG_LINE_MAX];
     nsec_t now = clock_now();
-    int len =
+    int stamp =
         snprintf(line, LOG_LINE_MAX, "[%5llu.%03llu] ", (unsigned long long)(now / NSEC_PER_SEC),
                  (unsigned long long)(now / NSEC_PER_MSEC % 1000));
 
-    len += vsnprintf(line + len, LOG_LINE_MAX - (size_t)len, fmt, ap);
-    len = MIN(len, LOG_LINE_MAX - 1);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    size_t len = append_printable(line, (size_t)stamp, text);
     line[len] = '\n';
-    return (size_t)len + 1;
+    return len + 1;
 }
 
 void vklog(enum log_level level, const char *fmt, va_list ap)

@@ -248,6 +248,16 @@ void page_account_map(uint64_t count)
     spin_unlock(&page_lock, state);
 }
 
+#define USERS_LEAVE_MIN   256 /* pages */
+#define USERS_LEAVE_SHARE 32  /* of all */
+
+bool page_users_may_take(void)
+{
+    uint64_t leave = MAX(READ_ONCE(stats.pages_total) / USERS_LEAVE_SHARE, USERS_LEAVE_MIN);
+
+    return READ_ONCE(stats.pages_free) > leave;
+}
+
 void mem_get_stats(struct mem_stats *out)
 {
     upcall_state_t state = spin_lock(&page_lock);

@@ -58,6 +58,14 @@ void page_join(pfn_t pfn);
 /** page_find_hole() - the first hole at or after @from, false if there is none. */
 bool page_find_hole(pfn_t from, pfn_t *hole);
 
+/**
+ * page_users_may_take() - whether there is memory for programs
+ *
+ * The last pages are the kernel's, so that a program that takes all it gets ends nobody else. Any
+ * context.
+ */
+bool page_users_may_take(void);
+
 /** page_set_kind() - relabel the pages of an allocated block. The owner's business. */
 void page_set_kind(void *page, unsigned order, enum page_kind kind);
 

@@ -25,6 +25,7 @@
 #include "os/hypercall.h"
 #include "os/panic.h"
 #include "psm/clock.h"
+#include "psm/user.h"
 
 #define SLICE         (10 * NSEC_PER_MSEC)
 #define STACK_RESERVE 1536 /* for the deepest function's frame and an upcall: see psm/stack.S */
@@ -170,7 +171,7 @@ static bool runq_steal(struct cpu *thief)
 
 /* ---- the switch ---- */
 
-/* Exchange what thread_switch() does not: FPU registers and page tables. */
+/* Exchange what thread_switch() does not: FPU registers, page tables, what ring 3 needs. */
 static void context_switch(struct cpu *cpu, const struct thread *prev, const struct thread *next)
 {
     if (prev->fpu != NULL) {
@@ -181,6 +182,9 @@ static void context_switch(struct cpu *cpu, const struct thread *prev, const str
     }
     if (next->uhat != cpu->uhat) {
         uhat_switch(cpu, next->uhat);
+    }
+    if (next->user != NULL) {
+        user_load(next->user, next->stack + THREAD_STACK_SIZE);
     }
 }
 
@@ -357,24 +361,63 @@ static void thread_free(struct thread *t)
     kfree(t);
 }
 
-int thread_use_fpu(void)
+/* Where FXSAVE keeps the control words, and what they are at the start of a program. */
+#define FPU_SIZE        512
+#define FPU_FCW         0
+#define FPU_MXCSR       24
+#define FPU_FCW_START   0x037f
+#define FPU_MXCSR_START 0x1f80
+
+/* Registers that are zero, not those of whoever used them last. */
+void *thread_fpu_fresh(void)
+{
+    static const uint16_t fcw = FPU_FCW_START;
+    static const uint32_t mxcsr = FPU_MXCSR_START;
+    char *area = kzalloc(FPU_SIZE);
+
+    if (area != NULL) {
+        memcpy(area + FPU_FCW, &fcw, sizeof(fcw));
+        memcpy(area + FPU_MXCSR, &mxcsr, sizeof(mxcsr));
+    }
+    return area;
+}
+
+void thread_fpu_load(void *area)
 {
     struct thread *self = thread_self();
-    void *area = kzalloc(512);
-
-    if (area == NULL || self->fpu != NULL) {
-        kfree(area);
-        return self->fpu != NULL ? 0 : -ENOMEM;
-    }
     upcall_state_t state = upcalls_save();
-    __asm__ volatile("fninit\n\t"
-                     "fxsaveq (%0)"
-                     :
-                     : "r"(area)
-                     : "memory");
+    void *old = self->fpu;
+
+    __asm__ volatile("fxrstorq (%0)" : : "r"(area) : "memory");
     self->fpu = area;
     upcalls_restore(state);
+    kfree(old);
+}
+
+void *thread_fpu_copy(void)
+{
+    void *area = kzalloc(FPU_SIZE);
+
+    if (area != NULL) {
+        __asm__ volatile("fxsaveq (%0)" : : "r"(area) : "memory");
+    }
+    return area;
+}
+
+int thread_fpu_reset(void)
+{
+    void *area = thread_fpu_fresh();
+
+    if (area == NULL) {
+        return -ENOMEM;
+    }
+    thread_fpu_load(area);
     return 0;
+}
+
+int thread_use_fpu(void)
+{
+    return thread_self()->fpu != NULL ? 0 : thread_fpu_reset();
 }
 
 static void thread_register(struct thread *t)

@@ -66,6 +66,22 @@ void thread_sleep_until_wall(nsec_t deadline);
  */
 int thread_use_fpu(void) __must_check;
 
+/** thread_fpu_reset() - the same, and the registers are as at the start of a program. */
+int thread_fpu_reset(void) __must_check;
+
+/** thread_fpu_fresh() - registers as at the start of a program; otherwise as thread_fpu_copy(). */
+void *thread_fpu_fresh(void);
+
+/**
+ * thread_fpu_copy() - the calling thread's registers, as another thread can load them
+ *
+ * Return: memory to be passed to thread_fpu_load() or kfree()d; NULL if there is none.
+ */
+void *thread_fpu_copy(void);
+
+/** thread_fpu_load() - let the calling thread use such registers, and own the memory. */
+void thread_fpu_load(void *area);
+
 /**
  * frames_hold(), frames_release() - between them a suspend waits
  *

@@ -14,7 +14,6 @@
 #include "lwip/tcpip.h"
 #include "net/ethif.h"
 #include "net/heap.h"
-#include "net/random.h"
 #include "psm/clock.h"
 
 #define QUOTA_MIN (128 * 1024) /* bytes: with less there is no memory for its thread, either */
@@ -46,7 +45,6 @@ int net_stack_start(void)
         heap_boot();
         started = heap_quota() >= QUOTA_MIN;
         if (started && sys_sem_new(&up, 0) == ERR_OK) {
-            random_boot();
             tcpip_init(is_up, &up);
             sys_sem_wait(&up);
         }

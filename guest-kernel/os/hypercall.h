@@ -11,6 +11,7 @@
 #include "kern/types.h"
 
 #include <xen/xen.h>
+#include <xen/callback.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
@@ -126,10 +127,9 @@ static inline long HYPERVISOR_physdev_op(unsigned cmd, void *arg)
     return hypercall(__HYPERVISOR_physdev_op, cmd, PTR_ARG(arg), 0, 0);
 }
 
-static inline long HYPERVISOR_set_callbacks(unsigned long event, unsigned long failsafe,
-                                            unsigned long syscall)
+static inline long HYPERVISOR_callback_op(unsigned cmd, const void *arg)
 {
-    return hypercall(__HYPERVISOR_set_callbacks, event, failsafe, syscall, 0);
+    return hypercall(__HYPERVISOR_callback_op, cmd, PTR_ARG(arg), 0, 0);
 }
 
 static inline long HYPERVISOR_set_segment_base(unsigned which, unsigned long base)

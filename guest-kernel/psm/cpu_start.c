@@ -49,7 +49,7 @@ static int cpu_set_context(struct cpu *cpu)
     if (context == NULL) {
         return -ENOMEM;
     }
-    context->flags = VGCF_in_kernel;
+    context->flags = VGCF_in_kernel | VGCF_failsafe_disables_events | VGCF_syscall_disables_events;
     context->user_regs.rip = (uint64_t)cpu_begin;
     /* As if called: the ABI wants the stack 8 off a multiple of 16 at a function's entry. */
     context->user_regs.rsp = (uint64_t)cpu->idle->stack + THREAD_STACK_SIZE - 8;

@@ -74,10 +74,17 @@ enter_c:
     andq $~15, %rsp
     call trap_dispatch
     movq %rbx, %rsp
+leave_by_frame:
     pop_frame
     addq $16, %rsp
     pushq $0 /* iret_context.flags */
     jmp hypercall_page + HYPERCALL_IRET * 32
+
+/* user_enter(rdi: frame): as if the frame had been saved by a trap that is over. */
+    .globl user_enter
+user_enter:
+    movq %rdi, %rsp
+    jmp leave_by_frame
 
     entry trap_divide, 0, 0
     entry trap_debug, 1, 0
@@ -127,10 +134,18 @@ safe_write64:
 2:  movq %rsi, (%rdi)
     xorl %eax, %eax
     ret
+/* user_copy(rdi: to, rsi: from, rdx: bytes): one of the two is a user address. */
+    .globl user_copy
+user_copy:
+    movq %rdx, %rcx
+3:  rep movsb
+    xorl %eax, %eax
+    ret
 safe_fault:
     movl $-14, %eax /* -EFAULT */
     ret
     fixup 1b, safe_fault
     fixup 2b, safe_fault
+    fixup 3b, safe_fault
 
     .section .note.GNU-stack, "", @progbits

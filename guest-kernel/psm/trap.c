@@ -2,8 +2,9 @@
  * trap.c - what happens at an exception.
  *
  * Page faults at an address listed in .fixups (entry.S) resume at its fixup; everything else that
- * the kernel does to itself is a panic which says what, where, and what the address belongs to. The
- * upcall passes through here because it shares the frame.
+ * the kernel does to itself is a panic which says what, where, and what the address belongs to.
+ * What code in ring 3 does is handed to the room that runs such code. The upcall passes through
+ * here because it shares the frame.
  */
 #include "psm/trap.h"
 
@@ -56,11 +57,19 @@ extern const char _rodata_start[];
 /* What resolves a fault at a user address; NULL: nothing does. */
 static user_fault_fn *user_fault_handler;
 
+/* What happens at entries from ring 3; NULL: nothing runs there. */
+static const struct user_traps *user_traps;
+
 static struct trap_info table[ARRAY_SIZE(traps) + 1];
 
 void trap_set_user_fault(user_fault_fn *handler)
 {
     user_fault_handler = handler;
+}
+
+void trap_set_user(const struct user_traps *traps_of_users)
+{
+    user_traps = traps_of_users;
 }
 
 const char *trap_name(unsigned vector)
@@ -146,25 +155,25 @@ static __noreturn void page_fault_panic(const struct trap_frame *frame, uint64_t
 }
 
 /* A thread touched its address space: with upcalls open, as that may sleep, if it had them open. */
-static bool user_fault(const struct trap_frame *frame, uint64_t va)
+static int user_fault(const struct trap_frame *frame, uint64_t va)
 {
-    if (user_fault_handler == NULL || (frame->rflags & RFLAGS_IF) == 0 ||
+    if (va >= USER_END || user_fault_handler == NULL || (frame->rflags & RFLAGS_IF) == 0 ||
         this_cpu()->ipl != IPL_NONE) {
-        return false;
+        return -EFAULT;
     }
     upcalls_restore(false);
     int rc = user_fault_handler(va, frame->error & PF_FETCH   ? HAT_EXEC
                                     : frame->error & PF_WRITE ? HAT_WRITE
                                                               : HAT_READ);
     (void)upcalls_save();
-    return rc == 0;
+    return rc;
 }
 
 static void page_fault(struct trap_frame *frame)
 {
     uint64_t va = this_cpu()->info.arch.cr2;
 
-    if (va < USER_END && user_fault(frame, va)) {
+    if (user_fault(frame, va) == 0) {
         return;
     }
     if (!fixup(frame)) {
@@ -189,8 +198,57 @@ static bool handled(struct trap_frame *frame)
     }
 }
 
+/* With upcalls open, since it may sleep. */
+static void user_syscall(struct trap_frame *frame)
+{
+    upcalls_restore(false);
+    user_traps->syscall(frame);
+    (void)upcalls_save();
+}
+
+static void user_exception(const struct trap_frame *frame, uint64_t va, int why)
+{
+    upcalls_restore(false);
+    user_traps->exception(frame, va, why);
+    (void)upcalls_save();
+}
+
+/* An entry from ring 3, whatever it is, is no mistake of the kernel's. */
+static void user_trap(struct trap_frame *frame)
+{
+    uint64_t va = this_cpu()->info.arch.cr2;
+    int why;
+
+    switch (frame->vector) {
+    case TRAP_UPCALL:
+        evtchn_upcall(frame);
+        break;
+    case TRAP_NMI:
+        debugger()->nmi(frame);
+        break;
+    case TRAP_MACHINE_CHECK:
+        panic_frame(frame, "%s", trap_name((unsigned)frame->vector));
+    case TRAP_SYSCALL:
+        user_syscall(frame);
+        break;
+    case TRAP_PAGE_FAULT:
+        why = user_fault(frame, va);
+        if (why != 0) {
+            user_exception(frame, va, why);
+        }
+        break;
+    default:
+        user_exception(frame, 0, 0);
+    }
+    user_traps->leave();
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
+    if (trap_from_user(frame)) {
+        user_trap(frame);
+        return;
+    }
     switch (frame->vector) {
     case TRAP_UPCALL:
         evtchn_upcall(frame);
@@ -206,6 +264,16 @@ void trap_dispatch(struct trap_frame *frame)
     }
 }
 
+static void set_callback(uint16_t type, const char *entry)
+{
+    const struct callback_register callback = {
+        .type = type, .flags = CALLBACKF_mask_events, .address = (unsigned long)entry};
+
+    if (HYPERVISOR_callback_op(CALLBACKOP_register, &callback) != 0) {
+        panic("Xen refuses our entry point %u", type);
+    }
+}
+
 void trap_boot(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(traps); i++) {
@@ -214,9 +282,10 @@ void trap_boot(void)
                                       .cs = FLAT_KERNEL_CS,
                                       .address = (unsigned long)traps[i].entry};
     }
-    if (HYPERVISOR_set_trap_table(table) != 0 ||
-        HYPERVISOR_set_callbacks((unsigned long)evtchn_entry, (unsigned long)failsafe_entry,
-                                 (unsigned long)syscall_entry) != 0) {
-        panic("Xen refuses our entry points");
+    if (HYPERVISOR_set_trap_table(table) != 0) {
+        panic("Xen refuses our table of traps");
     }
+    set_callback(CALLBACKTYPE_event, evtchn_entry);
+    set_callback(CALLBACKTYPE_failsafe, failsafe_entry);
+    set_callback(CALLBACKTYPE_syscall, syscall_entry);
 }

@@ -18,12 +18,18 @@ struct trap_frame {
     uint64_t rip, cs, rflags, rsp, ss;
 };
 
+#define TRAP_DIVIDE             0
 #define TRAP_DEBUG              1
 #define TRAP_NMI                2
 #define TRAP_BREAKPOINT         3
+#define TRAP_OPCODE             6
 #define TRAP_DOUBLE_FAULT       8
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT         14
+#define TRAP_X87                16
+#define TRAP_ALIGNMENT          17
+#define TRAP_MACHINE_CHECK      18
+#define TRAP_SIMD               19
 #define TRAP_COUNT              20
 #define TRAP_UPCALL             0x100 /* entry.S's own numbers, for what has no vector */
 #define TRAP_FAILSAFE           0x101
@@ -54,6 +60,33 @@ typedef int user_fault_fn(uint64_t va, enum hat_prot access);
 /** trap_set_user_fault() - from here on @handler is asked. Boot, once. */
 void trap_set_user_fault(user_fault_fn *handler);
 
+/*
+ * Xen runs kernel and user code in the same ring, and tells the two apart by the page tables in
+ * use. It clears the privilege level in the code selector of a frame that it saves from the kernel.
+ */
+static inline bool trap_from_user(const struct trap_frame *frame)
+{
+    return (frame->cs & 3) != 0;
+}
+
+/**
+ * struct user_traps - what happens at entries from ring 3, in the thread that was there
+ * @syscall: a system call. May sleep
+ * @exception: a fault that nobody resolved, if it is a page fault at address @va and with @why,
+ * which is -errno. May sleep
+ * @leave: the last call of every entry; upcalls masked
+ *
+ * None has to return: each may end the thread.
+ */
+struct user_traps {
+    void (*syscall)(struct trap_frame *frame);
+    void (*exception)(const struct trap_frame *frame, uint64_t va, int why);
+    void (*leave)(void);
+};
+
+/** trap_set_user() - from here on @traps is called. Boot, once. */
+void trap_set_user(const struct user_traps *traps);
+
 /** trap_name() - "page fault" for 14. Any context. */
 const char *trap_name(unsigned vector);
 
@@ -66,5 +99,17 @@ int safe_read64(const uint64_t *address, uint64_t *value) __must_check;
 
 /** safe_write64() - write eight bytes that may not be mapped or writable; else as above. */
 int safe_write64(uint64_t *address, uint64_t value) __must_check;
+
+/**
+ * user_copy() - copy between the kernel and the space that the calling thread is in
+ *
+ * Only for proc/user.c, which has checked that the user's range ends below USER_END. Return: 0, or
+ * -EFAULT if an address of it means nothing or forbids the access: a part may be copied then. May
+ * sleep.
+ */
+int user_copy(void *to, const void *from, size_t n) __must_check;
+
+/** user_enter() - go to ring 3, to what @frame says; the stack above is free for the next entry. */
+__noreturn void user_enter(const struct trap_frame *frame);
 
 #endif /* PSM_TRAP_H */

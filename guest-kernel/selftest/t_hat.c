@@ -121,6 +121,43 @@ static bool clones_copy_on_write(void)
     return true;
 }
 
+/* What is hidden, or unmapped around it, keeps its contents; what is unmapped is gone. */
+static bool regions_are_cut_where_asked(void)
+{
+    struct vm_space *s = vm_create();
+    volatile uint64_t *page[4];
+    uint64_t value;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
+        page[i] = (volatile uint64_t *)(BASE + i * PAGE_SIZE);
+    }
+    CHECK(s != NULL && vm_map(s, BASE, 4 * PAGE_SIZE, HAT_WRITE) == 0);
+    CHECK(vm_map(s, BASE + 8 * PAGE_SIZE, PAGE_SIZE, HAT_WRITE | HAT_EXEC) == -EACCES);
+    vm_enter(s);
+    for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
+        *page[i] = i + 1;
+    }
+    int rc = vm_unmap(s, BASE + PAGE_SIZE, PAGE_SIZE);
+    rc = rc == 0 ? vm_protect(s, BASE + 2 * PAGE_SIZE, PAGE_SIZE, VM_NONE) : rc;
+    int gone = safe_read64((uint64_t *)page[1], &value);
+    int hidden = safe_read64((uint64_t *)page[2], &value);
+    struct vm_space *child = vm_clone(s);
+    rc = rc == 0 ? vm_protect(s, BASE + 2 * PAGE_SIZE, 2 * PAGE_SIZE, HAT_READ) : rc;
+    uint64_t shown = *page[2];
+    int written = safe_write64((uint64_t *)page[3], 9);
+    uint64_t resident = vm_resident(s);
+    int hole = vm_protect(s, BASE, 3 * PAGE_SIZE, HAT_READ);
+    vm_enter(NULL);
+    vm_destroy(s);
+    if (child != NULL) {
+        vm_destroy(child);
+    }
+    CHECK(child != NULL && rc == 0);
+    CHECK(gone == -EFAULT && hidden == -EFAULT && written == -EFAULT);
+    CHECK(shown == 3 && resident == 3 && hole == -ENOMEM);
+    return true;
+}
+
 /* A reader in the same space, perhaps on another vCPU, that ends when it cannot read any more. */
 struct reader {
     struct vm_space *space;
@@ -159,7 +196,7 @@ static bool unmapping_reaches_every_vcpu(void)
             thread_yield();
         }
     }
-    CHECK(vm_unmap(s, BASE) == 0);
+    CHECK(vm_unmap(s, BASE, PAGE_SIZE) == 0);
     thread_sleep_until(clock_now() + 100 * NSEC_PER_MSEC);
     for (size_t i = 0; i < ARRAY_SIZE(readers); i++) {
         WRITE_ONCE(readers[i].stop, true);
@@ -208,6 +245,7 @@ const struct selftest selftests_hat[] = {
     {.name = "hat-untouched-memory-reads-zero", .fn = untouched_memory_reads_zero},
     {.name = "hat-protection-is-enforced", .fn = protection_is_enforced},
     {.name = "hat-clones-copy-on-write", .fn = clones_copy_on_write},
+    {.name = "hat-regions-are-cut-where-asked", .fn = regions_are_cut_where_asked},
     {.name = "hat-unmapping-reaches-every-vcpu", .fn = unmapping_reaches_every_vcpu},
     {.name = "hat-p2m-and-m2p-agree", .fn = p2m_and_m2p_agree},
     {.name = "hat-wild-addresses-fault-safely", .fn = wild_addresses_fault_safely},

@@ -16,7 +16,7 @@
 #include "shell/commands.h"
 
 #define LOOK         NSEC_PER_MSEC
-#define PATIENCE     (5 * NSEC_PER_SEC)  /* for an answer */
+#define PATIENCE     (20 * NSEC_PER_SEC) /* for an answer */
 #define COME_BACK    (60 * NSEC_PER_SEC) /* for the interface, after it was closed */
 #define SECONDS      10
 #define BURST        64 /* slots that a flood publishes at once */

@@ -20,7 +20,7 @@ const struct sh_command *const sh_groups[] = {
     help_commands,     info_commands,  store_commands, disk_commands,  dd_commands,
     net_commands,      ping_commands,  fetch_commands, iperf_commands, httpd_commands,
     machine_commands,  power_commands, test_commands,  debug_commands, netabuse_commands,
-    blkabuse_commands, NULL,
+    blkabuse_commands, exec_commands,  NULL,
 };
 
 const struct sh_command *sh_find(const char *name)

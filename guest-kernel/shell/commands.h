@@ -21,5 +21,6 @@ extern const struct sh_command blkabuse_commands[];
 extern const struct sh_command power_commands[];
 extern const struct sh_command debug_commands[];
 extern const struct sh_command test_commands[];
+extern const struct sh_command exec_commands[];
 
 #endif /* SHELL_COMMANDS_H */

@@ -1,16 +1,19 @@
 /*
- * vm.c - regions, demand-zero pages and copy-on-write.
+ * vm.c - pages of address spaces: on demand, and copied on write.
  *
  * A page's reference count (struct page) says in how many spaces it is mapped. A write fault on a
- * present, read-only entry of a writable region means that the page was shared. If others still
- * map it, it is copied; if not, it is simply made writable.
+ * present, read-only entry of a writable region means that the page was shared, or that the region
+ * became writable. If others still map it, it is copied; if not, it is simply made writable.
+ *
+ * Page tables have no entry that keeps a page and lets nobody see it. So the pages of a region that
+ * nobody may touch (VM_NONE) are parked: taken out of the tables and kept in a list, until somebody
+ * may touch them again.
  * Locks: the space's mutex, over regions, tables and `resident`; a clone takes the parent's only,
  * for nobody knows the child yet. Reference counts are atomic: two spaces may drop a page at once.
- * Suspend: waits until no space is locked.
+ * Suspend: waits until no space is locked, but for a region's source, which is read without frames
+ * in hand.
  */
-#include "vm/vm.h"
-
-#include <xen_list.h>
+#include "vm/region.h"
 
 #include "hat/layout.h"
 #include "hat/p2m.h"
@@ -23,17 +26,24 @@
 #include "psm/cpu.h"
 #include "psm/trap.h"
 
-struct region {
-    uint64_t start, end;
-    enum hat_prot prot;
-    XEN_TAILQ_ENTRY(struct region) link;
+#define SPACE_MAX (4ull << 30) /* bytes of regions in a space */
+
+/* A page of a region that nobody may touch. */
+struct parked {
+    uint64_t va;
+    pfn_t pfn;
+    XEN_TAILQ_ENTRY(struct parked) link;
 };
+
+XEN_TAILQ_HEAD(parked_list, struct parked);
 
 struct vm_space {
     struct mutex lock;
     struct uhat *uhat;
-    XEN_TAILQ_HEAD(region_list, struct region) regions;
-    uint64_t resident;
+    struct regions regions;
+    struct parked_list parked;
+    uint64_t resident; /* parked ones included */
+    uint64_t size;     /* of all regions, in bytes */
 };
 
 /* What is done with a space handles frames throughout. */
@@ -47,56 +57,6 @@ static void space_unlock(struct vm_space *s)
 {
     frames_release();
     mutex_unlock(&s->lock);
-}
-
-/* ---- regions ---- */
-
-static struct region *region_at(const struct vm_space *s, uint64_t va)
-{
-    struct region *r;
-
-    XEN_TAILQ_FOREACH (r, &s->regions, link) {
-        if (va >= r->start && va < r->end) {
-            return r;
-        }
-    }
-    return NULL;
-}
-
-static bool region_overlaps(const struct vm_space *s, uint64_t start, uint64_t end)
-{
-    const struct region *r;
-
-    XEN_TAILQ_FOREACH (r, &s->regions, link) {
-        if (start < r->end && r->start < end) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int region_add(struct vm_space *s, uint64_t start, uint64_t end, enum hat_prot prot)
-{
-    struct region *r = kmalloc(sizeof(*r));
-
-    if (r == NULL) {
-        return -ENOMEM;
-    }
-    *r = (struct region){.start = start, .end = end, .prot = prot};
-    XEN_TAILQ_INSERT_TAIL(&s->regions, r, link);
-    return 0;
-}
-
-int vm_map(struct vm_space *s, uint64_t va, uint64_t len, enum hat_prot prot)
-{
-    if (len == 0 || va % PAGE_SIZE != 0 || len % PAGE_SIZE != 0 || va >= USER_END ||
-        len > USER_END - va) {
-        return -EINVAL;
-    }
-    space_lock(s);
-    int rc = region_overlaps(s, va, va + len) ? -EEXIST : region_add(s, va, va + len, prot);
-    space_unlock(s);
-    return rc;
 }
 
 /* ---- pages ---- */
@@ -118,39 +78,244 @@ static pfn_t entry_pfn(const struct uhat_entry *entry)
     return pfn;
 }
 
-/* Remove a region's pages. The space is locked. */
-static void region_empty(struct vm_space *s, const struct region *r)
+/* Mapped pages behind one another, handled at once: that is what requests to Xen cost least for. */
+#define RUN_MAX 32
+
+struct run {
+    uint64_t va;
+    size_t n;
+    mfn_t mfns[RUN_MAX];
+};
+
+/* The first run of mapped pages from @va on. False: there is none below @end. */
+static bool run_find(const struct vm_space *s, uint64_t va, uint64_t end, struct run *run)
 {
     struct uhat_entry entry;
 
-    for (uint64_t va = r->start; va < r->end; va += PAGE_SIZE) {
-        if (uhat_query(s->uhat, va, &entry)) {
-            pfn_t pfn = entry_pfn(&entry);
+    run->n = 0;
+    run->va = va = uhat_next(s->uhat, va, end);
+    for (; va < end && run->n < RUN_MAX && uhat_query(s->uhat, va, &entry); va += PAGE_SIZE) {
+        run->mfns[run->n++] = entry.mfn;
+    }
+    return run->n != 0;
+}
 
+static uint64_t run_end(const struct run *run)
+{
+    return run->va + run->n * PAGE_SIZE;
+}
+
+static pfn_t mfn_pfn(mfn_t mfn)
+{
+    return entry_pfn(&(struct uhat_entry){.mfn = mfn});
+}
+
+/* ---- parked pages ---- */
+
+static struct parked *parked_at(const struct vm_space *s, uint64_t va)
+{
+    struct parked *p;
+
+    XEN_TAILQ_FOREACH (p, &s->parked, link) {
+        if (p->va == va) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static void unpark(struct vm_space *s, struct parked *p)
+{
+    XEN_TAILQ_REMOVE(&s->parked, p, link);
+    kfree(p);
+}
+
+/* Park a page, whose reference passes to the list. */
+static int park(struct vm_space *s, uint64_t va, pfn_t pfn)
+{
+    struct parked *p = kmalloc(sizeof(*p));
+
+    if (p == NULL) {
+        return -ENOMEM;
+    }
+    *p = (struct parked){.va = va, .pfn = pfn};
+    XEN_TAILQ_INSERT_TAIL(&s->parked, p, link);
+    return 0;
+}
+
+/* Nobody may touch a range any more. 0 or -ENOMEM: the pages behind the last parked one stay. */
+static int park_range(struct vm_space *s, uint64_t start, uint64_t end)
+{
+    struct uhat_entry entry;
+    int rc = 0;
+
+    for (uint64_t va = uhat_next(s->uhat, start, end); va < end && rc == 0;
+         va = uhat_next(s->uhat, va + PAGE_SIZE, end)) {
+        if (uhat_query(s->uhat, va, &entry) && (rc = park(s, va, entry_pfn(&entry))) == 0) {
             uhat_unmap(s->uhat, va, 1);
-            page_put(pfn);
+        }
+    }
+    return rc;
+}
+
+/* ---- regions ---- */
+
+static bool range_is_ok(uint64_t va, uint64_t len)
+{
+    return len != 0 && va % PAGE_SIZE == 0 && len % PAGE_SIZE == 0 && va < USER_END &&
+           len <= USER_END - va;
+}
+
+static int prot_check(unsigned prot)
+{
+    return (prot & HAT_WRITE) && (prot & HAT_EXEC) ? -EACCES : 0;
+}
+
+static int map_locked(struct vm_space *s, const struct vm_piece *piece)
+{
+    const struct region *next = region_from(&s->regions, piece->va);
+    int rc = prot_check(piece->prot);
+
+    if (!range_is_ok(piece->va, piece->len)) {
+        rc = -EINVAL;
+    } else if (next != NULL && next->start < piece->va + piece->len) {
+        rc = -EEXIST;
+    } else if (piece->len > SPACE_MAX - s->size) {
+        rc = -ENOMEM;
+    }
+    rc = rc == 0 ? region_add(&s->regions, piece) : rc;
+    s->size += rc == 0 ? piece->len : 0;
+    return rc;
+}
+
+int vm_map_piece(struct vm_space *s, const struct vm_piece *piece)
+{
+    space_lock(s);
+    int rc = map_locked(s, piece);
+    space_unlock(s);
+    return rc;
+}
+
+int vm_place_piece(struct vm_space *s, struct vm_piece *piece, uint64_t low, uint64_t high)
+{
+    space_lock(s);
+    piece->va = region_place(&s->regions, piece->len, low, high);
+    int rc = piece->va == 0 ? -ENOMEM : map_locked(s, piece);
+    space_unlock(s);
+    return rc;
+}
+
+int vm_map(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot)
+{
+    struct vm_piece piece = {.va = va, .len = len, .prot = prot};
+
+    return vm_map_piece(s, &piece);
+}
+
+/* Remove a range's pages. */
+static void range_empty(struct vm_space *s, uint64_t start, uint64_t end)
+{
+    struct parked *p, *next;
+    struct run run;
+
+    for (uint64_t va = start; run_find(s, va, end, &run); va = run_end(&run)) {
+        uhat_unmap(s->uhat, run.va, run.n);
+        for (size_t i = 0; i < run.n; i++) {
+            page_put(mfn_pfn(run.mfns[i]));
+        }
+        s->resident -= run.n;
+    }
+    for (p = XEN_TAILQ_FIRST(&s->parked); p != NULL; p = next) {
+        next = XEN_TAILQ_NEXT(p, link);
+        if (p->va >= start && p->va < end) {
+            page_put(p->pfn);
             s->resident--;
+            unpark(s, p);
         }
     }
 }
 
-static void region_remove(struct vm_space *s, struct region *r)
+/* See to it that no region reaches across the ends of a range. */
+static int range_cut_out(struct vm_space *s, uint64_t start, uint64_t end)
 {
-    region_empty(s, r);
-    XEN_TAILQ_REMOVE(&s->regions, r, link);
-    kfree(r);
+    int rc = region_split_at(&s->regions, start);
+
+    return rc == 0 ? region_split_at(&s->regions, end) : rc;
 }
 
-int vm_unmap(struct vm_space *s, uint64_t va)
+static void range_remove(struct vm_space *s, uint64_t start, uint64_t end)
 {
+    struct region *r;
+
+    while ((r = region_from(&s->regions, start)) != NULL && r->start < end) {
+        range_empty(s, r->start, r->end);
+        s->size -= r->end - r->start;
+        region_remove(&s->regions, r);
+    }
+}
+
+int vm_unmap(struct vm_space *s, uint64_t va, uint64_t len)
+{
+    if (!range_is_ok(va, len)) {
+        return -EINVAL;
+    }
     space_lock(s);
-    struct region *r = region_at(s, va);
-    bool found = r != NULL && r->start == va;
-    if (found) {
-        region_remove(s, r);
+    int rc = range_cut_out(s, va, va + len);
+    if (rc == 0) {
+        range_remove(s, va, va + len);
     }
     space_unlock(s);
-    return found ? 0 : -ENOENT;
+    return rc;
+}
+
+/* Whether all of a range is in regions. */
+static bool range_is_mapped(const struct vm_space *s, uint64_t start, uint64_t end)
+{
+    while (start < end) {
+        const struct region *r = region_at(&s->regions, start);
+
+        if (r == NULL) {
+            return false;
+        }
+        start = r->end;
+    }
+    return true;
+}
+
+static int protect_locked(struct vm_space *s, uint64_t start, uint64_t end, unsigned prot)
+{
+    struct region *r;
+
+    if (!range_is_mapped(s, start, end)) {
+        return -ENOMEM;
+    }
+    int rc = range_cut_out(s, start, end);
+    if (rc != 0) {
+        return rc;
+    }
+    for (uint64_t va = start; va < end; va = r->end) {
+        r = region_at(&s->regions, va);
+        r->prot = prot;
+    }
+    if (prot & VM_NONE) {
+        return park_range(s, start, end);
+    }
+    /* Read-only: a page may be shared. Who writes first finds out. */
+    return uhat_protect(s->uhat, start, (end - start) / PAGE_SIZE, prot & HAT_EXEC);
+}
+
+int vm_protect(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot)
+{
+    if (!range_is_ok(va, len)) {
+        return -EINVAL;
+    }
+    int rc = prot_check(prot);
+    if (rc == 0) {
+        space_lock(s);
+        rc = protect_locked(s, va, va + len, prot);
+        space_unlock(s);
+    }
+    return rc;
 }
 
 uint64_t vm_resident(struct vm_space *s)
@@ -172,12 +337,47 @@ static int map_own(struct vm_space *s, uint64_t va, void *page, enum hat_prot pr
     return rc;
 }
 
+/* What a page of a region begins with. Frames are let go of meanwhile: a disk may have to be read.
+ */
+static int source_fill(const struct region *r, uint64_t va, void *page)
+{
+    uint64_t at = va - r->start;
+    int rc = 0;
+
+    if (at < r->bytes) {
+        frames_release();
+        rc = r->source->read(r->source, r->offset + at, page, MIN(r->bytes - at, PAGE_SIZE));
+        frames_hold();
+    }
+    return rc;
+}
+
 static int vm_fill(struct vm_space *s, uint64_t va, const struct region *r)
 {
-    void *page = page_alloc_zeroed(0);
-    int rc = page == NULL ? -ENOMEM : map_own(s, va, page, r->prot);
+    void *page = page_users_may_take() ? page_alloc_zeroed(0) : NULL;
 
+    if (page == NULL) {
+        return -ENOMEM;
+    }
+    int rc = source_fill(r, va, page);
+    if (rc != 0) {
+        page_free(page, 0);
+        return rc;
+    }
+    rc = map_own(s, va, page, (enum hat_prot)r->prot);
     s->resident += rc == 0;
+    return rc;
+}
+
+/* A page that was parked may be touched again; it may be shared. */
+static int fetch_parked(struct vm_space *s, struct parked *p, const struct region *r)
+{
+    mfn_t mfn = p2m_get(p->pfn);
+    int rc = uhat_map(s->uhat, p->va, &mfn, 1, (enum hat_prot)(r->prot & HAT_EXEC));
+
+    if (rc == 0) {
+        unpark(s, p);
+    }
     return rc;
 }
 
@@ -188,14 +388,14 @@ static int unshare(struct vm_space *s, uint64_t va, const struct region *r,
     pfn_t shared = entry_pfn(entry);
 
     if (__atomic_load_n(&page_of(shared)->refs, __ATOMIC_ACQUIRE) == 1) {
-        return uhat_protect(s->uhat, va, 1, r->prot);
+        return uhat_protect(s->uhat, va, 1, (enum hat_prot)r->prot);
     }
-    void *copy = page_alloc(0);
+    void *copy = page_users_may_take() ? page_alloc(0) : NULL;
     if (copy == NULL) {
         return -ENOMEM;
     }
     memcpy(copy, pfn_to_virt(shared), PAGE_SIZE);
-    int rc = map_own(s, va, copy, r->prot);
+    int rc = map_own(s, va, copy, (enum hat_prot)r->prot);
     if (rc == 0) {
         page_put(shared);
     }
@@ -204,19 +404,24 @@ static int unshare(struct vm_space *s, uint64_t va, const struct region *r,
 
 static int fault_locked(struct vm_space *s, uint64_t va, enum hat_prot access)
 {
-    const struct region *r = region_at(s, va);
+    const struct region *r = region_at(&s->regions, va);
     struct uhat_entry entry;
+    int rc = 0;
 
-    if (r == NULL || (r->prot & access) != access) {
+    if (r == NULL || (r->prot & VM_NONE) || (r->prot & access) != access) {
         return -EFAULT;
     }
-    if (!uhat_query(s->uhat, va, &entry)) {
-        return vm_fill(s, va, r);
+    struct parked *p = parked_at(s, va);
+    if (p != NULL) {
+        rc = fetch_parked(s, p, r);
+    } else if (!uhat_query(s->uhat, va, &entry)) {
+        rc = vm_fill(s, va, r);
     }
-    if ((access & HAT_WRITE) && (entry.prot & HAT_WRITE) == 0) {
-        return unshare(s, va, r, &entry);
+    if (rc == 0 && (access & HAT_WRITE) && uhat_query(s->uhat, va, &entry) &&
+        (entry.prot & HAT_WRITE) == 0) {
+        rc = unshare(s, va, r, &entry);
     }
-    return 0; /* another thread was faster */
+    return rc; /* 0 as well if another thread was faster */
 }
 
 /* 0 when the thread may go on, -EFAULT when no region allows the access, -ENOMEM. */
@@ -249,41 +454,61 @@ struct vm_space *vm_create(void)
         return NULL;
     }
     mutex_init(&s->lock, "address space");
-    XEN_TAILQ_INIT(&s->regions);
+    regions_init(&s->regions);
+    XEN_TAILQ_INIT(&s->parked);
     return s;
 }
 
 void vm_destroy(struct vm_space *s)
 {
-    struct region *r, *next;
-
     space_lock(s);
-    for (r = XEN_TAILQ_FIRST(&s->regions); r != NULL; r = next) {
-        next = XEN_TAILQ_NEXT(r, link);
-        region_remove(s, r);
-    }
+    range_remove(s, 0, USER_END);
     space_unlock(s);
     uhat_destroy(s->uhat);
     kfree(s);
 }
 
+/* The child has a page of the parent's as well. */
+static void page_get(struct vm_space *child, pfn_t pfn)
+{
+    __atomic_add_fetch(&page_of(pfn)->refs, 1, __ATOMIC_RELAXED);
+    child->resident++;
+}
+
+static int clone_parked(struct vm_space *parent, struct vm_space *child)
+{
+    const struct parked *p;
+
+    XEN_TAILQ_FOREACH (p, &parent->parked, link) {
+        int rc = park(child, p->va, p->pfn);
+
+        if (rc != 0) {
+            return rc;
+        }
+        page_get(child, p->pfn);
+    }
+    return 0;
+}
+
 /* Share one region's pages with a clone, read-only on both sides. The parent is locked. */
 static int region_clone(struct vm_space *parent, struct vm_space *child, const struct region *r)
 {
-    struct uhat_entry entry;
-    int rc = region_add(child, r->start, r->end, r->prot);
+    struct vm_piece piece = {.va = r->start,
+                             .len = r->end - r->start,
+                             .prot = r->prot,
+                             .source = r->source,
+                             .offset = r->offset,
+                             .bytes = r->bytes};
+    enum hat_prot prot = (enum hat_prot)(r->prot & HAT_EXEC);
+    struct run run;
+    int rc = map_locked(child, &piece);
 
-    for (uint64_t va = r->start; va < r->end && rc == 0; va += PAGE_SIZE) {
-        if (!uhat_query(parent->uhat, va, &entry)) {
-            continue;
-        }
-        rc = uhat_protect(parent->uhat, va, 1, r->prot & ~HAT_WRITE);
-        if (rc == 0) {
-            rc = uhat_map(child->uhat, va, &entry.mfn, 1, r->prot & ~HAT_WRITE);
-        }
-        if (rc == 0) {
-            __atomic_add_fetch(&page_of(entry_pfn(&entry))->refs, 1, __ATOMIC_RELAXED);
-            child->resident++;
+    for (uint64_t va = r->start; rc == 0 && run_find(parent, va, r->end, &run);
+         va = run_end(&run)) {
+        rc = uhat_protect(parent->uhat, run.va, run.n, prot);
+        rc = rc == 0 ? uhat_map(child->uhat, run.va, run.mfns, run.n, prot) : rc;
+        for (size_t i = 0; i < run.n && rc == 0; i++) {
+            page_get(child, mfn_pfn(run.mfns[i]));
         }
     }
     return rc;
@@ -293,15 +518,16 @@ struct vm_space *vm_clone(struct vm_space *parent)
 {
     struct vm_space *child = vm_create();
     const struct region *r;
-    int rc = 0;
 
     if (child == NULL) {
         return NULL;
     }
     space_lock(parent);
-    XEN_TAILQ_FOREACH (r, &parent->regions, link) {
+    int rc = 0;
+    XEN_TAILQ_FOREACH (r, &parent->regions.list, link) {
         rc = rc == 0 ? region_clone(parent, child, r) : rc;
     }
+    rc = rc == 0 ? clone_parked(parent, child) : rc;
     space_unlock(parent);
     if (rc != 0) {
         vm_destroy(child);

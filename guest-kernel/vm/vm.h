@@ -1,10 +1,10 @@
 /*
- * vm.h - address spaces: regions of anonymous memory, filled on demand, shared until written.
+ * vm.h - address spaces: regions of memory, filled on demand, shared until written.
  *
  * A space is a list of regions and the page tables of hat/uhat.h. A page appears at its first use,
- * zeroed; a clone of a space shares all pages read-only, and whoever writes first gets a copy. A
- * thread that has entered a space may use its addresses like any others; faults are resolved in
- * its context.
+ * zeroed or filled by the region's source; a clone of a space shares all pages read-only, and
+ * whoever writes first gets a copy. A thread that has entered a space may use its addresses like
+ * any others; faults are resolved in its context.
  * Locks: a space's mutex, over page_lock. Suspend: waits until no space is being changed.
  */
 #ifndef VM_VM_H
@@ -14,6 +14,41 @@
 #include "kern/types.h"
 
 struct vm_space;
+
+/* With a region's protection: nobody may touch it. */
+#define VM_NONE 4u
+
+/**
+ * struct vm_source - what the pages of a region begin with
+ * @read: fill @buf (at most a page) from @offset. Return: 0 or -errno. May sleep, with the space
+ * locked
+ * @free: nobody refers to it any more
+ */
+struct vm_source {
+    unsigned refs; /* atomic; its maker has the first */
+    int (*read)(struct vm_source *source, uint64_t offset, void *buf, size_t len);
+    void (*free)(struct vm_source *source);
+};
+
+/** vm_source_get() - one more refers to it; NULL is passed through. Any context. */
+struct vm_source *vm_source_get(struct vm_source *source);
+
+/** vm_source_put() - one less; NULL does nothing. Thread context. */
+void vm_source_put(struct vm_source *source);
+
+/**
+ * struct vm_piece - a region that is to be made
+ * @va, @len: page-aligned, below USER_END
+ * @prot: HAT_READ with HAT_WRITE or HAT_EXEC, or VM_NONE
+ * @source: of the first @bytes, from @offset on, a multiple of the page size; what follows is zero.
+ * NULL: all is zero. The region refers to it by itself
+ */
+struct vm_piece {
+    uint64_t va, len;
+    unsigned prot;
+    struct vm_source *source;
+    uint64_t offset, bytes;
+};
 
 /** vm_boot() - from here on faults at user addresses are resolved. Once. */
 void vm_boot(void);
@@ -25,16 +60,44 @@ struct vm_space *vm_create(void);
 void vm_destroy(struct vm_space *s);
 
 /**
- * vm_map() - make a region of anonymous memory
- * @va, @len: page-aligned, below USER_END
- * @prot: HAT_READ with HAT_WRITE and HAT_EXEC
+ * vm_map() - make a region of zeroes
  *
- * Return: 0, -EINVAL for a bad range, -EEXIST if it overlaps a region, -ENOMEM. Thread context.
+ * Return: as vm_map_piece().
  */
-int vm_map(struct vm_space *s, uint64_t va, uint64_t len, enum hat_prot prot) __must_check;
+int vm_map(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot) __must_check;
 
-/** vm_unmap() - remove the region that begins at @va, with its pages. -ENOENT if none does. */
-int vm_unmap(struct vm_space *s, uint64_t va);
+/**
+ * vm_map_piece() - make a region
+ *
+ * Return: 0, -EINVAL for a bad range, -EEXIST if it overlaps a region, -EACCES if it should be
+ * writable and executable, -ENOMEM, also if a space has too many regions. Thread context.
+ */
+int vm_map_piece(struct vm_space *s, const struct vm_piece *piece) __must_check;
+
+/**
+ * vm_place_piece() - the same at the highest free place between @low and @high
+ *
+ * @piece->va is set. Return: as vm_map_piece(); -ENOMEM if there is no such place.
+ */
+int vm_place_piece(struct vm_space *s, struct vm_piece *piece, uint64_t low,
+                   uint64_t high) __must_check;
+
+/**
+ * vm_unmap() - remove what is in a range, with its pages
+ * @va, @len: page-aligned; need not be a region's
+ *
+ * Return: 0, -EINVAL for a bad range, -ENOMEM if a region could not be split; then all is as it
+ * was. Thread context.
+ */
+int vm_unmap(struct vm_space *s, uint64_t va, uint64_t len) __must_check;
+
+/**
+ * vm_protect() - change the protection of a range
+ *
+ * Return: 0, -EINVAL, -EACCES as in vm_map_piece(), -ENOMEM if a part of it is in no region, or
+ * memory ran out; a part may be changed then. Thread context.
+ */
+int vm_protect(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot) __must_check;
 
 /** vm_clone() - a copy of a space, sharing its pages until one side writes; NULL: no memory. */
 struct vm_space *vm_clone(struct vm_space *s);

@@ -215,10 +215,10 @@ def parser():
     sub.add_argument("--busy", action="store_true", help="with --exact: keep one core busy with something else meanwhile")
     sub.add_argument("--compare", metavar="REV", help="run nothing, say what moved since that revision's "
                      "docs/bench")
-    sub = add("conformance", do_conformance, "try the rules of device protocols on back ends, ours and the peers'",
+    sub = add("conformance", do_conformance, "try the rules of device protocols on back ends and front ends, ours and the peers'",
               name="conformance", more=("A guest breaks each rule on purpose, and a table tells which back end keeps which: Duet's "
-              "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. docs/conformance.md explains the rules. Exit status 1 "
-              "if Duet breaks one."))
+              "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. Then a back end breaks them, before our guest's front ends "
+              "and Linux'. docs/conformance.md explains the rules. Exit status 1 if Duet breaks one."))
     conformance.options(sub)
     two_hosts(add("up", do_up, "boot the Xen host and install Duet in dom0"))
     sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(

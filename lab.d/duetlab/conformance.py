@@ -1,7 +1,7 @@
-"""`./lab conformance`: the rules of device protocols, and which back ends keep them.
+"""`./lab conformance`: the rules of device protocols, and which back ends and front ends keep them.
 
-tests/lab/conformance/rules.py tries them in dom0, one back end after the other, and tells each result as a line of JSON.
-Here they become a table. The rules themselves are the guest's, see docs/conformance.md.
+tests/lab/conformance/rules.py tries back ends in dom0, one after the other, and frontends.py the front ends of guests; both
+tell each result as a line of JSON. Here they become a table. The rules for back ends are the guest's, see docs/conformance.md.
 """
 import json
 import os
@@ -16,23 +16,27 @@ from . import paths
 from .say import LabError, note
 
 BACKENDS = ("duet", "linux", "qemu")
-SCRIPT = paths.ROOT / "tests/lab/conformance/rules.py"
+FRONTENDS = ("duet", "linux")
+SCRIPTS = [paths.ROOT / "tests/lab/conformance" / name for name in ("rules.py", "frontends.py", "liar.py")]
 THERE = "/run/duet-conformance"
 REPORT = paths.BUILD / "log/conformance.json"
 SILENCE = 400  # seconds of a quiet machine without a word of dom0, after which it is given up
 MARKS = {"kept": "kept", "broken": "BROKEN", "n/a": "-", "untried": "?"}
 PAGE = paths.ROOT / "docs/conformance.md"
-BEGIN, END = "<!-- ./lab conformance --record -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- ./lab conformance --record{} -->\n", "<!-- end -->\n"
+BACK, FRONT = ("block", "net"), ("block-front", "net-front")
 
 
 def run(dom0, args):
     """Try the rules as the command's options say; exit status 1 if one of ours was broken or could not be tried."""
     dom0.check(["mkdir", "-p", THERE])
-    if dom0.copy([str(SCRIPT)], THERE, True) != 0:
+    if dom0.copy([str(script) for script in SCRIPTS], THERE, True) != 0:
         raise LabError("conformance: the rules cannot be copied to dom0")
     results = []
-    for backend in args.backend or BACKENDS:
-        results += _try(dom0, backend, args)
+    for backend in args.backend or (() if args.frontend else BACKENDS):
+        results += _try(dom0, backend, args, ["rules.py", backend, "--seconds", str(args.seconds)])
+    for frontend in args.frontend or (() if args.backend else FRONTENDS):
+        results += _try(dom0, frontend, args, ["frontends.py", frontend])
     report = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "results": results}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -47,9 +51,9 @@ def run(dom0, args):
     return int(any("error" in r or r.get("verdict") in ("broken", "untried") for r in ours))
 
 
-def _try(dom0, backend, args):
-    """All results of one back end; the last may be an error."""
-    words = ["python3", "rules.py", backend, "--rules", args.rules, "--seconds", str(args.seconds)]
+def _try(dom0, backend, args, script):
+    """All results of one back end or front end; the last may be an error."""
+    words = ["python3", *script, "--rules", args.rules]
     words += ["--device", args.device] if args.device else []
     factor = os.environ.get("DUET_FACTOR", "100")
     results = []
@@ -80,8 +84,8 @@ def _progress(result):
 
 
 def show(results, out=sys.stdout):
-    """The table, a rule a row and a back end a column, and the evidence of what was broken."""
-    for device in ("block", "net"):
+    """The table, a rule a row and a back end or front end a column, and the evidence of what was broken."""
+    for device in BACK + FRONT:
         found = [r for r in results if r["device"] == device and "rule" in r]
         titles = list(dict.fromkeys(r["title"] for r in found))
         rules = list(dict.fromkeys(r["rule"] for r in found))
@@ -103,12 +107,21 @@ def show(results, out=sys.stdout):
 
 
 def record(results):
-    """Put the table and the evidence into the page that explains the rules."""
+    """Put the tables and the evidence into the page that explains the rules: those for which there are results."""
     text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    for suffix, devices in (("", BACK), (" --frontend", FRONT)):
+        found = [r for r in results if r["device"] in devices]
+        if found:
+            before, _, rest = text.partition(BEGIN.format(suffix))
+            after = rest.partition(END)[2]
+            text = before + BEGIN.format(suffix) + "\n".join(_tables(found, devices)) + "\n" + END + after
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _tables(results, devices):
+    """The lines of one section of the page."""
     lines = []
-    for device in ("block", "net"):
+    for device in devices:
         found = [r for r in results if r["device"] == device and "rule" in r]
         titles = list(dict.fromkeys(r["title"] for r in found))
         rows = {r["rule"]: r for r in reversed(found)}
@@ -119,14 +132,15 @@ def record(results):
             lines.append(f"| `{rule}` | {rows[rule]['what']} | {rows[rule]['origin']} | {cells} |")
         lines.append("")
     lines += ["What was seen where a rule was broken:", ""]
-    lines += [f"- {r['title']}, `{r['rule']}`: {r['evidence']}" for r in results if r.get("verdict") == "broken"]
-    PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+    return lines + [f"- {r['title']}, `{r['rule']}`: {r['evidence']}" for r in results if r.get("verdict") == "broken"]
 
 
 def options(sub):
     """The command's own options."""
     sub.add_argument("--backend", action="append", choices=BACKENDS, metavar="NAME",
                      help=f"{', '.join(BACKENDS)}; may be given several times (default: all)")
+    sub.add_argument("--frontend", action="append", choices=FRONTENDS, metavar="NAME",
+                     help=f"{', '.join(FRONTENDS)}; with neither option all of both kinds are tried")
     sub.add_argument("--device", choices=["block", "net"], help="only disks, or only interfaces")
     sub.add_argument("--rules", default="", metavar="REGEX", help="only rules whose name matches")
     sub.add_argument("--seconds", type=int, default=2, metavar="S", help="for rules that are tried for a while (default: 2)")

@@ -28,17 +28,24 @@ static struct blockd blockd = {.sup = {.ops = &ops},
                                .hotplug_script = "/usr/lib/duet/block-hotplug"};
 
 /* In place of supervised.c. */
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
     (void)state;
     require(keys_write(dev->sup->store, STORE_NO_TX, dev->back, values, nr) == 0);
+    return true;
 }
 
-void supervised_publish_again(struct supervised *dev, const struct key_value *values,
+bool supervised_publish_again(struct supervised *dev, const struct key_value *values,
                               unsigned int nr)
 {
-    supervised_publish(dev, values, nr, XenbusStateConnected);
+    return supervised_publish(dev, values, nr, XenbusStateConnected);
+}
+
+void supervised_reconsider_soon(struct supervised *dev)
+{
+    (void)dev;
+    require(false); /* the store answers always */
 }
 
 static bool number(const char *key, uint64_t max, uint64_t def, uint64_t *out)

@@ -96,8 +96,9 @@ static int create_log(void)
 }
 
 /* In place of tap.c: there is always one. */
-int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage)
+int tap_open(struct tap *t, const char *name, const char *own, bool multi_queue, const char **stage)
 {
+    (void)own;
     (void)stage;
     *t = (struct tap){.multi_queue = multi_queue, .nr_fds = 1, .fds = {-1}};
     snprintf(t->name, sizeof(t->name), "%s", name);

@@ -28,13 +28,20 @@ static struct netd netd = {
     .sup = {.ops = &ops}, .tap_prefix = "vif", .max_queues = 4, .stall_seconds = 10};
 
 /* In place of supervised.c. */
-void supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
+bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
                         enum xenbus_state state)
 {
     (void)dev;
     (void)values;
     (void)nr;
     (void)state;
+    return true;
+}
+
+void supervised_reconsider_soon(struct supervised *dev)
+{
+    (void)dev;
+    require(false); /* the store answers always */
 }
 
 /* A number that the front end may leave out. Returns false for one that is out of its range. */
@@ -178,6 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     uint8_t choice = input_u8(&in);
     char front[] = FRONT, back[] = BACK, own[16], other[16], why[SUPERVISED_SENTENCE_MAX] = "";
+    char ignored[SUPERVISED_SENTENCE_MAX];
     struct net_device dev = {.base = {.sup = &netd.sup,
                                       .front = front,
                                       .back = back,
@@ -191,14 +199,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_store_conflicts = choice >> 6;
     netd.sup.store = store_open(NULL, NULL, NULL);
     require(netd.sup.store != NULL);
-    net_device_xs_read_back(&dev);
+    require(net_device_xs_read_back(&dev, why, sizeof(why)) == 0);
     dev.max_queues = 1 + (choice & 3);
     err = supervised_read_front(&dev.base, why, sizeof(why));
-    net_device_xs_read_settings(&dev, &dev.config.settings);
+    require(net_device_xs_read_settings(&dev, &dev.config.settings, ignored, sizeof(ignored)) == 0);
     require((err == 0) == agrees(&dev));
     require(err == 0 || fuzz_store_harmless(why));
     check_settings(&dev.config.settings);
-    net_device_xs_tap_names(&dev, own, other, sizeof(own));
+    require(net_device_xs_tap_names(&dev, own, other, sizeof(own), ignored, sizeof(ignored)) == 0);
     require(strcmp(own, "vif7.0") == 0 && strlen(other) < sizeof(other));
     (void)net_device_xs_hotplug_done(&dev);
     store_close(netd.sup.store);

@@ -26,7 +26,7 @@ declare -a GUESTS=()      # names of the guests created here
 declare -a ATTACHED=()    # processes that read their consoles
 declare -A LOG_START=()   # size of a guest's console log before it was created
 UNITS=(duet-console.service duet-block.service xenstored.service)
-BEGAN=$(date +%s)
+BEGAN=${EPOCHREALTIME/,/.} # with what is after the second's point: the test before may have ended in this second
 
 say() {
     echo "$TEST: $*"
@@ -373,6 +373,44 @@ settles() {
     done
 }
 
+# users_of PATH: the processes that have it open.
+users_of() {
+    lsof -t -- "$1" || true
+}
+
+# main_pid UNIT: the main process of a service, once there is one: until then systemd says 0, which for kill is everybody here.
+main_pid() {
+    local pid deadline=$((EPOCHSECONDS + 30 * FACTOR / 100))
+    until pid=$(systemctl show --value --property MainPID "$1") && [ "$pid" -gt 0 ]; do
+        [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "$1 has no process"
+        sleep 0.1
+    done
+    echo "$pid"
+}
+
+# disk_attach NAME SPECIFICATION, disk_detach NAME VDEV: as xl does it, and again where nothing was wrong but that ten seconds,
+# libxl's own limit for a back end, which nothing scales, were too short.
+disk_attach() {
+    local deadline=$((EPOCHSECONDS + 60 * FACTOR / 100))
+    [[ $2 =~ vdev=([a-z0-9]+) ]]
+    until timeout 60 xl -vvv block-attach "$1" "$2" > xl.disk 2>&1; do
+        timed_out xl.disk && [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "xl block-attach $1 $2: $(cat xl.disk)"
+        disk_detach "$1" "${BASH_REMATCH[1]}"
+    done
+}
+
+disk_detach() {
+    local deadline=$((EPOCHSECONDS + 60 * FACTOR / 100))
+    until timeout 60 xl -vvv block-detach "$1" "$2" > xl.disk 2>&1; do
+        timed_out xl.disk && [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "xl block-detach $1 $2: $(cat xl.disk)"
+    done
+}
+
+# timed_out FILE: whether `xl -vvv`, whose words are in FILE, gave up for libxl's own limit.
+timed_out() {
+    grep -E 'timed out|because of timeout' "$1" > /dev/null
+}
+
 # guest_channels: how many event channels of dom0 lead to a guest, or wait for one to connect.
 guest_channels() {
     /usr/lib/xen-4.17/bin/lsevtchn 0 | grep -E 'Interdomain|Waiting' | grep -c -v -E 'Remote Domain 0,|remote domain 0$' || true
@@ -408,12 +446,12 @@ console_type() {
 }
 
 # console_expect REGEX [SECONDS]: wait until a line of what xl console shows matches, after the one that the
-# last call found.
+# last call found. The line is in CONSOLE_LINE then.
 console_expect() {
-    local found line LC_ALL=C
+    local found LC_ALL=C
     found=$(await "$shown" "$seen" '\r' "$1" "${2:-60}") || fail "xl console did not show '$1' within ${2:-60} s, times $FACTOR %"
-    line=${found#*:}
-    seen=$((seen + ${found%%:*} + ${#line} + 1))
+    CONSOLE_LINE=${found#*:}
+    seen=$((seen + ${found%%:*} + ${#CONSOLE_LINE} + 1))
 }
 
 # ask NAME LINE REGEX [SECONDS]: type a command line at the guest; prints the first line from then on that matches.
@@ -429,14 +467,23 @@ reach() {
         fail "$1 does not answer"
 }
 
-# pinged ADDRESS COUNT [PING-OPTION...]: ping it COUNT times and some more, since ping does not wait for the answers to the
-# last; prints what ping says, and is false unless each of the first COUNT was answered.
+# pinged ADDRESS COUNT [PING-OPTION...]: ping it COUNT times and on (-w) until as many answers and some more have come, since ping
+# does not wait for the answers to the last; prints what ping says, and is false unless each of the first COUNT was answered.
 pinged() {
     local out
-    out=$(timeout 120 ping -c $(($2 + 20)) "${@:3}" "$1") || true
+    out=$(timeout 120 ping -c $(($2 + 20)) -w "$(scaled 60)" "${@:3}" "$1") || true
     printf '%s\n' "$out"
     sed -n 's/.*icmp_seq=\([0-9]*\) .*/\1/p' <<< "$out" |
         awk -v n="$2" '$1 <= n && !seen[$1]++ { found++ } END { exit found != n }'
+}
+
+# guest_pings NAME ADDRESS [PING-OPTION...]: a guest of ours pings it twice, until both are answered: it waits two seconds for
+# each, which dom0 may be away for.
+guest_pings() {
+    local line deadline=$((EPOCHSECONDS + 60 * FACTOR / 100))
+    until line=$(ask "$1" "ping -c 2 ${*:3} $2" '^2 sent, ') && [[ $line == "2 sent, 2 received, 0% lost"* ]]; do
+        [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "$1 pings $2: $line"
+    done
 }
 
 # no_interface PATTERN: wait until no network interface has such a name.
@@ -470,19 +517,19 @@ wire_begin() {
     sysctl -q net.ipv4.ip_forward=1
     iptables -t nat -A POSTROUTING -s "$1" -o eth0 -j MASQUERADE
     ethtool -K eth0 tx off > /dev/null # so that what is seen is what goes out
-    tcpdump -i eth0 -n -vv -s 0 "dst host $WIRE_ECHO" > wire 2> tcpdump.err &
+    tcpdump -i eth0 -n -vv -s 0 -l --immediate-mode "dst host $WIRE_ECHO" > wire 2> tcpdump.err &
     WIRE=$!
     await tcpdump.err 0 '\n' 'listening on' 30 > /dev/null
 }
 
-# wire_check: what was sent since wire_begin, TCP and UDP, has no wrong checksum.
+# wire_check: what was sent since wire_begin, TCP and then UDP, has no wrong checksum.
 wire_check() {
+    await wire 0 '\n' 'udp sum ok|bad udp cksum' 30 > /dev/null || fail "no datagram was seen on eth0"
     kill -INT "$WIRE"
     wait "$WIRE" || true
     WIRE=
     same "packets with a wrong checksum" "" "$(grep -E 'cksum 0x[0-9a-f]+ \(incorrect|bad udp cksum|wrong icmp cksum' wire | head -n 3 || true)"
     [ "$(grep -c 'cksum 0x.* (correct)' wire)" -gt 50 ] || fail "only $(grep -c '(correct)' wire) segments were seen on eth0"
-    grep 'udp sum ok' wire > /dev/null || fail "no datagram was seen on eth0"
 }
 
 # wire_end ADDRESS: undo wire_begin, for cleanup.

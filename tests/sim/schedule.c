@@ -207,6 +207,7 @@ static void fault(void)
         if (plan.detaches != 0 && tools_job == TOOLS_IDLE && tools_has_device()) {
             plan.detaches--;
             schedule_counts.detaches++;
+            work_may_fail = work_may_fail || !now.connected; /* nobody serves what waits for it */
             tools_detach();
         }
         break;

@@ -41,6 +41,8 @@ static struct {
     int at; /* when so many transactions have begun; 0: not at all */
     const char *path, *value;
 } surprise;
+static void (*on_read)(void);
+static int fail_once; /* 0: not at all */
 static int wake[2] = {-1, -1};
 
 void fake_reset(void)
@@ -50,6 +52,8 @@ void fake_reset(void)
     memset(nodes, 0, sizeof(nodes));
     memset(watches, 0, sizeof(watches));
     surprise.at = removal_refused = 0;
+    on_read = NULL;
+    fail_once = 0;
     first_event = nr_events = conflicts = transactions = dead = 0;
     while (wake[0] >= 0 && read(wake[0], &drop, 1) == 1) {
     }
@@ -156,6 +160,27 @@ void fake_refuse_removal(int refused)
     removal_refused = refused;
 }
 
+void fake_fail_once(int err)
+{
+    fail_once = err;
+}
+
+/* Whether this call is the one that fails. */
+static int fails_now(void)
+{
+    if (fail_once == 0) {
+        return 0;
+    }
+    errno = fail_once;
+    fail_once = 0;
+    return 1;
+}
+
+void fake_on_read(void (*fn)(void))
+{
+    on_read = fn;
+}
+
 void fake_die(void)
 {
     dead = 1;
@@ -198,7 +223,10 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 
     (void)h;
     (void)t;
-    if (is_dead()) {
+    if (on_read != NULL) {
+        on_read();
+    }
+    if (fails_now() || is_dead()) {
         return NULL;
     }
     if (value == NULL) {
@@ -296,6 +324,9 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
 
     (void)h;
     (void)t;
+    if (fails_now()) {
+        return NULL;
+    }
     for (int i = 0; i < MAX_NODES; i++) {
         char *rest = nodes[i].path + len + 1;
         size_t part;

@@ -28,6 +28,12 @@ void fake_refuse_removal(int refused);
 /* Number of transactions begun since fake_reset(). */
 int fake_transactions(void);
 
+/* The next xs_read() or xs_directory() fails with this error. */
+void fake_fail_once(int err);
+
+/* Calls fn before each xs_read() is answered; NULL: no more. */
+void fake_on_read(void (*fn)(void));
+
 /* Everything fails with EIO from now on, as when xenstored died. */
 void fake_die(void);
 

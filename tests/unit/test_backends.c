@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ static int teardown(void **state)
 
 static void watch(void)
 {
-    assert_int_equal(backend_class_watch(&class, store, "vif", on_event, on_look, &class), 0);
+    assert_int_equal(backend_class_watch(&class, loop, store, "vif", on_event, on_look, &class), 0);
 }
 
 static void what_exists_is_reported_at_the_start(void **state)
@@ -139,6 +140,20 @@ static void names_that_are_no_numbers_are_ignored(void **state)
     assert_string_equal(happened(), "");
 }
 
+/* This host lacked memory for the list: it is asked for again. */
+static void what_the_store_could_not_tell_is_asked_again(void **state)
+{
+    (void)state;
+    fake_set(ROOT "/5/0/state", "4");
+    watch();
+    fake_fail_once(ENOMEM);
+    assert_null(strstr(happened(), "5/0"));
+    assert_true(class.again.armed);
+    loop_timer_set(loop, &class.again, 0, class.again.fn, class.again.arg); /* a second later */
+    assert_string_equal(happened(), "5/0: ");
+    assert_false(class.again.armed);
+}
+
 static void nothing_comes_after_the_end(void **state)
 {
     (void)state;
@@ -158,6 +173,7 @@ int main(void)
         CASE(a_change_names_device_and_key),
         CASE(a_directory_that_vanishes_is_to_be_looked_at),
         CASE(names_that_are_no_numbers_are_ignored),
+        CASE(what_the_store_could_not_tell_is_asked_again),
         CASE(nothing_comes_after_the_end),
     };
 

@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -235,6 +237,109 @@ static void missing_parents_are_made(void **state)
     assert_int_equal(cons_logs_make(path), -ENOTDIR);
 }
 
+/* What the daemon says meanwhile. */
+static int said_was = -1, said[2];
+
+static void listen_to_log(void)
+{
+    said_was = dup(STDERR_FILENO);
+    assert_int_equal(pipe2(said, O_NONBLOCK | O_CLOEXEC), 0);
+    dup2(said[1], STDERR_FILENO);
+}
+
+/* How often it has said that; ends the listening. */
+static int heard(const char *what)
+{
+    char text[8192] = "";
+    int nr = 0;
+
+    dup2(said_was, STDERR_FILENO);
+    close(said_was);
+    close(said[1]);
+    assert_true(read(said[0], text, sizeof(text) - 1) >= 0);
+    close(said[0]);
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) {
+        nr++;
+    }
+    return nr;
+}
+
+/* Longer than that no file may become: as good as a full disk. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A disk is full for a while: what is lost is counted and told once, and then it goes on. */
+static void what_a_full_disk_loses_is_told(void **state)
+{
+    struct cons_logs dir;
+    struct cons_log *log;
+
+    (void)state;
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    log = cons_log_get(&dir, "g1");
+    put(&dir, log, "kept ");
+    listen_to_log();
+    limit_files(7);
+    assert_int_equal(cons_log_write(&dir, log, "partly", 6), -EFBIG); /* two of six */
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(cons_log_write(&dir, log, "lost", 4), -EFBIG);
+    }
+    limit_files(RLIM_INFINITY);
+    put(&dir, log, " again");
+    assert_int_equal(heard("404 bytes of output are not in it"), 1);
+    assert_int_equal(log->lost, 0);
+    cons_logs_close(&dir);
+    expect("g1.log", "kept pa again");
+}
+
+static void one_complaint_is_enough(void **state)
+{
+    struct cons_logs dir;
+    struct cons_log *log;
+
+    (void)state;
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    log = cons_log_get(&dir, "g1");
+    listen_to_log();
+    limit_files(0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(cons_log_write(&dir, log, "lost", 4), -EFBIG);
+    }
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(heard("cannot write"), 1);
+    cons_logs_close(&dir);
+}
+
+/* It could not even be opened: that is tried again. */
+static void a_log_that_cannot_be_opened_is_opened_later(void **state)
+{
+    struct rlimit limit, none;
+    struct cons_logs dir;
+    struct cons_log *log;
+
+    (void)state;
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = (rlim_t)dir.fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    log = cons_log_get(&dir, "g1");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(cons_log_write(&dir, log, "lost", 4), -EBADF);
+    log->again_ns = 0; /* a second later */
+    put(&dir, log, "kept");
+    assert_int_equal(log->lost, 0);
+    cons_logs_close(&dir);
+    expect("g1.log", "kept");
+}
+
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -249,6 +354,9 @@ int main(void)
         LOG_TEST(a_name_cannot_leave_the_directory),
         LOG_TEST(a_link_is_not_followed),
         LOG_TEST(missing_parents_are_made),
+        LOG_TEST(what_a_full_disk_loses_is_told),
+        LOG_TEST(one_complaint_is_enough),
+        LOG_TEST(a_log_that_cannot_be_opened_is_opened_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

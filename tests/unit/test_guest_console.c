@@ -122,19 +122,6 @@ void evtchn_again(evtchn_port_t port)
     again++;
 }
 
-upcall_state_t spin_lock(spinlock_t *lock)
-{
-    assert_int_equal(lock->owner, -1);
-    lock->owner = 0;
-    return false;
-}
-
-void spin_unlock(spinlock_t *lock, upcall_state_t state)
-{
-    (void)state;
-    lock->owner = -1;
-}
-
 void waitq_wake_all(struct waitq *wq)
 {
     (void)wq;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,8 +47,9 @@ static struct net_device *the_device(void)
 }
 
 /* In place of tap.c. */
-int tap_open(struct tap *t, const char *name, bool multi_queue, const char **stage)
+int tap_open(struct tap *t, const char *name, const char *own, bool multi_queue, const char **stage)
 {
+    (void)own;
     *stage = "being a test";
     if (taps.error != 0) {
         return taps.error;
@@ -637,6 +639,28 @@ static void a_restart_after_all_is_over_cleans_up(void **state)
     assert_int_equal(taps.stale, 1);
 }
 
+/* What a worker of another version left is nothing that a network could not do without. */
+static void an_estate_of_another_version_is_forgiven(void **state)
+{
+    const pid_t pid = (connect_guest(), the_device()->base.crew.child.pid);
+    struct kept_head *head = kept_map(the_device()->base.crew.log_fd, sizeof(*head));
+
+    (void)state;
+    head->state = KEPT_OPEN;
+    head->magic = NET_ESTATE_MAGIC;
+    head->version = NET_ESTATE_VERSION + 1;
+    kill(pid, SIGKILL);
+    for (int i = 0; i < 200 && (the_device()->base.crew.child.pid == pid ||
+                                the_device()->base.life.phase != LIFE_CONNECTED);
+         i++) {
+        idle();
+    }
+    assert_int_equal(the_device()->base.life.phase, LIFE_CONNECTED);
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_int_equal(the_device()->base.crew.kept->state, KEPT_FRESH); /* it has another */
+    munmap(head, sizeof(*head));
+}
+
 static void a_restart_after_the_end_removes_the_tap(void **state)
 {
     (void)state;
@@ -676,6 +700,7 @@ int main(int argc, char **argv)
         CASE(settings_change_under_way),
         CASE(a_guest_that_stays_at_seven_is_answered_once),
         CASE(a_restart_leaves_store_and_tap),
+        CASE(an_estate_of_another_version_is_forgiven),
         CASE(a_restart_after_the_end_removes_the_tap),
         CASE(a_restart_after_all_is_over_cleans_up),
     };

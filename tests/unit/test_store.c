@@ -211,6 +211,24 @@ static void a_failed_body_leaves_nothing(void **state)
     assert_null(fake_get("/t/a"));
 }
 
+/* A body that takes a key that it could not read for one that is not there. */
+static int write_unless_there(struct store *s, xs_transaction_t t, void *arg)
+{
+    (void)arg;
+    return store_exists(s, t, "/t", "a") ? 0 : store_write(s, t, "/t", "b", "%d", 2);
+}
+
+static void a_body_that_got_no_answer_leaves_nothing(void **state)
+{
+    (void)state;
+    fake_set("/t/a", "1");
+    fake_fail_once(ENOMEM);
+    assert_int_equal(store_transaction(st, write_unless_there, NULL), -ENOMEM);
+    assert_null(fake_get("/t/b"));
+    assert_int_equal(store_transaction(st, write_unless_there, NULL), 0);
+    assert_null(fake_get("/t/b"));
+}
+
 static struct store_watch watch[2];
 static char last_path[64];
 
@@ -345,6 +363,7 @@ int main(void)
         TEST(transactions_are_tried_again_after_a_conflict),
         TEST(transactions_give_up_some_time),
         TEST(a_failed_body_leaves_nothing),
+        TEST(a_body_that_got_no_answer_leaves_nothing),
         TEST(watches_report_what_changed),
         TEST(a_watch_removed_by_another_one_is_silent),
         TEST(a_storm_of_events_is_delivered_in_full),

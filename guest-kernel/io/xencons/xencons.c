@@ -271,12 +271,18 @@ static bool typed(void)
     return READ_ONCE(in_prod) != READ_ONCE(in_cons) || READ_ONCE(overrun);
 }
 
-size_t xencons_read(char *buf, size_t size, nsec_t deadline)
+static bool never_over(void *arg __unused)
+{
+    return false;
+}
+
+static size_t read_until(char *buf, size_t size, nsec_t deadline, bool (*over)(void *arg),
+                         void *arg)
 {
     size_t n = 0;
 
     WRITE_ONCE(reading, true);
-    int rc = wait_event_until(&in_wq, typed(), deadline);
+    int rc = wait_event_until(&in_wq, typed() || over(arg), deadline);
     WRITE_ONCE(reading, false);
     if (rc != 0 || __atomic_exchange_n(&overrun, false, __ATOMIC_SEQ_CST)) {
         return 0;
@@ -294,6 +300,16 @@ size_t xencons_read(char *buf, size_t size, nsec_t deadline)
         ops->again();
     }
     return n;
+}
+
+size_t xencons_read(char *buf, size_t size, nsec_t deadline)
+{
+    return read_until(buf, size, deadline, never_over, NULL);
+}
+
+size_t xencons_read_or(char *buf, size_t size, bool (*over)(void *arg), void *arg)
+{
+    return read_until(buf, size, NSEC_FOREVER, over, arg);
 }
 
 bool xencons_interrupted(void)
@@ -316,6 +332,17 @@ void xencons_clear_interrupt(void)
 bool xencons_wait_interrupt(nsec_t deadline)
 {
     return (wait_event_until(&in_wq, READ_ONCE(interrupted), deadline)) == 0;
+}
+
+bool xencons_wait_interrupt_or(bool (*over)(void *arg), void *arg)
+{
+    wait_event(&in_wq, READ_ONCE(interrupted) || over(arg));
+    return READ_ONCE(interrupted);
+}
+
+void xencons_look_again(void)
+{
+    waitq_wake_all(&in_wq);
 }
 
 static bool all_read(void)

@@ -30,6 +30,13 @@ void xencons_write(const char *text, size_t len);
  */
 size_t xencons_read(char *buf, size_t size, nsec_t deadline);
 
+/**
+ * xencons_read_or() - the same without a deadline, but that @over(@arg) becomes true
+ *
+ * Who makes it true calls xencons_look_again().
+ */
+size_t xencons_read_or(char *buf, size_t size, bool (*over)(void *arg), void *arg);
+
 /** xencons_interrupted() - whether ^C was typed since xencons_clear_interrupt(). Any context. */
 bool xencons_interrupted(void);
 
@@ -38,6 +45,12 @@ void xencons_clear_interrupt(void);
 
 /** xencons_wait_interrupt() - sleep until ^C was typed (true) or @deadline. Thread context. */
 bool xencons_wait_interrupt(nsec_t deadline);
+
+/** xencons_wait_interrupt_or() - the same, or until @over(@arg), as in xencons_read_or(). */
+bool xencons_wait_interrupt_or(bool (*over)(void *arg), void *arg);
+
+/** xencons_look_again() - some @over may have become true. Any context. */
+void xencons_look_again(void);
 
 /** xencons_flush() - sleep until the console's reader has taken everything, or @deadline. */
 void xencons_flush(nsec_t deadline);

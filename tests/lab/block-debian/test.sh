@@ -35,7 +35,7 @@ say "a disk comes and goes while it runs"
 timeout 30 xl block-attach $name "format=raw,vdev=xvdc,access=rw,target=$extra"
 does attach 'udevadm wait /dev/xvdc && echo data of xvdc | dd of=/dev/xvdc conv=sync,fsync'
 same "state of xvdc while in use" 4 "$(xenstore-read "$back/state")"
-timeout 30 xl block-detach $name xvdc
+disk_detach $name xvdc
 xenstore-exists "$back" && fail "block-detach left the back end"
 does detach 'udevadm wait --removed /dev/xvdc'
 same "what the guest wrote to xvdc" "data of xvdc" "$(head -n 1 "$extra" | tr -d '\0')"

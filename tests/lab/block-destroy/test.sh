@@ -31,12 +31,13 @@ for n in 1 2 3; do
     xenstore-exists "/local/domain/0/backend/vbd/$id" && fail "the store still has disks of $id"
 done
 
-same "workers after destroy" 0 "$(processes duet-block-worker)"
+settles "workers after destroy" 0 processes duet-block-worker
 # Nothing tells when the last of other daemons' channels (console, store) is closed.
 settles "event channels of dom0 to guests" 0 guest_channels
 for image in "$WORK"/*.img; do
-    same "users of $image" "" "$(lsof -t -- "$image" || true)"
+    settles "users of $image" "" users_of "$image"
 done
-xl list | grep -q -E '\(null\)|----d-' && fail "a domain lingers on, so its memory is still mapped"
-grep -q "serving 0 block devices" < <(systemctl status duet-block.service) ||
-    fail "the daemon still counts devices"
+# Of a domain that lingers on memory is still mapped.
+settles "domains" Domain-0 sh -c "xl list | awk 'NR > 1 { print \$1 }'"
+settles "what the daemon counts" "serving 0 block devices" sh -c \
+    "systemctl status duet-block.service | grep -o 'serving [0-9]* block devices'"

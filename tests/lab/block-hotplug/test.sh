@@ -26,9 +26,9 @@ attach_and_detach() {
     timeout 30 xl block-attach block-hotplug "format=raw,vdev=$vdev,access=rw,target=$second"
     wait_line block-hotplug "^done $vdev" 200 > /dev/null
     same "state of $vdev while in use" 4 "$(xenstore-read "$back/state")"
-    timeout 30 xl block-detach block-hotplug "$vdev"
+    disk_detach block-hotplug "$vdev"
     xenstore-exists "$back" && fail "block-detach left $back"
-    same "users of $second after $vdev was detached" "" "$(lsof -t -- "$second" || true)"
+    settles "users of $second after $vdev was detached" "" users_of "$second"
     same "what the guest wrote to $vdev" "data of $vdev" "$(head -n 1 "$second" | tr -d '\0')"
 }
 

@@ -33,10 +33,12 @@ done
 daemon=$(systemctl show --value --property MainPID duet-block.service)
 cleanup() {
     kill -CONT "$daemon" 2> /dev/null
+    systemctl service-watchdogs yes
 }
 back=/local/domain/0/backend/vbd/$id/51728
 xl pause block-ro-2
 timeout 60 xl block-attach block-ro-2 "format=raw,vdev=xvdb,access=ro,target=$shared"
+systemctl service-watchdogs no # or systemd would kill it for being silent
 kill -STOP "$daemon"
 xl unpause block-ro-2
 wait_store "/local/domain/$id/device/vbd/51728/state" '^3$' 120

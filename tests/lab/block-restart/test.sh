@@ -23,10 +23,6 @@ echo stat \$(cat /sys/block/xvda/stat)\"'"
 domid=$(xl domid block-restart)
 back=/local/domain/0/backend/vbd/$domid/51712
 
-main_pid() {
-    systemctl show --value --property MainPID duet-block.service
-}
-
 # wait_connection N: until the disk has been connected for the Nth time.
 wait_connection() {
     local follower
@@ -51,14 +47,14 @@ wrote=$(wait_line block-restart '^[0-9a-f]{64}  /tmp/random' 200)
 first=${LOG_START[block-restart]}
 for n in 2 3 4; do
     all_lanes
-    pid=$(main_pid)
+    pid=$(main_pid duet-block.service)
     if [ $n -eq 3 ]; then
         kill -KILL "$pid"
     else
         systemctl restart duet-block.service
     fi
     wait_connection $n
-    [ "$(main_pid)" != "$pid" ] || fail "the daemon was not restarted"
+    [ "$(main_pid duet-block.service)" != "$pid" ] || fail "the daemon was not restarted"
     same "state of the back end after restart" 4 "$(xenstore-read "$back/state")"
 done
 all_lanes # at least their fourth rounds, so that each has written both its parts

@@ -24,7 +24,8 @@ WORK = Path("/var/tmp/duet-conformance")
 DISK_MIB = 1
 BOOT, WORD, RULE, XL = 60, 20, 90, 120  # seconds: to the prompt, for a quick word, for a rule's result, for the toolstack
 USELESS = re.compile(r"of no use any more|not served any more|no answer|attach it")
-DISASTER = re.compile(r"BUG:|Oops|general protection|Kernel panic|refcount_t:|WARNING:|unable to handle|use-after-free")
+# What the kernel's watchdogs say of a slow machine is none: "watchdog: BUG: soft lockup", "BUG: workqueue lockup".
+DISASTER = re.compile(r"(?<!watchdog: )BUG:(?! workqueue lockup)|Oops|general protection|Kernel panic|refcount_t:|WARNING:|unable to handle|use-after-free")
 WORKER_DIED = re.compile(r"worker (killed|exited|ended|died)|5 times in a row|started again")
 
 
@@ -62,7 +63,7 @@ class Follower:
 
     def __init__(self, path):
         start = path.stat().st_size if path.exists() else 0
-        self.tail = subprocess.Popen(["tail", "-c", f"+{start + 1}", "-F", path], stdout=subprocess.PIPE,
+        self.tail = subprocess.Popen(["tail", "-c", f"+{start + 1}", "-s", "0.1", "-F", path], stdout=subprocess.PIPE,
                                      stderr=subprocess.DEVNULL)
         self.rest = b""
 
@@ -100,6 +101,8 @@ class Guest:
     """A guest of ours with these devices, at its prompt."""
 
     count = 0
+    prompt = b"duet# "
+    config = [f"kernel = '{KERNEL}'", "memory = 48", "vcpus = 2"]
 
     def __init__(self, devices):
         Guest.count += 1
@@ -107,14 +110,14 @@ class Guest:
         self.asked = 0
         self.console = Follower(CONSOLES / f"{self.name}.log")
         config = WORK / "guest.cfg"
-        config.write_text("\n".join([f"name = '{self.name}'", f"kernel = '{KERNEL}'", "memory = 48", "vcpus = 2", *devices]))
+        config.write_text("\n".join([f"name = '{self.name}'", *self.config, *devices]))
         try:
             run("xl", "create", "-q", str(config))
             self.domid = run("xl", "domid", self.name).strip()
-            if not self.console.await_text(b"duet# ", BOOT):
+            if not self.console.await_text(self.prompt, BOOT):
                 raise RuntimeError(f"{self.name}: no prompt")
             front = f"/local/domain/{self.domid}/device"
-            if not await_store(front, lambda: self.connected(front), BOOT):
+            if devices and not await_store(front, lambda: self.connected(front), BOOT):
                 raise RuntimeError(f"{self.name}: its devices are not connected: {run('xenstore-ls', front)}")
         except BaseException:
             self.destroy()
@@ -127,9 +130,11 @@ class Guest:
                  for number in (run("xenstore-list", f"{front}/{kind}", check=False) or "").split()]
         return bool(nodes) and all((run("xenstore-read", node, check=False) or "").strip() == "4" for node in nodes)
 
+    def terminal(self):
+        return run("xenstore-read", f"/local/domain/{self.domid}/console/tty").strip()
+
     def type(self, line):
-        path = run("xenstore-read", f"/local/domain/{self.domid}/console/tty").strip()
-        handle = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        handle = os.open(self.terminal(), os.O_RDWR | os.O_NOCTTY)
         try:
             tty.setraw(handle, termios.TCSANOW)
             os.write(handle, line.encode() + b"\r")
@@ -138,12 +143,19 @@ class Guest:
 
     def ask(self, line, seconds):
         """What the guest answers to a command, as lines; None if it did not come to an end, with what came in `said`."""
+        self.begin(line)
+        return self.finish(seconds)
+
+    def begin(self, line):
+        """Type a command whose end finish() waits for."""
         self.asked += 1
-        mark = f"over-{self.asked}"
-        self.type(f"{line}; echo ov''er-{self.asked}")
         self.said = []
+        self.type(f"{line}; echo ov''er-{self.asked}")
+
+    def finish(self, seconds):
+        """What the command that was begun has answered, or None, as ask() does. May be called again after None."""
         for text in self.console.lines(seconds):
-            if text == mark:
+            if text == f"over-{self.asked}":
                 return self.said
             self.said.append(text)
         return None

@@ -44,4 +44,4 @@ for process in "$pid" "$worker"; do
     same "logs held open" 0 "$(find "/proc/$process/fd" -lname '*con-churn*' | wc -l)"
 done
 same "consoles in the store" "[]" "$(xenbus devices --class console --json)"
-same "domains" "Domain-0" "$(xl list | awk 'NR > 1 {print $1}')"
+settles "domains" Domain-0 sh -c "xl list | awk 'NR > 1 { print \$1 }'"

@@ -32,10 +32,14 @@ same "mode and owner of a log" "640 duet-console" "$(stat -c '%a %U' "$CONSOLE_L
 say "a renamed guest continues under its new name"
 xl rename con-log con-new
 GUESTS=(con-new)
-LOG_START[con-new]=0
 wait_store "/local/domain/$domid/name" con-new
-console_type "echo second-\$((1 + 1))"
-wait_line con-new '^second-2' > /dev/null
+deadline=$((EPOCHSECONDS + $(scaled 60)))
+until # what comes before the daemon has seen the name goes to the old log
+    console_type "echo second-\$((1 + 1))"
+    await "$CONSOLE_LOGS/con-new.log" 0 '\r' '^second-2' 5 > /dev/null
+do
+    [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "nothing is logged under the new name"
+done
 
 say "a malformed ring-ref is named with domain and value, and changes nothing"
 ring=$(xenbus read "$console/ring-ref")

@@ -10,8 +10,9 @@ last_printed() {
     guest_log con-restart | tail -c 4096 | sed -n 's/^seq \([0-9]*\)$/\1/p' | tail -n 1
 }
 
-main_pid() {
-    systemctl show -p MainPID --value $unit
+# workers: those of the daemon.
+workers() {
+    pgrep -P "$(main_pid $unit)" || true
 }
 
 say "the guest prints numbered lines until it is told to stop, and does what is typed"
@@ -24,10 +25,12 @@ restarts=$(systemctl show -p NRestarts --value $unit)
 say "the daemon is killed three times meanwhile: the supervisor, the worker, both"
 for round in 1 2 3; do
     case $round in
-        1) kill -9 "$(main_pid)" ;;
-        2) kill -9 "$(pgrep -P "$(main_pid)")" ;;
-        3) kill -9 "$(main_pid)" "$(pgrep -P "$(main_pid)")" ;;
+        1) kill -9 "$(main_pid $unit)" ;;
+        2) kill -9 "$(workers)" ;;
+        3) kill -9 "$(main_pid $unit)" "$(workers)" ;;
     esac
+    settles "restarts" $((restarts + round)) systemctl show -p NRestarts --value $unit
+    settles "workers" 1 sh -c "pgrep -c -P $(main_pid $unit) || true"
     # What is printed from here on comes through the next daemon.
     wait_line con-restart "^seq $(($(last_printed) + 300))\$" 120 > /dev/null
 done
@@ -44,9 +47,9 @@ guest_log con-restart | sed -n 's/^.*seq \([0-9][0-9]*\)$/\1/p' \
     || fail "the sequence in the log is broken"
 
 say "systemd has started it again each time, and it runs without privileges"
-pid=$(main_pid)
+pid=$(main_pid $unit)
 same "restarts" $((restarts + 3)) "$(systemctl show -p NRestarts --value $unit)"
-worker=$(pgrep -P "$pid")
+worker=$(workers)
 for process in "$pid" "$worker"; do
     same "effective capabilities" 0000000000000000 "$(awk '/^CapEff/ {print $2}' "/proc/$process/status")"
     same "bounding set" 0000000000000000 "$(awk '/^CapBnd/ {print $2}' "/proc/$process/status")"

@@ -16,10 +16,10 @@ cleanup() {
     [ -z "${loop:-}" ] || losetup -d "$loop"
 }
 
-# main_pid SERVICE: its supervisor, once there is one; 0 would be everybody here.
-main_pid() {
+# supervisor SERVICE: its process, once there is one.
+supervisor() {
     settles "a supervisor" 1 pgrep -c -x "duet-$1d"
-    systemctl show --value --property MainPID "duet-$1.service"
+    main_pid "duet-$1.service"
 }
 
 # worker SERVICE DOMAIN: the caged one of that guest.
@@ -27,16 +27,27 @@ worker() {
     pgrep -u $((0x70000000 + $(xl domid "$2"))) -f "^[^ ]*/duet-$1-worker" || true
 }
 
+# caged SERVICE DOMAIN: the same, once there is one in its cage.
+caged() {
+    settles "workers of $2" 1 workers "$1" "$2"
+    worker "$1" "$2"
+}
+
+workers() {
+    worker "$1" "$2" | wc -w
+}
+
 # kill_of WHOM DOMAIN: the disk's worker of that guest, the supervisor, or both.
 kill_of() {
     case $1 in
         worker) kill -KILL "$(worker block "$2")" ;;
-        supervisor) kill -KILL "$(main_pid block)" ;;
+        supervisor) kill -KILL "$(supervisor block)" ;;
         both) systemctl kill --signal KILL duet-block.service ;;
     esac
 }
 
-# kill_during WHOM DOMAIN COMMAND...: some time within the second that the command takes, at random.
+# kill_during WHOM DOMAIN COMMAND...: some time within the second that the command takes, at random. If libxl's ten seconds
+# for a back end, which nothing scales, were over before the next one was there: false.
 kill_during() {
     local whom=$1 domain=$2 status=0 command
     shift 2
@@ -45,7 +56,9 @@ kill_during() {
     sleep 0.$((RANDOM % 9))
     kill_of "$whom" "$domain" 2> /dev/null || true # which may have no worker yet, or none any more
     wait $command || status=$?
-    [ $status -eq 0 ] || fail "$whom killed: $*: exit status $status: $(cat xl.out)"
+    [ $status -ne 0 ] || return 0
+    timed_out xl.out || fail "$whom killed: $*: exit status $status: $(cat xl.out)"
+    return 1
 }
 
 # cursor, since CURSOR UNIT REGEX: the first line of the unit after that place of the journal which matches.
@@ -64,8 +77,11 @@ since() {
 
 truncate -s 16M "$WORK/slow.img"
 loop=$(losetup --find --show --direct-io=on "$WORK/slow.img")
-# reads and writes at once, flushes after two seconds
-dmsetup create $SLOW --table "0 32768 delay $loop 0 0 $loop 0 0 $loop 0 2000"
+# table MS: reads and writes are done at once, flushes after so long.
+table() {
+    echo "0 32768 delay $loop 0 0 $loop 0 0 $loop 0 $1"
+}
+dmsetup create $SLOW --table "$(table 0)"
 linux_guest $LINUX "disk = [ 'format=raw,vdev=xvda,access=rw,target=/dev/mapper/$SLOW' ]" \
     "extra = 'console=hvc0 run=\"dmesg -n 1; stty -echo; dd if=/dev/urandom of=/tmp/random bs=64k count=4; \
 sha256sum < /tmp/random; while read -r line; do eval \$line; done\"'"
@@ -73,14 +89,22 @@ disk_image=$(image ours.img 8M)
 extra=$(image extra.img 8M)
 guest $DUET "disk = [ $(disk "$disk_image") ]" "vif = [ 'bridge=xenbr0' ]" "extra = 'ip=$IP/24'"
 wait_prompt $DUET 120
+wait_line $DUET 'xvda: [0-9]+ MiB' > /dev/null
 sum=$(wait_line $LINUX '^[0-9a-f]{64}  -' 200)
 type_to $DUET "journal start xvda"
 journal_grows $DUET
 id=$(xl domid $DUET)
 
-# flushing: how many threads of the Linux guest's worker the kernel holds: only a flush takes its time.
+# flushes_take MS: from now on; those that wait are done.
+flushes_take() {
+    dmsetup suspend --nolockfs $SLOW
+    dmsetup reload $SLOW --table "$(table "$1")"
+    dmsetup resume $SLOW
+}
+
+# flushing: whether flushes wait, which are the last number that the device tells.
 flushing() {
-    cat "/proc/$(worker block $LINUX)"/task/*/status 2> /dev/null | grep -c '^State:.D' || true
+    [ "$(dmsetup status $SLOW | awk '{ print $NF }')" -gt 0 ] && echo yes
 }
 
 # written N: what the Linux guest was told is written is there.
@@ -93,15 +117,17 @@ say "during a flush"
 n=0
 for whom in worker supervisor both; do
     n=$((n + 1))
+    flushes_take $((60000 * FACTOR / 100))
     type_to $LINUX "dd if=/tmp/random of=/dev/xvda bs=64k seek=$((n * 4)) count=4 conv=fsync && echo did-$n-\$((1 + 1))"
-    settles "flushes under way" 1 flushing
+    settles "flushes under way" yes flushing
     kill_of $whom $LINUX
+    flushes_take 0
     wait_line $LINUX "^did-$n-2" 120 > /dev/null
     written $n
 done
 
 say "a disk that does not answer"
-pid=$(worker block $LINUX)
+pid=$(caged block $LINUX)
 from=$(cursor)
 dmsetup suspend --nolockfs $SLOW
 type_to $LINUX "dd if=/tmp/random of=/dev/xvda bs=64k seek=16 count=4 conv=fsync && echo did-4-\$((1 + 1))"
@@ -120,7 +146,7 @@ xl destroy $LINUX
 
 say "a worker that was stopped"
 for class in block net; do
-    pid=$(worker $class $DUET)
+    pid=$(caged $class $DUET)
     from=$(cursor)
     kill -STOP "$pid"
     since "$from" duet-$class 'the worker does not move: killed' > /dev/null
@@ -141,7 +167,7 @@ filtered() {
     echo "${BASH_REMATCH[1]}"
 }
 
-pid=$(worker net $DUET)
+pid=$(caged net $DUET)
 from=$(cursor)
 kill -KILL "$pid"
 since "$from" duet-net "vif $id/0: connected" > /dev/null
@@ -160,9 +186,10 @@ after=$(filtered)
 for whom in supervisor worker both supervisor worker both; do
     say "while a disk is attached and detached: $whom"
     new_log $DUET
-    kill_during $whom $DUET timeout 60 xl block-attach $DUET "$(disk "$extra" xvdc | tr -d "'")"
+    spec=$(disk "$extra" xvdc | tr -d "'")
+    kill_during $whom $DUET timeout 60 xl -vvv block-attach $DUET "$spec" || { disk_detach $DUET xvdc; disk_attach $DUET "$spec"; }
     wait_line $DUET 'xvdc: 8 MiB, 512-byte sectors, read-write, served by domain 0' 60 > /dev/null
-    kill_during $whom $DUET timeout 60 xl block-detach $DUET xvdc
+    kill_during $whom $DUET timeout 60 xl -vvv block-detach $DUET xvdc || disk_detach $DUET xvdc
     wait_line $DUET 'xvdc: detached' 60 > /dev/null
     same "back ends of xvdc" 1 "$(xenstore-exists "/local/domain/0/backend/vbd/$id/51744" && echo 0 || echo 1)"
 done
@@ -173,7 +200,8 @@ for whom in worker supervisor both; do
     kill_during $whom $DUET timeout 120 xl save $DUET "$WORK/saved"
     wait_end $DUET 60
     new_log $DUET
-    kill_during $whom $DUET timeout 120 xl restore -e "$WORK/saved"
+    kill_during $whom $DUET timeout 120 xl -vvv restore -e "$WORK/saved" ||
+        timeout 120 xl restore -e "$WORK/saved" > xl.out 2>&1 || fail "xl restore: $(cat xl.out)"
     wait_line $DUET 'suspend: away [0-9]+ ms, resumed as domain' 120 > /dev/null
     journal_grows $DUET
 done

@@ -13,6 +13,8 @@ one=$(image one.img 8M)
 two=$(image two.img 8M)
 guest left "vcpus = 4" "memory = 48" "disk = [ $(disk "$one"), $(disk "$two" xvdb) ]" "on_poweroff = 'destroy'"
 wait_prompt left
+wait_line left 'xvda: [0-9]+ MiB' > /dev/null
+wait_line left 'xvdb: [0-9]+ MiB' > /dev/null
 id=$(xl domid left)
 back=/local/domain/0/backend/vbd/$id
 
@@ -34,7 +36,7 @@ type_to left 'journal start xvdb'
 JOURNALED=()
 journal_grows left
 new_log left
-xl block-detach left xvdb
+disk_detach left xvdb
 wait_line left 'xvdb: detached' > /dev/null
 ask left 'journal stop' '^journal: stopped: .* [1-9][0-9]* wrong' > /dev/null
 

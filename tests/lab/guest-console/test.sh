@@ -7,5 +7,6 @@
 image=$(image big.img 512M)
 guest typist "disk = [ $(disk "$image") ]" "on_poweroff = 'destroy'"
 wait_prompt typist
+wait_line typist 'xvda: [0-9]+ MiB' > /dev/null
 timeout 200 python3 ./typist.py typist || fail "see above what was expected"
 wait_end typist

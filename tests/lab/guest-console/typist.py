@@ -6,6 +6,7 @@ import select
 import sys
 import time
 
+FACTOR = int(os.environ.get("DUET_FACTOR", "100")) / 100  # of all seconds here
 PROMPT = "duet# "
 
 
@@ -16,16 +17,36 @@ class Console:
         if self.pid == 0:
             os.execvp("xl", ["xl", "console", domain])
 
-    def wait(self, text, seconds=30):
-        """Read until TEXT has come; returns what came before it."""
+    def comes(self, text, seconds):
+        """Read until TEXT has come; whether it has, in so long."""
         end = time.monotonic() + seconds
         while text not in self.seen:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                sys.exit(f"typist: no {text!r} within {seconds} s; there was {self.seen!r}")
+                return False
             self.seen += os.read(self.fd, 4096).decode(errors="replace")
+        return True
+
+    def wait(self, text, seconds=30):
+        """Read until TEXT has come; returns what came before it."""
+        if not self.comes(text, seconds * FACTOR):
+            sys.exit(f"typist: no {text!r} within {seconds} s, times {FACTOR}; there was {self.seen!r}")
         before, self.seen = self.seen.split(text, 1)
         return before
+
+    def interrupt(self, text):
+        """Type ^C until TEXT has come; the shell drops one that comes before the command has begun."""
+        end = time.monotonic() + 30 * FACTOR
+        self.type("\x03")
+        while not self.comes(text, 1) and time.monotonic() < end:
+            self.type("\x03")
+        return self.wait(text)
+
+    def begin(self, word):
+        """Have the guest say a word, and read all that came before it, up to the prompt after it."""
+        self.type(f"echo {word}-''here\r")
+        self.wait(f"{word}-here\r\n")
+        self.wait(PROMPT)
 
     def type(self, keys):
         os.write(self.fd, keys.encode())
@@ -46,9 +67,7 @@ def expect(what, pattern, found):
 def main():
     console = Console(sys.argv[1])
     # What the daemon remembers of the console comes first: only a word that is typed now counts.
-    console.type("echo begin-''here\r")
-    console.wait("begin-here\r\n")
-    console.wait(PROMPT)
+    console.begin("begin")
 
     expect("a command", "hello\n", console.command("echo hello"))
     expect("words in quotes, two commands", "a  b\nc;d\n", console.command("echo 'a  b'; echo \"c;d\""))
@@ -81,8 +100,8 @@ def main():
     expect("progress, and ^C on a long command", r".*bytes copied in .*dd: interrupted\r\n", console.wait(PROMPT))
     console.type("sleep 1000\r")
     console.wait("\n")
-    console.type("\x03")
-    expect("^C on a sleeping command", r".*sleep: interrupted\r\n", console.wait(PROMPT))
+    expect("^C on a sleeping command", r".*sleep: ", console.interrupt("interrupted\r\n"))
+    console.begin("again")  # there may have been one ^C too many
     expect("after ^C", "still here\n", console.command("echo still here"))
 
     console.type("poweroff\r")

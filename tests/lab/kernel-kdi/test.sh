@@ -26,7 +26,7 @@ expect kdi-panic 'bogus: no such command' 'panic: page fault: cannot read .*null
     '^kdi> regs' 'rip [0-9a-f]{16}  null_pointer' \
     '^ ?[0-9]+  [0-9a-f]{16}  kernel_main' \
     'idle  +idle/0 ' 'blocked.* reaper .*, for "reaper"' \
-    '^  [01] .* in the debugger, "main"' '^  [01] .* stopped, ' \
+    '^  [01] .* in the debugger, "main"' '^  [01] .* stopped( by NMI)?, ' \
     '^ +[0-9]+ +0 .* console' '^ +[0-9]+ +1 .* debugger' \
     'entries free, .* frames' '^vCPU 1: Xen' '^pages: [0-9]+,' '^no deadlock' \
     '^L4\[511\] .* mfn 0x[0-9a-f]+ pfn 0x[0-9a-f]+ present' '^L1\[.* present user accessed' \
@@ -57,6 +57,7 @@ wait_end kdi-stuck
 say "sysrq: letters that report, then the debugger, by hand"
 guest kdi-sysrq "extra = 'kdi'" "disk = [ $(disk "$(image a.img 8M)") ]"
 wait_prompt kdi-sysrq
+wait_line kdi-sysrq 'xvda: [0-9]+ MiB' > /dev/null
 # letter LETTER REGEX: one request at a time, for the store holds one.
 letter() {
     xl sysrq kdi-sysrq "$1"

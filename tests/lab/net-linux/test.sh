@@ -53,7 +53,7 @@ in_guest 'ping -c 3 192.168.77.1' | grep '3 packets received' > /dev/null ||
     fail "the guest cannot ping dom0"
 head -c 4M /dev/urandom > "$WORK/sent"
 in_guest 'nc -l -p 5556 > /tmp/blob & echo listening' > /dev/null
-timeout 120 socat -u "FILE:$WORK/sent" TCP:$GUEST_IP:5556,retry=50,interval=0.2
+timeout 120 socat -u "FILE:$WORK/sent" TCP:$GUEST_IP:5556,retry=$(scaled 50),interval=0.2
 sum=$(sha256sum < "$WORK/sent")
 in_guest 'while pidof nc | grep -q " "; do :; done' # one serves us, the other may still write
 same "sha256 of what the guest received" "${sum%% *}" \

@@ -7,16 +7,17 @@
 #
 # flood and kicks keep the guest's vCPU busy, which on a host of two processors slows everybody whatever the back end:
 # they are compared with a guest that merely spins. The other kinds are compared with no abuse at all. Kinds take turns
-# and medians over all turns are compared, so that what else this machine does hits all alike. The limits are wide: Xen
-# shares two processors among three domains, so a flood alone leaves the neighbour about half, and what a second carries
-# varies by half again. They find a neighbour that is starved; what was seen is in docs/net.md.
+# and medians over all turns are compared, so that what else this machine does hits all alike; if they are not as they
+# should be, there are two more rounds, and the medians of all are judged. The limits are wide: Xen shares two processors among
+# three domains, so a flood alone leaves the neighbour about half, and what a second carries varies by half again. They find a
+# neighbour that is starved; what was seen is in docs/net.md.
 # timeout: 900
 . ./lib.sh
 
 UNITS+=(duet-net.service)
 ABUSER=192.168.77.81
 NEIGHBOUR=192.168.77.82
-ROUNDS=3
+ROUNDS=2
 WORKER_KIB=0
 DISTURBER= # a process of ours that helps the kind of abuse that is on
 
@@ -46,11 +47,21 @@ show() {
         "$(nth "$1.ping" 90)" "$(nth "$1.stream" 50)"
 }
 
-# within KIND REFERENCE: at least a quarter of the reference's stream, at most twice its median ping.
+# within KIND REFERENCE: whether it has at least a quarter of the reference's stream, at most twice its median ping.
 within() {
     awk -v s="$(nth "$1.stream" 50)" -v s0="$(nth "$2.stream" 50)" -v p="$(nth "$1.ping" 50)" \
-        -v p0="$(nth "$2.ping" 50)" 'BEGIN { exit !(s >= s0 / 4 && p <= p0 * 2) }' ||
-        fail "the neighbour beside $1 is not within a quarter of the stream and twice the ping beside $2"
+        -v p0="$(nth "$2.ping" 50)" 'BEGIN { exit !(s >= s0 / 4 && p <= p0 * 2) }'
+}
+
+# starved: the kinds beside which the neighbour fares worse than it may.
+starved() {
+    local kind
+    for kind in flood kicks; do
+        within $kind spin || echo $kind
+    done
+    for kind in deaf unfinished fragments; do
+        within $kind quiet || echo $kind
+    done
 }
 
 # abuse KIND [ADDRESS]: the abuser does so until abuse_ends; frames go to ADDRESS.
@@ -94,35 +105,50 @@ reach $ABUSER
 reach $NEIGHBOUR
 ip neigh replace $ABUSER lladdr 00:16:3e:44:81:81 dev xenbr0
 
-kinds=(quiet spin flood kicks deaf unfinished)
-for ((turn = 0; turn < ROUNDS * ${#kinds[@]}; turn++)); do
-    # Each round begins elsewhere.
-    kind=${kinds[(turn + turn / ${#kinds[@]}) % ${#kinds[@]}]}
-    case $kind in
-        quiet) ;;
-        flood) abuse flood 192.168.77.1 ;;
-        *) abuse "$kind" ;;
-    esac
-    measure "$kind"
-    note_memory
-    [ "$kind" = quiet ] || abuse_ends
-    case $kind in
-        flood) flood=$(guest_log net-abuser | grep -E '^flood: [1-9][0-9]* frames') ;;
-        kicks) kicks=$(guest_log net-abuser | grep -E '^flood: [1-9][0-9]* notifications') ;;
-        deaf) said '^deaf: [1-9][0-9]* buffers waited' ;;
-        unfinished) said '^unfinished: waited for, then taken' ;;
-    esac
-done
+# rounds COUNT: of all kinds that go on until they are told to end; each round begins elsewhere.
+rounds() {
+    local kinds=(quiet spin flood kicks deaf unfinished) turn kind
+    for ((turn = 0; turn < $1 * ${#kinds[@]}; turn++)); do
+        kind=${kinds[(turn + turn / ${#kinds[@]}) % ${#kinds[@]}]}
+        case $kind in
+            quiet) ;;
+            flood) abuse flood 192.168.77.1 ;;
+            *) abuse "$kind" ;;
+        esac
+        measure "$kind"
+        note_memory
+        [ "$kind" = quiet ] || abuse_ends
+        case $kind in
+            flood) flood=$(guest_log net-abuser | grep -E '^flood: [1-9][0-9]* frames') ;;
+            kicks) kicks=$(guest_log net-abuser | grep -E '^flood: [1-9][0-9]* notifications') ;;
+            deaf) said '^deaf: [1-9][0-9]* buffers waited' ;;
+            unfinished) said '^unfinished: waited for, then taken' ;;
+        esac
+    done
+}
 
-new_log net-abuser
-type_to net-abuser "netabuse eth0 fragments"
-until guest_log net-abuser | grep '^fragments: [0-9]* taken' > /dev/null; do
+# fragments: that kind, which ends by itself.
+fragments() {
+    new_log net-abuser
+    type_to net-abuser "netabuse eth0 fragments"
     measure fragments
-    note_memory
-done
-said '^fragments: .* 0 not answered, 0 wrong$'
-said '^20 fragments: taken$'
-said '^21 fragments: the back end closed the interface$'
+    until guest_log net-abuser | grep '^fragments: [0-9]* taken' > /dev/null; do
+        measure fragments
+        note_memory
+    done
+    said '^fragments: .* 0 not answered, 0 wrong$'
+    said '^20 fragments: taken$'
+    said '^21 fragments: the back end closed the interface$'
+}
+
+rounds $ROUNDS
+fragments
+if [ -n "$(starved)" ]; then
+    say "two more rounds: the neighbour fared badly beside $(starved | xargs)"
+    rounds 2
+    fragments
+    fragments
+fi
 domid=$(xl domid net-abuser)
 wait_journal duet-net.service "vif $domid/0: refused a packet of the guest: "
 wait_journal duet-net.service "vif $domid/0: /local/.*: transmit ring of queue 0: .*a packet without an end"
@@ -144,11 +170,6 @@ done
 say "$flood"
 say "$kicks"
 say "a worker of the abuser had $WORKER_KIB KiB at most"
-for kind in flood kicks; do
-    within $kind spin
-done
-for kind in deaf unfinished fragments; do
-    within $kind quiet
-done
+same "beside what the neighbour is not within a quarter of the stream and twice the ping, which it has beside spin or quiet" "" "$(starved)"
 # What it allocates at its start, and no more: 64 buffers of 72 KiB to send from, 48 to receive into (tx.h, rx.h).
 [ "$WORKER_KIB" -gt 0 ] && [ "$WORKER_KIB" -le 16384 ] || fail "a worker of the abuser took $WORKER_KIB KiB"

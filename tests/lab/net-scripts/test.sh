@@ -26,9 +26,7 @@ for address in $ROUTED $NATTED; do
 done
 same "routes to the guest" 2 "$(left | wc -l)"
 same "address of vif-nat's end" "$ROUTER" "$(ip -o addr show dev "vif$domid.1" | grep -o "$ROUTER")"
-new_log net-scripts
-type_to net-scripts "ping -c 2 $ROUTER"
-wait_line net-scripts '^2 sent, 2 received, 0% lost' > /dev/null
+guest_pings net-scripts $ROUTER
 
 timeout 60 xl destroy net-scripts
 wait_end net-scripts

@@ -3,17 +3,23 @@
 # save that finds no room, one whose destination cannot be written, a pause; after a save that leaves it paused
 # (save -p) it goes on when it is unpaused. It writes numbered, checksummed blocks all the while, and none is
 # lost. A checkpoint is taken by the event channel that the guest offers as well as by the word in the store, and
-# a guest whose back end stands still is saved with its requests under way, which it sends again.
+# a guest whose disk stands still is saved with its requests under way, which it sends again.
 # timeout: 480
 . ./lib.sh
 
+SLOW=duet-test-still
 image=$(image data.img 4M)
+loop=$(losetup --find --show --direct-io=on "$image")
+dmsetup create $SLOW --table "0 8192 linear $loop 0"
 mkdir "$WORK/small"
 mount -t tmpfs -o size=4m tmpfs "$WORK/small"
 cleanup() {
     umount "$WORK/small" 2> /dev/null || true
+    dmsetup resume $SLOW 2> /dev/null
+    dmsetup remove --retry $SLOW
+    losetup -d "$loop"
 }
-guest steady "vcpus = 2" "memory = 16" "disk = [ $(disk "$image") ]" "extra = 'run=\"journal start xvda\"'"
+guest steady "vcpus = 2" "memory = 16" "disk = [ $(disk /dev/mapper/$SLOW) ]" "extra = 'run=\"journal start xvda\"'"
 wait_prompt steady
 id=$(xl domid steady)
 port=/local/domain/$id/device/suspend/event-channel
@@ -75,18 +81,17 @@ refused timeout 60 xl migrate -s "" steady "xl migrate-receive" > xl.out 2>&1
 same "the domain" "$id" "$(xl domid steady)"
 journal_grows steady
 
-say "saved while its back end stands still: what was under way is sent again"
+say "saved while its storage stands still: what was under way is sent again"
 ask steady starve '^starve: the next suspend finds no memory' > /dev/null
-worker=$(pgrep -U $((0x70000000 + id)))
-kill -STOP "$worker"
 new_log steady
+dmsetup suspend --nolockfs $SLOW
 timeout 120 xl save steady "$WORK/stuck" > xl.out 2>&1 &
 saver=$!
 wait_line steady 'back end of domain 0 has not ended [0-9]+ requests' > /dev/null
 until [[ $(xl list steady | awk 'NR == 2 { print $5 }') = *s* ]]; do
     kill -0 $saver || fail "xl save: $(cat xl.out)"
 done
-kill -CONT "$worker"
+dmsetup resume $SLOW
 wait $saver || fail "xl save: $(cat xl.out)"
 new_log steady
 timeout 60 xl restore -e "$WORK/stuck" > xl.out 2>&1 || fail "xl restore: $(cat xl.out)"

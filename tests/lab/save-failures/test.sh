@@ -45,6 +45,7 @@ dd if=/tmp/random of=/dev/xvda bs=1M seek=\$((n % 4)) oflag=direct conv=notrunc,
 dd if=/dev/xvda bs=1M skip=\$((n % 4)) count=1 iflag=direct 2> /dev/null | cmp - /tmp/random && \
 echo round \$n || echo FAILED; \
 done\"'"
+wait_line $NAME '^round ' 200 > /dev/null
 goes_on
 
 # No room for the file: the guest was suspended for it, and resumes where it was.

@@ -14,16 +14,12 @@ event_channels() {
     /usr/lib/xen-4.17/bin/lsevtchn 0 | wc -l
 }
 
-pid_of() {
-    systemctl show --value --property MainPID "$1"
-}
-
 descriptors() {
-    find "/proc/$(pid_of "$1")/fd" | wc -l
+    find "/proc/$(main_pid "$1")/fd" | wc -l
 }
 
 memory() {
-    awk '$1 == "VmRSS:" { print $2 }' "/proc/$(pid_of "$1")/status"
+    awk '$1 == "VmRSS:" { print $2 }' "/proc/$(main_pid "$1")/status"
 }
 
 holdings() {
@@ -53,7 +49,11 @@ payload=${payload#payload }
 more_rounds
 save_and_restore
 more_rounds
-holds=$(holdings)
+settles "workers of the disk" 1 processes duet-block-worker
+holds=
+until last=$holds holds=$(holdings) && [ "$holds" = "$last" ]; do # the domain that was saved goes in its own time, too
+    sleep 0.5
+done
 resident=$(($(memory duet-block) + $(memory duet-console)))
 
 for _ in $(seq 2 $ROUNDS); do

@@ -21,13 +21,7 @@ limit() {
 
 uid=$((0x70000000 + domid))
 for program in duet-block-worker duet-net-worker; do
-    pid=
-    for exe in /proc/[0-9]*/exe; do
-        if [ "$(readlink "$exe" 2> /dev/null)" = /usr/libexec/duet/$program ] || [ "$(readlink "$exe" 2> /dev/null)" = /usr/lib/duet/$program ]; then
-            pid=$(basename "$(dirname "$exe")")
-        fi
-    done
-    [ -n "$pid" ] || fail "there is no $program"
+    pid=$(pgrep -x -U $uid ${program:0:15}) || fail "there is no $program of the guest"
     same "$program: uids" "$uid $uid $uid $uid" "$(status "$pid" Uid)"
     same "$program: gids" "$uid $uid $uid $uid" "$(status "$pid" Gid)"
     same "$program: groups" "" "$(status "$pid" Groups)"

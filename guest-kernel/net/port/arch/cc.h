@@ -8,7 +8,7 @@
 
 #include "kern/types.h"
 #include "net/heap.h"
-#include "net/random.h"
+#include "psm/random.h"
 #include "os/panic.h"
 
 #define SSIZE_MAX                  LONG_MAX /* ssize_t is kern/types.h's */

@@ -1,10 +1,9 @@
 /*
- * random.c - random numbers, and sequence numbers after RFC 6528; see random.h.
+ * random.c - random numbers; see random.h.
  */
-#include "net/random.h"
+#include "psm/random.h"
 
 #include "kern/string.h"
-#include "net/port/hooks.h"
 #include "psm/clock.h"
 
 #define CPUID_1_ECX_RDRAND (1u << 30)
@@ -33,7 +32,7 @@ static void sip_round(uint64_t v[4])
 }
 
 /* SipHash-2-4 (Aumasson, Bernstein) of whole words. */
-static uint64_t siphash(const uint64_t *words, size_t n)
+uint64_t random_hash(const uint64_t *words, size_t n)
 {
     uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
                      key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
@@ -78,27 +77,25 @@ void random_boot(void)
     key[1] = rdrand() ^ clock_wall() ^ rotl(clock_xen(), 32);
 }
 
-uint32_t random_u32(void)
+uint64_t random_u64(void)
 {
     uint64_t words[2] = {__atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED), tsc()};
 
-    return (uint32_t)siphash(words, ARRAY_SIZE(words));
+    return random_hash(words, ARRAY_SIZE(words));
 }
 
-/* The clock of RFC 793, four microseconds a step, plus a hash of the connection. */
-u32_t random_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
-                 u16_t remote_port)
+uint32_t random_u32(void)
 {
-    uint64_t words[5] = {0};
-    const ip_addr_t *addrs[] = {local, remote};
+    return (uint32_t)random_u64();
+}
 
-    for (unsigned i = 0; i < ARRAY_SIZE(addrs); i++) {
-        if (IP_IS_V6(addrs[i])) {
-            memcpy(&words[2 * i], ip_2_ip6(addrs[i])->addr, 16);
-        } else {
-            words[2 * i] = ip4_addr_get_u32(ip_2_ip4(addrs[i]));
-        }
+void random_fill(void *buf, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        uint64_t word = random_u64() ^ rdrand();
+        size_t part = MIN(n - done, sizeof(word));
+
+        memcpy((char *)buf + done, &word, part);
+        done += part;
     }
-    words[4] = (uint64_t)local_port << 16 | remote_port;
-    return (u32_t)(siphash(words, ARRAY_SIZE(words)) + clock_now() / (4 * NSEC_PER_USEC));
 }

@@ -1,0 +1,93 @@
+/*
+ * file.h - what is behind a descriptor: open files, and the table of a process's descriptors.
+ *
+ * A file is shared by the descriptors that were duplicated from it, also across fork(). Reading and
+ * writing goes through kernel buffers; the calls in sys_file.c bring them to the program.
+ * Locks: none but a pipe's; `refs` is atomic, and two processes that read one file at once may get
+ * the same bytes. Suspend: contents are memory.
+ */
+#ifndef SYSCALL_FILE_H
+#define SYSCALL_FILE_H
+
+#include "fs/cpio.h"
+#include "proc/proc.h"
+#include "syscall/abi.h"
+
+#define FD_MAX 64
+
+struct file;
+struct pipe;
+
+/**
+ * struct file_ops - what can be done with a kind of file
+ * @read, @write: at most a page. Return: bytes, 0 at the end, or -errno; NULL: -EINVAL
+ * @stat: fill in what is known; the rest is zero
+ * @ioctl: NULL: -ENOTTY
+ * @source: what its pages begin with, one reference the caller's; NULL: cannot be mapped
+ * @close: the last descriptor is gone; NULL: nothing to do
+ * @ready: what of POLL* is so now; who makes it so calls proc_wake(). NULL: reads and writes never
+ * wait, or nobody knows for how long (the console)
+ * @seekable: has a position
+ */
+struct file_ops {
+    ssize_t (*read)(struct file *f, uint64_t pos, void *buf, size_t n);
+    ssize_t (*write)(struct file *f, const void *buf, size_t n);
+    void (*stat)(const struct file *f, struct abi_stat *st);
+    int (*ioctl)(struct file *f, unsigned cmd, uaddr_t arg);
+    struct vm_source *(*source)(const struct file *f);
+    void (*close)(struct file *f);
+    unsigned (*ready)(const struct file *f);
+    bool seekable;
+};
+
+struct file {
+    unsigned refs;
+    const struct file_ops *ops;
+    uint64_t pos;
+    unsigned flags;                 /* O_* */
+    const struct cpio_entry *entry; /* of an archive's file or folder */
+    struct pipe *pipe;
+};
+
+/** file_new() - one reference, the caller's; NULL: no memory. */
+struct file *file_new(const struct file_ops *ops, unsigned flags);
+
+/** file_get(), file_put() - one reference more, one less. Thread context. */
+struct file *file_get(struct file *f);
+void file_put(struct file *f);
+
+struct fd {
+    struct file *file;
+    bool cloexec;
+};
+
+struct fd_table {
+    struct fd fds[FD_MAX];
+};
+
+/** fd_file() - the file of a descriptor, still the table's; NULL: none. */
+struct file *fd_file(const struct fd_table *t, uint64_t fd);
+
+/** fd_install() - a descriptor from @from on; the reference passes to it. -EMFILE: not. */
+int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from) __must_check;
+
+/** fd_close() - 0 or -EBADF. */
+int fd_close(struct fd_table *t, uint64_t fd);
+
+/** fd_close_all(), fd_close_exec() - all of them, or those that a new program does not get. */
+void fd_close_all(struct fd_table *t);
+void fd_close_exec(struct fd_table *t);
+
+/** fd_copy() - the table of a child. */
+void fd_copy(struct fd_table *to, const struct fd_table *from);
+
+/** dev_ops() - the device of a path without '/' in front, NULL: none. */
+const struct file_ops *dev_find(const char *path);
+
+/** console_ops - the console, as descriptors 0 to 2 have it. */
+extern const struct file_ops console_ops;
+
+/** pipe_create() - both ends, a reference each. 0 or -ENOMEM. */
+int pipe_create(struct file *ends[2], unsigned flags) __must_check;
+
+#endif /* SYSCALL_FILE_H */

@@ -1,0 +1,428 @@
+/*
+ * sys_file.c - calls on descriptors.
+ *
+ * Bytes go between program and file through one page of the kernel's, a page at a time.
+ */
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "psm/clock.h"
+#include "syscall/calls.h"
+#include "syscall/rootfs.h"
+
+#define COUNT_MAX 0x7ffff000u /* bytes of one call */
+#define IOV_MAX   1024
+
+enum { WHENCE_START, WHENCE_HERE, WHENCE_END };
+
+#define F_DUPFD         0
+#define F_GETFD         1
+#define F_SETFD         2
+#define F_GETFL         3
+#define F_SETFL         4
+#define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC      1u
+
+/* ---- reading and writing ---- */
+
+/* Bytes on their way between a program and a file. */
+struct transfer {
+    struct proc *p;
+    struct file *f;
+    void *page;
+    bool writes;
+    bool at_pos;  /* move the file's position */
+    uint64_t pos; /* otherwise read from here */
+};
+
+static ssize_t read_part(struct transfer *x, uaddr_t user, size_t n)
+{
+    uint64_t *pos = x->at_pos ? &x->f->pos : &x->pos;
+    ssize_t got = x->f->ops->read(x->f, *pos, x->page, n);
+
+    if (got > 0) {
+        int rc = copy_to_user(user, x->page, (size_t)got);
+
+        if (rc != 0) {
+            return rc;
+        }
+        *pos += (uint64_t)got;
+    }
+    return got;
+}
+
+static ssize_t write_part(struct transfer *x, uaddr_t user, size_t n)
+{
+    int rc = copy_from_user(x->page, user, n);
+
+    return rc == 0 ? x->f->ops->write(x->f, x->page, n) : rc;
+}
+
+/* A range of the program's. A read ends with the first part that is not full. */
+static ssize_t transfer_range(struct transfer *x, uaddr_t user, uint64_t n)
+{
+    size_t done = 0;
+
+    n = MIN(n, COUNT_MAX);
+    while (done < n) {
+        size_t part = MIN(n - done, PAGE_SIZE);
+        ssize_t rc = x->writes ? write_part(x, uaddr_add(user, done), part)
+                               : read_part(x, uaddr_add(user, done), part);
+
+        if (rc < 0) {
+            return done != 0 ? (ssize_t)done : rc;
+        }
+        done += (size_t)rc;
+        if ((size_t)rc < part || (!x->writes && !x->f->ops->seekable)) {
+            break;
+        }
+    }
+    return (ssize_t)done;
+}
+
+static int transfer_begin(struct call *c, bool writes, struct transfer *x)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    unsigned mode = f == NULL ? 0 : f->flags & O_ACCMODE;
+
+    if (f == NULL || (writes ? mode == O_RDONLY : mode == O_WRONLY)) {
+        return -EBADF;
+    }
+    if (writes ? f->ops->write == NULL : f->ops->read == NULL) {
+        return -EINVAL;
+    }
+    *x = (struct transfer){
+        .p = c->p, .f = f, .page = page_alloc(0), .writes = writes, .at_pos = true};
+    return x->page == NULL ? -ENOMEM : 0;
+}
+
+/* Who writes to a pipe that nobody reads is ended, unless it wants to hear it. */
+static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc)
+{
+    page_free(x->page, 0);
+    if (rc == -LINUX_EPIPE && c->t->actions[SIGNAL_PIPE - 1].handler == 0) {
+        WRITE_ONCE(c->p->killed, SIGNAL_PIPE);
+    }
+    return rc;
+}
+
+static int64_t transfer_one(struct call *c, bool writes)
+{
+    struct transfer x;
+    int rc = transfer_begin(c, writes, &x);
+
+    return rc != 0 ? rc : transfer_end(c, &x, transfer_range(&x, UADDR(c->a[1]), c->a[2]));
+}
+
+int64_t sys_read(struct call *c)
+{
+    return transfer_one(c, false);
+}
+
+int64_t sys_write(struct call *c)
+{
+    return transfer_one(c, true);
+}
+
+int64_t sys_pread64(struct call *c)
+{
+    struct transfer x;
+
+    if ((int64_t)c->a[3] < 0) {
+        return -EINVAL;
+    }
+    int64_t rc = transfer_begin(c, false, &x);
+    if (rc != 0) {
+        return rc;
+    }
+    x.at_pos = false;
+    x.pos = c->a[3];
+    rc = x.f->ops->seekable ? transfer_range(&x, UADDR(c->a[1]), c->a[2]) : -LINUX_ESPIPE;
+    return transfer_end(c, &x, rc);
+}
+
+static int64_t transfer_vector(struct call *c, struct transfer *x)
+{
+    struct abi_iovec iov;
+    int64_t done = 0;
+
+    for (uint64_t i = 0; i < c->a[2]; i++) {
+        int64_t rc = copy_from_user(&iov, UADDR(c->a[1] + i * sizeof(iov)), sizeof(iov));
+
+        rc = rc == 0 ? transfer_range(x, UADDR(iov.base), MIN(iov.len, COUNT_MAX - (size_t)done))
+                     : rc;
+        if (rc < 0) {
+            return done != 0 ? done : rc;
+        }
+        done += rc;
+        if ((uint64_t)rc < iov.len) {
+            break;
+        }
+    }
+    return done;
+}
+
+static int64_t transfer_vectors(struct call *c, bool writes)
+{
+    struct transfer x;
+
+    if (c->a[2] > IOV_MAX) {
+        return -EINVAL;
+    }
+    int rc = transfer_begin(c, writes, &x);
+    return rc != 0 ? rc : transfer_end(c, &x, transfer_vector(c, &x));
+}
+
+int64_t sys_readv(struct call *c)
+{
+    return transfer_vectors(c, false);
+}
+
+int64_t sys_writev(struct call *c)
+{
+    return transfer_vectors(c, true);
+}
+
+int64_t sys_lseek(struct call *c)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    int64_t base, to;
+
+    if (f == NULL || !f->ops->seekable) {
+        return f == NULL ? -EBADF : -LINUX_ESPIPE;
+    }
+    switch (c->a[2]) {
+    case WHENCE_START:
+        base = 0;
+        break;
+    case WHENCE_HERE:
+        base = (int64_t)f->pos;
+        break;
+    case WHENCE_END:
+        base = (int64_t)f->entry->size;
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (__builtin_add_overflow(base, (int64_t)c->a[1], &to) || to < 0) {
+        return -EINVAL;
+    }
+    f->pos = (uint64_t)to;
+    return to;
+}
+
+/* ---- descriptors ---- */
+
+int64_t sys_close(struct call *c)
+{
+    return fd_close(&c->t->fds, c->a[0]);
+}
+
+static int64_t dup_from(struct call *c, uint64_t from, bool cloexec)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+
+    if (f == NULL || from >= FD_MAX) {
+        return f == NULL ? -EBADF : -EINVAL;
+    }
+    int fd = fd_install(&c->t->fds, file_get(f), cloexec, from);
+    if (fd < 0) {
+        file_put(f);
+    }
+    return fd;
+}
+
+int64_t sys_dup(struct call *c)
+{
+    return dup_from(c, 0, false);
+}
+
+static int64_t dup_to(struct call *c, bool cloexec)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    uint64_t to = c->a[1];
+
+    if (f == NULL || to >= FD_MAX) {
+        return -EBADF;
+    }
+    (void)file_get(f);
+    (void)fd_close(&c->t->fds, to);
+    c->t->fds.fds[to] = (struct fd){.file = f, .cloexec = cloexec};
+    return (int64_t)to;
+}
+
+int64_t sys_dup2(struct call *c)
+{
+    if (c->a[0] == c->a[1]) {
+        return fd_file(&c->t->fds, c->a[0]) != NULL ? (int64_t)c->a[1] : -EBADF;
+    }
+    return dup_to(c, false);
+}
+
+int64_t sys_dup3(struct call *c)
+{
+    if (c->a[0] == c->a[1] || (c->a[2] & ~(uint64_t)O_CLOEXEC) != 0) {
+        return -EINVAL;
+    }
+    return dup_to(c, c->a[2] & O_CLOEXEC);
+}
+
+int64_t sys_fcntl(struct call *c)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    struct fd *fd = f == NULL ? NULL : &c->t->fds.fds[c->a[0]];
+
+    if (fd == NULL) {
+        return -EBADF;
+    }
+    switch (c->a[1]) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return dup_from(c, c->a[2], c->a[1] == F_DUPFD_CLOEXEC);
+    case F_GETFD:
+        return fd->cloexec ? FD_CLOEXEC : 0;
+    case F_SETFD:
+        fd->cloexec = c->a[2] & FD_CLOEXEC;
+        return 0;
+    case F_GETFL:
+        return f->flags & ~(O_CLOEXEC | O_CREAT | O_TRUNC | O_EXCL);
+    case F_SETFL:
+        f->flags = (f->flags & ~O_NONBLOCK) | ((unsigned)c->a[2] & O_NONBLOCK);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+int64_t sys_ioctl(struct call *c)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+
+    if (f == NULL) {
+        return -EBADF;
+    }
+    return f->ops->ioctl == NULL ? -LINUX_ENOTTY
+                                 : f->ops->ioctl(f, (unsigned)c->a[1], UADDR(c->a[2]));
+}
+
+int64_t sys_fstat(struct call *c)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    struct abi_stat st;
+
+    if (f == NULL) {
+        return -EBADF;
+    }
+    f->ops->stat(f, &st);
+    return copy_to_user(UADDR(c->a[1]), &st, sizeof(st));
+}
+
+int64_t sys_getdents64(struct call *c)
+{
+    struct file *f = fd_file(&c->t->fds, c->a[0]);
+
+    if (f == NULL || !file_is_dir(f)) {
+        return f == NULL ? -EBADF : -ENOTDIR;
+    }
+    char *page = page_alloc(0);
+    if (page == NULL) {
+        return -ENOMEM;
+    }
+    uint64_t pos = f->pos;
+    ssize_t n = rootfs_dirents(f->entry, &pos, page, MIN(c->a[2], PAGE_SIZE));
+    if (n > 0) {
+        int rc = copy_to_user(UADDR(c->a[1]), page, (size_t)n);
+
+        n = rc == 0 ? n : rc;
+    }
+    f->pos = n < 0 ? f->pos : pos;
+    page_free(page, 0);
+    return n;
+}
+
+static int64_t make_pipe(struct call *c, uint64_t flags)
+{
+    struct file *ends[2];
+    int fds[2] = {-1, -1};
+
+    if ((flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK)) != 0) {
+        return -EINVAL;
+    }
+    int rc = pipe_create(ends, (unsigned)flags & O_NONBLOCK);
+    if (rc != 0) {
+        return rc;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
+        fds[i] = rc == 0 ? fd_install(&c->t->fds, ends[i], flags & O_CLOEXEC, 0) : -1;
+        if (fds[i] < 0) {
+            file_put(ends[i]);
+            rc = -EMFILE;
+        }
+    }
+    rc = rc == 0 ? copy_to_user(UADDR(c->a[0]), fds, sizeof(fds)) : rc;
+    for (unsigned i = 0; i < ARRAY_SIZE(fds) && rc != 0; i++) {
+        if (fds[i] >= 0) {
+            (void)fd_close(&c->t->fds, (uint64_t)fds[i]);
+        }
+    }
+    return rc;
+}
+
+int64_t sys_pipe(struct call *c)
+{
+    return make_pipe(c, 0);
+}
+
+int64_t sys_pipe2(struct call *c)
+{
+    return make_pipe(c, c->a[1]);
+}
+
+/* ---- poll ---- */
+
+/* What is so now of what was asked for. */
+static uint16_t poll_one(const struct call *c, const struct abi_pollfd *pfd)
+{
+    const struct file *f = pfd->fd < 0 ? NULL : fd_file(&c->t->fds, (uint64_t)pfd->fd);
+
+    if (f == NULL) {
+        return pfd->fd < 0 ? 0 : POLLNVAL;
+    }
+    unsigned ready = f->ops->ready == NULL ? POLLIN | POLLOUT : f->ops->ready(f);
+    return (uint16_t)(ready & (pfd->events | POLLERR | POLLHUP));
+}
+
+static int64_t poll_all(const struct call *c, struct abi_pollfd *pfds, uint64_t n)
+{
+    int64_t count = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        pfds[i].revents = poll_one(c, &pfds[i]);
+        count += pfds[i].revents != 0;
+    }
+    return count;
+}
+
+int64_t sys_poll(struct call *c)
+{
+    struct abi_pollfd pfds[FD_MAX];
+    uint64_t n = c->a[1];
+    int timeout = (int)c->a[2];
+    nsec_t deadline = timeout < 0 ? NSEC_FOREVER : clock_now() + (unsigned)timeout * NSEC_PER_MSEC;
+    int64_t count;
+    int rc = n > FD_MAX ? -EINVAL : copy_from_user(pfds, UADDR(c->a[0]), n * sizeof(pfds[0]));
+
+    if (rc != 0) {
+        return rc;
+    }
+    for (;;) {
+        uint64_t seen = proc_changes();
+
+        count = poll_all(c, pfds, n);
+        if (count != 0 || rc != 0 || timeout == 0 || proc_killed(c->p)) {
+            break;
+        }
+        rc = proc_wait_change(c->p, seen, deadline);
+    }
+    rc = copy_to_user(UADDR(c->a[0]), pfds, n * sizeof(pfds[0]));
+    return rc == 0 ? count : rc;
+}

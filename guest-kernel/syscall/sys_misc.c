@@ -1,0 +1,212 @@
+/*
+ * sys_misc.c - calls on clocks, limits, names of the system, random numbers.
+ */
+#include "kern/mem.h"
+#include "kern/string.h"
+#include "kern/thread.h"
+#include "psm/clock.h"
+#include "psm/random.h"
+#include "syscall/calls.h"
+
+#define CLOCK_REALTIME         0
+#define CLOCK_MONOTONIC        1
+#define CLOCK_MONOTONIC_RAW    4
+#define CLOCK_REALTIME_COARSE  5
+#define CLOCK_MONOTONIC_COARSE 6
+#define TIMER_ABSTIME          1u
+
+#define RLIMIT_STACK  3
+#define RLIMIT_NOFILE 7
+#define RLIMITS       16
+#define RLIM_INFINITY UINT64_MAX
+#define STACK_LIMIT   (8u << 20) /* proc/exec.c's */
+
+#define GRND_FLAGS 7u /* there is one source, and it never blocks */
+#define RANDOM_MAX (1u << 25)
+
+/* What programs compare with the versions of Linux that they need. */
+#define LINUX_RELEASE "6.1.0-duet"
+
+int64_t sys_uname(struct call *c)
+{
+    static const struct abi_utsname name = {.sysname = "Linux",
+                                            .nodename = "duet",
+                                            .release = LINUX_RELEASE,
+                                            .version = "Duet " DUET_VERSION,
+                                            .machine = "x86_64",
+                                            .domainname = "(none)"};
+
+    return copy_to_user(UADDR(c->a[0]), &name, sizeof(name));
+}
+
+int64_t sys_umask(struct call *c __unused)
+{
+    return 022; /* nothing is created: it has no effect */
+}
+
+int64_t sys_getrandom(struct call *c)
+{
+    char bytes[256];
+    uint64_t n = MIN(c->a[1], RANDOM_MAX);
+
+    if ((c->a[2] & ~(uint64_t)GRND_FLAGS) != 0) {
+        return -EINVAL;
+    }
+    for (uint64_t done = 0; done < n;) {
+        size_t part = MIN(n - done, sizeof(bytes));
+
+        random_fill(bytes, part);
+        int rc = copy_to_user(UADDR(c->a[0] + done), bytes, part);
+        if (rc != 0) {
+            return rc;
+        }
+        done += part;
+    }
+    return (int64_t)n;
+}
+
+/* ---- time ---- */
+
+/* 0, or -EINVAL: no such clock here. */
+static int clock_read(uint64_t clock, nsec_t *now)
+{
+    switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+        *now = clock_wall();
+        return 0;
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+        *now = clock_now();
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int64_t put_timespec(uint64_t to, nsec_t t)
+{
+    struct abi_timespec ts = {.sec = (int64_t)(t / NSEC_PER_SEC),
+                              .nsec = (int64_t)(t % NSEC_PER_SEC)};
+
+    return copy_to_user(UADDR(to), &ts, sizeof(ts));
+}
+
+int64_t sys_clock_gettime(struct call *c)
+{
+    nsec_t now;
+    int rc = clock_read(c->a[0], &now);
+
+    return rc == 0 ? put_timespec(c->a[1], now) : rc;
+}
+
+int64_t sys_clock_getres(struct call *c)
+{
+    nsec_t now;
+    int rc = clock_read(c->a[0], &now);
+
+    return rc == 0 && c->a[1] != 0 ? put_timespec(c->a[1], 1) : rc;
+}
+
+int64_t sys_gettimeofday(struct call *c)
+{
+    nsec_t now = clock_wall();
+    struct abi_timeval tv = {.sec = (int64_t)(now / NSEC_PER_SEC),
+                             .usec = (int64_t)(now % NSEC_PER_SEC / NSEC_PER_USEC)};
+    static const uint32_t zone[2]; /* UTC */
+    int rc = c->a[0] == 0 ? 0 : copy_to_user(UADDR(c->a[0]), &tv, sizeof(tv));
+
+    return rc == 0 && c->a[1] != 0 ? copy_to_user(UADDR(c->a[1]), zone, sizeof(zone)) : rc;
+}
+
+int64_t sys_time(struct call *c)
+{
+    int64_t now = (int64_t)(clock_wall() / NSEC_PER_SEC);
+    int rc = c->a[0] == 0 ? 0 : copy_to_user(UADDR(c->a[0]), &now, sizeof(now));
+
+    return rc == 0 ? now : rc;
+}
+
+static int get_timespec(uint64_t from, nsec_t *t)
+{
+    struct abi_timespec ts;
+    int rc = copy_from_user(&ts, UADDR(from), sizeof(ts));
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (ts.sec < 0 || ts.nsec < 0 || ts.nsec >= (int64_t)NSEC_PER_SEC) {
+        return -EINVAL;
+    }
+    *t = (uint64_t)ts.sec >= INT64_MAX / NSEC_PER_SEC
+             ? INT64_MAX
+             : (uint64_t)ts.sec * NSEC_PER_SEC + (uint64_t)ts.nsec;
+    return 0;
+}
+
+/* Only the end of the process cuts a sleep short, so nobody asks what was left of it. */
+static int64_t nap_until(const struct proc *p, nsec_t deadline)
+{
+    int rc = 0;
+
+    while (rc == 0 && !proc_killed(p)) {
+        rc = proc_wait_change(p, proc_changes(), deadline);
+    }
+    return 0;
+}
+
+int64_t sys_nanosleep(struct call *c)
+{
+    nsec_t t;
+    int rc = get_timespec(c->a[0], &t);
+
+    return rc == 0 ? nap_until(c->p, clock_now() + t) : rc;
+}
+
+int64_t sys_clock_nanosleep(struct call *c)
+{
+    nsec_t now, t;
+    int rc = clock_read(c->a[0], &now);
+
+    rc = rc == 0 ? get_timespec(c->a[2], &t) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    if (c->a[1] & TIMER_ABSTIME) {
+        t = t > now ? t - now : 0;
+    }
+    return nap_until(c->p, clock_now() + t);
+}
+
+/* ---- limits ---- */
+
+static struct abi_rlimit limit_of(uint64_t resource)
+{
+    uint64_t max = resource == RLIMIT_STACK    ? STACK_LIMIT
+                   : resource == RLIMIT_NOFILE ? FD_MAX
+                                               : RLIM_INFINITY;
+
+    return (struct abi_rlimit){.cur = max, .max = max};
+}
+
+/* They are what they are: one's own can be read. */
+int64_t sys_prlimit64(struct call *c)
+{
+    struct abi_rlimit limit = limit_of(c->a[1]);
+
+    if (c->a[1] >= RLIMITS) {
+        return -EINVAL;
+    }
+    if ((c->a[0] != 0 && c->a[0] != c->p->pid) || c->a[2] != 0) {
+        return -EPERM;
+    }
+    return c->a[3] == 0 ? 0 : copy_to_user(UADDR(c->a[3]), &limit, sizeof(limit));
+}
+
+int64_t sys_getrlimit(struct call *c)
+{
+    struct abi_rlimit limit = limit_of(c->a[0]);
+
+    return c->a[0] >= RLIMITS ? -EINVAL : copy_to_user(UADDR(c->a[1]), &limit, sizeof(limit));
+}

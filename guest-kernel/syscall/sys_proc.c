@@ -1,0 +1,344 @@
+/*
+ * sys_proc.c - calls on processes and signals.
+ *
+ * Actions and masks of signals are kept for whoever asks, but no handler is ever called: a signal
+ * does what it does by default.
+ */
+#include "hat/layout.h"
+#include "kern/mem.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "psm/trap.h"
+#include "syscall/calls.h"
+#include "vm/vm.h"
+
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_FS 0x1003
+#define ARCH_GET_GS 0x1004
+
+#define CLONE_SIGNAL_MASK   0xffu
+#define CLONE_PARENT_SETTID 0x00100000u
+#define CLONE_CHILD_CLEARID 0x00200000u
+#define CLONE_CHILD_SETTID  0x01000000u
+
+#define WNOHANG     1u
+#define WAIT_FLAGS  7u /* WNOHANG, WUNTRACED, WCONTINUED: nobody is stopped here */
+#define RUSAGE_SIZE 144
+
+#define ARGS_MAX 4096 /* strings */
+
+enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
+
+/* Signals that do nothing by default: CHLD, CONT, URG, WINCH. */
+#define IGNORED_SIGNALS (1ull << 16 | 1ull << 17 | 1ull << 22 | 1ull << 27)
+/* Nobody blocks KILL and STOP. */
+#define ALWAYS_SIGNALS (1ull << 8 | 1ull << 18)
+
+/* ---- who one is ---- */
+
+int64_t sys_getpid(struct call *c)
+{
+    return c->p->pid;
+}
+
+int64_t sys_getppid(struct call *c)
+{
+    return proc_parent_pid(c->p);
+}
+
+/* All programs are root, as far as they are told. */
+int64_t sys_getuid(struct call *c __unused)
+{
+    return 0;
+}
+
+/* The one thread's number. At its end nobody else is in its memory to be told. */
+int64_t sys_set_tid_address(struct call *c)
+{
+    return c->p->pid;
+}
+
+/* Likewise: nobody else shares a lock of its. */
+int64_t sys_set_robust_list(struct call *c __unused)
+{
+    return 0;
+}
+
+int64_t sys_sched_yield(struct call *c __unused)
+{
+    thread_yield();
+    return 0;
+}
+
+static int64_t set_base(struct call *c, uint64_t *base)
+{
+    if (c->a[1] >= USER_END) {
+        return -EPERM;
+    }
+    *base = c->a[1];
+    user_begin(&c->p->user);
+    return 0;
+}
+
+int64_t sys_arch_prctl(struct call *c)
+{
+    struct user_cpu *user = &c->p->user;
+
+    switch (c->a[0]) {
+    case ARCH_SET_FS:
+        return set_base(c, &user->fs_base);
+    case ARCH_SET_GS:
+        return set_base(c, &user->gs_base);
+    case ARCH_GET_FS:
+        return copy_to_user(UADDR(c->a[1]), &user->fs_base, sizeof(user->fs_base));
+    case ARCH_GET_GS:
+        return copy_to_user(UADDR(c->a[1]), &user->gs_base, sizeof(user->gs_base));
+    default:
+        return -EINVAL;
+    }
+}
+
+/* ---- birth ---- */
+
+/* Its number, where the child's program looks for it: in the child's memory only. */
+static int tell_child_its_pid(struct call *c, const struct proc *child, uint64_t address)
+{
+    uint32_t pid = child->pid;
+
+    vm_enter(child->space);
+    int rc = copy_to_user(UADDR(address), &pid, sizeof(pid));
+    vm_enter(c->p->space);
+    return rc;
+}
+
+/* Everything of a child but its thread. On an error what is there stays for discard_child(). */
+static int fill_child(struct call *c, struct proc *child, uint64_t flags)
+{
+    const struct proc *p = c->p;
+
+    child->user = p->user;
+    child->brk_start = p->brk_start;
+    child->brk = p->brk;
+    child->map_top = p->map_top;
+    child->own = task_clone(c->t);
+    child->space = child->own == NULL ? NULL : vm_clone(p->space);
+    if (child->space == NULL) {
+        return -ENOMEM;
+    }
+    return flags & CLONE_CHILD_SETTID ? tell_child_its_pid(c, child, c->a[3]) : 0;
+}
+
+static void discard_child(struct proc *child)
+{
+    task_free(child->own);
+    proc_discard(child);
+}
+
+static int64_t fork_with(struct call *c, uint64_t flags)
+{
+    struct proc *child = proc_create(c->p->name, &task_personality, c->p);
+    struct trap_frame frame = *c->frame;
+    uint32_t pid = child == NULL ? 0 : child->pid;
+
+    if (child == NULL) {
+        return -EAGAIN;
+    }
+    int rc = fill_child(c, child, flags);
+    if (rc == 0 && (flags & CLONE_PARENT_SETTID)) {
+        rc = copy_to_user(UADDR(c->a[2]), &pid, sizeof(pid));
+    }
+    void *fpu = rc == 0 ? thread_fpu_copy() : NULL;
+    frame.rax = 0;
+    rc = rc == 0 && fpu == NULL ? -ENOMEM : rc;
+    rc = rc == 0 ? proc_start(child, &frame, fpu) : rc;
+    if (rc != 0) {
+        kfree(fpu);
+        discard_child(child);
+        return rc;
+    }
+    return pid;
+}
+
+/* vfork(), too: that the parent waits and shares its memory is allowed, not promised. */
+int64_t sys_fork(struct call *c)
+{
+    return fork_with(c, 0);
+}
+
+/* Only as fork() calls it: threads are not offered. */
+int64_t sys_clone(struct call *c)
+{
+    uint64_t known =
+        CLONE_SIGNAL_MASK | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARID | CLONE_CHILD_SETTID;
+
+    return (c->a[0] & ~known) != 0 || c->a[1] != 0 ? -EINVAL : fork_with(c, c->a[0]);
+}
+
+/* ---- another program ---- */
+
+/* One of the program's strings, behind those that are there already. */
+static int add_string(struct exec_args *args, uint64_t address, bool env)
+{
+    /* Copied where it goes; exec_args_add() would do it from a second buffer. */
+    ssize_t len =
+        string_from_user(args->text + args->used, UADDR(address), EXEC_ARGS_SIZE - args->used);
+
+    if (len < 0) {
+        return len == -ENAMETOOLONG ? -E2BIG : (int)len;
+    }
+    args->used += (size_t)len + 1;
+    args->argc += !env;
+    args->envc += env;
+    return 0;
+}
+
+static int add_strings(struct exec_args *args, uint64_t vector, bool env)
+{
+    uint64_t address = 0;
+
+    for (unsigned i = 0; vector != 0 && i < ARGS_MAX; i++) {
+        int rc = copy_from_user(&address, UADDR(vector + i * sizeof(address)), sizeof(address));
+
+        if (rc != 0 || address == 0) {
+            return rc;
+        }
+        rc = add_string(args, address, env);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return vector == 0 ? 0 : -E2BIG;
+}
+
+int64_t sys_execve(struct call *c)
+{
+    struct exec_args args;
+    char *path = kmalloc(PATH_SIZE);
+    const char *why;
+    int64_t rc = exec_args_init(&args);
+
+    rc = rc == 0 && path == NULL ? -ENOMEM : rc;
+    rc = rc == 0 ? string_from_user(path, UADDR(c->a[0]), PATH_SIZE) : rc;
+    rc = rc >= 0 ? add_strings(&args, c->a[1], false) : rc;
+    rc = rc == 0 ? add_strings(&args, c->a[2], true) : rc;
+    rc = rc == 0 ? task_exec(c->p, c->t, path, &args, c->frame, &why) : rc;
+    exec_args_free(&args);
+    kfree(path);
+    return rc;
+}
+
+/* ---- death ---- */
+
+int64_t sys_exit(struct call *c)
+{
+    proc_exit((int)(c->a[0] & 0xff) << 8);
+}
+
+int64_t sys_wait4(struct call *c)
+{
+    static const char no_usage[RUSAGE_SIZE];
+    int pid = (int)c->a[0];
+    int status = 0;
+
+    if ((c->a[2] & ~(uint64_t)WAIT_FLAGS) != 0) {
+        return -EINVAL;
+    }
+    pid = proc_wait_child(c->p, pid <= 0 ? -1 : pid, c->a[2] & WNOHANG, &status);
+    if (pid <= 0) {
+        return pid;
+    }
+    int rc = c->a[1] == 0 ? 0 : copy_to_user(UADDR(c->a[1]), &status, sizeof(status));
+    if (rc == 0 && c->a[3] != 0) {
+        rc = copy_to_user(UADDR(c->a[3]), no_usage, sizeof(no_usage));
+    }
+    return rc == 0 ? pid : rc;
+}
+
+/* ---- signals ---- */
+
+int64_t sys_rt_sigaction(struct call *c)
+{
+    uint64_t number = c->a[0];
+    struct abi_sigaction action;
+
+    if (number == 0 || number > SIGNALS || c->a[3] != sizeof(uint64_t)) {
+        return -EINVAL;
+    }
+    struct abi_sigaction *kept = &c->t->actions[number - 1];
+    if (c->a[1] != 0) {
+        if (ALWAYS_SIGNALS >> (number - 1) & 1) {
+            return -EINVAL;
+        }
+        int rc = copy_from_user(&action, UADDR(c->a[1]), sizeof(action));
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    int rc = c->a[2] == 0 ? 0 : copy_to_user(UADDR(c->a[2]), kept, sizeof(*kept));
+    if (rc == 0 && c->a[1] != 0) {
+        *kept = action;
+    }
+    return rc;
+}
+
+static int change_mask(uint64_t *mask, uint64_t how, uint64_t set)
+{
+    switch (how) {
+    case SIG_BLOCK:
+        *mask |= set;
+        break;
+    case SIG_UNBLOCK:
+        *mask &= ~set;
+        break;
+    case SIG_SETMASK:
+        *mask = set;
+        break;
+    default:
+        return -EINVAL;
+    }
+    *mask &= ~ALWAYS_SIGNALS;
+    return 0;
+}
+
+int64_t sys_rt_sigprocmask(struct call *c)
+{
+    uint64_t old = c->t->blocked, mask = old, set;
+
+    if (c->a[3] != sizeof(uint64_t)) {
+        return -EINVAL;
+    }
+    if (c->a[1] != 0) {
+        int rc = copy_from_user(&set, UADDR(c->a[1]), sizeof(set));
+
+        rc = rc == 0 ? change_mask(&mask, c->a[0], set) : rc;
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    c->t->blocked = mask;
+    return c->a[2] == 0 ? 0 : copy_to_user(UADDR(c->a[2]), &old, sizeof(old));
+}
+
+/* To oneself, as abort() and raise() do. */
+static int64_t signal_self(struct call *c, uint64_t signal)
+{
+    if (signal > SIGNALS) {
+        return -EINVAL;
+    }
+    if (signal != 0 && (IGNORED_SIGNALS >> (signal - 1) & 1) == 0 &&
+        c->t->actions[signal - 1].handler != 1) {
+        WRITE_ONCE(c->p->killed, (unsigned)signal);
+    }
+    return 0;
+}
+
+int64_t sys_kill(struct call *c)
+{
+    return c->a[0] == c->p->pid ? signal_self(c, c->a[1]) : -EPERM;
+}
+
+int64_t sys_tgkill(struct call *c)
+{
+    return c->a[0] == c->p->pid && c->a[1] == c->p->pid ? signal_self(c, c->a[2]) : -EPERM;
+}

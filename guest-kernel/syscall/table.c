@@ -1,0 +1,130 @@
+/*
+ * table.c - the table of system calls, and the way from a trap to one of them.
+ *
+ * A number without a row is -ENOSYS, which is said once. Locks: none.
+ */
+#include "kern/log.h"
+#include "os/cmdline.h"
+#include "syscall/calls.h"
+#include "syscall/names.h"
+
+static const struct {
+    const char *name;
+    call_fn *fn;
+} calls[] = {
+    [0] = {"read", sys_read},
+    [1] = {"write", sys_write},
+    [2] = {"open", sys_open},
+    [3] = {"close", sys_close},
+    [4] = {"stat", sys_stat},
+    [5] = {"fstat", sys_fstat},
+    [6] = {"lstat", sys_lstat},
+    [7] = {"poll", sys_poll},
+    [8] = {"lseek", sys_lseek},
+    [9] = {"mmap", sys_mmap},
+    [10] = {"mprotect", sys_mprotect},
+    [11] = {"munmap", sys_munmap},
+    [12] = {"brk", sys_brk},
+    [13] = {"rt_sigaction", sys_rt_sigaction},
+    [14] = {"rt_sigprocmask", sys_rt_sigprocmask},
+    [16] = {"ioctl", sys_ioctl},
+    [17] = {"pread64", sys_pread64},
+    [19] = {"readv", sys_readv},
+    [20] = {"writev", sys_writev},
+    [21] = {"access", sys_access},
+    [22] = {"pipe", sys_pipe},
+    [24] = {"sched_yield", sys_sched_yield},
+    [32] = {"dup", sys_dup},
+    [33] = {"dup2", sys_dup2},
+    [35] = {"nanosleep", sys_nanosleep},
+    [39] = {"getpid", sys_getpid},
+    [56] = {"clone", sys_clone},
+    [57] = {"fork", sys_fork},
+    [58] = {"vfork", sys_fork},
+    [59] = {"execve", sys_execve},
+    [60] = {"exit", sys_exit},
+    [61] = {"wait4", sys_wait4},
+    [62] = {"kill", sys_kill},
+    [63] = {"uname", sys_uname},
+    [72] = {"fcntl", sys_fcntl},
+    [79] = {"getcwd", sys_getcwd},
+    [80] = {"chdir", sys_chdir},
+    [89] = {"readlink", sys_readlink},
+    [95] = {"umask", sys_umask},
+    [96] = {"gettimeofday", sys_gettimeofday},
+    [97] = {"getrlimit", sys_getrlimit},
+    [102] = {"getuid", sys_getuid},
+    [104] = {"getgid", sys_getuid},
+    [107] = {"geteuid", sys_getuid},
+    [108] = {"getegid", sys_getuid},
+    [110] = {"getppid", sys_getppid},
+    [158] = {"arch_prctl", sys_arch_prctl},
+    [186] = {"gettid", sys_getpid},
+    [201] = {"time", sys_time},
+    [217] = {"getdents64", sys_getdents64},
+    [218] = {"set_tid_address", sys_set_tid_address},
+    [228] = {"clock_gettime", sys_clock_gettime},
+    [229] = {"clock_getres", sys_clock_getres},
+    [230] = {"clock_nanosleep", sys_clock_nanosleep},
+    [231] = {"exit_group", sys_exit},
+    [234] = {"tgkill", sys_tgkill},
+    [257] = {"openat", sys_openat},
+    [262] = {"newfstatat", sys_newfstatat},
+    [267] = {"readlinkat", sys_readlinkat},
+    [269] = {"faccessat", sys_faccessat},
+    [273] = {"set_robust_list", sys_set_robust_list},
+    [292] = {"dup3", sys_dup3},
+    [293] = {"pipe2", sys_pipe2},
+    [302] = {"prlimit64", sys_prlimit64},
+    [318] = {"getrandom", sys_getrandom},
+};
+
+#define NUMBERS_SAID 1024 /* numbers above are said as one */
+
+static uint64_t said[NUMBERS_SAID / 64];
+
+/* Say that a call is not offered: the first time anybody makes it. */
+static void say_unknown(const struct proc *p, uint64_t number)
+{
+    uint64_t slot = MIN(number, NUMBERS_SAID - 1);
+    uint64_t bit = 1ull << (slot % 64);
+
+    if ((__atomic_fetch_or(&said[slot / 64], bit, __ATOMIC_RELAXED) & bit) == 0) {
+        log_warn("%s[%u]: system call %lu (%s) is not offered", p->name, p->pid,
+                 (unsigned long)number, call_name(number));
+    }
+}
+
+static void trace_call(const struct call *c, const char *name, int64_t result)
+{
+    log_info("%s[%u]: %s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx) = %ld", c->p->name, c->p->pid, name,
+             (unsigned long)c->a[0], (unsigned long)c->a[1], (unsigned long)c->a[2],
+             (unsigned long)c->a[3], (unsigned long)c->a[4], (unsigned long)c->a[5], (long)result);
+}
+
+static void task_syscall(struct proc *p, struct trap_frame *f)
+{
+    struct call c = {
+        .p = p, .t = p->own, .frame = f, .a = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9}};
+    uint64_t number = f->rax;
+    bool known = number < ARRAY_SIZE(calls) && calls[number].fn != NULL;
+    int64_t result = -ENOSYS;
+
+    if (known) {
+        result = calls[number].fn(&c);
+    } else {
+        say_unknown(p, number);
+    }
+    if (cmdline_get("strace") != NULL) {
+        trace_call(&c, known ? calls[number].name : call_name(number), result);
+    }
+    f->rax = (uint64_t)result;
+}
+
+static void task_release(struct proc *p)
+{
+    task_free(p->own);
+    p->own = NULL;
+}
+
+const struct personality task_personality = {.syscall = task_syscall, .release = task_release};
