@@ -3,15 +3,17 @@
 A plugin of QEMU's emulator counts (lab.d/ruler), told by marks in dom0 what to look at and when to write down its
 accounts. A benchmark of tests/bench/exact marks the begin and the end of each window with the row it belongs to and the
 number of operations in it. Windows of one size hold operations only. A row with windows of several sizes is one whose
-windows hold more: the cost is the slope between the smallest and the largest, so what begins and ends a run is not in it. docs/bench.md says what is counted and what is not.
+windows hold more: the cost is the slope between the smallest and the largest, so what begins and ends a run is not in
+it. docs/bench.md says what is counted and what is not.
 """
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 
-from . import host, paths, source
+from . import host, machine, paths, source
 from .say import LabError, note, run_logged, step
 
 PACKAGES = {
@@ -19,7 +21,9 @@ PACKAGES = {
     "pkg-config": "finds its library",
     "libglib2.0-dev": "part of the plugins' interface",
     "libc6-dev": "a static program in dom0",
+    "xz-utils": "unpacks the source that has the interface's header",
 }
+QEMU = (10, 0)  # from which on a plugin can read what is in the machine's memory
 FOLDER = paths.LAB_D / "ruler"
 BUILT = paths.BUILD / "ruler"
 SCRIPTS = paths.ROOT / "tests/bench/exact"
@@ -55,7 +59,9 @@ EVENTS = ("hypercalls", "syscalls", "task-switches", "vcpu-switches", "events", 
 
 def plugin():
     """The plugin's path, built if need be, with the header of the QEMU that will load it."""
-    host.require(PACKAGES, "the ruler")
+    host.require({**host.LAB_PACKAGES, **PACKAGES}, "the ruler")
+    if machine.qemu_version() < QEMU:
+        raise LabError(f"the ruler needs QEMU {QEMU[0]}, which is in bookworm-backports: an older one shows a plugin no memory")
     header = source.header("qemu-system-x86", "qemu", "include/qemu/qemu-plugin.h")
     flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], capture_output=True, text=True, check=True).stdout
     library = BUILT / f"ruler-{paths.digest(FOLDER, header.name)}.so"
@@ -207,19 +213,25 @@ def show(table):
     for row, cost in table.items():
         cells = (f"{cost[n]:9.0f}" if n not in EVENTS or n.endswith("bytes") else f"{cost[n]:9.2f}" for n in names)
         spreads = f"{cost['spread']:7.2f} %" if "spread" in cost else ""
-        cells = [*cells]
-        print(f"{row:{width}} {cells[0]} {spreads:>9} " + " ".join(cells[1:]))
+        print(f"{row:{width}} {next(cells)} {spreads:>9} " + " ".join(cells))
 
 
-def spread(tables):
-    """Print how far the total of each row differs over several runs: (largest - smallest) / median, per cent."""
+def spreads(tables):
+    """How far the total of each row differs over several runs: (largest - smallest) / median, per cent."""
+    found = {}
+    for row in tables[0]:
+        totals = [table[row]["total"] for table in tables]
+        found[row] = round(100 * (max(totals) - min(totals)) / statistics.median(totals), 2)
+    return found
+
+
+def show_spreads(tables):
+    """Print it, with the totals."""
     width = max(len(row) for row in tables[0])
     print(f"\n{'total, ' + str(len(tables)) + ' runs':{width}} {'smallest':>10} {'median':>10} {'largest':>10} {'spread':>8}")
-    for row in tables[0]:
-        totals = [table[row]["total"] for table in tables if row in table]
-        middle = statistics.median(totals)
-        print(f"{row:{width}} {min(totals):10.0f} {middle:10.0f} {max(totals):10.0f} "
-              f"{100 * (max(totals) - min(totals)) / middle:7.2f} %")
+    for row, percent in spreads(tables).items():
+        totals = [table[row]["total"] for table in tables]
+        print(f"{row:{width}} {min(totals):10.0f} {statistics.median(totals):10.0f} {max(totals):10.0f} {percent:6.2f} %")
 
 
 def medians(tables):
@@ -236,6 +248,7 @@ def bench(dom0, lab, wanted, repeat, keep):
     if unknown:
         raise LabError(f"there is no exact benchmark '{unknown[0]}'; there are: {' '.join(known)}")
     ruler = Ruler(dom0)
+    commit = _commit()
     for stem in wanted or known:
         tables = []
         for number in range(1, repeat + 1):
@@ -243,19 +256,31 @@ def bench(dom0, lab, wanted, repeat, keep):
             seen = ruler.lines()
             script, _, part = stem.partition(":")
             status = subprocess.run([paths.ROOT / "tests/lab/run", known[script], LIMIT, *part.split()], check=False,
-                                    env={**os.environ, "DUET_LAB": lab}).returncode
+                                    env=_environment(lab)).returncode
             if status != 0:
                 return status
             tables.append(rows(ruler.windows(seen)))
             show(tables[-1])
         if repeat > 1:
-            spread(tables)
-        result = {"commit": _git("describe", "--always", "--dirty").strip(), "runs": len(tables), "rows": medians(tables)}
+            show_spreads(tables)
+        result = {"commit": commit, "runs": len(tables), "rows": medians(tables), "spreads": spreads(tables)}
         for folder in (LAST, KEPT) if keep else (LAST,):
             file = _made(folder) / f"{stem.replace(':', '-')}.json"
             file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             note(f"figures: {file.relative_to(paths.ROOT)}")
     return 0
+
+
+def _environment(lab):
+    """For tests/lab/run: the lab is ours, also where a test of ctest, which has given it another one, has started us."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("CTEST_RESOURCE_GROUP")}, "DUET_LAB": lab}
+
+
+def _commit():
+    """What is measured. A tree that git does not know is measured as well."""
+    if shutil.which("git") and (paths.ROOT / ".git").exists():
+        return _git("describe", "--always", "--dirty").strip()
+    return "unknown"
 
 
 def _git(*words):
@@ -288,7 +313,8 @@ def moved(before, now):
     for row in now:
         for name, value in now[row].items():
             old = before.get(row, {}).get(name)
-            if name in (*APART, "spread") or old is None or abs(value - old) <= max(0.02 * abs(old), 0.05 if name in EVENTS else 50):
+            least = 0.05 if name in EVENTS else 50
+            if name in (*APART, "spread") or old is None or abs(value - old) <= max(0.02 * abs(old), least):
                 continue
             change = f"{100 * (value - old) / old:+.1f} %" if old else "from nothing"
             lines.append(f"{row}: {name} {old:g} -> {value:g} ({change})")

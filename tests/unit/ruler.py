@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What the ruler of `./lab bench --exact` makes of the plugin's accounts: windows, layers, an operation's cost as a slope, what
 moved; and where it finds functions. Its plugin is measured by lab.ruler."""
+import os
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab.d"))
@@ -80,6 +82,20 @@ class Rows(unittest.TestCase):
 
     def test_one_window_holds_operations_only(self):
         self.assertEqual(ruler.rows([window("row", 100, account(1, "", kernel=500))])["row"]["guest"], 5)
+
+
+class Runs(unittest.TestCase):
+    def test_their_totals_have_a_spread(self):
+        self.assertEqual(ruler.spreads([{"row": {"total": n}} for n in (1000, 1010, 995)]), {"row": 1.5})
+
+    def test_a_single_one_has_none(self):
+        self.assertEqual(ruler.spreads([{"row": {"total": 7}}]), {"row": 0})
+
+    def test_they_are_in_the_rulers_lab_also_below_ctest(self):
+        with mock.patch.dict(os.environ, {"CTEST_RESOURCE_GROUP_0_LABS": "id:0,slots:1", "DUET_LAB": "test", "DUET_FACTOR": "250"}):
+            found = ruler._environment("ruler")
+        self.assertEqual((found["DUET_LAB"], found["DUET_FACTOR"]), ("ruler", "250"))
+        self.assertNotIn("CTEST_RESOURCE_GROUP_0_LABS", found)
 
 
 class Moved(unittest.TestCase):
