@@ -75,6 +75,10 @@ def do_test(args):
 def do_bench(args):
     if args.compare:
         return ruler.compare(args.compare, args.benchmarks)
+    if args.exact and (args.two_hosts or args.soak or args.repeat < 1):
+        raise LabError("bench: --exact is about one host, not for --soak, and at least once")
+    if not args.exact and (args.keep or args.busy or args.repeat != 1):
+        raise LabError("bench: --keep, --repeat and --busy are for --exact")
     if args.exact:
         os.environ["DUET_LAB_ACCEL"] = "tcg"  # it is the emulator that counts
         with suite.one_core_busy(args.busy):

@@ -49,6 +49,7 @@ LINUX_HOOKS = [
 # dom0's tasks in whose time interrupts arrive and their work is done.
 IDLE = re.compile(r"swapper/\d+$|ksoftirqd/\d+$")
 # A domain below 0 is one not known yet: before Xen has switched for the first time.
+NOBODY = "^$"  # of dom0's tasks takes part
 XEN_IDLE = 0x7fff  # the domain that a processor without work belongs to
 
 LAYERS = ("guest", "xen", "kernel", "processes")
@@ -143,7 +144,7 @@ def parse_windows(notes):
             options, before = begun[1:]
             spent = {key: {name: value - before.get(key, {}).get(name, 0) for name, value in counts.items()}
                      for key, counts in _accounts(each).items()}
-            found.append((row, int(options.get("ops", 1)), options.get("tasks", "^$"), spent))
+            found.append((row, int(options.get("ops", 1)), options.get("tasks", NOBODY), spent))
             begun = None
     return found
 
@@ -153,14 +154,21 @@ def _accounts(each):
             for a in each["accounts"]}
 
 
+def _insns(counts):
+    return counts["xen"] + counts["kernel"] + counts["user"]
+
+
 def layers(accounts, tasks):
     """One window's accounts by layer. The sum is of what the operations cost: dom0's tasks that match `tasks` and its
     interrupts, the guests, and Xen for all of these. Apart are the clocks' work and dom0's other tasks, of which there is the more
     the longer it takes."""
     wanted = re.compile(tasks)
+    if tasks != NOBODY and not any(domain == 0 and wanted.match(task) and _insns(counts) > 0
+                                   for (domain, task, _), counts in accounts.items()):
+        raise LabError(f"no task of dom0 that took part is called {tasks}: what it did would be missing in the sum")
     total = dict.fromkeys((*LAYERS, *APART, *EVENTS), 0)
     for (domain, task, clock), counts in accounts.items():
-        insns = counts["xen"] + counts["kernel"] + counts["user"]
+        insns = _insns(counts)
         if clock:
             total["clock"] += insns
             continue

@@ -24,8 +24,9 @@ def note(text, *accounts):
 
 
 def window(row, ops, *accounts):
-    """As if all had begun with nothing."""
-    return ruler.parse_windows([note(f"begin {row} ops={ops} tasks=work"), note(f"end {row}", *accounts)])[0]
+    """As if all had begun with nothing, and a worker had had its clock's tick."""
+    return ruler.parse_windows([note(f"begin {row} ops={ops} tasks=work"),
+                                note(f"end {row}", account(0, "worker", 1, xen=1), *accounts)])[0]
 
 
 class Places(unittest.TestCase):
@@ -61,12 +62,20 @@ class Layers(unittest.TestCase):
         spent = window("row", 1, account(3, "", xen=1, kernel=2, user=4, hypercalls=1),
                        account(0, "worker", xen=8, kernel=16, user=32, syscalls=2),
                        account(0, "swapper/0", xen=64, kernel=128), account(0, "sshd", xen=256, kernel=512, user=1024),
-                       account(0, "worker", 1, xen=2048, kernel=4096), account(ruler.XEN_IDLE, "", xen=8192), account(-1, "", user=1))[3]
+                       account(0, "worker/1", 1, xen=2048, kernel=4096), account(ruler.XEN_IDLE, "", xen=8192), account(-1, "", user=1))[3]
         found = ruler.layers(spent, "work")
         self.assertEqual({name: found[name] for name in ("guest", "xen", "kernel", "processes", "clock", "others")},
-                         {"guest": 6, "xen": 1 + 8 + 64 + 8192, "kernel": 16 + 128, "processes": 32, "clock": 6144,
+                         {"guest": 6, "xen": 1 + 8 + 64 + 8192, "kernel": 16 + 128, "processes": 32, "clock": 6145,
                           "others": 1793})
         self.assertEqual((found["hypercalls"], found["syscalls"]), (1, 2))
+
+
+    def test_a_name_that_nobody_has_is_an_error(self):
+        with self.assertRaisesRegex(LabError, "called blkback"):
+            ruler.layers(window("row", 1, account(0, "3.xvda-0", kernel=9))[3], "blkback")
+
+    def test_nobody_of_dom0_need_take_part(self):
+        self.assertEqual(ruler.layers(window("row", 1, account(1, "", kernel=9))[3], ruler.NOBODY)["guest"], 9)
 
 
 class Rows(unittest.TestCase):
