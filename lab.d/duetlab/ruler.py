@@ -269,9 +269,10 @@ def bench(dom0, lab, wanted, repeat, keep):
                 return status
             tables.append(rows(ruler.windows(seen)))
             show(tables[-1])
+        result = {"commit": commit, "runs": len(tables), "rows": medians(tables)}
         if repeat > 1:
             show_spreads(tables)
-        result = {"commit": commit, "runs": len(tables), "rows": medians(tables), "spreads": spreads(tables)}
+            result["spreads"] = spreads(tables)
         for folder in (LAST, KEPT) if keep else (LAST,):
             file = _made(folder) / f"{stem.replace(':', '-')}.json"
             file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -286,9 +287,10 @@ def _environment(lab):
 
 def _commit():
     """What is measured. A tree that git does not know is measured as well."""
-    if shutil.which("git") and (paths.ROOT / ".git").exists():
-        return _git("describe", "--always", "--dirty").strip()
-    return "unknown"
+    if not shutil.which("git"):
+        return "unknown"
+    words = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(words, cwd=paths.ROOT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _git(*words):
@@ -316,14 +318,16 @@ def compare(revision, wanted):
 
 
 def moved(before, now):
-    """Lines that tell which figures of two tables differ by more than what two runs of one commit do."""
+    """Lines that tell which figures of two tables differ by more than what two runs of one commit do: by more than two per
+    cent, and in a row whose windows differ by more, by more than that."""
     lines = [f"{row}: new" for row in now if row not in before] + [f"{row}: gone" for row in before if row not in now]
     for row in now:
+        noise = max(2, now[row].get("spread", 0), before.get(row, {}).get("spread", 0)) / 100
         for name, value in now[row].items():
             old = before.get(row, {}).get(name)
             least = 0.05 if name in EVENTS else 50
-            if name in (*APART, "spread") or old is None or abs(value - old) <= max(0.02 * abs(old), least):
+            if name in (*APART, "spread") or old is None or abs(value - old) <= max(noise * abs(old), least):
                 continue
             change = f"{100 * (value - old) / old:+.1f} %" if old else "from nothing"
             lines.append(f"{row}: {name} {old:g} -> {value:g} ({change})")
-    return lines or ["nothing moved by more than two per cent"]
+    return lines or ["nothing moved by more than two per cent, or than its windows differ"]

@@ -62,7 +62,8 @@ class Layers(unittest.TestCase):
         spent = window("row", 1, account(3, "", xen=1, kernel=2, user=4, hypercalls=1),
                        account(0, "worker", xen=8, kernel=16, user=32, syscalls=2),
                        account(0, "swapper/0", xen=64, kernel=128), account(0, "sshd", xen=256, kernel=512, user=1024),
-                       account(0, "worker/1", 1, xen=2048, kernel=4096), account(ruler.XEN_IDLE, "", xen=8192), account(-1, "", user=1))[3]
+                       account(0, "worker/1", 1, xen=2048, kernel=4096), account(ruler.XEN_IDLE, "", xen=8192),
+                       account(-1, "", user=1))[3]
         found = ruler.layers(spent, "work")
         self.assertEqual({name: found[name] for name in ("guest", "xen", "kernel", "processes", "clock", "others")},
                          {"guest": 6, "xen": 1 + 8 + 64 + 8192, "kernel": 16 + 128, "processes": 32, "clock": 6145,
@@ -97,14 +98,14 @@ class Runs(unittest.TestCase):
     def test_their_totals_have_a_spread(self):
         self.assertEqual(ruler.spreads([{"row": {"total": n}} for n in (1000, 1010, 995)]), {"row": 1.5})
 
-    def test_a_single_one_has_none(self):
-        self.assertEqual(ruler.spreads([{"row": {"total": 7}}]), {"row": 0})
-
     def test_they_are_in_the_rulers_lab_also_below_ctest(self):
         with mock.patch.dict(os.environ, {"CTEST_RESOURCE_GROUP_0_LABS": "id:0,slots:1", "DUET_LAB": "test", "DUET_FACTOR": "250"}):
             found = ruler._environment("ruler")
         self.assertEqual((found["DUET_LAB"], found["DUET_FACTOR"]), ("ruler", "250"))
         self.assertNotIn("CTEST_RESOURCE_GROUP_0_LABS", found)
+
+
+NOTHING = "nothing moved by more than two per cent, or than its windows differ"
 
 
 class Moved(unittest.TestCase):
@@ -115,7 +116,14 @@ class Moved(unittest.TestCase):
                                                     "row: syscalls 1 -> 2 (+100.0 %)"])
 
     def test_nothing(self):
-        self.assertEqual(ruler.moved({"row": {"total": 1}}, {"row": {"total": 1}}), ["nothing moved by more than two per cent"])
+        self.assertEqual(ruler.moved({"row": {"total": 1}}, {"row": {"total": 1}}), [NOTHING])
+
+    def test_what_the_windows_of_a_row_differ_by_is_not_told(self):
+        before, now = {"row": {"total": 10000, "spread": 1.0}}, {"row": {"total": 11000, "spread": 12.0}}
+        self.assertEqual(ruler.moved(before, now), [NOTHING])
+        self.assertEqual(ruler.moved(now, before), [NOTHING])
+        now["row"]["spread"] = 9.0
+        self.assertEqual(ruler.moved(before, now), ["row: total 10000 -> 11000 (+10.0 %)"])
 
 
 if __name__ == "__main__":
