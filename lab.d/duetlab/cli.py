@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import as_dom0, build, conformance, host, labs, machine, pair, paths, session, suite
+from . import as_dom0, build, conformance, host, labs, machine, pair, paths, ruler, session, suite
 from .say import LabError, note
 
 ABOUT = """\
@@ -19,7 +19,8 @@ run, test or bench brings up ends with the command. An interrupted command leave
 
 
 def hardware(args):
-    return machine.Machine(cpus=args.cpus, memory=args.memory)
+    plugin = ruler.plugin() if getattr(args, "exact", False) else None
+    return machine.Machine(cpus=args.cpus, memory=args.memory, ruler=plugin)
 
 
 def with_lab(args, work, keep=True, strict=False):
@@ -72,6 +73,17 @@ def do_test(args):
 
 
 def do_bench(args):
+    if args.compare:
+        return ruler.compare(args.compare, args.benchmarks)
+    if args.exact and (args.two_hosts or args.soak or args.repeat < 1):
+        raise LabError("bench: --exact is about one host, not for --soak, and at least once")
+    if not args.exact and (args.keep or args.busy or args.repeat != 1):
+        raise LabError("bench: --keep, --repeat and --busy are for --exact")
+    if args.exact:
+        os.environ["DUET_LAB_ACCEL"] = "tcg"  # it is the emulator that counts
+        with suite.one_core_busy(args.busy):
+            return with_lab(args, lambda dom0: ruler.bench(dom0, args.name, args.benchmarks, args.repeat, args.keep),
+                            keep=False, strict=not args.bare)
     return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks, args.soak), keep=False, strict=True)
 
 
@@ -155,8 +167,8 @@ def parser():
     common.add_argument("--name", help="which lab, several run side by side "
                         "(default: $DUET_LAB, or 'main'; 'test' and 'bench' for these two)")
     shape = argparse.ArgumentParser(add_help=False, parents=[common])
-    shape.add_argument("--cpus", type=int, default=int(os.environ.get("DUET_LAB_CPUS", "2")),
-                       help="processors of the machine and of dom0 (default: $DUET_LAB_CPUS, or 2)")
+    shape.add_argument("--cpus", type=int, help="processors of the machine and of dom0 (default: $DUET_LAB_CPUS, or 2; "
+                       "1 for bench --exact)")
     shape.add_argument("--memory", type=int, default=int(os.environ.get("DUET_LAB_MEMORY", "5120")),
                        help="the machine's memory in MiB (default: $DUET_LAB_MEMORY, or 5120)")
 
@@ -200,6 +212,13 @@ def parser():
     sub.add_argument("benchmarks", nargs="*", metavar="NAME", help="of tests/bench/NAME.sh (default: all)")
     two_hosts(sub)
     sub.add_argument("--soak", action="store_true", help="endurance runs: NAMEs are of tests/bench/soak")
+    sub.add_argument("--exact", action="store_true", help="count instructions instead of time: NAMEs are of tests/bench/exact; "
+                     "what comes out is in build/bench")
+    sub.add_argument("--keep", action="store_true", help="with --exact: in docs/bench as well, to be committed")
+    sub.add_argument("--repeat", type=int, default=1, metavar="N", help="with --exact: N times, then the spread")
+    sub.add_argument("--busy", action="store_true", help="with --exact: keep one core busy with something else meanwhile")
+    sub.add_argument("--compare", metavar="REV", help="run nothing, say what moved since that revision's "
+                     "docs/bench")
     sub = add("conformance", do_conformance, "try the rules of device protocols on back ends and front ends, ours and the peers'",
               name="conformance", more=("A guest breaks each rule on purpose, and a table tells which back end keeps which: Duet's "
               "daemons, Linux' xen-blkback and xen-netback, QEMU's qdisk. Then a back end breaks them, before our guest's front ends "
@@ -244,6 +263,8 @@ def main(argv):
     if args.ctest and args.function is not do_test:
         parser().error(f"{args.sub} has no option {args.ctest[0]}")
     args.name = args.name or args.default_name
+    if getattr(args, "cpus", 0) is None:
+        args.cpus = 1 if getattr(args, "exact", False) else int(os.environ.get("DUET_LAB_CPUS", "2"))
     try:
         return args.function(args)
     except LabError as error:

@@ -163,13 +163,15 @@ def _private_apt(backports):
 
 
 @contextmanager
-def source_packages(folder):
+def source_packages(folder, backports=False):
     """A function that gives the start of an apt command line (`apt("apt-get")`) for the source packages of
-    Debian 12. What apt needs is kept in `folder` for as long."""
+    Debian 12, and with `backports` for those of its backports alone. What apt needs is kept in `folder` for as long."""
     top = folder / "apt"
     (top / "lists/partial").mkdir(parents=True)
     (top / "parts").mkdir()
     entries = [e for e in debian_sources() if not e[1].endswith("-backports")]
+    if backports:
+        entries = [(uri, "bookworm-backports", signed) for uri, suite, signed in entries if suite == "bookworm"]
     (top / "parts/lab.sources").write_text(source_text(entries, "deb-src"), encoding="utf-8")
     options = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={top}/parts",
                "-o", f"Dir::State::lists={top}/lists", "-o", f"Dir::Cache={top}",

@@ -15,7 +15,7 @@ import sys
 
 TRANSIENT = ["disk.qcow2", "qmp.sock", "monitor.sock", "gdb.sock", "serial.sock",
              "ssh.sock", "lab.json",
-             "deployed.json", "peer.sock", "disk.sock", "shared.img"]
+             "deployed.json", "peer.sock", "disk.sock", "shared.img", "ruler.jsonl"]
 
 
 def watch(child, lease):

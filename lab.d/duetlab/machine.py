@@ -34,14 +34,16 @@ LINUX_ARGS = "console=hvc0 net.ifnames=0 mitigations=off quiet loglevel=4 system
 
 class Machine:
     """What a lab is made of. `cpus` are the machine's and dom0's, `memory` and `dom0_mem` are MiB. One of two
-    hosts (pair.py) has `partner`, the name of the other one's lab, and is the `first` of them or not."""
+    hosts (pair.py) has `partner`, the name of the other one's lab, and is the `first` of them or not. `ruler` is the path
+    of the plugin that counts what the machine does (ruler.py), or None."""
 
-    def __init__(self, cpus=2, memory=5120, dom0_mem=1024, partner=None, first=True):
+    def __init__(self, cpus=2, memory=5120, dom0_mem=1024, partner=None, first=True, ruler=None):
         self.cpus = cpus
         self.memory = memory
         self.dom0_mem = dom0_mem
         self.partner = partner
         self.first = first
+        self.ruler = ruler
 
 
 def qemu_version():
@@ -272,6 +274,8 @@ def start(machine, folder):
     if machine.partner and machine.first:
         with open(folder / "shared.img", "wb") as shared:
             shared.truncate(SHARED_MIB << 20)
+    if machine.ruler:
+        argv += ["-plugin", f"{str(machine.ruler).replace(',', ',,')},out=ruler.jsonl"]
     running = Running(folder, [*argv, "-incoming", "defer"])
     try:
         with running.qmp() as qmp:

@@ -38,6 +38,40 @@ def ensure(name, release):
     return cached
 
 
+def header(package, source, member):
+    """A header that no package installs, as the installed version of `package` has it: the folder of the file `member`
+    of its source package `source`. Only the archive that has it is fetched, and only the header is kept."""
+    words = subprocess.run(["dpkg-query", "-W", "-f", "${source:Version}", package], capture_output=True, text=True,
+                           check=True).stdout
+    folder = paths.cache() / f"header-{source}_{words.partition(':')[2] or words}"
+    if not folder.exists():
+        with host.locked(paths.cache() / "source.lock", "waiting for another ./lab that fetches a source"):
+            if not folder.exists():
+                _fetch_member(source, words, member, folder)
+    os.utime(folder)
+    return folder
+
+
+def _fetch_member(source, version, member, folder):
+    part = paths.cache() / f"source-{source}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        with host.source_packages(part, "~bpo" in version) as apt, step(f"fetch the source of {source}"):
+            subprocess.run([*apt("apt-get"), "-q", "--download-only", "--tar-only", "source", f"{source}={version}"],
+                           cwd=part, capture_output=True, check=False)
+        for archive in part.glob(f"{source}_*.orig.tar.*"):
+            (part / "out").mkdir()
+            subprocess.run(["tar", "-xf", archive, "-C", part / "out", "--wildcards", f"{source}-*/{member}",
+                            f"--strip-components={1 + member.count('/')}"], check=True)
+            (part / "out").rename(folder)
+            return
+        raise LabError(f"the Debian mirror has no source of {source} {version}, whose {member} is needed: "
+                       "is 'deb-src' served by the URIs of /etc/apt?")
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def _cached(name, release):
     found = sorted(p for p in paths.cache().glob(f"source-{name}_{release}*") if p.suffix != ".part")
     return found[-1] if found else None

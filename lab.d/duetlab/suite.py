@@ -45,7 +45,7 @@ def test(name, hardware, options, plan):
     smp = [labs.Lab(name, hardware)] if several else []
     ones = [labs.Lab(f"{name}-{n + 1}", Machine(cpus=1, memory=hardware.memory)) for n in range(many)]
     try:
-        with _one_core_busy(plan.busy):
+        with one_core_busy(plan.busy):
             for lab in smp + ones:
                 lab.down()
             dom0s = [[lab.up() for lab in kind] for kind in (smp, ones)]
@@ -110,7 +110,7 @@ def _stand_back():
 
 
 @contextmanager
-def _one_core_busy(wanted):
+def one_core_busy(wanted):
     """If `wanted`: a process that does nothing but take a core's time, meanwhile."""
     if not wanted:
         yield
