@@ -38,8 +38,10 @@ ip addr add $IP/24 dev eth0
 ip link set eth0 up
 nc -ll -p 99 -e sh &
 nc -ll -p 7 -e cat &
-while [ ! -e /tmp/go ]; do usleep 100000; done
 fio --eta=never /load --output=/tmp/fio --output-format=json &
+until [ "\$(awk '{ print \$7 }' /sys/block/xvda/stat)" -gt 0 ]; do usleep 200000; done
+echo it writes
+while [ ! -e /tmp/go ]; do usleep 100000; done
 i=0; while [ ! -e /tmp/quiet ]; do printf 'seq %08d\n' \$i; i=\$((i + 1)); [ \$((i % 20)) -ne 0 ] || usleep 50000; done
 echo \$i > /tmp/printed; sleep 100000
 GUEST
@@ -76,8 +78,11 @@ wait_line $DUET 'xvda: [0-9]+ MiB' > /dev/null
 wait_line $LINUX '^linux: ready' 250 > /dev/null
 reach $IP
 timeout 60 sh -c "until socat -u OPEN:/dev/null TCP:$IP:99; do :; done 2> /dev/null" || fail "the Linux guest serves nobody"
+wait_line $LINUX '^it writes' 250 > /dev/null
 type_to $DUET "journal start xvda"
 journal_grows $DUET
+# What never pauses would take the processor from the one that computes checksums, and from what starts again.
+xl sched-credit2 -d $DUET -c 5
 settles "back ends that are connected" 3 sh -c "xenstore-ls -f /local/domain/0/backend | grep -c -E '/(vbd|vif)/[0-9]+/[0-9]+/state = \"4\"'"
 before=$(holdings)
 start=$(stat -c %s "$CONSOLE_LOGS/$LINUX.log")
@@ -95,10 +100,11 @@ text = open("said", encoding="utf-8").read()
 kill, look = json.loads(text[text.index("{"):text.rindex("}") + 1])["jobs"]
 print(f"daemon-kill: fio: {kill['write']['io_bytes'] >> 10} KiB written, {kill['read']['io_bytes'] >> 10} KiB verified, "
       f"{look['read']['total_ios']} reads beside")
-raise SystemExit(kill["error"] or look["error"] or kill["read"]["io_bytes"] < 3 << 20)
+raise SystemExit(kill["error"] or look["error"] or kill["read"]["io_bytes"] < 1 << 20)
 SAID
 in_linux $IP 'dmesg' > dmesg
 grep -E 'I/O error|blk_update_request|[Cc]all [Tt]race|vif.*(error|bad)' dmesg && fail "the Linux guest saw an error"
 journal_grows $DUET
+xl sched-credit2 -d $DUET -c 0
 journal_ends $DUET "$duet_disk"
 settles "what dom0 holds before, and after" "$before" holdings
