@@ -200,7 +200,7 @@ wait_store() {
     exec {events}< <(exec timeout "$seconds" xenstore-watch "$path" 2>/dev/null)
     watcher=$!
     while read -r _ <&"$events"; do
-        if xenstore-read "$path" 2>/dev/null | grep -q -E -- "$regex"; then
+        if xenstore-read "$path" 2>/dev/null | grep -E -- "$regex" > /dev/null; then
             found=0
             break
         fi

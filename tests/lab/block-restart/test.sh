@@ -28,7 +28,7 @@ wait_connection() {
     local follower
     exec {lines}< <(exec timeout "$(scaled 120)" journalctl -q -f -o cat --since "@$BEGAN" -n all --unit duet-block)
     follower=$!
-    grep -m "$1" "vbd $domid/51712: connected" <&"$lines" | tail -n +"$1" | grep -q . ||
+    grep -m "$1" "vbd $domid/51712: connected" <&"$lines" | tail -n +"$1" | grep . > /dev/null ||
         fail "the disk was not connected $1 times"
     kill "$follower" 2> /dev/null || true
     exec {lines}<&-

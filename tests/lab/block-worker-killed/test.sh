@@ -19,7 +19,7 @@ wait_connection() {
     connections=$((connections + 1))
     exec {lines}< <(exec timeout "$(scaled 120)" journalctl -q -f -o cat --since "@$BEGAN" -n all --unit duet-block)
     follower=$!
-    grep -m $connections "vbd $domid/51712: connected" <&"$lines" | tail -n +$connections | grep -q . ||
+    grep -m $connections "vbd $domid/51712: connected" <&"$lines" | tail -n +$connections | grep . > /dev/null ||
         fail "the disk was not connected $connections times"
     kill "$follower" 2> /dev/null || true
     exec {lines}<&-

@@ -55,7 +55,7 @@ head -c 4M /dev/urandom > "$WORK/sent"
 in_guest 'nc -l -p 5556 > /tmp/blob & echo listening' > /dev/null
 timeout 120 socat -u "FILE:$WORK/sent" TCP:$GUEST_IP:5556,retry=$(scaled 50),interval=0.2
 sum=$(sha256sum < "$WORK/sent")
-in_guest 'while pidof nc | grep -q " "; do :; done' # one serves us, the other may still write
+in_guest 'while pidof nc | grep " " > /dev/null; do :; done' # one serves us, the other may still write
 same "sha256 of what the guest received" "${sum%% *}" \
     "$(in_guest 'sha256sum /tmp/blob' | cut -d ' ' -f 1)"
 receive_from_guest 5557 /tmp/blob "$WORK/back"

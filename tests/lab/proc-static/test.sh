@@ -74,7 +74,7 @@ guest prog "vcpus = 2" "memory = 32" "ramdisk = '$PWD/initramfs'" "extra = 'run=
 wait_prompt prog 120
 same "how the programs ended" "$expected" "$(guest_log prog | grep '^status: ' | cut -d' ' -f2 | xargs)"
 while read -r line; do
-    guest_log prog | grep -q -E -- "$line" || fail "no line '$line'"
+    guest_log prog | grep -E -- "$line" > /dev/null || fail "no line '$line'"
 done << LINES
 ^trial (forks): right$
 ^one two$
@@ -104,7 +104,7 @@ ended at 0x[0-9a-f]+: invalid opcode
 ended at 0x[0-9a-f]+: breakpoint
 ended at 0x[0-9a-f]+: debug exception
 LINES
-same "free memory, page tables and bytes of slabs, before and after" "$(memory | head -n 1)" "$(memory | tail -n 1)"
+same "free memory, page tables and bytes of slabs, before and after" "$(memory | sed -n 1p)" "$(memory | tail -n 1)"
 
 # ^C ends what spins.
 new_log prog

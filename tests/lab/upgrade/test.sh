@@ -64,7 +64,7 @@ wait_line_of() {
     local follower
     exec {lines}< <(exec timeout 60 journalctl -q -f -o cat --since "@$BEGAN" -n all --unit "$1")
     follower=$!
-    grep -m "$3" -E -- "$2" <&"$lines" | tail -n "+$3" | grep -q . || fail "$1 did not log '$2' $3 times"
+    grep -m "$3" -E -- "$2" <&"$lines" | tail -n "+$3" | grep . > /dev/null || fail "$1 did not log '$2' $3 times"
     kill "$follower" 2> /dev/null || true
     exec {lines}<&-
 }
