@@ -13,7 +13,7 @@ import shutil
 import statistics
 import subprocess
 
-from . import host, machine, paths, source
+from . import host, machine, paths, source, suite
 from .say import LabError, note, run_logged, step
 
 PACKAGES = {
@@ -204,8 +204,13 @@ def _cost(sizes):
     cost = {"total": sum(cost[name] for name in LAYERS), **cost}
     if len(sizes) == 1 and len(sizes[high]) > 1:
         totals = [sum(each[name] for name in LAYERS) / high for each in sizes[high]]
-        cost["spread"] = 100 * (max(totals) - min(totals)) / statistics.median(totals)
+        cost["spread"] = _spread(totals)
     return cost
+
+
+def _spread(totals):
+    """How far they differ: (largest - smallest) / median, per cent."""
+    return 100 * (max(totals) - min(totals)) / statistics.median(totals)
 
 
 def _median(several):
@@ -225,12 +230,8 @@ def show(table):
 
 
 def spreads(tables):
-    """How far the total of each row differs over several runs: (largest - smallest) / median, per cent."""
-    found = {}
-    for row in tables[0]:
-        totals = [table[row]["total"] for table in tables]
-        found[row] = round(100 * (max(totals) - min(totals)) / statistics.median(totals), 2)
-    return found
+    """How far the total of each row differs over several runs."""
+    return {row: round(_spread([table[row]["total"] for table in tables]), 2) for row in tables[0]}
 
 
 def show_spreads(tables):
@@ -251,10 +252,7 @@ def medians(tables):
 def bench(dom0, lab, wanted, repeat, keep):
     """Run benchmarks of tests/bench/exact, all or those named, NAME or NAME:PART, `repeat` times each, up to the first that
     fails; an exit status. The figures go to build/bench/NAME.json, and with `keep` to docs/bench as well."""
-    known = {script.stem: script for script in sorted(SCRIPTS.glob("*.sh"))}
-    unknown = [w for w in wanted if w.partition(":")[0] not in known]
-    if unknown:
-        raise LabError(f"there is no exact benchmark '{unknown[0]}'; there are: {' '.join(known)}")
+    known = suite.benchmarks(SCRIPTS, wanted)
     ruler = Ruler(dom0)
     commit = _commit()
     for stem in wanted or known:

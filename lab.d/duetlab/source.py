@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import host, paths
@@ -53,10 +54,7 @@ def header(package, source, member):
 
 
 def _fetch_member(source, version, member, folder):
-    part = paths.cache() / f"source-{source}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with _part(source) as part:
         with host.source_packages(part, "~bpo" in version) as apt, step(f"fetch the source of {source}"):
             subprocess.run([*apt("apt-get"), "-q", "--download-only", "--tar-only", "source", f"{source}={version}"],
                            cwd=part, capture_output=True, check=False)
@@ -68,8 +66,6 @@ def _fetch_member(source, version, member, folder):
             return
         raise LabError(f"the Debian mirror has no source of {source} {version}, whose {member} is needed: "
                        "is 'deb-src' served by the URIs of /etc/apt?")
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _cached(name, release):
@@ -78,11 +74,18 @@ def _cached(name, release):
 
 
 def _fetch(name, release):
+    with _part(name) as part:
+        version, tree = unpack(name, release, part)
+        return Path(shutil.move(tree, paths.cache() / f"source-{name}_{version}"))
+
+
+@contextmanager
+def _part(name):
+    """An empty folder of the cache to fetch a source into; gone in the end, with what is left in it."""
     part = paths.cache() / f"source-{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        version, tree = unpack(name, release, part)
-        return Path(shutil.move(tree, paths.cache() / f"source-{name}_{version}"))
+        yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)

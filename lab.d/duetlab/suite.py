@@ -143,14 +143,19 @@ def _repeated(ctest, rounds, environment):
     return status
 
 
+def benchmarks(folder, wanted):
+    """The benchmarks of a folder by name, of which there must be those that are wanted, NAME or NAME:PART."""
+    known = {script.stem: script for script in sorted(folder.glob("*.sh"))}
+    unknown = [w for w in wanted if w.partition(":")[0] not in known]
+    if unknown:
+        raise LabError(f"{folder.relative_to(paths.ROOT)} has no benchmark '{unknown[0]}'; there are: {' '.join(known)}")
+    return known
+
+
 def bench(name, wanted, soak):
     """Run benchmarks (or, with `soak`, endurance runs), all or those named, in the lab that is up; exit
     status of the worst."""
-    folder = paths.ROOT / ("tests/bench/soak" if soak else "tests/bench")
-    known = {script.stem: script for script in sorted(folder.glob("*.sh"))}
-    unknown = [w for w in wanted if w not in known]
-    if unknown:
-        raise LabError(f"there is no benchmark '{unknown[0]}'; there are: {' '.join(known)}")
+    known = benchmarks(paths.ROOT / ("tests/bench/soak" if soak else "tests/bench"), wanted)
     status = 0
     for stem in wanted or known:
         note(f"benchmark {stem}")

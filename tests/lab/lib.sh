@@ -105,7 +105,13 @@ linux_guest() {
         "root = '/dev/ram0 quiet nowatchdog mitigations=off tsc=reliable'" "$@"
 }
 
-# linux_initrd PROGRAM...: the small Linux guest's initrd with programs of dom0 and their libraries; prints where.
+# initrd_with FOLDER: the small Linux guest's initrd and what is in FOLDER, as FOLDER.initrd; prints where.
+initrd_with() {
+    (cd "$1" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$1.initrd"
+    echo "$1.initrd"
+}
+
+# linux_initrd PROGRAM...: the same with programs of dom0 and their libraries, beside what is in $WORK/extra already.
 linux_initrd() {
     local root=$WORK/extra program
     mkdir -p "$root/usr/bin"
@@ -114,8 +120,7 @@ linux_initrd() {
         cp "$program" "$root/usr/bin/"
         ldd "$program" | grep -o '/[^ ]*' | xargs cp -L --parents -t "$root"
     done
-    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd"
-    echo "$WORK/initrd"
+    initrd_with "$root"
 }
 
 # in_linux ADDRESS COMMANDS: have a Linux guest that runs `nc -ll -p 99 -e sh` run them; prints what they print.

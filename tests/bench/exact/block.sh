@@ -71,8 +71,7 @@ linux() {
     mkdir -p "$root/bin"
     cp $OPS "$root/bin/"
     { echo "set -e"; linux_rows /dev/xvda linux "$1"; } > "$root/rows"
-    (cd "$root" && find . | cpio -o -H newc --quiet) | cat $LINUX_INITRD - > "$WORK/initrd-$1"
-    create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$WORK/initrd-$1'" "memory = 200" "disk = [ $(disk_for "$1") ]" \
+    create "$name" "kernel = '$LINUX_KERNEL'" "ramdisk = '$(initrd_with "$root")'" "memory = 200" "disk = [ $(disk_for "$1") ]" \
         "extra = 'console=hvc0 quiet nowatchdog mitigations=off tsc=reliable run=\"sh /rows\"'"
     same "status of the guest's commands" "status: 0" "$(wait_line "$name" '^status: ' 600)"
     wait_end "$name"

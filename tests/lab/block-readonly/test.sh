@@ -30,7 +30,7 @@ for name in block-ro-1 block-ro-2; do
 done
 
 # The daemon is held up while the guest is told to connect, and the guest while the daemon does.
-daemon=$(systemctl show --value --property MainPID duet-block.service)
+daemon=$(main_pid duet-block.service)
 cleanup() {
     kill -CONT "$daemon" 2> /dev/null
     systemctl service-watchdogs yes

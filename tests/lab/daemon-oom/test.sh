@@ -44,7 +44,7 @@ starve() {
     local unit=$1 program=$2 group=/sys/fs/cgroup/system.slice/$1.service victim other main before spared
     victim=$(worker "$program" oom-a)
     other=$(worker "$program" oom-b)
-    main=$(systemctl show --value --property MainPID "$unit")
+    main=$(main_pid "$unit")
     before=$(kills "$group")
     same "$unit: the place of its supervisor before the OOM killer" -500 "$(< "/proc/$main/oom_score_adj")"
     same "$unit: that of a worker" 0 "$(< "/proc/$other/oom_score_adj")"
@@ -67,7 +67,7 @@ while True:
     [ "$(kills "$group")" -ge $((before + 2)) ] || fail "$unit: the OOM killer took $(($(kills "$group") - before)), not the worker and the eater"
     settles "$unit: the worker of the guest whose was killed" another another_than "$program" oom-a "$victim"
     same "$unit: the other guest's worker" "$other" "$(worker "$program" oom-b)"
-    same "$unit: its supervisor" "$main" "$(systemctl show --value --property MainPID "$unit")"
+    same "$unit: its supervisor" "$main" "$(main_pid "$unit")"
     same "$unit: its state" active "$(systemctl is-active "$unit")"
     wait_journal "$unit.service" "$(xl domid oom-a)/[0-9]*: worker killed by signal 9"
 }
