@@ -218,7 +218,7 @@ bool image_is_text(const struct image *image, uint64_t address)
 
 const char *image_symbol(const struct image *image, uint64_t address, uint64_t *offset)
 {
-    size_t low = 0, high = image->nsymbols;
+    size_t low = 0, high = image != NULL ? image->nsymbols : 0;
 
     if (high == 0 || address < image->symbols[0].address ||
         address >= image->symbols[high - 1].address + CORE_PAGE_SIZE) {
@@ -311,9 +311,9 @@ unsigned int image_functions(const struct image *image, uint64_t pc,
 /* ---- variables ---- */
 
 struct search {
-    void (*fn)(void *context, const char *name, const char *function, uint64_t address,
-               Dwarf_Die *type);
+    void (*fn)(void *context, const struct image_variable *v);
     void *context;
+    const char *file;
 };
 
 /* A variable's fixed address. */
@@ -340,15 +340,14 @@ static void visit(Dwarf_Die *die, const char *function, const struct search *s, 
     }
     do {
         int tag = dwarf_tag(&child);
-        uint64_t address;
-        Dwarf_Die type;
 
         if (tag == DW_TAG_variable) {
-            const char *name = dwarf_diename(&child);
+            struct image_variable v = {
+                .name = dwarf_diename(&child), .file = s->file, .function = function};
 
-            if (name != NULL && fixed_address(&child, &address) &&
-                image_type_of(&child, &type) == 0) {
-                s->fn(s->context, name, function, address, &type);
+            if (v.name != NULL && fixed_address(&child, &v.address) &&
+                image_type_of(&child, &v.type) == 0) {
+                s->fn(s->context, &v);
             }
         } else if (tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block ||
                    tag == DW_TAG_inlined_subroutine) {
@@ -360,51 +359,60 @@ static void visit(Dwarf_Die *die, const char *function, const struct search *s, 
 }
 
 void image_each_variable(const struct image *image,
-                         void (*fn)(void *context, const char *name, const char *function,
-                                    uint64_t address, Dwarf_Die *type),
-                         void *context)
+                         void (*fn)(void *context, const struct image_variable *v), void *context)
 {
-    const struct search s = {.fn = fn, .context = context};
+    struct search s = {.fn = fn, .context = context};
     Dwarf_CU *unit = NULL;
     Dwarf_Die cu;
 
     while (dwarf_get_units(image->dwarf, unit, &unit, NULL, NULL, &cu, NULL) == 0) {
+        s.file = dwarf_diename(&cu);
+        s.file = s.file != NULL ? s.file : "";
         visit(&cu, NULL, &s, 0);
     }
 }
 
 struct wanted {
-    const char *name;
-    bool found, of_function;
-    uint64_t address;
-    Dwarf_Die type;
+    const char *name, *file;
+    size_t file_len; /* 0: any */
+    bool found;
+    struct image_variable variable;
 };
 
+static bool is_file(const char *path, const char *file, size_t len)
+{
+    size_t all = strlen(path);
+
+    return len == 0 || (all >= len && strncmp(path + all - len, file, len) == 0 &&
+                        (all == len || path[all - len - 1] == '/'));
+}
+
 /* A file's variable goes before one of a function. */
-static void take_wanted(void *context, const char *name, const char *function, uint64_t address,
-                        Dwarf_Die *type)
+static void take_wanted(void *context, const struct image_variable *v)
 {
     struct wanted *w = context;
 
-    if (strcmp(name, w->name) != 0 || (w->found && (function != NULL || !w->of_function))) {
+    if (strcmp(v->name, w->name) != 0 || !is_file(v->file, w->file, w->file_len) ||
+        (w->found && (v->function != NULL || w->variable.function == NULL))) {
         return;
     }
     w->found = true;
-    w->of_function = function != NULL;
-    w->address = address;
-    w->type = *type;
+    w->variable = *v;
 }
 
 int image_variable(const struct image *image, const char *name, uint64_t *address, Dwarf_Die *type)
 {
-    struct wanted w = {.name = name};
+    const char *colon = strchr(name, ':');
+    struct wanted w = {.name = colon != NULL ? colon + 1 : name,
+                       .file = name,
+                       .file_len = colon != NULL ? (size_t)(colon - name) : 0};
 
     image_each_variable(image, take_wanted, &w);
     if (!w.found) {
         return -ENOENT;
     }
-    *address = w.address;
-    *type = w.type;
+    *address = w.variable.address;
+    *type = w.variable.type;
     return 0;
 }
 

@@ -51,14 +51,22 @@ unsigned int image_functions(const struct image *image, uint64_t pc,
 
 Dwarf *image_dwarf(const struct image *image);
 
-/* A variable of a file or a function: its address and its type. Returns 0 or -ENOENT. */
+/*
+ * A variable of a file or a function: its address and its type. "kern/log.c:ring" is the one in
+ * that file. Returns 0 or -ENOENT.
+ */
 int image_variable(const struct image *image, const char *name, uint64_t *address, Dwarf_Die *type);
 
-/* Calls @fn for each variable that has an address. @function is NULL for a file's. */
+/* A variable that has an address. */
+struct image_variable {
+    const char *name, *file;
+    const char *function; /* NULL: the file's own */
+    uint64_t address;
+    Dwarf_Die type;
+};
+
 void image_each_variable(const struct image *image,
-                         void (*fn)(void *context, const char *name, const char *function,
-                                    uint64_t address, Dwarf_Die *type),
-                         void *context);
+                         void (*fn)(void *context, const struct image_variable *v), void *context);
 
 /* The type of that name: of a struct, or a typedef. Returns 0 or -ENOENT. */
 int image_type(const struct image *image, const char *name, Dwarf_Die *type);
