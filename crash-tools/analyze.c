@@ -98,7 +98,8 @@ static void blame(struct finding *f, const struct call *culprit)
 {
     f->culprit = culprit;
     f->caller = next_call(f, culprit);
-    while (f->caller != NULL && culprit->address == f->caller->address && !culprit->inlined) {
+    while (f->caller != NULL && culprit->function != NULL && f->caller->function != NULL &&
+           strcmp(culprit->function, f->caller->function) == 0) {
         f->caller = next_call(f, f->caller); /* a recursion's caller is who began it */
     }
 }
@@ -188,7 +189,7 @@ static void explain_overflow(struct finding *f, const struct call *at)
 
     f->verdict = "stack overflow";
     blame(f, beyond(f, at, names, sizeof(names) / sizeof(names[0])));
-    for (const struct call *c = f->culprit; c != NULL && c->function == f->culprit->function;
+    for (const struct call *c = f->culprit; c != NULL && c->function != NULL && strcmp(c->function, f->culprit->function) == 0;
          c = next_call(f, c)) {
         depth++;
     }
@@ -287,6 +288,27 @@ static void say_first_free(struct finding *f, uint64_t object)
     say(f, " It was freed first by %s, in thread \"%s\".", place, t != NULL ? t->name : "?");
 }
 
+/*
+ * What panic() was called with after its format: the @n-th of them, in the va_list that vpanic() got.
+ * Its layout is the ABI's: panic() saves the six registers in which arguments come.
+ */
+static bool panic_argument(const struct finding *f, unsigned int n, uint64_t *value)
+{
+    struct {
+        uint32_t gp_offset, fp_offset;
+        uint64_t overflow_area, save_area;
+    } list;
+    const struct call *vpanic = call_of(f, "vpanic");
+    const unsigned int named = 1, registers = 6;
+    uint64_t ap;
+
+    return vpanic != NULL && call_of(f, "panic") != NULL && n + named < registers &&
+           backtrace_argument(f->s, &f->trace, vpanic, "ap", &ap) == 0 &&
+           space_read(&f->s->space, ap, &list, sizeof(list)) == 0 &&
+           space_read(&f->s->space, list.save_area + (n + named) * sizeof(*value), value,
+                      sizeof(*value)) == 0;
+}
+
 static void explain_free(struct finding *f, const struct call *at)
 {
     static const char *const names[] = {"kfree", "slab_free"};
@@ -296,7 +318,8 @@ static void explain_free(struct finding *f, const struct call *at)
     blame(f, beyond(f, at, names, sizeof(names) / sizeof(names[0])));
     say(f, "a %s: ", f->verdict);
     say_place(f, f->culprit);
-    if (backtrace_argument(f->s, &f->trace, at, "ptr", &object) != 0) {
+    if (backtrace_argument(f->s, &f->trace, at, "ptr", &object) != 0 &&
+        !panic_argument(f, 0, &object)) {
         say(f, " freed an object that was not in use.");
         return;
     }

@@ -123,6 +123,11 @@ static int step(struct machine *m, const Dwarf_Op *op)
         return push_register(m, atom - DW_OP_reg0, 0);
     }
     switch (atom) {
+    case DW_OP_bregx:
+        return push_register(m, (unsigned int)op->number, op->number2);
+    case DW_OP_regx:
+        m->kind = EXPR_VALUE;
+        return push_register(m, (unsigned int)op->number, 0);
     case DW_OP_addr:
     case DW_OP_const1u:
     case DW_OP_const1s:

@@ -274,10 +274,33 @@ static void call_place(Dwarf_Die *cu, Dwarf_Die *inlined, const char **file, int
     }
 }
 
+/* A source's path from the kernel's folder on, however the compiler was told of it. */
+static const char *short_path(const char *path)
+{
+    static const char folder[] = "guest-kernel/";
+    const char *at = path != NULL ? strstr(path, folder) : NULL;
+
+    return at != NULL ? at + sizeof(folder) - 1 : path;
+}
+
+/* The DIEs around @pc, innermost first: not those around a function's definition, but its call. */
+static int scopes_at(Dwarf_Die *cu, uint64_t pc, Dwarf_Die **scopes)
+{
+    Dwarf_Die *innermost = NULL;
+    int n = dwarf_getscopes(cu, pc, &innermost);
+
+    *scopes = NULL;
+    if (n > 0) {
+        n = dwarf_getscopes_die(&innermost[0], scopes);
+    }
+    free(innermost);
+    return n;
+}
+
 unsigned int image_functions(const struct image *image, uint64_t pc,
                              struct image_function functions[IMAGE_INLINES_MAX])
 {
-    Dwarf_Die cu, *scopes = NULL;
+    Dwarf_Die cu, *scopes;
     const char *file = NULL;
     int line = 0;
     unsigned int n = 0;
@@ -290,7 +313,7 @@ unsigned int image_functions(const struct image *image, uint64_t pc,
         file = dwarf_linesrc(at, NULL, NULL);
         (void)dwarf_lineno(at, &line);
     }
-    int nscopes = dwarf_getscopes(&cu, pc, &scopes);
+    int nscopes = scopes_at(&cu, pc, &scopes);
     for (int i = 0; i < nscopes && n < IMAGE_INLINES_MAX; i++) {
         int tag = dwarf_tag(&scopes[i]);
 
@@ -298,7 +321,7 @@ unsigned int image_functions(const struct image *image, uint64_t pc,
             continue;
         }
         functions[n++] = (struct image_function){
-            .die = scopes[i], .name = dwarf_diename(&scopes[i]), .file = file, .line = line};
+            .die = scopes[i], .name = dwarf_diename(&scopes[i]), .file = short_path(file), .line = line};
         if (tag == DW_TAG_subprogram) {
             break;
         }

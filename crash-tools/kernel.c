@@ -249,7 +249,7 @@ int kernel_thread_regs(const struct session *s, const struct kthread *t, struct 
         regs_of_vcpu(vcpu, regs);
         return 0;
     }
-    *regs = (struct regs){0};
+    *regs = (struct regs){.returned = true};
     for (size_t i = 0; i < sizeof(switch_order) / sizeof(switch_order[0]); i++) {
         enum reg reg = switch_order[i];
 

@@ -72,7 +72,7 @@ void call_place(const struct call *call, char *to, size_t size)
 }
 
 /* Functions in which whoever sleeps is, of no interest to who asks where it sleeps. */
-static const char *const sleeping[] = {"thread_switch", "thread_schedule", "sched_block",
+static const char *const sleeping[] = {"thread_switch", "thread_schedule", "this_cpu", "hypercall_page", "hypercall", "HYPERVISOR_sched_op", "sched_block",
                                        "sleep_until",   "waitq_sleep",     "thread_yield",
                                        "mutex_lock",    "cond_wait",       "cond_wait_until"};
 
@@ -96,20 +96,29 @@ const struct call *backtrace_wait(const struct backtrace *b)
     return NULL;
 }
 
+/* Now, or if that is forgotten when the function was called: *@entry. The @index-th argument. */
 static int argument_value(const struct session *s, const struct backtrace *b,
-                          const struct call *call, Dwarf_Die *die, Dwarf_Die *type,
-                          uint64_t *value)
+                          const struct call *call, unsigned int index, Dwarf_Die *die,
+                          Dwarf_Die *type, uint64_t *value, bool *entry)
 {
+    *entry = false;
     if (image_type_of(die, type) != 0) {
         return -ENODATA;
     }
-    return unwind_value(&s->unwinder, &b->stack, call->frame, die, value_size(type), value);
+    int err = unwind_value(&s->unwinder, &b->stack, call->frame, die, value_size(type), value);
+    if (err != 0 && !call->inlined && value_size(type) <= sizeof(*value)) {
+        err = unwind_entry(&s->unwinder, &b->stack, call->frame, index, value);
+        *entry = err == 0;
+    }
+    return err;
 }
 
 int backtrace_argument(const struct session *s, const struct backtrace *b, const struct call *call,
                        const char *name, uint64_t *value)
 {
     Dwarf_Die function = call->die, child, type;
+    unsigned int index = 0;
+    bool entry;
 
     if (!call->has_die || dwarf_child(&function, &child) != 0) {
         return -ENODATA;
@@ -117,10 +126,13 @@ int backtrace_argument(const struct session *s, const struct backtrace *b, const
     do {
         const char *its = dwarf_diename(&child);
 
-        if (dwarf_tag(&child) == DW_TAG_formal_parameter && its != NULL &&
-            strcmp(its, name) == 0) {
-            return argument_value(s, b, call, &child, &type, value);
+        if (dwarf_tag(&child) != DW_TAG_formal_parameter) {
+            continue;
         }
+        if (its != NULL && strcmp(its, name) == 0) {
+            return argument_value(s, b, call, index, &child, &type, value, &entry);
+        }
+        index++;
     } while (dwarf_siblingof(&child, &child) == 0);
     return -ENODATA;
 }
@@ -129,6 +141,7 @@ static cJSON *arguments(const struct session *s, const struct backtrace *b, cons
 {
     cJSON *list = cJSON_CreateArray();
     Dwarf_Die function = call->die, child, type;
+    unsigned int index = 0;
 
     if (!call->has_die || dwarf_child(&function, &child) != 0) {
         return list;
@@ -137,15 +150,17 @@ static cJSON *arguments(const struct session *s, const struct backtrace *b, cons
         const char *name = dwarf_diename(&child);
         char text[VALUE_TEXT_MAX] = "";
         uint64_t value;
+        bool entry;
 
         if (dwarf_tag(&child) != DW_TAG_formal_parameter || name == NULL) {
             continue;
         }
         cJSON *argument = cJSON_CreateObject();
         cJSON_AddStringToObject(argument, "name", name);
-        if (argument_value(s, b, call, &child, &type, &value) == 0) {
+        if (argument_value(s, b, call, index++, &child, &type, &value, &entry) == 0) {
             value_scalar(s, &type, value, text, sizeof(text));
             cJSON_AddStringToObject(argument, "value", text);
+            cJSON_AddBoolToObject(argument, "at_entry", entry);
         } else {
             cJSON_AddNullToObject(argument, "value");
         }
@@ -208,7 +223,9 @@ static void show_arguments(const cJSON *frame)
     cJSON_ArrayForEach (argument, cJSON_GetObjectItem(frame, "arguments")) {
         const char *value = text_of(argument, "value");
 
-        printf("%s%s=%s", before, text_of(argument, "name"), value != NULL ? value : "?");
+        printf("%s%s%s=%s", before, text_of(argument, "name"),
+               cJSON_IsTrue(cJSON_GetObjectItem(argument, "at_entry")) ? "@entry" : "",
+               value != NULL ? value : "?");
         before = ", ";
     }
     fputs(before[0] == '(' ? "()" : ")", stdout);

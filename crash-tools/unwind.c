@@ -67,8 +67,32 @@ static bool read64(const struct unwinder *u, uint64_t address, uint64_t *value)
 
 /* ---- C functions ---- */
 
-/* Where the caller's register @reg is kept, into @next. */
-static void restore(const struct expr_context *c, Dwarf_Frame *cfi, enum reg reg, struct regs *next)
+/* The compiled function around, whose frame base counts, of all that are inlined at a frame. */
+static bool function_of(const struct unwinder *u, const struct frame *f, Dwarf_Die *function)
+{
+    struct image_function functions[IMAGE_INLINES_MAX];
+    unsigned int count = image_functions(u->image, frame_pc(f), functions);
+
+    if (count == 0) {
+        return false;
+    }
+    *function = functions[count - 1].die;
+    return true;
+}
+
+/* A function that never returns does not save what its caller might want back. */
+static bool forgets(const struct unwinder *u, const struct frame *f)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Die function;
+
+    return function_of(u, f, &function) &&
+           dwarf_attr_integrate(&function, DW_AT_noreturn, &attribute) != NULL;
+}
+
+/* Where the caller's register @reg is kept, into @next. @kept: it is, if nothing is said of it. */
+static void restore(const struct expr_context *c, Dwarf_Frame *cfi, enum reg reg, bool kept,
+                    struct regs *next)
 {
     Dwarf_Op mem[3], *ops;
     size_t nops;
@@ -79,7 +103,7 @@ static void restore(const struct expr_context *c, Dwarf_Frame *cfi, enum reg reg
         return;
     }
     if (nops == 0 && ops == NULL) { /* not changed */
-        if (knows(c->regs, reg)) {
+        if (kept && knows(c->regs, reg)) {
             set(next, reg, c->regs->value[reg]);
         }
         return;
@@ -112,9 +136,10 @@ static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *ne
         expr_eval(&c, ops, nops, &kind, &f->cfa) == 0) {
         f->has_cfa = c.has_cfa = true;
         c.cfa = f->cfa;
+        bool kept = !forgets(u, f);
         for (enum reg reg = 0; reg < REG_COUNT; reg++) {
             if (callee_keeps(reg) || reg == REG_RIP) {
-                restore(&c, rules, reg, &next->regs);
+                restore(&c, rules, reg, kept, &next->regs);
             }
         }
         set(&next->regs, REG_RSP, f->cfa);
@@ -171,19 +196,21 @@ static bool step_hypercall(const struct unwinder *u, uint64_t offset, struct fra
     return step_leaf(u, f, pushed[at], next);
 }
 
-/* Out of a trap: to the registers that it saved. */
-static bool step_trap(const struct unwinder *u, struct frame *f, struct frame *next)
+/* The registers that a trap saved at @at; false if what lies there is no frame of the kernel's. */
+static bool take_trap(const struct unwinder *u, Dwarf_Die *type, uint64_t at, struct frame *next)
 {
-    uint64_t at = f->regs.value[REG_RBX];
-    Dwarf_Die type, member;
+    uint64_t cs, offset = 0;
+    Dwarf_Die member;
 
-    if (!knows(&f->regs, REG_RBX) || image_type(u->image, "trap_frame", &type) != 0) {
+    if (image_member(type, "cs", &offset, &member) != 0 || !read64(u, at + offset, &cs) ||
+        (cs & 0xffff & ~3u) != (FLAT_KERNEL_CS & ~3u)) {
         return false;
     }
     for (enum reg reg = 0; reg < REG_COUNT; reg++) {
-        uint64_t offset = 0, value;
+        uint64_t value;
 
-        if (image_member(&type, reg_name(reg), &offset, &member) != 0 ||
+        offset = 0;
+        if (image_member(type, reg_name(reg), &offset, &member) != 0 ||
             !read64(u, at + offset, &value)) {
             return false;
         }
@@ -192,6 +219,24 @@ static bool step_trap(const struct unwinder *u, struct frame *f, struct frame *n
     next->exact = next->trap = true;
     next->trap_frame = at;
     return true;
+}
+
+/*
+ * Out of a trap. Its frame is in %rbx, unless that is forgotten; and there is no more between it and
+ * the stack pointer than what aligns that.
+ */
+static bool step_trap(const struct unwinder *u, const struct frame *f, struct frame *next)
+{
+    uint64_t sp = f->regs.value[REG_RSP], rbx = f->regs.value[REG_RBX];
+    Dwarf_Die type;
+
+    if (!knows(&f->regs, REG_RSP) || image_type(u->image, "trap_frame", &type) != 0) {
+        return false;
+    }
+    if (knows(&f->regs, REG_RBX) && rbx - sp <= sizeof(uint64_t)) {
+        return take_trap(u, &type, rbx, next);
+    }
+    return take_trap(u, &type, sp, next) || take_trap(u, &type, sp + sizeof(uint64_t), next);
 }
 
 static bool is_beginning(const char *symbol)
@@ -242,7 +287,7 @@ int unwind(const struct unwinder *u, const struct regs *regs, struct stack *stac
     if (stack->frames == NULL) {
         return -ENOMEM;
     }
-    stack->frames[0] = (struct frame){.regs = *regs, .exact = true};
+    stack->frames[0] = (struct frame){.regs = *regs, .exact = !regs->returned};
     for (stack->count = 1;; stack->count++) {
         struct frame *f = &stack->frames[stack->count - 1], next = {0};
 
@@ -253,9 +298,12 @@ int unwind(const struct unwinder *u, const struct regs *regs, struct stack *stac
             }
         }
         stack->end = NULL;
-        if (!knows(&next.regs, REG_RIP) || next.regs.value[REG_RIP] == 0) {
+        if (!knows(&next.regs, REG_RIP)) {
             stack->end = "what it returns to cannot be read";
             return 0;
+        }
+        if (next.regs.value[REG_RIP] == 0) {
+            return 0; /* called by nobody */
         }
         if (!advances(u, f, &next) || stack->count == FRAMES_MAX) {
             stack->end = stack->count == FRAMES_MAX ? "there are more" : "the stack is damaged";
@@ -304,55 +352,63 @@ static bool find_call(Dwarf_Die *die, uint64_t returns_to, Dwarf_Die *call, unsi
     return false;
 }
 
-/* The compiled function around, whose frame base counts, of all that are inlined at a frame. */
-static bool function_of(const struct unwinder *u, const struct frame *f, Dwarf_Die *function)
-{
-    struct image_function functions[IMAGE_INLINES_MAX];
-    unsigned int count = image_functions(u->image, frame_pc(f), functions);
-
-    if (count == 0) {
-        return false;
-    }
-    *function = functions[count - 1].die;
-    return true;
-}
-
 static int eval_in_frame(const struct entry_arg *e, Dwarf_Op *ops, size_t nops,
                          enum expr_kind *kind, uint64_t *value);
 
-/* What a register held when the function of frame e->n was entered, as its caller set it. */
-static int entry_value(void *arg, const Dwarf_Op *op, uint64_t *value)
+/* What the register of @wanted held when the function of frame e->n was called. */
+static int entry_register(const struct entry_arg *e, unsigned int wanted, uint64_t *value)
 {
-    const struct entry_arg *e = arg;
     struct entry_arg caller = {.u = e->u, .stack = e->stack, .n = e->n + 1};
-    Dwarf_Attribute inner, location, call_value;
+    Dwarf_Attribute location, call_value;
     Dwarf_Die function, call, parameter;
-    Dwarf_Op *ops, *wanted;
-    size_t nops, nwanted;
+    Dwarf_Op *ops;
+    size_t nops;
     enum expr_kind kind;
 
-    if (e->attribute == NULL || caller.n >= e->stack->count ||
-        e->stack->frames[caller.n].exact || /* interrupted, not calling */
-        dwarf_getlocation_attr(e->attribute, op, &inner) != 0 ||
-        dwarf_getlocation(&inner, &wanted, &nwanted) != 0 || nwanted != 1 ||
+    if (caller.n >= e->stack->count || e->stack->frames[caller.n].exact || /* not calling */
         !function_of(e->u, &e->stack->frames[caller.n], &function) ||
         !find_call(&function, e->stack->frames[caller.n].regs.value[REG_RIP], &call, 0) ||
         dwarf_child(&call, &parameter) != 0) {
         return -ENODATA;
     }
     do {
-        if (dwarf_tag(&parameter) != DW_TAG_call_site_parameter ||
-            dwarf_getlocation(dwarf_attr(&parameter, DW_AT_location, &location), &ops, &nops) !=
-                0 ||
-            nops != 1 || ops[0].atom != wanted[0].atom ||
+        if (dwarf_tag(&parameter) == DW_TAG_call_site_parameter &&
+            dwarf_getlocation(dwarf_attr(&parameter, DW_AT_location, &location), &ops, &nops) ==
+                0 &&
+            nops == 1 && ops[0].atom == wanted &&
             dwarf_getlocation(dwarf_attr(&parameter, DW_AT_call_value, &call_value), &ops,
-                              &nops) != 0) {
-            continue;
+                              &nops) == 0) {
+            caller.attribute = &call_value;
+            return eval_in_frame(&caller, ops, nops, &kind, value);
         }
-        caller.attribute = &call_value;
-        return eval_in_frame(&caller, ops, nops, &kind, value);
     } while (dwarf_siblingof(&parameter, &parameter) == 0);
     return -ENODATA;
+}
+
+/* The expression's DW_OP_entry_value. */
+static int entry_value(void *arg, const Dwarf_Op *op, uint64_t *value)
+{
+    const struct entry_arg *e = arg;
+    Dwarf_Attribute inner;
+    Dwarf_Op *ops;
+    size_t nops;
+
+    if (e->attribute == NULL || dwarf_getlocation_attr(e->attribute, op, &inner) != 0 ||
+        dwarf_getlocation(&inner, &ops, &nops) != 0 || nops != 1) {
+        return -ENODATA;
+    }
+    return entry_register(e, ops[0].atom, value);
+}
+
+int unwind_entry(const struct unwinder *u, const struct stack *stack, unsigned int n,
+                 unsigned int index, uint64_t *value)
+{
+    static const enum reg order[] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
+    const struct entry_arg e = {.u = u, .stack = stack, .n = n};
+
+    return index < sizeof(order) / sizeof(order[0])
+               ? entry_register(&e, DW_OP_reg0 + order[index], value)
+               : -ENODATA;
 }
 
 static int eval_in_frame(const struct entry_arg *e, Dwarf_Op *ops, size_t nops,

@@ -16,10 +16,11 @@ enum reg {
     REG_RIP, REG_COUNT
 };
 
-/* Registers, of which some are not known any more: bits of @known. */
+/* Registers, of which some are not known any more (bits of @known). */
 struct regs {
     uint64_t value[REG_COUNT];
     uint32_t known;
+    bool returned; /* rip is what a call returns to, not the instruction that comes next */
 };
 
 /* One function's turn on a stack. */
@@ -55,6 +56,13 @@ uint64_t frame_pc(const struct frame *frame);
  */
 int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned int n, Dwarf_Die *die,
                  unsigned int size, uint64_t *value);
+
+/*
+ * What the @index-th argument, an integer or a pointer, was when the @n-th frame's function was
+ * called: the caller's DWARF may tell even if the function has forgotten it. 0 or -ENODATA.
+ */
+int unwind_entry(const struct unwinder *u, const struct stack *stack, unsigned int n,
+                 unsigned int index, uint64_t *value);
 
 /* A vCPU's registers. */
 void regs_of_vcpu(const struct vcpu_guest_context *vcpu, struct regs *regs);
