@@ -125,8 +125,7 @@ static void say_address(const struct finding *f, uint64_t address)
         say(f, " (%s)", symbol);
     }
     for (unsigned int i = 0; i < f->k->nthreads; i++) {
-        if (f->k->threads[i].stack != 0 &&
-            f->k->threads[i].stack - address - 1 < CORE_PAGE_SIZE) {
+        if (f->k->threads[i].stack != 0 && f->k->threads[i].stack - address - 1 < CORE_PAGE_SIZE) {
             say(f, ", the guard page below the stack of thread \"%s\"", f->k->threads[i].name);
         }
     }
@@ -169,9 +168,9 @@ static void explain_trap(struct finding *f, const struct call *at)
         say(f, ".");
         return;
     }
-    f->verdict = (error & PF_FETCH) != 0        ? "wild jump"
+    f->verdict = (error & PF_FETCH) != 0     ? "wild jump"
                  : cpu->cr2 < CORE_PAGE_SIZE ? "null pointer"
-                                                : "page fault";
+                                             : "page fault";
     json_add_hex(f->answer, "fault_address", cpu->cr2);
     say(f, "a page fault: ");
     say_place(f, f->culprit);
@@ -189,7 +188,8 @@ static void explain_overflow(struct finding *f, const struct call *at)
 
     f->verdict = "stack overflow";
     blame(f, beyond(f, at, names, sizeof(names) / sizeof(names[0])));
-    for (const struct call *c = f->culprit; c != NULL && c->function != NULL && strcmp(c->function, f->culprit->function) == 0;
+    for (const struct call *c = f->culprit;
+         c != NULL && c->function != NULL && strcmp(c->function, f->culprit->function) == 0;
          c = next_call(f, c)) {
         depth++;
     }
@@ -255,8 +255,7 @@ static void say_pointer(void *context, const struct image_variable *v)
     uint64_t value;
 
     if (value_size(&type) == sizeof(value) && dwarf_tag(&type) == DW_TAG_pointer_type &&
-        space_read(&p->f->s->space, v->address, &value, sizeof(value)) == 0 &&
-        value == p->object) {
+        space_read(&p->f->s->space, v->address, &value, sizeof(value)) == 0 && value == p->object) {
         say(p->f, "%s%s", p->count == 0 ? " Variables that point to it: " : ", ", v->name);
         p->count++;
     }
@@ -289,8 +288,8 @@ static void say_first_free(struct finding *f, uint64_t object)
 }
 
 /*
- * What panic() was called with after its format: the @n-th of them, in the va_list that vpanic() got.
- * Its layout is the ABI's: panic() saves the six registers in which arguments come.
+ * What panic() was called with after its format: the @n-th of them, in the va_list that vpanic()
+ * got. Its layout is the ABI's: panic() saves the six registers in which arguments come.
  */
 static bool panic_argument(const struct finding *f, unsigned int n, uint64_t *value)
 {
@@ -351,12 +350,14 @@ static void find_message(struct finding *f)
 /* Which of the kernel's checks it was, by the functions on the stack. */
 static void explain_panic(struct finding *f)
 {
-    static const char *const panics[] = {"panic",        "panic_at",  "panic_frame", "vpanic",
+    static const char *const panics[] = {"panic",          "panic_at",   "panic_frame", "vpanic",
                                          "panic_shutdown", "panic_once", "stop_others"};
     static const struct {
         const char *function, *kind;
-    } locks[] = {{"mutex_lock", "mutex"}, {"acquire", "spinlock"},
-                 {"spin_lock", "spinlock"}, {"spin_acquire", "spinlock"}};
+    } locks[] = {{"mutex_lock", "mutex"},
+                 {"acquire", "spinlock"},
+                 {"spin_lock", "spinlock"},
+                 {"spin_acquire", "spinlock"}};
     const struct call *at = f->trace.calls;
 
     for (unsigned int i = 0; i < f->trace.count; i++) {
@@ -382,8 +383,8 @@ static void explain_panic(struct finding *f)
     }
     f->verdict = "panic";
     at = call_of(f, "panic");
-    blame(f, beyond(f, at != NULL ? at : f->trace.calls, panics,
-                    sizeof(panics) / sizeof(panics[0])));
+    blame(f,
+          beyond(f, at != NULL ? at : f->trace.calls, panics, sizeof(panics) / sizeof(panics[0])));
     say(f, "a panic in ");
     say_place(f, f->culprit);
     say(f, ".");

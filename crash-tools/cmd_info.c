@@ -19,12 +19,13 @@ static int info_run(struct session *s, int argc, char **argv, cJSON *answer, str
     cJSON_AddStringToObject(answer, "xen", text);
     cJSON_AddNumberToObject(answer, "vcpus", core_vcpu_count(s->core));
     cJSON_AddNumberToObject(answer, "pages", (double)core_page_count(s->core));
-    cJSON_AddNumberToObject(answer, "kib", (double)core_page_count(s->core) * CORE_PAGE_SIZE / 1024);
+    cJSON_AddNumberToObject(answer, "kib",
+                            (double)core_page_count(s->core) * CORE_PAGE_SIZE / 1024);
     cJSON_AddBoolToObject(answer, "shared_info", core_shared_info(s->core) != NULL);
     cJSON_AddStringToObject(answer, "kernel",
-                            s->image == NULL                       ? "not found"
+                            s->image == NULL                      ? "not found"
                             : image_build_id(s->image)[0] == '\0' ? "agrees by its constants"
-                                                                   : "agrees by its build id");
+                                                                  : "agrees by its build id");
     if (s->image != NULL) {
         cJSON_AddStringToObject(answer, "build_id", image_build_id(s->image));
     }

@@ -95,8 +95,7 @@ static int log_run(struct session *s, int argc, char **argv, cJSON *answer, stru
     if (add_log(s, cJSON_AddArrayToObject(answer, "log")) != 0) {
         return crash_fail(why, CRASH_FAILED, "the kernel's ring of messages cannot be read");
     }
-    add_lines(cJSON_AddArrayToObject(answer, "console"), tail,
-              console_tail(s, tail, sizeof(tail)));
+    add_lines(cJSON_AddArrayToObject(answer, "console"), tail, console_tail(s, tail, sizeof(tail)));
     return CRASH_DONE;
 }
 

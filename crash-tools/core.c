@@ -25,9 +25,8 @@
 enum section { SEC_NOTE, SEC_PRSTATUS, SEC_SHARED, SEC_P2M, SEC_PAGES, SEC_COUNT };
 
 static const char *const section_names[SEC_COUNT] = {
-    [SEC_NOTE] = ".note.Xen",          [SEC_PRSTATUS] = ".xen_prstatus",
-    [SEC_SHARED] = ".xen_shared_info", [SEC_P2M] = ".xen_p2m",
-    [SEC_PAGES] = ".xen_pages",
+    [SEC_NOTE] = ".note.Xen", [SEC_PRSTATUS] = ".xen_prstatus", [SEC_SHARED] = ".xen_shared_info",
+    [SEC_P2M] = ".xen_p2m",   [SEC_PAGES] = ".xen_pages",
 };
 
 /* A part of the file, which lies within it. */
@@ -403,7 +402,8 @@ int core_open(const char *path, struct core **out, char *why, unsigned long why_
     if (data == NULL) {
         int err = errno;
 
-        snprintf(why, why_size, "%s", err == ENOEXEC ? "no file with anything in it" : strerror(err));
+        snprintf(why, why_size, "%s",
+                 err == ENOEXEC ? "no file with anything in it" : strerror(err));
         return -err;
     }
     int err = core_parse(data, size, out, why, why_size);
@@ -470,14 +470,14 @@ int core_page_by_pfn(const struct core *core, uint64_t pfn, struct core_page *pa
 {
     const struct entry wanted = {.pfn = pfn};
 
-    return give(core,
-                bsearch(&wanted, core->by_pfn, core->nentries, sizeof(wanted), compare_pfn), page);
+    return give(core, bsearch(&wanted, core->by_pfn, core->nentries, sizeof(wanted), compare_pfn),
+                page);
 }
 
 int core_page_by_mfn(const struct core *core, uint64_t mfn, struct core_page *page)
 {
     const struct entry wanted = {.mfn = mfn};
 
-    return give(core,
-                bsearch(&wanted, core->by_mfn, core->nentries, sizeof(wanted), compare_mfn), page);
+    return give(core, bsearch(&wanted, core->by_mfn, core->nentries, sizeof(wanted), compare_mfn),
+                page);
 }

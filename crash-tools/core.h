@@ -16,7 +16,8 @@
 
 struct core;
 
-/* A page of the domain: both of its numbers, and its CORE_PAGE_SIZE bytes, which stay the core's. */
+/* A page of the domain: both of its numbers, and its CORE_PAGE_SIZE bytes, which stay the core's.
+ */
 struct core_page {
     uint64_t pfn, mfn;
     const uint8_t *bytes;

@@ -147,7 +147,7 @@ static int step(struct machine *m, const Dwarf_Op *op)
     case DW_OP_entry_value:
     case DW_OP_GNU_entry_value:
         return m->c->entry != NULL && m->c->entry(m->c->arg, op, &value) == 0 ? push(m, value)
-                                                                             : -ENODATA;
+                                                                              : -ENODATA;
     default:
         break;
     }

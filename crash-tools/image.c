@@ -62,8 +62,8 @@ static int load_symbols(struct image *image, Elf_Scn *section, const GElf_Shdr *
         }
         const char *name = elf_strptr(image->elf, header->sh_link, sym.st_name);
         if (name != NULL && name[0] != '\0') {
-            image->symbols[image->nsymbols++] = (struct symbol){.address = sym.st_value,
-                                                                .name = name};
+            image->symbols[image->nsymbols++] =
+                (struct symbol){.address = sym.st_value, .name = name};
         }
     }
     qsort(image->symbols, image->nsymbols, sizeof(*image->symbols), compare_symbols);
@@ -198,7 +198,8 @@ int image_agrees(const struct image *image, const struct space *space, char *why
     }
     uint64_t equal = equal_bytes(part, space);
     if (equal < part->size) {
-        snprintf(why, why_size, "the core is of another kernel: its memory at %#llx does not hold %s",
+        snprintf(why, why_size,
+                 "the core is of another kernel: its memory at %#llx does not hold %s",
                  (unsigned long long)(part->address + equal),
                  has_id ? "this build id" : "this kernel's constants");
         return -ESTALE;
@@ -320,8 +321,10 @@ unsigned int image_functions(const struct image *image, uint64_t pc,
         if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine) {
             continue;
         }
-        functions[n++] = (struct image_function){
-            .die = scopes[i], .name = dwarf_diename(&scopes[i]), .file = short_path(file), .line = line};
+        functions[n++] = (struct image_function){.die = scopes[i],
+                                                 .name = dwarf_diename(&scopes[i]),
+                                                 .file = short_path(file),
+                                                 .line = line};
         if (tag == DW_TAG_subprogram) {
             break;
         }

@@ -19,7 +19,8 @@ struct klock {
     int cpu;                     /* a spinlock's; -1: nobody */
 };
 
-/* Finds locks among the kernel's variables and by who waits. Returns how many, LOCKS_MAX at most. */
+/* Finds locks among the kernel's variables and by who waits. Returns how many, LOCKS_MAX at most.
+ */
 unsigned int locks_find(struct session *s, const struct kernel *k, struct klock locks[LOCKS_MAX]);
 
 /* A mutex's owner; NULL: nobody. */

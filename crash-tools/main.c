@@ -13,8 +13,8 @@
 #include "text.h"
 
 static const struct command *const commands[] = {
-    &cmd_analyze, &cmd_bt,  &cmd_threads, &cmd_locks,   &cmd_log,     &cmd_vcpus, &cmd_info,
-    &cmd_print,   &cmd_x,   &cmd_vtop,    &cmd_pte,     &cmd_pfn2mfn, &cmd_mfn2pfn,
+    &cmd_analyze, &cmd_bt, &cmd_threads, &cmd_locks, &cmd_log,     &cmd_vcpus,   &cmd_info,
+    &cmd_print,   &cmd_x,  &cmd_vtop,    &cmd_pte,   &cmd_pfn2mfn, &cmd_mfn2pfn,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -32,10 +32,11 @@ struct options {
 
 static void help(FILE *out)
 {
-    fputs("Usage: duet-crash [-j] [-k KERNEL] CORE [COMMAND [ARGUMENT]...]\n"
-          "Tells from a core of a domain (xl dump-core) what its kernel, which is ours, was doing.\n"
-          "Without a command: analyze.\n\n",
-          out);
+    fputs(
+        "Usage: duet-crash [-j] [-k KERNEL] CORE [COMMAND [ARGUMENT]...]\n"
+        "Tells from a core of a domain (xl dump-core) what its kernel, which is ours, was doing.\n"
+        "Without a command: analyze.\n\n",
+        out);
     for (size_t i = 0; i < N_COMMANDS; i++) {
         fprintf(out, "  %-8s %-26s %s\n", commands[i]->name, commands[i]->synopsis,
                 commands[i]->summary);

@@ -12,9 +12,9 @@
 /* One line of a backtrace. Strings are the image's. */
 struct call {
     uint64_t address;
-    unsigned int frame; /* which of the stack's */
-    bool inlined;       /* into the next line's function */
-    bool trap;          /* was interrupted by the line before */
+    unsigned int frame;          /* which of the stack's */
+    bool inlined;                /* into the next line's function */
+    bool trap;                   /* was interrupted by the line before */
     const char *function, *file; /* NULL: not known */
     uint64_t offset;
     int line; /* 0: not known */
@@ -36,7 +36,8 @@ void backtrace_free(struct backtrace *b);
 int backtrace_argument(const struct session *s, const struct backtrace *b, const struct call *call,
                        const char *name, uint64_t *value);
 
-/* The first call that is not one of the scheduler's: where a thread waits. NULL if there is none. */
+/* The first call that is not one of the scheduler's: where a thread waits. NULL if there is none.
+ */
 const struct call *backtrace_wait(const struct backtrace *b);
 
 /* As JSON: an object with "frames", and "end" if the walk ended before the stack's beginning. */

@@ -35,10 +35,22 @@ void regs_of_vcpu(const struct vcpu_guest_context *vcpu, struct regs *regs)
     const struct cpu_user_regs *u = &vcpu->user_regs;
 
     *regs = (struct regs){
-        .value = {[REG_RAX] = u->rax, [REG_RDX] = u->rdx, [REG_RCX] = u->rcx, [REG_RBX] = u->rbx,
-                  [REG_RSI] = u->rsi, [REG_RDI] = u->rdi, [REG_RBP] = u->rbp, [REG_RSP] = u->rsp,
-                  [REG_R8] = u->r8,   [REG_R9] = u->r9,   [REG_R10] = u->r10, [REG_R11] = u->r11,
-                  [REG_R12] = u->r12, [REG_R13] = u->r13, [REG_R14] = u->r14, [REG_R15] = u->r15,
+        .value = {[REG_RAX] = u->rax,
+                  [REG_RDX] = u->rdx,
+                  [REG_RCX] = u->rcx,
+                  [REG_RBX] = u->rbx,
+                  [REG_RSI] = u->rsi,
+                  [REG_RDI] = u->rdi,
+                  [REG_RBP] = u->rbp,
+                  [REG_RSP] = u->rsp,
+                  [REG_R8] = u->r8,
+                  [REG_R9] = u->r9,
+                  [REG_R10] = u->r10,
+                  [REG_R11] = u->r11,
+                  [REG_R12] = u->r12,
+                  [REG_R13] = u->r13,
+                  [REG_R14] = u->r14,
+                  [REG_R15] = u->r15,
                   [REG_RIP] = u->rip},
         .known = (1u << REG_COUNT) - 1,
     };
@@ -184,7 +196,7 @@ static bool step_pointer(const struct unwinder *u, struct frame *f, struct frame
 static bool step_hypercall(const struct unwinder *u, uint64_t offset, struct frame *f,
                            struct frame *next)
 {
-    static const uint8_t pushed[STUB_SIZE] = {0,  8,  8,  16, 16, 16, 16, 16, 16, 16, 16, 16, 8, 0};
+    static const uint8_t pushed[STUB_SIZE] = {0, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16, 16, 8, 0};
     static const uint8_t code[] = {0x51, 0x41, 0x53, 0xb8};
     uint64_t at = offset % STUB_SIZE;
     uint8_t stub[sizeof(code)];
@@ -222,8 +234,8 @@ static bool take_trap(const struct unwinder *u, Dwarf_Die *type, uint64_t at, st
 }
 
 /*
- * Out of a trap. Its frame is in %rbx, unless that is forgotten; and there is no more between it and
- * the stack pointer than what aligns that.
+ * Out of a trap. Its frame is in %rbx, unless that is forgotten; and there is no more between it
+ * and the stack pointer than what aligns that.
  */
 static bool step_trap(const struct unwinder *u, const struct frame *f, struct frame *next)
 {
@@ -376,8 +388,8 @@ static int entry_register(const struct entry_arg *e, unsigned int wanted, uint64
             dwarf_getlocation(dwarf_attr(&parameter, DW_AT_location, &location), &ops, &nops) ==
                 0 &&
             nops == 1 && ops[0].atom == wanted &&
-            dwarf_getlocation(dwarf_attr(&parameter, DW_AT_call_value, &call_value), &ops,
-                              &nops) == 0) {
+            dwarf_getlocation(dwarf_attr(&parameter, DW_AT_call_value, &call_value), &ops, &nops) ==
+                0) {
             caller.attribute = &call_value;
             return eval_in_frame(&caller, ops, nops, &kind, value);
         }
@@ -416,8 +428,12 @@ static int eval_in_frame(const struct entry_arg *e, Dwarf_Op *ops, size_t nops,
 {
     const struct frame *f = &e->stack->frames[e->n];
     struct entry_arg copy = *e;
-    struct expr_context c = {.unwinder = e->u, .regs = &f->regs, .has_cfa = f->has_cfa,
-                             .cfa = f->cfa,    .entry = entry_value, .arg = &copy};
+    struct expr_context c = {.unwinder = e->u,
+                             .regs = &f->regs,
+                             .has_cfa = f->has_cfa,
+                             .cfa = f->cfa,
+                             .entry = entry_value,
+                             .arg = &copy};
     Dwarf_Attribute attribute;
     Dwarf_Die function;
     Dwarf_Op *base;
@@ -432,8 +448,8 @@ static int eval_in_frame(const struct entry_arg *e, Dwarf_Op *ops, size_t nops,
     return expr_eval(&c, ops, nops, kind, value);
 }
 
-int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned int n, Dwarf_Die *die,
-                 unsigned int size, uint64_t *value)
+int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned int n,
+                 Dwarf_Die *die, unsigned int size, uint64_t *value)
 {
     const struct frame *f = &stack->frames[n];
     Dwarf_Attribute attribute;

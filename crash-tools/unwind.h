@@ -11,9 +11,24 @@
 
 /* DWARF's numbers of x86-64's registers. */
 enum reg {
-    REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
-    REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-    REG_RIP, REG_COUNT
+    REG_RAX,
+    REG_RDX,
+    REG_RCX,
+    REG_RBX,
+    REG_RSI,
+    REG_RDI,
+    REG_RBP,
+    REG_RSP,
+    REG_R8,
+    REG_R9,
+    REG_R10,
+    REG_R11,
+    REG_R12,
+    REG_R13,
+    REG_R14,
+    REG_R15,
+    REG_RIP,
+    REG_COUNT
 };
 
 /* Registers, of which some are not known any more (bits of @known). */
@@ -54,8 +69,8 @@ uint64_t frame_pc(const struct frame *frame);
  * The value of a variable or argument @die of the @n-th frame's function, of @size bytes at most 8.
  * Returns 0, or -ENODATA if it is nowhere at this point.
  */
-int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned int n, Dwarf_Die *die,
-                 unsigned int size, uint64_t *value);
+int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned int n,
+                 Dwarf_Die *die, unsigned int size, uint64_t *value);
 
 /*
  * What the @index-th argument, an integer or a pointer, was when the @n-th frame's function was

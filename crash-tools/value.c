@@ -178,8 +178,7 @@ static cJSON *array_tree(const struct session *s, Dwarf_Die *type, uint64_t addr
 }
 
 /* A member of some bits, which lie in eight bytes. */
-static cJSON *bits_tree(const struct session *s, Dwarf_Die *member, uint64_t address,
-                        uint64_t bits)
+static cJSON *bits_tree(const struct session *s, Dwarf_Die *member, uint64_t address, uint64_t bits)
 {
     Dwarf_Attribute attribute;
     Dwarf_Word at = 0;

@@ -3,9 +3,9 @@
  *
  * A slab is a block of pages, aligned to its size, that begins with struct slab and holds objects
  * of one size class. A bitmap in the header says which are in use, which makes a second kfree() of
- * the same object detectable; a free object begins with who freed it. A cache keeps its slabs with room in a list; a slab that gets empty
- * goes back to the page allocator unless it is the cache's last. Larger requests are whole pages,
- * labelled PAGE_LARGE. Locks: one per cache, over page_lock.
+ * the same object detectable; a free object begins with who freed it. A cache keeps its slabs with
+ * room in a list; a slab that gets empty goes back to the page allocator unless it is the cache's
+ * last. Larger requests are whole pages, labelled PAGE_LARGE. Locks: one per cache, over page_lock.
  */
 #include "kern/mem.h"
 

@@ -1,6 +1,6 @@
 /*
- * A writer of core files: see fake_core.h. It follows Xen's docs/misc/dump-core-format.txt by itself,
- * and shares nothing with the reader.
+ * A writer of core files: see fake_core.h. It follows Xen's docs/misc/dump-core-format.txt by
+ * itself, and shares nothing with the reader.
  */
 #include "fake_core.h"
 
@@ -9,13 +9,8 @@
 
 #define PAGE 4096u
 
-static const char *const names[FAKE_COUNT] = {"",
-                                              ".shstrtab",
-                                              ".note.Xen",
-                                              ".xen_prstatus",
-                                              ".xen_shared_info",
-                                              ".xen_pages",
-                                              ".xen_p2m"};
+static const char *const names[FAKE_COUNT] = {
+    "", ".shstrtab", ".note.Xen", ".xen_prstatus", ".xen_shared_info", ".xen_pages", ".xen_p2m"};
 
 struct note {
     uint32_t namesz, descsz, type;
@@ -45,8 +40,7 @@ static size_t place(struct fake_core *c, enum fake_section which, size_t size, s
 
 static size_t add_note(struct fake_core *c, size_t at, uint32_t type, size_t desc)
 {
-    const struct note note = {
-        .namesz = 4, .descsz = (uint32_t)desc, .type = type, .name = "Xen"};
+    const struct note note = {.namesz = 4, .descsz = (uint32_t)desc, .type = type, .name = "Xen"};
 
     memcpy(c->data + at, &note, sizeof(note));
     return at + sizeof(note);

@@ -10,7 +10,16 @@
 #include <xen/xen.h>
 
 /* Its sections, in the table's order. */
-enum fake_section { FAKE_NULL, FAKE_NAMES, FAKE_NOTE, FAKE_PRSTATUS, FAKE_SHARED, FAKE_PAGES, FAKE_P2M, FAKE_COUNT };
+enum fake_section {
+    FAKE_NULL,
+    FAKE_NAMES,
+    FAKE_NOTE,
+    FAKE_PRSTATUS,
+    FAKE_SHARED,
+    FAKE_PAGES,
+    FAKE_P2M,
+    FAKE_COUNT
+};
 
 struct fake_core {
     uint8_t *data;
