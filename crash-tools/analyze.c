@@ -358,7 +358,7 @@ static void explain_panic(struct finding *f)
                  {"acquire", "spinlock"},
                  {"spin_lock", "spinlock"},
                  {"spin_acquire", "spinlock"}};
-    const struct call *at = f->trace.calls;
+    const struct call *at;
 
     for (unsigned int i = 0; i < f->trace.count; i++) {
         if (f->trace.calls[i].trap) {

@@ -83,7 +83,7 @@ static cJSON *vcpu_json(const struct session *s, unsigned int id)
 static int vcpus_run(struct session *s, int argc, char **argv, cJSON *answer, struct excuse *why)
 {
     cJSON *list = cJSON_AddArrayToObject(answer, "vcpus");
-    uint64_t only;
+    uint64_t only = 0;
 
     if (argc == 1 && (!crash_number(argv[0], &only) || only >= core_vcpu_count(s->core))) {
         return crash_fail(why, CRASH_USAGE, "there is no vCPU '%s'", argv[0]);

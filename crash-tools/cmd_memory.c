@@ -21,7 +21,7 @@ static int walk_to(struct session *s, int argc, char **argv, uint64_t *va, struc
                    cJSON *answer, struct excuse *why)
 {
     struct space space = s->space;
-    uint64_t vcpu;
+    uint64_t vcpu = 0;
     int status = crash_address(s, argv[0], va, why);
 
     if (status != CRASH_DONE) {

@@ -148,7 +148,7 @@ static int check_overlaps(const struct core *c, const struct reason *r)
 
 static int find_sections(struct core *c, const struct reason *r)
 {
-    Elf64_Ehdr h;
+    Elf64_Ehdr h = {0};
     int err = read_header(c, &h, r);
 
     if (err != 0) {
@@ -324,7 +324,7 @@ static int copy_registers(struct core *c, const struct reason *r)
     const struct range *shared = &c->sections[SEC_SHARED];
     size_t size = c->nvcpus * sizeof(*c->vcpus);
 
-    c->vcpus = malloc(size);
+    c->vcpus = calloc(c->nvcpus, sizeof(*c->vcpus));
     if (c->vcpus != NULL) {
         memcpy(c->vcpus, c->data + c->sections[SEC_PRSTATUS].at, size);
     }

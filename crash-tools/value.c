@@ -156,7 +156,8 @@ static cJSON *array_tree(const struct session *s, Dwarf_Die *type, uint64_t addr
     Dwarf_Die element;
     unsigned int total = value_size(type);
 
-    if (image_type_of(type, &element) != 0 || value_size(&element) == 0) {
+    unsigned int each = image_type_of(type, &element) == 0 ? value_size(&element) : 0;
+    if (each == 0) {
         return cJSON_CreateString("(an array of unknown elements)");
     }
     if (is_char(&element)) {
@@ -166,7 +167,7 @@ static cJSON *array_tree(const struct session *s, Dwarf_Die *type, uint64_t addr
         snprintf(quoted, sizeof(quoted), "\"%s\"", text);
         return cJSON_CreateString(quoted);
     }
-    unsigned int each = value_size(&element), count = total / each;
+    unsigned int count = total / each;
     cJSON *array = cJSON_CreateArray();
     for (unsigned int i = 0; i < count && i < ELEMENTS_MAX; i++) {
         cJSON_AddItemToArray(array, tree_at(s, &element, address + (uint64_t)i * each, depth + 1));
