@@ -46,7 +46,7 @@ static int walk_to(struct session *s, int argc, char **argv, uint64_t *va, struc
 
 static int vtop_run(struct session *s, int argc, char **argv, cJSON *answer, struct excuse *why)
 {
-    struct walk walk;
+    struct walk walk = {0};
     uint64_t va;
 
     return walk_to(s, argc, argv, &va, &walk, answer, why);
@@ -79,7 +79,7 @@ static void add_flag(char *text, size_t size, bool set, const char *name)
 
 static int pte_run(struct session *s, int argc, char **argv, cJSON *answer, struct excuse *why)
 {
-    struct walk walk;
+    struct walk walk = {0};
     uint64_t va;
     int status = walk_to(s, argc, argv, &va, &walk, answer, why);
 

@@ -324,7 +324,7 @@ static int copy_registers(struct core *c, const struct reason *r)
     const struct range *shared = &c->sections[SEC_SHARED];
     size_t size = c->nvcpus * sizeof(*c->vcpus);
 
-    c->vcpus = calloc(c->nvcpus, sizeof(*c->vcpus));
+    c->vcpus = c->nvcpus > 0 ? calloc(c->nvcpus, sizeof(*c->vcpus)) : NULL;
     if (c->vcpus != NULL) {
         memcpy(c->vcpus, c->data + c->sections[SEC_PRSTATUS].at, size);
     }
