@@ -175,7 +175,7 @@ static int read_options(int argc, char **argv, struct options *o)
                                           {0}};
     int option;
 
-    while ((option = getopt_long(argc, argv, "+k:jhV", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "k:jhV", longs, NULL)) != -1) {
         switch (option) {
         case 'k':
             o->kernel = optarg;
