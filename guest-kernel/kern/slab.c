@@ -3,9 +3,9 @@
  *
  * A slab is a block of pages, aligned to its size, that begins with struct slab and holds objects
  * of one size class. A bitmap in the header says which are in use, which makes a second kfree() of
- * the same object detectable. A cache keeps its slabs with room in a list; a slab that gets empty
- * goes back to the page allocator unless it is the cache's last. Larger requests are whole pages,
- * labelled PAGE_LARGE. Locks: one per cache, over page_lock.
+ * the same object detectable; a free object begins with who freed it. A cache keeps its slabs with
+ * room in a list; a slab that gets empty goes back to the page allocator unless it is the cache's
+ * last. Larger requests are whole pages, labelled PAGE_LARGE. Locks: one per cache, over page_lock.
  */
 #include "kern/mem.h"
 
@@ -16,6 +16,7 @@
 #include "kern/page.h"
 #include "kern/string.h"
 #include "os/panic.h"
+#include "psm/cpu.h"
 
 #define SLAB_MAX_OBJECTS 256
 #define BITS_PER_WORD    64
@@ -38,6 +39,12 @@ struct cache {
     unsigned objects; /* per slab */
     struct slab_list partial;
     uint64_t slabs, used; /* how many slabs, objects in use */
+};
+
+/* What a free object begins with: for duet-crash, which tells a double free's other party. */
+struct freed {
+    const void *by; /* where kfree() returned to */
+    const struct thread *thread;
 };
 
 #define HEADER_SIZE ROUND_UP(sizeof(struct slab), 16)
@@ -184,7 +191,7 @@ static unsigned slab_index(struct slab *slab, const void *ptr)
     return (unsigned)(offset / size);
 }
 
-static void slab_free(struct slab *slab, const void *ptr)
+static void slab_free(struct slab *slab, void *ptr, const void *by)
 {
     struct cache *cache = slab->cache;
     unsigned index = slab_index(slab, ptr);
@@ -196,6 +203,7 @@ static void slab_free(struct slab *slab, const void *ptr)
         panic("kfree: object %p of %u bytes freed twice", ptr, cache->object_size);
     }
     *word &= ~bit;
+    *(struct freed *)ptr = (struct freed){.by = by, .thread = this_cpu()->current};
     cache->used--;
     if (slab->used-- == cache->objects) {
         XEN_LIST_INSERT_HEAD(&cache->partial, slab, link);
@@ -215,7 +223,8 @@ void kfree(void *ptr)
 
     switch (page->kind) {
     case PAGE_SLAB:
-        slab_free((struct slab *)((uintptr_t)ptr & ~((PAGE_SIZE << page->order) - 1)), ptr);
+        slab_free((struct slab *)((uintptr_t)ptr & ~((PAGE_SIZE << page->order) - 1)), ptr,
+                  __builtin_return_address(0));
         break;
     case PAGE_LARGE:
         page->kind = PAGE_USED;

@@ -34,6 +34,8 @@ BUILD_PACKAGES = {
     "libsystemd-dev": "notify, file-descriptor store, journal",
     "libcjson-dev": "--json output",
     "uthash-dev": "hash tables",
+    "libdw-dev": "symbols and types of the kernel for duet-crash, linked statically; dom0 has no libdw",
+    "libelf-dev": "likewise; dom0 has libelf",
     "libcmocka-dev": "unit tests",
     "clang-format": "style check",
     "clang-tidy": "static check",

@@ -1,0 +1,222 @@
+/*
+ * duet-crash: looks into the core of a domain that runs our kernel. Finds the kernel that belongs
+ * to the core and hands over to the command; those are in cmd_*.c and analyze.c.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crash.h"
+#include "text.h"
+
+static const struct command *const commands[] = {
+    &cmd_analyze, &cmd_bt, &cmd_threads, &cmd_locks, &cmd_log,     &cmd_vcpus,   &cmd_info,
+    &cmd_print,   &cmd_x,  &cmd_vtop,    &cmd_pte,   &cmd_pfn2mfn, &cmd_mfn2pfn,
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* Where a kernel with symbols may be installed. */
+static const char *const kernels[] = {DUET_CRASH_KERNELS "/duet-guest.debug",
+                                      DUET_CRASH_KERNELS "/duet-guest-debug.debug"};
+
+#define N_KERNELS (sizeof(kernels) / sizeof(kernels[0]))
+
+struct options {
+    const char *kernel, *core;
+    bool json;
+};
+
+static void help(FILE *out)
+{
+    fputs(
+        "Usage: duet-crash [-j] [-k KERNEL] CORE [COMMAND [ARGUMENT]...]\n"
+        "Tells from a core of a domain (xl dump-core) what its kernel, which is ours, was doing.\n"
+        "Without a command: analyze.\n\n",
+        out);
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        fprintf(out, "  %-8s %-26s %s\n", commands[i]->name, commands[i]->synopsis,
+                commands[i]->summary);
+    }
+    fprintf(out,
+            "\n  -k, --kernel FILE   the kernel that made the core, with symbols\n"
+            "                      (else %s, if it agrees)\n"
+            "  -j, --json          print JSON; addresses are strings\n"
+            "  -h, --help          print this\n"
+            "  -V, --version       print the version\n"
+            "ADDRESS is a number, SYMBOL or SYMBOL+0xN. Exit status: 0 done, 1 failed, 2 wrong "
+            "usage.\n",
+            kernels[0]);
+}
+
+/* Prints a complaint, with whatever came from outside escaped. */
+static int complain(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int complain(int status, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fflush(stdout);
+    fputs("duet-crash: ", stderr);
+    text_print(stderr, text);
+    fputc('\n', stderr);
+    return status;
+}
+
+/* Opens @path if it is the core's kernel. */
+static int try_kernel(struct session *s, const char *path, char *why, unsigned long why_size)
+{
+    struct image *image = NULL;
+    int err = image_open(path, &image, why, why_size);
+
+    if (err == 0) {
+        err = image_agrees(image, &s->space, why, why_size);
+    }
+    if (err != 0) {
+        image_close(image);
+        return err;
+    }
+    s->image = image;
+    s->unwinder = (struct unwinder){.image = image, .space = &s->space};
+    return 0;
+}
+
+static int find_kernel(struct session *s, const struct options *o, bool needed)
+{
+    char why[256] = "";
+
+    if (o->kernel != NULL) {
+        return try_kernel(s, o->kernel, why, sizeof(why)) == 0
+                   ? CRASH_DONE
+                   : complain(CRASH_FAILED, "%s: %s", o->kernel, why);
+    }
+    for (size_t i = 0; i < N_KERNELS; i++) {
+        if (try_kernel(s, kernels[i], why, sizeof(why)) == 0) {
+            return CRASH_DONE;
+        }
+    }
+    return !needed ? CRASH_DONE
+                   : complain(CRASH_FAILED,
+                              "no kernel with symbols agrees with the core (-k FILE names one); "
+                              "the last tried, %s: %s",
+                              kernels[N_KERNELS - 1], why);
+}
+
+static int run(struct session *s, const struct command *command, int argc, char **argv, bool json)
+{
+    struct excuse why = {""};
+    cJSON *answer = cJSON_CreateObject();
+    int status = command->run(s, argc, argv, answer, &why);
+
+    if (status != CRASH_DONE) {
+        cJSON_Delete(answer);
+        return complain(status, "%s: %s", command->name, why.text);
+    }
+    if (json) {
+        json_print(answer, true);
+    } else {
+        command->show(answer);
+        cJSON_Delete(answer);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        return complain(CRASH_FAILED, "the output could not be written whole: %s", strerror(errno));
+    }
+    return CRASH_DONE;
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* Opens what @command needs and has it run. */
+static int with_core(const struct options *o, const struct command *command, int argc, char **argv)
+{
+    struct session s = {0};
+    char why[256] = "";
+
+    if (core_open(o->core, &s.core, why, sizeof(why)) != 0) {
+        return complain(CRASH_FAILED, "%s: %s", o->core, why);
+    }
+    int status = CRASH_DONE;
+    if (space_of_kernel(s.core, &s.space) != 0) {
+        status = complain(CRASH_FAILED, "%s: no vCPU's page tables are in it", o->core);
+    }
+    if (status == CRASH_DONE) {
+        status = find_kernel(&s, o, command->needs_kernel);
+    }
+    if (status == CRASH_DONE) {
+        status = run(&s, command, argc, argv, o->json);
+    }
+    image_close(s.image);
+    core_close(s.core);
+    return status;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {{"kernel", required_argument, NULL, 'k'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "k:jhV", longs, NULL)) != -1) {
+        switch (option) {
+        case 'k':
+            o->kernel = optarg;
+            break;
+        case 'j':
+            o->json = true;
+            break;
+        case 'h':
+            help(stdout);
+            return CRASH_DONE;
+        case 'V':
+            puts("duet-crash (Duet) " DUET_VERSION);
+            return CRASH_DONE;
+        default:
+            return CRASH_USAGE;
+        }
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    int status = read_options(argc, argv, &o);
+
+    if (status >= 0) {
+        return status;
+    }
+    if (optind == argc) {
+        help(stderr);
+        return CRASH_USAGE;
+    }
+    o.core = argv[optind++];
+    const struct command *command = optind < argc ? find(argv[optind]) : &cmd_analyze;
+    if (command == NULL) {
+        return complain(CRASH_USAGE, "no command '%s'; 'duet-crash --help' lists them",
+                        argv[optind]);
+    }
+    optind += optind < argc;
+    if (argc - optind < command->min_args || argc - optind > command->max_args) {
+        return complain(CRASH_USAGE, "usage: %s %s", command->name, command->synopsis);
+    }
+    return with_core(&o, command, argc - optind, argv + optind);
+}
