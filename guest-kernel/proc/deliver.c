@@ -47,7 +47,6 @@ static void call_again(struct trap_frame *regs)
 {
     regs->rip -= SYSCALL_BYTES;
     regs->rax = regs->error;
-    regs->vector = 0;
 }
 
 /* A handler is called now. */
@@ -61,7 +60,6 @@ static void settle_call(struct proc *p, struct trap_frame *regs, const struct si
         call_again(regs);
     } else {
         regs->rax = (uint64_t)-LINUX_EINTR;
-        regs->vector = 0;
     }
 }
 
@@ -120,7 +118,7 @@ static void deliver_failed(struct proc *p, struct trap_frame *regs, unsigned num
 {
     const struct signal_info info = {.code = SI_KERNEL};
 
-    if (number == SIGNAL_SEGV || !deliver_fault(p, regs, SIGNAL_SEGV, &info, 0)) {
+    if (!deliver_fault(p, regs, SIGNAL_SEGV, &info, 0)) {
         log_err("%s[%u]: ended: its handler of signal %u cannot be called", p->name, p->pid,
                 number);
         proc_exit(SIGNAL_SEGV);

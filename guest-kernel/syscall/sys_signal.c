@@ -100,7 +100,6 @@ int64_t sys_rt_sigreturn(struct call *c)
             proc_exit(SIGNAL_SEGV);
         }
     }
-    c->frame->vector = 0; /* whatever is in its %rax now, it is no result of an interrupted call */
     return (int64_t)c->frame->rax;
 }
 

@@ -38,7 +38,7 @@ static struct trap_frame regs;
 static unsigned char memory[SIZE];
 static unsigned char fpu[FXSAVE_SIZE]; /* what the processor has */
 static unsigned held;
-static bool starved;
+static unsigned refuse; /* the request for memory that is refused, counted from 1; 0: none */
 static jmp_buf ended;
 static int end_status;
 
@@ -51,8 +51,11 @@ void spin_init(spinlock_t *lock, const char *name)
 
 void *kmalloc(size_t size)
 {
-    held += !starved;
-    return starved ? NULL : malloc(size);
+    if (refuse != 0 && --refuse == 0) {
+        return NULL;
+    }
+    held++;
+    return malloc(size);
 }
 
 void kfree(void *ptr)
@@ -134,7 +137,7 @@ static int begin(void **state)
     memcpy(fpu + 28, &mxcsr_mask, 4);
     memset(fpu + 416, 0, FXSAVE_SIZE - 416);
     held = 0;
-    starved = false;
+    refuse = 0;
     end_status = -1;
     regs = (struct trap_frame){.rip = CALL,
                                .rsp = STACK_TOP,
@@ -354,12 +357,16 @@ static void ends_are_ends(void **state)
     p.signals.stack.size = 0;
     post(USR1);
     assert_int_equal(end_of_delivery(), SIGNAL_SEGV);
-    /* No memory for a copy of the registers. */
-    assert_int_equal(begin(NULL), 0);
-    act(USR1, HANDLER1, 0);
-    post(USR1);
-    starved = true;
-    assert_int_equal(end_of_delivery(), SIGNAL_SEGV);
+    /* No memory for the registers, neither for those it has nor for the handler's. */
+    for (unsigned n = 1; n <= 2; n++) {
+        assert_int_equal(begin(NULL), 0);
+        act(USR1, HANDLER1, 0);
+        post(USR1);
+        refuse = n;
+        assert_int_equal(end_of_delivery(), SIGNAL_SEGV);
+        assert_int_equal(regs.rip, CALL);
+        assert_int_equal(held, 0);
+    }
 }
 
 static void faults_go_to_handlers_at_once(void **state)
@@ -426,6 +433,16 @@ static void a_frame_that_lies_changes_nothing(void **state)
         assert_memory_equal(&regs, &before, sizeof(regs));
         assert_memory_equal(fpu, loaded, sizeof(loaded));
         assert_int_equal(p.signals.blocked, SIGNAL_BIT(USR1));
+        assert_int_equal(held, 0);
+    }
+    /* No memory to look at it in. */
+    for (unsigned n = 1; n <= 2; n++) {
+        assert_int_equal(begin(NULL), 0);
+        act(USR1, HANDLER1, 0);
+        post(USR1);
+        deliver_signals(&p, &regs);
+        refuse = n;
+        assert_int_equal(go_back(), -ENOMEM);
         assert_int_equal(held, 0);
     }
     /* No frame at all. */
