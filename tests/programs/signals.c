@@ -45,10 +45,8 @@ static sigset_t blocked_in_handler;
 
 static void note(int number, siginfo_t *info, void *context)
 {
-    char here;
-
     (void)context;
-    stack_at = (uintptr_t)&here;
+    stack_at = (uintptr_t)__builtin_frame_address(0);
     last = number;
     told = *info;
     if (count < 8) {
