@@ -367,6 +367,8 @@ static void thread_free(struct thread *t)
 #define FPU_MXCSR       24
 #define FPU_FCW_START   0x037f
 #define FPU_MXCSR_START 0x1f80
+#define FPU_EXCEPTIONS  0x3f
+#define MXCSR_MASKS     7 /* the lowest bit of those that mask an exception */
 
 /* Registers that are zero, not those of whoever used them last. */
 void *thread_fpu_fresh(void)
@@ -402,6 +404,15 @@ void *thread_fpu_copy(void)
         __asm__ volatile("fxsaveq (%0)" : : "r"(area) : "memory");
     }
     return area;
+}
+
+unsigned thread_fpu_exceptions(void)
+{
+    uint16_t fsw, fcw;
+    uint32_t mxcsr;
+
+    __asm__ volatile("fnstsw %0\n\tfnstcw %1\n\tstmxcsr %2" : "=m"(fsw), "=m"(fcw), "=m"(mxcsr));
+    return ((fsw & ~(unsigned)fcw) | (mxcsr & ~(mxcsr >> MXCSR_MASKS))) & FPU_EXCEPTIONS;
 }
 
 int thread_fpu_reset(void)

@@ -79,6 +79,9 @@ void *thread_fpu_fresh(void);
  */
 void *thread_fpu_copy(void);
 
+/** thread_fpu_exceptions() - those of x87 and SSE that are raised and not masked: FXSAVE's bits. */
+unsigned thread_fpu_exceptions(void);
+
 /** thread_fpu_load() - let the calling thread use such registers, and own the memory. */
 void thread_fpu_load(void *area);
 

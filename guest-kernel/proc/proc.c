@@ -12,6 +12,7 @@
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "os/panic.h"
+#include "proc/deliver.h"
 #include "psm/trap.h"
 
 #define SIGNAL_STATUS(signal) ((int)(signal)) /* of one that a signal ended */
@@ -43,7 +44,7 @@ void proc_wake(void)
 
 int proc_wait_change(const struct proc *p, uint64_t seen, nsec_t deadline)
 {
-    return wait_event_until(&events, proc_changes() != seen || proc_killed(p), deadline);
+    return wait_event_until(&events, proc_changes() != seen || proc_interrupted(p), deadline);
 }
 
 struct proc *proc_self(void)
@@ -54,6 +55,11 @@ struct proc *proc_self(void)
 bool proc_killed(const struct proc *p)
 {
     return READ_ONCE(p->killed) != 0;
+}
+
+bool proc_interrupted(const struct proc *p)
+{
+    return proc_killed(p) || signal_ready(&p->signals) != 0;
 }
 
 bool proc_has_ended(const struct proc *p)
@@ -109,6 +115,8 @@ struct proc *proc_create(const char *name, const struct personality *personality
     strlcpy(p->name, name, sizeof(p->name));
     p->personality = personality;
     p->parent = parent;
+    signals_init(&p->signals);
+    itimer_init(p);
     if (!table_add(p)) {
         kfree(p);
         return NULL;
@@ -129,6 +137,21 @@ void proc_discard(struct proc *p)
 
 /* ---- the beginning ---- */
 
+/* The end of an entry from ring 3, or of a thread's beginning. Upcalls are masked. */
+static void user_leaves(struct trap_frame *frame)
+{
+    struct proc *p = this_cpu()->current->proc;
+
+    while (deliver_due(p, frame)) {
+        upcalls_restore(false);
+        if (proc_killed(p)) {
+            proc_exit(SIGNAL_STATUS(p->killed));
+        }
+        deliver_signals(p, frame);
+        (void)upcalls_save();
+    }
+}
+
 static void proc_main(void *arg)
 {
     struct proc_start *start = arg;
@@ -140,6 +163,8 @@ static void proc_main(void *arg)
     thread_self()->proc = p;
     vm_enter(p->space);
     user_begin(&p->user);
+    (void)upcalls_save();
+    user_leaves(&frame); /* who sent a signal so far has kicked nobody */
     user_enter(&frame);
 }
 
@@ -214,6 +239,21 @@ static void children_leave(const struct proc *p)
     } while (dead != NULL);
 }
 
+/* SIGCHLD to the parent, if there is one. The lock is held. */
+static void tell_parent(const struct proc *p)
+{
+    unsigned signal = (unsigned)p->status & 0x7f;
+    const struct signal_info info = {
+        .code = signal != 0 ? CLD_KILLED : CLD_EXITED,
+        .pid = p->pid,
+        .value = signal != 0 ? signal : (unsigned)p->status >> 8 & 0xff,
+    };
+
+    if (p->parent != NULL) {
+        proc_post(p->parent, SIGNAL_CHILD, &info);
+    }
+}
+
 /* Tell whoever waits; nobody looks at @p afterwards but who reaps it. */
 static void tell_end(struct proc *p)
 {
@@ -221,7 +261,8 @@ static void tell_end(struct proc *p)
     void *arg = p->on_end_arg;
 
     mutex_lock(&table_lock);
-    bool orphan = p->orphan;
+    tell_parent(p);
+    bool orphan = p->orphan || (p->parent != NULL && signal_no_zombies(&p->parent->signals));
     if (orphan) {
         table_remove(p);
         thread_detach(p->thread);
@@ -242,6 +283,7 @@ void proc_exit(int status)
     struct thread *self = thread_self();
     struct proc *p = self->proc;
 
+    itimer_set(p, 0, 0);
     p->personality->release(p);
     user_begin(NULL);
     vm_enter(NULL);
@@ -251,6 +293,65 @@ void proc_exit(int status)
     self->proc = NULL;
     tell_end(p);
     thread_exit();
+}
+
+/* Those that run in ring 3 come by the kernel now. */
+static void kick_all(void)
+{
+    for (unsigned id = 0; id < CPU_MAX; id++) {
+        struct cpu *cpu = cpu_by_id(id);
+
+        if (cpu != NULL && READ_ONCE(cpu->online)) {
+            cpu_kick(cpu);
+        }
+    }
+}
+
+void proc_post(struct proc *p, unsigned number, const struct signal_info *info)
+{
+    if (number == SIGNAL_KILL) {
+        WRITE_ONCE(p->killed, number);
+    } else if (!signal_post(&p->signals, number, info)) {
+        return;
+    }
+    proc_wake();
+    p->personality->signalled();
+    if (p != proc_self()) {
+        kick_all();
+    }
+}
+
+/* Whether kill() with @pid means a process. */
+static bool is_meant(const struct proc *p, int pid, const struct proc *caller)
+{
+    if (pid > 0) {
+        return p->pid == (unsigned)pid;
+    }
+    if (pid == -1) {
+        return p != caller;
+    }
+    return p->group == (pid == 0 ? caller->group : 0u - (unsigned)pid);
+}
+
+int proc_signal(int pid, unsigned number, int32_t code)
+{
+    const struct proc *caller = proc_self();
+    const struct signal_info info = {.code = code, .pid = caller->pid};
+    int rc = -ESRCH;
+
+    mutex_lock(&table_lock);
+    for (unsigned i = 0; i < PROC_MAX; i++) {
+        struct proc *p = table[i];
+
+        if (p != NULL && is_meant(p, pid, caller)) {
+            rc = 0;
+            if (number != 0 && !p->ended) {
+                proc_post(p, number, &info);
+            }
+        }
+    }
+    mutex_unlock(&table_lock);
+    return rc;
 }
 
 void proc_kill_group(unsigned group, unsigned signal)
@@ -265,14 +366,7 @@ void proc_kill_group(unsigned group, unsigned signal)
     }
     mutex_unlock(&table_lock);
     proc_wake();
-    /* Those that run in ring 3 come by the kernel now. */
-    for (unsigned id = 0; id < CPU_MAX; id++) {
-        struct cpu *cpu = cpu_by_id(id);
-
-        if (cpu != NULL && READ_ONCE(cpu->online)) {
-            cpu_kick(cpu);
-        }
-    }
+    kick_all();
 }
 
 /* A child that is meant by @pid and has ended, taken out of the table; NULL, and if there is any.
@@ -307,8 +401,11 @@ int proc_wait_child(struct proc *p, int pid, bool nohang, int *status)
         uint64_t seen = proc_changes();
 
         child = take_ended(p, pid, &any);
-        if (child != NULL || !any || nohang || proc_killed(p)) {
+        if (child != NULL || !any || nohang) {
             break;
+        }
+        if (proc_interrupted(p)) {
+            return -CALL_RESTARTS;
         }
         proc_wait_change(p, seen, NSEC_FOREVER);
     }
@@ -322,47 +419,6 @@ int proc_wait_child(struct proc *p, int pid, bool nohang, int *status)
 
 /* ---- entries from ring 3 ---- */
 
-static unsigned signal_of(uint64_t vector)
-{
-    switch (vector) {
-    case TRAP_DIVIDE:
-    case TRAP_X87:
-    case TRAP_SIMD:
-        return SIGNAL_FPE;
-    case TRAP_DEBUG:
-    case TRAP_BREAKPOINT:
-        return SIGNAL_TRAP;
-    case TRAP_OPCODE:
-        return SIGNAL_ILLEGAL;
-    case TRAP_ALIGNMENT:
-        return SIGNAL_BUS;
-    default:
-        return SIGNAL_SEGV;
-    }
-}
-
-static void user_died(const struct trap_frame *frame, uint64_t va, int why)
-{
-    const struct proc *p = proc_self();
-    unsigned long rip = frame->rip;
-
-    if (frame->vector == TRAP_PAGE_FAULT) {
-        log_err("%s[%u]: ended at %#lx: cannot %s %#lx%s", p->name, p->pid, rip,
-                frame->error & PF_FETCH   ? "execute"
-                : frame->error & PF_WRITE ? "write"
-                                          : "read",
-                (unsigned long)va,
-                why == -ENOMEM   ? ": no memory is left"
-                : why != -EFAULT ? ": its file cannot be read"
-                : va < PAGE_SIZE ? " (null pointer)"
-                                 : "");
-    } else {
-        log_err("%s[%u]: ended at %#lx: %s", p->name, p->pid, rip,
-                trap_name((unsigned)frame->vector));
-    }
-    proc_exit(SIGNAL_STATUS(signal_of(frame->vector)));
-}
-
 static void user_called(struct trap_frame *frame)
 {
     struct proc *p = proc_self();
@@ -370,20 +426,10 @@ static void user_called(struct trap_frame *frame)
     p->personality->syscall(p, frame);
 }
 
-static void user_leaves(void)
-{
-    struct proc *p = this_cpu()->current->proc;
-
-    if (proc_killed(p)) {
-        upcalls_restore(false);
-        proc_exit(SIGNAL_STATUS(p->killed));
-    }
-}
-
 void proc_boot(void)
 {
     static const struct user_traps traps = {
-        .syscall = user_called, .exception = user_died, .leave = user_leaves};
+        .syscall = user_called, .exception = fault_of_user, .leave = user_leaves};
 
     mutex_init(&table_lock, "processes");
     trap_set_user(&traps);

@@ -8,29 +8,30 @@
  *
  * Everything that a system call waits for is waited for with proc_wait_change() and told by
  * proc_wake(), so that who ends a process finds it asleep.
- * Locks: "processes" (a mutex) over the table and who belongs to whom. Suspend: threads like any.
+ * Locks: "processes" (a mutex) over the table and who belongs to whom, over each one's "signals".
+ * Suspend: threads and timers like any.
  */
 #ifndef PROC_PROC_H
 #define PROC_PROC_H
 
 #include "kern/types.h"
 #include "kern/wait.h"
+#include "proc/signal.h"
 #include "proc/user.h"
+#include "psm/timer.h"
 #include "psm/user.h"
 #include "vm/vm.h"
 
 #define PROC_MAX      128
 #define PROC_NAME_MAX 16
 
-/* Signals that the kernel itself ends processes with, by their numbers in every Unix. */
-#define SIGNAL_INTERRUPT 2
-#define SIGNAL_ILLEGAL   4
-#define SIGNAL_TRAP      5
-#define SIGNAL_BUS       7
-#define SIGNAL_FPE       8
-#define SIGNAL_KILL      9
-#define SIGNAL_SEGV      11
-#define SIGNAL_PIPE      13
+/*
+ * Results of a system call that a signal interrupted, which no program sees: it is made again, or
+ * is -LINUX_EINTR. The first is made again also after a handler that has SA_RESTART.
+ */
+#define LINUX_EINTR             4 /* not in Xen's list of errors */
+#define CALL_RESTARTS           512
+#define CALL_RESTARTS_UNHANDLED 514
 
 struct proc;
 struct thread;
@@ -40,10 +41,13 @@ struct trap_frame;
  * struct personality - what system calls mean
  * @syscall: one was made; its result goes into the frame. May end the process
  * @release: the process ends: give back what `own` holds
+ * @signalled: some process has a signal: what sleeps elsewhere than in proc_wait_change() shall ask
+ * proc_interrupted(). Any context
  */
 struct personality {
     void (*syscall)(struct proc *p, struct trap_frame *frame);
     void (*release)(struct proc *p);
+    void (*signalled)(void);
 };
 
 struct proc {
@@ -58,8 +62,12 @@ struct proc {
     uint64_t brk_start, brk; /* the heap's bounds, in bytes */
     uint64_t map_top;        /* mappings are placed below */
     const struct personality *personality;
-    void *own;                 /* the personality's */
-    unsigned killed;           /* by this signal; acts when the thread leaves the kernel */
+    void *own;       /* the personality's */
+    unsigned killed; /* by this signal; acts when the thread leaves the kernel */
+    struct signals signals;
+    nsec_t nap_until;    /* of a sleep that is to be gone on with, no handler having run; else 0 */
+    struct timer itimer; /* sends SIGALRM; itimer.c */
+    nsec_t itimer_interval;
     int status;                /* as wait4() tells it; set before `ended` */
     bool ended;                /* may be reaped */
     void (*on_end)(void *arg); /* called in the ending thread; NULL: nobody wants to know */
@@ -133,8 +141,33 @@ __noreturn void proc_exit(int status);
 /** proc_kill_group() - end a process that a kernel thread began, and all that came of it. */
 void proc_kill_group(unsigned group, unsigned signal);
 
-/** proc_killed() - whether the process shall end: its sleepers give up. Any context. */
+/** proc_killed() - whether the process shall end. Any context. */
 bool proc_killed(const struct proc *p);
+
+/** proc_interrupted() - that, or it has a signal to act on: its sleepers give up. Any context. */
+bool proc_interrupted(const struct proc *p);
+
+/** proc_post() - send a signal to a process that cannot go away meanwhile. Any context. */
+void proc_post(struct proc *p, unsigned number, const struct signal_info *info);
+
+/**
+ * proc_signal() - send a signal as kill() does
+ * @pid: of a process; 0: all that came of the one the caller's came of; -1: all but the caller;
+ * below: all that came of the process -@pid
+ * @number: 0: only see whether there is one
+ *
+ * Return: 0 or -ESRCH. Thread context.
+ */
+int proc_signal(int pid, unsigned number, int32_t code);
+
+/** itimer_init() - a process's timer, not set. */
+void itimer_init(struct proc *p);
+
+/** itimer_read(), itimer_set() - by its own thread: nanoseconds; 0: not. An interval is 1 ms or
+ * more.
+ */
+void itimer_read(const struct proc *p, nsec_t *left, nsec_t *interval);
+void itimer_set(struct proc *p, nsec_t left, nsec_t interval);
 
 /** proc_has_ended() - whether one that was begun by the caller's kernel thread has ended. */
 bool proc_has_ended(const struct proc *p);
@@ -147,7 +180,8 @@ int proc_reap(struct proc *p);
  * @pid: of the child, or -1 for any
  * @nohang: do not sleep
  *
- * Return: its pid; 0 if none has ended and @nohang, or if @p is to end; -ECHILD. Thread context.
+ * Return: its pid; 0 if none has ended and @nohang; -CALL_RESTARTS if @p is interrupted; -ECHILD.
+ * Thread context.
  */
 int proc_wait_child(struct proc *p, int pid, bool nohang, int *status);
 
@@ -161,7 +195,7 @@ void proc_wake(void);
 uint64_t proc_changes(void);
 
 /**
- * proc_wait_change() - sleep until something changed after @seen, or @p is to end, or @deadline
+ * proc_wait_change() - sleep until something changed after @seen, @p is interrupted, or @deadline
  *
  * Return: 0 or -ETIMEDOUT. Thread context.
  */

@@ -206,7 +206,7 @@ static void user_syscall(struct trap_frame *frame)
     (void)upcalls_save();
 }
 
-static void user_exception(const struct trap_frame *frame, uint64_t va, int why)
+static void user_exception(struct trap_frame *frame, uint64_t va, int why)
 {
     upcalls_restore(false);
     user_traps->exception(frame, va, why);
@@ -240,7 +240,7 @@ static void user_trap(struct trap_frame *frame)
     default:
         user_exception(frame, 0, 0);
     }
-    user_traps->leave();
+    user_traps->leave(frame);
 }
 
 void trap_dispatch(struct trap_frame *frame)

@@ -76,12 +76,12 @@ static inline bool trap_from_user(const struct trap_frame *frame)
  * which is -errno. May sleep
  * @leave: the last call of every entry; upcalls masked
  *
- * None has to return: each may end the thread.
+ * None has to return: each may end the thread. The thread goes on where the frame says then.
  */
 struct user_traps {
     void (*syscall)(struct trap_frame *frame);
-    void (*exception)(const struct trap_frame *frame, uint64_t va, int why);
-    void (*leave)(void);
+    void (*exception)(struct trap_frame *frame, uint64_t va, int why);
+    void (*leave)(struct trap_frame *frame);
 };
 
 /** trap_set_user() - from here on @traps is called. Boot, once. */

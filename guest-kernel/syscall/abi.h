@@ -8,7 +8,6 @@
 
 #include "kern/types.h"
 
-#define LINUX_EINTR  4
 #define LINUX_ENOTTY 25
 #define LINUX_ESPIPE 29
 #define LINUX_EPIPE  32
@@ -80,8 +79,8 @@ struct abi_rlimit {
     uint64_t cur, max;
 };
 
-struct abi_sigaction {
-    uint64_t handler, flags, restorer, mask;
+struct abi_itimerval {
+    struct abi_timeval interval, value;
 };
 
 struct abi_termios {

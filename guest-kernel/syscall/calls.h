@@ -18,8 +18,12 @@ call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect;
 
 /* sys_proc.c */
 call_fn sys_fork, sys_clone, sys_execve, sys_wait4, sys_exit, sys_arch_prctl, sys_set_tid_address,
-    sys_getpid, sys_getppid, sys_getuid, sys_set_robust_list, sys_sched_yield, sys_rt_sigaction,
-    sys_rt_sigprocmask, sys_kill, sys_tgkill;
+    sys_getpid, sys_getppid, sys_getuid, sys_set_robust_list, sys_sched_yield;
+
+/* sys_signal.c */
+call_fn sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_sigaltstack, sys_rt_sigreturn,
+    sys_kill, sys_tkill, sys_tgkill, sys_pause, sys_rt_sigsuspend, sys_rt_sigtimedwait, sys_alarm,
+    sys_getitimer, sys_setitimer;
 
 /* sys_misc.c */
 call_fn sys_uname, sys_getrandom, sys_clock_gettime, sys_clock_getres, sys_gettimeofday, sys_time,

@@ -73,9 +73,9 @@ static struct {
     bool complete;
 } tty;
 
-static bool reader_is_killed(void *p)
+static bool reader_is_interrupted(void *p)
 {
-    return proc_killed(p);
+    return proc_interrupted(p);
 }
 
 static void tty_echo(const char *text)
@@ -106,20 +106,20 @@ static void tty_key(char c)
     tty.complete = c == '\n';
 }
 
-/* Have a line that is complete. -LINUX_EINTR: the process is to end. */
+/* Have a line that is complete, or -CALL_RESTARTS. */
 static int tty_line(struct proc *p)
 {
     while (!tty.complete) {
         char c;
 
-        if (xencons_read_or(&c, 1, reader_is_killed, p) != 0) {
+        if (xencons_read_or(&c, 1, reader_is_interrupted, p) != 0) {
             if (c == CTRL_C) {
                 tty.len = 0;
             } else {
                 tty_key(c);
             }
-        } else if (proc_killed(p)) {
-            return -LINUX_EINTR;
+        } else if (proc_interrupted(p)) {
+            return -CALL_RESTARTS;
         }
     }
     return 0;

@@ -66,8 +66,8 @@ static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
             return rc;
         }
         (void)proc_wait_change(p, seen, NSEC_FOREVER);
-        if (proc_killed(p)) {
-            return -LINUX_EINTR;
+        if (proc_interrupted(p)) {
+            return -CALL_RESTARTS;
         }
     }
 }

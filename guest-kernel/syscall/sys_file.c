@@ -95,12 +95,14 @@ static int transfer_begin(struct call *c, bool writes, struct transfer *x)
     return x->page == NULL ? -ENOMEM : 0;
 }
 
-/* Who writes to a pipe that nobody reads is ended, unless it wants to hear it. */
+/* Who writes to a pipe that nobody reads gets a signal as well. */
 static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc)
 {
+    const struct signal_info info = {.code = SI_USER, .pid = c->p->pid};
+
     page_free(x->page, 0);
-    if (rc == -LINUX_EPIPE && c->t->actions[SIGNAL_PIPE - 1].handler == 0) {
-        WRITE_ONCE(c->p->killed, SIGNAL_PIPE);
+    if (rc == -LINUX_EPIPE) {
+        proc_post(c->p, SIGNAL_PIPE, &info);
     }
     return rc;
 }
@@ -408,18 +410,24 @@ int64_t sys_poll(struct call *c)
     uint64_t n = c->a[1];
     int timeout = (int)c->a[2];
     nsec_t deadline = timeout < 0 ? NSEC_FOREVER : clock_now() + (unsigned)timeout * NSEC_PER_MSEC;
-    int64_t count;
+    int64_t count = 0;
     int rc = n > FD_MAX ? -EINVAL : copy_from_user(pfds, UADDR(c->a[0]), n * sizeof(pfds[0]));
 
     if (rc != 0) {
         return rc;
     }
+    deadline = c->p->nap_until != 0 ? c->p->nap_until : deadline;
+    c->p->nap_until = 0;
     for (;;) {
         uint64_t seen = proc_changes();
 
         count = poll_all(c, pfds, n);
-        if (count != 0 || rc != 0 || timeout == 0 || proc_killed(c->p)) {
+        if (count != 0 || rc != 0 || timeout == 0) {
             break;
+        }
+        if (proc_interrupted(c->p)) {
+            c->p->nap_until = deadline;
+            return -CALL_RESTARTS_UNHANDLED;
         }
         rc = proc_wait_change(c->p, seen, deadline);
     }

@@ -7,6 +7,7 @@
 #include "psm/clock.h"
 #include "psm/random.h"
 #include "syscall/calls.h"
+#include "syscall/times.h"
 
 #define CLOCK_REALTIME         0
 #define CLOCK_MONOTONIC        1
@@ -14,6 +15,7 @@
 #define CLOCK_REALTIME_COARSE  5
 #define CLOCK_MONOTONIC_COARSE 6
 #define TIMER_ABSTIME          1u
+#define USEC_PER_SEC           1000000
 
 #define RLIMIT_STACK  3
 #define RLIMIT_NOFILE 7
@@ -128,7 +130,31 @@ int64_t sys_time(struct call *c)
     return rc == 0 ? now : rc;
 }
 
-static int get_timespec(uint64_t from, nsec_t *t)
+/* @nsec is below a second. */
+static nsec_t nsec_of(int64_t sec, int64_t nsec)
+{
+    return (uint64_t)sec >= INT64_MAX / NSEC_PER_SEC
+               ? INT64_MAX
+               : (uint64_t)sec * NSEC_PER_SEC + (uint64_t)nsec;
+}
+
+bool nsec_of_timeval(const struct abi_timeval *tv, nsec_t *t)
+{
+    bool is_one = tv->sec >= 0 && tv->usec >= 0 && tv->usec < USEC_PER_SEC;
+
+    *t = is_one ? nsec_of(tv->sec, tv->usec * (int64_t)NSEC_PER_USEC) : 0;
+    return is_one;
+}
+
+struct abi_timeval timeval_of(nsec_t t)
+{
+    nsec_t usec = DIV_ROUND_UP(t, NSEC_PER_USEC);
+
+    return (struct abi_timeval){.sec = (int64_t)(usec / USEC_PER_SEC),
+                                .usec = (int64_t)(usec % USEC_PER_SEC)};
+}
+
+int get_timespec(uint64_t from, nsec_t *t)
 {
     struct abi_timespec ts;
     int rc = copy_from_user(&ts, UADDR(from), sizeof(ts));
@@ -139,21 +165,33 @@ static int get_timespec(uint64_t from, nsec_t *t)
     if (ts.sec < 0 || ts.nsec < 0 || ts.nsec >= (int64_t)NSEC_PER_SEC) {
         return -EINVAL;
     }
-    *t = (uint64_t)ts.sec >= INT64_MAX / NSEC_PER_SEC
-             ? INT64_MAX
-             : (uint64_t)ts.sec * NSEC_PER_SEC + (uint64_t)ts.nsec;
+    *t = nsec_of(ts.sec, ts.nsec);
     return 0;
 }
 
-/* Only the end of the process cuts a sleep short, so nobody asks what was left of it. */
-static int64_t nap_until(const struct proc *p, nsec_t deadline)
+/*
+ * Sleep; what is left of it goes to @left if it is cut short, 0: nobody asks. A sleep that is gone
+ * on with, since no handler ran, ends when it was to end.
+ */
+static int64_t nap_until(struct proc *p, nsec_t deadline, uint64_t left)
 {
     int rc = 0;
 
-    while (rc == 0 && !proc_killed(p)) {
+    deadline = p->nap_until != 0 ? p->nap_until : deadline;
+    p->nap_until = 0;
+    while (rc == 0 && !proc_interrupted(p)) {
         rc = proc_wait_change(p, proc_changes(), deadline);
     }
-    return 0;
+    nsec_t now = clock_now();
+    if (rc != 0 || now >= deadline) {
+        return 0;
+    }
+    int64_t told = left == 0 ? 0 : put_timespec(left, deadline - now);
+    if (told != 0) {
+        return told;
+    }
+    p->nap_until = deadline;
+    return -CALL_RESTARTS_UNHANDLED;
 }
 
 int64_t sys_nanosleep(struct call *c)
@@ -161,7 +199,7 @@ int64_t sys_nanosleep(struct call *c)
     nsec_t t;
     int rc = get_timespec(c->a[0], &t);
 
-    return rc == 0 ? nap_until(c->p, clock_now() + t) : rc;
+    return rc == 0 ? nap_until(c->p, clock_now() + t, c->a[1]) : rc;
 }
 
 int64_t sys_clock_nanosleep(struct call *c)
@@ -176,7 +214,7 @@ int64_t sys_clock_nanosleep(struct call *c)
     if (c->a[1] & TIMER_ABSTIME) {
         t = t > now ? t - now : 0;
     }
-    return nap_until(c->p, clock_now() + t);
+    return nap_until(c->p, clock_now() + t, c->a[1] & TIMER_ABSTIME ? 0 : c->a[3]);
 }
 
 /* ---- limits ---- */

@@ -1,8 +1,5 @@
 /*
- * sys_proc.c - calls on processes and signals.
- *
- * Actions and masks of signals are kept for whoever asks, but no handler is ever called: a signal
- * does what it does by default.
+ * sys_proc.c - calls on processes.
  */
 #include "hat/layout.h"
 #include "kern/mem.h"
@@ -27,13 +24,6 @@
 #define RUSAGE_SIZE 144
 
 #define ARGS_MAX 4096 /* strings */
-
-enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
-
-/* Signals that do nothing by default: CHLD, CONT, URG, WINCH. */
-#define IGNORED_SIGNALS (1ull << 16 | 1ull << 17 | 1ull << 22 | 1ull << 27)
-/* Nobody blocks KILL and STOP. */
-#define ALWAYS_SIGNALS (1ull << 8 | 1ull << 18)
 
 /* ---- who one is ---- */
 
@@ -121,6 +111,7 @@ static int fill_child(struct call *c, struct proc *child, uint64_t flags)
     child->brk_start = p->brk_start;
     child->brk = p->brk;
     child->map_top = p->map_top;
+    signals_fork(&child->signals, &c->p->signals);
     child->own = task_clone(c->t);
     child->space = child->own == NULL ? NULL : vm_clone(p->space);
     if (child->space == NULL) {
@@ -253,92 +244,4 @@ int64_t sys_wait4(struct call *c)
         rc = copy_to_user(UADDR(c->a[3]), no_usage, sizeof(no_usage));
     }
     return rc == 0 ? pid : rc;
-}
-
-/* ---- signals ---- */
-
-int64_t sys_rt_sigaction(struct call *c)
-{
-    uint64_t number = c->a[0];
-    struct abi_sigaction action;
-
-    if (number == 0 || number > SIGNALS || c->a[3] != sizeof(uint64_t)) {
-        return -EINVAL;
-    }
-    struct abi_sigaction *kept = &c->t->actions[number - 1];
-    if (c->a[1] != 0) {
-        if (ALWAYS_SIGNALS >> (number - 1) & 1) {
-            return -EINVAL;
-        }
-        int rc = copy_from_user(&action, UADDR(c->a[1]), sizeof(action));
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    int rc = c->a[2] == 0 ? 0 : copy_to_user(UADDR(c->a[2]), kept, sizeof(*kept));
-    if (rc == 0 && c->a[1] != 0) {
-        *kept = action;
-    }
-    return rc;
-}
-
-static int change_mask(uint64_t *mask, uint64_t how, uint64_t set)
-{
-    switch (how) {
-    case SIG_BLOCK:
-        *mask |= set;
-        break;
-    case SIG_UNBLOCK:
-        *mask &= ~set;
-        break;
-    case SIG_SETMASK:
-        *mask = set;
-        break;
-    default:
-        return -EINVAL;
-    }
-    *mask &= ~ALWAYS_SIGNALS;
-    return 0;
-}
-
-int64_t sys_rt_sigprocmask(struct call *c)
-{
-    uint64_t old = c->t->blocked, mask = old, set;
-
-    if (c->a[3] != sizeof(uint64_t)) {
-        return -EINVAL;
-    }
-    if (c->a[1] != 0) {
-        int rc = copy_from_user(&set, UADDR(c->a[1]), sizeof(set));
-
-        rc = rc == 0 ? change_mask(&mask, c->a[0], set) : rc;
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    c->t->blocked = mask;
-    return c->a[2] == 0 ? 0 : copy_to_user(UADDR(c->a[2]), &old, sizeof(old));
-}
-
-/* To oneself, as abort() and raise() do. */
-static int64_t signal_self(struct call *c, uint64_t signal)
-{
-    if (signal > SIGNALS) {
-        return -EINVAL;
-    }
-    if (signal != 0 && (IGNORED_SIGNALS >> (signal - 1) & 1) == 0 &&
-        c->t->actions[signal - 1].handler != 1) {
-        WRITE_ONCE(c->p->killed, (unsigned)signal);
-    }
-    return 0;
-}
-
-int64_t sys_kill(struct call *c)
-{
-    return c->a[0] == c->p->pid ? signal_self(c, c->a[1]) : -EPERM;
-}
-
-int64_t sys_tgkill(struct call *c)
-{
-    return c->a[0] == c->p->pid && c->a[1] == c->p->pid ? signal_self(c, c->a[2]) : -EPERM;
 }

@@ -36,16 +36,6 @@ void task_free(struct task *t)
     }
 }
 
-/* Handlers are the old program's. What was ignored stays so. */
-static void reset_actions(struct task *t)
-{
-    for (unsigned i = 0; i < SIGNALS; i++) {
-        if (t->actions[i].handler > 1) {
-            t->actions[i] = (struct abi_sigaction){0};
-        }
-    }
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -87,7 +77,7 @@ int task_exec(struct proc *p, struct task *t, const char *path, const struct exe
     file_put(f);
     if (rc == 0) {
         fd_close_exec(&t->fds);
-        reset_actions(t);
+        signals_exec(&p->signals);
     }
     return rc;
 }

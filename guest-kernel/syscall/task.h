@@ -11,13 +11,9 @@
 #include "syscall/abi.h"
 #include "syscall/file.h"
 
-#define SIGNALS 64
-
 struct task {
     struct fd_table fds;
     char cwd[PATH_SIZE]; /* begins with '/' */
-    struct abi_sigaction actions[SIGNALS];
-    uint64_t blocked; /* signals; kept for who asks */
 };
 
 /* A system call under way. */

@@ -318,6 +318,14 @@ int vm_protect(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot)
     return rc;
 }
 
+bool vm_has(struct vm_space *s, uint64_t va)
+{
+    space_lock(s);
+    bool has = region_at(&s->regions, va) != NULL;
+    space_unlock(s);
+    return has;
+}
+
 uint64_t vm_resident(struct vm_space *s)
 {
     return READ_ONCE(s->resident);

@@ -105,6 +105,9 @@ struct vm_space *vm_clone(struct vm_space *s);
 /** vm_enter() - let the calling thread use @s's addresses; NULL: no more. Thread context. */
 void vm_enter(struct vm_space *s);
 
+/** vm_has() - whether an address is in a region, whatever its protection. Thread context. */
+bool vm_has(struct vm_space *s, uint64_t va);
+
 /** vm_resident() - pages that a space has now, shared ones included. Thread context. */
 uint64_t vm_resident(struct vm_space *s);
 

@@ -40,6 +40,7 @@ struct pointer_call {
 };
 
 static int dir;
+static const uint64_t no_signals;
 
 static const struct pointer_call calls[] = {
     {"write", SYS_write, 1, {1, 0, 16}},
@@ -76,6 +77,15 @@ static const struct pointer_call calls[] = {
     {"rt_sigaction old", SYS_rt_sigaction, 2, {10, 0, 0, 8}},
     {"rt_sigprocmask", SYS_rt_sigprocmask, 1, {0, 0, 0, 8}},
     {"rt_sigprocmask old", SYS_rt_sigprocmask, 2, {0, 0, 0, 8}},
+    {"rt_sigpending", SYS_rt_sigpending, 0, {0, 8}},
+    {"rt_sigsuspend", SYS_rt_sigsuspend, 0, {0, 8}},
+    {"rt_sigtimedwait", SYS_rt_sigtimedwait, 0, {0, 0, 0, 8}},
+    {"rt_sigtimedwait timeout", SYS_rt_sigtimedwait, 2, {(long)&no_signals, 0, 0, 8}},
+    {"sigaltstack", SYS_sigaltstack, 0, {0, 0}},
+    {"sigaltstack old", SYS_sigaltstack, 1, {0, 0}},
+    {"getitimer", SYS_getitimer, 1, {0, 0}},
+    {"setitimer", SYS_setitimer, 1, {0, 0, 0}},
+    {"setitimer old", SYS_setitimer, 2, {0, 0, 0}},
     {"arch_prctl", SYS_arch_prctl, 1, {0x1003, 0}},
     {"uname", SYS_uname, 0, {0}},
     {"getrandom", SYS_getrandom, 0, {0, 16, 0}},

@@ -1,6 +1,7 @@
 # Unmodified static Linux programs run in ring 3 of our kernel: busybox from Debian's package, out of the ramdisk. Whatever
 # a program of ours tries that is forbidden ends that program with a sentence, or is an error; the kernel goes on, and all
-# memory comes back. A program that runs while its domain is saved goes on where it is restored.
+# memory comes back. Signals do what they do on Linux. A program that runs while its domain is saved goes on where it is
+# restored.
 # timeout: 300
 . ./lib.sh
 
@@ -8,6 +9,7 @@ root=$WORK/root
 mkdir -p "$root/bin" "$root/etc" "$root/dev"
 cp /bin/busybox "$root/bin/"
 cp /usr/lib/duet/programs/trial "$root/t"
+cp /usr/lib/duet/programs/signals "$root/s"
 ln -s busybox "$root/bin/sh"
 ln -s /etc/greeting "$root/link"
 echo hello there > "$root/etc/greeting"
@@ -23,6 +25,14 @@ busybox ls -1 /etc
 echo "greeting: $(busybox cat /link)"
 cd /etc && pwd && busybox cat greeting
 busybox head -c 8192 /dev/zero | busybox wc -c
+trap 'echo trapped' USR1
+kill -USR1 $$
+(busybox sleep 0.3; exit 7) &
+wait $!
+echo "waited for $?"
+busybox sleep 100 & kill $!
+wait $!
+echo "killed: $?"
 SCRIPT
 cat > "$root/etc/count" << 'SCRIPT'
 i=0
@@ -52,6 +62,12 @@ for fault in null:11 kernel:11 direct-map:11 constant:11 data:11 canonical:11 di
     step:5 selector:11 abort:6; do
     runs "/t fault ${fault%:*}" $((128 + ${fault#*:}))
 done
+for what in handlers faults calls lies; do
+    runs "/s $what" 0
+done
+for end in no-restorer:11 no-stack:11 in-handler:11 high-handler:11 default:34; do
+    runs "/s end ${end%:*}" $((128 + ${end#*:}))
+done
 commands+="mem" expected+="0"
 
 # memory: what is in use, at each `mem`: a line.
@@ -73,8 +89,9 @@ interrupt() {
 guest prog "vcpus = 2" "memory = 32" "ramdisk = '$PWD/initramfs'" "extra = 'run=\"$commands\"'"
 wait_prompt prog 120
 same "how the programs ended" "$expected" "$(guest_log prog | grep '^status: ' | cut -d' ' -f2 | xargs)"
+guest_log prog > said
 while read -r line; do
-    guest_log prog | grep -E -- "$line" > /dev/null || fail "no line '$line'"
+    grep -q -E -- "$line" said || fail "no line '$line'"
 done << LINES
 ^trial (forks): right$
 ^one two$
@@ -103,8 +120,26 @@ ended at 0x[0-9a-f]+: division by zero
 ended at 0x[0-9a-f]+: invalid opcode
 ended at 0x[0-9a-f]+: breakpoint
 ended at 0x[0-9a-f]+: debug exception
+^trapped$
+^waited for 7$
+^killed: 143$
+^signals handlers: right$
+^signals faults: right$
+^signals calls: right$
+^signals lies: right$
+s\[[0-9]+\]: the frame that it returns from a signal by: its code segment is not a program's
+s\[[0-9]+\]: the frame that it returns from a signal by: its stack segment is not a program's
+s\[[0-9]+\]: the frame that it returns from a signal by: it goes on at no user address
+s\[[0-9]+\]: the frame that it returns from a signal by: its MXCSR has bits
+s\[[0-9]+\]: the frame that it returns from a signal by: it is not there
+s\[[0-9]+\]: ended: its handler of signal 10 cannot be called
 LINES
 same "free memory, page tables and bytes of slabs, before and after" "$(memory | sed -n 1p)" "$(memory | tail -n 1)"
+
+# What the program takes for right is so on Linux: dom0's.
+for what in handlers faults calls; do
+    same "signals $what in dom0" "signals $what: right" "$(/usr/lib/duet/programs/signals $what)"
+done
 
 # ^C ends what spins.
 new_log prog

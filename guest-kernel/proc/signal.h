@@ -1,0 +1,188 @@
+/*
+ * signal.h - a process's signals: which are pending, which are blocked, what each does.
+ *
+ * Numbers, flags and structure of an action are Linux' on x86-64 (uapi/asm/signal.h), as programs
+ * hand them in. What happens on the way back to ring 3 is proc/deliver.h's.
+ * Locks: "signals" (a spinlock) of each process, over all of its struct signals; senders are other
+ * processes and timers. The set of blocked ones is changed by the process's own thread only.
+ * Suspend: memory like any.
+ */
+#ifndef PROC_SIGNAL_H
+#define PROC_SIGNAL_H
+
+#include "kern/lock.h"
+#include "kern/types.h"
+
+#define SIGNALS       64
+#define SIGNAL_BIT(n) (1ull << ((n)-1))
+
+/* Those that the kernel itself knows. */
+#define SIGNAL_INTERRUPT 2
+#define SIGNAL_ILLEGAL   4
+#define SIGNAL_TRAP      5
+#define SIGNAL_BUS       7
+#define SIGNAL_FPE       8
+#define SIGNAL_KILL      9
+#define SIGNAL_SEGV      11
+#define SIGNAL_PIPE      13
+#define SIGNAL_ALARM     14
+#define SIGNAL_CHILD     17
+#define SIGNAL_CONTINUE  18
+#define SIGNAL_STOP      19
+#define SIGNAL_TTY_STOP  20
+#define SIGNAL_TTY_IN    21
+#define SIGNAL_TTY_OUT   22
+#define SIGNAL_URGENT    23
+#define SIGNAL_WINDOW    28
+
+/* An action's handler, when it is none. */
+#define HANDLER_DEFAULT 0
+#define HANDLER_IGNORE  1
+
+/* An action's flags. */
+#define SA_NOCLDWAIT 0x00000002ull
+#define SA_RESTORER  0x04000000ull
+#define SA_ONSTACK   0x08000000ull
+#define SA_RESTART   0x10000000ull
+#define SA_NODEFER   0x40000000ull
+#define SA_RESETHAND 0x80000000ull
+
+/* A stack's flags, and the least of its bytes. */
+#define SS_ONSTACK       1u
+#define SS_DISABLE       2u
+#define SIGNAL_STACK_MIN 2048u
+
+/* Where a signal comes from: si_code. */
+#define SI_USER    0
+#define SI_KERNEL  0x80
+#define SI_TKILL   (-6)
+#define CLD_EXITED 1
+#define CLD_KILLED 2
+
+/* Likewise, of faults. */
+#define SEGV_NOTHING   1 /* no mapping is there */
+#define SEGV_FORBIDDEN 2
+#define BUS_UNALIGNED  1
+#define BUS_NOTHING    2 /* there is a mapping, but its file cannot be read */
+#define ILL_OPERAND    2
+#define TRAP_STEPPED   2
+#define FPE_INTEGER    1
+#define FPE_DIVIDE     3
+#define FPE_OVERFLOW   4
+#define FPE_UNDERFLOW  5
+#define FPE_INEXACT    6
+#define FPE_INVALID    7
+
+/* What is told of a signal with it. */
+struct signal_info {
+    int32_t code;
+    uint32_t pid;   /* who sent it, or the child that ended */
+    uint64_t value; /* a fault's address, or a child's status */
+};
+
+/* As programs hand it in and get it back. */
+struct signal_action {
+    uint64_t handler, flags, restorer, mask;
+};
+
+/* Likewise: stack_t. */
+struct signal_stack {
+    uint64_t sp;
+    uint32_t flags, pad;
+    uint64_t size; /* 0: there is none */
+};
+
+struct signals {
+    spinlock_t lock;
+    uint64_t pending, blocked;
+    bool suspended; /* rt_sigsuspend() waits: `before` is what was blocked */
+    uint64_t before;
+    struct signal_stack stack;
+    struct signal_info info[SIGNALS]; /* of the pending ones */
+    struct signal_action actions[SIGNALS];
+};
+
+/* A signal that was taken to be acted on. */
+struct signal_due {
+    unsigned number;
+    bool ends; /* the process; else its handler is to be called */
+    struct signal_info info;
+    struct signal_action action;
+};
+
+/** signals_init() - none pending, none blocked, all as by default. */
+void signals_init(struct signals *s);
+
+/** signals_fork() - a child has actions, mask and stack of its parent, and nothing pending. */
+void signals_fork(struct signals *child, struct signals *parent);
+
+/** signals_exec() - handlers and stack were the old program's; what was ignored stays so. */
+void signals_exec(struct signals *s);
+
+/**
+ * signal_post() - make one pending
+ *
+ * A signal that is pending already stays as it is. Return: false if it is ignored, and so dropped:
+ * nobody has to be woken. Any context.
+ */
+bool signal_post(struct signals *s, unsigned number, const struct signal_info *info);
+
+/** signal_ready() - those that are pending and not blocked. Any context, no lock. */
+static inline uint64_t signal_ready(const struct signals *s)
+{
+    return READ_ONCE(s->pending) & ~READ_ONCE(s->blocked);
+}
+
+/** signal_take() - take the lowest pending one of a set. Return: its number, 0 if there is none. */
+unsigned signal_take(struct signals *s, uint64_t set, struct signal_info *info);
+
+/** signal_next() - take one that is ready and not ignored. False: there is none. */
+bool signal_next(struct signals *s, struct signal_due *due);
+
+/**
+ * signal_force() - one that the thread brought on itself, a fault, which cannot wait
+ *
+ * Return: false if it has no handler, or is blocked: the process must end.
+ */
+bool signal_force(struct signals *s, unsigned number, const struct signal_info *info,
+                  struct signal_due *due);
+
+/** signal_mask_before() - what is blocked again when the handler that is called next returns. */
+uint64_t signal_mask_before(struct signals *s);
+
+/** signal_enter() - the handler is called: what it blocks, and SA_RESETHAND. */
+void signal_enter(struct signals *s, const struct signal_due *due);
+
+/** signal_resume() - rt_sigsuspend() is over and no handler was called. */
+void signal_resume(struct signals *s);
+
+/** signal_suspend() - block @mask until signal_enter() or signal_resume(). */
+void signal_suspend(struct signals *s, uint64_t mask);
+
+/** signal_set_blocked() - KILL and STOP never are. */
+void signal_set_blocked(struct signals *s, uint64_t mask);
+
+/**
+ * signal_set_action() - change and read an action; each of the two may be NULL
+ *
+ * Return: 0, or -EINVAL: no such signal, or one that cannot be changed.
+ */
+int signal_set_action(struct signals *s, unsigned number, const struct signal_action *action,
+                      struct signal_action *old);
+
+/**
+ * signal_set_stack() - change and read the stack for handlers; each of the two may be NULL
+ * @sp: the thread's stack pointer
+ *
+ * Return: 0, -EPERM if it is on that stack, -ENOMEM if it is too small, -EINVAL.
+ */
+int signal_set_stack(struct signals *s, uint64_t sp, const struct signal_stack *stack,
+                     struct signal_stack *old);
+
+/** signal_on_stack() - whether a stack pointer is on the stack for handlers. */
+bool signal_on_stack(const struct signal_stack *stack, uint64_t sp);
+
+/** signal_no_zombies() - whether children that end shall be forgotten at once. */
+bool signal_no_zombies(struct signals *s);
+
+#endif /* PROC_SIGNAL_H */
