@@ -1,6 +1,6 @@
 # From a stock Debian dom0 to Duet and back, by packages. Installed, they change nothing: Linux' own back ends and
-# xenconsoled serve a guest, and enabling Duet takes nothing from it. Enabled, Duet serves, a stock Linux guest as well. The
-# removal is refused as long as it does. After the purge nothing is left, and the peers serve again.
+# xenconsoled serve a guest, and enabling Duet takes nothing from it. Enabled, Duet serves, a stock Linux guest as well, also
+# through an upgrade. The removal is refused as long as it does. After the purge nothing is left, and the peers serve again.
 . ./lib.sh
 
 PACKAGES=(duet-backends duet-guest duet-tools duet-doc)
@@ -84,6 +84,14 @@ same "the disk" "$({ yes packages || true; } | head -c 1M | sha256sum)" "$(head 
 same "status" '{"vbd": 2, "vif": 1} {"vbd": 0, "vif": 0}' \
     "$(duet-backends status --json | sed -E 's/.*"duet": (\{[^}]*\}), "kernel": (\{[^}]*\}).*/\1 \2/')"
 xenbus doctor > found || fail "the doctor found: $(cat found)"
+
+# An upgrade, here to the same version, starts the daemons anew, and the guest goes on.
+before=$(main_pid duet-block.service)
+dpkg -i /var/tmp/packages/duet-backends_*.deb > dpkg.log 2>&1 || fail "the upgrade: $(tail -n 5 dpkg.log)"
+[ "$(main_pid duet-block.service)" != "$before" ] || fail "the upgrade has not started duet-block anew"
+new_log served
+type_to served "dd if=xvda verify=zero bs=4096 count=32"
+wait_line served '131072 bytes verified' > /dev/null
 
 ! apt-get -q -y purge "${PACKAGES[@]}" > apt.log 2>&1 || fail "the packages of daemons that serve a guest were removed"
 grep -q 'Duet serves devices of guests (2 vbd 1 vif)' apt.log || fail "the removal said: $(tail -n 5 apt.log)"
