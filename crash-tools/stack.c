@@ -73,9 +73,10 @@ void call_place(const struct call *call, char *to, size_t size)
 
 /* Functions in which whoever sleeps is, of no interest to who asks where it sleeps. */
 static const char *const sleeping[] = {
-    "thread_switch",       "thread_schedule", "this_cpu",       "hypercall_page", "hypercall",
-    "HYPERVISOR_sched_op", "sched_block",     "sleep_until",    "waitq_sleep",    "thread_yield",
-    "mutex_lock",          "cond_wait",       "cond_wait_until"};
+    "thread_switched", "thread_begin",   "thread_schedule", "this_cpu",
+    "hypercall_page",  "hypercall",      "HYPERVISOR_sched_op", "sched_block",
+    "sleep_until",     "waitq_sleep",    "thread_yield",        "mutex_lock",
+    "cond_wait",       "cond_wait_until"};
 
 const struct call *backtrace_wait(const struct backtrace *b)
 {
