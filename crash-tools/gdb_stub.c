@@ -18,20 +18,20 @@ static const struct {
     unsigned int bits;
     const char *type;
 } registers[GDB_REGISTERS] = {
-    {"rax", 64, "int64"},    {"rbx", 64, "int64"},         {"rcx", 64, "int64"},
-    {"rdx", 64, "int64"},    {"rsi", 64, "int64"},         {"rdi", 64, "int64"},
-    {"rbp", 64, "data_ptr"}, {"rsp", 64, "data_ptr"},      {"r8", 64, "int64"},
-    {"r9", 64, "int64"},     {"r10", 64, "int64"},         {"r11", 64, "int64"},
-    {"r12", 64, "int64"},    {"r13", 64, "int64"},         {"r14", 64, "int64"},
-    {"r15", 64, "int64"},    {"rip", 64, "code_ptr"},      {"eflags", 32, "int32"},
-    {"cs", 32, "int32"},     {"ss", 32, "int32"},          {"ds", 32, "int32"},
-    {"es", 32, "int32"},     {"fs", 32, "int32"},          {"gs", 32, "int32"},
-    {"st0", 80, "i387_ext"}, {"st1", 80, "i387_ext"},      {"st2", 80, "i387_ext"},
-    {"st3", 80, "i387_ext"}, {"st4", 80, "i387_ext"},      {"st5", 80, "i387_ext"},
-    {"st6", 80, "i387_ext"}, {"st7", 80, "i387_ext"},      {"fctrl", 32, "int"},
-    {"fstat", 32, "int"},    {"ftag", 32, "int"},          {"fiseg", 32, "int"},
-    {"fioff", 32, "int"},    {"foseg", 32, "int"},         {"fooff", 32, "int"},
-    {"fop", 32, "int"},      {"fs_base", 64, "int"},       {"gs_base", 64, "int"},
+    {"rax", 64, "int64"},    {"rbx", 64, "int64"},    {"rcx", 64, "int64"},
+    {"rdx", 64, "int64"},    {"rsi", 64, "int64"},    {"rdi", 64, "int64"},
+    {"rbp", 64, "data_ptr"}, {"rsp", 64, "data_ptr"}, {"r8", 64, "int64"},
+    {"r9", 64, "int64"},     {"r10", 64, "int64"},    {"r11", 64, "int64"},
+    {"r12", 64, "int64"},    {"r13", 64, "int64"},    {"r14", 64, "int64"},
+    {"r15", 64, "int64"},    {"rip", 64, "code_ptr"}, {"eflags", 32, "int32"},
+    {"cs", 32, "int32"},     {"ss", 32, "int32"},     {"ds", 32, "int32"},
+    {"es", 32, "int32"},     {"fs", 32, "int32"},     {"gs", 32, "int32"},
+    {"st0", 80, "i387_ext"}, {"st1", 80, "i387_ext"}, {"st2", 80, "i387_ext"},
+    {"st3", 80, "i387_ext"}, {"st4", 80, "i387_ext"}, {"st5", 80, "i387_ext"},
+    {"st6", 80, "i387_ext"}, {"st7", 80, "i387_ext"}, {"fctrl", 32, "int"},
+    {"fstat", 32, "int"},    {"ftag", 32, "int"},     {"fiseg", 32, "int"},
+    {"fioff", 32, "int"},    {"foseg", 32, "int"},    {"fooff", 32, "int"},
+    {"fop", 32, "int"},      {"fs_base", 64, "int"},  {"gs_base", 64, "int"},
 };
 
 void gdb_set_register(struct gdb_thread *thread, const char *name, uint64_t value)
@@ -166,7 +166,7 @@ static void read_memory(const struct gdb_stub *g, struct cursor *c, struct gdb_r
         n += part;
     }
     if (n == 0 && count > 0) {
-        put_error(reply, "the core does not hold that address");
+        put(reply, "E14"); /* EFAULT; GDB takes a sentence for memory */
     }
     put_bytes(reply, bytes, n);
 }
@@ -282,7 +282,7 @@ static void read_registers(const struct gdb_stub *g, struct cursor *c, char kind
                            struct gdb_reply *reply)
 {
     const struct gdb_thread *t = &g->target->threads[g->chosen];
-    uint64_t only;
+    uint64_t only = 0;
 
     if (kind == 'p' && (!take_number(c, &only) || c->at != c->end || only >= GDB_REGISTERS)) {
         put_error(reply, "there is no such register");

@@ -8,8 +8,10 @@
 #include "gdb_wire.h"
 #include "walk.h"
 
-#define GDB_REGISTERS 42 /* as the target description has them: rax to gs, x87, fs_base, gs_base */
-#define GDB_NAME_MAX  128
+#define GDB_REGISTERS                                                          \
+    42 /* as the target description has them: rax to gs, x87, fs_base, gs_base \
+        */
+#define GDB_NAME_MAX 128
 
 struct gdb_thread {
     char name[GDB_NAME_MAX]; /* printable */

@@ -139,14 +139,20 @@ static bool is_outermost(Dwarf_Frame *rules)
     return dwarf_frame_register(rules, REG_RIP, mem, &ops, &nops) == 0 && nops == 0 && ops != NULL;
 }
 
-/* What the rules say is what a trap saved: a struct trap_frame, which ends at the CFA. */
-static void note_trap(const struct unwinder *u, const struct frame *f, struct frame *next)
+/*
+ * A "signal frame", after which the stack may be another one. If all registers are restored, a
+ * struct trap_frame, which ends at the CFA, told of them; else it is __fentry__, on a stack that
+ * ran over.
+ */
+static void note_signal(const struct unwinder *u, const struct frame *f, struct frame *next)
 {
     Dwarf_Die type;
     Dwarf_Word size;
 
-    next->exact = next->trap = true;
-    if (image_type(u->image, "trap_frame", &type) == 0 && dwarf_aggregate_size(&type, &size) == 0) {
+    next->exact = true;
+    next->trap = knows(&next->regs, REG_RAX);
+    if (next->trap && image_type(u->image, "trap_frame", &type) == 0 &&
+        dwarf_aggregate_size(&type, &size) == 0) {
         next->trap_frame = f->cfa - size;
     }
 }
@@ -160,7 +166,7 @@ static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *ne
     Dwarf_Op *ops;
     size_t nops;
     enum expr_kind kind;
-    bool trap = false;
+    bool signal = false;
 
     if (cfi == NULL || dwarf_cfi_addrframe(cfi, frame_pc(f), &rules) != 0) {
         return false;
@@ -174,8 +180,8 @@ static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *ne
         for (enum reg reg = 0; reg < REG_COUNT; reg++) {
             restore(&c, rules, reg, kept, &next->regs);
         }
-        if (dwarf_frame_info(rules, NULL, NULL, &trap) >= 0 && trap) {
-            note_trap(u, f, next);
+        if (dwarf_frame_info(rules, NULL, NULL, &signal) >= 0 && signal) {
+            note_signal(u, f, next);
         }
     }
     free(rules);
@@ -237,19 +243,16 @@ static bool is_program(const struct unwinder *u, const struct frame *f)
                        (cs & 0xffff & ~3u) != (FLAT_KERNEL_CS & ~3u));
 }
 
-/* Whether the caller's stack pointer lies above, or on another stack as it may after a trap. */
-static bool advances(const struct unwinder *u, const struct frame *f, const struct frame *next)
+/* Whether the caller's stack pointer lies above, or may be anywhere. */
+static bool advances(const struct frame *f, const struct frame *next)
 {
-    uint64_t offset;
-    const char *symbol = image_symbol(u->image, frame_pc(f), &offset);
-
-    return next->trap || !knows(&f->regs, REG_RSP) ||
-           next->regs.value[REG_RSP] > f->regs.value[REG_RSP] ||
-           (symbol != NULL && strcmp(symbol, "__fentry__") == 0);
+    return next->exact || !knows(&f->regs, REG_RSP) ||
+           next->regs.value[REG_RSP] > f->regs.value[REG_RSP];
 }
 
 /* The caller of the last frame, at which the walk may have to end: then false, with stack->end. */
-static bool step(const struct unwinder *u, struct stack *stack, struct frame *next)
+static bool step(const struct unwinder *u, unsigned int most, struct stack *stack,
+                 struct frame *next)
 {
     struct frame *f = &stack->frames[stack->count - 1];
     bool first = false;
@@ -268,9 +271,9 @@ static bool step(const struct unwinder *u, struct stack *stack, struct frame *ne
         stack->end = "what it returns to cannot be read";
     } else if (next->regs.value[REG_RIP] == 0) {
         return false; /* called by nobody */
-    } else if (stack->count == FRAMES_MAX) {
+    } else if (stack->count >= most) {
         stack->end = "there are more";
-    } else if (!advances(u, f, next)) {
+    } else if (!advances(f, next)) {
         stack->end = "the stack is damaged";
     } else if (is_program(u, next)) {
         stack->end = "a program was interrupted";
@@ -280,16 +283,17 @@ static bool step(const struct unwinder *u, struct stack *stack, struct frame *ne
     return stack->end == NULL;
 }
 
-int unwind(const struct unwinder *u, const struct regs *regs, struct stack *stack)
+int unwind(const struct unwinder *u, const struct regs *regs, unsigned int most,
+           struct stack *stack)
 {
     struct frame next = {0};
 
-    *stack = (struct stack){.frames = calloc(FRAMES_MAX, sizeof(*stack->frames))};
+    *stack = (struct stack){.frames = calloc(most > 0 ? most : 1, sizeof(*stack->frames))};
     if (stack->frames == NULL) {
         return -ENOMEM;
     }
     stack->frames[stack->count++] = (struct frame){.regs = *regs, .exact = true};
-    while (step(u, stack, &next)) {
+    while (step(u, most, stack, &next)) {
         stack->frames[stack->count++] = next;
         next = (struct frame){0};
     }

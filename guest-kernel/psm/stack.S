@@ -15,6 +15,7 @@
     .globl __fentry__
 __fentry__:
     .cfi_startproc
+    .cfi_signal_frame /* the stack may lie anywhere from here on */
     cmpq %gs:CPU_STACK_LIMIT, %rsp
     jb 1f
     ret
