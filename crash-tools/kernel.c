@@ -143,10 +143,15 @@ static int load_cpu(struct session *s, uint64_t address, unsigned int id, struct
 static int load_cpus(struct session *s, struct kernel *k)
 {
     Dwarf_Die type;
+    Dwarf_Word size = 0;
     uint64_t table, address;
     int err = image_variable(s->image, "cpus", &table, &type);
 
-    for (unsigned int id = 0; err == 0 && id < KERNEL_CPUS_MAX; id++) {
+    if (err == 0 && dwarf_aggregate_size(&type, &size) != 0) {
+        err = -EINVAL;
+    }
+    for (unsigned int id = 0; err == 0 && id < KERNEL_CPUS_MAX && id < size / sizeof(address);
+         id++) {
         if (space_read(&s->space, table + id * sizeof(address), &address, sizeof(address)) != 0 ||
             address == 0) {
             continue;
