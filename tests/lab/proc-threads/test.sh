@@ -1,0 +1,38 @@
+# Threads of a static program, on four vCPUs of our kernel: what glibc makes of clone() and futex() does what it does on
+# Linux. What one thread unmaps, protects or copies is so for those on other vCPUs when its call has come back; what ends
+# one process ends all of its threads, whatever they sleep in; and all memory comes back.
+# timeout: 200
+. ./lib.sh
+
+root=$WORK/root
+mkdir -p "$root/dev"
+cp /usr/lib/duet/programs/threads "$root/t"
+(cd "$root" && find . | cpio -o -H newc --quiet) > initramfs
+
+kinds="basics locks signals processes memory lies"
+commands="exec /t basics; mem; " # the kernel keeps tables for the stacks of so many
+expected="0 0 "
+for what in $kinds; do
+    commands+="exec /t $what; "
+    expected+="0 "
+done
+commands+="mem"
+expected+="0"
+
+# memory: what is in use, at each `mem`: a line.
+memory() {
+    guest_log prog | awk '$1 == "free" || $1 == "tables" { printf "%s ", $2 } $1 == "slabs" { print $4 }'
+}
+
+guest prog "vcpus = 4" "memory = 64" "ramdisk = '$PWD/initramfs'" "extra = 'run=\"$commands\"'"
+wait_prompt prog 150
+same "how the programs ended" "$expected" "$(guest_log prog | grep '^status: ' | cut -d' ' -f2 | xargs)"
+for what in $kinds; do
+    guest_log prog | grep "^threads $what: right" > /dev/null || fail "threads $what: $(guest_log prog | grep '^threads: ')"
+done
+same "free memory, page tables and bytes of slabs, before and after" "$(memory | sed -n 1p)" "$(memory | tail -n 1)"
+
+# What the program takes for right is so on Linux: dom0's.
+for what in basics locks signals processes memory; do
+    same "threads $what in dom0" "threads $what: right" "$(/usr/lib/duet/programs/threads $what)"
+done
