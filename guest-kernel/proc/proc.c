@@ -307,7 +307,6 @@ void proc_end(struct proc *p)
     p->personality->release(p);
     vm_destroy(p->space);
     children_leave(p);
-    p->thread = thread_self();
     tell_end(p);
     thread_exit();
 }

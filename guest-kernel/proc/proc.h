@@ -60,7 +60,7 @@ struct proc {
     unsigned group;           /* pid of the one that a kernel thread began */
     unsigned live;            /* threads; under the lock */
     struct uthread *alone;    /* ends all the others; likewise */
-    struct thread *thread;    /* the last one; for who reaps it */
+    struct thread *thread;    /* the last that ended, to be joined; likewise */
     struct vm_space *space;
     struct mutex lock;       /* "program" */
     uint64_t brk_start, brk; /* the heap's bounds, in bytes */

@@ -73,8 +73,12 @@ struct uthread *uthread_create(struct proc *p, unsigned tid)
     return t;
 }
 
-/* Take one out of its process, which nobody may touch then but the last. Return: it is the last. */
-static bool uthread_remove(struct uthread *t, int status)
+/*
+ * Take one out of its process, which nobody may touch then but the last.
+ * @before: is set to the one that ended before, if the caller is the one that ends; else NULL
+ * Return: it is the last.
+ */
+static bool uthread_remove(struct uthread *t, int status, struct thread **before)
 {
     struct proc *p = t->proc;
 
@@ -82,6 +86,10 @@ static bool uthread_remove(struct uthread *t, int status)
     signals_leave(&t->signals);
     if (t->tid == p->pid) {
         proc_set_status(p, status);
+    }
+    if (before != NULL) {
+        *before = p->thread;
+        p->thread = thread_self();
     }
     count--;
     bool last = --p->live == 0;
@@ -92,7 +100,7 @@ static bool uthread_remove(struct uthread *t, int status)
 
 void uthread_discard(struct uthread *t)
 {
-    (void)uthread_remove(t, 0);
+    (void)uthread_remove(t, 0, NULL);
     proc_wake(); /* somebody may wait to be alone */
 }
 
@@ -151,6 +159,7 @@ void uthread_exit(int status)
 {
     struct uthread *t = uthread_self();
     struct proc *p = t->proc;
+    struct thread *before;
 
     if (!proc_killed(p)) { /* else nobody is left to be told */
         futex_thread_ends(t);
@@ -158,11 +167,14 @@ void uthread_exit(int status)
     user_begin(NULL);
     vm_enter(NULL);
     thread_self()->uthread = NULL;
-    if (uthread_remove(t, status)) {
+    bool last = uthread_remove(t, status, &before);
+    proc_wake();
+    if (before != NULL) {
+        thread_join(before); /* each frees the one before, and who reaps the process the last */
+    }
+    if (last) {
         proc_end(p);
     }
-    thread_detach(thread_self());
-    proc_wake();
     thread_exit();
 }
 

@@ -85,6 +85,7 @@ static int fill_child(struct call *c, struct proc *child, uint64_t flags)
     struct uthread *leader = proc_leader(child);
     struct proc *p = c->p;
 
+    child->own = task_clone(c->t);
     mutex_lock(&p->lock); /* mappings and what is known of them belong together */
     leader->user = c->u->user;
     leader->clear_tid = flags & CLONE_CHILD_CLEARTID ? c->a[3] : 0;
@@ -92,7 +93,6 @@ static int fill_child(struct call *c, struct proc *child, uint64_t flags)
     child->brk = p->brk;
     child->map_top = p->map_top;
     signals_fork(&leader->signals, &c->u->signals);
-    child->own = task_clone(c->t);
     child->space = child->own == NULL ? NULL : vm_clone(p->space);
     mutex_unlock(&p->lock);
     if (child->space == NULL) {

@@ -142,7 +142,7 @@ int64_t sys_get_robust_list(struct call *c)
 /* ---- futex ---- */
 
 /* Until when, of a call that waits. One that is made again, no handler having run, goes on. */
-static int read_until(struct call *c, bool absolute, bool wall, struct futex_until *until)
+static int futex_deadline(struct call *c, bool absolute, bool wall, struct futex_until *until)
 {
     nsec_t t;
 
@@ -161,7 +161,7 @@ static int read_until(struct call *c, bool absolute, bool wall, struct futex_unt
 static int64_t wait_on(struct call *c, uint32_t bits, bool absolute, bool wall)
 {
     struct futex_until until;
-    int rc = bits == 0 ? -EINVAL : read_until(c, absolute, wall, &until);
+    int rc = bits == 0 ? -EINVAL : futex_deadline(c, absolute, wall, &until);
 
     c->u->nap_until = 0;
     rc = rc == 0 ? futex_wait(c->u, c->a[0], (uint32_t)c->a[2], bits, &until) : rc;

@@ -1139,13 +1139,69 @@ static int lies(void)
     return 0;
 }
 
+/* ---- hog and count ---- */
+
+static int hog(void)
+{
+    enum { MOST = 5000 };
+    static pthread_t t[MOST];
+    pthread_attr_t attr;
+    int n = 0, rc = 0;
+
+    sem_init(&gate, 0, 0);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 16384);
+    while (n < MOST && rc == 0) {
+        rc = pthread_create(&t[n], &attr, wait_at_gate, NULL);
+        n += rc == 0;
+    }
+    RIGHT("no more threads", rc, EAGAIN);
+    RIGHT("many there are", n >= 500, 1);
+    for (int i = 0; i < n; i++) {
+        sem_post(&gate);
+    }
+    for (int i = 0; i < n; i++) {
+        join(t[i]);
+    }
+    RIGHT("and again one", join(start(nothing, &attr)) == &attr, 1);
+    return 0;
+}
+
+static void *take_turns(void *arg)
+{
+    long me = (long)arg;
+
+    pthread_mutex_lock(&mutex);
+    while (stop == 0) {
+        struct timespec t = in(CLOCK_REALTIME, 50 * MSEC);
+
+        while (turn % 2 != me) {
+            pthread_cond_wait(&cond, &mutex);
+        }
+        printf("count %ld\n", turn);
+        while (pthread_cond_timedwait(&cond, &mutex, &t) != ETIMEDOUT) {
+        }
+        turn++;
+        pthread_cond_broadcast(&cond);
+    }
+    pthread_mutex_unlock(&mutex);
+    return NULL;
+}
+
+static int count(void)
+{
+    start(take_turns, (void *)0);
+    return join(start(take_turns, (void *)1)) != NULL;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*fn)(void);
-    } kinds[] = {{"basics", basics},       {"locks", locks},   {"signals", signals},
-                 {"processes", processes}, {"memory", memory}, {"lies", lies}};
+    } kinds[] = {
+        {"basics", basics}, {"locks", locks}, {"signals", signals}, {"processes", processes},
+        {"memory", memory}, {"lies", lies},   {"hog", hog},         {"count", count}};
     const char *what = argc > 1 ? argv[1] : "";
     int rc = 2;
 
