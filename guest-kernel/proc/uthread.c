@@ -183,7 +183,7 @@ int uthread_alone(struct uthread *t)
     struct proc *p = t->proc;
 
     mutex_lock(&proc_table_lock);
-    bool first = p->alone == NULL;
+    bool first = p->alone == NULL, others = p->live > 1;
     if (first) {
         WRITE_ONCE(p->alone, t);
     }
@@ -191,12 +191,16 @@ int uthread_alone(struct uthread *t)
     if (!first) {
         return -LINUX_EINTR;
     }
-    proc_rouse(p);
-    if (!proc_wait_alone(p)) {
-        return -LINUX_EINTR;
+    if (others) {
+        proc_rouse(p);
+        if (!proc_wait_alone(p)) {
+            return -LINUX_EINTR;
+        }
     }
+    mutex_lock(&proc_table_lock);
     t->tid = p->pid;
     WRITE_ONCE(p->alone, NULL);
+    mutex_unlock(&proc_table_lock);
     return 0;
 }
 

@@ -233,13 +233,14 @@ int64_t sys_sched_getaffinity(struct call *c)
     uint64_t mask[CPU_MAX / 64] = {0};
     uint64_t size = MIN(c->a[1], sizeof(mask));
 
-    if (c->a[1] < sizeof(mask) || c->a[1] % sizeof(mask[0]) != 0) {
-        return -EINVAL;
-    }
     for (unsigned id = 0; id < CPU_MAX; id++) {
         const struct cpu *cpu = cpu_by_id(id);
 
         mask[id / 64] |= cpu != NULL && READ_ONCE(cpu->online) ? 1ull << (id % 64) : 0;
+    }
+    if (size == 0 || c->a[1] % sizeof(mask[0]) != 0 ||
+        (size < sizeof(mask) && mask[ARRAY_SIZE(mask) - 1] != 0)) {
+        return -EINVAL;
     }
     int rc = copy_to_user(UADDR(c->a[2]), mask, size);
     return rc == 0 ? (int64_t)size : rc;

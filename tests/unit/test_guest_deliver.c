@@ -16,6 +16,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/thread.h"
+#include "fake_user.h"
 #include "proc/deliver.h"
 #include "proc/sigframe.h"
 
@@ -63,27 +64,6 @@ void kfree(void *ptr)
 {
     held -= ptr != NULL;
     free(ptr);
-}
-
-static void *users(uaddr_t u, size_t n)
-{
-    bool inside = u.a >= MEMORY && n <= SIZE && u.a - MEMORY <= SIZE - n;
-
-    return inside ? memory + (u.a - MEMORY) : NULL;
-}
-
-int copy_from_user(void *dst, uaddr_t src, size_t n)
-{
-    const void *from = users(src, n);
-
-    return from == NULL ? -EFAULT : (memcpy(dst, from, n), 0);
-}
-
-int copy_to_user(uaddr_t dst, const void *src, size_t n)
-{
-    void *to = users(dst, n);
-
-    return to == NULL ? -EFAULT : (memcpy(to, src, n), 0);
 }
 
 void *thread_fpu_fresh(void)
@@ -135,6 +115,7 @@ static int begin(void **state)
     t = (struct uthread){.proc = &p};
     signals_join(&p.signals, &t.signals);
     memset(memory, 0xee, sizeof(memory));
+    fake_user_is(MEMORY, memory, sizeof(memory));
     memset(fpu, 0x11, sizeof(fpu));
     memset(fpu + 24, 0, 4);
     memcpy(fpu + 28, &mxcsr_mask, 4);

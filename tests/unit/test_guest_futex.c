@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "fake_user.h"
 #include "proc/proc.h"
 
 #define THREADS 4
@@ -124,55 +125,36 @@ bool uthread_interrupted(const struct uthread *t)
     return __atomic_load_n(&interrupted, __ATOMIC_SEQ_CST);
 }
 
-static void *users(uaddr_t u, size_t n)
+static void reading(void)
 {
-    bool inside = u.a >= MEMORY && n <= sizeof(memory) && u.a - MEMORY <= sizeof(memory) - n;
+    void (*fn)(void) = while_reading;
 
-    return inside ? (char *)memory + (u.a - MEMORY) : NULL;
-}
-
-int copy_from_user(void *dst, uaddr_t src, size_t n)
-{
-    const void *from = users(src, n);
-
-    return from == NULL ? -EFAULT : (memcpy(dst, from, n), 0);
-}
-
-int copy_to_user(uaddr_t dst, const void *src, size_t n)
-{
-    void *to = users(dst, n);
-
-    return to == NULL ? -EFAULT : (memcpy(to, src, n), 0);
+    while_reading = NULL;
+    if (fn != NULL) {
+        fn();
+    }
 }
 
 int load_user(uaddr_t src, uint32_t *value)
 {
     const uint32_t *from = users(src, sizeof(*value));
-    void (*fn)(void) = while_reading;
 
     if (from == NULL || src.a % sizeof(*value) != 0) {
         return -EFAULT;
     }
     *value = __atomic_load_n(from, __ATOMIC_SEQ_CST);
-    if (fn != NULL) {
-        while_reading = NULL;
-        fn();
-    }
+    reading();
     return 0;
 }
 
 int exchange_user(uaddr_t dst, uint32_t old, uint32_t value, uint32_t *seen)
 {
     uint32_t *to = users(dst, sizeof(*to));
-    void (*fn)(void) = while_reading;
 
     if (to == NULL || dst.a % sizeof(*to) != 0) {
         return -EFAULT;
     }
-    if (fn != NULL) {
-        while_reading = NULL;
-        fn();
-    }
+    reading();
     *seen = old;
     (void)__atomic_compare_exchange_n(to, seen, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return 0;
@@ -185,6 +167,7 @@ static int begin(void **state)
     (void)state;
     memset(&p, 0, sizeof(p));
     memset(memory, 0, sizeof(memory));
+    fake_user_is(MEMORY, memory, sizeof(memory));
     futexes_init(&p.futexes);
     for (unsigned i = 0; i < THREADS; i++) {
         threads[i] = (struct uthread){.tid = i + 1, .proc = &p};
