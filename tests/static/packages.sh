@@ -8,7 +8,7 @@ if ! (cd "$1" && cpack -B "$out") > "$out/log" 2>&1; then
     cat "$out/log" >&2
     exit 1
 fi
-for package in backends guest tools doc; do
+for package in backends guest tools driver-domain doc; do
     [ "$(find "$out" -maxdepth 1 -name "duet-${package}_*.deb" | wc -l)" = 1 ] || {
         echo "no package duet-$package" >&2
         exit 1

@@ -8,8 +8,8 @@ export DUET_LAB=packages
 trap '"$lab" down' EXIT
 
 mapfile -t packages < <("$lab" packages)
-[ ${#packages[@]} = 4 ] || {
-    echo "packages: not four: ${packages[*]}" >&2
+[ ${#packages[@]} = 5 ] || {
+    echo "packages: not five: ${packages[*]}" >&2
     exit 1
 }
 "$lab" up --bare --cpus 1

@@ -3,7 +3,7 @@
 # through an upgrade. The removal is refused as long as it does. After the purge nothing is left, and the peers serve again.
 . ./lib.sh
 
-PACKAGES=(duet-backends duet-guest duet-tools duet-doc)
+PACKAGES=(duet-backends duet-guest duet-tools duet-driver-domain duet-doc)
 UNITS+=(duet-net.service xen.service)
 GUEST_KERNEL=$WORK/kernel # the package's, which outlives it
 PEERS_LOGS=/var/log/xen/console
