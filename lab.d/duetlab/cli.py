@@ -104,6 +104,12 @@ def do_deploy(args):
     return with_lab(args, lambda dom0: 0, strict=True)
 
 
+def do_packages(args):
+    for package in build.packages():
+        print(package.relative_to(paths.ROOT))
+    return 0
+
+
 def do_down(args):
     names = labs.names() if args.all else [args.name, *partner(args.name)]
     for name in names:
@@ -233,6 +239,7 @@ def parser():
     sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
         "Only changed files are sent; services whose files changed are restarted."))
     two_hosts(sub)
+    add("packages", do_packages, "build the Debian packages; prints where they are", common)
     sub = add("down", do_down, "power the Xen host off", common)
     sub.add_argument("--all", action="store_true", help="every lab of this tree")
     sub = add("exec", do_exec, "run a command in dom0 as root", more=(

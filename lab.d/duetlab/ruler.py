@@ -56,6 +56,7 @@ XEN_IDLE = 0x7fff  # the domain that a processor without work belongs to
 
 LAYERS = ("guest", "xen", "kernel", "processes")
 APART = ("clock", "others")
+WINDOWS = 3  # of each size at least, of which the median is taken
 EVENTS = ("hypercalls", "syscalls", "task-switches", "vcpu-switches", "events", "grant-copies", "grant-bytes",
           "kernel-bytes")
 
@@ -213,10 +214,15 @@ def functions(windows, symbols):
 
 def rows(windows):
     """What an operation costs in each row. Of windows of one size: their median, and as `spread` how far they differ, in per
-    cent of it. Of several sizes: the slope between the medians of the smallest and of the largest."""
+    cent of it. Of several sizes: the slope between the medians of the smallest and of the largest. A single window may have a
+    rare event in it that is no operation's, so there have to be enough of each size for the median to leave it out."""
     by_row = {}
     for row, ops, tasks, accounts in windows:
         by_row.setdefault(row, {}).setdefault(ops, []).append(layers(accounts, tasks))
+    for row, sizes in by_row.items():
+        few = [f"{len(several)} of {ops} operations" for ops, several in sizes.items() if len(several) < WINDOWS]
+        if few:
+            raise LabError(f"{row}: {', '.join(few)}: windows of a size have to be {WINDOWS} at least")
     return {row: _cost(sizes) for row, sizes in by_row.items()}
 
 

@@ -82,7 +82,7 @@ class Layers(unittest.TestCase):
 class Rows(unittest.TestCase):
     def test_what_begins_and_ends_a_run_is_not_in_it(self):
         windows = [window("row", ops, account(1, "", kernel=10000 + 30 * ops), account(0, "work", user=500 + 7 * ops))
-                   for ops in (100, 500)]
+                   for ops in (100, 500) * ruler.WINDOWS]
         cost = ruler.rows(windows)["row"]
         self.assertEqual((cost["guest"], cost["processes"], cost["total"]), (30, 7, 37))
 
@@ -90,8 +90,19 @@ class Rows(unittest.TestCase):
         cost = ruler.rows([window("row", 10, account(1, "", kernel=n)) for n in (1000, 1010, 995)])["row"]
         self.assertEqual((cost["guest"], cost["spread"]), (100, 1.5))
 
-    def test_one_window_holds_operations_only(self):
-        self.assertEqual(ruler.rows([window("row", 100, account(1, "", kernel=500))])["row"]["guest"], 5)
+    def test_windows_of_one_size_hold_operations_only(self):
+        windows = [window("row", 100, account(1, "", kernel=500))] * ruler.WINDOWS
+        self.assertEqual(ruler.rows(windows)["row"]["guest"], 5)
+
+    def test_what_is_in_one_window_of_a_size_is_no_operations(self):
+        windows = [window("row", ops, account(1, "", kernel=30 * ops)) for ops in (100, 500) * ruler.WINDOWS]
+        windows[2] = window("row", 100, account(1, "", kernel=30 * 100 + 216000))
+        self.assertEqual(ruler.rows(windows)["row"]["guest"], 30)
+
+    def test_too_few_windows_of_a_size_are_refused(self):
+        windows = [window("row", ops, account(1, "", kernel=30 * ops)) for ops in (100, 500) * ruler.WINDOWS]
+        with self.assertRaisesRegex(LabError, "row: 2 of 500 operations"):
+            ruler.rows(windows[:-1])
 
 
 XEN, LINUX = 0xffff82d040200000, 0xffffffff81000000
