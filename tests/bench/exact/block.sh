@@ -31,6 +31,7 @@ DUET_ROWS=(
 declare -A TASKS=([duet]='duet-block|iou-' [blkback]='[0-9]+[.]xvda' [dom0]='block-ops')
 
 cleanup() {
+    cp /proc/kallsyms /run/duet-lab-kallsyms # for --profile: with what is unloaded now
     modprobe -q -r xen-blkback || true
     systemctl start duet-block.service
     modprobe -q -r brd || true
