@@ -44,7 +44,7 @@ guest driver-duet "disk = [ 'format=raw,vdev=xvda,access=rw,backend=driver-dd,ta
 wait_store "/local/domain/$driver/backend/vif/$(xl domid driver-duet)/0/state" '^4$' 120
 linux_guest driver-linux "disk = [ 'format=raw,vdev=xvda,access=rw,backend=driver-dd,target=/root/own.img' ]" \
     "vif = [ 'bridge=xenbr0,backend=driver-dd' ]" \
-    "extra = 'console=hvc0 run=\"ip addr add $NET.93/24 dev eth0; ip link set eth0 up; until ip addr show dev eth0 | grep -w LOWER_UP; do sleep 0.1; done; $WRITE_ROUNDS\"'"
+    "extra = 'console=hvc0 run=\"ip addr add $NET.93/24 dev eth0; ip link set eth0 up; until ping -c 1 -W 1 $NET.1; do :; done; $WRITE_ROUNDS\"'"
 
 wait_line driver-linux '^round 2 done' 120 > /dev/null
 type_to driver-duet "journal start xvda"
