@@ -414,7 +414,7 @@ static void analyze_panic(struct finding *f)
         f->thread != NULL ? f->thread->name : "?");
     find_message(f);
     regs_of_vcpu(vcpu, &regs);
-    if (backtrace_make(f->s, &regs, &f->trace) == 0) {
+    if (backtrace_make(f->s, &regs, FRAMES_MAX, &f->trace) == 0) {
         explain_panic(f);
     }
     cJSON_AddNumberToObject(f->answer, "vcpu", f->vcpu);
@@ -442,7 +442,8 @@ static void say_wait(const struct finding *f, const struct kthread *t, cJSON *pa
     struct backtrace b = {0};
     struct regs regs;
 
-    if (kernel_thread_regs(f->s, t, &regs) == 0 && backtrace_make(f->s, &regs, &b) == 0) {
+    if (kernel_thread_regs(f->s, t, &regs) == 0 &&
+        backtrace_make(f->s, &regs, FRAMES_MAX, &b) == 0) {
         const struct call *call = backtrace_wait(&b);
 
         if (call != NULL) {
@@ -526,7 +527,6 @@ static void analyze_hang(struct finding *f)
 static int analyze_run(struct session *s, int argc, char **argv, cJSON *answer, struct excuse *why)
 {
     struct kernel k;
-    uint64_t panicking = 0;
     char *text = NULL;
     size_t size = 0;
     int err = kernel_load(s, &k);
@@ -534,7 +534,7 @@ static int analyze_run(struct session *s, int argc, char **argv, cJSON *answer, 
 
     (void)argc;
     (void)argv;
-    if (err != 0 || f.text == NULL || kernel_variable(s, "panicking", &panicking) != 0) {
+    if (err != 0 || f.text == NULL) {
         kernel_free(&k);
         if (f.text != NULL) {
             fclose(f.text);
@@ -542,8 +542,9 @@ static int analyze_run(struct session *s, int argc, char **argv, cJSON *answer, 
         free(text);
         return crash_fail(why, CRASH_FAILED, "the kernel's vCPUs or threads cannot be read");
     }
-    if ((int32_t)panicking >= 0 && core_vcpu(s->core, (unsigned int)panicking) != NULL) {
-        f.vcpu = (unsigned int)panicking;
+    int panicked = kernel_panicked(s);
+    if (panicked >= 0) {
+        f.vcpu = (unsigned int)panicked;
         analyze_panic(&f);
     } else {
         analyze_hang(&f);

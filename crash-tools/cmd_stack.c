@@ -10,59 +10,67 @@
 
 /* ---- bt ---- */
 
+#define FRAMES_ALL_MAX   65536 /* of all backtraces that one command gives */
+#define FRAMES_WHERE_MAX 64    /* among which is where a thread waits */
+
+/* Backtraces, and how many frames more there may be of. */
+struct traces {
+    cJSON *list;
+    unsigned int left;
+};
+
 /* One backtrace with a title. */
-static int add_trace(struct session *s, const char *title, const struct regs *regs, cJSON *list)
+static int add_trace(struct session *s, const char *title, const struct regs *regs,
+                     struct traces *traces)
 {
     struct backtrace b;
-    int err = backtrace_make(s, regs, &b);
+    int err = backtrace_make(s, regs, traces->left < FRAMES_MAX ? traces->left : FRAMES_MAX, &b);
 
     if (err == 0) {
         cJSON *one = backtrace_json(s, &b);
 
         cJSON_AddStringToObject(one, "of", title);
-        cJSON_AddItemToArray(list, one);
+        cJSON_AddItemToArray(traces->list, one);
+        traces->left -= b.stack.count;
     }
     backtrace_free(&b);
     return err;
 }
 
-static int add_vcpu(struct session *s, const struct kernel *k, unsigned int id, cJSON *list)
+static int add_vcpu(struct session *s, const struct kernel *k, unsigned int id,
+                    struct traces *traces)
 {
-    const struct vcpu_guest_context *vcpu = core_vcpu(s->core, id);
-    const struct kcpu *cpu = kernel_cpu(k, id);
-    const struct kthread *t = cpu != NULL ? kernel_thread(k, cpu->current) : NULL;
     char title[128];
     struct regs regs;
 
-    regs_of_vcpu(vcpu, &regs);
-    snprintf(title, sizeof(title), "vCPU %u, thread \"%s\"%s", id, t != NULL ? t->name : "?",
-             cpu == NULL ? ", never started" : "");
-    return add_trace(s, title, &regs, list);
+    regs_of_vcpu(core_vcpu(s->core, id), &regs);
+    kernel_vcpu_title(k, id, title, sizeof(title));
+    return add_trace(s, title, &regs, traces);
 }
 
-static int add_thread(struct session *s, const struct kthread *t, cJSON *list)
+static int add_thread(struct session *s, const struct kthread *t, struct traces *traces)
 {
     char title[128];
     struct regs regs;
 
-    snprintf(title, sizeof(title), "thread %u \"%s\"", t->id, t->name);
+    kernel_thread_title(t, title, sizeof(title));
     if (kernel_thread_regs(s, t, &regs) != 0) {
         cJSON *one = cJSON_CreateObject();
 
         cJSON_AddStringToObject(one, "of", title);
         cJSON_AddStringToObject(one, "end", "its stack cannot be read");
-        cJSON_AddItemToArray(list, one);
+        cJSON_AddItemToArray(traces->list, one);
         return 0;
     }
-    return add_trace(s, title, &regs, list);
+    return add_trace(s, title, &regs, traces);
 }
 
-static int add_vcpus(struct session *s, const struct kernel *k, cJSON *list)
+static int add_vcpus(struct session *s, const struct kernel *k, struct traces *traces)
 {
     int err = 0;
 
-    for (unsigned int i = 0; err == 0 && i < core_vcpu_count(s->core); i++) {
-        err = add_vcpu(s, k, i, list);
+    for (unsigned int i = 0; err == 0 && i < core_vcpu_count(s->core) && traces->left > 0; i++) {
+        err = add_vcpu(s, k, i, traces);
     }
     return err;
 }
@@ -81,31 +89,31 @@ static const struct kthread *thread_called(const struct kernel *k, const char *t
     return NULL;
 }
 
-static int bt_some(struct session *s, const struct kernel *k, int argc, char **argv, cJSON *list,
-                   struct excuse *why)
+static int bt_some(struct session *s, const struct kernel *k, int argc, char **argv,
+                   struct traces *traces, struct excuse *why)
 {
     uint64_t id;
     int err = 0;
 
     if (argc == 0) {
-        err = add_vcpus(s, k, list);
+        err = add_vcpus(s, k, traces);
     } else if (argc == 1 && strcmp(argv[0], "all") == 0) {
-        err = add_vcpus(s, k, list);
-        for (unsigned int i = 0; err == 0 && i < k->nthreads; i++) {
-            err = k->threads[i].running < 0 ? add_thread(s, &k->threads[i], list) : 0;
+        err = add_vcpus(s, k, traces);
+        for (unsigned int i = 0; err == 0 && i < k->nthreads && traces->left > 0; i++) {
+            err = k->threads[i].running < 0 ? add_thread(s, &k->threads[i], traces) : 0;
         }
     } else if (argc == 2 && strcmp(argv[0], "vcpu") == 0) {
         if (!crash_number(argv[1], &id) || id >= core_vcpu_count(s->core)) {
             return crash_fail(why, CRASH_USAGE, "there is no vCPU '%s'", argv[1]);
         }
-        err = add_vcpu(s, k, (unsigned int)id, list);
+        err = add_vcpu(s, k, (unsigned int)id, traces);
     } else if (argc == 2 && strcmp(argv[0], "thread") == 0) {
         const struct kthread *t = thread_called(k, argv[1]);
 
         if (t == NULL) {
             return crash_fail(why, CRASH_FAILED, "there is no thread '%s'", argv[1]);
         }
-        err = add_thread(s, t, list);
+        err = add_thread(s, t, traces);
     } else {
         return crash_fail(why, CRASH_USAGE, "usage: bt [vcpu N|thread N|thread NAME|all]");
     }
@@ -114,13 +122,15 @@ static int bt_some(struct session *s, const struct kernel *k, int argc, char **a
 
 static int bt_run(struct session *s, int argc, char **argv, cJSON *answer, struct excuse *why)
 {
-    cJSON *list = cJSON_AddArrayToObject(answer, "backtraces");
+    struct traces traces = {.list = cJSON_AddArrayToObject(answer, "backtraces"),
+                            .left = FRAMES_ALL_MAX};
     struct kernel k;
     int err = kernel_load(s, &k);
-    int status = err == 0 ? bt_some(s, &k, argc, argv, list, why)
+    int status = err == 0 ? bt_some(s, &k, argc, argv, &traces, why)
                           : crash_fail(why, CRASH_FAILED, "the kernel's threads cannot be read: %s",
                                        strerror(-err));
 
+    cJSON_AddBoolToObject(answer, "complete", traces.left > 0);
     kernel_free(&k);
     return status;
 }
@@ -134,6 +144,9 @@ static void bt_show(const cJSON *answer)
         printf("%s%s:\n", before, crash_text(one, "of"));
         backtrace_show(one);
         before = "\n";
+    }
+    if (cJSON_IsFalse(cJSON_GetObjectItem(answer, "complete"))) {
+        printf("\nthere are more, but no core of an honest kernel has so many frames\n");
     }
 }
 
@@ -155,7 +168,8 @@ static void thread_where(struct session *s, const struct kthread *t, char *to, s
     struct regs regs;
 
     snprintf(to, size, "?");
-    if (kernel_thread_regs(s, t, &regs) == 0 && backtrace_make(s, &regs, &b) == 0) {
+    if (kernel_thread_regs(s, t, &regs) == 0 &&
+        backtrace_make(s, &regs, FRAMES_WHERE_MAX, &b) == 0) {
         const struct call *call = backtrace_wait(&b);
 
         if (call != NULL) {

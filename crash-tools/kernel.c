@@ -121,33 +121,49 @@ int kernel_spin_owner(struct session *s, uint64_t lock)
     return kernel_member(s, "spinlock", lock, "owner", &owner) == 0 ? (int16_t)owner : -1;
 }
 
+static int load_cpu(struct session *s, uint64_t address, unsigned int id, struct kcpu *cpu)
+{
+    uint64_t online = 0;
+
+    *cpu = (struct kcpu){.address = address, .id = id};
+    int err = kernel_member(s, "cpu", address, "current", &cpu->current);
+    if (err == 0) {
+        err = kernel_member(s, "cpu", address, "wants_lock", &cpu->wants_lock);
+    }
+    if (err == 0) {
+        err = kernel_member(s, "cpu", address, "online", &online);
+    }
+    if (err == 0) {
+        err = kernel_member(s, "cpu", address, "info.arch.cr2", &cpu->cr2);
+    }
+    cpu->online = online != 0;
+    return err;
+}
+
 static int load_cpus(struct session *s, struct kernel *k)
 {
     Dwarf_Die type;
+    Dwarf_Word size = 0;
     uint64_t table, address;
     int err = image_variable(s->image, "cpus", &table, &type);
 
-    for (unsigned int id = 0; err == 0 && id < KERNEL_CPUS_MAX; id++) {
-        struct kcpu *cpu = &k->cpus[k->ncpus];
-        uint64_t online = 0;
-
+    if (err == 0 && dwarf_aggregate_size(&type, &size) != 0) {
+        err = -EINVAL;
+    }
+    for (unsigned int id = 0; err == 0 && id < KERNEL_CPUS_MAX && id < size / sizeof(address);
+         id++) {
         if (space_read(&s->space, table + id * sizeof(address), &address, sizeof(address)) != 0 ||
             address == 0) {
             continue;
         }
-        *cpu = (struct kcpu){.address = address, .id = id};
-        err = kernel_member(s, "cpu", address, "current", &cpu->current);
-        if (err == 0) {
-            err = kernel_member(s, "cpu", address, "wants_lock", &cpu->wants_lock);
+        int lost = load_cpu(s, address, id, &k->cpus[k->ncpus]);
+        if (lost == 0) {
+            k->ncpus++;
+        } else if (lost == -EFAULT) {
+            k->cut = true; /* the others may tell enough */
+        } else {
+            err = lost;
         }
-        if (err == 0) {
-            err = kernel_member(s, "cpu", address, "online", &online);
-        }
-        if (err == 0) {
-            err = kernel_member(s, "cpu", address, "info.arch.cr2", &cpu->cr2);
-        }
-        cpu->online = online != 0;
-        k->ncpus++;
     }
     return err;
 }
@@ -198,7 +214,7 @@ int kernel_load(struct session *s, struct kernel *k)
         err = kernel_variable(s, "all_threads.tqh_first", &address);
     }
     while (err == 0 && address != 0) {
-        if (k->nthreads == KERNEL_THREADS_MAX ||
+        if (k->nthreads == KERNEL_THREADS_MAX || kernel_thread(k, address) != NULL ||
             load_thread(s, k, address, &k->threads[k->nthreads]) != 0 ||
             kernel_member(s, "thread", address, "all_link.tqe_next", &address) != 0) {
             k->cut = true;
@@ -213,6 +229,30 @@ void kernel_free(struct kernel *k)
 {
     free(k->threads);
     k->threads = NULL;
+}
+
+void kernel_vcpu_title(const struct kernel *k, unsigned int id, char *to, size_t size)
+{
+    const struct kcpu *cpu = kernel_cpu(k, id);
+    const struct kthread *t = cpu != NULL ? kernel_thread(k, cpu->current) : NULL;
+
+    snprintf(to, size, "vCPU %u, thread \"%s\"%s", id, t != NULL ? t->name : "?",
+             cpu == NULL ? ", never started" : "");
+}
+
+void kernel_thread_title(const struct kthread *t, char *to, size_t size)
+{
+    snprintf(to, size, "thread %u \"%s\"", t->id, t->name);
+}
+
+int kernel_panicked(struct session *s)
+{
+    uint64_t panicking;
+
+    return kernel_variable(s, "panicking", &panicking) == 0 && (int32_t)panicking >= 0 &&
+                   core_vcpu(s->core, (unsigned int)panicking) != NULL
+               ? (int)panicking
+               : -1;
 }
 
 const struct kthread *kernel_thread(const struct kernel *k, uint64_t address)
@@ -235,31 +275,17 @@ const struct kcpu *kernel_cpu(const struct kernel *k, unsigned int id)
     return NULL;
 }
 
-/* As kern/switch.S pushed them, lowest address first. */
-static const enum reg switch_order[] = {REG_R15, REG_R14, REG_R13, REG_R12,
-                                        REG_RBX, REG_RBP, REG_RIP};
-
 int kernel_thread_regs(const struct session *s, const struct kthread *t, struct regs *regs)
 {
     const struct vcpu_guest_context *vcpu =
         t->running >= 0 ? core_vcpu(s->core, (unsigned int)t->running) : NULL;
-    uint64_t sp = t->sp;
 
     if (vcpu != NULL) {
         regs_of_vcpu(vcpu, regs);
         return 0;
     }
-    *regs = (struct regs){.returned = true};
-    for (size_t i = 0; i < sizeof(switch_order) / sizeof(switch_order[0]); i++) {
-        enum reg reg = switch_order[i];
-
-        if (space_read(&s->space, sp, &regs->value[reg], sizeof(sp)) != 0) {
-            return -EFAULT;
-        }
-        regs->known |= 1u << reg;
-        sp += sizeof(sp);
-    }
-    regs->value[REG_RSP] = sp;
-    regs->known |= 1u << REG_RSP;
-    return 0;
+    /* It goes on in kern/switch.S, whose frame .debug_frame tells of. */
+    *regs = (struct regs){.known = 1u << REG_RIP | 1u << REG_RSP};
+    regs->value[REG_RSP] = t->sp;
+    return image_address(s->image, "thread_switched", &regs->value[REG_RIP]);
 }

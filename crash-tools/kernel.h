@@ -14,6 +14,7 @@
 struct session {
     struct core *core;
     struct image *image;
+    const char *kernel; /* the image's path */
     struct space space; /* the kernel's addresses */
     struct unwinder unwinder;
     struct {
@@ -44,7 +45,8 @@ struct kernel {
     unsigned int nthreads;
     struct kcpu cpus[KERNEL_CPUS_MAX];
     unsigned int ncpus;
-    bool cut; /* the list of threads does not end, or leads nowhere */
+    bool cut; /* the list of threads does not end, or leads nowhere; or a vCPU's structure is not
+                 there */
 };
 
 /* Reads threads and vCPUs. Returns 0 or -errno; kernel_free() in any case. */
@@ -66,6 +68,13 @@ int kernel_variable(struct session *s, const char *name, uint64_t *value);
 
 /* Reads a string, with everything that is not printable escaped. False if it is not there. */
 bool kernel_string(const struct session *s, uint64_t address, char *to, size_t size);
+
+/* What a vCPU and a thread are called in a list of both. */
+void kernel_vcpu_title(const struct kernel *k, unsigned int id, char *to, size_t size);
+void kernel_thread_title(const struct kthread *t, char *to, size_t size);
+
+/* The vCPU that panicked, or -1. */
+int kernel_panicked(struct session *s);
 
 /* The name of a lock, from the address of its structure ("mutex" or "spinlock"). */
 void kernel_lock_name(struct session *s, const char *type, uint64_t lock, char *to, size_t size);

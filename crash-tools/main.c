@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "crash.h"
+#include "gdb.h"
 #include "text.h"
 
 static const struct command *const commands[] = {
@@ -27,6 +28,7 @@ static const char *const kernels[] = {DUET_CRASH_KERNELS "/duet-guest.debug",
 
 struct options {
     const char *kernel, *core;
+    const char *gdb; /* where to serve it; NULL: not */
     bool json;
 };
 
@@ -34,6 +36,7 @@ static void help(FILE *out)
 {
     fputs(
         "Usage: duet-crash [-j] [-k KERNEL] CORE [COMMAND [ARGUMENT]...]\n"
+        "       duet-crash --gdb[=stdio|PORT|SOCKET] CORE [KERNEL]\n"
         "Tells from a core of a domain (xl dump-core) what its kernel, which is ours, was doing.\n"
         "Without a command: analyze.\n\n",
         out);
@@ -41,15 +44,19 @@ static void help(FILE *out)
         fprintf(out, "  %-8s %-26s %s\n", commands[i]->name, commands[i]->synopsis,
                 commands[i]->summary);
     }
-    fprintf(out,
-            "\n  -k, --kernel FILE   the kernel that made the core, with symbols\n"
-            "                      (else %s, if it agrees)\n"
-            "  -j, --json          print JSON; addresses are strings\n"
-            "  -h, --help          print this\n"
-            "  -V, --version       print the version\n"
-            "ADDRESS is a number, SYMBOL or SYMBOL+0xN. Exit status: 0 done, 1 failed, 2 wrong "
-            "usage.\n",
-            kernels[0]);
+    fprintf(
+        out,
+        "\n  -k, --kernel FILE   the kernel that made the core, with symbols\n"
+        "                      (else %s, if it agrees)\n"
+        "  -j, --json          print JSON; addresses are strings\n"
+        "  -g, --gdb[=WHERE]   serve one gdb: on standard input and output (stdio, the default),\n"
+        "                      a TCP port of the loopback address, or a socket's path; as in\n"
+        "                      (gdb) target remote | duet-crash --gdb CORE\n"
+        "  -h, --help          print this\n"
+        "  -V, --version       print the version\n"
+        "ADDRESS is a number, SYMBOL or SYMBOL+0xN. Exit status: 0 done, 1 failed, 2 wrong "
+        "usage.\n",
+        kernels[0]);
 }
 
 /* Prints a complaint, with whatever came from outside escaped. */
@@ -84,6 +91,7 @@ static int try_kernel(struct session *s, const char *path, char *why, unsigned l
         return err;
     }
     s->image = image;
+    s->kernel = path;
     s->unwinder = (struct unwinder){.image = image, .space = &s->space};
     return 0;
 }
@@ -141,7 +149,15 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
-/* Opens what @command needs and has it run. */
+static int serve(struct session *s, const char *where)
+{
+    struct excuse why = {""};
+    int status = gdb_serve(s, where, &why);
+
+    return status == CRASH_DONE ? status : complain(status, "--gdb: %s", why.text);
+}
+
+/* Opens what @command needs and has it run; NULL: serves GDB. */
 static int with_core(const struct options *o, const struct command *command, int argc, char **argv)
 {
     struct session s = {0};
@@ -155,10 +171,10 @@ static int with_core(const struct options *o, const struct command *command, int
         status = complain(CRASH_FAILED, "%s: no vCPU's page tables are in it", o->core);
     }
     if (status == CRASH_DONE) {
-        status = find_kernel(&s, o, command->needs_kernel);
+        status = find_kernel(&s, o, command == NULL || command->needs_kernel);
     }
     if (status == CRASH_DONE) {
-        status = run(&s, command, argc, argv, o->json);
+        status = command == NULL ? serve(&s, o->gdb) : run(&s, command, argc, argv, o->json);
     }
     image_close(s.image);
     core_close(s.core);
@@ -168,17 +184,19 @@ static int with_core(const struct options *o, const struct command *command, int
 /* Returns -1 to go on, else the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {{"kernel", required_argument, NULL, 'k'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"version", no_argument, NULL, 'V'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"kernel", required_argument, NULL, 'k'}, {"gdb", optional_argument, NULL, 'g'},
+        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {0}};
     int option;
 
-    while ((option = getopt_long(argc, argv, "k:jhV", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "k:g::jhV", longs, NULL)) != -1) {
         switch (option) {
         case 'k':
             o->kernel = optarg;
+            break;
+        case 'g':
+            o->gdb = optarg != NULL ? optarg : "stdio";
             break;
         case 'j':
             o->json = true;
@@ -209,6 +227,13 @@ int main(int argc, char **argv)
         return CRASH_USAGE;
     }
     o.core = argv[optind++];
+    if (o.gdb != NULL) {
+        if (argc - optind > 1 || (optind < argc && o.kernel != NULL)) {
+            return complain(CRASH_USAGE, "usage: --gdb[=stdio|PORT|SOCKET] CORE [KERNEL]");
+        }
+        o.kernel = optind < argc ? argv[optind] : o.kernel;
+        return with_core(&o, NULL, 0, NULL);
+    }
     const struct command *command = optind < argc ? find(argv[optind]) : &cmd_analyze;
     if (command == NULL) {
         return complain(CRASH_USAGE, "no command '%s'; 'duet-crash --help' lists them",

@@ -38,10 +38,11 @@ static void add_frame(const struct session *s, struct backtrace *b, unsigned int
     }
 }
 
-int backtrace_make(const struct session *s, const struct regs *regs, struct backtrace *b)
+int backtrace_make(const struct session *s, const struct regs *regs, unsigned int most,
+                   struct backtrace *b)
 {
     *b = (struct backtrace){0};
-    int err = unwind(&s->unwinder, regs, &b->stack);
+    int err = unwind(&s->unwinder, regs, most, &b->stack);
 
     if (err == 0) {
         b->calls = calloc((size_t)b->stack.count * IMAGE_INLINES_MAX, sizeof(*b->calls));
@@ -73,9 +74,9 @@ void call_place(const struct call *call, char *to, size_t size)
 
 /* Functions in which whoever sleeps is, of no interest to who asks where it sleeps. */
 static const char *const sleeping[] = {
-    "thread_switch",       "thread_schedule", "this_cpu",       "hypercall_page", "hypercall",
-    "HYPERVISOR_sched_op", "sched_block",     "sleep_until",    "waitq_sleep",    "thread_yield",
-    "mutex_lock",          "cond_wait",       "cond_wait_until"};
+    "thread_switched", "thread_begin",        "thread_schedule", "this_cpu",       "hypercall_page",
+    "hypercall",       "HYPERVISOR_sched_op", "sched_block",     "sleep_until",    "waitq_sleep",
+    "thread_yield",    "mutex_lock",          "cond_wait",       "cond_wait_until"};
 
 const struct call *backtrace_wait(const struct backtrace *b)
 {

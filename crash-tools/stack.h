@@ -28,8 +28,9 @@ struct backtrace {
     unsigned int count;
 };
 
-/* The backtrace from @regs. backtrace_free() in any case. Returns 0 or -ENOMEM. */
-int backtrace_make(const struct session *s, const struct regs *regs, struct backtrace *b);
+/* The backtrace from @regs, cut after @most frames. backtrace_free() in any case. 0 or -ENOMEM. */
+int backtrace_make(const struct session *s, const struct regs *regs, unsigned int most,
+                   struct backtrace *b);
 void backtrace_free(struct backtrace *b);
 
 /* An argument of a call, by name. Returns 0 or -ENODATA. */

@@ -1,8 +1,7 @@
 /*
- * The way up a stack: see unwind.h. Functions in C are told of by .debug_frame. Four places in
- * assembly are not, and are known by name: enter_c, which has a struct trap_frame (psm/trap.h) in
- * %rbx; the hypercall page, which Xen wrote; __fentry__, which leaves a stack that ran over; and
- * where stacks begin. The core's memory is hostile: whatever it holds, the walk ends.
+ * The way up a stack: see unwind.h. Functions are told of by .debug_frame, also traps and whatever
+ * else is assembly. The core's memory is hostile: whatever it holds, the walk ends, and so does the
+ * search for an argument, of which each caller may know only that its own caller had it.
  */
 #include "unwind.h"
 
@@ -13,7 +12,7 @@
 
 #include "expr.h"
 
-#define STUB_SIZE 32 /* of a hypercall in the hypercall page */
+#define ENTRIES_MAX 64 /* arguments of callers that are looked for, for one value */
 
 static const struct {
     const char *name; /* and the member of struct trap_frame */
@@ -102,6 +101,11 @@ static bool forgets(const struct unwinder *u, const struct frame *f)
            dwarf_attr_integrate(&function, DW_AT_noreturn, &attribute) != NULL;
 }
 
+static bool callee_keeps(enum reg reg)
+{
+    return reg == REG_RBX || reg == REG_RBP || (reg >= REG_R12 && reg <= REG_R15);
+}
+
 /* Where the caller's register @reg is kept, into @next. @kept: it is, if nothing is said of it. */
 static void restore(const struct expr_context *c, Dwarf_Frame *cfi, enum reg reg, bool kept,
                     struct regs *next)
@@ -115,7 +119,7 @@ static void restore(const struct expr_context *c, Dwarf_Frame *cfi, enum reg reg
         return;
     }
     if (nops == 0 && ops == NULL) { /* not changed */
-        if (kept && knows(c->regs, reg)) {
+        if (kept && callee_keeps(reg) && knows(c->regs, reg)) {
             set(next, reg, c->regs->value[reg]);
         }
         return;
@@ -126,13 +130,35 @@ static void restore(const struct expr_context *c, Dwarf_Frame *cfi, enum reg reg
     }
 }
 
-static bool callee_keeps(enum reg reg)
+/* Whether the rules say that nobody called this function. */
+static bool is_outermost(Dwarf_Frame *rules)
 {
-    return reg == REG_RBX || reg == REG_RBP || (reg >= REG_R12 && reg <= REG_R15);
+    Dwarf_Op mem[3], *ops;
+    size_t nops;
+
+    return dwarf_frame_register(rules, REG_RIP, mem, &ops, &nops) == 0 && nops == 0 && ops != NULL;
 }
 
-/* A frame's caller by CFI. False if there is none for it. */
-static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *next)
+/*
+ * A "signal frame", after which the stack may be another one. If all registers are restored, a
+ * struct trap_frame, which ends at the CFA, told of them; else it is __fentry__, on a stack that
+ * ran over.
+ */
+static void note_signal(const struct unwinder *u, const struct frame *f, struct frame *next)
+{
+    Dwarf_Die type;
+    Dwarf_Word size;
+
+    next->exact = true;
+    next->trap = knows(&next->regs, REG_RAX);
+    if (next->trap && image_type(u->image, "trap_frame", &type) == 0 &&
+        dwarf_aggregate_size(&type, &size) == 0) {
+        next->trap_frame = f->cfa - size;
+    }
+}
+
+/* A frame's caller by CFI. False if there is none for it; *@first: nobody called it. */
+static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *next, bool *first)
 {
     struct expr_context c = {.unwinder = u, .regs = &f->regs};
     Dwarf_CFI *cfi = dwarf_getcfi(image_dwarf(u->image));
@@ -140,21 +166,23 @@ static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *ne
     Dwarf_Op *ops;
     size_t nops;
     enum expr_kind kind;
+    bool signal = false;
 
     if (cfi == NULL || dwarf_cfi_addrframe(cfi, frame_pc(f), &rules) != 0) {
         return false;
     }
+    *first = is_outermost(rules);
     if (dwarf_frame_cfa(rules, &ops, &nops) == 0 && nops > 0 &&
         expr_eval(&c, ops, nops, &kind, &f->cfa) == 0) {
         f->has_cfa = c.has_cfa = true;
         c.cfa = f->cfa;
         bool kept = !forgets(u, f);
         for (enum reg reg = 0; reg < REG_COUNT; reg++) {
-            if (callee_keeps(reg) || reg == REG_RIP) {
-                restore(&c, rules, reg, kept, &next->regs);
-            }
+            restore(&c, rules, reg, kept, &next->regs);
         }
-        set(&next->regs, REG_RSP, f->cfa);
+        if (dwarf_frame_info(rules, NULL, NULL, &signal) >= 0 && signal) {
+            note_signal(u, f, next);
+        }
     }
     free(rules);
     return f->has_cfa;
@@ -163,10 +191,9 @@ static bool step_cfi(const struct unwinder *u, struct frame *f, struct frame *ne
 /* ---- the rest ---- */
 
 /* Into a function that has no frame yet: what it returns to is on top of the stack. */
-static bool step_leaf(const struct unwinder *u, struct frame *f, uint64_t pushed,
-                      struct frame *next)
+static bool step_leaf(const struct unwinder *u, const struct frame *f, struct frame *next)
 {
-    uint64_t sp = f->regs.value[REG_RSP] + pushed, rip;
+    uint64_t sp = f->regs.value[REG_RSP], rip;
 
     if (!knows(&f->regs, REG_RSP) || !read64(u, sp, &rip)) {
         return false;
@@ -178,7 +205,7 @@ static bool step_leaf(const struct unwinder *u, struct frame *f, uint64_t pushed
 }
 
 /* By the frame pointer. */
-static bool step_pointer(const struct unwinder *u, struct frame *f, struct frame *next)
+static bool step_pointer(const struct unwinder *u, const struct frame *f, struct frame *next)
 {
     uint64_t rbp = f->regs.value[REG_RBP], caller, rip;
 
@@ -192,141 +219,85 @@ static bool step_pointer(const struct unwinder *u, struct frame *f, struct frame
     return true;
 }
 
-/* Xen's stub: push rcx; push r11; mov; syscall; pop r11; pop rcx; ret. */
-static bool step_hypercall(const struct unwinder *u, uint64_t offset, struct frame *f,
-                           struct frame *next)
-{
-    static const uint8_t pushed[STUB_SIZE] = {0, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16, 16, 8, 0};
-    static const uint8_t code[] = {0x51, 0x41, 0x53, 0xb8};
-    uint64_t at = offset % STUB_SIZE;
-    uint8_t stub[sizeof(code)];
-
-    if (space_read(u->space, f->regs.value[REG_RIP] - at, stub, sizeof(stub)) != 0 ||
-        memcmp(stub, code, sizeof(code)) != 0) {
-        return false;
-    }
-    return step_leaf(u, f, pushed[at], next);
-}
-
-/* The registers that a trap saved at @at; false if what lies there is no frame of the kernel's. */
-static bool take_trap(const struct unwinder *u, Dwarf_Die *type, uint64_t at, struct frame *next)
-{
-    uint64_t cs, offset = 0;
-    Dwarf_Die member;
-
-    if (image_member(type, "cs", &offset, &member) != 0 || !read64(u, at + offset, &cs) ||
-        (cs & 0xffff & ~3u) != (FLAT_KERNEL_CS & ~3u)) {
-        return false;
-    }
-    for (enum reg reg = 0; reg < REG_COUNT; reg++) {
-        uint64_t value;
-
-        offset = 0;
-        if (image_member(type, reg_name(reg), &offset, &member) != 0 ||
-            !read64(u, at + offset, &value)) {
-            return false;
-        }
-        set(&next->regs, reg, value);
-    }
-    next->exact = next->trap = true;
-    next->trap_frame = at;
-    return true;
-}
-
-/*
- * Out of a trap. Its frame is in %rbx, unless that is forgotten; and there is no more between it
- * and the stack pointer than what aligns that.
- */
-static bool step_trap(const struct unwinder *u, const struct frame *f, struct frame *next)
-{
-    uint64_t sp = f->regs.value[REG_RSP], rbx = f->regs.value[REG_RBX];
-    Dwarf_Die type;
-
-    if (!knows(&f->regs, REG_RSP) || image_type(u->image, "trap_frame", &type) != 0) {
-        return false;
-    }
-    if (knows(&f->regs, REG_RBX) && rbx - sp <= sizeof(uint64_t)) {
-        return take_trap(u, &type, rbx, next);
-    }
-    return take_trap(u, &type, sp, next) || take_trap(u, &type, sp + sizeof(uint64_t), next);
-}
-
-static bool is_beginning(const char *symbol)
-{
-    return strcmp(symbol, "thread_entry") == 0 || strcmp(symbol, "_start") == 0 ||
-           strcmp(symbol, "_image_start") == 0 || strcmp(symbol, "cpu_entry") == 0;
-}
-
 /* From a place without CFI. */
-static bool step_assembly(const struct unwinder *u, struct frame *f, struct frame *next,
-                          const char **end)
+static bool step_blind(const struct unwinder *u, const struct frame *f, struct frame *next,
+                       const char **end)
 {
-    uint64_t page, rip = f->regs.value[REG_RIP], offset;
-    const char *symbol = image_symbol(u->image, frame_pc(f), &offset);
-
     *end = "nothing tells what called this";
     if (!image_is_text(u->image, frame_pc(f))) {
         *end = "it is no code of the kernel's";
-        return f->exact && step_leaf(u, f, 0, next);
+        return f->exact && step_leaf(u, f, next);
     }
-    if (image_address(u->image, "hypercall_page", &page) == 0 && rip - page < CORE_PAGE_SIZE) {
-        return step_hypercall(u, rip - page, f, next);
+    return f->exact ? step_leaf(u, f, next) : step_pointer(u, f, next);
+}
+
+/* Whether what was interrupted is a program. */
+static bool is_program(const struct unwinder *u, const struct frame *f)
+{
+    uint64_t cs, offset = 0;
+    Dwarf_Die type, member;
+
+    return f->trap && (image_type(u->image, "trap_frame", &type) != 0 ||
+                       image_member(&type, "cs", &offset, &member) != 0 ||
+                       !read64(u, f->trap_frame + offset, &cs) ||
+                       (cs & 0xffff & ~3u) != (FLAT_KERNEL_CS & ~3u));
+}
+
+/* Whether the caller's stack pointer lies above, or may be anywhere. */
+static bool advances(const struct frame *f, const struct frame *next)
+{
+    return next->exact || !knows(&f->regs, REG_RSP) ||
+           next->regs.value[REG_RSP] > f->regs.value[REG_RSP];
+}
+
+/* The caller of the last frame, at which the walk may have to end: then false, with stack->end. */
+static bool step(const struct unwinder *u, unsigned int most, struct stack *stack,
+                 struct frame *next)
+{
+    struct frame *f = &stack->frames[stack->count - 1];
+    bool first = false;
+
+    if (!image_is_text(u->image, frame_pc(f)) || !step_cfi(u, f, next, &first)) {
+        *next = (struct frame){0};
+        if (!first && !step_blind(u, f, next, &stack->end)) {
+            return false;
+        }
     }
-    if (symbol != NULL && strcmp(symbol, "enter_c") == 0 && !f->exact) {
-        return step_trap(u, f, next);
-    }
-    if (symbol != NULL && is_beginning(symbol)) {
-        *end = NULL;
+    stack->end = NULL;
+    if (first) {
         return false;
     }
-    return f->exact ? step_leaf(u, f, 0, next) : step_pointer(u, f, next);
+    if (!knows(&next->regs, REG_RIP)) {
+        stack->end = "what it returns to cannot be read";
+    } else if (next->regs.value[REG_RIP] == 0) {
+        return false; /* called by nobody */
+    } else if (stack->count >= most) {
+        stack->end = "there are more";
+    } else if (!advances(f, next)) {
+        stack->end = "the stack is damaged";
+    } else if (is_program(u, next)) {
+        stack->end = "a program was interrupted";
+    } else if (!next->exact && !image_is_text(u->image, frame_pc(next))) {
+        stack->end = "it returns to no code of the kernel's";
+    }
+    return stack->end == NULL;
 }
 
-/* Whether the caller's stack pointer lies above, or on another stack as it may after a trap. */
-static bool advances(const struct unwinder *u, const struct frame *f, const struct frame *next)
+int unwind(const struct unwinder *u, const struct regs *regs, unsigned int most,
+           struct stack *stack)
 {
-    uint64_t offset;
-    const char *symbol = image_symbol(u->image, frame_pc(f), &offset);
+    struct frame next = {0};
 
-    return next->trap || !knows(&f->regs, REG_RSP) ||
-           next->regs.value[REG_RSP] > f->regs.value[REG_RSP] ||
-           (symbol != NULL && strcmp(symbol, "__fentry__") == 0);
-}
-
-int unwind(const struct unwinder *u, const struct regs *regs, struct stack *stack)
-{
-    *stack = (struct stack){.frames = calloc(FRAMES_MAX, sizeof(*stack->frames))};
+    *stack = (struct stack){.frames = calloc(most > 0 ? most : 1, sizeof(*stack->frames))};
     if (stack->frames == NULL) {
         return -ENOMEM;
     }
-    stack->frames[0] = (struct frame){.regs = *regs, .exact = !regs->returned};
-    for (stack->count = 1;; stack->count++) {
-        struct frame *f = &stack->frames[stack->count - 1], next = {0};
-
-        if (!image_is_text(u->image, frame_pc(f)) || !step_cfi(u, f, &next)) {
-            next = (struct frame){0};
-            if (!step_assembly(u, f, &next, &stack->end)) {
-                return 0;
-            }
-        }
-        stack->end = NULL;
-        if (!knows(&next.regs, REG_RIP)) {
-            stack->end = "what it returns to cannot be read";
-            return 0;
-        }
-        if (next.regs.value[REG_RIP] == 0) {
-            return 0; /* called by nobody */
-        }
-        if (!advances(u, f, &next) || stack->count == FRAMES_MAX) {
-            stack->end = stack->count == FRAMES_MAX ? "there are more" : "the stack is damaged";
-            return 0;
-        }
-        if (!next.exact && !image_is_text(u->image, frame_pc(&next))) {
-            stack->end = "it returns to no code of the kernel's";
-            return 0;
-        }
-        stack->frames[stack->count] = next;
+    stack->frames[stack->count++] = (struct frame){.regs = *regs, .exact = true};
+    while (step(u, most, stack, &next)) {
+        stack->frames[stack->count++] = next;
+        next = (struct frame){0};
     }
+    return 0;
 }
 
 /* ---- values ---- */
@@ -335,6 +306,7 @@ struct entry_arg {
     const struct unwinder *u;
     const struct stack *stack;
     unsigned int n;
+    unsigned int *left; /* of ENTRIES_MAX */
     Dwarf_Attribute *attribute;
 };
 
@@ -370,13 +342,17 @@ static int eval_in_frame(const struct entry_arg *e, Dwarf_Op *ops, size_t nops,
 /* What the register of @wanted held when the function of frame e->n was called. */
 static int entry_register(const struct entry_arg *e, unsigned int wanted, uint64_t *value)
 {
-    struct entry_arg caller = {.u = e->u, .stack = e->stack, .n = e->n + 1};
+    struct entry_arg caller = {.u = e->u, .stack = e->stack, .n = e->n + 1, .left = e->left};
     Dwarf_Attribute location, call_value;
     Dwarf_Die function, call, parameter;
     Dwarf_Op *ops;
     size_t nops;
     enum expr_kind kind;
 
+    if (*e->left == 0) {
+        return -ENODATA;
+    }
+    --*e->left;
     if (caller.n >= e->stack->count || e->stack->frames[caller.n].exact || /* not calling */
         !function_of(e->u, &e->stack->frames[caller.n], &function) ||
         !find_call(&function, e->stack->frames[caller.n].regs.value[REG_RIP], &call, 0) ||
@@ -416,7 +392,8 @@ int unwind_entry(const struct unwinder *u, const struct stack *stack, unsigned i
                  unsigned int index, uint64_t *value)
 {
     static const enum reg order[] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
-    const struct entry_arg e = {.u = u, .stack = stack, .n = n};
+    unsigned int left = ENTRIES_MAX;
+    const struct entry_arg e = {.u = u, .stack = stack, .n = n, .left = &left};
 
     return index < sizeof(order) / sizeof(order[0])
                ? entry_register(&e, DW_OP_reg0 + order[index], value)
@@ -452,6 +429,7 @@ int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned i
                  Dwarf_Die *die, unsigned int size, uint64_t *value)
 {
     const struct frame *f = &stack->frames[n];
+    unsigned int left = ENTRIES_MAX;
     Dwarf_Attribute attribute;
     Dwarf_Word constant;
     Dwarf_Op *ops;
@@ -470,7 +448,8 @@ int unwind_value(const struct unwinder *u, const struct stack *stack, unsigned i
         dwarf_getlocation_addr(&attribute, frame_pc(f), &ops, &nops, 1) != 1) {
         return -ENODATA;
     }
-    const struct entry_arg e = {.u = u, .stack = stack, .n = n, .attribute = &attribute};
+    const struct entry_arg e = {
+        .u = u, .stack = stack, .n = n, .left = &left, .attribute = &attribute};
     uint64_t got;
     if (eval_in_frame(&e, ops, nops, &kind, &got) != 0) {
         return -ENODATA;

@@ -35,7 +35,6 @@ enum reg {
 struct regs {
     uint64_t value[REG_COUNT];
     uint32_t known;
-    bool returned; /* rip is what a call returns to, not the instruction that comes next */
 };
 
 /* One function's turn on a stack. */
@@ -59,8 +58,12 @@ struct unwinder {
     const struct space *space;
 };
 
-/* Walks up from @regs. The frames are the caller's to free(). 0 or -ENOMEM. */
-int unwind(const struct unwinder *u, const struct regs *regs, struct stack *stack);
+/*
+ * Walks up from @regs, of which rip is the next instruction, @most frames at most but at least one.
+ * The frames are the caller's to free(). 0 or -ENOMEM.
+ */
+int unwind(const struct unwinder *u, const struct regs *regs, unsigned int most,
+           struct stack *stack);
 
 /* The address by which a frame's function and line are to be found. */
 uint64_t frame_pc(const struct frame *frame);

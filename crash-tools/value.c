@@ -150,6 +150,20 @@ static cJSON *scalar_tree(const struct session *s, Dwarf_Die *type, uint64_t add
 static cJSON *tree_at(const struct session *s, Dwarf_Die *type, uint64_t address,
                       unsigned int depth);
 
+/* Text in an array, which may fill it: what lies behind is another member's. */
+static cJSON *chars_tree(const struct session *s, uint64_t address, size_t size)
+{
+    char raw[VALUE_TEXT_MAX / 4], text[VALUE_TEXT_MAX], quoted[VALUE_TEXT_MAX + 2];
+
+    size = size < sizeof(raw) ? size : sizeof(raw);
+    if (space_read(&s->space, address, raw, size) != 0) {
+        return cJSON_CreateString("(cannot be read)");
+    }
+    kernel_escape(raw, strnlen(raw, size), text, sizeof(text));
+    snprintf(quoted, sizeof(quoted), "\"%s\"", text);
+    return cJSON_CreateString(quoted);
+}
+
 static cJSON *array_tree(const struct session *s, Dwarf_Die *type, uint64_t address,
                          unsigned int depth)
 {
@@ -161,11 +175,7 @@ static cJSON *array_tree(const struct session *s, Dwarf_Die *type, uint64_t addr
         return cJSON_CreateString("(an array of unknown elements)");
     }
     if (is_char(&element)) {
-        char text[VALUE_TEXT_MAX], quoted[VALUE_TEXT_MAX + 2];
-
-        (void)kernel_string(s, address, text, total + 1 < sizeof(text) ? total + 1 : sizeof(text));
-        snprintf(quoted, sizeof(quoted), "\"%s\"", text);
-        return cJSON_CreateString(quoted);
+        return chars_tree(s, address, total);
     }
     unsigned int count = total / each;
     cJSON *array = cJSON_CreateArray();

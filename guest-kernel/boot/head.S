@@ -4,6 +4,9 @@
  * The notes say where the image wants to be and where the hypercall page is. _start leaves the
  * builder's stack for our own, points %gs at the boot CPU's structure and calls C. See
  * xen/elfnote.h, and "Start of day" in xen/xen.h.
+ *
+ * Xen fills the hypercall page with its own code: each call is push %rcx; push %r11; mov; syscall;
+ * pop %r11; pop %rcx; ret. For debuggers .debug_frame tells what that has on the stack.
  */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
@@ -38,12 +41,15 @@
 #define SET_SEGMENT_BASE 25
 #define SEGBASE_GS_KERNEL 2
 
+    .cfi_sections .debug_frame
     .section .text.head, "ax", @progbits
     .code64
 
 /* Entry: %rsi is start_info's address; upcalls are masked; the builder's stack is a lone page. */
     .globl _start
 _start:
+    .cfi_startproc
+    .cfi_undefined %rip
     cld
     movq $boot_stack_top, %rsp
     xorl %ebp, %ebp
@@ -54,11 +60,28 @@ _start:
     movq %rbx, %rdi
     call dboot
     ud2
+    .cfi_endproc
 
     .balign 4096
     .globl hypercall_page
 hypercall_page:
-    .skip 4096
+    .cfi_startproc
+    .rept 4096 / 32
+    .skip 1
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rcx, 0
+    .skip 2
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r11, 0
+    .skip 9
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r11
+    .skip 1
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rcx
+    .skip 19
+    .endr
+    .cfi_endproc
 
 /* The boot thread's stack; hat_boot() unmaps the page below it. */
     .section .bss.page_aligned, "aw", @nobits

@@ -5,7 +5,10 @@
  * stub turns that into a struct trap_frame (trap.h) and calls C. The way back is the iret
  * hypercall, which restores registers and upcall mask in one step: the mask travels as the IF bit
  * of the saved rflags, so no window exists between unmasking and returning.
+ *
+ * For debuggers .debug_frame tells where enter_c's frame has the registers of what was interrupted.
  */
+#include "psm/push.h"
 
 #define HYPERCALL_IRET 23
 #define VECTOR_UPCALL 0x100
@@ -15,40 +18,40 @@
     .text
 
     .macro push_frame
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    save rdi
+    save rsi
+    save rdx
+    save rcx
+    save rax
+    save r8
+    save r9
+    save r10
+    save r11
+    save rbx
+    save rbp
+    save r12
+    save r13
+    save r14
+    save r15
     cld
     .endm
 
     .macro pop_frame
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rsi
-    popq %rdi
+    restore r15
+    restore r14
+    restore r13
+    restore r12
+    restore rbp
+    restore rbx
+    restore r11
+    restore r10
+    restore r9
+    restore r8
+    restore rax
+    restore rcx
+    restore rdx
+    restore rsi
+    restore rdi
     .endm
 
 /* A stub: rcx and r11 are what Xen pushed last; then come error code (or a zero) and vector. */
@@ -67,18 +70,27 @@
     jmp enter_c
     .endm
 
+/*
+ * Vector and error code on top of what Xen pushed, which begins at a multiple of 16: so the frame
+ * ends at one, too, and the stack is aligned as it is.
+ */
 enter_c:
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 56
+    .cfi_offset %rip, -40
+    .cfi_offset %rsp, -16
     push_frame
     movq %rsp, %rdi
-    movq %rsp, %rbx
-    andq $~15, %rsp
     call trap_dispatch
-    movq %rbx, %rsp
 leave_by_frame:
     pop_frame
     addq $16, %rsp
+    .cfi_adjust_cfa_offset -16
     pushq $0 /* iret_context.flags */
+    .cfi_adjust_cfa_offset 8
     jmp hypercall_page + HYPERCALL_IRET * 32
+    .cfi_endproc
 
 /* user_enter(rdi: frame): as if the frame had been saved by a trap that is over. */
     .globl user_enter

@@ -1,20 +1,13 @@
 # A core of our kernel for each of some deliberate bugs: xl dump-core, and duet-crash names verdict, function, line and
-# the other party, by the kernel that it finds itself. One that runs is read, too, and a wrong kernel is refused.
+# the other party, by the kernel that it finds itself, and so does plain gdb at its stub. One that runs is read, too,
+# and a wrong kernel is refused.
 # timeout: 240
 . ./lib.sh
-
-# bug KIND CONSOLE-REGEX: the guest that commits it says so on its console and stays as it is.
-bug() {
-    say "$1"
-    guest "core-$1" "memory = 16" "vcpus = 2" "on_crash = 'preserve'" "extra = 'crashtest=$1'"
-    wait_line "core-$1" "$2" > /dev/null
-}
 
 # verdict KIND REGEX...: analyze says it in its first line and in JSON.
 verdict() {
     local kind=$1 core=$WORK/$1.core told regex
     shift
-    timeout 60 xl dump-core "core-$kind" "$core" > /dev/null
     told=$(timeout 30 duet-crash "$core")
     for regex in "$@"; do
         grep -E -- "$regex" <<< "$told" > /dev/null || fail "$kind: no '$regex' in: $told"
@@ -22,21 +15,51 @@ verdict() {
     timeout 30 duet-crash -j "$core" | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)["text"] == "")'
 }
 
-bug null '^ +[0-9a-f]{16} _image_start'
-bug double-free '^ +[0-9a-f]{16} _image_start'
-bug mutex '^ +[0-9a-f]{16} _image_start'
-bug stack '^ +[0-9a-f]{16} _image_start'
-bug deadlock 'taker-a and taker-b wait for each other'
+# in_gdb KIND REGEX...: plain gdb, told nothing but where the core is, says it; and that nothing can be changed.
+in_gdb() {
+    local kind=$1 core=$WORK/$1.core told regex
+    shift
+    told=$(timeout 60 gdb -nx -batch -ex "target remote | duet-crash --gdb $core" -ex 'info threads' \
+        -ex 'thread apply all bt' -ex 'continue' -ex 'set var panicking = 5' -ex 'print panicking' 2>&1)
+    for regex in "$@" 'Remote failure reply: E.duet-crash: .* nothing in it can run' 'Cannot access memory' '= -?[0-4]$'; do
+        grep -E -- "$regex" <<< "$told" > /dev/null || fail "$kind in gdb: no '$regex' in: $told"
+    done
+}
 
-verdict null '^null pointer: .*null_pointer \(kdi/crashtest.c:[0-9]+\) tried to read address 0x[0-9a-f]+: a null pointer' \
-    'Its caller: crashtest_boot'
-verdict double-free '^double free: .*double_free \(kdi/crashtest.c:([0-9]+)\) freed the object' \
-    'freed first by double_free \(kdi/crashtest.c:[0-9]+\), in thread "main"' 'point to it: .*object'
-verdict mutex '^mutex taken twice: .*mutex_twice \(kdi/crashtest.c:[0-9]+\) took mutex "crashtest", which is held by thread "main" itself'
-verdict stack '^stack overflow: .*descend \(kdi/crashtest.c:[0-9]+\) called itself, [0-9]{2,} times' \
-    'Its caller: stack_overflow_test'
-verdict deadlock '^deadlock: .*"taker-a" in take_both \(kdi/crashtest.c:[0-9]+\) waits for mutex "right", which thread "taker-b" holds' \
-    '"taker-b" in take_both .* waits for mutex "left", which thread "taker-a" holds'
+KINDS=(null double-free mutex stack deadlock)
+for kind in "${KINDS[@]}"; do
+    say "$kind"
+    guest "core-$kind" "memory = 16" "vcpus = 2" "on_crash = 'preserve'" "extra = 'crashtest=$kind'"
+done
+for kind in null double-free mutex stack; do
+    wait_line "core-$kind" '^ +[0-9a-f]{16} _image_start' > /dev/null
+done
+wait_line core-deadlock 'taker-a and taker-b wait for each other' > /dev/null
+for kind in "${KINDS[@]}"; do
+    timeout 60 xl dump-core "core-$kind" "$WORK/$kind.core" > /dev/null
+done
+
+say "what duet-crash says of each, and gdb"
+declare -a TASKS=()
+at='\(kdi/crashtest.c:[0-9]+\)'
+verdict null "^null pointer: .*null_pointer $at tried to read address 0x[0-9a-f]+: a null pointer" \
+    'Its caller: crashtest_boot' & TASKS+=($!)
+verdict double-free "^double free: .*double_free $at freed the object" \
+    "freed first by double_free $at, in thread \"main\"" 'point to it: .*object' & TASKS+=($!)
+verdict mutex "^mutex taken twice: .*mutex_twice $at took mutex \"crashtest\", which is held by thread \"main\" itself" \
+    & TASKS+=($!)
+verdict stack "^stack overflow: .*descend $at called itself, [0-9]{2,} times" 'Its caller: stack_overflow_test' & TASKS+=($!)
+verdict deadlock "^deadlock: .*\"taker-a\" in take_both $at waits for mutex \"right\", which thread \"taker-b\" holds" \
+    "\"taker-b\" in take_both .* waits for mutex \"left\", which thread \"taker-a\" holds" & TASKS+=($!)
+in_gdb null '^\* .*"vCPU [01], thread "main""' '<signal handler called>' \
+    'null_pointer \(\) at .*kdi/crashtest.c:[0-9]+$' 'kernel_main \(\) at .*boot/main.c:[0-9]+$' & TASKS+=($!)
+in_gdb stack 'descend \(depth=.*\) at .*kdi/crashtest.c:[0-9]+$' \
+    'stack_overflow_test \(\) at .*kdi/crashtest.c:[0-9]+$' & TASKS+=($!)
+in_gdb deadlock 'thread [0-9]+ "taker-a"' 'mutex_lock \(m=0x[0-9a-f]+ <right>\) at .*kern/wait.c:[0-9]+$' \
+    'take_both \(arg=.* <a>\) at .*kdi/crashtest.c:[0-9]+$' 'thread_entry \(\)' & TASKS+=($!)
+for task in "${TASKS[@]}"; do
+    wait "$task"
+done
 
 say "a core's threads, log and memory; the build id; another kernel is refused"
 core=$WORK/deadlock.core
