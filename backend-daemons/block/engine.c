@@ -32,8 +32,9 @@ int blk_engine_claim(int image, bool read_only, void (*waits)(void))
 int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
                     bool discard)
 {
-    static const uint8_t operations[] = {IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_WRITE,
-                                         IORING_OP_FSYNC, IORING_OP_FALLOCATE /* the last */};
+    static const uint8_t operations[] = {
+        IORING_OP_POLL_ADD,    IORING_OP_READ,  IORING_OP_WRITE,    IORING_OP_READ_FIXED,
+        IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_FALLOCATE /* the last */};
     const unsigned int nr_operations = sizeof(operations) - (discard ? 0 : 1);
     const int fds[NR_FILES] = {
         [IMAGE_INDEX] = files->image, [LOCK_INDEX] = files->lock, [LOG_INDEX] = files->log};
@@ -41,7 +42,8 @@ int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_
                                         .nr_operations = nr_operations,
                                         .flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS,
                                         .files = fds,
-                                        .nr_files = NR_FILES};
+                                        .nr_files = NR_FILES,
+                                        .nr_buffers = BLK_ENGINE_PINS};
 
     return uring_open(ring, depth, &limits);
 }
@@ -52,21 +54,34 @@ static void blk_engine_on_image(struct io_uring_sqe *sqe, uint64_t tag)
     io_uring_sqe_set_data64(sqe, tag);
 }
 
-void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,
+int blk_engine_pin(struct io_uring *ring, uint64_t tag, void *buf, uint32_t bytes)
+{
+    return uring_pin(ring, (unsigned int)tag, buf, bytes);
+}
+
+void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset, bool pinned,
                      uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(ring);
 
-    io_uring_prep_read(sqe, IMAGE_INDEX, buf, bytes, offset);
+    if (pinned) {
+        io_uring_prep_read_fixed(sqe, IMAGE_INDEX, buf, bytes, offset, (int)tag);
+    } else {
+        io_uring_prep_read(sqe, IMAGE_INDEX, buf, bytes, offset);
+    }
     blk_engine_on_image(sqe, tag);
 }
 
 void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, uint64_t offset,
-                      uint64_t tag)
+                      bool pinned, uint64_t tag)
 {
     struct io_uring_sqe *sqe = uring_sqe(ring);
 
-    io_uring_prep_write(sqe, IMAGE_INDEX, buf, bytes, offset);
+    if (pinned) {
+        io_uring_prep_write_fixed(sqe, IMAGE_INDEX, buf, bytes, offset, (int)tag);
+    } else {
+        io_uring_prep_write(sqe, IMAGE_INDEX, buf, bytes, offset);
+    }
     blk_engine_on_image(sqe, tag);
 }
 

@@ -14,6 +14,8 @@
 
 #include "uring.h"
 
+#define BLK_ENGINE_PINS 64U
+
 /* What the ring works on, and what it holds until its last operation has ended. -1: none. */
 struct blk_engine_files {
     int image;
@@ -27,7 +29,8 @@ struct blk_engine_files {
  * as long as that takes: nobody else gets the image, and no other worker the log or the claim,
  * while a late write may still reach the storage. Space of the image is given back only with
  * `discard`: what allows that allows every mode of fallocate(2), and no limit holds some of those.
- * Must be called by the thread that uses the ring. Returns 0 or -errno.
+ * Tags below BLK_ENGINE_PINS may have a pinned buffer. Must be called by the thread that uses the
+ * ring. Returns 0 or -errno.
  */
 int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_engine_files *files,
                     bool discard);
@@ -40,11 +43,20 @@ int blk_engine_open(struct io_uring *ring, unsigned int depth, const struct blk_
  */
 int blk_engine_claim(int image, bool read_only, void (*waits)(void));
 
-/* Reads from or writes to the image. `buf` must stay until `tag` is reported. */
-void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,
+/*
+ * Keeps the `bytes` bytes at `buf` in memory for operations whose tag is `tag`, none of which is
+ * under way; what the tag had before is let go. Returns 0 or -errno: those are not pinned.
+ */
+int blk_engine_pin(struct io_uring *ring, uint64_t tag, void *buf, uint32_t bytes);
+
+/*
+ * Reads from or writes to the image. `buf` must stay until `tag` is reported. It is `pinned` if it
+ * lies within what blk_engine_pin() was told for the tag.
+ */
+void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset, bool pinned,
                      uint64_t tag);
 void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, uint64_t offset,
-                      uint64_t tag);
+                      bool pinned, uint64_t tag);
 
 /*
  * Makes all completed writes durable (fdatasync). The kernel tells a write-back error to each open

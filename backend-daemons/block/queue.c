@@ -12,7 +12,9 @@
 #define LOG_BURST       1
 #define LOG_INTERVAL_MS 5000
 #define LATE_BEATS      3U
-#define MAX_COPIES      (4 * BLK_MAX_SEGMENTS)
+_Static_assert(BLK_QUEUE_MAX_SLOTS <= BLK_ENGINE_PINS, "each slot's buffer can be pinned");
+
+#define MAX_COPIES (4 * BLK_MAX_SEGMENTS)
 
 /* A singly linked batch of slots on its way through the stages, in order of arrival. */
 struct blk_batch {
@@ -224,22 +226,42 @@ static uint32_t blk_queue_total_bytes(const struct blk_queue_slot *slot)
     return (uint32_t)slot->req.nr_sectors * BLK_SECTOR_BYTES;
 }
 
+/*
+ * Has the slot's buffer pinned as far as the request reaches. Each slot comes here a few times in
+ * its life, since what is pinned doubles. A kernel that refuses is not asked again: locked memory
+ * may be limited.
+ */
+static void blk_queue_pin(struct blk_queue *q, struct blk_queue_slot *slot)
+{
+    uint32_t bytes = slot->pinned != 0 ? slot->pinned : GRANT_PAGE_BYTES;
+
+    if (q->no_pins || slot->pinned >= blk_queue_total_bytes(slot)) {
+        return;
+    }
+    while (bytes < blk_queue_total_bytes(slot)) {
+        bytes *= 2;
+    }
+    q->no_pins = blk_engine_pin(q->uring, blk_queue_slot_number(q, slot), slot->buf, bytes) != 0;
+    slot->pinned = q->no_pins ? 0 : bytes;
+}
+
 /* Stage 3: hands a request, or what is left of it, to the engine. */
 static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
 {
     uint64_t offset = slot->req.sector * BLK_SECTOR_BYTES + slot->done;
     uint32_t tag = blk_queue_slot_number(q, slot);
+    uint32_t left = blk_queue_total_bytes(slot) - slot->done;
 
     slot->at_disk = true;
     slot->beats = 0;
     switch (slot->req.op) {
     case BLK_READ:
-        blk_engine_read(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
-                        offset, tag);
+        blk_queue_pin(q, slot);
+        blk_engine_read(q->uring, slot->buf + slot->done, left, offset, slot->pinned != 0, tag);
         break;
     case BLK_WRITE:
-        blk_engine_write(q->uring, slot->buf + slot->done, blk_queue_total_bytes(slot) - slot->done,
-                         offset, tag);
+        blk_queue_pin(q, slot);
+        blk_engine_write(q->uring, slot->buf + slot->done, left, offset, slot->pinned != 0, tag);
         break;
     case BLK_FLUSH:
         blk_engine_flush(q->uring, q->replaying, tag);

@@ -11,7 +11,9 @@
  *
  * A request lives in a slot with a buffer of its own, in which its segments lie in a row, so that
  * it is one operation on the file whatever the guest's pages look like. There are never more slots
- * than ring entries. Requests that find none stay in the ring until one is free.
+ * than ring entries. Requests that find none stay in the ring until one is free. As much of the
+ * buffer as a request has needed so far, up to the next power of two, is pinned: the disk's
+ * operations then need not look for its pages.
  *
  * Each step is noted in the in-flight log (lib/inflight.h), into which an entry is copied straight
  * from the ring, so that another worker can go on if this one is killed. blk_queue_take_over() does
@@ -38,8 +40,9 @@
 struct blk_queue_slot {
     struct blk_request req;
     uint8_t *buf;
-    uint32_t done;  /* bytes carried out so far, for short transfers */
-    int16_t status; /* BLKIF_RSP_… */
+    uint32_t pinned; /* bytes of it that are (blk_engine_pin()) */
+    uint32_t done;   /* bytes carried out so far, for short transfers */
+    int16_t status;  /* BLKIF_RSP_… */
     bool at_disk;
     uint8_t beats; /* since it went there */
     struct blk_queue_slot *next;
@@ -54,7 +57,8 @@ struct blk_queue {
     struct grant_copy_batch copies;
     const struct log_id *id;
     struct log_limit refused_log, io_log;
-    bool late; /* the disk is, which was told */
+    bool late;    /* the disk is, which was told */
+    bool no_pins; /* the kernel refused one */
     struct blk_queue_slot slots[BLK_QUEUE_MAX_SLOTS];
     struct blk_queue_slot *free;
     struct blk_queue_slot *finished; /* carried out, not answered */

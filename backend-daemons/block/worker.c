@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 /* The tag of the last flush, beside the slots' numbers. */
 #define BLK_TAG_LAST_FLUSH 0x10000ULL
@@ -107,6 +108,14 @@ static int blk_worker_map_ring(struct worker *base)
         return err;
     }
     return worker_set_up(base, blk_worker_set_up(b, log_fd), "I/O");
+}
+
+static unsigned int blk_worker_rules(const struct worker *base, struct sandbox_rule *rules)
+{
+    /* blk_engine_pin() */
+    rules[0] = (struct sandbox_rule){SYS_io_uring_register, base->uring.ring_fd,
+                                     IORING_REGISTER_BUFFERS_UPDATE};
+    return 1;
 }
 
 /* What an earlier worker left in the log is a guest's, if that one was taken over. */
@@ -237,6 +246,7 @@ const struct worker_class blk_worker_class = {
     .nr_fds = BLK_WIRE_NR_FDS,
     .accept = blk_worker_ring_fits,
     .connect = blk_worker_map_ring,
+    .rules = blk_worker_rules,
     .begin = blk_worker_take_over,
     .turn = blk_worker_serve,
     .complete = blk_worker_operation_done,

@@ -101,6 +101,19 @@ static int fail_errno(struct store *st, const char *path)
     return fail(st, err, path, NULL, strerror(err));
 }
 
+/*
+ * As fail_errno(), of a read. xenstored says EACCES to a domain without privilege, and not only of
+ * what it may not read: also of what is gone, when the nearest folder that is left is not its to
+ * read, as that of all domains. Neither is there for this domain.
+ */
+static int fail_read(struct store *st, const char *path)
+{
+    if (errno == EACCES) {
+        return fail(st, ENOENT, path, NULL, "missing, or not for this domain to read");
+    }
+    return fail_errno(st, path);
+}
+
 /* Joins directory and key into `path`. Returns 0 or -ENAMETOOLONG. */
 static int join(struct store *st, char path[STORE_PATH_MAX], const char *dir, const char *key)
 {
@@ -226,7 +239,7 @@ int store_read_str(struct store *st, xs_transaction_t t, const char *dir, const 
     }
     value = ASK(xs_read(st->xsh, t, path, &len));
     if (value == NULL) {
-        return fail_errno(st, path);
+        return fail_read(st, path);
     }
     if (len > max_len) {
         err = fail(st, E2BIG, path, value, "too long");
@@ -312,7 +325,7 @@ int store_has(struct store *st, xs_transaction_t t, const char *dir, const char 
     }
     value = ASK(xs_read(st->xsh, t, path, NULL));
     if (value == NULL) {
-        err = fail_errno(st, path);
+        err = fail_read(st, path);
         return err == -ENOENT ? 0 : err;
     }
     free(value);
@@ -331,10 +344,7 @@ char **store_list(struct store *st, xs_transaction_t t, const char *dir, unsigne
     *count = 0;
     names = ASK(xs_directory(st->xsh, t, dir, count));
     if (names == NULL) {
-        int err = errno;
-
-        fail_errno(st, dir);
-        errno = err;
+        errno = -fail_read(st, dir);
         *count = 0;
     }
     return names;

@@ -6,6 +6,9 @@
  * value (length, digits, range) and explains a refusal in a sentence that names path and value,
  * which store_error() returns. A path is given as a directory and an optional key below it.
  *
+ * What this domain may not read does not exist for it (-ENOENT): in a driver domain that is most of
+ * what belongs to other domains, their devices' front ends excepted.
+ *
  * A request waits for the answer of xenstored, which is a trusted process on this machine; nothing
  * waits for a guest. When xenstored goes away, the call at hand fails and `on_lost` is called from
  * the loop, once.

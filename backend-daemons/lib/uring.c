@@ -8,26 +8,41 @@
 
 #define NS_PER_S 1000000000ULL
 
-/* By the plain system call: liburing 2.3 does not export its own wrappers of these two. */
-static int register_ring(const struct io_uring *ring, unsigned int what,
-                         struct io_uring_restriction *arg, unsigned int n)
+/* By the plain system call: liburing 2.3 does not export its own wrappers of some. */
+static int register_ring(const struct io_uring *ring, unsigned int what, const void *arg,
+                         unsigned int n)
 {
     return io_uring_register((unsigned int)ring->ring_fd, what, arg, n);
 }
 
 static int restrict_ring(const struct io_uring *ring, const struct uring_limits *limits)
 {
-    struct io_uring_restriction r[URING_OPERATIONS_MAX + 1] = {
+    struct io_uring_restriction r[URING_OPERATIONS_MAX + 2] = {
         {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = limits->flags}};
+    unsigned int nr = 1;
 
     if (limits->nr_operations > URING_OPERATIONS_MAX) {
         return -E2BIG;
     }
     for (unsigned int i = 0; i < limits->nr_operations; i++) {
-        r[i + 1].opcode = IORING_RESTRICTION_SQE_OP;
-        r[i + 1].sqe_op = limits->operations[i];
+        r[nr].opcode = IORING_RESTRICTION_SQE_OP;
+        r[nr++].sqe_op = limits->operations[i];
     }
-    return register_ring(ring, IORING_REGISTER_RESTRICTIONS, r, limits->nr_operations + 1);
+    if (limits->nr_buffers != 0) {
+        r[nr].opcode = IORING_RESTRICTION_REGISTER_OP;
+        r[nr++].register_op = IORING_REGISTER_BUFFERS_UPDATE;
+    }
+    return register_ring(ring, IORING_REGISTER_RESTRICTIONS, r, nr);
+}
+
+int uring_pin(struct io_uring *ring, unsigned int index, void *buf, uint32_t bytes)
+{
+    const struct iovec vec = {.iov_base = buf, .iov_len = bytes};
+    const struct io_uring_rsrc_update2 update = {
+        .offset = index, .data = (uint64_t)(uintptr_t)&vec, .nr = 1};
+    int n = register_ring(ring, IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update));
+
+    return n < 0 ? n : 0;
 }
 
 int uring_open(struct io_uring *ring, unsigned int depth, const struct uring_limits *limits)
@@ -43,6 +58,9 @@ int uring_open(struct io_uring *ring, unsigned int depth, const struct uring_lim
     }
     if (limits->nr_files != 0) {
         err = io_uring_register_files(ring, limits->files, limits->nr_files);
+    }
+    if (err == 0 && limits->nr_buffers != 0) {
+        err = io_uring_register_buffers_sparse(ring, limits->nr_buffers);
     }
     if (err == 0) {
         err = restrict_ring(ring, limits);

@@ -21,6 +21,7 @@ struct uring_limits {
     uint8_t flags;    /* IOSQE_* */
     const int *files; /* registered: their references are taken once and not for each operation */
     unsigned int nr_files;
+    unsigned int nr_buffers; /* that uring_pin() may name, from 0 on */
 };
 
 /* A completed operation. */
@@ -35,6 +36,14 @@ struct uring_event {
  * thread that uses it; io_uring_queue_exit() ends it. Returns 0 or -errno.
  */
 int uring_open(struct io_uring *ring, unsigned int depth, const struct uring_limits *limits);
+
+/*
+ * Keeps the pages of `buf` in memory, as buffer `index`, for operations that name it
+ * (IORING_OP_READ_FIXED, _WRITE_FIXED): these do not look for the pages each time, which in a PV
+ * domain costs a thousand instructions per page. Takes the place of what the index had before,
+ * with which no operation may be under way. For the cage as well. Returns 0 or -errno.
+ */
+int uring_pin(struct io_uring *ring, unsigned int index, void *buf, uint32_t bytes);
 
 /* A free submission entry; a full queue is submitted to make room. */
 struct io_uring_sqe *uring_sqe(struct io_uring *ring);

@@ -27,6 +27,7 @@ struct netd {
     /* configuration */
     const char *tap_prefix; /* what stands before D.N in the tap's name */
     unsigned int max_queues;
+    unsigned int own_vcpus; /* of this domain: so many queues where the guest's cannot be seen */
     unsigned int stall_seconds;
 };
 

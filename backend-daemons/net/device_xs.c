@@ -80,7 +80,7 @@ static int net_unanswered(const struct net_device *dev, int err, char *why, unsi
 int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->base.sup->store;
-    const unsigned int most = net_device_daemon(dev)->max_queues;
+    const struct netd *netd = net_device_daemon(dev);
     const int script = store_has(st, STORE_NO_TX, dev->base.back, "script");
     int err = net_unanswered(dev, script, why, why_size);
     unsigned int vcpus = 0;
@@ -97,8 +97,8 @@ int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why
         err = net_unanswered(dev, -errno, why, why_size);
     }
     free(names);
-    vcpus = vcpus != 0 ? vcpus : 1;
-    dev->max_queues = vcpus < most ? vcpus : most;
+    vcpus = vcpus != 0 ? vcpus : netd->own_vcpus;
+    dev->max_queues = vcpus < netd->max_queues ? vcpus : netd->max_queues;
     return err;
 }
 

@@ -2,7 +2,17 @@
  * duet-netd: its options. The rest of its life is the supervisor's (lib/supervisor.h). The taps
  * stay when it ends, so that the next daemon goes on with the same guests.
  */
+#include <sched.h>
+
 #include "device.h"
+
+/* How many processors this daemon may use: what Linux' back end goes by. At least one. */
+static unsigned int own_vcpus(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned int)CPU_COUNT(&set) : 1;
+}
 
 int main(int argc, char **argv)
 {
@@ -12,6 +22,7 @@ int main(int argc, char **argv)
                              .worker_path = DUET_NET_WORKER},
                      .tap_prefix = "vif",
                      .max_queues = NET_WIRE_MAX_QUEUES,
+                     .own_vcpus = own_vcpus(),
                      .stall_seconds = 60};
     const struct option_rule table[] = {
         {.letter = 'q',

@@ -13,9 +13,9 @@
 
 #include <xen_list.h>
 
-struct proc;
 struct uhat;
 struct user_cpu;
+struct uthread;
 struct vm_space;
 XEN_TAILQ_HEAD(thread_queue, struct thread);
 
@@ -43,11 +43,11 @@ struct thread {
     nsec_t cpu_time;
     struct vm_space *space; /* vm_enter()'s, and its tables; NULL: kernel addresses only */
     struct uhat *uhat;
-    struct user_cpu *user; /* psm/user.h; NULL: never goes to ring 3 */
-    struct proc *proc;     /* proc/proc.h, likewise */
-    void *fpu;             /* 512 bytes for FXSAVE, NULL: does not use it */
-    unsigned frames;       /* frames_hold() depth; changed by itself only */
-    bool detached, ended;  /* under thread_list_lock */
+    struct user_cpu *user;   /* psm/user.h; NULL: never goes to ring 3 */
+    struct uthread *uthread; /* proc/uthread.h, likewise */
+    void *fpu;               /* 512 bytes for FXSAVE, NULL: does not use it */
+    unsigned frames;         /* frames_hold() depth; changed by itself only */
+    bool detached, ended;    /* under thread_list_lock */
     /* For the debugger: what it sleeps on, and the mutex that it sleeps for. */
     const struct waitq *waits_for;
     const struct mutex *wants;

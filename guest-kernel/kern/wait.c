@@ -88,8 +88,11 @@ static void alarm_ring(struct timer *t)
     thread_wake(alarm->thread);
 }
 
-/* Sleep until @waiting is cleared, at the latest by the deadline. Return: 0 or -ETIMEDOUT. */
-static int sleep_until(bool *waiting, nsec_t deadline)
+/* Sleep until @waiting is cleared, at the latest by the deadline, which @arm sets a timer to.
+ * Return: 0 or -ETIMEDOUT.
+ */
+static int sleep_until(bool *waiting, nsec_t deadline,
+                       void (*arm)(struct timer *t, nsec_t deadline))
 {
     struct alarm alarm = {.thread = thread_self(), .waiting = waiting};
 
@@ -98,7 +101,7 @@ static int sleep_until(bool *waiting, nsec_t deadline)
         return 0;
     }
     timer_init(&alarm.timer, alarm_ring);
-    timer_arm(&alarm.timer, deadline);
+    arm(&alarm.timer, deadline);
     sched_block(waiting);
     return timer_cancel_wait(&alarm.timer) ? 0 : -ETIMEDOUT;
 }
@@ -106,25 +109,27 @@ static int sleep_until(bool *waiting, nsec_t deadline)
 int waitq_sleep(struct waitq *wq, struct waiter *w, nsec_t deadline)
 {
     (void)wq;
-    return sleep_until(&w->waiting, deadline);
+    return sleep_until(&w->waiting, deadline, timer_arm);
+}
+
+int waitq_sleep_wall(struct waitq *wq, struct waiter *w, nsec_t deadline)
+{
+    (void)wq;
+    return sleep_until(&w->waiting, deadline, timer_arm_wall);
 }
 
 void thread_sleep_until(nsec_t deadline)
 {
     bool waiting = true;
 
-    (void)sleep_until(&waiting, deadline);
+    (void)sleep_until(&waiting, deadline, timer_arm);
 }
 
 void thread_sleep_until_wall(nsec_t deadline)
 {
     bool waiting = true;
-    struct alarm alarm = {.thread = thread_self(), .waiting = &waiting};
 
-    timer_init(&alarm.timer, alarm_ring);
-    timer_arm_wall(&alarm.timer, deadline);
-    sched_block(&waiting);
-    (void)timer_cancel_wait(&alarm.timer);
+    (void)sleep_until(&waiting, deadline, timer_arm_wall);
 }
 
 void mutex_init(struct mutex *m, const char *name)

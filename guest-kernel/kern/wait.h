@@ -49,6 +49,7 @@ void waitq_wake_all(struct waitq *wq);
 /* The pieces of wait_event(); see there. */
 void waitq_prepare(struct waitq *wq, struct waiter *w);
 int waitq_sleep(struct waitq *wq, struct waiter *w, nsec_t deadline);
+int waitq_sleep_wall(struct waitq *wq, struct waiter *w, nsec_t deadline); /* clock_wall() time */
 void waitq_finish(struct waitq *wq, struct waiter *w);
 
 /**

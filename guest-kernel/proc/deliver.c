@@ -38,9 +38,9 @@ static bool call_is_open(const struct trap_frame *regs)
            ((int64_t)regs->rax == -CALL_RESTARTS || (int64_t)regs->rax == -CALL_RESTARTS_UNHANDLED);
 }
 
-bool deliver_due(const struct proc *p, const struct trap_frame *regs)
+bool deliver_due(const struct uthread *t, const struct trap_frame *regs)
 {
-    return proc_interrupted(p) || call_is_open(regs);
+    return uthread_interrupted(t) || call_is_open(regs);
 }
 
 static void call_again(struct trap_frame *regs)
@@ -50,9 +50,9 @@ static void call_again(struct trap_frame *regs)
 }
 
 /* A handler is called now. */
-static void settle_call(struct proc *p, struct trap_frame *regs, const struct signal_due *due)
+static void settle_call(struct uthread *t, struct trap_frame *regs, const struct signal_due *due)
 {
-    p->nap_until = 0;
+    t->nap_until = 0;
     if (!call_is_open(regs)) {
         return;
     }
@@ -77,7 +77,7 @@ static int write_fpu(uint64_t address)
 }
 
 /* Write a handler's frame, and let the thread be at its start. On an error all is as it was. */
-static int enter_handler(struct proc *p, const struct signal_due *due, struct trap_frame *regs,
+static int enter_handler(struct uthread *t, const struct signal_due *due, struct trap_frame *regs,
                          uint64_t cr2)
 {
     struct trap_frame after = *regs;
@@ -86,11 +86,11 @@ static int enter_handler(struct proc *p, const struct signal_due *due, struct tr
     struct sigframe frame;
     int rc = 0;
 
-    if (fresh == NULL || !sigframe_place(due, &p->signals.stack, regs->rsp, &place)) {
+    if (fresh == NULL || !sigframe_place(due, &t->signals.stack, regs->rsp, &place)) {
         kfree(fresh);
         return -EFAULT;
     }
-    sigframe_fill(&frame, due, regs, cr2, signal_mask_before(&p->signals), &p->signals.stack,
+    sigframe_fill(&frame, due, regs, cr2, signal_mask_before(&t->signals), &t->signals.stack,
                   &place);
     rc = sigframe_enter(&after, due, &place);
     rc = rc == 0 ? write_fpu(place.fpu) : rc;
@@ -99,49 +99,49 @@ static int enter_handler(struct proc *p, const struct signal_due *due, struct tr
         kfree(fresh);
         return rc;
     }
-    signal_enter(&p->signals, due);
+    signal_enter(&t->signals, due);
     thread_fpu_load(fresh);
     *regs = after;
     return 0;
 }
 
-bool deliver_fault(struct proc *p, struct trap_frame *regs, unsigned number,
+bool deliver_fault(struct uthread *t, struct trap_frame *regs, unsigned number,
                    const struct signal_info *info, uint64_t cr2)
 {
     struct signal_due due;
 
-    return signal_force(&p->signals, number, info, &due) && enter_handler(p, &due, regs, cr2) == 0;
+    return signal_force(&t->signals, number, info, &due) && enter_handler(t, &due, regs, cr2) == 0;
 }
 
 /* No frame could be written for a signal. */
-static void deliver_failed(struct proc *p, struct trap_frame *regs, unsigned number)
+static void deliver_failed(struct uthread *t, struct trap_frame *regs, unsigned number)
 {
     const struct signal_info info = {.code = SI_KERNEL};
 
-    if (!deliver_fault(p, regs, SIGNAL_SEGV, &info, 0)) {
-        log_err("%s[%u]: ended: its handler of signal %u cannot be called", p->name, p->pid,
-                number);
+    if (!deliver_fault(t, regs, SIGNAL_SEGV, &info, 0)) {
+        log_err("%s[%u]: ended: its handler of signal %u cannot be called", t->proc->name,
+                t->proc->pid, number);
         proc_exit(SIGNAL_SEGV);
     }
 }
 
-void deliver_signals(struct proc *p, struct trap_frame *regs)
+void deliver_signals(struct uthread *t, struct trap_frame *regs)
 {
     struct signal_due due;
 
-    while (signal_next(&p->signals, &due)) {
+    while (signal_next(&t->signals, &due)) {
         if (due.ends) {
             proc_exit((int)due.number);
         }
-        settle_call(p, regs, &due);
-        if (enter_handler(p, &due, regs, 0) != 0) {
-            deliver_failed(p, regs, due.number);
+        settle_call(t, regs, &due);
+        if (enter_handler(t, &due, regs, 0) != 0) {
+            deliver_failed(t, regs, due.number);
         }
     }
     if (call_is_open(regs)) {
         call_again(regs);
     }
-    signal_resume(&p->signals);
+    signal_resume(&t->signals);
 }
 
 /* Load x87 and SSE registers from a frame; 0: as at a program's start. */
@@ -165,7 +165,7 @@ static int read_fpu(uint64_t address, const char **why)
     return 0;
 }
 
-int deliver_return(struct proc *p, struct trap_frame *regs, const char **why)
+int deliver_return(struct uthread *t, struct trap_frame *regs, const char **why)
 {
     uint64_t at = regs->rsp - sizeof(uint64_t) + offsetof(struct sigframe, uc);
     struct trap_frame back = *regs;
@@ -179,8 +179,8 @@ int deliver_return(struct proc *p, struct trap_frame *regs, const char **why)
         return rc;
     }
     *regs = back;
-    signal_set_blocked(&p->signals, uc.mask);
+    signal_set_blocked(&t->signals, uc.mask);
     /* As Linux has it: a stack that is refused is left as it was. */
-    (void)signal_set_stack(&p->signals, regs->rsp, &uc.stack, NULL);
+    (void)signal_set_stack(&t->signals, regs->rsp, &uc.stack, NULL);
     return 0;
 }

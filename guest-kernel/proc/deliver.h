@@ -8,10 +8,10 @@
 #include "psm/trap.h"
 
 /** deliver_due() - whether deliver_signals() has something to do. Upcalls masked or not. */
-bool deliver_due(const struct proc *p, const struct trap_frame *regs);
+bool deliver_due(const struct uthread *t, const struct trap_frame *regs);
 
-/** deliver_signals() - act on all that is ready. The calling process's; may end it; may sleep. */
-void deliver_signals(struct proc *p, struct trap_frame *regs);
+/** deliver_signals() - act on all that is ready. The calling thread's; may end it; may sleep. */
+void deliver_signals(struct uthread *t, struct trap_frame *regs);
 
 /**
  * deliver_fault() - call the handler of what the thread brought on itself
@@ -19,13 +19,13 @@ void deliver_signals(struct proc *p, struct trap_frame *regs);
  *
  * Return: false if there is none, or if it cannot be called. As above.
  */
-bool deliver_fault(struct proc *p, struct trap_frame *regs, unsigned number,
+bool deliver_fault(struct uthread *t, struct trap_frame *regs, unsigned number,
                    const struct signal_info *info, uint64_t cr2);
 
 /** fault_of_user() - struct user_traps' `exception`: by deliver_fault(), or it ends the process. */
 void fault_of_user(struct trap_frame *frame, uint64_t va, int why);
 
 /** deliver_return() - rt_sigreturn(): 0 with @regs as the frame says, or -EINVAL, -EFAULT. */
-int deliver_return(struct proc *p, struct trap_frame *regs, const char **why);
+int deliver_return(struct uthread *t, struct trap_frame *regs, const char **why);
 
 #endif /* PROC_DELIVER_H */

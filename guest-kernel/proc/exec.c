@@ -253,9 +253,11 @@ static int fill_space(struct vm_space *space, const struct program *program,
     return rc;
 }
 
-int proc_load(struct proc *p, const char *name, const struct program *program,
+int proc_load(struct uthread *t, const char *name, const struct program *program,
               const struct exec_args *args, struct trap_frame *frame, const char **why)
 {
+    struct proc *p = t->proc;
+    bool runs = t == uthread_self();
     struct vm_space *space = vm_create();
     struct vm_space *old = p->space;
     struct loaded l;
@@ -265,19 +267,21 @@ int proc_load(struct proc *p, const char *name, const struct program *program,
         return -ENOMEM;
     }
     int rc = fill_space(space, program, args, &l, frame, why);
-    rc = rc == 0 && p == proc_self() ? thread_fpu_reset() : rc;
+    rc = rc == 0 && runs ? thread_fpu_reset() : rc;
+    rc = rc == 0 && runs ? uthread_alone(t) : rc;
     if (rc != 0) {
         vm_destroy(space);
         return rc;
     }
     strlcpy(p->name, name, sizeof(p->name));
     p->space = space;
-    p->user = (struct user_cpu){0};
+    t->user = (struct user_cpu){0};
+    t->clear_tid = t->robust_list = 0;
     p->brk_start = p->brk = l.end + random_pages(HEAP_PAGES);
     p->map_top = l.stack_top - STACK_SIZE - STACK_GAP;
-    if (p == proc_self()) {
+    if (runs) {
         vm_enter(space);
-        user_begin(&p->user);
+        user_begin(&t->user);
         vm_destroy(old);
     }
     return 0;

@@ -84,7 +84,8 @@ static void say_end(const struct proc *p, const struct trap_frame *frame, uint64
 /* Who finds no memory is ended without being asked: a handler would need some, too. */
 void fault_of_user(struct trap_frame *frame, uint64_t va, int why)
 {
-    struct proc *p = proc_self();
+    struct uthread *t = uthread_self();
+    struct proc *p = t->proc;
     bool starved = frame->vector == TRAP_PAGE_FAULT && why == -ENOMEM;
 
     if (starved) {
@@ -92,7 +93,7 @@ void fault_of_user(struct trap_frame *frame, uint64_t va, int why)
         proc_exit(SIGNAL_SEGV);
     }
     struct fault_signal fault = signal_of(p, frame, va, why);
-    if (!deliver_fault(p, frame, fault.number, &fault.info, va)) {
+    if (!deliver_fault(t, frame, fault.number, &fault.info, va)) {
         say_end(p, frame, va, why);
         proc_exit((int)fault.number);
     }

@@ -1,9 +1,8 @@
 /*
  * proc.c - the life of processes: see proc.h.
  *
- * A process's thread is an ordinary thread whose function goes to ring 3 and does not come back.
- * Every later entry begins at the top of its stack. It ends where it is in the kernel: in a system
- * call, in a fault, or when it is about to leave the kernel and finds that it was killed.
+ * A process ends with its last thread. Whoever wants its end says so (proc_stop()), and its threads
+ * end one after the other.
  */
 #include "proc/proc.h"
 
@@ -13,23 +12,15 @@
 #include "kern/string.h"
 #include "os/panic.h"
 #include "proc/deliver.h"
+#include "proc/table.h"
 #include "psm/trap.h"
 
-#define SIGNAL_STATUS(signal) ((int)(signal)) /* of one that a signal ended */
-
-static struct mutex table_lock;
-static struct proc *table[PROC_MAX];
-static unsigned last_pid;
+struct mutex proc_table_lock;
+struct proc *proc_table[PROC_MAX];
+static unsigned last_id;
 
 static struct waitq events = WAITQ(events, "process");
 static uint64_t changes;
-
-/* What a new thread of a process begins with. */
-struct proc_start {
-    struct proc *proc;
-    struct trap_frame frame;
-    void *fpu;
-};
 
 uint64_t proc_changes(void)
 {
@@ -42,24 +33,27 @@ void proc_wake(void)
     waitq_wake_all(&events);
 }
 
-int proc_wait_change(const struct proc *p, uint64_t seen, nsec_t deadline)
+int proc_wait_change(const struct uthread *t, uint64_t seen, nsec_t deadline)
 {
-    return wait_event_until(&events, proc_changes() != seen || proc_interrupted(p), deadline);
+    return wait_event_until(&events, proc_changes() != seen || uthread_interrupted(t), deadline);
+}
+
+bool proc_wait_alone(const struct proc *p)
+{
+    wait_event(&events, READ_ONCE(p->live) == 1 || proc_killed(p));
+    return !proc_killed(p);
 }
 
 struct proc *proc_self(void)
 {
-    return thread_self()->proc;
+    struct uthread *t = uthread_self();
+
+    return t == NULL ? NULL : t->proc;
 }
 
 bool proc_killed(const struct proc *p)
 {
-    return READ_ONCE(p->killed) != 0;
-}
-
-bool proc_interrupted(const struct proc *p)
-{
-    return proc_killed(p) || signal_ready(&p->signals) != 0;
+    return READ_ONCE(p->ending);
 }
 
 bool proc_has_ended(const struct proc *p)
@@ -69,28 +63,33 @@ bool proc_has_ended(const struct proc *p)
 
 unsigned proc_parent_pid(const struct proc *p)
 {
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     unsigned pid = p->parent != NULL ? p->parent->pid : 0;
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     return pid;
 }
 
 /* ---- the table ---- */
 
+unsigned proc_new_id(void)
+{
+    return ++last_id;
+}
+
 static bool table_add(struct proc *p)
 {
     bool found = false;
 
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     for (unsigned i = 0; i < PROC_MAX && !found; i++) {
-        if (table[i] == NULL) {
-            table[i] = p;
-            p->pid = ++last_pid;
+        if (proc_table[i] == NULL) {
+            proc_table[i] = p;
+            p->pid = proc_new_id();
             found = true;
         }
     }
     p->group = p->parent != NULL ? p->parent->group : p->pid;
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     return found;
 }
 
@@ -98,8 +97,8 @@ static bool table_add(struct proc *p)
 static void table_remove(const struct proc *p)
 {
     for (unsigned i = 0; i < PROC_MAX; i++) {
-        if (table[i] == p) {
-            table[i] = NULL;
+        if (proc_table[i] == p) {
+            proc_table[i] = NULL;
         }
     }
 }
@@ -115,76 +114,43 @@ struct proc *proc_create(const char *name, const struct personality *personality
     strlcpy(p->name, name, sizeof(p->name));
     p->personality = personality;
     p->parent = parent;
+    mutex_init(&p->lock, "program");
     signals_init(&p->signals);
+    futexes_init(&p->futexes);
     itimer_init(p);
     if (!table_add(p)) {
         kfree(p);
         return NULL;
     }
+    if (uthread_create(p, p->pid) == NULL) {
+        proc_discard(p);
+        return NULL;
+    }
     return p;
+}
+
+struct uthread *proc_leader(const struct proc *p)
+{
+    struct thread_signals *first = XEN_TAILQ_FIRST(&p->signals.threads);
+
+    return first == NULL ? NULL : CONTAINER_OF(first, struct uthread, signals);
 }
 
 void proc_discard(struct proc *p)
 {
-    mutex_lock(&table_lock);
+    struct uthread *leader = proc_leader(p);
+
+    if (leader != NULL) {
+        uthread_discard(leader);
+    }
+    mutex_lock(&proc_table_lock);
     table_remove(p);
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     if (p->space != NULL) {
         vm_destroy(p->space);
     }
     kfree(p);
-}
-
-/* ---- the beginning ---- */
-
-/* The end of an entry from ring 3, or of a thread's beginning. Upcalls are masked. */
-static void user_leaves(struct trap_frame *frame)
-{
-    struct proc *p = this_cpu()->current->proc;
-
-    while (deliver_due(p, frame)) {
-        upcalls_restore(false);
-        if (proc_killed(p)) {
-            proc_exit(SIGNAL_STATUS(p->killed));
-        }
-        deliver_signals(p, frame);
-        (void)upcalls_save();
-    }
-}
-
-static void proc_main(void *arg)
-{
-    struct proc_start *start = arg;
-    struct proc *p = start->proc;
-    struct trap_frame frame = start->frame;
-
-    thread_fpu_load(start->fpu);
-    kfree(start);
-    thread_self()->proc = p;
-    vm_enter(p->space);
-    user_begin(&p->user);
-    (void)upcalls_save();
-    user_leaves(&frame); /* who sent a signal so far has kicked nobody */
-    user_enter(&frame);
-}
-
-int proc_start(struct proc *p, const struct trap_frame *frame, void *fpu)
-{
-    struct proc_start *start = kmalloc(sizeof(*start));
-    void *registers = fpu != NULL ? fpu : thread_fpu_fresh();
-
-    if (start != NULL && registers != NULL) {
-        *start = (struct proc_start){.proc = p, .frame = *frame, .fpu = registers};
-        mutex_lock(&table_lock); /* its end waits until we know its thread */
-        p->thread = thread_create(p->name, proc_main, start, PRIO_NORMAL);
-        mutex_unlock(&table_lock);
-    }
-    if (p->thread == NULL) {
-        kfree(registers != fpu ? registers : NULL);
-        kfree(start);
-        return -ENOMEM;
-    }
-    return 0;
+    proc_wake(); /* somebody may wait for a child */
 }
 
 /* ---- the end ---- */
@@ -201,9 +167,9 @@ static int proc_free(struct proc *p)
 
 int proc_reap(struct proc *p)
 {
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     table_remove(p);
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     return proc_free(p);
 }
 
@@ -226,13 +192,13 @@ static void children_leave(const struct proc *p)
 
     do {
         dead = NULL;
-        mutex_lock(&table_lock);
+        mutex_lock(&proc_table_lock);
         for (unsigned i = 0; i < PROC_MAX && dead == NULL; i++) {
-            if (table[i] != NULL && table[i]->parent == p) {
-                dead = child_leave(table[i]);
+            if (proc_table[i] != NULL && proc_table[i]->parent == p) {
+                dead = child_leave(proc_table[i]);
             }
         }
-        mutex_unlock(&table_lock);
+        mutex_unlock(&proc_table_lock);
         if (dead != NULL) {
             (void)proc_free(dead);
         }
@@ -260,7 +226,7 @@ static void tell_end(struct proc *p)
     void (*on_end)(void *arg) = p->on_end;
     void *arg = p->on_end_arg;
 
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     tell_parent(p);
     bool orphan = p->orphan || (p->parent != NULL && signal_no_zombies(&p->parent->signals));
     if (orphan) {
@@ -268,7 +234,7 @@ static void tell_end(struct proc *p)
         thread_detach(p->thread);
     }
     __atomic_store_n(&p->ended, true, __ATOMIC_RELEASE);
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     if (orphan) {
         kfree(p);
     }
@@ -276,23 +242,6 @@ static void tell_end(struct proc *p)
     if (on_end != NULL) {
         on_end(arg);
     }
-}
-
-void proc_exit(int status)
-{
-    struct thread *self = thread_self();
-    struct proc *p = self->proc;
-
-    itimer_set(p, 0, 0);
-    p->personality->release(p);
-    user_begin(NULL);
-    vm_enter(NULL);
-    vm_destroy(p->space);
-    children_leave(p);
-    p->status = status;
-    self->proc = NULL;
-    tell_end(p);
-    thread_exit();
 }
 
 /* Those that run in ring 3 come by the kernel now. */
@@ -307,17 +256,67 @@ static void kick_all(void)
     }
 }
 
+void proc_rouse(struct proc *p)
+{
+    struct thread_signals *s;
+    upcall_state_t state = spin_lock(&p->signals.lock);
+
+    XEN_TAILQ_FOREACH (s, &p->signals.threads, link) {
+        waitq_wake_all(&CONTAINER_OF(s, struct uthread, signals)->wait);
+    }
+    spin_unlock(&p->signals.lock, state);
+    proc_wake();
+    p->personality->signalled();
+    if (p != proc_self() || READ_ONCE(p->live) > 1) {
+        kick_all();
+    }
+}
+
+static void set_status(struct proc *p, int status, bool ending)
+{
+    upcall_state_t state = spin_lock(&p->signals.lock);
+
+    if (!p->ending) {
+        p->status = status;
+        WRITE_ONCE(p->ending, ending);
+    }
+    spin_unlock(&p->signals.lock, state);
+}
+
+/* Let a process end, with a status if it has none yet. Any context. */
+static void proc_stop(struct proc *p, int status)
+{
+    set_status(p, status, true);
+    proc_rouse(p);
+}
+
+void proc_set_status(struct proc *p, int status)
+{
+    set_status(p, status, false);
+}
+
+void proc_exit(int status)
+{
+    proc_stop(proc_self(), status);
+    uthread_exit(status);
+}
+
+void proc_end(struct proc *p)
+{
+    itimer_set(p, 0, 0);
+    p->personality->release(p);
+    vm_destroy(p->space);
+    children_leave(p);
+    tell_end(p);
+    thread_exit();
+}
+
 void proc_post(struct proc *p, unsigned number, const struct signal_info *info)
 {
     if (number == SIGNAL_KILL) {
-        WRITE_ONCE(p->killed, number);
-    } else if (!signal_post(&p->signals, number, info)) {
-        return;
-    }
-    proc_wake();
-    p->personality->signalled();
-    if (p != proc_self()) {
-        kick_all();
+        proc_stop(p, (int)number);
+    } else if (signal_post(&p->signals, number, info)) {
+        proc_rouse(p);
     }
 }
 
@@ -339,9 +338,9 @@ int proc_signal(int pid, unsigned number, int32_t code)
     const struct signal_info info = {.code = code, .pid = caller->pid};
     int rc = -ESRCH;
 
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     for (unsigned i = 0; i < PROC_MAX; i++) {
-        struct proc *p = table[i];
+        struct proc *p = proc_table[i];
 
         if (p != NULL && is_meant(p, pid, caller)) {
             rc = 0;
@@ -350,23 +349,21 @@ int proc_signal(int pid, unsigned number, int32_t code)
             }
         }
     }
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     return rc;
 }
 
 void proc_kill_group(unsigned group, unsigned signal)
 {
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     for (unsigned i = 0; i < PROC_MAX; i++) {
-        struct proc *p = table[i];
+        struct proc *p = proc_table[i];
 
-        if (p != NULL && p->group == group && !p->ended && !proc_killed(p)) {
-            WRITE_ONCE(p->killed, signal);
+        if (p != NULL && p->group == group && !p->ended) {
+            proc_stop(p, (int)signal);
         }
     }
-    mutex_unlock(&table_lock);
-    proc_wake();
-    kick_all();
+    mutex_unlock(&proc_table_lock);
 }
 
 /* A child that is meant by @pid and has ended, taken out of the table; NULL, and if there is any.
@@ -376,9 +373,9 @@ static struct proc *take_ended(const struct proc *p, int pid, bool *any)
     struct proc *found = NULL;
 
     *any = false;
-    mutex_lock(&table_lock);
+    mutex_lock(&proc_table_lock);
     for (unsigned i = 0; i < PROC_MAX && found == NULL; i++) {
-        struct proc *child = table[i];
+        struct proc *child = proc_table[i];
 
         if (child != NULL && child->parent == p && (pid == -1 || child->pid == (unsigned)pid)) {
             *any = true;
@@ -388,11 +385,11 @@ static struct proc *take_ended(const struct proc *p, int pid, bool *any)
     if (found != NULL) {
         table_remove(found);
     }
-    mutex_unlock(&table_lock);
+    mutex_unlock(&proc_table_lock);
     return found;
 }
 
-int proc_wait_child(struct proc *p, int pid, bool nohang, int *status)
+int proc_wait_child(struct uthread *t, int pid, bool nohang, int *status)
 {
     struct proc *child;
     bool any;
@@ -400,14 +397,14 @@ int proc_wait_child(struct proc *p, int pid, bool nohang, int *status)
     for (;;) {
         uint64_t seen = proc_changes();
 
-        child = take_ended(p, pid, &any);
+        child = take_ended(t->proc, pid, &any);
         if (child != NULL || !any || nohang) {
             break;
         }
-        if (proc_interrupted(p)) {
+        if (uthread_interrupted(t)) {
             return -CALL_RESTARTS;
         }
-        proc_wait_change(p, seen, NSEC_FOREVER);
+        proc_wait_change(t, seen, NSEC_FOREVER);
     }
     if (child == NULL) {
         return any ? 0 : -ECHILD;
@@ -421,16 +418,16 @@ int proc_wait_child(struct proc *p, int pid, bool nohang, int *status)
 
 static void user_called(struct trap_frame *frame)
 {
-    struct proc *p = proc_self();
+    struct uthread *t = uthread_self();
 
-    p->personality->syscall(p, frame);
+    t->proc->personality->syscall(t, frame);
 }
 
 void proc_boot(void)
 {
     static const struct user_traps traps = {
-        .syscall = user_called, .exception = fault_of_user, .leave = user_leaves};
+        .syscall = user_called, .exception = fault_of_user, .leave = uthread_leaves};
 
-    mutex_init(&table_lock, "processes");
+    mutex_init(&proc_table_lock, "processes");
     trap_set_user(&traps);
 }

@@ -1,14 +1,17 @@
 /*
  * proc.h - processes: programs in ring 3.
  *
- * A process has one thread, which is in the kernel only in a system call, a fault or an upcall of
- * its own. A personality gives system calls their meaning and keeps what it needs behind `own`.
+ * A process has threads (proc/uthread.h), each of which is in the kernel only in a system call, a
+ * fault or an upcall of its own. A personality gives system calls their meaning and keeps what it
+ * needs behind `own`.
  * A process belongs to its parent, or to the kernel thread that began it: they wait for its end and
  * free it. If the parent ends first, it frees itself.
  *
  * Everything that a system call waits for is waited for with proc_wait_change() and told by
  * proc_wake(), so that who ends a process finds it asleep.
  * Locks: "processes" (a mutex) over the table and who belongs to whom, over each one's "signals".
+ * "program" (a mutex) over what system calls of several threads must not change at once: mappings,
+ * the heap's end, the timer.
  * Suspend: threads and timers like any.
  */
 #ifndef PROC_PROC_H
@@ -16,10 +19,11 @@
 
 #include "kern/types.h"
 #include "kern/wait.h"
+#include "proc/futex.h"
 #include "proc/signal.h"
 #include "proc/user.h"
+#include "proc/uthread.h"
 #include "psm/timer.h"
-#include "psm/user.h"
 #include "vm/vm.h"
 
 #define PROC_MAX      128
@@ -33,19 +37,17 @@
 #define CALL_RESTARTS           512
 #define CALL_RESTARTS_UNHANDLED 514
 
-struct proc;
 struct thread;
-struct trap_frame;
 
 /**
  * struct personality - what system calls mean
- * @syscall: one was made; its result goes into the frame. May end the process
+ * @syscall: a thread made one; its result goes into the frame. May end the thread
  * @release: the process ends: give back what `own` holds
  * @signalled: some process has a signal: what sleeps elsewhere than in proc_wait_change() shall ask
- * proc_interrupted(). Any context
+ * uthread_interrupted(). Any context
  */
 struct personality {
-    void (*syscall)(struct proc *p, struct trap_frame *frame);
+    void (*syscall)(struct uthread *t, struct trap_frame *frame);
     void (*release)(struct proc *p);
     void (*signalled)(void);
 };
@@ -56,19 +58,21 @@ struct proc {
     struct proc *parent;      /* NULL: a kernel thread's, or nobody's; under the lock */
     bool orphan;              /* nobody's; under the lock */
     unsigned group;           /* pid of the one that a kernel thread began */
-    struct thread *thread;
+    unsigned live;            /* threads; under the lock */
+    struct uthread *alone;    /* ends all the others; likewise */
+    struct thread *thread;    /* the last that ended, to be joined; likewise */
     struct vm_space *space;
-    struct user_cpu user;
+    struct mutex lock;       /* "program" */
     uint64_t brk_start, brk; /* the heap's bounds, in bytes */
     uint64_t map_top;        /* mappings are placed below */
     const struct personality *personality;
-    void *own;       /* the personality's */
-    unsigned killed; /* by this signal; acts when the thread leaves the kernel */
+    void *own; /* the personality's */
     struct signals signals;
-    nsec_t nap_until;    /* of a sleep that is to be gone on with, no handler having run; else 0 */
+    struct futexes futexes;
     struct timer itimer; /* sends SIGALRM; itimer.c */
     nsec_t itimer_interval;
-    int status;                /* as wait4() tells it; set before `ended` */
+    bool ending;               /* its threads end when they leave the kernel; under "signals" */
+    int status;                /* as wait4() tells it; likewise */
     bool ended;                /* may be reaped */
     void (*on_end)(void *arg); /* called in the ending thread; NULL: nobody wants to know */
     void *on_end_arg;
@@ -101,7 +105,9 @@ void exec_args_free(struct exec_args *args);
 int exec_args_add(struct exec_args *args, const char *text, size_t len, bool env) __must_check;
 
 /**
- * proc_create() - a process without a program; proc_start() or proc_discard() is next
+ * proc_create() - a process without a program, with one thread
+ *
+ * uthread_start() of its thread or proc_discard() is next.
  * @parent: whose it is; NULL: the calling kernel thread's
  *
  * Return: NULL when memory ran out or there are too many. Thread context.
@@ -109,33 +115,29 @@ int exec_args_add(struct exec_args *args, const char *text, size_t len, bool env
 struct proc *proc_create(const char *name, const struct personality *personality,
                          struct proc *parent);
 
+/** proc_leader() - the thread of one that was not started. */
+struct uthread *proc_leader(const struct proc *p);
+
 /** proc_discard() - free one that was not started. */
 void proc_discard(struct proc *p);
 
 /**
  * proc_load() - give a process a space with a program in it
+ * @t: a thread of it: the calling one, or one that was not started
  * @frame: is set to where it begins
  * @why: what is wrong, on -ENOEXEC; else NULL
  *
  * The calling thread may be the process's own, running another program: then it goes on in the new
- * space, and the old one is gone. On an error all is as it was. Return: 0, -ENOEXEC, -E2BIG,
- * -ENOMEM or what reading the file gave. Thread context.
+ * space, and the old one is gone, as are all other threads. On an error all is as it was. Return:
+ * 0, -ENOEXEC, -E2BIG, -ENOMEM, -LINUX_EINTR, or what reading the file gave. Thread context.
  */
-int proc_load(struct proc *p, const char *name, const struct program *program,
+int proc_load(struct uthread *t, const char *name, const struct program *program,
               const struct exec_args *args, struct trap_frame *frame, const char **why);
-
-/**
- * proc_start() - let a process run from @frame on
- * @fpu: registers from thread_fpu_copy(), owned by the process from here on; NULL: fresh ones
- *
- * Return: 0, or -ENOMEM: then it is as before and @fpu the caller's. Thread context.
- */
-int proc_start(struct proc *p, const struct trap_frame *frame, void *fpu) __must_check;
 
 /** proc_self() - the calling thread's process, or NULL. */
 struct proc *proc_self(void);
 
-/** proc_exit() - end the calling process. @status: as wait4() tells it. */
+/** proc_exit() - end the calling process, all threads. @status: as wait4() tells it. */
 __noreturn void proc_exit(int status);
 
 /** proc_kill_group() - end a process that a kernel thread began, and all that came of it. */
@@ -143,9 +145,6 @@ void proc_kill_group(unsigned group, unsigned signal);
 
 /** proc_killed() - whether the process shall end. Any context. */
 bool proc_killed(const struct proc *p);
-
-/** proc_interrupted() - that, or it has a signal to act on: its sleepers give up. Any context. */
-bool proc_interrupted(const struct proc *p);
 
 /** proc_post() - send a signal to a process that cannot go away meanwhile. Any context. */
 void proc_post(struct proc *p, unsigned number, const struct signal_info *info);
@@ -163,8 +162,8 @@ int proc_signal(int pid, unsigned number, int32_t code);
 /** itimer_init() - a process's timer, not set. */
 void itimer_init(struct proc *p);
 
-/** itimer_read(), itimer_set() - by its own thread: nanoseconds; 0: not. An interval is 1 ms or
- * more.
+/** itimer_read(), itimer_set() - its lock is held, or nobody else is left: nanoseconds; 0: not. An
+ * interval is 1 ms or more.
  */
 void itimer_read(const struct proc *p, nsec_t *left, nsec_t *interval);
 void itimer_set(struct proc *p, nsec_t left, nsec_t interval);
@@ -180,10 +179,10 @@ int proc_reap(struct proc *p);
  * @pid: of the child, or -1 for any
  * @nohang: do not sleep
  *
- * Return: its pid; 0 if none has ended and @nohang; -CALL_RESTARTS if @p is interrupted; -ECHILD.
+ * Return: its pid; 0 if none has ended and @nohang; -CALL_RESTARTS if @t is interrupted; -ECHILD.
  * Thread context.
  */
-int proc_wait_child(struct proc *p, int pid, bool nohang, int *status);
+int proc_wait_child(struct uthread *t, int pid, bool nohang, int *status);
 
 /** proc_parent_pid() - 0 if there is none. */
 unsigned proc_parent_pid(const struct proc *p);
@@ -195,10 +194,10 @@ void proc_wake(void);
 uint64_t proc_changes(void);
 
 /**
- * proc_wait_change() - sleep until something changed after @seen, @p is interrupted, or @deadline
+ * proc_wait_change() - sleep until something changed after @seen, @t is interrupted, or @deadline
  *
  * Return: 0 or -ETIMEDOUT. Thread context.
  */
-int proc_wait_change(const struct proc *p, uint64_t seen, nsec_t deadline);
+int proc_wait_change(const struct uthread *t, uint64_t seen, nsec_t deadline);
 
 #endif /* PROC_PROC_H */

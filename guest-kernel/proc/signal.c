@@ -20,27 +20,46 @@
 
 void signals_init(struct signals *s)
 {
-    *s = (struct signals){.pending = 0};
+    *s = (struct signals){.pending = {.set = 0}};
     spin_init(&s->lock, "signals");
+    XEN_TAILQ_INIT(&s->threads);
 }
 
-void signals_fork(struct signals *child, struct signals *parent)
+void signals_join(struct signals *s, struct thread_signals *t)
 {
-    upcall_state_t state = spin_lock(&parent->lock);
-
-    child->blocked = parent->blocked;
-    child->stack = parent->stack;
-    for (unsigned i = 0; i < SIGNALS; i++) {
-        child->actions[i] = parent->actions[i];
-    }
-    spin_unlock(&parent->lock, state);
+    *t = (struct thread_signals){.process = s};
+    upcall_state_t state = spin_lock(&s->lock);
+    XEN_TAILQ_INSERT_TAIL(&s->threads, t, link);
+    spin_unlock(&s->lock, state);
 }
 
-void signals_exec(struct signals *s)
+void signals_leave(struct thread_signals *t)
 {
+    struct signals *s = t->process;
     upcall_state_t state = spin_lock(&s->lock);
 
-    s->stack = (struct signal_stack){.size = 0};
+    XEN_TAILQ_REMOVE(&s->threads, t, link);
+    spin_unlock(&s->lock, state);
+}
+
+void signals_fork(struct thread_signals *child, struct thread_signals *t)
+{
+    upcall_state_t state = spin_lock(&t->process->lock);
+
+    child->blocked = t->blocked;
+    child->stack = t->stack;
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        child->process->actions[i] = t->process->actions[i];
+    }
+    spin_unlock(&t->process->lock, state);
+}
+
+void signals_exec(struct thread_signals *t)
+{
+    struct signals *s = t->process;
+    upcall_state_t state = spin_lock(&s->lock);
+
+    t->stack = (struct signal_stack){.size = 0};
     for (unsigned i = 0; i < SIGNALS; i++) {
         uint64_t kept = s->actions[i].handler == HANDLER_IGNORE ? HANDLER_IGNORE : HANDLER_DEFAULT;
 
@@ -59,129 +78,185 @@ static bool action_ignores(const struct signals *s, unsigned number)
            (handler == HANDLER_DEFAULT && (HARMLESS & SIGNAL_BIT(number)) != 0);
 }
 
+/* The lock is held. */
+static void queue_add(struct signal_queue *q, unsigned number, const struct signal_info *info)
+{
+    if ((q->set & SIGNAL_BIT(number)) == 0) {
+        q->info[number - 1] = *info;
+        WRITE_ONCE(q->set, q->set | SIGNAL_BIT(number));
+    }
+}
+
+static void queue_drop(struct signal_queue *q, unsigned number)
+{
+    WRITE_ONCE(q->set, q->set & ~SIGNAL_BIT(number));
+}
+
+/* Whether some thread blocks a signal. The lock is held. */
+static bool somebody_blocks(const struct signals *s, unsigned number)
+{
+    const struct thread_signals *t;
+    bool blocked = false;
+
+    XEN_TAILQ_FOREACH (t, &s->threads, link) {
+        blocked = blocked || (t->blocked & SIGNAL_BIT(number)) != 0;
+    }
+    return blocked;
+}
+
 bool signal_post(struct signals *s, unsigned number, const struct signal_info *info)
 {
     upcall_state_t state = spin_lock(&s->lock);
-    uint64_t bit = SIGNAL_BIT(number);
-    bool kept = (s->blocked & bit) != 0 || !action_ignores(s, number);
+    bool kept = !action_ignores(s, number) || somebody_blocks(s, number);
 
-    if (kept && (s->pending & bit) == 0) {
-        s->info[number - 1] = *info;
-        WRITE_ONCE(s->pending, s->pending | bit);
+    if (kept) {
+        queue_add(&s->pending, number, info);
     }
     spin_unlock(&s->lock, state);
+    return kept;
+}
+
+bool signal_post_thread(struct thread_signals *t, unsigned number, const struct signal_info *info)
+{
+    upcall_state_t state = spin_lock(&t->process->lock);
+    bool kept = !action_ignores(t->process, number) || (t->blocked & SIGNAL_BIT(number)) != 0;
+
+    if (kept) {
+        queue_add(&t->pending, number, info);
+    }
+    spin_unlock(&t->process->lock, state);
     return kept;
 }
 
 /* ---- going out ---- */
 
 /* The lock is held. */
-static unsigned take_locked(struct signals *s, uint64_t set, struct signal_info *info)
+static unsigned queue_take(struct signal_queue *q, uint64_t set, struct signal_info *info)
 {
-    uint64_t those = s->pending & set;
+    uint64_t those = q->set & set;
 
     if (those == 0) {
         return 0;
     }
     unsigned number = (unsigned)__builtin_ctzll(those) + 1;
-    *info = s->info[number - 1];
-    WRITE_ONCE(s->pending, s->pending & ~SIGNAL_BIT(number));
+    *info = q->info[number - 1];
+    queue_drop(q, number);
     return number;
 }
 
-unsigned signal_take(struct signals *s, uint64_t set, struct signal_info *info)
+/* The lock is held. */
+static unsigned take_locked(struct thread_signals *t, uint64_t set, struct signal_info *info)
 {
-    upcall_state_t state = spin_lock(&s->lock);
-    unsigned number = take_locked(s, set, info);
+    unsigned number = queue_take(&t->pending, set, info);
 
-    spin_unlock(&s->lock, state);
+    return number != 0 ? number : queue_take(&t->process->pending, set, info);
+}
+
+unsigned signal_take(struct thread_signals *t, uint64_t set, struct signal_info *info)
+{
+    upcall_state_t state = spin_lock(&t->process->lock);
+    unsigned number = take_locked(t, set, info);
+
+    spin_unlock(&t->process->lock, state);
     return number;
 }
 
-bool signal_next(struct signals *s, struct signal_due *due)
+bool signal_next(struct thread_signals *t, struct signal_due *due)
 {
-    upcall_state_t state = spin_lock(&s->lock);
+    upcall_state_t state = spin_lock(&t->process->lock);
 
     do {
-        due->number = take_locked(s, ~s->blocked, &due->info);
-    } while (due->number != 0 && action_ignores(s, due->number));
+        due->number = take_locked(t, ~t->blocked, &due->info);
+    } while (due->number != 0 && action_ignores(t->process, due->number));
     if (due->number != 0) {
-        due->action = s->actions[due->number - 1];
+        due->action = t->process->actions[due->number - 1];
         due->ends = due->action.handler == HANDLER_DEFAULT;
     }
-    spin_unlock(&s->lock, state);
+    spin_unlock(&t->process->lock, state);
     return due->number != 0;
 }
 
-bool signal_force(struct signals *s, unsigned number, const struct signal_info *info,
+bool signal_force(struct thread_signals *t, unsigned number, const struct signal_info *info,
                   struct signal_due *due)
 {
-    upcall_state_t state = spin_lock(&s->lock);
-    bool blocked = (s->blocked & SIGNAL_BIT(number)) != 0;
+    upcall_state_t state = spin_lock(&t->process->lock);
+    bool blocked = (t->blocked & SIGNAL_BIT(number)) != 0;
 
-    *due = (struct signal_due){.number = number, .info = *info, .action = s->actions[number - 1]};
+    *due = (struct signal_due){
+        .number = number, .info = *info, .action = t->process->actions[number - 1]};
     due->ends = blocked || due->action.handler <= HANDLER_IGNORE;
-    spin_unlock(&s->lock, state);
+    spin_unlock(&t->process->lock, state);
     return !due->ends;
 }
 
-uint64_t signal_mask_before(struct signals *s)
+uint64_t signal_mask_before(struct thread_signals *t)
 {
-    upcall_state_t state = spin_lock(&s->lock);
-    uint64_t mask = s->suspended ? s->before : s->blocked;
+    upcall_state_t state = spin_lock(&t->process->lock);
+    uint64_t mask = t->suspended ? t->before : t->blocked;
 
-    spin_unlock(&s->lock, state);
+    spin_unlock(&t->process->lock, state);
     return mask;
 }
 
 /* The lock is held. */
-static void block_locked(struct signals *s, uint64_t mask)
+static void block_locked(struct thread_signals *t, uint64_t mask)
 {
-    WRITE_ONCE(s->blocked, mask & ~ALWAYS);
+    WRITE_ONCE(t->blocked, mask & ~ALWAYS);
 }
 
-void signal_enter(struct signals *s, const struct signal_due *due)
+void signal_enter(struct thread_signals *t, const struct signal_due *due)
 {
-    upcall_state_t state = spin_lock(&s->lock);
+    upcall_state_t state = spin_lock(&t->process->lock);
     uint64_t own = due->action.flags & SA_NODEFER ? 0 : SIGNAL_BIT(due->number);
 
-    s->suspended = false;
-    block_locked(s, s->blocked | due->action.mask | own);
+    t->suspended = false;
+    block_locked(t, t->blocked | due->action.mask | own);
     if (due->action.flags & SA_RESETHAND) {
-        s->actions[due->number - 1].handler = HANDLER_DEFAULT;
+        t->process->actions[due->number - 1].handler = HANDLER_DEFAULT;
     }
-    spin_unlock(&s->lock, state);
+    spin_unlock(&t->process->lock, state);
 }
 
 /* ---- what the program sets ---- */
 
-void signal_suspend(struct signals *s, uint64_t mask)
+void signal_suspend(struct thread_signals *t, uint64_t mask)
 {
-    upcall_state_t state = spin_lock(&s->lock);
+    upcall_state_t state = spin_lock(&t->process->lock);
 
-    s->before = s->blocked;
-    s->suspended = true;
-    block_locked(s, mask);
-    spin_unlock(&s->lock, state);
+    t->before = t->blocked;
+    t->suspended = true;
+    block_locked(t, mask);
+    spin_unlock(&t->process->lock, state);
 }
 
-void signal_resume(struct signals *s)
+void signal_resume(struct thread_signals *t)
 {
-    upcall_state_t state = spin_lock(&s->lock);
+    upcall_state_t state = spin_lock(&t->process->lock);
 
-    if (s->suspended) {
-        s->suspended = false;
-        block_locked(s, s->before);
+    if (t->suspended) {
+        t->suspended = false;
+        block_locked(t, t->before);
     }
-    spin_unlock(&s->lock, state);
+    spin_unlock(&t->process->lock, state);
 }
 
-void signal_set_blocked(struct signals *s, uint64_t mask)
+void signal_set_blocked(struct thread_signals *t, uint64_t mask)
 {
-    upcall_state_t state = spin_lock(&s->lock);
+    upcall_state_t state = spin_lock(&t->process->lock);
 
-    block_locked(s, mask);
-    spin_unlock(&s->lock, state);
+    block_locked(t, mask);
+    spin_unlock(&t->process->lock, state);
+}
+
+/* The lock is held. */
+static void forget_locked(struct signals *s, unsigned number)
+{
+    struct thread_signals *t;
+
+    queue_drop(&s->pending, number);
+    XEN_TAILQ_FOREACH (t, &s->threads, link) {
+        queue_drop(&t->pending, number);
+    }
 }
 
 int signal_set_action(struct signals *s, unsigned number, const struct signal_action *action,
@@ -197,7 +272,7 @@ int signal_set_action(struct signals *s, unsigned number, const struct signal_ac
     if (action != NULL) {
         s->actions[number - 1] = *action;
         if (action_ignores(s, number)) {
-            WRITE_ONCE(s->pending, s->pending & ~SIGNAL_BIT(number));
+            forget_locked(s, number);
         }
     }
     spin_unlock(&s->lock, state);
@@ -209,17 +284,17 @@ bool signal_on_stack(const struct signal_stack *stack, uint64_t sp)
     return stack->size != 0 && sp > stack->sp && sp - stack->sp <= stack->size;
 }
 
-int signal_set_stack(struct signals *s, uint64_t sp, const struct signal_stack *stack,
+int signal_set_stack(struct thread_signals *t, uint64_t sp, const struct signal_stack *stack,
                      struct signal_stack *old)
 {
-    bool on = signal_on_stack(&s->stack, sp);
+    bool on = signal_on_stack(&t->stack, sp);
 
     if (old != NULL) {
-        *old = (struct signal_stack){.sp = s->stack.sp,
-                                     .flags = s->stack.size == 0 ? SS_DISABLE
+        *old = (struct signal_stack){.sp = t->stack.sp,
+                                     .flags = t->stack.size == 0 ? SS_DISABLE
                                               : on               ? SS_ONSTACK
                                                                  : 0,
-                                     .size = s->stack.size};
+                                     .size = t->stack.size};
     }
     if (stack == NULL) {
         return 0;
@@ -228,13 +303,13 @@ int signal_set_stack(struct signals *s, uint64_t sp, const struct signal_stack *
         return on ? -EPERM : -EINVAL;
     }
     if (stack->flags & SS_DISABLE) {
-        s->stack = (struct signal_stack){.size = 0};
+        t->stack = (struct signal_stack){.size = 0};
         return 0;
     }
     if (stack->size < SIGNAL_STACK_MIN) {
         return -ENOMEM;
     }
-    s->stack = (struct signal_stack){.sp = stack->sp, .size = stack->size};
+    t->stack = (struct signal_stack){.sp = stack->sp, .size = stack->size};
     return 0;
 }
 

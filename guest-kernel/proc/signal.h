@@ -1,10 +1,13 @@
 /*
  * signal.h - a process's signals: which are pending, which are blocked, what each does.
  *
- * Numbers, flags and structure of an action are Linux' on x86-64 (uapi/asm/signal.h), as programs
- * hand them in. What happens on the way back to ring 3 is proc/deliver.h's.
- * Locks: "signals" (a spinlock) of each process, over all of its struct signals; senders are other
- * processes and timers. The set of blocked ones is changed by the process's own thread only.
+ * What a signal does is the process's; which are blocked, and the stack for handlers, each
+ * thread's. A signal is sent to a thread, or to the process: then any thread that does not block it
+ * may take it. Numbers, flags and structure of an action are Linux' on x86-64 (uapi/asm/signal.h),
+ * as programs hand them in. What happens on the way back to ring 3 is proc/deliver.h's.
+ * Locks: "signals" (a spinlock) of each process, over all of its struct signals and those of its
+ * threads; senders are other processes, threads and timers. The set of blocked ones is changed by
+ * the thread itself only.
  * Suspend: memory like any.
  */
 #ifndef PROC_SIGNAL_H
@@ -12,6 +15,8 @@
 
 #include "kern/lock.h"
 #include "kern/types.h"
+
+#include <xen_list.h>
 
 #define SIGNALS       64
 #define SIGNAL_BIT(n) (1ull << ((n)-1))
@@ -92,14 +97,32 @@ struct signal_stack {
     uint64_t size; /* 0: there is none */
 };
 
+/* Signals that came and were not taken. */
+struct signal_queue {
+    uint64_t set;
+    struct signal_info info[SIGNALS];
+};
+
+struct thread_signals;
+XEN_TAILQ_HEAD(thread_signals_list, struct thread_signals);
+
+/* A process's. */
 struct signals {
     spinlock_t lock;
-    uint64_t pending, blocked;
+    struct thread_signals_list threads;
+    struct signal_queue pending; /* for whichever thread */
+    struct signal_action actions[SIGNALS];
+};
+
+/* A thread's. */
+struct thread_signals {
+    struct signals *process;
+    XEN_TAILQ_ENTRY(struct thread_signals) link;
+    struct signal_queue pending; /* for this thread only */
+    uint64_t blocked;
     bool suspended; /* rt_sigsuspend() waits: `before` is what was blocked */
     uint64_t before;
     struct signal_stack stack;
-    struct signal_info info[SIGNALS]; /* of the pending ones */
-    struct signal_action actions[SIGNALS];
 };
 
 /* A signal that was taken to be acted on. */
@@ -110,57 +133,76 @@ struct signal_due {
     struct signal_action action;
 };
 
-/** signals_init() - none pending, none blocked, all as by default. */
+/** signals_init() - a process has no threads, none pending, all as by default. */
 void signals_init(struct signals *s);
 
-/** signals_fork() - a child has actions, mask and stack of its parent, and nothing pending. */
-void signals_fork(struct signals *child, struct signals *parent);
+/** signals_join() - one more thread of a process: none pending, none blocked. */
+void signals_join(struct signals *s, struct thread_signals *t);
+
+/** signals_leave() - a thread is none any more; what is pending for it is forgotten. */
+void signals_leave(struct thread_signals *t);
+
+/** signals_fork() - a child's first thread: actions, mask and stack of the one that forks. */
+void signals_fork(struct thread_signals *child, struct thread_signals *t);
 
 /** signals_exec() - handlers and stack were the old program's; what was ignored stays so. */
-void signals_exec(struct signals *s);
+void signals_exec(struct thread_signals *t);
 
 /**
- * signal_post() - make one pending
+ * signal_post() - make one pending, for any thread of a process
  *
  * A signal that is pending already stays as it is. Return: false if it is ignored, and so dropped:
  * nobody has to be woken. Any context.
  */
 bool signal_post(struct signals *s, unsigned number, const struct signal_info *info);
 
-/** signal_ready() - those that are pending and not blocked. Any context, no lock. */
-static inline uint64_t signal_ready(const struct signals *s)
+/** signal_post_thread() - likewise for a thread, which cannot go away meanwhile. */
+bool signal_post_thread(struct thread_signals *t, unsigned number, const struct signal_info *info);
+
+/** signal_pending() - those that wait for a thread, blocked or not. Any context, no lock. */
+static inline uint64_t signal_pending(const struct thread_signals *t)
 {
-    return READ_ONCE(s->pending) & ~READ_ONCE(s->blocked);
+    return READ_ONCE(t->pending.set) | READ_ONCE(t->process->pending.set);
 }
 
-/** signal_take() - take the lowest pending one of a set. Return: its number, 0 if there is none. */
-unsigned signal_take(struct signals *s, uint64_t set, struct signal_info *info);
+/** signal_ready() - those that are pending and not blocked. Any context, no lock. */
+static inline uint64_t signal_ready(const struct thread_signals *t)
+{
+    return signal_pending(t) & ~READ_ONCE(t->blocked);
+}
+
+/**
+ * signal_take() - take the lowest pending one of a set, of the thread's own if there is one
+ *
+ * Return: its number, 0 if there is none.
+ */
+unsigned signal_take(struct thread_signals *t, uint64_t set, struct signal_info *info);
 
 /** signal_next() - take one that is ready and not ignored. False: there is none. */
-bool signal_next(struct signals *s, struct signal_due *due);
+bool signal_next(struct thread_signals *t, struct signal_due *due);
 
 /**
  * signal_force() - one that the thread brought on itself, a fault, which cannot wait
  *
  * Return: false if it has no handler, or is blocked: the process must end.
  */
-bool signal_force(struct signals *s, unsigned number, const struct signal_info *info,
+bool signal_force(struct thread_signals *t, unsigned number, const struct signal_info *info,
                   struct signal_due *due);
 
 /** signal_mask_before() - what is blocked again when the handler that is called next returns. */
-uint64_t signal_mask_before(struct signals *s);
+uint64_t signal_mask_before(struct thread_signals *t);
 
 /** signal_enter() - the handler is called: what it blocks, and SA_RESETHAND. */
-void signal_enter(struct signals *s, const struct signal_due *due);
+void signal_enter(struct thread_signals *t, const struct signal_due *due);
 
 /** signal_resume() - rt_sigsuspend() is over and no handler was called. */
-void signal_resume(struct signals *s);
+void signal_resume(struct thread_signals *t);
 
 /** signal_suspend() - block @mask until signal_enter() or signal_resume(). */
-void signal_suspend(struct signals *s, uint64_t mask);
+void signal_suspend(struct thread_signals *t, uint64_t mask);
 
 /** signal_set_blocked() - KILL and STOP never are. */
-void signal_set_blocked(struct signals *s, uint64_t mask);
+void signal_set_blocked(struct thread_signals *t, uint64_t mask);
 
 /**
  * signal_set_action() - change and read an action; each of the two may be NULL
@@ -176,7 +218,7 @@ int signal_set_action(struct signals *s, unsigned number, const struct signal_ac
  *
  * Return: 0, -EPERM if it is on that stack, -ENOMEM if it is too small, -EINVAL.
  */
-int signal_set_stack(struct signals *s, uint64_t sp, const struct signal_stack *stack,
+int signal_set_stack(struct thread_signals *t, uint64_t sp, const struct signal_stack *stack,
                      struct signal_stack *old);
 
 /** signal_on_stack() - whether a stack pointer is on the stack for handlers. */

@@ -22,6 +22,22 @@ int copy_to_user(uaddr_t dst, const void *src, size_t n)
     return range_is_users(dst, n) ? user_copy((void *)dst.a, src, n) : -EFAULT;
 }
 
+/* A word that lies across two lines of a cache could not be had in one piece. */
+static bool word_is_users(uaddr_t u)
+{
+    return u.a % sizeof(uint32_t) == 0 && range_is_users(u, sizeof(uint32_t));
+}
+
+int load_user(uaddr_t src, uint32_t *value)
+{
+    return word_is_users(src) ? user_load32((const void *)src.a, value) : -EFAULT;
+}
+
+int exchange_user(uaddr_t dst, uint32_t old, uint32_t value, uint32_t *seen)
+{
+    return word_is_users(dst) ? user_exchange32((void *)dst.a, old, value, seen) : -EFAULT;
+}
+
 ssize_t string_from_user(char *dst, uaddr_t src, size_t size)
 {
     size_t done = 0;

@@ -35,4 +35,15 @@ int copy_to_user(uaddr_t dst, const void *src, size_t n) __must_check;
  */
 ssize_t string_from_user(char *dst, uaddr_t src, size_t size) __must_check;
 
+/** load_user() - a word that other threads may be changing, in one piece. 0 or -EFAULT. */
+int load_user(uaddr_t src, uint32_t *value) __must_check;
+
+/**
+ * exchange_user() - write @value to a word if it is @old, in one piece
+ * @seen: what it was
+ *
+ * Return: 0, also if it was another; -EFAULT.
+ */
+int exchange_user(uaddr_t dst, uint32_t old, uint32_t value, uint32_t *seen) __must_check;
+
 #endif /* PROC_USER_H */

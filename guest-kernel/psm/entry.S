@@ -153,11 +153,26 @@ user_copy:
 3:  rep movsb
     xorl %eax, %eax
     ret
+/* user_load32(rdi: from, rsi: value), user_exchange32(rdi: to, esi: old, edx: value, rcx: seen) */
+    .globl user_load32, user_exchange32
+user_load32:
+4:  movl (%rdi), %eax
+    movl %eax, (%rsi)
+    xorl %eax, %eax
+    ret
+user_exchange32:
+    movl %esi, %eax
+5:  lock cmpxchgl %edx, (%rdi)
+    movl %eax, (%rcx)
+    xorl %eax, %eax
+    ret
 safe_fault:
     movl $-14, %eax /* -EFAULT */
     ret
     fixup 1b, safe_fault
     fixup 2b, safe_fault
     fixup 3b, safe_fault
+    fixup 4b, safe_fault
+    fixup 5b, safe_fault
 
     .section .note.GNU-stack, "", @progbits

@@ -109,6 +109,10 @@ int safe_write64(uint64_t *address, uint64_t value) __must_check;
  */
 int user_copy(void *to, const void *from, size_t n) __must_check;
 
+/** user_load32(), user_exchange32() - likewise, of a word, in one piece: proc/user.h says how. */
+int user_load32(const void *from, uint32_t *value) __must_check;
+int user_exchange32(void *to, uint32_t old, uint32_t value, uint32_t *seen) __must_check;
+
 /** user_enter() - go to ring 3, to what @frame says; the stack above is free for the next entry. */
 __noreturn void user_enter(const struct trap_frame *frame);
 

@@ -6,6 +6,23 @@
 
 #include "syscall/task.h"
 
+/* Flags of clone(). */
+#define CLONE_SIGNAL_MASK    0x000000ffu
+#define CLONE_VM             0x00000100u
+#define CLONE_FS             0x00000200u
+#define CLONE_FILES          0x00000400u
+#define CLONE_SIGHAND        0x00000800u
+#define CLONE_THREAD         0x00010000u
+#define CLONE_SYSVSEM        0x00040000u
+#define CLONE_SETTLS         0x00080000u
+#define CLONE_PARENT_SETTID  0x00100000u
+#define CLONE_CHILD_CLEARTID 0x00200000u
+#define CLONE_DETACHED       0x00400000u /* which means nothing, but musl says it */
+#define CLONE_CHILD_SETTID   0x01000000u
+
+/** clone_process() - fork, with what of clone()'s flags says so. A call's result. */
+int64_t clone_process(struct call *c, uint64_t flags);
+
 /* sys_file.c, sys_name.c */
 call_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_lseek, sys_ioctl, sys_fcntl,
     sys_dup, sys_dup2, sys_dup3, sys_close, sys_fstat, sys_getdents64, sys_pipe, sys_pipe2,
@@ -17,8 +34,12 @@ call_fn sys_open, sys_openat, sys_stat, sys_lstat, sys_newfstatat, sys_access, s
 call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect;
 
 /* sys_proc.c */
-call_fn sys_fork, sys_clone, sys_execve, sys_wait4, sys_exit, sys_arch_prctl, sys_set_tid_address,
-    sys_getpid, sys_getppid, sys_getuid, sys_set_robust_list, sys_sched_yield;
+call_fn sys_fork, sys_execve, sys_wait4, sys_exit_group, sys_arch_prctl, sys_getpid, sys_getppid,
+    sys_getuid;
+
+/* sys_thread.c */
+call_fn sys_clone, sys_exit, sys_gettid, sys_set_tid_address, sys_set_robust_list,
+    sys_get_robust_list, sys_futex, sys_sched_yield, sys_sched_getaffinity;
 
 /* sys_signal.c */
 call_fn sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_sigaltstack, sys_rt_sigreturn,

@@ -73,9 +73,9 @@ static struct {
     bool complete;
 } tty;
 
-static bool reader_is_interrupted(void *p)
+static bool reader_is_interrupted(void *t)
 {
-    return proc_interrupted(p);
+    return uthread_interrupted(t);
 }
 
 static void tty_echo(const char *text)
@@ -107,28 +107,49 @@ static void tty_key(char c)
 }
 
 /* Have a line that is complete, or -CALL_RESTARTS. */
-static int tty_line(struct proc *p)
+static int tty_line(struct uthread *t)
 {
     while (!tty.complete) {
         char c;
 
-        if (xencons_read_or(&c, 1, reader_is_interrupted, p) != 0) {
+        if (xencons_read_or(&c, 1, reader_is_interrupted, t) != 0) {
             if (c == CTRL_C) {
                 tty.len = 0;
             } else {
                 tty_key(c);
             }
-        } else if (proc_interrupted(p)) {
+        } else if (uthread_interrupted(t)) {
             return -CALL_RESTARTS;
         }
     }
     return 0;
 }
 
+/* Who types is asked by one reader at a time. The others can be interrupted, too. */
+static int tty_lock(const struct uthread *t)
+{
+    for (;;) {
+        uint64_t seen = proc_changes();
+
+        if (mutex_trylock(&tty.lock)) {
+            return 0;
+        }
+        if (uthread_interrupted(t)) {
+            return -CALL_RESTARTS;
+        }
+        (void)proc_wait_change(t, seen, NSEC_FOREVER);
+    }
+}
+
 static ssize_t console_read(struct file *f __unused, uint64_t pos __unused, void *buf, size_t n)
 {
-    mutex_lock(&tty.lock);
-    int rc = tty_line(proc_self());
+    struct uthread *t = uthread_self();
+    int rc = tty_lock(t);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = tty_line(t);
     if (rc == 0) {
         n = MIN(n, tty.len - tty.at);
         memcpy(buf, tty.text + tty.at, n);
@@ -139,6 +160,7 @@ static ssize_t console_read(struct file *f __unused, uint64_t pos __unused, void
         }
     }
     mutex_unlock(&tty.lock);
+    proc_wake();
     return rc == 0 ? (ssize_t)n : rc;
 }
 

@@ -33,31 +33,64 @@ void file_put(struct file *f)
     }
 }
 
-struct file *fd_file(const struct fd_table *t, uint64_t fd)
+void fd_table_init(struct fd_table *t)
 {
-    return fd < FD_MAX ? t->fds[fd].file : NULL;
+    mutex_init(&t->lock, "descriptors");
+}
+
+struct file *fd_get(struct fd_table *t, uint64_t fd)
+{
+    mutex_lock(&t->lock);
+    struct file *f = fd < FD_MAX ? t->fds[fd].file : NULL;
+    if (f != NULL) {
+        (void)file_get(f);
+    }
+    mutex_unlock(&t->lock);
+    return f;
 }
 
 int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from)
 {
-    for (uint64_t fd = from; fd < FD_MAX; fd++) {
+    int found = -EMFILE;
+
+    mutex_lock(&t->lock);
+    for (uint64_t fd = from; fd < FD_MAX && found < 0; fd++) {
         if (t->fds[fd].file == NULL) {
             t->fds[fd] = (struct fd){.file = f, .cloexec = cloexec};
-            return (int)fd;
+            found = (int)fd;
         }
     }
-    return -EMFILE;
+    mutex_unlock(&t->lock);
+    return found;
+}
+
+/* Put another file, or none, in a descriptor's place. Return: what was there, the caller's. */
+static struct file *fd_swap(struct fd_table *t, uint64_t fd, struct fd with)
+{
+    mutex_lock(&t->lock);
+    struct file *old = t->fds[fd].file;
+    t->fds[fd] = with;
+    mutex_unlock(&t->lock);
+    return old;
+}
+
+void fd_replace(struct fd_table *t, uint64_t fd, struct file *f, bool cloexec)
+{
+    struct file *old = fd_swap(t, fd, (struct fd){.file = f, .cloexec = cloexec});
+
+    if (old != NULL) {
+        file_put(old);
+    }
 }
 
 int fd_close(struct fd_table *t, uint64_t fd)
 {
-    struct file *f = fd_file(t, fd);
+    struct file *old = fd < FD_MAX ? fd_swap(t, fd, (struct fd){0}) : NULL;
 
-    if (f == NULL) {
+    if (old == NULL) {
         return -EBADF;
     }
-    t->fds[fd] = (struct fd){0};
-    file_put(f);
+    file_put(old);
     return 0;
 }
 
@@ -77,12 +110,27 @@ void fd_close_exec(struct fd_table *t)
     }
 }
 
-void fd_copy(struct fd_table *to, const struct fd_table *from)
+int fd_cloexec(struct fd_table *t, uint64_t fd, const bool *cloexec)
 {
+    int was = -EBADF;
+
+    mutex_lock(&t->lock);
+    if (fd < FD_MAX && t->fds[fd].file != NULL) {
+        was = t->fds[fd].cloexec;
+        t->fds[fd].cloexec = cloexec != NULL ? *cloexec : was;
+    }
+    mutex_unlock(&t->lock);
+    return was;
+}
+
+void fd_copy(struct fd_table *to, struct fd_table *from)
+{
+    mutex_lock(&from->lock);
     for (unsigned fd = 0; fd < FD_MAX; fd++) {
         to->fds[fd] = from->fds[fd];
         if (to->fds[fd].file != NULL) {
             (void)file_get(to->fds[fd].file);
         }
     }
+    mutex_unlock(&from->lock);
 }

@@ -3,8 +3,9 @@
  *
  * A file is shared by the descriptors that were duplicated from it, also across fork(). Reading and
  * writing goes through kernel buffers; the calls in sys_file.c bring them to the program.
- * Locks: none but a pipe's; `refs` is atomic, and two processes that read one file at once may get
- * the same bytes. Suspend: contents are memory.
+ * Who uses a file has a reference: another thread may close the descriptor meanwhile.
+ * Locks: "descriptors" (a mutex) over a table. A file has none but a pipe's; `refs` is atomic, and
+ * two that read one file at once may get the same bytes. Suspend: contents are memory.
  */
 #ifndef SYSCALL_FILE_H
 #define SYSCALL_FILE_H
@@ -62,14 +63,20 @@ struct fd {
 };
 
 struct fd_table {
+    struct mutex lock; /* "descriptors" */
     struct fd fds[FD_MAX];
 };
 
-/** fd_file() - the file of a descriptor, still the table's; NULL: none. */
-struct file *fd_file(const struct fd_table *t, uint64_t fd);
+void fd_table_init(struct fd_table *t);
+
+/** fd_get() - the file of a descriptor, with a reference for the caller; NULL: none. */
+struct file *fd_get(struct fd_table *t, uint64_t fd);
 
 /** fd_install() - a descriptor from @from on; the reference passes to it. -EMFILE: not. */
 int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from) __must_check;
+
+/** fd_replace() - let @fd be of @f, the reference of which passes to it. What it was is closed. */
+void fd_replace(struct fd_table *t, uint64_t fd, struct file *f, bool cloexec);
 
 /** fd_close() - 0 or -EBADF. */
 int fd_close(struct fd_table *t, uint64_t fd);
@@ -78,8 +85,11 @@ int fd_close(struct fd_table *t, uint64_t fd);
 void fd_close_all(struct fd_table *t);
 void fd_close_exec(struct fd_table *t);
 
-/** fd_copy() - the table of a child. */
-void fd_copy(struct fd_table *to, const struct fd_table *from);
+/** fd_cloexec() - change whether a new program does not get it (NULL: not). What it was, -EBADF. */
+int fd_cloexec(struct fd_table *t, uint64_t fd, const bool *cloexec);
+
+/** fd_copy() - the table of a child, which is empty. */
+void fd_copy(struct fd_table *to, struct fd_table *from);
 
 /** dev_ops() - the device of a path without '/' in front, NULL: none. */
 const struct file_ops *dev_find(const char *path);

@@ -264,6 +264,19 @@ static const char *const names[] = {
     [332] = "statx",
     [333] = "io_pgetevents",
     [334] = "rseq",
+    [424] = "pidfd_send_signal",
+    [425] = "io_uring_setup",
+    [426] = "io_uring_enter",
+    [427] = "io_uring_register",
+    [434] = "pidfd_open",
+    [435] = "clone3",
+    [436] = "close_range",
+    [437] = "openat2",
+    [438] = "pidfd_getfd",
+    [439] = "faccessat2",
+    [440] = "process_madvise",
+    [441] = "epoll_pwait2",
+    [449] = "futex_waitv",
 };
 
 const char *call_name(uint64_t number)

@@ -51,7 +51,7 @@ static ssize_t pipe_give(struct pipe *pipe, void *buf, size_t n)
 
 static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
 {
-    struct proc *p = proc_self();
+    struct uthread *t = uthread_self();
 
     for (;;) {
         uint64_t seen = proc_changes();
@@ -65,8 +65,8 @@ static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
         if (rc != -EAGAIN || (f->flags & O_NONBLOCK)) {
             return rc;
         }
-        (void)proc_wait_change(p, seen, NSEC_FOREVER);
-        if (proc_interrupted(p)) {
+        (void)proc_wait_change(t, seen, NSEC_FOREVER);
+        if (uthread_interrupted(t)) {
             return -CALL_RESTARTS;
         }
     }

@@ -57,9 +57,9 @@ static int begin(struct proc *p, int argc, char **argv, const char **why)
     int rc = open_console(t);
 
     rc = rc == 0 ? collect_args(&args, argc, argv) : rc;
-    rc = rc == 0 ? task_exec(p, t, argv[0], &args, &frame, why) : rc;
+    rc = rc == 0 ? task_exec(proc_leader(p), t, argv[0], &args, &frame, why) : rc;
     exec_args_free(&args);
-    return rc == 0 ? proc_start(p, &frame, NULL) : rc;
+    return rc == 0 ? uthread_start(proc_leader(p), &frame, NULL) : rc;
 }
 
 static bool program_over(void *p)

@@ -26,8 +26,7 @@ enum { WHENCE_START, WHENCE_HERE, WHENCE_END };
 
 /* Bytes on their way between a program and a file. */
 struct transfer {
-    struct proc *p;
-    struct file *f;
+    struct file *f; /* with a reference */
     void *page;
     bool writes;
     bool at_pos;  /* move the file's position */
@@ -79,20 +78,32 @@ static ssize_t transfer_range(struct transfer *x, uaddr_t user, uint64_t n)
     return (ssize_t)done;
 }
 
-static int transfer_begin(struct call *c, bool writes, struct transfer *x)
+static int transfer_check(const struct file *f, bool writes)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
-    unsigned mode = f == NULL ? 0 : f->flags & O_ACCMODE;
+    unsigned mode = f->flags & O_ACCMODE;
 
-    if (f == NULL || (writes ? mode == O_RDONLY : mode == O_WRONLY)) {
+    if (writes ? mode == O_RDONLY : mode == O_WRONLY) {
         return -EBADF;
     }
-    if (writes ? f->ops->write == NULL : f->ops->read == NULL) {
-        return -EINVAL;
+    return (writes ? f->ops->write == NULL : f->ops->read == NULL) ? -EINVAL : 0;
+}
+
+static int transfer_begin(struct call *c, bool writes, struct transfer *x)
+{
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
+
+    if (f == NULL) {
+        return -EBADF;
     }
-    *x = (struct transfer){
-        .p = c->p, .f = f, .page = page_alloc(0), .writes = writes, .at_pos = true};
-    return x->page == NULL ? -ENOMEM : 0;
+    *x = (struct transfer){.f = f, .writes = writes, .at_pos = true};
+    int rc = transfer_check(f, writes);
+    if (rc == 0 && (x->page = page_alloc(0)) == NULL) {
+        rc = -ENOMEM;
+    }
+    if (rc != 0) {
+        file_put(f);
+    }
+    return rc;
 }
 
 /* Who writes to a pipe that nobody reads gets a signal as well. */
@@ -101,8 +112,9 @@ static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc
     const struct signal_info info = {.code = SI_USER, .pid = c->p->pid};
 
     page_free(x->page, 0);
+    file_put(x->f);
     if (rc == -LINUX_EPIPE) {
-        proc_post(c->p, SIGNAL_PIPE, &info);
+        (void)signal_post_thread(&c->u->signals, SIGNAL_PIPE, &info);
     }
     return rc;
 }
@@ -184,15 +196,14 @@ int64_t sys_writev(struct call *c)
     return transfer_vectors(c, true);
 }
 
-int64_t sys_lseek(struct call *c)
+static int64_t seek(struct file *f, int64_t by, uint64_t whence)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
     int64_t base, to;
 
-    if (f == NULL || !f->ops->seekable) {
-        return f == NULL ? -EBADF : -LINUX_ESPIPE;
+    if (!f->ops->seekable) {
+        return -LINUX_ESPIPE;
     }
-    switch (c->a[2]) {
+    switch (whence) {
     case WHENCE_START:
         base = 0;
         break;
@@ -205,11 +216,23 @@ int64_t sys_lseek(struct call *c)
     default:
         return -EINVAL;
     }
-    if (__builtin_add_overflow(base, (int64_t)c->a[1], &to) || to < 0) {
+    if (__builtin_add_overflow(base, by, &to) || to < 0) {
         return -EINVAL;
     }
     f->pos = (uint64_t)to;
     return to;
+}
+
+int64_t sys_lseek(struct call *c)
+{
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
+
+    if (f == NULL) {
+        return -EBADF;
+    }
+    int64_t rc = seek(f, (int64_t)c->a[1], c->a[2]);
+    file_put(f);
+    return rc;
 }
 
 /* ---- descriptors ---- */
@@ -221,12 +244,12 @@ int64_t sys_close(struct call *c)
 
 static int64_t dup_from(struct call *c, uint64_t from, bool cloexec)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
 
-    if (f == NULL || from >= FD_MAX) {
-        return f == NULL ? -EBADF : -EINVAL;
+    if (f == NULL) {
+        return -EBADF;
     }
-    int fd = fd_install(&c->t->fds, file_get(f), cloexec, from);
+    int fd = from >= FD_MAX ? -EINVAL : fd_install(&c->t->fds, f, cloexec, from);
     if (fd < 0) {
         file_put(f);
     }
@@ -240,22 +263,21 @@ int64_t sys_dup(struct call *c)
 
 static int64_t dup_to(struct call *c, bool cloexec)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
-    uint64_t to = c->a[1];
+    struct file *f = c->a[1] < FD_MAX ? fd_get(&c->t->fds, c->a[0]) : NULL;
 
-    if (f == NULL || to >= FD_MAX) {
+    if (f == NULL) {
         return -EBADF;
     }
-    (void)file_get(f);
-    (void)fd_close(&c->t->fds, to);
-    c->t->fds.fds[to] = (struct fd){.file = f, .cloexec = cloexec};
-    return (int64_t)to;
+    fd_replace(&c->t->fds, c->a[1], f, cloexec);
+    return (int64_t)c->a[1];
 }
 
 int64_t sys_dup2(struct call *c)
 {
     if (c->a[0] == c->a[1]) {
-        return fd_file(&c->t->fds, c->a[0]) != NULL ? (int64_t)c->a[1] : -EBADF;
+        int rc = fd_cloexec(&c->t->fds, c->a[0], NULL);
+
+        return rc < 0 ? rc : (int64_t)c->a[1];
     }
     return dup_to(c, false);
 }
@@ -268,77 +290,100 @@ int64_t sys_dup3(struct call *c)
     return dup_to(c, c->a[2] & O_CLOEXEC);
 }
 
-int64_t sys_fcntl(struct call *c)
+/* What fcntl() does to a file, whatever the descriptor. */
+static int64_t control_file(struct file *f, uint64_t command, uint64_t arg)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
-    struct fd *fd = f == NULL ? NULL : &c->t->fds.fds[c->a[0]];
-
-    if (fd == NULL) {
-        return -EBADF;
-    }
-    switch (c->a[1]) {
-    case F_DUPFD:
-    case F_DUPFD_CLOEXEC:
-        return dup_from(c, c->a[2], c->a[1] == F_DUPFD_CLOEXEC);
-    case F_GETFD:
-        return fd->cloexec ? FD_CLOEXEC : 0;
-    case F_SETFD:
-        fd->cloexec = c->a[2] & FD_CLOEXEC;
-        return 0;
+    switch (command) {
     case F_GETFL:
         return f->flags & ~(O_CLOEXEC | O_CREAT | O_TRUNC | O_EXCL);
     case F_SETFL:
-        f->flags = (f->flags & ~O_NONBLOCK) | ((unsigned)c->a[2] & O_NONBLOCK);
+        f->flags = (f->flags & ~O_NONBLOCK) | ((unsigned)arg & O_NONBLOCK);
         return 0;
     default:
         return -EINVAL;
     }
 }
 
+int64_t sys_fcntl(struct call *c)
+{
+    bool cloexec = c->a[2] & FD_CLOEXEC;
+    int rc;
+
+    switch (c->a[1]) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return dup_from(c, c->a[2], c->a[1] == F_DUPFD_CLOEXEC);
+    case F_GETFD:
+    case F_SETFD:
+        rc = fd_cloexec(&c->t->fds, c->a[0], c->a[1] == F_SETFD ? &cloexec : NULL);
+        return rc < 0 || c->a[1] == F_GETFD ? rc : 0; /* FD_CLOEXEC is 1 */
+    default:
+        break;
+    }
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
+    if (f == NULL) {
+        return -EBADF;
+    }
+    int64_t result = control_file(f, c->a[1], c->a[2]);
+    file_put(f);
+    return result;
+}
+
 int64_t sys_ioctl(struct call *c)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
 
     if (f == NULL) {
         return -EBADF;
     }
-    return f->ops->ioctl == NULL ? -LINUX_ENOTTY
-                                 : f->ops->ioctl(f, (unsigned)c->a[1], UADDR(c->a[2]));
+    int rc =
+        f->ops->ioctl == NULL ? -LINUX_ENOTTY : f->ops->ioctl(f, (unsigned)c->a[1], UADDR(c->a[2]));
+    file_put(f);
+    return rc;
 }
 
 int64_t sys_fstat(struct call *c)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
     struct abi_stat st;
 
     if (f == NULL) {
         return -EBADF;
     }
     f->ops->stat(f, &st);
+    file_put(f);
     return copy_to_user(UADDR(c->a[1]), &st, sizeof(st));
 }
 
-int64_t sys_getdents64(struct call *c)
+static int64_t read_folder(struct file *f, uint64_t to, uint64_t size)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[0]);
+    char *page = file_is_dir(f) ? page_alloc(0) : NULL;
 
-    if (f == NULL || !file_is_dir(f)) {
-        return f == NULL ? -EBADF : -ENOTDIR;
-    }
-    char *page = page_alloc(0);
     if (page == NULL) {
-        return -ENOMEM;
+        return file_is_dir(f) ? -ENOMEM : -ENOTDIR;
     }
     uint64_t pos = f->pos;
-    ssize_t n = rootfs_dirents(f->entry, &pos, page, MIN(c->a[2], PAGE_SIZE));
+    ssize_t n = rootfs_dirents(f->entry, &pos, page, MIN(size, PAGE_SIZE));
     if (n > 0) {
-        int rc = copy_to_user(UADDR(c->a[1]), page, (size_t)n);
+        int rc = copy_to_user(UADDR(to), page, (size_t)n);
 
         n = rc == 0 ? n : rc;
     }
     f->pos = n < 0 ? f->pos : pos;
     page_free(page, 0);
     return n;
+}
+
+int64_t sys_getdents64(struct call *c)
+{
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
+
+    if (f == NULL) {
+        return -EBADF;
+    }
+    int64_t rc = read_folder(f, c->a[1], c->a[2]);
+    file_put(f);
+    return rc;
 }
 
 static int64_t make_pipe(struct call *c, uint64_t flags)
@@ -384,12 +429,13 @@ int64_t sys_pipe2(struct call *c)
 /* What is so now of what was asked for. */
 static uint16_t poll_one(const struct call *c, const struct abi_pollfd *pfd)
 {
-    const struct file *f = pfd->fd < 0 ? NULL : fd_file(&c->t->fds, (uint64_t)pfd->fd);
+    struct file *f = pfd->fd < 0 ? NULL : fd_get(&c->t->fds, (uint64_t)pfd->fd);
 
     if (f == NULL) {
         return pfd->fd < 0 ? 0 : POLLNVAL;
     }
     unsigned ready = f->ops->ready == NULL ? POLLIN | POLLOUT : f->ops->ready(f);
+    file_put(f);
     return (uint16_t)(ready & (pfd->events | POLLERR | POLLHUP));
 }
 
@@ -416,8 +462,8 @@ int64_t sys_poll(struct call *c)
     if (rc != 0) {
         return rc;
     }
-    deadline = c->p->nap_until != 0 ? c->p->nap_until : deadline;
-    c->p->nap_until = 0;
+    deadline = c->u->nap_until != 0 ? c->u->nap_until : deadline;
+    c->u->nap_until = 0;
     for (;;) {
         uint64_t seen = proc_changes();
 
@@ -425,11 +471,11 @@ int64_t sys_poll(struct call *c)
         if (count != 0 || rc != 0 || timeout == 0) {
             break;
         }
-        if (proc_interrupted(c->p)) {
-            c->p->nap_until = deadline;
+        if (uthread_interrupted(c->u)) {
+            c->u->nap_until = deadline;
             return -CALL_RESTARTS_UNHANDLED;
         }
-        rc = proc_wait_change(c->p, seen, deadline);
+        rc = proc_wait_change(c->u, seen, deadline);
     }
     rc = copy_to_user(UADDR(c->a[0]), pfds, n * sizeof(pfds[0]));
     return rc == 0 ? count : rc;

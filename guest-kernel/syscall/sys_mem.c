@@ -29,8 +29,7 @@ static unsigned prot_of(uint64_t prot)
     return (prot & PROT_WRITE ? HAT_WRITE : 0u) | (prot & PROT_EXEC ? HAT_EXEC : 0u);
 }
 
-/* The break if it could not be moved. */
-int64_t sys_brk(struct call *c)
+static int64_t move_break(const struct call *c)
 {
     struct proc *p = c->p;
     uint64_t from = ROUND_UP(p->brk, PAGE_SIZE);
@@ -49,15 +48,20 @@ int64_t sys_brk(struct call *c)
     return (int64_t)p->brk;
 }
 
-/* What of a file is mapped. @piece refers to it; the reference is the caller's. */
-static int piece_of_file(struct call *c, struct vm_piece *piece)
+/* The break if it could not be moved. */
+int64_t sys_brk(struct call *c)
 {
-    struct file *f = fd_file(&c->t->fds, c->a[4]);
+    mutex_lock(&c->p->lock);
+    int64_t rc = move_break(c);
+    mutex_unlock(&c->p->lock);
+    return rc;
+}
+
+/* What of a file is mapped. @piece refers to it; the reference is the caller's. */
+static int piece_of_file(const struct call *c, const struct file *f, struct vm_piece *piece)
+{
     bool shared = (c->a[3] & MAP_PRIVATE) == 0;
 
-    if (f == NULL) {
-        return -EBADF;
-    }
     if (f->ops->source == NULL || f->entry == NULL) {
         return -ENODEV;
     }
@@ -69,6 +73,18 @@ static int piece_of_file(struct call *c, struct vm_piece *piece)
     piece->offset = c->a[5];
     piece->bytes = f->entry->size > c->a[5] ? f->entry->size - c->a[5] : 0;
     return piece->source == NULL ? -ENOMEM : 0;
+}
+
+static int piece_of_descriptor(struct call *c, struct vm_piece *piece)
+{
+    struct file *f = fd_get(&c->t->fds, c->a[4]);
+
+    if (f == NULL) {
+        return -EBADF;
+    }
+    int rc = piece_of_file(c, f, piece);
+    file_put(f);
+    return rc;
 }
 
 static int map_where_asked(struct call *c, struct vm_piece *piece)
@@ -105,12 +121,14 @@ int64_t sys_mmap(struct call *c)
         return -EACCES; /* before what was there is unmapped */
     }
     if ((flags & MAP_ANONYMOUS) == 0) {
-        rc = piece_of_file(c, &piece);
+        rc = piece_of_descriptor(c, &piece);
     }
     if (rc == 0) {
+        mutex_lock(&c->p->lock); /* between what is unmapped and what is mapped */
         rc = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)
                  ? map_where_asked(c, &piece)
                  : vm_place_piece(c->p->space, &piece, ADDRESS_MIN, c->p->map_top);
+        mutex_unlock(&c->p->lock);
         vm_source_put(piece.source);
     }
     return rc == 0 ? (int64_t)piece.va : rc;
@@ -118,7 +136,10 @@ int64_t sys_mmap(struct call *c)
 
 int64_t sys_munmap(struct call *c)
 {
-    return vm_unmap(c->p->space, c->a[0], ROUND_UP(c->a[1], PAGE_SIZE));
+    mutex_lock(&c->p->lock);
+    int rc = vm_unmap(c->p->space, c->a[0], ROUND_UP(c->a[1], PAGE_SIZE));
+    mutex_unlock(&c->p->lock);
+    return rc;
 }
 
 int64_t sys_mprotect(struct call *c)

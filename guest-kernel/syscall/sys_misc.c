@@ -9,8 +9,6 @@
 #include "syscall/calls.h"
 #include "syscall/times.h"
 
-#define CLOCK_REALTIME         0
-#define CLOCK_MONOTONIC        1
 #define CLOCK_MONOTONIC_RAW    4
 #define CLOCK_REALTIME_COARSE  5
 #define CLOCK_MONOTONIC_COARSE 6
@@ -69,8 +67,7 @@ int64_t sys_getrandom(struct call *c)
 
 /* ---- time ---- */
 
-/* 0, or -EINVAL: no such clock here. */
-static int clock_read(uint64_t clock, nsec_t *now)
+int clock_read(uint64_t clock, nsec_t *now)
 {
     switch (clock) {
     case CLOCK_REALTIME:
@@ -173,14 +170,14 @@ int get_timespec(uint64_t from, nsec_t *t)
  * Sleep; what is left of it goes to @left if it is cut short, 0: nobody asks. A sleep that is gone
  * on with, since no handler ran, ends when it was to end.
  */
-static int64_t nap_until(struct proc *p, nsec_t deadline, uint64_t left)
+static int64_t nap_until(struct uthread *t, nsec_t deadline, uint64_t left)
 {
     int rc = 0;
 
-    deadline = p->nap_until != 0 ? p->nap_until : deadline;
-    p->nap_until = 0;
-    while (rc == 0 && !proc_interrupted(p)) {
-        rc = proc_wait_change(p, proc_changes(), deadline);
+    deadline = t->nap_until != 0 ? t->nap_until : deadline;
+    t->nap_until = 0;
+    while (rc == 0 && !uthread_interrupted(t)) {
+        rc = proc_wait_change(t, proc_changes(), deadline);
     }
     nsec_t now = clock_now();
     if (rc != 0 || now >= deadline) {
@@ -190,7 +187,7 @@ static int64_t nap_until(struct proc *p, nsec_t deadline, uint64_t left)
     if (told != 0) {
         return told;
     }
-    p->nap_until = deadline;
+    t->nap_until = deadline;
     return -CALL_RESTARTS_UNHANDLED;
 }
 
@@ -199,7 +196,7 @@ int64_t sys_nanosleep(struct call *c)
     nsec_t t;
     int rc = get_timespec(c->a[0], &t);
 
-    return rc == 0 ? nap_until(c->p, clock_now() + t, c->a[1]) : rc;
+    return rc == 0 ? nap_until(c->u, clock_now() + t, c->a[1]) : rc;
 }
 
 int64_t sys_clock_nanosleep(struct call *c)
@@ -214,7 +211,7 @@ int64_t sys_clock_nanosleep(struct call *c)
     if (c->a[1] & TIMER_ABSTIME) {
         t = t > now ? t - now : 0;
     }
-    return nap_until(c->p, clock_now() + t, c->a[1] & TIMER_ABSTIME ? 0 : c->a[3]);
+    return nap_until(c->u, clock_now() + t, c->a[1] & TIMER_ABSTIME ? 0 : c->a[3]);
 }
 
 /* ---- limits ---- */

@@ -38,7 +38,9 @@ static int64_t open_path(struct call *c, uint64_t dirfd, uint64_t address, unsig
         return rc;
     }
     rc = check_dirfd(dirfd, path);
+    mutex_lock(&c->t->folder);
     rc = rc == 0 ? rootfs_open(c->t->cwd, path, flags, &f) : rc;
+    mutex_unlock(&c->t->folder);
     kfree(path);
     if (rc != 0) {
         return rc;
@@ -69,7 +71,9 @@ static int64_t find_path(struct call *c, uint64_t dirfd, uint64_t address, bool 
 
     if (path != NULL) {
         rc = check_dirfd(dirfd, path);
+        mutex_lock(&c->t->folder);
         rc = rc == 0 ? rootfs_find(c->t->cwd, path, follow, node, NULL) : rc;
+        mutex_unlock(&c->t->folder);
         kfree(path);
     }
     return rc;
@@ -164,12 +168,10 @@ int64_t sys_readlinkat(struct call *c)
 
 int64_t sys_getcwd(struct call *c)
 {
+    mutex_lock(&c->t->folder);
     size_t size = strlen(c->t->cwd) + 1;
-
-    if (c->a[1] < size) {
-        return -ERANGE;
-    }
-    int rc = copy_to_user(UADDR(c->a[0]), c->t->cwd, size);
+    int rc = c->a[1] < size ? -ERANGE : copy_to_user(UADDR(c->a[0]), c->t->cwd, size);
+    mutex_unlock(&c->t->folder);
     return rc == 0 ? (int64_t)size : rc;
 }
 
@@ -184,6 +186,7 @@ int64_t sys_chdir(struct call *c)
         kfree(path);
         return path == NULL ? rc : -ENOMEM;
     }
+    mutex_lock(&c->t->folder);
     rc = rootfs_find(c->t->cwd, path, true, &node, canonical);
     if (rc == 0 && (node.entry == NULL || (node.entry->mode & CPIO_TYPE) != CPIO_DIR)) {
         rc = -ENOTDIR;
@@ -191,6 +194,7 @@ int64_t sys_chdir(struct call *c)
     if (rc == 0) {
         strlcpy(c->t->cwd, canonical, sizeof(c->t->cwd));
     }
+    mutex_unlock(&c->t->folder);
     kfree(canonical);
     kfree(path);
     return rc;

@@ -14,11 +14,6 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 
-#define CLONE_SIGNAL_MASK   0xffu
-#define CLONE_PARENT_SETTID 0x00100000u
-#define CLONE_CHILD_CLEARID 0x00200000u
-#define CLONE_CHILD_SETTID  0x01000000u
-
 #define WNOHANG     1u
 #define WAIT_FLAGS  7u /* WNOHANG, WUNTRACED, WCONTINUED: nobody is stopped here */
 #define RUSAGE_SIZE 144
@@ -43,37 +38,19 @@ int64_t sys_getuid(struct call *c __unused)
     return 0;
 }
 
-/* The one thread's number. At its end nobody else is in its memory to be told. */
-int64_t sys_set_tid_address(struct call *c)
-{
-    return c->p->pid;
-}
-
-/* Likewise: nobody else shares a lock of its. */
-int64_t sys_set_robust_list(struct call *c __unused)
-{
-    return 0;
-}
-
-int64_t sys_sched_yield(struct call *c __unused)
-{
-    thread_yield();
-    return 0;
-}
-
 static int64_t set_base(struct call *c, uint64_t *base)
 {
     if (c->a[1] >= USER_END) {
         return -EPERM;
     }
     *base = c->a[1];
-    user_begin(&c->p->user);
+    user_begin(&c->u->user);
     return 0;
 }
 
 int64_t sys_arch_prctl(struct call *c)
 {
-    struct user_cpu *user = &c->p->user;
+    struct user_cpu *user = &c->u->user;
 
     switch (c->a[0]) {
     case ARCH_SET_FS:
@@ -102,18 +79,22 @@ static int tell_child_its_pid(struct call *c, const struct proc *child, uint64_t
     return rc;
 }
 
-/* Everything of a child but its thread. On an error what is there stays for discard_child(). */
+/* All that a child has. On an error what is there stays for discard_child(). */
 static int fill_child(struct call *c, struct proc *child, uint64_t flags)
 {
-    const struct proc *p = c->p;
+    struct uthread *leader = proc_leader(child);
+    struct proc *p = c->p;
 
-    child->user = p->user;
+    child->own = task_clone(c->t);
+    mutex_lock(&p->lock); /* mappings and what is known of them belong together */
+    leader->user = c->u->user;
+    leader->clear_tid = flags & CLONE_CHILD_CLEARTID ? c->a[3] : 0;
     child->brk_start = p->brk_start;
     child->brk = p->brk;
     child->map_top = p->map_top;
-    signals_fork(&child->signals, &c->p->signals);
-    child->own = task_clone(c->t);
+    signals_fork(&leader->signals, &c->u->signals);
     child->space = child->own == NULL ? NULL : vm_clone(p->space);
+    mutex_unlock(&p->lock);
     if (child->space == NULL) {
         return -ENOMEM;
     }
@@ -126,7 +107,7 @@ static void discard_child(struct proc *child)
     proc_discard(child);
 }
 
-static int64_t fork_with(struct call *c, uint64_t flags)
+int64_t clone_process(struct call *c, uint64_t flags)
 {
     struct proc *child = proc_create(c->p->name, &task_personality, c->p);
     struct trap_frame frame = *c->frame;
@@ -142,7 +123,7 @@ static int64_t fork_with(struct call *c, uint64_t flags)
     void *fpu = rc == 0 ? thread_fpu_copy() : NULL;
     frame.rax = 0;
     rc = rc == 0 && fpu == NULL ? -ENOMEM : rc;
-    rc = rc == 0 ? proc_start(child, &frame, fpu) : rc;
+    rc = rc == 0 ? uthread_start(proc_leader(child), &frame, fpu) : rc;
     if (rc != 0) {
         kfree(fpu);
         discard_child(child);
@@ -154,16 +135,7 @@ static int64_t fork_with(struct call *c, uint64_t flags)
 /* vfork(), too: that the parent waits and shares its memory is allowed, not promised. */
 int64_t sys_fork(struct call *c)
 {
-    return fork_with(c, 0);
-}
-
-/* Only as fork() calls it: threads are not offered. */
-int64_t sys_clone(struct call *c)
-{
-    uint64_t known =
-        CLONE_SIGNAL_MASK | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARID | CLONE_CHILD_SETTID;
-
-    return (c->a[0] & ~known) != 0 || c->a[1] != 0 ? -EINVAL : fork_with(c, c->a[0]);
+    return clone_process(c, 0);
 }
 
 /* ---- another program ---- */
@@ -213,7 +185,7 @@ int64_t sys_execve(struct call *c)
     rc = rc == 0 ? string_from_user(path, UADDR(c->a[0]), PATH_SIZE) : rc;
     rc = rc >= 0 ? add_strings(&args, c->a[1], false) : rc;
     rc = rc == 0 ? add_strings(&args, c->a[2], true) : rc;
-    rc = rc == 0 ? task_exec(c->p, c->t, path, &args, c->frame, &why) : rc;
+    rc = rc == 0 ? task_exec(c->u, c->t, path, &args, c->frame, &why) : rc;
     exec_args_free(&args);
     kfree(path);
     return rc;
@@ -221,7 +193,7 @@ int64_t sys_execve(struct call *c)
 
 /* ---- death ---- */
 
-int64_t sys_exit(struct call *c)
+int64_t sys_exit_group(struct call *c)
 {
     proc_exit((int)(c->a[0] & 0xff) << 8);
 }
@@ -235,7 +207,7 @@ int64_t sys_wait4(struct call *c)
     if ((c->a[2] & ~(uint64_t)WAIT_FLAGS) != 0) {
         return -EINVAL;
     }
-    pid = proc_wait_child(c->p, pid <= 0 ? -1 : pid, c->a[2] & WNOHANG, &status);
+    pid = proc_wait_child(c->u, pid <= 0 ? -1 : pid, c->a[2] & WNOHANG, &status);
     if (pid <= 0) {
         return pid;
     }

@@ -52,7 +52,7 @@ static int change_mask(uint64_t *mask, uint64_t how, uint64_t set)
 
 int64_t sys_rt_sigprocmask(struct call *c)
 {
-    uint64_t old = c->p->signals.blocked, mask = old, set;
+    uint64_t old = c->u->signals.blocked, mask = old, set;
 
     if (c->a[3] != SET_SIZE) {
         return -EINVAL;
@@ -65,13 +65,13 @@ int64_t sys_rt_sigprocmask(struct call *c)
             return rc;
         }
     }
-    signal_set_blocked(&c->p->signals, mask);
+    signal_set_blocked(&c->u->signals, mask);
     return c->a[2] == 0 ? 0 : copy_to_user(UADDR(c->a[2]), &old, sizeof(old));
 }
 
 int64_t sys_rt_sigpending(struct call *c)
 {
-    uint64_t pending = READ_ONCE(c->p->signals.pending) & c->p->signals.blocked;
+    uint64_t pending = signal_pending(&c->u->signals) & c->u->signals.blocked;
 
     return c->a[1] > SET_SIZE ? -EINVAL : copy_to_user(UADDR(c->a[0]), &pending, c->a[1]);
 }
@@ -82,7 +82,7 @@ int64_t sys_sigaltstack(struct call *c)
     int rc = c->a[0] == 0 ? 0 : copy_from_user(&stack, UADDR(c->a[0]), sizeof(stack));
 
     rc = rc == 0
-             ? signal_set_stack(&c->p->signals, c->frame->rsp, c->a[0] == 0 ? NULL : &stack, &old)
+             ? signal_set_stack(&c->u->signals, c->frame->rsp, c->a[0] == 0 ? NULL : &stack, &old)
              : rc;
     return rc == 0 && c->a[1] != 0 ? copy_to_user(UADDR(c->a[1]), &old, sizeof(old)) : rc;
 }
@@ -93,10 +93,10 @@ int64_t sys_rt_sigreturn(struct call *c)
     const struct signal_info info = {.code = SI_KERNEL};
     const char *why = NULL;
 
-    if (deliver_return(c->p, c->frame, &why) != 0) {
+    if (deliver_return(c->u, c->frame, &why) != 0) {
         log_warn("%s[%u]: the frame that it returns from a signal by: %s", c->p->name, c->p->pid,
                  why);
-        if (!deliver_fault(c->p, c->frame, SIGNAL_SEGV, &info, 0)) {
+        if (!deliver_fault(c->u, c->frame, SIGNAL_SEGV, &info, 0)) {
             proc_exit(SIGNAL_SEGV);
         }
     }
@@ -115,33 +115,37 @@ int64_t sys_kill(struct call *c)
     return send_to((int)c->a[0], c->a[1], SI_USER);
 }
 
-/* A process has one thread, of the same number. */
+/* To a thread. @pid: of its process, 0: any. */
+static int64_t send_to_thread(unsigned pid, unsigned tid, uint64_t number)
+{
+    return number > SIGNALS ? -EINVAL : uthread_signal(pid, tid, (unsigned)number, SI_TKILL);
+}
+
 int64_t sys_tkill(struct call *c)
 {
-    return (int)c->a[0] <= 0 ? -EINVAL : send_to((int)c->a[0], c->a[1], SI_TKILL);
+    return (int)c->a[0] <= 0 ? -EINVAL : send_to_thread(0, (unsigned)c->a[0], c->a[1]);
 }
 
 int64_t sys_tgkill(struct call *c)
 {
-    if ((int)c->a[0] <= 0 || (int)c->a[1] <= 0) {
-        return -EINVAL;
-    }
-    return (int)c->a[0] != (int)c->a[1] ? -ESRCH : send_to((int)c->a[1], c->a[2], SI_TKILL);
+    return (int)c->a[0] <= 0 || (int)c->a[1] <= 0
+               ? -EINVAL
+               : send_to_thread((unsigned)c->a[0], (unsigned)c->a[1], c->a[2]);
 }
 
 /* ---- waiting ---- */
 
-static int64_t wait_interrupted(const struct proc *p)
+static int64_t wait_interrupted(const struct uthread *t)
 {
-    while (!proc_interrupted(p)) {
-        (void)proc_wait_change(p, proc_changes(), NSEC_FOREVER);
+    while (!uthread_interrupted(t)) {
+        (void)proc_wait_change(t, proc_changes(), NSEC_FOREVER);
     }
     return -CALL_RESTARTS_UNHANDLED;
 }
 
 int64_t sys_pause(struct call *c)
 {
-    return wait_interrupted(c->p);
+    return wait_interrupted(c->u);
 }
 
 int64_t sys_rt_sigsuspend(struct call *c)
@@ -155,26 +159,36 @@ int64_t sys_rt_sigsuspend(struct call *c)
     if (rc != 0) {
         return rc;
     }
-    signal_suspend(&c->p->signals, mask);
-    return wait_interrupted(c->p);
+    signal_suspend(&c->u->signals, mask);
+    return wait_interrupted(c->u);
 }
 
-/* Have one of a set, at the latest by @deadline. Return: its number, -EAGAIN, -EINTR. */
-static int64_t await_signal(struct proc *p, uint64_t set, nsec_t deadline, struct signal_info *info)
+/*
+ * Have one of a set, at the latest by @deadline. Return: its number, -EAGAIN, or it is made again
+ * unless a handler runs: another thread may be the one that takes what interrupts.
+ */
+static int64_t await_signal(struct uthread *t, uint64_t set, nsec_t deadline,
+                            struct signal_info *info)
 {
     int rc = 0;
 
+    deadline = t->nap_until != 0 ? t->nap_until : deadline;
+    t->nap_until = 0;
     for (;;) {
         uint64_t seen = proc_changes();
-        unsigned number = signal_take(&p->signals, set, info);
+        unsigned number = signal_take(&t->signals, set, info);
 
         if (number != 0) {
             return number;
         }
-        if (rc != 0 || proc_interrupted(p)) {
-            return rc != 0 ? -EAGAIN : -LINUX_EINTR;
+        if (rc != 0) {
+            return -EAGAIN;
         }
-        rc = proc_wait_change(p, seen, deadline);
+        if (uthread_interrupted(t)) {
+            t->nap_until = deadline;
+            return -CALL_RESTARTS_UNHANDLED;
+        }
+        rc = proc_wait_change(t, seen, deadline);
     }
 }
 
@@ -196,7 +210,7 @@ int64_t sys_rt_sigtimedwait(struct call *c)
     if (rc != 0) {
         return rc;
     }
-    int64_t number = await_signal(c->p, set, deadline, &info);
+    int64_t number = await_signal(c->u, set, deadline, &info);
     if (number > 0 && c->a[1] != 0) {
         siginfo_fill(&told, (unsigned)number, &info);
         rc = copy_to_user(UADDR(c->a[1]), &told, sizeof(told));
@@ -210,8 +224,10 @@ int64_t sys_alarm(struct call *c)
 {
     nsec_t left, interval;
 
+    mutex_lock(&c->p->lock);
     itimer_read(c->p, &left, &interval);
     itimer_set(c->p, (uint32_t)c->a[0] * NSEC_PER_SEC, 0);
+    mutex_unlock(&c->p->lock);
     return (int64_t)DIV_ROUND_UP(left, NSEC_PER_SEC);
 }
 
@@ -244,7 +260,9 @@ int64_t sys_setitimer(struct call *c)
     }
     rc = rc == 0 && c->a[2] != 0 ? put_itimer(c, c->a[2]) : rc;
     if (rc == 0) {
+        mutex_lock(&c->p->lock);
         itimer_set(c->p, left, interval);
+        mutex_unlock(&c->p->lock);
     }
     return rc;
 }

@@ -69,21 +69,24 @@ static const struct {
     [130] = {"rt_sigsuspend", sys_rt_sigsuspend},
     [131] = {"sigaltstack", sys_sigaltstack},
     [158] = {"arch_prctl", sys_arch_prctl},
-    [186] = {"gettid", sys_getpid},
+    [186] = {"gettid", sys_gettid},
     [200] = {"tkill", sys_tkill},
     [201] = {"time", sys_time},
+    [202] = {"futex", sys_futex},
+    [204] = {"sched_getaffinity", sys_sched_getaffinity},
     [217] = {"getdents64", sys_getdents64},
     [218] = {"set_tid_address", sys_set_tid_address},
     [228] = {"clock_gettime", sys_clock_gettime},
     [229] = {"clock_getres", sys_clock_getres},
     [230] = {"clock_nanosleep", sys_clock_nanosleep},
-    [231] = {"exit_group", sys_exit},
+    [231] = {"exit_group", sys_exit_group},
     [234] = {"tgkill", sys_tgkill},
     [257] = {"openat", sys_openat},
     [262] = {"newfstatat", sys_newfstatat},
     [267] = {"readlinkat", sys_readlinkat},
     [269] = {"faccessat", sys_faccessat},
     [273] = {"set_robust_list", sys_set_robust_list},
+    [274] = {"get_robust_list", sys_get_robust_list},
     [292] = {"dup3", sys_dup3},
     [293] = {"pipe2", sys_pipe2},
     [302] = {"prlimit64", sys_prlimit64},
@@ -108,15 +111,19 @@ static void say_unknown(const struct proc *p, uint64_t number)
 
 static void trace_call(const struct call *c, const char *name, int64_t result)
 {
-    log_info("%s[%u]: %s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx) = %ld", c->p->name, c->p->pid, name,
+    log_info("%s[%u]: %s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx) = %ld", c->p->name, c->u->tid, name,
              (unsigned long)c->a[0], (unsigned long)c->a[1], (unsigned long)c->a[2],
              (unsigned long)c->a[3], (unsigned long)c->a[4], (unsigned long)c->a[5], (long)result);
 }
 
-static void task_syscall(struct proc *p, struct trap_frame *f)
+static void task_syscall(struct uthread *u, struct trap_frame *f)
 {
-    struct call c = {
-        .p = p, .t = p->own, .frame = f, .a = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9}};
+    struct proc *p = u->proc;
+    struct call c = {.u = u,
+                     .p = p,
+                     .t = p->own,
+                     .frame = f,
+                     .a = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9}};
     uint64_t number = f->error = f->rax; /* if it is to be made again: proc/deliver.c */
     bool known = number < ARRAY_SIZE(calls) && calls[number].fn != NULL;
     int64_t result = -ENOSYS;

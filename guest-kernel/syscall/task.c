@@ -12,17 +12,21 @@ struct task *task_create(void)
     struct task *t = kzalloc(sizeof(*t));
 
     if (t != NULL) {
+        fd_table_init(&t->fds);
+        mutex_init(&t->folder, "folder");
         t->cwd[0] = '/';
     }
     return t;
 }
 
-struct task *task_clone(const struct task *t)
+struct task *task_clone(struct task *t)
 {
-    struct task *clone = kmalloc(sizeof(*clone));
+    struct task *clone = task_create();
 
     if (clone != NULL) {
-        *clone = *t;
+        mutex_lock(&t->folder);
+        strlcpy(clone->cwd, t->cwd, sizeof(clone->cwd));
+        mutex_unlock(&t->folder);
         fd_copy(&clone->fds, &t->fds);
     }
     return clone;
@@ -44,7 +48,7 @@ static const char *base_name(const char *path)
 }
 
 /* A file's pages as a program. */
-static int exec_file(struct proc *p, const char *path, const struct file *f,
+static int exec_file(struct uthread *u, const char *path, const struct file *f,
                      const struct exec_args *args, struct trap_frame *frame, const char **why)
 {
     struct program program;
@@ -58,26 +62,29 @@ static int exec_file(struct proc *p, const char *path, const struct file *f,
     if (program.source == NULL) {
         return -ENOMEM;
     }
-    int rc = proc_load(p, base_name(path), &program, args, frame, why);
+    int rc = proc_load(u, base_name(path), &program, args, frame, why);
     vm_source_put(program.source);
     return rc;
 }
 
-int task_exec(struct proc *p, struct task *t, const char *path, const struct exec_args *args,
+int task_exec(struct uthread *u, struct task *t, const char *path, const struct exec_args *args,
               struct trap_frame *frame, const char **why)
 {
     struct file *f;
+
+    mutex_lock(&t->folder);
     int rc = rootfs_open(t->cwd, path, O_RDONLY, &f);
+    mutex_unlock(&t->folder);
 
     *why = NULL;
     if (rc != 0) {
         return rc;
     }
-    rc = exec_file(p, path, f, args, frame, why);
+    rc = exec_file(u, path, f, args, frame, why);
     file_put(f);
     if (rc == 0) {
         fd_close_exec(&t->fds);
-        signals_exec(&p->signals);
+        signals_exec(&u->signals);
     }
     return rc;
 }

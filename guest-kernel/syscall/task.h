@@ -1,7 +1,8 @@
 /*
  * task.h - what a process has for its system calls, and how a call sees it.
  *
- * A task belongs to its process's thread alone: no locks.
+ * A task is shared by its process's threads. Locks: "descriptors" (a mutex) over the table,
+ * "folder" (a mutex) over the current folder.
  */
 #ifndef SYSCALL_TASK_H
 #define SYSCALL_TASK_H
@@ -13,11 +14,13 @@
 
 struct task {
     struct fd_table fds;
+    struct mutex folder; /* "folder" */
     char cwd[PATH_SIZE]; /* begins with '/' */
 };
 
 /* A system call under way. */
 struct call {
+    struct uthread *u; /* who makes it */
     struct proc *p;
     struct task *t;
     struct trap_frame *frame;
@@ -29,7 +32,7 @@ typedef int64_t call_fn(struct call *c);
 
 /** task_create() - an empty one in "/"; task_clone() - a child's. NULL: no memory. */
 struct task *task_create(void);
-struct task *task_clone(const struct task *t);
+struct task *task_clone(struct task *t);
 
 /** task_free() - close what is open. NULL does nothing. */
 void task_free(struct task *t);
@@ -37,8 +40,8 @@ void task_free(struct task *t);
 /** task_personality - that of the processes here. */
 extern const struct personality task_personality;
 
-/** task_exec() - load the program of a path into @p, which is new or the caller's own. */
-int task_exec(struct proc *p, struct task *t, const char *path, const struct exec_args *args,
+/** task_exec() - load the program of a path: for a process that is new, or the caller's own. */
+int task_exec(struct uthread *u, struct task *t, const char *path, const struct exec_args *args,
               struct trap_frame *frame, const char **why);
 
 #endif /* SYSCALL_TASK_H */

@@ -18,6 +18,7 @@ REFRESHERS = {
     "udev/rules.d/": "udevadm control --reload",
     "sysusers.d/": "systemd-sysusers",
     "tmpfiles.d/": "systemd-tmpfiles --create",
+    "duet/modprobe.d/": "install -m 644 /usr/share/duet/modprobe.d/duet.conf /etc/modprobe.d/duet.conf",  # as duet-backends does
     "modules-load.d/": "systemctl restart systemd-modules-load.service",
 }
 
@@ -42,6 +43,15 @@ def stage(folder):
     run_logged("install into the staging folder", ["cmake", "--install", "build/release"],
                paths.BUILD / "log/stage.log", cwd=paths.ROOT, env={**os.environ, "DESTDIR": str(target)})
     return target
+
+
+def packages():
+    """Build the Debian packages of the release build; their paths."""
+    build("release")
+    target = paths.BUILD / "release/packages"
+    shutil.rmtree(target, ignore_errors=True)
+    run_logged("pack", ["cpack"], paths.BUILD / "log/pack.log", cwd=paths.BUILD / "release")
+    return sorted(target.glob("*.deb"))
 
 
 def manifest(tree):

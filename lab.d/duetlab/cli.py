@@ -77,12 +77,15 @@ def do_bench(args):
         return ruler.compare(args.compare, args.benchmarks)
     if args.exact and (args.two_hosts or args.soak or args.repeat < 1):
         raise LabError("bench: --exact is about one host, not for --soak, and at least once")
-    if not args.exact and (args.keep or args.busy or args.repeat != 1):
-        raise LabError("bench: --keep, --repeat and --busy are for --exact")
+    if not args.exact and (args.keep or args.busy or args.profile or args.repeat != 1):
+        raise LabError("bench: --keep, --profile, --repeat and --busy are for --exact")
+    if args.keep and args.profile:
+        raise LabError("bench: --keep without --profile, which takes longer and so has other things happen meanwhile")
     if args.exact:
         os.environ["DUET_LAB_ACCEL"] = "tcg"  # it is the emulator that counts
         with suite.one_core_busy(args.busy):
-            return with_lab(args, lambda dom0: ruler.bench(dom0, args.name, args.benchmarks, args.repeat, args.keep),
+            return with_lab(args, lambda dom0: ruler.bench(dom0, args.name, args.benchmarks, args.repeat, args.keep,
+                                                                args.profile),
                             keep=False, strict=not args.bare)
     return with_lab(args, lambda dom0: suite.bench(args.name, args.benchmarks, args.soak), keep=False, strict=True)
 
@@ -99,6 +102,12 @@ def do_up(args):
 
 def do_deploy(args):
     return with_lab(args, lambda dom0: 0, strict=True)
+
+
+def do_packages(args):
+    for package in build.packages():
+        print(package.relative_to(paths.ROOT))
+    return 0
 
 
 def do_down(args):
@@ -215,6 +224,8 @@ def parser():
     sub.add_argument("--exact", action="store_true", help="count instructions instead of time: NAMEs are of tests/bench/exact; "
                      "what comes out is in build/bench")
     sub.add_argument("--keep", action="store_true", help="with --exact: in docs/bench as well, to be committed")
+    sub.add_argument("--profile", action="store_true", help="with --exact: by functions of Xen and Linux as well, which takes "
+                     "several times as long")
     sub.add_argument("--repeat", type=int, default=1, metavar="N", help="with --exact: N times, then the spread")
     sub.add_argument("--busy", action="store_true", help="with --exact: keep one core busy with something else meanwhile")
     sub.add_argument("--compare", metavar="REV", help="run nothing, say what moved since that revision's "
@@ -228,6 +239,7 @@ def parser():
     sub = add("deploy", do_deploy, "build and bring dom0 up to date with the tree", more=(
         "Only changed files are sent; services whose files changed are restarted."))
     two_hosts(sub)
+    add("packages", do_packages, "build the Debian packages; prints where they are", common)
     sub = add("down", do_down, "power the Xen host off", common)
     sub.add_argument("--all", action="store_true", help="every lab of this tree")
     sub = add("exec", do_exec, "run a command in dom0 as root", more=(

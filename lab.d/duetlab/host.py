@@ -43,6 +43,8 @@ BUILD_PACKAGES = {
     "cppcheck": "static check",
     "shellcheck": "static check of scripts",
     "mandoc": "checks the man pages",
+    "dpkg-dev": "finds the packages that ours depend on",
+    "lintian": "checks our packages",
 }
 
 

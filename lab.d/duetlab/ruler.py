@@ -13,7 +13,7 @@ import shutil
 import statistics
 import subprocess
 
-from . import host, machine, paths, source, suite
+from . import host, hotspots, machine, paths, source, suite
 from .say import LabError, note, run_logged, step
 
 PACKAGES = {
@@ -30,6 +30,8 @@ SCRIPTS = paths.ROOT / "tests/bench/exact"
 KEPT = paths.ROOT / "docs/bench"
 LAST = paths.BUILD / "bench"
 MARK = "/usr/lib/duet-lab/mark"
+XEN_SYMBOLS, LINUX_SYMBOLS = "/proc/xen/xensyms", "/proc/kallsyms"
+MODULES = "/run/duet-lab-kallsyms"  # a benchmark that unloads modules leaves a copy here of what was while they were there
 LIMIT = "3600"  # seconds, of a benchmark
 
 CFLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror"]
@@ -54,6 +56,7 @@ XEN_IDLE = 0x7fff  # the domain that a processor without work belongs to
 
 LAYERS = ("guest", "xen", "kernel", "processes")
 APART = ("clock", "others")
+WINDOWS = 3  # of each size at least, of which the median is taken
 EVENTS = ("hypercalls", "syscalls", "task-switches", "vcpu-switches", "events", "grant-copies", "grant-bytes",
           "kernel-bytes")
 
@@ -82,8 +85,9 @@ def _made(folder):
 class Ruler:
     """The ruler of a lab that was started with the plugin. `dom0` is the channel to it."""
 
-    def __init__(self, dom0):
+    def __init__(self, dom0, profile=False):
         self.dom0 = dom0
+        self.profile = profile
         self.file = dom0.folder / "ruler.jsonl"
         if not self.file.exists():
             raise LabError("this lab was not started with the ruler: ./lab down, then ./lab bench --exact")
@@ -97,8 +101,9 @@ class Ruler:
         if self.dom0.copy([program], MARK, True) != 0:
             raise LabError("dom0 did not take the program that marks")
         with step("look up Xen's and Linux' functions"):
-            hooks = [*self._places("/proc/xen/xensyms", XEN_HOOKS), *self._places("/proc/kallsyms", LINUX_HOOKS)]
-        self.dom0.check([MARK, *(f"hook {kind} {begin:x} {size:x}" for kind, begin, size in hooks), "go"])
+            hooks = [*self._places(XEN_SYMBOLS, XEN_HOOKS), *self._places(LINUX_SYMBOLS, LINUX_HOOKS)]
+        self.dom0.check([MARK, *(f"hook {kind} {begin:x} {size:x}" for kind, begin, size in hooks),
+                         *(["profile"] if self.profile else []), "go"])
 
     def _places(self, table, hooks):
         """(kind, address, size) of each; of what has several parts (a compiler's .cold), the first."""
@@ -110,6 +115,10 @@ class Ruler:
         """What was noted since line `seen` of the plugin's file, as (row, ops, options, accounts)."""
         lines = self.file.read_text(encoding="utf-8").splitlines()
         return parse_windows([json.loads(line) for line in lines[seen:]])
+
+    def symbols(self):
+        """Of Xen, of Linux and of the modules it has or had."""
+        return hotspots.Symbols(self.dom0.check(["sh", "-c", f"cat {XEN_SYMBOLS} {LINUX_SYMBOLS}; ! test -e {MODULES} || cat {MODULES}"]))
 
     def lines(self):
         """How many lines the plugin has written."""
@@ -144,14 +153,19 @@ def parse_windows(notes):
             options, before = begun[1:]
             spent = {key: {name: value - before.get(key, {}).get(name, 0) for name, value in counts.items()}
                      for key, counts in _accounts(each).items()}
+            for a in each["accounts"]:
+                spent[_key(a)]["profile"] = a.get("profile", {})
             found.append((row, int(options.get("ops", 1)), options.get("tasks", NOBODY), spent))
             begun = None
     return found
 
 
+def _key(account):
+    return account["domain"], account["task"], account["clock"]
+
+
 def _accounts(each):
-    return {(a["domain"], a["task"], a["clock"]): {k: v for k, v in a.items() if k not in ("domain", "task", "clock")}
-            for a in each["accounts"]}
+    return {_key(a): {k: v for k, v in a.items() if k not in ("domain", "task", "clock", "profile")} for a in each["accounts"]}
 
 
 def _insns(counts):
@@ -167,16 +181,13 @@ def layers(accounts, tasks):
                                    for (domain, task, _), counts in accounts.items()):
         raise LabError(f"no task of dom0 that took part is called {tasks}: what it did would be missing in the sum")
     total = dict.fromkeys((*LAYERS, *APART, *EVENTS), 0)
-    for (domain, task, clock), counts in accounts.items():
-        insns = _insns(counts)
-        if clock:
-            total["clock"] += insns
-            continue
-        if domain < 0 or (domain == 0 and not wanted.match(task) and not IDLE.match(task)):
-            total["others"] += insns
+    for key, counts in accounts.items():
+        apart = _apart(key, wanted)
+        if apart:
+            total[apart] += _insns(counts)
             continue
         total["xen"] += counts["xen"]
-        if domain == 0:
+        if key[0] == 0:
             total["kernel"] += counts["kernel"]
             total["processes"] += counts["user"]
         else:
@@ -186,12 +197,32 @@ def layers(accounts, tasks):
     return total
 
 
+def _apart(key, wanted):
+    """Whether an account is apart from the sum: in which of APART it is, or None."""
+    domain, task, clock = key
+    if clock:
+        return "clock"
+    return "others" if domain < 0 or (domain == 0 and not wanted.match(task) and not IDLE.match(task)) else None
+
+
+def functions(windows, symbols):
+    """Of each row {(layer, function): instructions per operation}; the clock's and others' are not in it."""
+    return hotspots.functions([(row, ops, {key: counts["profile"] for key, counts in accounts.items()
+                                           if not _apart(key, re.compile(tasks))})
+                               for row, ops, tasks, accounts in windows], symbols)
+
+
 def rows(windows):
     """What an operation costs in each row. Of windows of one size: their median, and as `spread` how far they differ, in per
-    cent of it. Of several sizes: the slope between the medians of the smallest and of the largest."""
+    cent of it. Of several sizes: the slope between the medians of the smallest and of the largest. A single window may have a
+    rare event in it that is no operation's, so there have to be enough of each size for the median to leave it out."""
     by_row = {}
     for row, ops, tasks, accounts in windows:
         by_row.setdefault(row, {}).setdefault(ops, []).append(layers(accounts, tasks))
+    for row, sizes in by_row.items():
+        few = [f"{len(several)} of {ops} operations" for ops, several in sizes.items() if len(several) < WINDOWS]
+        if few:
+            raise LabError(f"{row}: {', '.join(few)}: windows of a size have to be {WINDOWS} at least")
     return {row: _cost(sizes) for row, sizes in by_row.items()}
 
 
@@ -249,11 +280,12 @@ def medians(tables):
             for row in tables[0]}
 
 
-def bench(dom0, lab, wanted, repeat, keep):
+def bench(dom0, lab, wanted, repeat, keep, profile=False):
     """Run benchmarks of tests/bench/exact, all or those named, NAME or NAME:PART, `repeat` times each, up to the first that
-    fails; an exit status. The figures go to build/bench/NAME.json, and with `keep` to docs/bench as well."""
+    fails; an exit status. The figures go to build/bench/NAME.json, and with `keep` to docs/bench as well; with `profile`, in
+    which of Xen's and Linux' functions they are to build/bench/profile/NAME.json, of the last time."""
     known = suite.benchmarks(SCRIPTS, wanted)
-    ruler = Ruler(dom0)
+    ruler = Ruler(dom0, profile)
     commit = _commit()
     for stem in wanted or known:
         tables = []
@@ -265,8 +297,11 @@ def bench(dom0, lab, wanted, repeat, keep):
                                     env=_environment(lab)).returncode
             if status != 0:
                 return status
-            tables.append(rows(ruler.windows(seen)))
+            windows = ruler.windows(seen)
+            tables.append(rows(windows))
             show(tables[-1])
+        if profile:
+            _write_profile(stem, functions(windows, ruler.symbols()))
         result = {"commit": commit, "runs": len(tables), "rows": medians(tables)}
         if repeat > 1:
             show_spreads(tables)
@@ -276,6 +311,13 @@ def bench(dom0, lab, wanted, repeat, keep):
             file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             note(f"figures: {file.relative_to(paths.ROOT)}")
     return 0
+
+
+def _write_profile(stem, table):
+    hotspots.show(table)
+    file = _made(LAST / "profile") / f"{stem.replace(':', '-')}.json"
+    file.write_text(json.dumps(hotspots.lasting(table), indent=1) + "\n", encoding="utf-8")
+    note(f"functions: {file.relative_to(paths.ROOT)}")
 
 
 def _environment(lab):

@@ -10,7 +10,9 @@
  * Where these places are, the plugin learns from marks: an instruction that does nothing, executed
  * by a program in dom0 (mark.c), with a text for us. `hook KIND START SIZE` names a function,
  * `go` looks at all code anew, `note TEXT` writes all accounts, as one line of JSON, to the file
- * that `out=` has named.
+ * that `out=` has named. After `profile` and `go` an account has also what was executed of each
+ * block of code since the last note. That takes a call per block, and a table of MANY_BLOCKS for
+ * each account.
  *
  * Locks: one, around accounts and hooks; a processor's own counters are its own.
  */
@@ -43,6 +45,10 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 #define MANY_HOOKS    64
 #define MANY_VCPUS    256
 #define MANY_ACCOUNTS 1024
+#define MANY_BLOCKS   (1u << 17) /* of code in a profile */
+#define MANY_PROFILES 64         /* accounts that have one; of another the profile is lost */
+#define PROGRAMS      1          /* the address that a profile has for all their blocks */
+#define BLOCK_BITS    16         /* of how many instructions a block has */
 
 enum counter {
     XEN_INSNS,
@@ -74,6 +80,7 @@ struct account {
     bool clock;
     char task[TASK_NAME];
     struct counts sum;
+    uint64_t *profile; /* instructions by block of `blocks`, NULL: none yet */
 };
 
 /* One of Xen's vCPUs. */
@@ -131,6 +138,9 @@ static struct vcpu vcpus[MANY_VCPUS];
 static struct account accounts[MANY_ACCOUNTS];
 static struct hook hooks[MANY_HOOKS];
 static unsigned n_vcpus, n_accounts, n_hooks;
+static bool profiling;
+static uint64_t blocks[MANY_BLOCKS]; /* addresses; the first, 0, is of all that find no place */
+static unsigned n_blocks, n_profiles;
 static uint64_t init_task;
 static unsigned name_offset; /* of a task's name; 0: not known yet */
 
@@ -344,6 +354,60 @@ static void on_copy(unsigned index, void *data)
     mine->n[GRANT_COPIES] += many;
 }
 
+/* The place of a block of code in a profile: one for all of the programs'. Called locked. */
+static unsigned find_block(uint64_t address)
+{
+    address = address < KERNELS ? PROGRAMS : address;
+
+    unsigned at = (unsigned)((address * 0x9e3779b97f4a7c15ull) >> 32) % MANY_BLOCKS;
+    while (at == 0 || (blocks[at] != 0 && blocks[at] != address)) {
+        at = (at + 1) % MANY_BLOCKS;
+    }
+    if (blocks[at] == 0) {
+        if (n_blocks > MANY_BLOCKS / 4 * 3) {
+            return 0;
+        }
+        n_blocks++;
+        blocks[at] = address;
+    }
+    return at;
+}
+
+/* A block of code is executed, in a lab that profiles: `data` is its place and its size. */
+static void on_block(unsigned index, void *data)
+{
+    struct account *a = cpus[index].account;
+    uintptr_t block = (uintptr_t)data;
+
+    g_mutex_lock(&lock);
+    if (a != NULL && a->profile == NULL && n_profiles < MANY_PROFILES) {
+        n_profiles++;
+        a->profile = g_new0(uint64_t, MANY_BLOCKS);
+    }
+    if (a != NULL && a->profile != NULL) {
+        a->profile[block >> BLOCK_BITS] += block & ((1u << BLOCK_BITS) - 1);
+    }
+    g_mutex_unlock(&lock);
+}
+
+/* Writes what an account has in its profile, which ends. Called locked. */
+static void write_profile(struct account *a)
+{
+    const char *comma = "";
+
+    fprintf(out, ", \"profile\": {");
+    for (unsigned i = 0; i < MANY_BLOCKS; i++) {
+        if (a->profile[i] != 0) {
+            fprintf(out, "%s\"%" PRIx64 "\": %" PRIu64, comma, blocks[i], a->profile[i]);
+            comma = ", ";
+        }
+    }
+    fputc('}', out);
+    g_free(a->profile);
+    a->profile = NULL;
+    n_profiles--;
+}
+
 /* Writes all accounts under a heading. Called locked. */
 static void write_accounts(char *heading)
 {
@@ -352,11 +416,14 @@ static void write_accounts(char *heading)
         settle((unsigned)i);
     }
     fprintf(out, "{\"note\": \"%s\", \"accounts\": [", heading);
-    for (const struct account *a = accounts; a < accounts + n_accounts; a++) {
+    for (struct account *a = accounts; a < accounts + n_accounts; a++) {
         fprintf(out, "%s{\"domain\": %d, \"task\": \"%s\", \"clock\": %d", a > accounts ? ", " : "",
                 a->domain, a->task, a->clock);
         for (unsigned i = 0; i < COUNTERS; i++) {
             fprintf(out, ", \"%s\": %" PRIu64, counter_names[i], a->sum.n[i]);
+        }
+        if (a->profile != NULL) {
+            write_profile(a);
         }
         fputc('}', out);
     }
@@ -422,6 +489,8 @@ static void on_mark(unsigned index, void *data)
         add_hook(text + 5);
     } else if (strncmp(text, "note ", 5) == 0) {
         write_accounts(text + 5);
+    } else if (strcmp(text, "profile") == 0) {
+        profiling = true;
     }
     g_mutex_unlock(&lock);
     if (strcmp(text, "go") == 0) {
@@ -508,6 +577,11 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     (void)id;
     qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, entry, many);
     g_mutex_lock(&lock);
+    if (profiling) {
+        uintptr_t block = (uintptr_t)find_block(at) << BLOCK_BITS | many;
+
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, (void *)block);
+    }
     for (size_t i = 0; i < many; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         uint64_t address = qemu_plugin_insn_vaddr(insn);

@@ -119,17 +119,27 @@ static void submit(enum blk_operation kind, const void *buf, uint64_t bytes, uin
 }
 
 /* In place of engine.c. */
-void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset,
+int blk_engine_pin(struct io_uring *ring, uint64_t tag, void *buf, uint32_t bytes)
+{
+    (void)ring;
+    require(tag < q->nr_slots && !operations[tag].active);
+    require(buf == q->slots[tag].buf && bytes <= BLK_QUEUE_SLOT_BYTES);
+    return 0;
+}
+
+void blk_engine_read(struct io_uring *ring, void *buf, uint32_t bytes, uint64_t offset, bool pinned,
                      uint64_t tag)
 {
     (void)ring;
+    (void)pinned;
     submit(BLK_READ, buf, bytes, offset, tag);
 }
 
 void blk_engine_write(struct io_uring *ring, const void *buf, uint32_t bytes, uint64_t offset,
-                      uint64_t tag)
+                      bool pinned, uint64_t tag)
 {
     (void)ring;
+    (void)pinned;
     submit(BLK_WRITE, buf, bytes, offset, tag);
 }
 

@@ -376,6 +376,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     netd = (struct netd){.sup = {.ops = &ops, .loop = loop_new(), .worker_path = "worker"},
                          .tap_prefix = "vif",
                          .max_queues = 4,
+                         .own_vcpus = 1,
                          .stall_seconds = 10};
     netd.sup.store = store_open(netd.sup.loop, NULL, NULL);
     require(netd.sup.store != NULL);

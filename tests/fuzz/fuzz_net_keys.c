@@ -25,7 +25,7 @@ static const struct supervisor_ops ops = {
 };
 
 static struct netd netd = {
-    .sup = {.ops = &ops}, .tap_prefix = "vif", .max_queues = 4, .stall_seconds = 10};
+    .sup = {.ops = &ops}, .tap_prefix = "vif", .max_queues = 4, .own_vcpus = 1, .stall_seconds = 10};
 
 /* In place of supervised.c. */
 bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,

@@ -25,18 +25,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define PAGE 4096ul
-#define MSEC 1000000L
-
-#define RIGHT(what, is, should)                                                                \
-    do {                                                                                       \
-        long is_ = (long)(is), should_ = (long)(should);                                       \
-        if (is_ != should_) {                                                                  \
-            printf("signals: line %d: %s: is %ld (errno %d), should be %ld\n", __LINE__, what, \
-                   is_, errno, should_);                                                       \
-            return 1;                                                                          \
-        }                                                                                      \
-    } while (0)
+#define PROGRAM "signals"
+#include "right.h"
 
 static volatile sig_atomic_t count, last, order[8], depth;
 static volatile siginfo_t told; /* raise() is said not to come back to this file */
@@ -56,22 +46,6 @@ static void note(int number, siginfo_t *info, void *context)
     sigprocmask(SIG_BLOCK, NULL, &blocked_in_handler);
     /* Registers that the interrupted code has: it must not see this. */
     __asm__ volatile("pcmpeqd %%xmm3, %%xmm3\n\tpcmpeqd %%xmm15, %%xmm15" ::: "xmm3", "xmm15");
-}
-
-static void act(int number, void (*fn)(int, siginfo_t *, void *), int flags)
-{
-    struct sigaction a = {.sa_sigaction = fn, .sa_flags = SA_SIGINFO | flags};
-
-    sigaction(number, &a, NULL);
-}
-
-static void block(int how, int number)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    sigprocmask(how, &set, NULL);
 }
 
 /* ---- handlers ---- */

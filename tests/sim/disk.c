@@ -15,6 +15,7 @@
 #define FIXED   4U
 #define OPS     192U
 #define NR_POLL 4U
+#define PINS    64U
 
 /* ---- the storage ---- */
 
@@ -52,6 +53,10 @@ struct disk_ring {
     unsigned int cq_head, cq_tail;
     struct file *fixed[FIXED];
     unsigned int nr_fixed;
+    struct {
+        uint8_t *buf;
+        uint32_t bytes;
+    } pins[PINS];
     /* polls and reads of descriptors that are none of the disk's */
     bool ports_armed, socket_armed, signal_armed;
     uint64_t ports_tag, socket_tag, signal_tag;
@@ -308,6 +313,27 @@ int uring_open(struct io_uring *ring, unsigned int depth, const struct uring_lim
     return 0;
 }
 
+int uring_pin(struct io_uring *ring, unsigned int index, void *buf, uint32_t bytes)
+{
+    struct disk_ring *r = ring_current();
+
+    (void)ring;
+    sim_require(index < PINS);
+    r->pins[index].buf = buf;
+    r->pins[index].bytes = bytes;
+    return 0;
+}
+
+/* Whether an operation with a pinned buffer stays within it. */
+static bool is_pinned(const struct disk_ring *r, const struct io_uring_sqe *sqe)
+{
+    const uint8_t *buf = (const uint8_t *)(uintptr_t)sqe->addr;
+
+    return sqe->buf_index < PINS && r->pins[sqe->buf_index].buf != NULL &&
+           buf >= r->pins[sqe->buf_index].buf &&
+           buf + sqe->len <= r->pins[sqe->buf_index].buf + r->pins[sqe->buf_index].bytes;
+}
+
 struct io_uring_sqe *uring_sqe(struct io_uring *ring)
 {
     struct disk_ring *r = ring_current();
@@ -363,6 +389,14 @@ static void submit_to_disk(struct disk_ring *r, const struct io_uring_sqe *sqe)
                      .tag = sqe->user_data,
                      .file = r->fixed[sqe->fd]};
     switch (sqe->opcode) {
+    case IORING_OP_READ_FIXED:
+        sim_require(is_pinned(r, sqe));
+        o->kind = OP_READ;
+        break;
+    case IORING_OP_WRITE_FIXED:
+        sim_require(is_pinned(r, sqe));
+        o->kind = OP_WRITE;
+        break;
     case IORING_OP_READ:
         o->kind = OP_READ;
         break;

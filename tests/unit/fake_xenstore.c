@@ -36,6 +36,7 @@ static struct {
     char path[PATH_BYTES], token[32];
 } events[MAX_EVENTS];
 static int removal_refused;
+static const char *forbidden; /* NULL: nothing */
 static int first_event, nr_events, conflicts, transactions, dead;
 static struct {
     int at; /* when so many transactions have begun; 0: not at all */
@@ -53,6 +54,7 @@ void fake_reset(void)
     memset(watches, 0, sizeof(watches));
     surprise.at = removal_refused = 0;
     on_read = NULL;
+    forbidden = NULL;
     fail_once = 0;
     first_event = nr_events = conflicts = transactions = dead = 0;
     while (wake[0] >= 0 && read(wake[0], &drop, 1) == 1) {
@@ -176,6 +178,18 @@ static int fails_now(void)
     return 1;
 }
 
+void fake_forbid(const char *dir)
+{
+    forbidden = dir;
+}
+
+/* Whether `path` must not be read. */
+static int is_forbidden(const char *path)
+{
+    errno = EACCES;
+    return forbidden != NULL && below(forbidden, path);
+}
+
 void fake_on_read(void (*fn)(void))
 {
     on_read = fn;
@@ -226,7 +240,7 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
     if (on_read != NULL) {
         on_read();
     }
-    if (fails_now() || is_dead()) {
+    if (fails_now() || is_dead() || is_forbidden(path)) {
         return NULL;
     }
     if (value == NULL) {
@@ -324,7 +338,7 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
 
     (void)h;
     (void)t;
-    if (fails_now()) {
+    if (fails_now() || is_forbidden(path)) {
         return NULL;
     }
     for (int i = 0; i < MAX_NODES; i++) {

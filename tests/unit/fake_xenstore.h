@@ -28,6 +28,10 @@ void fake_refuse_removal(int refused);
 /* Number of transactions begun since fake_reset(). */
 int fake_transactions(void);
 
+/* From now on reads at and below `dir` end with EACCES, whether there is something or not: what
+ * a domain without privilege is told of a domain that is gone. NULL: nothing is forbidden. */
+void fake_forbid(const char *dir);
+
 /* The next xs_read() or xs_directory() fails with this error. */
 void fake_fail_once(int err);
 

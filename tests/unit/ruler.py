@@ -10,7 +10,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab.d"))
 
-from duetlab import ruler  # noqa: E402  (the path has to be set first)
+from duetlab import hotspots, ruler  # noqa: E402  (the path has to be set first)
 from duetlab.say import LabError  # noqa: E402
 
 
@@ -82,7 +82,7 @@ class Layers(unittest.TestCase):
 class Rows(unittest.TestCase):
     def test_what_begins_and_ends_a_run_is_not_in_it(self):
         windows = [window("row", ops, account(1, "", kernel=10000 + 30 * ops), account(0, "work", user=500 + 7 * ops))
-                   for ops in (100, 500)]
+                   for ops in (100, 500) * ruler.WINDOWS]
         cost = ruler.rows(windows)["row"]
         self.assertEqual((cost["guest"], cost["processes"], cost["total"]), (30, 7, 37))
 
@@ -90,8 +90,60 @@ class Rows(unittest.TestCase):
         cost = ruler.rows([window("row", 10, account(1, "", kernel=n)) for n in (1000, 1010, 995)])["row"]
         self.assertEqual((cost["guest"], cost["spread"]), (100, 1.5))
 
-    def test_one_window_holds_operations_only(self):
-        self.assertEqual(ruler.rows([window("row", 100, account(1, "", kernel=500))])["row"]["guest"], 5)
+    def test_windows_of_one_size_hold_operations_only(self):
+        windows = [window("row", 100, account(1, "", kernel=500))] * ruler.WINDOWS
+        self.assertEqual(ruler.rows(windows)["row"]["guest"], 5)
+
+    def test_what_is_in_one_window_of_a_size_is_no_operations(self):
+        windows = [window("row", ops, account(1, "", kernel=30 * ops)) for ops in (100, 500) * ruler.WINDOWS]
+        windows[2] = window("row", 100, account(1, "", kernel=30 * 100 + 216000))
+        self.assertEqual(ruler.rows(windows)["row"]["guest"], 30)
+
+    def test_too_few_windows_of_a_size_are_refused(self):
+        windows = [window("row", ops, account(1, "", kernel=30 * ops)) for ops in (100, 500) * ruler.WINDOWS]
+        with self.assertRaisesRegex(LabError, "row: 2 of 500 operations"):
+            ruler.rows(windows[:-1])
+
+
+XEN, LINUX = 0xffff82d040200000, 0xffffffff81000000
+SYMBOLS = hotspots.Symbols(f"""
+{XEN:x} T evtchn_send
+{XEN + 0x100:x} t file.c#local
+{XEN + 0x108:x} d no_function
+{LINUX:x} T do_syscall_64
+{LINUX + 0x80:x} t of_a_module [module]
+""")
+
+
+class Functions(unittest.TestCase):
+    def test_an_address_is_in_the_function_before_it(self):
+        names = [SYMBOLS.name(address) for address in (XEN, XEN + 0xff, XEN + 0x110, LINUX + 0x90)]
+        self.assertEqual(names, ["evtchn_send", "evtchn_send", "local", "of_a_module"])
+
+    def test_what_is_before_all_or_far_behind_has_no_name(self):
+        self.assertEqual((SYMBOLS.name(XEN - 1), SYMBOLS.name(LINUX + (1 << 20))), ("?", "?"))
+
+    def test_only_the_operations_are_in_it(self):
+        spent = window("row", 10, account(0, "worker", profile={f"{LINUX:x}": 100, f"{LINUX + 4:x}": 20, f"{XEN:x}": 30, "1": 40}),
+                       account(2, "", profile={f"{LINUX:x}": 50, f"{XEN:x}": 60}), account(0, "sshd", profile={f"{LINUX:x}": 999}),
+                       account(0, "worker", 1, profile={f"{LINUX:x}": 999}), account(ruler.XEN_IDLE, "", profile={f"{XEN:x}": 70}))
+        self.assertEqual(ruler.functions([spent], SYMBOLS)["row"], {
+            ("kernel", "do_syscall_64"): 12, ("xen, dom0", "evtchn_send"): 3, ("processes", "(a program)"): 4,
+            ("guest", "do_syscall_64"): 5, ("xen, guest", "evtchn_send"): 6, ("xen, idle", "evtchn_send"): 7})
+
+    def test_what_the_plugin_had_no_place_for_is_told(self):
+        found = ruler.functions([window("row", 1, account(0, "work", profile={"0": 5}))], SYMBOLS)["row"]
+        self.assertEqual([layer for layer, _ in found], ["lost"])
+
+    def test_several_windows_are_their_mean_and_several_sizes_a_slope(self):
+        windows = [window("row", ops, account(1, "", profile={f"{LINUX:x}": insns})) for ops, insns in ((10, 500), (10, 700))]
+        self.assertEqual(list(ruler.functions(windows, SYMBOLS)["row"].values()), [60])
+        windows.append(window("row", 30, account(1, "", profile={f"{LINUX:x}": 1000})))
+        self.assertEqual(list(ruler.functions(windows, SYMBOLS)["row"].values()), [20])
+
+    def test_a_file_has_the_largest_first(self):
+        kept = hotspots.lasting({"row": {("kernel", "small"): 5.4, ("kernel", "large"): 9, ("kernel", "none"): 0.3}})
+        self.assertEqual(list(kept["row"]["kernel"].items()), [("large", 9), ("small", 5)])
 
 
 class Runs(unittest.TestCase):

@@ -419,6 +419,18 @@ static void a_destroyed_guest_needs_no_farewell(void **state)
     vanish();
 }
 
+static void a_guest_destroyed_beside_a_driver_domain_is_gone(void **state)
+{
+    (void)state;
+    connect_guest();
+    fake_set(BACK "/online", "0");
+    fake_set(BACK "/state", "5");
+    fake_rm(FRONT);
+    fake_forbid("/local/domain/5"); /* whose folder is nobody's any more */
+    until(BACK "/state", "6");
+    vanish();
+}
+
 static void a_device_whose_directory_vanishes_is_forgotten(void **state)
 {
     (void)state;
@@ -1643,6 +1655,7 @@ static const struct CMUnitTest tests[] = {
     TEST(removal_of_an_unused_device_is_immediate),
     TEST(a_detachment_is_not_overwritten),
     TEST(a_destroyed_guest_needs_no_farewell),
+    TEST(a_guest_destroyed_beside_a_driver_domain_is_gone),
     TEST(a_device_whose_directory_vanishes_is_forgotten),
     TEST(a_front_end_may_start_again),
     TEST(a_bad_image_is_told_to_xl),

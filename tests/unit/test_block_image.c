@@ -399,7 +399,7 @@ static void a_dead_workers_image_is_locked_until_its_last_operation_ended(void *
     files.image = slow[0];
     files.lock = lock_fd;
     assert_int_equal(blk_engine_open(&ring, 8, &files, false), 0);
-    blk_engine_read(&ring, &byte, 1, 0, 1);
+    blk_engine_read(&ring, &byte, 1, 0, false, 1);
     assert_int_equal(uring_submit(&ring, 0), 0);
     close(image_fd);
     close(lock_fd);
@@ -444,7 +444,7 @@ static void a_worker_waits_for_the_operations_of_another_devices_worker(void **s
     files.image = slow[0];
     files.lock = image;
     assert_int_equal(blk_engine_open(&ring, 8, &files, false), 0);
-    blk_engine_read(&ring, &byte, 1, 0, 1);
+    blk_engine_read(&ring, &byte, 1, 0, false, 1);
     assert_int_equal(uring_submit(&ring, 0), 0);
     close(image);
     image_drop(&u); /* it was killed */

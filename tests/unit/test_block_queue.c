@@ -309,6 +309,57 @@ static void an_image_that_became_shorter_is_an_error(void **state)
     assert_int_equal(response(16, BLKIF_OP_READ), BLKIF_RSP_ERROR);
 }
 
+/* What is pinned is as much as a slot's requests have needed, and data is right in each case. */
+static void a_buffer_is_pinned_as_far_as_needed(void **state)
+{
+    static const struct {
+        uint8_t pages;
+        uint32_t pinned;
+    } steps[] = {{1, 4096}, {1, 4096}, {5, 32768}, {2, 32768}, {11, 65536}};
+
+    (void)state;
+    for (unsigned int i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        const size_t bytes = (size_t)steps[i].pages * 4096;
+
+        memset(guest, 'a' + (int)i, bytes);
+        put_transfer(BLKIF_OP_WRITE, 1, 8, 0, steps[i].pages);
+        work();
+        assert_int_equal(response(1, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+        put_transfer(BLKIF_OP_READ, 2, 8, 20, steps[i].pages);
+        work();
+        assert_int_equal(response(2, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+        assert_memory_equal(guest[20], guest[0], bytes);
+        assert_int_equal(q.slots[0].pinned, steps[i].pinned);
+        assert_int_equal(q.slots[1].pinned, 0); /* never used */
+    }
+}
+
+/* Locked memory is limited, for example: the disk works all the same, and nobody asks again. */
+static void where_nothing_can_be_pinned_the_disk_works(void **state)
+{
+    static const uint8_t operations[] = {IORING_OP_READ, IORING_OP_WRITE};
+    const int files[] = {disk_fd};
+    const struct uring_limits limits = {.operations = operations,
+                                        .nr_operations = sizeof(operations),
+                                        .flags = IOSQE_FIXED_FILE,
+                                        .files = files,
+                                        .nr_files = 1};
+
+    (void)state;
+    io_uring_queue_exit(&uring);
+    assert_int_equal(uring_open(&uring, 8, &limits), 0);
+    memset(guest[0], 'z', 4096);
+    put_transfer(BLKIF_OP_WRITE, 1, 8, 0, 1);
+    work();
+    assert_int_equal(response(1, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+    put_transfer(BLKIF_OP_READ, 2, 8, 1, 1);
+    work();
+    assert_int_equal(response(2, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+    assert_memory_equal(guest[1], guest[0], 4096);
+    assert_true(q.no_pins);
+    assert_int_equal(q.slots[0].pinned, 0);
+}
+
 static void a_full_ring_is_served_many_times_over(void **state)
 {
     uint64_t seen = 0;
@@ -396,6 +447,8 @@ int main(void)
         TEST(a_refused_request_does_not_reach_the_disk),
         TEST(flush_and_discard_work),
         TEST(an_image_that_became_shorter_is_an_error),
+        TEST(a_buffer_is_pinned_as_far_as_needed),
+        TEST(where_nothing_can_be_pinned_the_disk_works),
         TEST(a_full_ring_is_served_many_times_over),
         TEST(a_disk_that_does_not_answer_is_told_about_once),
         TEST(impossible_indices_end_it),

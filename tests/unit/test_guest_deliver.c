@@ -16,6 +16,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/thread.h"
+#include "fake_user.h"
 #include "proc/deliver.h"
 #include "proc/sigframe.h"
 
@@ -34,6 +35,7 @@
 #define STACK_TOP (MEMORY + 0x8000)
 
 static struct proc p;
+static struct uthread t;
 static struct trap_frame regs;
 static unsigned char memory[SIZE];
 static unsigned char fpu[FXSAVE_SIZE]; /* what the processor has */
@@ -64,27 +66,6 @@ void kfree(void *ptr)
     free(ptr);
 }
 
-static void *users(uaddr_t u, size_t n)
-{
-    bool inside = u.a >= MEMORY && n <= SIZE && u.a - MEMORY <= SIZE - n;
-
-    return inside ? memory + (u.a - MEMORY) : NULL;
-}
-
-int copy_from_user(void *dst, uaddr_t src, size_t n)
-{
-    const void *from = users(src, n);
-
-    return from == NULL ? -EFAULT : (memcpy(dst, from, n), 0);
-}
-
-int copy_to_user(uaddr_t dst, const void *src, size_t n)
-{
-    void *to = users(dst, n);
-
-    return to == NULL ? -EFAULT : (memcpy(to, src, n), 0);
-}
-
 void *thread_fpu_fresh(void)
 {
     void *area = kmalloc(FXSAVE_SIZE);
@@ -105,9 +86,9 @@ void thread_fpu_load(void *area)
     kfree(area);
 }
 
-bool proc_interrupted(const struct proc *proc)
+bool uthread_interrupted(const struct uthread *thread)
 {
-    return signal_ready(&proc->signals) != 0;
+    return signal_ready(&thread->signals) != 0;
 }
 
 void proc_exit(int status)
@@ -131,7 +112,10 @@ static int begin(void **state)
     (void)state;
     memset(&p, 0, sizeof(p));
     signals_init(&p.signals);
+    t = (struct uthread){.proc = &p};
+    signals_join(&p.signals, &t.signals);
     memset(memory, 0xee, sizeof(memory));
+    fake_user_is(MEMORY, memory, sizeof(memory));
     memset(fpu, 0x11, sizeof(fpu));
     memset(fpu + 24, 0, 4);
     memcpy(fpu + 28, &mxcsr_mask, 4);
@@ -189,7 +173,7 @@ static int go_back(void)
     const char *why;
 
     regs.rsp += 8;
-    return deliver_return(&p, &regs, &why);
+    return deliver_return(&t, &regs, &why);
 }
 
 /* ---- interrupted calls ---- */
@@ -200,13 +184,13 @@ static int64_t after_handler(int64_t rax, uint64_t flags)
     assert_int_equal(begin(NULL), 0);
     act(USR1, HANDLER1, flags);
     post(USR1);
-    p.nap_until = 1000;
+    t.nap_until = 1000;
     result(rax);
-    assert_true(deliver_due(&p, &regs));
-    deliver_signals(&p, &regs);
+    assert_true(deliver_due(&t, &regs));
+    deliver_signals(&t, &regs);
     assert_int_equal(regs.rip, HANDLER1);
-    assert_false(deliver_due(&p, &regs));
-    assert_int_equal(p.nap_until, 0); /* a handler ran: a sleep begins anew */
+    assert_false(deliver_due(&t, &regs));
+    assert_int_equal(t.nap_until, 0); /* a handler ran: a sleep begins anew */
     assert_int_equal(go_back(), 0);
     assert_int_equal(regs.rbx, 42);
     assert_int_equal(regs.rsp, STACK_TOP);
@@ -235,44 +219,44 @@ static void without_a_handler_a_call_is_made_again(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(results); i++) {
         assert_int_equal(begin(NULL), 0);
-        p.nap_until = 1000;
+        t.nap_until = 1000;
         result(results[i]);
-        assert_true(deliver_due(&p, &regs));
-        deliver_signals(&p, &regs);
+        assert_true(deliver_due(&t, &regs));
+        deliver_signals(&t, &regs);
         assert_int_equal(regs.rip, CALL - 2);
         assert_int_equal(regs.rax, NUMBER);
-        assert_int_equal(p.nap_until, 1000); /* goes on with its sleep */
-        assert_false(deliver_due(&p, &regs));
+        assert_int_equal(t.nap_until, 1000); /* goes on with its sleep */
+        assert_false(deliver_due(&t, &regs));
     }
     /* No call at all, but a number in %rax that looks like it. */
     assert_int_equal(begin(NULL), 0);
     regs.vector = TRAP_UPCALL;
     result(-CALL_RESTARTS);
-    assert_false(deliver_due(&p, &regs));
-    deliver_signals(&p, &regs);
+    assert_false(deliver_due(&t, &regs));
+    deliver_signals(&t, &regs);
     assert_int_equal(regs.rip, CALL);
 }
 
 static void sigsuspend_waits_again_or_gives_the_mask_back(void **state)
 {
     (void)state;
-    signal_set_blocked(&p.signals, SIGNAL_BIT(HUP));
-    signal_suspend(&p.signals, 0);
+    signal_set_blocked(&t.signals, SIGNAL_BIT(HUP));
+    signal_suspend(&t.signals, 0);
     result(-CALL_RESTARTS_UNHANDLED);
-    deliver_signals(&p, &regs); /* woken for nothing */
-    assert_int_equal(p.signals.blocked, SIGNAL_BIT(HUP));
+    deliver_signals(&t, &regs); /* woken for nothing */
+    assert_int_equal(t.signals.blocked, SIGNAL_BIT(HUP));
     assert_int_equal(regs.rip, CALL - 2);
 
     assert_int_equal(begin(NULL), 0);
     act(USR1, HANDLER1, 0);
-    signal_set_blocked(&p.signals, SIGNAL_BIT(USR1));
+    signal_set_blocked(&t.signals, SIGNAL_BIT(USR1));
     post(USR1);
-    signal_suspend(&p.signals, 0);
+    signal_suspend(&t.signals, 0);
     result(-CALL_RESTARTS_UNHANDLED);
-    deliver_signals(&p, &regs);
+    deliver_signals(&t, &regs);
     assert_int_equal(frame()->uc.mask, SIGNAL_BIT(USR1));
     assert_int_equal(go_back(), 0);
-    assert_int_equal(p.signals.blocked, SIGNAL_BIT(USR1));
+    assert_int_equal(t.signals.blocked, SIGNAL_BIT(USR1));
     assert_int_equal((int64_t)regs.rax, -LINUX_EINTR);
 }
 
@@ -286,19 +270,19 @@ static void what_is_ready_runs_one_on_top_of_the_other(void **state)
     post(USR1);
     post(USR2);
     result(-CALL_RESTARTS);
-    deliver_signals(&p, &regs);
+    deliver_signals(&t, &regs);
     assert_int_equal(regs.rip, HANDLER2); /* the second frame is on top */
     assert_int_equal(regs.rdi, USR2);
-    assert_int_equal(p.signals.blocked, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    assert_int_equal(t.signals.blocked, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
     assert_int_equal(go_back(), 0);
     assert_int_equal(regs.rip, HANDLER1);
     assert_int_equal(regs.rdi, USR1);
-    assert_int_equal(p.signals.blocked, SIGNAL_BIT(USR1));
+    assert_int_equal(t.signals.blocked, SIGNAL_BIT(USR1));
     assert_int_equal(go_back(), 0);
     /* Of the two, the first decided: its flag lets the call be made again. */
     assert_int_equal(regs.rip, CALL - 2);
     assert_int_equal(regs.rax, NUMBER);
-    assert_int_equal(p.signals.blocked, 0);
+    assert_int_equal(t.signals.blocked, 0);
 }
 
 static void registers_of_sse_are_kept(void **state)
@@ -309,14 +293,14 @@ static void registers_of_sse_are_kept(void **state)
     memcpy(before, fpu, sizeof(before));
     act(USR1, HANDLER1, 0);
     post(USR1);
-    deliver_signals(&p, &regs);
+    deliver_signals(&t, &regs);
     assert_int_equal(fpu[200], 0); /* a handler begins with fresh ones */
     memset(fpu + 100, 0x77, 100);
     assert_int_equal(go_back(), 0);
     assert_memory_equal(fpu, before, 416);
     /* Without any in the frame: as at a program's start. */
     post(USR1);
-    deliver_signals(&p, &regs);
+    deliver_signals(&t, &regs);
     memset(fpu + 100, 0x77, 100);
     frame()->uc.regs.fpu = 0;
     assert_int_equal(go_back(), 0);
@@ -328,7 +312,7 @@ static int end_of_delivery(void)
 {
     end_status = -1;
     if (setjmp(ended) == 0) {
-        deliver_signals(&p, &regs);
+        deliver_signals(&t, &regs);
     }
     return end_status;
 }
@@ -344,9 +328,9 @@ static void ends_are_ends(void **state)
     post(USR1);
     assert_int_equal(end_of_delivery(), SIGNAL_SEGV);
     assert_int_equal(regs.rip, CALL);
-    assert_int_equal(p.signals.blocked, 0);
+    assert_int_equal(t.signals.blocked, 0);
     /* One for that fault, on another stack. */
-    p.signals.stack = (struct signal_stack){.sp = MEMORY, .size = 0x4000};
+    t.signals.stack = (struct signal_stack){.sp = MEMORY, .size = 0x4000};
     act(SIGNAL_SEGV, HANDLER2, SA_ONSTACK);
     post(USR1);
     assert_int_equal(end_of_delivery(), -1);
@@ -354,7 +338,7 @@ static void ends_are_ends(void **state)
     assert_true(regs.rsp >= MEMORY && regs.rsp < MEMORY + 0x4000);
     /* While it runs, the same again is the end. */
     regs.rsp = 0x5000;
-    p.signals.stack.size = 0;
+    t.signals.stack.size = 0;
     post(USR1);
     assert_int_equal(end_of_delivery(), SIGNAL_SEGV);
     /* No memory for the registers, neither for those it has nor for the handler's. */
@@ -376,9 +360,9 @@ static void faults_go_to_handlers_at_once(void **state)
     (void)state;
     regs.vector = TRAP_PAGE_FAULT;
     regs.error = 6;
-    assert_false(deliver_fault(&p, &regs, SIGNAL_SEGV, &info, 0x1234));
+    assert_false(deliver_fault(&t, &regs, SIGNAL_SEGV, &info, 0x1234));
     act(SIGNAL_SEGV, HANDLER1, SA_NODEFER);
-    assert_true(deliver_fault(&p, &regs, SIGNAL_SEGV, &info, 0x1234));
+    assert_true(deliver_fault(&t, &regs, SIGNAL_SEGV, &info, 0x1234));
     assert_int_equal(frame()->uc.regs.cr2, 0x1234);
     assert_int_equal(frame()->uc.regs.error, 6);
     assert_int_equal(frame()->info.u.address, 0x1234);
@@ -423,7 +407,7 @@ static void a_frame_that_lies_changes_nothing(void **state)
         assert_int_equal(begin(NULL), 0);
         act(USR1, HANDLER1, 0);
         post(USR1);
-        deliver_signals(&p, &regs);
+        deliver_signals(&t, &regs);
         lies[i](frame());
         frame()->uc.mask = ~0ull;
         struct trap_frame before = regs;
@@ -432,7 +416,7 @@ static void a_frame_that_lies_changes_nothing(void **state)
         assert_int_not_equal(go_back(), 0);
         assert_memory_equal(&regs, &before, sizeof(regs));
         assert_memory_equal(fpu, loaded, sizeof(loaded));
-        assert_int_equal(p.signals.blocked, SIGNAL_BIT(USR1));
+        assert_int_equal(t.signals.blocked, SIGNAL_BIT(USR1));
         assert_int_equal(held, 0);
     }
     /* No memory to look at it in. */
@@ -440,7 +424,7 @@ static void a_frame_that_lies_changes_nothing(void **state)
         assert_int_equal(begin(NULL), 0);
         act(USR1, HANDLER1, 0);
         post(USR1);
-        deliver_signals(&p, &regs);
+        deliver_signals(&t, &regs);
         refuse = n;
         assert_int_equal(go_back(), -ENOMEM);
         assert_int_equal(held, 0);
@@ -457,10 +441,10 @@ static void a_frame_blocks_neither_kill_nor_stop(void **state)
     (void)state;
     act(USR1, HANDLER1, 0);
     post(USR1);
-    deliver_signals(&p, &regs);
+    deliver_signals(&t, &regs);
     frame()->uc.mask = ~0ull;
     assert_int_equal(go_back(), 0);
-    assert_int_equal(p.signals.blocked, ~(SIGNAL_BIT(SIGNAL_KILL) | SIGNAL_BIT(SIGNAL_STOP)));
+    assert_int_equal(t.signals.blocked, ~(SIGNAL_BIT(SIGNAL_KILL) | SIGNAL_BIT(SIGNAL_STOP)));
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, nothing_is_left)

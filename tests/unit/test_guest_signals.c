@@ -25,6 +25,7 @@
 #define STACK   0x7ffff0001238
 
 static struct signals s;
+static struct thread_signals t, other; /* of it */
 
 void spin_init(spinlock_t *lock, const char *name)
 {
@@ -49,6 +50,7 @@ static int begin(void **state)
 {
     (void)state;
     signals_init(&s);
+    signals_join(&s, &t);
     return 0;
 }
 
@@ -65,29 +67,29 @@ static void what_is_ignored_is_dropped(void **state)
     }
     act(USR1, HANDLER_IGNORE, 0, 0);
     assert_false(post(USR1, 1));
-    assert_int_equal(signal_ready(&s), 0);
-    assert_false(signal_next(&s, &due));
+    assert_int_equal(signal_ready(&t), 0);
+    assert_false(signal_next(&t, &due));
     /* One that is blocked waits, since its action may change before it is not. */
-    signal_set_blocked(&s, SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(USR1));
+    signal_set_blocked(&t, SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(USR1));
     assert_true(post(SIGNAL_CHILD, 1));
     assert_true(post(USR1, 1));
-    assert_int_equal(signal_ready(&s), 0);
+    assert_int_equal(signal_ready(&t), 0);
     act(SIGNAL_CHILD, HANDLER, 0, 0);
-    signal_set_blocked(&s, 0);
-    assert_true(signal_next(&s, &due));
+    signal_set_blocked(&t, 0);
+    assert_true(signal_next(&t, &due));
     assert_int_equal(due.number, SIGNAL_CHILD);
-    assert_false(signal_next(&s, &due)); /* USR1 was forgotten on the way */
-    assert_int_equal(s.pending, 0);
+    assert_false(signal_next(&t, &due)); /* USR1 was forgotten on the way */
+    assert_int_equal(s.pending.set, 0);
 }
 
 static void ignoring_forgets_what_is_pending(void **state)
 {
     (void)state;
-    signal_set_blocked(&s, ~0ull);
+    signal_set_blocked(&t, ~0ull);
     assert_true(post(USR1, 1));
     assert_true(post(USR2, 1));
     act(USR1, HANDLER_IGNORE, 0, 0);
-    assert_int_equal(s.pending, SIGNAL_BIT(USR2));
+    assert_int_equal(s.pending.set, SIGNAL_BIT(USR2));
 }
 
 static void the_lowest_comes_first_and_none_twice(void **state)
@@ -100,14 +102,14 @@ static void the_lowest_comes_first_and_none_twice(void **state)
     assert_true(post(LAST, 3));
     assert_true(post(USR1, 1));
     assert_true(post(USR1, 2)); /* pending already: the first one stays */
-    assert_true(signal_next(&s, &due));
+    assert_true(signal_next(&t, &due));
     assert_int_equal(due.number, USR1);
     assert_int_equal(due.info.pid, 1);
     assert_false(due.ends);
-    assert_true(signal_next(&s, &due));
+    assert_true(signal_next(&t, &due));
     assert_int_equal(due.number, LAST);
     assert_int_equal(due.info.pid, 3);
-    assert_false(signal_next(&s, &due));
+    assert_false(signal_next(&t, &due));
 }
 
 static void kill_and_stop_are_beyond_reach(void **state)
@@ -116,16 +118,16 @@ static void kill_and_stop_are_beyond_reach(void **state)
     struct signal_action old;
 
     (void)state;
-    signal_set_blocked(&s, ~0ull);
-    assert_int_equal(s.blocked, ~(SIGNAL_BIT(9) | SIGNAL_BIT(19)));
+    signal_set_blocked(&t, ~0ull);
+    assert_int_equal(t.blocked, ~(SIGNAL_BIT(9) | SIGNAL_BIT(19)));
     assert_int_equal(signal_set_action(&s, 9, &action, NULL), -EINVAL);
     assert_int_equal(signal_set_action(&s, 19, &action, NULL), -EINVAL);
     assert_int_equal(signal_set_action(&s, 9, NULL, &old), 0);
     assert_int_equal(signal_set_action(&s, 0, NULL, &old), -EINVAL);
     assert_int_equal(signal_set_action(&s, SIGNALS + 1, NULL, &old), -EINVAL);
     act(USR1, HANDLER, 0, ~0ull);
-    signal_enter(&s, &(struct signal_due){.number = USR1, .action = s.actions[USR1 - 1]});
-    assert_int_equal(s.blocked & (SIGNAL_BIT(9) | SIGNAL_BIT(19)), 0);
+    signal_enter(&t, &(struct signal_due){.number = USR1, .action = s.actions[USR1 - 1]});
+    assert_int_equal(t.blocked & (SIGNAL_BIT(9) | SIGNAL_BIT(19)), 0);
 }
 
 static void a_handler_blocks_itself_unless_told_otherwise(void **state)
@@ -133,21 +135,21 @@ static void a_handler_blocks_itself_unless_told_otherwise(void **state)
     struct signal_due due;
 
     (void)state;
-    signal_set_blocked(&s, SIGNAL_BIT(HUP));
+    signal_set_blocked(&t, SIGNAL_BIT(HUP));
     act(USR1, HANDLER, SA_RESETHAND, SIGNAL_BIT(USR2));
     assert_true(post(USR1, 1));
-    assert_true(signal_next(&s, &due));
-    assert_int_equal(signal_mask_before(&s), SIGNAL_BIT(HUP));
-    signal_enter(&s, &due);
-    assert_int_equal(s.blocked, SIGNAL_BIT(HUP) | SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    assert_true(signal_next(&t, &due));
+    assert_int_equal(signal_mask_before(&t), SIGNAL_BIT(HUP));
+    signal_enter(&t, &due);
+    assert_int_equal(t.blocked, SIGNAL_BIT(HUP) | SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
     assert_int_equal(s.actions[USR1 - 1].handler, HANDLER_DEFAULT);
 
-    signal_set_blocked(&s, 0);
+    signal_set_blocked(&t, 0);
     act(USR1, HANDLER, SA_NODEFER, 0);
     assert_true(post(USR1, 1));
-    assert_true(signal_next(&s, &due));
-    signal_enter(&s, &due);
-    assert_int_equal(s.blocked, 0);
+    assert_true(signal_next(&t, &due));
+    signal_enter(&t, &due);
+    assert_int_equal(t.blocked, 0);
     assert_int_equal(s.actions[USR1 - 1].handler, HANDLER);
 }
 
@@ -157,22 +159,22 @@ static void sigsuspend_gives_its_mask_back(void **state)
 
     (void)state;
     act(USR1, HANDLER, 0, 0);
-    signal_set_blocked(&s, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    signal_set_blocked(&t, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
     assert_true(post(USR1, 1));
-    assert_int_equal(signal_ready(&s), 0);
-    signal_suspend(&s, SIGNAL_BIT(USR2));
-    assert_int_equal(signal_ready(&s), SIGNAL_BIT(USR1));
-    assert_true(signal_next(&s, &due));
+    assert_int_equal(signal_ready(&t), 0);
+    signal_suspend(&t, SIGNAL_BIT(USR2));
+    assert_int_equal(signal_ready(&t), SIGNAL_BIT(USR1));
+    assert_true(signal_next(&t, &due));
     /* What the frame says is what was before, not what it waited with. */
-    assert_int_equal(signal_mask_before(&s), SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
-    signal_enter(&s, &due);
-    assert_int_equal(s.blocked, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
-    signal_set_blocked(&s, SIGNAL_BIT(HUP));
-    signal_resume(&s); /* a handler was called: nothing to do */
-    assert_int_equal(s.blocked, SIGNAL_BIT(HUP));
-    signal_suspend(&s, 0);
-    signal_resume(&s);
-    assert_int_equal(s.blocked, SIGNAL_BIT(HUP));
+    assert_int_equal(signal_mask_before(&t), SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    signal_enter(&t, &due);
+    assert_int_equal(t.blocked, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    signal_set_blocked(&t, SIGNAL_BIT(HUP));
+    signal_resume(&t); /* a handler was called: nothing to do */
+    assert_int_equal(t.blocked, SIGNAL_BIT(HUP));
+    signal_suspend(&t, 0);
+    signal_resume(&t);
+    assert_int_equal(t.blocked, SIGNAL_BIT(HUP));
 }
 
 static void a_fault_does_not_wait(void **state)
@@ -181,36 +183,38 @@ static void a_fault_does_not_wait(void **state)
     struct signal_due due;
 
     (void)state;
-    assert_false(signal_force(&s, SIGNAL_SEGV, &info, &due));
+    assert_false(signal_force(&t, SIGNAL_SEGV, &info, &due));
     act(SIGNAL_SEGV, HANDLER_IGNORE, 0, 0);
-    assert_false(signal_force(&s, SIGNAL_SEGV, &info, &due));
+    assert_false(signal_force(&t, SIGNAL_SEGV, &info, &due));
     act(SIGNAL_SEGV, HANDLER, 0, 0);
-    assert_true(signal_force(&s, SIGNAL_SEGV, &info, &due));
+    assert_true(signal_force(&t, SIGNAL_SEGV, &info, &due));
     assert_int_equal(due.info.value, 0x1234);
-    signal_set_blocked(&s, SIGNAL_BIT(SIGNAL_SEGV));
-    assert_false(signal_force(&s, SIGNAL_SEGV, &info, &due));
+    signal_set_blocked(&t, SIGNAL_BIT(SIGNAL_SEGV));
+    assert_false(signal_force(&t, SIGNAL_SEGV, &info, &due));
 }
 
 static void fork_and_exec_keep_what_they_should(void **state)
 {
-    struct signals child;
+    struct signals family;
+    struct thread_signals child;
 
     (void)state;
     act(USR1, HANDLER, 0, 0);
     act(USR2, HANDLER_IGNORE, SA_RESTART, 1);
-    signal_set_blocked(&s, SIGNAL_BIT(HUP));
+    signal_set_blocked(&t, SIGNAL_BIT(HUP));
     assert_true(post(HUP, 1));
-    s.stack = (struct signal_stack){.sp = 0x10000, .size = 8192};
-    signals_init(&child);
-    signals_fork(&child, &s);
-    assert_int_equal(child.pending, 0);
+    t.stack = (struct signal_stack){.sp = 0x10000, .size = 8192};
+    signals_init(&family);
+    signals_join(&family, &child);
+    signals_fork(&child, &t);
+    assert_int_equal(signal_pending(&child), 0);
     assert_int_equal(child.blocked, SIGNAL_BIT(HUP));
     assert_int_equal(child.stack.size, 8192);
-    assert_int_equal(child.actions[USR1 - 1].handler, HANDLER);
-    signals_exec(&s);
-    assert_int_equal(s.pending, SIGNAL_BIT(HUP));
-    assert_int_equal(s.blocked, SIGNAL_BIT(HUP));
-    assert_int_equal(s.stack.size, 0);
+    assert_int_equal(family.actions[USR1 - 1].handler, HANDLER);
+    signals_exec(&t);
+    assert_int_equal(s.pending.set, SIGNAL_BIT(HUP));
+    assert_int_equal(t.blocked, SIGNAL_BIT(HUP));
+    assert_int_equal(t.stack.size, 0);
     assert_int_equal(s.actions[USR1 - 1].handler, HANDLER_DEFAULT);
     assert_int_equal(s.actions[USR2 - 1].handler, HANDLER_IGNORE);
     assert_int_equal(s.actions[USR2 - 1].flags, 0);
@@ -222,22 +226,108 @@ static void the_other_stack_is_checked(void **state)
     struct signal_stack stack = {.sp = base, .size = 8192}, old;
 
     (void)state;
-    assert_int_equal(signal_set_stack(&s, STACK, NULL, &old), 0);
+    assert_int_equal(signal_set_stack(&t, STACK, NULL, &old), 0);
     assert_int_equal(old.flags, SS_DISABLE);
     stack.size = SIGNAL_STACK_MIN - 1;
-    assert_int_equal(signal_set_stack(&s, STACK, &stack, NULL), -ENOMEM);
+    assert_int_equal(signal_set_stack(&t, STACK, &stack, NULL), -ENOMEM);
     stack.size = 8192;
     stack.flags = 4;
-    assert_int_equal(signal_set_stack(&s, STACK, &stack, NULL), -EINVAL);
+    assert_int_equal(signal_set_stack(&t, STACK, &stack, NULL), -EINVAL);
     stack.flags = 0;
-    assert_int_equal(signal_set_stack(&s, STACK, &stack, NULL), 0);
-    assert_int_equal(signal_set_stack(&s, base + 1, &stack, &old), -EPERM);
+    assert_int_equal(signal_set_stack(&t, STACK, &stack, NULL), 0);
+    assert_int_equal(signal_set_stack(&t, base + 1, &stack, &old), -EPERM);
     assert_int_equal(old.flags, SS_ONSTACK);
-    assert_int_equal(signal_set_stack(&s, base + 8192, &stack, NULL), -EPERM);
-    assert_int_equal(signal_set_stack(&s, base, &stack, NULL), 0); /* below its lowest byte */
+    assert_int_equal(signal_set_stack(&t, base + 8192, &stack, NULL), -EPERM);
+    assert_int_equal(signal_set_stack(&t, base, &stack, NULL), 0); /* below its lowest byte */
     stack.flags = SS_DISABLE;
-    assert_int_equal(signal_set_stack(&s, STACK, &stack, NULL), 0);
-    assert_int_equal(s.stack.size, 0);
+    assert_int_equal(signal_set_stack(&t, STACK, &stack, NULL), 0);
+    assert_int_equal(t.stack.size, 0);
+}
+
+/* ---- threads ---- */
+
+static void whoever_does_not_block_it_takes_it(void **state)
+{
+    struct signal_due due;
+
+    (void)state;
+    signals_join(&s, &other);
+    act(USR1, HANDLER, 0, 0);
+    signal_set_blocked(&t, SIGNAL_BIT(USR1));
+    assert_true(post(USR1, 1));
+    assert_int_equal(signal_ready(&t), 0);
+    assert_int_equal(signal_ready(&other), SIGNAL_BIT(USR1));
+    assert_true(signal_next(&other, &due));
+    assert_int_equal(due.number, USR1);
+    /* Once: the other one finds nothing. */
+    signal_set_blocked(&t, 0);
+    assert_false(signal_next(&t, &due));
+}
+
+static void a_threads_own_is_nobody_elses(void **state)
+{
+    const struct signal_info info = {.pid = 5};
+    struct signal_info got;
+    struct signal_due due;
+
+    (void)state;
+    signals_join(&s, &other);
+    act(USR1, HANDLER, 0, 0);
+    act(USR2, HANDLER, 0, 0);
+    assert_true(signal_post_thread(&t, USR2, &info));
+    assert_int_equal(signal_pending(&other), 0);
+    assert_int_equal(signal_take(&other, ~0ull, &got), 0);
+    /* Its own come first, whatever their numbers. */
+    assert_true(post(USR1, 1));
+    assert_int_equal(signal_pending(&t), SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    assert_true(signal_next(&t, &due));
+    assert_int_equal(due.number, USR2);
+    assert_int_equal(due.info.pid, 5);
+    assert_true(signal_next(&t, &due));
+    assert_int_equal(due.number, USR1);
+    /* The same may wait for a thread and for all. */
+    assert_true(signal_post_thread(&t, USR1, &info));
+    assert_true(post(USR1, 6));
+    assert_int_equal(signal_take(&t, SIGNAL_BIT(USR1), &got), USR1);
+    assert_int_equal(got.pid, 5);
+    assert_int_equal(signal_take(&t, SIGNAL_BIT(USR1), &got), USR1);
+    assert_int_equal(got.pid, 6);
+}
+
+static void what_is_ignored_is_so_for_all_threads(void **state)
+{
+    const struct signal_info info = {.pid = 1};
+
+    (void)state;
+    signals_join(&s, &other);
+    act(USR1, HANDLER, 0, 0);
+    assert_true(signal_post_thread(&t, USR1, &info));
+    assert_true(signal_post_thread(&other, USR1, &info));
+    act(USR1, HANDLER_IGNORE, 0, 0);
+    assert_int_equal(signal_pending(&t) | signal_pending(&other), 0);
+    assert_false(signal_post_thread(&t, USR1, &info));
+    /* Kept if somebody blocks it: by the process for any, by a thread for its own. */
+    signal_set_blocked(&other, SIGNAL_BIT(USR1));
+    assert_false(signal_post_thread(&t, USR1, &info));
+    assert_true(post(USR1, 1));
+    signals_leave(&other);
+    act(USR1, HANDLER_IGNORE, 0, 0);
+    assert_false(post(USR1, 1));
+}
+
+static void a_handlers_mask_is_its_threads(void **state)
+{
+    struct signal_due due;
+
+    (void)state;
+    signals_join(&s, &other);
+    act(USR1, HANDLER, 0, SIGNAL_BIT(USR2));
+    assert_true(post(USR1, 1));
+    assert_true(signal_next(&t, &due));
+    signal_enter(&t, &due);
+    assert_int_equal(t.blocked, SIGNAL_BIT(USR1) | SIGNAL_BIT(USR2));
+    assert_int_equal(other.blocked, 0);
+    assert_int_equal(other.stack.size, 0);
 }
 
 static void children_may_be_forgotten(void **state)
@@ -486,6 +576,10 @@ int main(void)
         cmocka_unit_test_setup(a_fault_does_not_wait, begin),
         cmocka_unit_test_setup(fork_and_exec_keep_what_they_should, begin),
         cmocka_unit_test_setup(the_other_stack_is_checked, begin),
+        cmocka_unit_test_setup(whoever_does_not_block_it_takes_it, begin),
+        cmocka_unit_test_setup(a_threads_own_is_nobody_elses, begin),
+        cmocka_unit_test_setup(what_is_ignored_is_so_for_all_threads, begin),
+        cmocka_unit_test_setup(a_handlers_mask_is_its_threads, begin),
         cmocka_unit_test_setup(children_may_be_forgotten, begin),
         cmocka_unit_test(the_layout_is_the_hosts),
         cmocka_unit_test(a_handler_begins_as_if_called),

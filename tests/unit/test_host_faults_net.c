@@ -75,6 +75,7 @@ static void start_daemon(void)
         netd.sup.uid_base = 0x70000000;
         netd.tap_prefix = "vif";
         netd.max_queues = 4;
+        netd.own_vcpus = 1;
         netd.stall_seconds = 60;
         netd.sup.loop = loop_new();
         faults_live(true);

@@ -210,6 +210,7 @@ static void start(void)
     netd.tap_prefix = "vif";
     netd.sup.uid_base = 0x70000000;
     netd.max_queues = 4;
+    netd.own_vcpus = 1;
     netd.stall_seconds = 60;
     assert_int_equal(supervisor_start(&netd.sup), 0);
 }
@@ -409,6 +410,16 @@ static void a_guest_of_several_cpus_gets_queues(void **state)
     fake_set(FRONT "/state", "4");
     reach(BACK "/state", "4");
     assert_int_equal(taps.queues, 2);
+}
+
+static void a_guest_whose_cpus_are_hidden_gets_as_many_queues_as_we_have_cpus(void **state)
+{
+    (void)state;
+    netd.own_vcpus = 3;
+    fake_set("/local/domain/7/cpu/0/availability", "online");
+    fake_forbid("/local/domain/7/cpu");
+    create();
+    assert_string_equal(fake_get(BACK "/multi-queue-max-queues"), "3");
 }
 
 static void offloads_are_what_the_guest_can_take(void **state)
@@ -688,6 +699,7 @@ int main(int argc, char **argv)
         CASE(settings_reach_a_worker_that_was_slow),
         CASE(connection_waits_for_the_script),
         CASE(a_guest_of_several_cpus_gets_queues),
+        CASE(a_guest_whose_cpus_are_hidden_gets_as_many_queues_as_we_have_cpus),
         CASE(offloads_are_what_the_guest_can_take),
         CASE(removal_takes_the_tap_away),
         CASE(a_destroyed_guest_needs_no_goodbye),

@@ -124,6 +124,27 @@ static void missing_numbers_have_a_default(void **state)
     assert_int_equal(store_read_uint_def(st, STORE_NO_TX, "/f", "some", 255, 9, &n), -EINVAL);
 }
 
+static void what_must_not_be_read_is_not_there(void **state)
+{
+    unsigned int count = 7;
+    uint64_t n = 0;
+    char *s;
+
+    (void)state;
+    fake_set("/local/domain/7/vm", "3");
+    fake_forbid("/local/domain/7");
+    assert_int_equal(store_read_str(st, STORE_NO_TX, "/local/domain/7", "vm", 64, &s), -ENOENT);
+    assert_null(s);
+    assert_int_equal(store_read_uint_def(st, STORE_NO_TX, "/local/domain/7", "vm", 9, 4, &n), 0);
+    assert_int_equal(n, 4);
+    assert_int_equal(store_has(st, STORE_NO_TX, "/local/domain/7", "vm"), 0);
+    assert_null(store_list(st, STORE_NO_TX, "/local/domain/7", &count));
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(count, 0);
+    assert_string_equal(store_error(st),
+                        "/local/domain/7: missing, or not for this domain to read");
+}
+
 static void strings_have_a_length_limit(void **state)
 {
     char *s;
@@ -361,6 +382,7 @@ int main(void)
         TEST(numbers_are_read_whole_or_not_at_all),
         TEST(a_refusal_names_path_and_value),
         TEST(missing_numbers_have_a_default),
+        TEST(what_must_not_be_read_is_not_there),
         TEST(strings_have_a_length_limit),
         TEST(paths_and_values_that_do_not_fit_are_refused),
         TEST(directories_are_listed),

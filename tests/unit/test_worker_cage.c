@@ -123,6 +123,20 @@ static bool registers_with_its_ring(void)
     return syscall(SYS_io_uring_register, worker.uring.ring_fd, 0, NULL, 0) < 0;
 }
 
+/* A disk's worker may pin its buffers, which is the one thing that it may register. */
+static bool pins_a_buffer(void)
+{
+    const struct io_uring_rsrc_update2 update = {.nr = 1};
+
+    return syscall(SYS_io_uring_register, worker.uring.ring_fd, IORING_REGISTER_BUFFERS_UPDATE,
+                   &update, sizeof(update)) < 0;
+}
+
+static bool pins_a_buffer_elsewhere(void)
+{
+    return syscall(SYS_io_uring_register, other_fd, IORING_REGISTER_BUFFERS_UPDATE, NULL, 0) < 0;
+}
+
 /* What the filter lets pass works: it is no cage in which nothing can be done. */
 static bool copies_a_grant(void)
 {
@@ -189,7 +203,8 @@ static void what_no_worker_needs_kills_it(void **state)
                                            takes_the_lid_off,
                                            raises_a_limit,
                                            sets_up_another_ring,
-                                           registers_with_its_ring};
+                                           registers_with_its_ring,
+                                           pins_a_buffer_elsewhere};
 
     (void)state;
     if (geteuid() != 0) {
@@ -216,6 +231,26 @@ static void what_a_worker_needs_works(void **state)
     for (unsigned int c = 0; c < 2; c++) {
         assert_int_equal(in_cage(classes[c], copies_a_grant), 0);
     }
+    assert_int_equal(in_cage(&blk_worker_class, pins_a_buffer), 0);
+    assert_int_equal(WTERMSIG(in_cage(&net_worker_class, pins_a_buffer)), SIGSYS);
+}
+
+/* The ring itself, too: it takes buffers, and no files, though the filter is not there. */
+static void a_ring_takes_nothing_but_buffers(void **state)
+{
+    static _Alignas(4096) uint8_t page[4096];
+    int fd = memfd_create("duet-test-image", 0);
+    const struct blk_engine_files files = {.image = fd, .lock = fd, .log = -1};
+    struct io_uring ring;
+
+    (void)state;
+    assert_int_equal(blk_engine_open(&ring, 8, &files, false), 0);
+    assert_int_equal(blk_engine_pin(&ring, 0, page, sizeof(page)), 0);
+    assert_int_equal(blk_engine_pin(&ring, BLK_ENGINE_PINS, page, sizeof(page)), -EINVAL);
+    assert_int_equal(io_uring_register_files_update(&ring, 0, &fd, 1), -EACCES);
+    assert_int_equal(io_uring_unregister_files(&ring), -EACCES);
+    io_uring_queue_exit(&ring);
+    close(fd);
 }
 
 /* The line of /proc/PID/FILE that begins with `key`, without it and the blanks behind it. */
@@ -362,6 +397,7 @@ int main(void)
         cmocka_unit_test(what_a_worker_needs_works),
         cmocka_unit_test(nothing_of_root_is_left),
         cmocka_unit_test(signals_and_sizes),
+        cmocka_unit_test(a_ring_takes_nothing_but_buffers),
         cmocka_unit_test(space_is_touched_only_where_discard_is_offered),
     };
 

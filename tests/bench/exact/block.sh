@@ -31,6 +31,7 @@ DUET_ROWS=(
 declare -A TASKS=([duet]='duet-block|iou-' [blkback]='[0-9]+[.]xvda' [dom0]='block-ops')
 
 cleanup() {
+    cp /proc/kallsyms /run/duet-lab-kallsyms # for --profile: with what is unloaded now
     modprobe -q -r xen-blkback || true
     systemctl start duet-block.service
     modprobe -q -r brd || true
@@ -79,15 +80,17 @@ linux() {
 
 # ours BACKEND: our guest.
 ours() {
-    local row name few many line ops
+    local row name few many line ops round
     guest "exact-duet-$1" "disk = [ $(disk_for "$1") ]"
     wait_prompt "exact-duet-$1"
     for row in "${DUET_ROWS[@]}"; do
         read -r name few many line <<< "$row"
-        for ops in "$few" "$many"; do
-            $MARK "note begin ours/$1/$name ops=$ops tasks=${TASKS[$1]}"
-            in_ours "exact-duet-$1" "$line count=$ops"
-            $MARK "note end ours/$1/$name"
+        for ((round = 1; round <= ROUNDS; round++)); do
+            for ops in "$few" "$many"; do
+                $MARK "note begin ours/$1/$name ops=$ops tasks=${TASKS[$1]}"
+                in_ours "exact-duet-$1" "$line count=$ops"
+                $MARK "note end ours/$1/$name"
+            done
         done
     done
     xl destroy "exact-duet-$1"

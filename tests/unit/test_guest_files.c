@@ -1,0 +1,166 @@
+/*
+ * The guest kernel's tables of descriptors, as threads share them: who uses a file keeps it,
+ * however its descriptor is closed, replaced or left behind meanwhile; each file is closed once.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kern/mem.h"
+#include "syscall/file.h"
+
+static struct fd_table table, child;
+static unsigned closed; /* files */
+static bool locked;
+static unsigned held;
+
+void mutex_init(struct mutex *m, const char *name)
+{
+    (void)m;
+    (void)name;
+}
+
+void mutex_lock(struct mutex *m)
+{
+    (void)m;
+    assert_false(locked);
+    locked = true;
+}
+
+void mutex_unlock(struct mutex *m)
+{
+    (void)m;
+    assert_true(locked);
+    locked = false;
+}
+
+void *kzalloc(size_t size)
+{
+    held++;
+    return calloc(1, size);
+}
+
+void kfree(void *ptr)
+{
+    held -= ptr != NULL;
+    free(ptr);
+}
+
+/* May sleep, and take other locks. */
+static void close_file(struct file *f)
+{
+    (void)f;
+    assert_false(locked);
+    closed++;
+}
+
+static const struct file_ops ops = {.close = close_file};
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&table, 0, sizeof(table));
+    memset(&child, 0, sizeof(child));
+    fd_table_init(&table);
+    fd_table_init(&child);
+    closed = 0;
+    return 0;
+}
+
+static int nothing_is_left(void **state)
+{
+    (void)state;
+    fd_close_all(&table);
+    fd_close_all(&child);
+    assert_int_equal(held, 0);
+    return 0;
+}
+
+static void open_one(int fd)
+{
+    assert_int_equal(fd_install(&table, file_new(&ops, O_RDWR), false, 0), fd);
+}
+
+static void who_uses_a_file_keeps_it(void **state)
+{
+    (void)state;
+    open_one(0);
+    struct file *f = fd_get(&table, 0);
+    assert_int_equal(fd_close(&table, 0), 0); /* by another thread */
+    assert_int_equal(closed, 0);
+    assert_ptr_equal(f->ops, &ops);
+    assert_null(fd_get(&table, 0));
+    assert_int_equal(fd_close(&table, 0), -EBADF);
+    file_put(f);
+    assert_int_equal(closed, 1);
+}
+
+static void what_is_replaced_is_closed(void **state)
+{
+    (void)state;
+    open_one(0);
+    open_one(1);
+    struct file *old = fd_get(&table, 1);
+    fd_replace(&table, 1, fd_get(&table, 0), true);
+    assert_int_equal(closed, 0);
+    file_put(old);
+    assert_int_equal(closed, 1);
+    assert_int_equal(fd_cloexec(&table, 1, NULL), 1);
+    fd_replace(&table, 5, fd_get(&table, 0), false);
+    assert_int_equal(fd_close(&table, 0), 0);
+    assert_int_equal(fd_close(&table, 1), 0);
+    assert_int_equal(closed, 1);
+    assert_int_equal(fd_close(&table, 5), 0);
+    assert_int_equal(closed, 2);
+}
+
+static void a_child_has_files_of_its_own(void **state)
+{
+    const bool yes = true;
+
+    (void)state;
+    open_one(0);
+    open_one(1);
+    assert_int_equal(fd_cloexec(&table, 1, &yes), 0);
+    fd_copy(&child, &table);
+    fd_close_exec(&child);
+    assert_int_equal(fd_cloexec(&child, 0, NULL), 0);
+    assert_int_equal(fd_cloexec(&child, 1, NULL), -EBADF);
+    assert_int_equal(closed, 0);
+    fd_close_all(&table);
+    assert_int_equal(closed, 1);
+}
+
+static void no_descriptor_is_behind_the_table(void **state)
+{
+    struct file *f = file_new(&ops, O_RDWR);
+
+    (void)state;
+    assert_null(fd_get(&table, FD_MAX));
+    assert_null(fd_get(&table, UINT64_MAX));
+    assert_int_equal(fd_close(&table, FD_MAX), -EBADF);
+    assert_int_equal(fd_cloexec(&table, FD_MAX, NULL), -EBADF);
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        open_one(fd);
+    }
+    assert_int_equal(fd_install(&table, f, false, 0), -EMFILE);
+    file_put(f);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, nothing_is_left)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_uses_a_file_keeps_it),
+        TEST(what_is_replaced_is_closed),
+        TEST(a_child_has_files_of_its_own),
+        TEST(no_descriptor_is_behind_the_table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
