@@ -33,6 +33,8 @@ struct image {
     Dwarf *dwarf;
     struct symbol *symbols;
     size_t nsymbols;
+    struct image_variable *variables; /* as soon as one is asked for */
+    size_t nvariables;
     struct part text, rodata, note;
     char build_id[2 * BUILD_ID_MAX + 1];
 };
@@ -165,6 +167,7 @@ void image_close(struct image *image)
         close(image->fd);
     }
     free(image->symbols);
+    free(image->variables);
     free(image);
 }
 
@@ -337,10 +340,27 @@ unsigned int image_functions(const struct image *image, uint64_t pc,
 /* ---- variables ---- */
 
 struct search {
-    void (*fn)(void *context, const struct image_variable *v);
-    void *context;
+    struct image *image;
+    size_t room;
     const char *file;
 };
+
+static void keep_variable(struct search *s, const struct image_variable *v)
+{
+    struct image *image = s->image;
+
+    if (image->nvariables == s->room) {
+        size_t room = 2 * s->room + 1024;
+        void *more = reallocarray(image->variables, room, sizeof(*v));
+
+        if (more == NULL) {
+            return;
+        }
+        image->variables = more;
+        s->room = room;
+    }
+    image->variables[image->nvariables++] = *v;
+}
 
 /* A variable's fixed address. */
 static bool fixed_address(Dwarf_Die *die, uint64_t *address)
@@ -357,7 +377,7 @@ static bool fixed_address(Dwarf_Die *die, uint64_t *address)
     return true;
 }
 
-static void visit(Dwarf_Die *die, const char *function, const struct search *s, unsigned int depth)
+static void visit(Dwarf_Die *die, const char *function, struct search *s, unsigned int depth)
 {
     Dwarf_Die child;
 
@@ -373,7 +393,7 @@ static void visit(Dwarf_Die *die, const char *function, const struct search *s, 
 
             if (v.name != NULL && fixed_address(&child, &v.address) &&
                 image_type_of(&child, &v.type) == 0) {
-                s->fn(s->context, &v);
+                keep_variable(s, &v);
             }
         } else if (tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block ||
                    tag == DW_TAG_inlined_subroutine) {
@@ -384,17 +404,30 @@ static void visit(Dwarf_Die *die, const char *function, const struct search *s, 
     } while (dwarf_siblingof(&child, &child) == 0);
 }
 
-void image_each_variable(const struct image *image,
-                         void (*fn)(void *context, const struct image_variable *v), void *context)
+/* Once for all: most commands ask for several, and the way there is long. What memory there is
+ * none for is not there. */
+static void load_variables(struct image *image)
 {
-    struct search s = {.fn = fn, .context = context};
+    struct search s = {.image = image};
     Dwarf_CU *unit = NULL;
     Dwarf_Die cu;
 
+    if (image->variables != NULL) {
+        return;
+    }
     while (dwarf_get_units(image->dwarf, unit, &unit, NULL, NULL, &cu, NULL) == 0) {
         s.file = dwarf_diename(&cu);
         s.file = s.file != NULL ? s.file : "";
         visit(&cu, NULL, &s, 0);
+    }
+}
+
+void image_each_variable(struct image *image,
+                         void (*fn)(void *context, const struct image_variable *v), void *context)
+{
+    load_variables(image);
+    for (size_t i = 0; i < image->nvariables; i++) {
+        fn(context, &image->variables[i]);
     }
 }
 
@@ -426,7 +459,7 @@ static void take_wanted(void *context, const struct image_variable *v)
     w->variable = *v;
 }
 
-int image_variable(const struct image *image, const char *name, uint64_t *address, Dwarf_Die *type)
+int image_variable(struct image *image, const char *name, uint64_t *address, Dwarf_Die *type)
 {
     const char *colon = strchr(name, ':');
     struct wanted w = {.name = colon != NULL ? colon + 1 : name,

@@ -55,7 +55,7 @@ Dwarf *image_dwarf(const struct image *image);
  * A variable of a file or a function: its address and its type. "kern/log.c:ring" is the one in
  * that file. Returns 0 or -ENOENT.
  */
-int image_variable(const struct image *image, const char *name, uint64_t *address, Dwarf_Die *type);
+int image_variable(struct image *image, const char *name, uint64_t *address, Dwarf_Die *type);
 
 /* A variable that has an address. */
 struct image_variable {
@@ -65,7 +65,7 @@ struct image_variable {
     Dwarf_Die type;
 };
 
-void image_each_variable(const struct image *image,
+void image_each_variable(struct image *image,
                          void (*fn)(void *context, const struct image_variable *v), void *context);
 
 /* The type of that name: of a struct, or a typedef. Returns 0 or -ENOENT. */

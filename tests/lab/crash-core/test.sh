@@ -19,7 +19,8 @@ verdict() {
 in_gdb() {
     local kind=$1 core=$WORK/$1.core told regex
     shift
-    told=$(timeout 60 gdb -nx -batch -ex "target remote | duet-crash --gdb $core" -ex 'info threads' \
+    told=$(timeout 60 gdb -nx -batch -ex 'set remotetimeout 60' -ex "target remote | duet-crash --gdb $core" \
+        -ex 'info threads' \
         -ex 'thread apply all bt' -ex 'continue' -ex 'set var panicking = 5' -ex 'print panicking' 2>&1)
     for regex in "$@" 'Remote failure reply: E.duet-crash: .* nothing in it can run' 'Cannot access memory' '= -?[0-4]$'; do
         grep -E -- "$regex" <<< "$told" > /dev/null || fail "$kind in gdb: no '$regex' in: $told"
