@@ -27,3 +27,22 @@ wrong = [f"{name} {cost[name]}, not {low} to {high}" for name, (low, high) in li
 if wrong:
     sys.exit("ruler: FAILED: per round " + "; ".join(wrong))
 PYTHON
+
+# By function, in a run of its own, since noting each block takes time: the program's instructions, the way into Linux for
+# each system call, and Xen's for it, all by name; and nothing that found no place.
+if ! "$root/lab" bench --exact --bare --name ruler --profile self > "$out" 2>&1; then
+    cat "$out" >&2
+    exit 1
+fi
+python3 - "$root/build/bench/profile/self.json" << 'PYTHON'
+import json
+import sys
+
+work = json.load(open(sys.argv[1], encoding="utf-8"))["work"]
+print({layer: list(functions.items())[:3] for layer, functions in work.items()})
+wrong = [f"{layer} {name}: {work.get(layer, {}).get(name)}" for layer, name, low, high in (
+    ("processes", "(a program)", 1000, 1030), ("kernel", "do_syscall_64", 5, 200), ("xen, dom0", "lstar_enter", 20, 1000))
+    if not low <= work.get(layer, {}).get(name, 0) <= high]
+if wrong or "lost" in work:
+    sys.exit(f"ruler: FAILED: per round {'; '.join(wrong)}, lost {work.get('lost')}")
+PYTHON
