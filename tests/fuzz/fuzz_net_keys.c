@@ -24,8 +24,11 @@ static const struct supervisor_ops ops = {
     .read_front = net_device_xs_read_front,
 };
 
-static struct netd netd = {
-    .sup = {.ops = &ops}, .tap_prefix = "vif", .max_queues = 4, .own_vcpus = 1, .stall_seconds = 10};
+static struct netd netd = {.sup = {.ops = &ops},
+                           .tap_prefix = "vif",
+                           .max_queues = 4,
+                           .own_vcpus = 1,
+                           .stall_seconds = 10};
 
 /* In place of supervised.c. */
 bool supervised_publish(struct supervised *dev, const struct key_value *values, unsigned int nr,
