@@ -199,12 +199,11 @@ int image_agrees(const struct image *image, const struct space *space, char *why
         snprintf(why, why_size, "it has neither a build id nor constants to know it by");
         return -ENOEXEC;
     }
-    uint64_t equal = equal_bytes(part, space);
+    uint64_t equal = equal_bytes(part, space), first = part->address + equal;
     if (equal < part->size) {
         snprintf(why, why_size,
                  "the core is of another kernel: its memory at %#llx does not hold %s",
-                 (unsigned long long)(part->address + equal),
-                 has_id ? "this build id" : "this kernel's constants");
+                 (unsigned long long)first, has_id ? "this build id" : "this kernel's constants");
         return -ESTALE;
     }
     return 0;
@@ -349,7 +348,7 @@ static void keep_variable(struct search *s, const struct image_variable *v)
 {
     struct image *image = s->image;
 
-    if (image->nvariables == s->room) {
+    if (image->variables == NULL || image->nvariables == s->room) {
         size_t room = 2 * s->room + 1024;
         void *more = reallocarray(image->variables, room, sizeof(*v));
 

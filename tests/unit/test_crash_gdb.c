@@ -30,6 +30,7 @@ struct fixture {
 
 static int make(void **state)
 {
+    static const uint8_t edge[] = {0x01, 0xab, '$', '#'};
     struct fixture *f = calloc(1, sizeof(*f));
     char why[128];
 
@@ -37,7 +38,7 @@ static int make(void **state)
     *state = f;
     fake_core_make(&f->file, 1, PAGES);
     fake_core_map(&f->file, VA, fake_core_mfn(&f->file, 4), PTE_PRESENT);
-    memcpy(fake_core_page(&f->file, 4) + 4092, "\x01\xab$#", 4);
+    memcpy(fake_core_page(&f->file, 4) + 4092, edge, sizeof(edge));
     assert_int_equal(core_parse(f->file.data, f->file.size, &f->core, why, sizeof(why)), 0);
     assert_int_equal(space_of_vcpu(f->core, 0, &f->space), 0);
     f->threads = calloc(MANY, sizeof(*f->threads));
