@@ -227,22 +227,23 @@ static uint32_t blk_queue_total_bytes(const struct blk_queue_slot *slot)
 }
 
 /*
- * Has the slot's buffer pinned as far as the request reaches. Each slot comes here a few times in
- * its life, since what is pinned doubles. A kernel that refuses is not asked again: locked memory
- * may be limited.
+ * Has the slot's buffer pinned as far as the request reaches, and tells whether it is. What is
+ * pinned doubles, so that each slot asks the kernel a few times in its life. A kernel that refuses
+ * is not asked again: locked memory may be limited. What other slots have pinned before stays.
  */
-static void blk_queue_pin(struct blk_queue *q, struct blk_queue_slot *slot)
+static bool blk_queue_pinned(struct blk_queue *q, struct blk_queue_slot *slot)
 {
     uint32_t bytes = slot->pinned != 0 ? slot->pinned : GRANT_PAGE_BYTES;
 
-    if (q->no_pins || slot->pinned >= blk_queue_total_bytes(slot)) {
-        return;
+    if (!q->no_pins && slot->pinned < blk_queue_total_bytes(slot)) {
+        while (bytes < blk_queue_total_bytes(slot)) {
+            bytes *= 2;
+        }
+        q->no_pins =
+            blk_engine_pin(q->uring, blk_queue_slot_number(q, slot), slot->buf, bytes) != 0;
+        slot->pinned = q->no_pins ? 0 : bytes;
     }
-    while (bytes < blk_queue_total_bytes(slot)) {
-        bytes *= 2;
-    }
-    q->no_pins = blk_engine_pin(q->uring, blk_queue_slot_number(q, slot), slot->buf, bytes) != 0;
-    slot->pinned = q->no_pins ? 0 : bytes;
+    return slot->pinned >= blk_queue_total_bytes(slot);
 }
 
 /* Stage 3: hands a request, or what is left of it, to the engine. */
@@ -256,12 +257,12 @@ static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
     slot->beats = 0;
     switch (slot->req.op) {
     case BLK_READ:
-        blk_queue_pin(q, slot);
-        blk_engine_read(q->uring, slot->buf + slot->done, left, offset, slot->pinned != 0, tag);
+        blk_engine_read(q->uring, slot->buf + slot->done, left, offset, blk_queue_pinned(q, slot),
+                        tag);
         break;
     case BLK_WRITE:
-        blk_queue_pin(q, slot);
-        blk_engine_write(q->uring, slot->buf + slot->done, left, offset, slot->pinned != 0, tag);
+        blk_engine_write(q->uring, slot->buf + slot->done, left, offset, blk_queue_pinned(q, slot),
+                         tag);
         break;
     case BLK_FLUSH:
         blk_engine_flush(q->uring, q->replaying, tag);

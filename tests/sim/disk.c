@@ -319,6 +319,9 @@ int uring_pin(struct io_uring *ring, unsigned int index, void *buf, uint32_t byt
 
     (void)ring;
     sim_require(index < PINS);
+    if (sim_chance(disk_errors)) {
+        return -ENOMEM;
+    }
     r->pins[index].buf = buf;
     r->pins[index].bytes = bytes;
     return 0;

@@ -360,6 +360,28 @@ static void where_nothing_can_be_pinned_the_disk_works(void **state)
     assert_int_equal(q.slots[0].pinned, 0);
 }
 
+/* Another slot was refused meanwhile, so that what is pinned here does not grow with the requests.
+ */
+static void a_request_beyond_what_is_pinned_works(void **state)
+{
+    (void)state;
+    put_transfer(BLKIF_OP_WRITE, 1, 8, 0, 1);
+    work();
+    assert_int_equal(response(1, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+    assert_int_equal(q.slots[0].pinned, 4096);
+    q.no_pins = true;
+    for (uint8_t pages = 6; pages > 0; pages -= 3) {
+        memset(guest, 'a' + pages, sizeof(guest[0]) * pages);
+        put_transfer(BLKIF_OP_WRITE, 2, 8, 0, pages);
+        work();
+        assert_int_equal(response(2, BLKIF_OP_WRITE), BLKIF_RSP_OKAY);
+        put_transfer(BLKIF_OP_READ, 3, 8, 20, pages);
+        work();
+        assert_int_equal(response(3, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+        assert_memory_equal(guest[20], guest[0], sizeof(guest[0]) * pages);
+    }
+}
+
 static void a_full_ring_is_served_many_times_over(void **state)
 {
     uint64_t seen = 0;
@@ -449,6 +471,7 @@ int main(void)
         TEST(an_image_that_became_shorter_is_an_error),
         TEST(a_buffer_is_pinned_as_far_as_needed),
         TEST(where_nothing_can_be_pinned_the_disk_works),
+        TEST(a_request_beyond_what_is_pinned_works),
         TEST(a_full_ring_is_served_many_times_over),
         TEST(a_disk_that_does_not_answer_is_told_about_once),
         TEST(impossible_indices_end_it),
