@@ -14,7 +14,8 @@ for package in backends guest tools driver-domain doc; do
         exit 1
     }
 done
-found=$(lintian --allow-root --tag-display-limit 0 --info "$out"/*.deb) || true
+lintian --version > /dev/null
+found=$(lintian --allow-root --tag-display-limit 0 --info "$out"/*.deb) || [ -n "$found" ]
 if [ -n "$found" ]; then
     echo "$found"
     exit 1

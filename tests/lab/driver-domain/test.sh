@@ -65,11 +65,11 @@ journal_grows driver-duet
 journal_ends driver-duet "$disk"
 for name in driver-duet driver-linux; do
     timeout 60 xl -vvv destroy $name > xl.out 2>&1 || fail "xl destroy $name: $(cat xl.out)"
-    # xl says so, and ends well, when it has waited ten seconds for the driver domain in vain.
-    ! grep 'unable to remove device' xl.out || fail "xl destroy $name: the driver domain did not let its devices go"
+    # xl says so, and ends well, when it has waited ten seconds for the driver domain in vain. No factor makes them more.
+    [ "$FACTOR" -gt 150 ] || ! grep 'unable to remove device' xl.out || fail "xl destroy $name: the driver domain did not let its devices go"
 done
 settles "back ends that are left" "" left_over
 
 timeout 60 xl shutdown driver-dd
-wait_line driver-dd '^driver-domain: stopping' > /dev/null
+wait_line driver-dd '^driver-domain: the daemons have ended' > /dev/null
 wait_end driver-dd
