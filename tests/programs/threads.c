@@ -313,8 +313,8 @@ static int timeouts(void)
     long began;
 
     sem_init(&gate, 0, 0);
+    began = now(CLOCK_MONOTONIC); /* first: we may be kept waiting between the two */
     t = in(CLOCK_REALTIME, 30 * MSEC);
-    began = now(CLOCK_MONOTONIC);
     RIGHT("sem_timedwait", sem_timedwait(&gate, &t) == -1 && errno == ETIMEDOUT, 1);
     RIGHT("its time", now(CLOCK_MONOTONIC) - began >= 25 * MSEC, 1);
     pthread_condattr_init(&attr);
