@@ -297,10 +297,9 @@ static int robusts(void)
 
 static void *hold(void *arg)
 {
-    (void)arg;
     pthread_mutex_lock(&mutex);
     sem_post(&gate);
-    pause_for(200 * MSEC);
+    sem_wait(arg);
     pthread_mutex_unlock(&mutex);
     return NULL;
 }
@@ -310,11 +309,12 @@ static int timeouts(void)
     pthread_condattr_t attr;
     pthread_cond_t monotonic;
     struct timespec t;
+    sem_t let_go;
     long began;
 
     sem_init(&gate, 0, 0);
+    began = now(CLOCK_MONOTONIC); /* first: we may be kept waiting between the two */
     t = in(CLOCK_REALTIME, 30 * MSEC);
-    began = now(CLOCK_MONOTONIC);
     RIGHT("sem_timedwait", sem_timedwait(&gate, &t) == -1 && errno == ETIMEDOUT, 1);
     RIGHT("its time", now(CLOCK_MONOTONIC) - began >= 25 * MSEC, 1);
     pthread_condattr_init(&attr);
@@ -327,10 +327,12 @@ static int timeouts(void)
     t = in(CLOCK_REALTIME, -SEC);
     RIGHT("one that is over", pthread_cond_timedwait(&cond, &mutex, &t), ETIMEDOUT);
     pthread_mutex_unlock(&mutex);
-    pthread_t holder = start(hold, NULL);
+    sem_init(&let_go, 0, 0);
+    pthread_t holder = start(hold, &let_go);
     sem_wait(&gate);
     t = in(CLOCK_REALTIME, 20 * MSEC);
     RIGHT("pthread_mutex_timedlock", pthread_mutex_timedlock(&mutex, &t), ETIMEDOUT);
+    sem_post(&let_go);
     t = in(CLOCK_REALTIME, 60 * SEC);
     RIGHT("the same in time", pthread_mutex_timedlock(&mutex, &t), 0);
     pthread_mutex_unlock(&mutex);
