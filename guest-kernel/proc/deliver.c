@@ -100,6 +100,7 @@ static int enter_handler(struct uthread *t, const struct signal_due *due, struct
         return rc;
     }
     signal_enter(&t->signals, due);
+    t->nap_until = 0; /* a sleep is gone on with only where no handler ran */
     thread_fpu_load(fresh);
     *regs = after;
     return 0;

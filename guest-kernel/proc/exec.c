@@ -12,6 +12,7 @@
 
 #include "hat/layout.h"
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "os/hypercall.h"
@@ -58,7 +59,7 @@ struct loaded {
 
 int exec_args_init(struct exec_args *args)
 {
-    *args = (struct exec_args){.text = page_alloc(EXEC_ARGS_ORDER)};
+    *args = (struct exec_args){.text = page_users_may_take() ? page_alloc(EXEC_ARGS_ORDER) : NULL};
     return args->text == NULL ? -ENOMEM : 0;
 }
 

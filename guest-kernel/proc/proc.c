@@ -18,6 +18,7 @@
 struct mutex proc_table_lock;
 struct proc *proc_table[PROC_MAX];
 static unsigned last_id;
+static bool ids_again; /* there were so many that they began anew */
 
 static struct waitq events = WAITQ(events, "process");
 static uint64_t changes;
@@ -71,9 +72,25 @@ unsigned proc_parent_pid(const struct proc *p)
 
 /* ---- the table ---- */
 
+static bool id_taken(unsigned id)
+{
+    for (unsigned i = 0; i < PROC_MAX; i++) {
+        const struct proc *p = proc_table[i];
+
+        if (p != NULL && (p->pid == id || p->group == id || uthread_find(p, id) != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 unsigned proc_new_id(void)
 {
-    return ++last_id;
+    do {
+        ids_again = ids_again || last_id == PROC_ID_MAX;
+        last_id = last_id < PROC_ID_MAX ? last_id + 1 : 1;
+    } while (ids_again && id_taken(last_id));
+    return last_id;
 }
 
 static bool table_add(struct proc *p)

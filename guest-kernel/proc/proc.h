@@ -27,6 +27,7 @@
 #include "vm/vm.h"
 
 #define PROC_MAX      128
+#define PROC_ID_MAX   0x3fffffU /* of processes and threads; a futex's word has room for them */
 #define PROC_NAME_MAX 16
 
 /*
@@ -74,6 +75,7 @@ struct proc {
     bool ending;               /* its threads end when they leave the kernel; under "signals" */
     int status;                /* as wait4() tells it; likewise */
     bool ended;                /* may be reaped */
+    unsigned lies;             /* frames that were not as they should be; atomic */
     void (*on_end)(void *arg); /* called in the ending thread; NULL: nobody wants to know */
     void *on_end_arg;
 };

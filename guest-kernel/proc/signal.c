@@ -109,11 +109,13 @@ bool signal_post(struct signals *s, unsigned number, const struct signal_info *i
     upcall_state_t state = spin_lock(&s->lock);
     bool kept = !action_ignores(s, number) || somebody_blocks(s, number);
 
+    bool news = kept && (s->pending.set & SIGNAL_BIT(number)) == 0;
+
     if (kept) {
         queue_add(&s->pending, number, info);
     }
     spin_unlock(&s->lock, state);
-    return kept;
+    return news;
 }
 
 bool signal_post_thread(struct thread_signals *t, unsigned number, const struct signal_info *info)
@@ -121,11 +123,13 @@ bool signal_post_thread(struct thread_signals *t, unsigned number, const struct 
     upcall_state_t state = spin_lock(&t->process->lock);
     bool kept = !action_ignores(t->process, number) || (t->blocked & SIGNAL_BIT(number)) != 0;
 
+    bool news = kept && (t->pending.set & SIGNAL_BIT(number)) == 0;
+
     if (kept) {
         queue_add(&t->pending, number, info);
     }
     spin_unlock(&t->process->lock, state);
-    return kept;
+    return news;
 }
 
 /* ---- going out ---- */

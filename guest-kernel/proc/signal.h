@@ -151,8 +151,8 @@ void signals_exec(struct thread_signals *t);
 /**
  * signal_post() - make one pending, for any thread of a process
  *
- * A signal that is pending already stays as it is. Return: false if it is ignored, and so dropped:
- * nobody has to be woken. Any context.
+ * A signal that is pending already stays as it is. Return: false if nobody has to be woken, since
+ * it is ignored, and so dropped, or was pending before. Any context.
  */
 bool signal_post(struct signals *s, unsigned number, const struct signal_info *info);
 

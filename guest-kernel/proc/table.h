@@ -14,6 +14,9 @@ extern struct proc *proc_table[PROC_MAX];
 /** proc_new_id() - a number for a process or a thread. The table is locked. */
 unsigned proc_new_id(void);
 
+/** uthread_find() - a process's thread of a number, or NULL. The table is locked. */
+struct uthread *uthread_find(const struct proc *p, unsigned tid);
+
 /** proc_set_status() - what the process ends with, if nothing was said before. */
 void proc_set_status(struct proc *p, int status);
 

@@ -43,10 +43,19 @@ bool uthread_interrupted(const struct uthread *t)
 
 /* ---- the beginning ---- */
 
+static void uthread_free(struct uthread *t)
+{
+    if (t->page != NULL) {
+        page_free(t->page, 0);
+    }
+    kfree(t);
+}
+
 static bool uthread_add(struct uthread *t, unsigned tid)
 {
     mutex_lock(&proc_table_lock);
-    bool room = count < UTHREADS_MAX;
+    bool room = count < UTHREADS_MAX - (t->proc->parent != NULL ? UTHREADS_RESERVED : 0) &&
+                t->proc->live < UTHREADS_OF_ONE;
     if (room) {
         count++;
         t->tid = tid != 0 ? tid : proc_new_id();
@@ -66,8 +75,9 @@ struct uthread *uthread_create(struct proc *p, unsigned tid)
     }
     t->proc = p;
     waitq_init(&t->wait, "futex");
-    if (!uthread_add(t, tid)) {
-        kfree(t);
+    t->page = page_alloc(0);
+    if (t->page == NULL || !uthread_add(t, tid)) {
+        uthread_free(t);
         return NULL;
     }
     return t;
@@ -94,7 +104,7 @@ static bool uthread_remove(struct uthread *t, int status, struct thread **before
     count--;
     bool last = --p->live == 0;
     mutex_unlock(&proc_table_lock);
-    kfree(t);
+    uthread_free(t);
     return last;
 }
 
@@ -206,8 +216,7 @@ int uthread_alone(struct uthread *t)
 
 /* ---- signals ---- */
 
-/* A process's thread of a number. The table is locked. */
-static struct uthread *uthread_find(const struct proc *p, unsigned tid)
+struct uthread *uthread_find(const struct proc *p, unsigned tid)
 {
     struct thread_signals *s;
 

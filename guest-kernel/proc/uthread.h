@@ -20,7 +20,9 @@
 #include "proc/signal.h"
 #include "psm/user.h"
 
-#define UTHREADS_MAX 4096 /* of all processes */
+#define UTHREADS_MAX      4096 /* of all processes */
+#define UTHREADS_OF_ONE   2048 /* of one: no process takes them all */
+#define UTHREADS_RESERVED 64   /* for what the shell starts, to look and to kill */
 
 struct proc;
 struct trap_frame;
@@ -30,6 +32,7 @@ struct uthread {
     struct proc *proc;
     struct thread_signals signals;
     struct user_cpu user;
+    void *page;           /* a page for what a call moves: it takes none while it waits */
     struct waitq wait;    /* it sleeps here in futex_wait(); signals wake it */
     nsec_t nap_until;     /* of a sleep that is to be gone on with, no handler having run; else 0 */
     uint64_t clear_tid;   /* address that is zeroed, and woken, at its end; 0: none */

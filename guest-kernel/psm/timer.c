@@ -108,6 +108,12 @@ static void heap_remove(struct cpu *cpu, struct timer *t)
 
 /* ---- Xen's timer ---- */
 
+/*
+ * Xen takes a deadline for a signed number, and what lies beyond for the past. So far away it may
+ * interrupt early, once in a lifetime: then nothing is due, and it is asked again.
+ */
+#define FAR_AWAY ((nsec_t)INT64_MAX / 2)
+
 /* Have Xen interrupt this CPU for the earliest timer. Its lock is held, and it is this CPU. */
 static void timer_program(struct cpu *cpu)
 {
@@ -116,7 +122,8 @@ static void timer_program(struct cpu *cpu)
     if (deadline >= cpu->timers->programmed) {
         return;
     }
-    struct vcpu_set_singleshot_timer op = {.timeout_abs_ns = clock_to_xen(deadline)};
+    struct vcpu_set_singleshot_timer op = {
+        .timeout_abs_ns = MIN(clock_to_xen(MIN(deadline, FAR_AWAY)), FAR_AWAY)};
     long rc = HYPERVISOR_vcpu_op(VCPUOP_set_singleshot_timer, cpu->id, &op);
 
     ASSERT(rc == 0);

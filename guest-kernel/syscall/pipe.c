@@ -1,10 +1,12 @@
 /*
  * pipe.c - pipes: a page of bytes between processes.
  *
- * Locks: a pipe's mutex, over all of it. Who waits for the other end does so in proc_wait_change(),
- * with no lock held.
+ * Locks: a pipe's mutex, over all of it but who still has it: the ends are counted apart, since the
+ * last to see both closed may still be giving the mutex up. Who waits for the other end does so in
+ * proc_wait_change(), with no lock held.
  */
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/string.h"
 #include "syscall/file.h"
 
@@ -12,6 +14,7 @@
 
 struct pipe {
     struct mutex lock;
+    unsigned refs; /* ends that are not done with it; atomic */
     unsigned readers, writers;
     uint32_t prod, cons; /* free-running */
     char *ring;          /* PIPE_SIZE bytes */
@@ -120,10 +123,9 @@ static void pipe_close(struct file *f)
     mutex_lock(&pipe->lock);
     pipe->readers -= (f->flags & O_ACCMODE) == O_RDONLY;
     pipe->writers -= (f->flags & O_ACCMODE) == O_WRONLY;
-    bool last = pipe->readers == 0 && pipe->writers == 0;
     mutex_unlock(&pipe->lock);
     proc_wake();
-    if (last) {
+    if (__atomic_sub_fetch(&pipe->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         pipe_free(pipe);
     }
 }
@@ -136,7 +138,7 @@ static const struct file_ops pipe_ops = {.read = pipe_read,
 
 int pipe_create(struct file *ends[2], unsigned flags)
 {
-    struct pipe *pipe = kzalloc(sizeof(*pipe));
+    struct pipe *pipe = page_users_may_take() ? kzalloc(sizeof(*pipe)) : NULL;
 
     if (pipe == NULL) {
         return -ENOMEM;
@@ -152,6 +154,7 @@ int pipe_create(struct file *ends[2], unsigned flags)
     }
     mutex_init(&pipe->lock, "pipe");
     pipe->readers = pipe->writers = 1;
+    pipe->refs = 2;
     ends[0]->pipe = ends[1]->pipe = pipe;
     return 0;
 }

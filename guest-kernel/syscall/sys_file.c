@@ -96,10 +96,8 @@ static int transfer_begin(struct call *c, bool writes, struct transfer *x)
         return -EBADF;
     }
     *x = (struct transfer){.f = f, .writes = writes, .at_pos = true};
+    x->page = c->u->page;
     int rc = transfer_check(f, writes);
-    if (rc == 0 && (x->page = page_alloc(0)) == NULL) {
-        rc = -ENOMEM;
-    }
     if (rc != 0) {
         file_put(f);
     }
@@ -111,7 +109,6 @@ static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc
 {
     const struct signal_info info = {.code = SI_USER, .pid = c->p->pid};
 
-    page_free(x->page, 0);
     file_put(x->f);
     if (rc == -LINUX_EPIPE) {
         (void)signal_post_thread(&c->u->signals, SIGNAL_PIPE, &info);

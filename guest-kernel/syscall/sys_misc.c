@@ -127,11 +127,14 @@ int64_t sys_time(struct call *c)
     return rc == 0 ? now : rc;
 }
 
+/* So much, and nobody lives to see it: two of them can be added, and the time that it is. */
+#define NSEC_MOST ((uint64_t)INT64_MAX / 4)
+
 /* @nsec is below a second. */
 static nsec_t nsec_of(int64_t sec, int64_t nsec)
 {
-    return (uint64_t)sec >= INT64_MAX / NSEC_PER_SEC
-               ? INT64_MAX
+    return (uint64_t)sec >= NSEC_MOST / NSEC_PER_SEC
+               ? NSEC_MOST
                : (uint64_t)sec * NSEC_PER_SEC + (uint64_t)nsec;
 }
 

@@ -87,15 +87,20 @@ int64_t sys_sigaltstack(struct call *c)
     return rc == 0 && c->a[1] != 0 ? copy_to_user(UADDR(c->a[1]), &old, sizeof(old)) : rc;
 }
 
-/* A frame that lies is a fault of the program's. */
+/* A frame that lies is a fault of the program's, which may go on from that: so the log has an end.
+ */
+#define LIES_TOLD 16
+
 int64_t sys_rt_sigreturn(struct call *c)
 {
     const struct signal_info info = {.code = SI_KERNEL};
     const char *why = NULL;
 
     if (deliver_return(c->u, c->frame, &why) != 0) {
-        log_warn("%s[%u]: the frame that it returns from a signal by: %s", c->p->name, c->p->pid,
-                 why);
+        if (__atomic_fetch_add(&c->p->lies, 1, __ATOMIC_RELAXED) < LIES_TOLD) {
+            log_warn("%s[%u]: the frame that it returns from a signal by: %s", c->p->name,
+                     c->p->pid, why);
+        }
         if (!deliver_fault(c->u, c->frame, SIGNAL_SEGV, &info, 0)) {
             proc_exit(SIGNAL_SEGV);
         }
