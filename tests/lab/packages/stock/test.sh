@@ -55,6 +55,7 @@ ours() {
     settles "who serves the disk and the interface of $1" "$3 $3" by "$(xl domid "$1")"
 }
 
+[ ! -e /usr/sbin/duet-blockd ] || fail "this dom0 has Duet already"
 rm -f /usr/sbin/policy-rc.d # what made the lab's dom0 forbids packages to start anything; a host has no such file
 debians_script
 files > before
