@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .say import LabError
 
-SSH_TIMEOUT = 60  # seconds for the first connection
+SSH_TIMEOUT = 60 * max(100, int(os.environ.get("DUET_FACTOR", "100"))) / 100  # seconds for the first connection
 GRACE = 20        # seconds to end a command that timed out or was interrupted
 
 # Ends all processes with MARK in their environment: SIGTERM, and two seconds later SIGKILL.
