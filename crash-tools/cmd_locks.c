@@ -3,38 +3,53 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "crash.h"
 #include "locks.h"
 #include "value.h"
 
+static cJSON *thread_item(const struct kthread *t)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "thread \"%s\"", t->name);
+    return cJSON_CreateString(text);
+}
+
+static cJSON *vcpu_item(unsigned int id)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "vCPU %u", id);
+    return cJSON_CreateString(text);
+}
+
+static cJSON *holder_item(const struct klock *lock)
+{
+    if (lock->owner != NULL) {
+        return thread_item(lock->owner);
+    }
+    return lock->cpu >= 0 ? vcpu_item((unsigned int)lock->cpu) : cJSON_CreateString("nobody");
+}
+
 static cJSON *lock_json(const struct kernel *k, const struct klock *lock)
 {
     cJSON *json = cJSON_CreateObject();
-    char text[128] = "nobody";
 
     cJSON_AddStringToObject(json, "kind", lock->mutex ? "mutex" : "spinlock");
     cJSON_AddStringToObject(json, "name", lock->name);
     json_add_hex(json, "address", lock->address);
     cJSON_AddStringToObject(json, "variable", lock->place);
-    if (lock->owner != NULL) {
-        snprintf(text, sizeof(text), "thread \"%s\"", lock->owner->name);
-    } else if (lock->cpu >= 0) {
-        snprintf(text, sizeof(text), "vCPU %d", lock->cpu);
-    }
-    cJSON_AddStringToObject(json, "holder", text);
+    cJSON_AddItemToObject(json, "holder", holder_item(lock));
     cJSON *waiters = cJSON_AddArrayToObject(json, "waiters");
     for (unsigned int i = 0; lock->mutex && i < k->nthreads; i++) {
         if (k->threads[i].wants == lock->address) {
-            snprintf(text, sizeof(text), "thread \"%s\"", k->threads[i].name);
-            cJSON_AddItemToArray(waiters, cJSON_CreateString(text));
+            cJSON_AddItemToArray(waiters, thread_item(&k->threads[i]));
         }
     }
     for (unsigned int i = 0; !lock->mutex && i < k->ncpus; i++) {
         if (k->cpus[i].wants_lock == lock->address) {
-            snprintf(text, sizeof(text), "vCPU %u", k->cpus[i].id);
-            cJSON_AddItemToArray(waiters, cJSON_CreateString(text));
+            cJSON_AddItemToArray(waiters, vcpu_item(k->cpus[i].id));
         }
     }
     return json;
@@ -44,15 +59,13 @@ static void add_circles(struct session *s, const struct kernel *k, cJSON *list)
 {
     const struct kthread *threads[CIRCLE_MAX];
     const struct kcpu *cpus[CIRCLE_MAX];
-    char text[128];
 
     for (unsigned int i = 0; i < k->nthreads; i++) {
         unsigned int n = lock_circle(s, k, &k->threads[i], threads);
         cJSON *circle = n > 0 ? cJSON_CreateArray() : NULL;
 
         for (unsigned int m = 0; m < n; m++) {
-            snprintf(text, sizeof(text), "thread \"%s\"", threads[m]->name);
-            cJSON_AddItemToArray(circle, cJSON_CreateString(text));
+            cJSON_AddItemToArray(circle, thread_item(threads[m]));
         }
         cJSON_AddItemToArray(list, circle);
     }
@@ -61,8 +74,7 @@ static void add_circles(struct session *s, const struct kernel *k, cJSON *list)
         cJSON *circle = n > 0 ? cJSON_CreateArray() : NULL;
 
         for (unsigned int m = 0; m < n; m++) {
-            snprintf(text, sizeof(text), "vCPU %u", cpus[m]->id);
-            cJSON_AddItemToArray(circle, cJSON_CreateString(text));
+            cJSON_AddItemToArray(circle, vcpu_item(cpus[m]->id));
         }
         cJSON_AddItemToArray(list, circle);
     }
@@ -83,9 +95,7 @@ static int locks_run(struct session *s, int argc, char **argv, cJSON *answer, st
     }
     add_circles(s, &k, cJSON_AddArrayToObject(answer, "circles"));
     kernel_free(&k);
-    return err == 0 ? CRASH_DONE
-                    : crash_fail(why, CRASH_FAILED, "the kernel's threads cannot be read: %s",
-                                 strerror(-err));
+    return crash_loaded(err, why);
 }
 
 static void show_list(const cJSON *list, const char *between)

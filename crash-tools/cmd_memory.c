@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "crash.h"
 #include "value.h"
@@ -67,11 +68,8 @@ static void vtop_show(const cJSON *answer)
 
 static void add_flag(char *text, size_t size, bool set, const char *name)
 {
-    size_t len = 0;
+    size_t len = strlen(text);
 
-    while (text[len] != '\0') {
-        len++;
-    }
     if (set) {
         snprintf(text + len, size - len, "%s%s", len > 0 ? " " : "", name);
     }

@@ -126,9 +126,7 @@ static int bt_run(struct session *s, int argc, char **argv, cJSON *answer, struc
                             .left = FRAMES_ALL_MAX};
     struct kernel k;
     int err = kernel_load(s, &k);
-    int status = err == 0 ? bt_some(s, &k, argc, argv, &traces, why)
-                          : crash_fail(why, CRASH_FAILED, "the kernel's threads cannot be read: %s",
-                                       strerror(-err));
+    int status = err == 0 ? bt_some(s, &k, argc, argv, &traces, why) : crash_loaded(err, why);
 
     cJSON_AddBoolToObject(answer, "complete", traces.left > 0);
     kernel_free(&k);
@@ -228,9 +226,7 @@ static int threads_run(struct session *s, int argc, char **argv, cJSON *answer, 
     }
     cJSON_AddBoolToObject(answer, "complete", !k.cut);
     kernel_free(&k);
-    return err == 0 ? CRASH_DONE
-                    : crash_fail(why, CRASH_FAILED, "the kernel's threads cannot be read: %s",
-                                 strerror(-err));
+    return crash_loaded(err, why);
 }
 
 static void threads_show(const cJSON *answer)

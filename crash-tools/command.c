@@ -19,6 +19,13 @@ int crash_fail(struct excuse *why, int status, const char *fmt, ...)
     return status;
 }
 
+int crash_loaded(int err, struct excuse *why)
+{
+    return err == 0 ? CRASH_DONE
+                    : crash_fail(why, CRASH_FAILED, "the kernel's threads cannot be read: %s",
+                                 strerror(-err));
+}
+
 bool crash_number(const char *text, uint64_t *number)
 {
     char *end;

@@ -31,6 +31,9 @@ extern const struct command cmd_info, cmd_vcpus, cmd_bt, cmd_threads, cmd_log, c
 int crash_fail(struct excuse *why, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A command's status after kernel_load() has returned @err. */
+int crash_loaded(int err, struct excuse *why);
+
 /* Reads "0x12", "symbol" or "symbol+0x12". Returns CRASH_DONE or the status of an excuse. */
 int crash_address(const struct session *s, const char *text, uint64_t *address, struct excuse *why);
 

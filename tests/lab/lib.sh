@@ -360,6 +360,16 @@ save_restore() {
     wait_line "$name" 'suspend: away [0-9]+ ms, resumed as domain' 120 | sed 's/.*suspend: //'
 }
 
+# counts_on NAME COMMAND: a program of our guest that prints `count N`, ever more, goes on where its domain is restored.
+counts_on() {
+    new_log "$1"
+    type_to "$1" "$2"
+    wait_line "$1" '^count 3$' > /dev/null
+    save_restore "$1"
+    new_log "$1"
+    wait_line "$1" '^count [0-9]+$' > /dev/null
+}
+
 # same WHAT EXPECTED FOUND: fail unless the two are equal.
 same() {
     [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"

@@ -5,7 +5,6 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 lab=$here/../../../lab
 export DUET_LAB=packages
-unset CTEST_RESOURCE_GROUP_0_LABS # the lab that ctest found free, which `run` would take
 trap '"$lab" down' EXIT
 
 mapfile -t packages < <("$lab" packages)

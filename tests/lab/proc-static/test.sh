@@ -150,12 +150,7 @@ type_to prog status
 wait_line prog '^status: 130' > /dev/null
 
 # A shell that counts is saved, and goes on where it is restored.
-new_log prog
-type_to prog "exec /bin/sh /etc/count"
-wait_line prog '^count 3$' > /dev/null
-save_restore prog
-new_log prog
-wait_line prog '^count [0-9]+$' > /dev/null
+counts_on prog "exec /bin/sh /etc/count"
 interrupt
 type_to prog status
 wait_line prog '^status: 130' > /dev/null

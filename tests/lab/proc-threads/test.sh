@@ -47,10 +47,5 @@ for what in basics locks signals processes memory; do
 done
 
 # Threads that wait for one another, and for times, go on where their domain is restored.
-new_log prog
-type_to prog "exec /t count"
-wait_line prog '^count 3$' > /dev/null
-save_restore prog
-new_log prog
-wait_line prog '^count [0-9]+$' > /dev/null
+counts_on prog "exec /t count"
 wait_line prog '^count [0-9]*[05]$' > /dev/null
