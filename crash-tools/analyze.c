@@ -17,9 +17,12 @@
 #include "value.h"
 
 #define TRAP_PAGE_FAULT 14
-#define PF_PRESENT      1u
-#define PF_WRITE        2u
-#define PF_FETCH        16u
+/* Numbers of the kernel's own, for what interrupts and is no fault (guest-kernel/psm/trap.h). */
+#define TRAP_UPCALL  0x100
+#define TRAP_SYSCALL 0x102
+#define PF_PRESENT   1u
+#define PF_WRITE     2u
+#define PF_FETCH     16u
 
 /* What is known of a panic. */
 struct finding {
@@ -152,13 +155,25 @@ static const char *access_of(uint64_t error)
     return (error & PF_FETCH) != 0 ? "execute" : (error & PF_WRITE) != 0 ? "write" : "read";
 }
 
+/* A member of the trap frame by which a call was interrupted. */
+static uint64_t trap_member(const struct finding *f, const struct call *at, const char *member)
+{
+    uint64_t frame = f->trace.stack.frames[at->frame].trap_frame, value = 0;
+
+    (void)kernel_member(f->s, "trap_frame", frame, member, &value);
+    return value;
+}
+
+static bool interrupted_by(const struct finding *f, const struct call *call, uint64_t vector)
+{
+    return call->trap && trap_member(f, call, "vector") == vector;
+}
+
 static void explain_trap(struct finding *f, const struct call *at)
 {
     const struct kcpu *cpu = kernel_cpu(f->k, f->vcpu);
-    uint64_t frame = f->trace.stack.frames[at->frame].trap_frame, vector = 0, error = 0;
+    uint64_t vector = trap_member(f, at, "vector"), error = trap_member(f, at, "error");
 
-    (void)kernel_member(f->s, "trap_frame", frame, "vector", &vector);
-    (void)kernel_member(f->s, "trap_frame", frame, "error", &error);
     blame(f, beyond(f, at, NULL, 0));
     cJSON_AddNumberToObject(f->answer, "vector", (double)vector);
     if (vector != TRAP_PAGE_FAULT || cpu == NULL) {
@@ -181,11 +196,15 @@ static void explain_trap(struct finding *f, const struct call *at)
 
 /* ---- the kernel's own checks ---- */
 
+/* An upcall's handlers run on the stack of whom it interrupted, who had left them too little. */
 static void explain_overflow(struct finding *f, const struct call *at)
 {
     static const char *const names[] = {"stack_overflow", "__fentry__"};
     unsigned int depth = 0;
 
+    for (const struct call *c = at; c != NULL; c = next_call(f, c)) {
+        at = interrupted_by(f, c, TRAP_UPCALL) ? c : at;
+    }
     f->verdict = "stack overflow";
     blame(f, beyond(f, at, names, sizeof(names) / sizeof(names[0])));
     for (const struct call *c = f->culprit;
@@ -361,8 +380,11 @@ static void explain_panic(struct finding *f)
     const struct call *at;
 
     for (unsigned int i = 0; i < f->trace.count; i++) {
-        if (f->trace.calls[i].trap) {
-            explain_trap(f, &f->trace.calls[i]);
+        const struct call *call = &f->trace.calls[i];
+
+        if (call->trap && !interrupted_by(f, call, TRAP_UPCALL) &&
+            !interrupted_by(f, call, TRAP_SYSCALL)) {
+            explain_trap(f, call);
             return;
         }
     }

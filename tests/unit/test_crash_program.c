@@ -185,6 +185,22 @@ static void analyze_names_the_fault(void **state)
     expect_printable(answer);
 }
 
+/* What an upcall interrupted is no fault: what ended the kernel then, its handlers did. */
+static void analyze_takes_no_upcall_for_a_fault(void **state)
+{
+    struct fixture *f = *state;
+    const struct vcpu_guest_context *vcpu = core_vcpu(f->s.core, 0);
+    uint64_t upcall = 0x100, frame = vcpu->user_regs.rdi; /* trap_dispatch()'s argument */
+    uint64_t *vector = program_core_at(&f->file, frame + 15 * sizeof(uint64_t));
+
+    assert_int_equal(*vector, 14);
+    memcpy(vector, &upcall, sizeof(upcall));
+    panic(f);
+    const cJSON *answer = answer_of(f, &cmd_analyze, NULL);
+    assert_string_equal(crash_text(answer, "verdict"), "panic");
+    assert_string_equal(crash_text(item(answer, "culprit"), "function"), "trap_dispatch");
+}
+
 static void analyze_names_the_deadlock(void **state)
 {
     struct fixture *f = *state;
@@ -296,11 +312,17 @@ static void frames_have_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(stack_crosses_the_trap),     CASE(threads_wait_where_they_were_switched),
-        CASE(values_are_by_type),         CASE(analyze_names_the_fault),
-        CASE(analyze_names_the_deadlock), CASE(analyze_names_the_spinner),
-        CASE(a_cpu_leads_nowhere),        CASE(list_of_threads_goes_in_circles),
-        CASE(arguments_of_callers_end),   CASE(stacks_of_any_bytes),
+        CASE(stack_crosses_the_trap),
+        CASE(threads_wait_where_they_were_switched),
+        CASE(values_are_by_type),
+        CASE(analyze_names_the_fault),
+        CASE(analyze_takes_no_upcall_for_a_fault),
+        CASE(analyze_names_the_deadlock),
+        CASE(analyze_names_the_spinner),
+        CASE(a_cpu_leads_nowhere),
+        CASE(list_of_threads_goes_in_circles),
+        CASE(arguments_of_callers_end),
+        CASE(stacks_of_any_bytes),
         CASE(frames_have_an_end),
     };
 
