@@ -12,11 +12,9 @@
 #include <unistd.h>
 
 #include "device_xs.h"
+#include "domname.h"
 #include "gate.h"
 #include "inflight.h"
-
-#define NAME_KEY "/local/domain/%d/name"
-#define MAX_NAME 4096
 
 /* Openers of one device that may be killed within a minute. */
 #define LOST_MAX 5
@@ -57,7 +55,7 @@ static int blk_device_learn_disk(struct supervised *base, char *why, unsigned lo
     int err = blk_device_xs_read_back(dev, why, why_size);
 
     bucket_set(&dev->lost, LOST_MAX, LOST_NS, LOST_MAX, loop_now_ns());
-    snprintf(path, sizeof(path), NAME_KEY, base->id.domid);
+    snprintf(path, sizeof(path), DOMNAME_KEY, base->id.domid);
     return err != 0 ? err : supervised_watch(base, &dev->name_watch, path, why, why_size);
 }
 
@@ -189,14 +187,13 @@ static void blk_device_offer_disk(struct supervised *base)
  */
 static int blk_device_is_away(struct supervised *base)
 {
-    static const char suffix[] = "--migratedaway";
     char path[64];
     char *name;
     bool away;
     int err;
 
-    snprintf(path, sizeof(path), NAME_KEY, base->id.domid);
-    err = store_read_str(base->sup->store, STORE_NO_TX, path, NULL, MAX_NAME, &name);
+    snprintf(path, sizeof(path), DOMNAME_KEY, base->id.domid);
+    err = store_read_str(base->sup->store, STORE_NO_TX, path, NULL, DOMNAME_MAX, &name);
     if (store_error_passes(err)) {
         supervised_reconsider_soon(base);
         return err;
@@ -204,8 +201,7 @@ static int blk_device_is_away(struct supervised *base)
     if (err != 0) {
         return 0;
     }
-    away =
-        strlen(name) >= strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0;
+    away = domname_is_away(name);
     free(name);
     return away ? 1 : 0;
 }

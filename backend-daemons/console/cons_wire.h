@@ -68,6 +68,7 @@ struct cons_order {
 enum cons_report_kind {
     CONS_ATTACHED = WIRE_CLASS_REPORT, /* err 0; or err, and text says what failed */
     CONS_PONG,
+    CONS_SAYS, /* a message for the log about a console; err is its priority */
 };
 
 /* Every report of the worker. */

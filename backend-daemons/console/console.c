@@ -13,11 +13,11 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "domname.h"
 #include "lacks.h"
 #include "name.h"
 
-/* Longest value of the keys that are read: a name of xl's is at most a store value. */
-#define NAME_MAX_LEN 4096
+/* Longest value of the key that is read. */
 #define TYPE_MAX_LEN 32
 
 /* Looks at the store: so many at once, and so many a second. A resume takes two. */
@@ -55,6 +55,7 @@ static void take_name(struct cons_console *console, char *name)
     }
     free(console->name);
     console->name = name;
+    console->id.domain = name;
     if (console->wd >= 0) {
         give_order(console, CONS_LOG);
     }
@@ -80,7 +81,7 @@ static int look_at_name(struct cons_console *console)
 {
     struct store *st = console->host->store;
     char *name = NULL;
-    int err = store_read_str(st, STORE_NO_TX, console->home, "name", NAME_MAX_LEN, &name);
+    int err = store_read_str(st, STORE_NO_TX, console->home, "name", DOMNAME_MAX, &name);
 
     if (store_error_passes(err)) {
         return err;
@@ -99,7 +100,7 @@ static int look_at_name(struct cons_console *console)
     if (name == NULL && asprintf(&name, "domain-%u", console->domid) < 0) {
         return -ENOMEM;
     }
-    cons_name_drop_role(name);
+    domname_drop_role(name);
     take_name(console, name);
     return 0;
 }

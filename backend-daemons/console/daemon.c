@@ -140,6 +140,7 @@ int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_f
     daemon->host = host;
     daemon->ready = ready;
     daemon->arg = arg;
+    daemon->says = (struct log_limit){.burst = 1000, .interval_ms = 5000};
     err = scan(daemon);
     daemon->started = true;
     if (err == 0) {
@@ -155,6 +156,21 @@ int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_f
     return err;
 }
 
+/* The worker's message about a console, which may have gone meanwhile. It is not trusted. */
+static void hear(struct cons_daemon *daemon, const struct cons_report *report)
+{
+    const struct log_id nameless = {
+        .class = CONS_WIRE_CLASS, .domid = (int)report->domid, .device = 0};
+    const int priority = report->report.err;
+    struct cons_console *console = NULL;
+
+    HASH_FIND_INT(daemon->consoles, &report->domid, console);
+    if (priority >= LOG_ERR && priority <= LOG_DEBUG && report->domid < DOMID_FIRST_RESERVED) {
+        log_limited(&daemon->says, priority, console != NULL ? &console->id : &nameless, "%s",
+                    report->report.text);
+    }
+}
+
 void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *report)
 {
     struct cons_console *console = NULL;
@@ -162,6 +178,8 @@ void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *re
     if (report->report.kind == WIRE_READY) {
         daemon->worker_ready = true;
         ready_if_so(daemon);
+    } else if (report->report.kind == CONS_SAYS) {
+        hear(daemon, report);
     } else if (report->report.kind == CONS_ATTACHED) {
         HASH_FIND_INT(daemon->consoles, &report->domid, console);
         if (console != NULL) {

@@ -23,6 +23,7 @@ struct cons_daemon {
     bool started;
     bool worker_ready;
     bool told_ready;
+    struct log_limit says; /* the worker's messages: one that was taken over must not flood */
     loop_fn *ready;
     void *arg;
 };

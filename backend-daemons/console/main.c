@@ -23,6 +23,7 @@
 
 #include "cage_supervisor.h"
 #include "daemon.h"
+#include "journal.h"
 #include "logfile.h"
 #include "notify.h"
 #include "options.h"
@@ -58,6 +59,7 @@ static void on_stop(void *arg, int signo)
     struct consoled *d = arg;
 
     log_msg(LOG_NOTICE, NULL, "stopping: %s", strsignal(signo));
+    journal_end();
     notify_stopping();
     cons_link_stop(&d->host.link);
 }
@@ -339,6 +341,7 @@ int main(int argc, char **argv)
         return status;
     }
     log_prepare(); /* asks what standard error is, which the filter refuses later */
+    journal_begin(JOURNAL_SOCKET);
     raise_descriptor_limit();
     d.host.loop = loop_new();
     if (d.host.loop == NULL) {

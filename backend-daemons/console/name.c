@@ -54,18 +54,3 @@ void cons_name_to_file(const char *name, char file[CONS_FILE_MAX])
         snprintf(file, CONS_FILE_MAX, "%%");
     }
 }
-
-void cons_name_drop_role(char *name)
-{
-    static const char *const roles[] = {"--incoming", "--migratedaway"};
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-        size_t role = strlen(roles[i]);
-
-        if (len > role && strcmp(name + len - role, roles[i]) == 0) {
-            name[len - role] = '\0';
-            return;
-        }
-    }
-}

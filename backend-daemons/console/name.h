@@ -15,10 +15,4 @@
  */
 void cons_name_to_file(const char *name, char file[CONS_FILE_MAX]);
 
-/*
- * Cuts off what xl appends to the name of a guest while it migrates: "--incoming" at the new end,
- * "--migratedaway" at the old one. It is the same guest, so it has one log.
- */
-void cons_name_drop_role(char *name);
-
 #endif

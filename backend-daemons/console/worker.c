@@ -55,6 +55,20 @@ static void report(uint32_t kind, const struct cons_order *order, int err, const
     send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL);
 }
 
+/* What is about a console goes to the supervisor, which knows whose it is; the rest, and what the
+ * supervisor cannot have at once, to standard error. */
+static bool say(int priority, const struct log_id *id, const char *text)
+{
+    struct cons_report r = {.report = {.kind = CONS_SAYS, .err = priority}};
+    const unsigned long size = sizeof(r.report.text);
+
+    if (id == NULL || snprintf(r.report.text, size, "%s", text) >= (int)size) {
+        return false;
+    }
+    r.domid = (uint32_t)id->domid;
+    return send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(r);
+}
+
 /* Stage 1. Returns 0 or -errno. */
 static int receive_config(struct worker *w)
 {
@@ -67,6 +81,7 @@ static int receive_config(struct worker *w)
     c->log_dir[sizeof(c->log_dir) - 1] = '\0';
     log_set_level(c->head.log_level);
     log_prepare();
+    log_set_sink(say);
     return 0;
 }
 

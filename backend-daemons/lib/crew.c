@@ -28,6 +28,7 @@ void crew_init(struct crew *crew)
 {
     crew->log_fd = -1;
     crew->report_log = (struct log_limit){.burst = 5, .interval_ms = 5000};
+    crew->says = (struct log_limit){.burst = 60, .interval_ms = 5000};
 }
 
 static void crew_close_log(struct crew *crew)
@@ -111,6 +112,16 @@ static int crew_find_log(struct supervised *dev, char *why, unsigned long size)
     return 0;
 }
 
+/* A message of the worker's, in its device's name. Returns false for what is none. */
+static bool crew_hears(struct supervised *dev, const struct wire_report *r, unsigned long len)
+{
+    if (r->kind != WIRE_SAYS || len != sizeof(*r) || r->err < LOG_ERR || r->err > LOG_DEBUG) {
+        return false;
+    }
+    log_limited(&dev->crew.says, r->err, &dev->id, "%s", r->text);
+    return true;
+}
+
 /* A report, as the worker, which is not trusted, sent it. */
 static void crew_on_message(void *arg, const void *msg, unsigned long len)
 {
@@ -123,8 +134,8 @@ static void crew_on_message(void *arg, const void *msg, unsigned long len)
         memcpy(&r, msg, sizeof(r));
         r.text[sizeof(r.text) - 1] = '\0';
     }
-    if (crew->told) {
-        return; /* its last count, say: why it ends is known, and it has until the deadline */
+    if (crew_hears(dev, &r, len) || crew->told) {
+        return; /* told: its last count, say: why it ends is known, and it has until the deadline */
     }
     if (r.kind == WIRE_READY && len == sizeof(r)) {
         life_happens(&dev->life, LIFE_ON_SERVING);

@@ -65,6 +65,7 @@ struct crew {
     bool refusing;       /* it only says no */
     bool told;           /* why it ends was told, or it was given up */
     struct log_limit report_log;
+    struct log_limit says; /* its own messages; it limits them itself, unless it was taken over */
 };
 
 /* Prepares it: no worker, no log. */

@@ -1,6 +1,6 @@
 /*
  * Logging: see log.h. The formatted message passes through one escape function. The only state is
- * the level, and whether standard error is a terminal.
+ * the level, the sink, and whether standard error is a terminal.
  */
 #include "log.h"
 
@@ -15,12 +15,18 @@
 
 static int level = LOG_INFO;
 static int stderr_is_tty = -1; /* not asked yet */
+static log_sink_fn *log_sink;
 
 void log_prepare(void)
 {
     if (stderr_is_tty < 0) {
         stderr_is_tty = isatty(STDERR_FILENO);
     }
+}
+
+void log_set_sink(log_sink_fn *sink)
+{
+    log_sink = sink;
 }
 
 void log_set_level(int priority)
@@ -128,36 +134,42 @@ unsigned long log_escape(char *dst, unsigned long size, const char *src)
     return used;
 }
 
-/* Writes "<priority>class domain/device: " as far as the parts are known. */
-static unsigned long put_prefix(char *line, unsigned long size, int priority,
-                                const struct log_id *id)
+unsigned long log_name(char *dst, unsigned long size, const struct log_id *id)
 {
     int n = 0;
 
-    log_prepare();
-    if (stderr_is_tty == 0) {
-        n = snprintf(line, size, "<%d>", priority);
-    }
+    dst[0] = '\0';
     if (id == NULL || id->class == NULL) {
-        return n;
+        return 0;
     }
-    n += snprintf(line + n, size - n, "%s", id->class);
+    n += snprintf(dst + n, size - n, "%s", id->class);
     if (id->domid >= 0) {
-        n += snprintf(line + n, size - n, " %d", id->domid);
+        n += snprintf(dst + n, size - n, " %d", id->domid);
         if (id->device >= 0) {
-            n += snprintf(line + n, size - n, "/%d", id->device);
+            n += snprintf(dst + n, size - n, "/%d", id->device);
         }
     }
-    n += snprintf(line + n, size - n, ": ");
+    n += snprintf(dst + n, size - n, ": ");
     return n;
 }
 
 static void put_line(int priority, const struct log_id *id, const char *text)
 {
-    char line[LINE_MAX_BYTES];
-    unsigned long n = put_prefix(line, 256, priority, id);
+    char shown[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
+    unsigned long n = 0, length;
 
-    n += log_escape(line + n, sizeof(line) - n - 1, text);
+    log_escape(shown, sizeof(shown), text);
+    if (log_sink != NULL && log_sink(priority, id, shown)) {
+        return;
+    }
+    log_prepare();
+    if (stderr_is_tty == 0) {
+        n = snprintf(line, sizeof(line), "<%d>", priority);
+    }
+    n += log_name(line + n, 256, id);
+    length = strnlen(shown, sizeof(line) - n - 1);
+    memcpy(line + n, shown, length);
+    n += length;
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0) {
         return; /* nobody is left to tell */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <xen/xen.h>
 
+#include "domname.h"
 #include "supervisor.h"
 
 /* Lines of one device in a minute: enough for whoever looks for a fault, not for a flood. */
@@ -131,6 +132,21 @@ static int supervised_learn_front(struct supervised *dev, char *why, unsigned lo
     return supervised_watch(dev, &dev->front_watch, path, why, why_size);
 }
 
+/* Learns the domain's name, which is for messages alone: one that cannot be read is left out. */
+static void supervised_learn_domain(struct supervised *dev)
+{
+    char path[64], *name;
+
+    snprintf(path, sizeof(path), DOMNAME_KEY, dev->key.domid);
+    if (store_read_str(dev->sup->store, STORE_NO_TX, path, NULL, DOMNAME_MAX, &name) != 0) {
+        return;
+    }
+    domname_drop_role(name);
+    snprintf(dev->domain, sizeof(dev->domain), "%s", name);
+    dev->id.domain = dev->domain;
+    free(name);
+}
+
 static void supervised_refuse(struct supervised *dev, int err, const char *why)
 {
     dev->unusable = true;
@@ -143,8 +159,10 @@ static void supervised_refuse(struct supervised *dev, int err, const char *why)
 static bool supervised_learn(struct supervised *dev)
 {
     char why[SUPERVISED_SENTENCE_MAX];
-    int err = supervised_learn_front(dev, why, sizeof(why));
+    int err;
 
+    supervised_learn_domain(dev);
+    err = supervised_learn_front(dev, why, sizeof(why));
     if (err == 0) {
         err = dev->sup->ops->learn(dev, why, sizeof(why));
     }
@@ -372,6 +390,7 @@ int supervised_configure(struct supervised *dev, struct crew_orders *orders, cha
     const struct supervisor_ops *ops = dev->sup->ops;
     int err = supervised_read_front(dev, why, why_size);
 
+    supervised_learn_domain(dev); /* a guest that has migrated has got its own name back */
     orders->config = (const char *)dev + ops->config_at;
     orders->size = ops->wire->config_bytes;
     return err != 0 ? err : ops->configure(dev, orders, why, why_size);

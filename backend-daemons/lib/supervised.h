@@ -34,6 +34,7 @@
 #include "xenbus.h"
 
 #define SUPERVISED_SENTENCE_MAX 1024
+#define SUPERVISED_DOMAIN_MAX   256
 
 struct supervisor;
 
@@ -56,9 +57,10 @@ struct supervised {
     UT_hash_handle hh;
     struct supervisor *sup;
     struct log_id id;
-    char name[32]; /* "vbd-5-51712" */
-    char *back;    /* absolute directory of the back end */
-    char *front;   /* of the front end; NULL until it is learnt */
+    char name[32];                      /* "vbd-5-51712" */
+    char domain[SUPERVISED_DOMAIN_MAX]; /* its name, or the beginning of it, for messages */
+    char *back;                         /* absolute directory of the back end */
+    char *front;                        /* of the front end; NULL until it is learnt */
     struct supervised_view view;
     enum xenbus_state written; /* by this back end, now or before a restart; Unknown: none yet */
     struct life life;

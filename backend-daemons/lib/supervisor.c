@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "notify.h"
 #include "single.h"
 
@@ -371,6 +372,7 @@ void supervisor_free(struct supervisor *sup)
 static void on_terminate(void *arg, int signo)
 {
     log_msg(LOG_INFO, NULL, "%s: letting the workers finish", strsignal(signo));
+    journal_end();
     notify_stopping();
     supervisor_stop(arg);
 }
@@ -425,6 +427,7 @@ static int supervisor_run(struct supervisor *sup)
 {
     int status = 1;
 
+    journal_begin(JOURNAL_SOCKET);
     sup->loop = loop_new();
     if (sup->loop == NULL || handle_signals(sup) != 0) {
         log_msg(LOG_ERR, NULL, "cannot set up the event loop: %s", strerror(errno));

@@ -46,6 +46,7 @@ enum wire_report_kind {
     WIRE_READY = 1,         /* serving: connected, caged */
     WIRE_FAILED,            /* could not start; exits */
     WIRE_BROKEN,            /* the guest broke the protocol; exits */
+    WIRE_SAYS,              /* a message for the log; `err` is its priority */
     WIRE_CLASS_REPORT = 16, /* the first that is a class's own; those may be longer */
 };
 
@@ -54,7 +55,7 @@ enum wire_report_kind {
 
 struct wire_report {
     uint32_t kind;
-    int32_t err; /* positive errno */
+    int32_t err; /* positive errno; of WIRE_SAYS a priority of <syslog.h> */
     char text[WIRE_TEXT_MAX];
 };
 

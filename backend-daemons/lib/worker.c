@@ -58,6 +58,16 @@ void worker_report(struct worker *w, enum wire_report_kind kind, int err, const 
     worker_send(&r, sizeof(r));
 }
 
+/* The supervisor knows whose device it is. What it cannot have at once goes to standard error. */
+static bool worker_say(int priority, const struct log_id *id, const char *text)
+{
+    struct wire_report r = {.kind = WIRE_SAYS, .err = priority};
+
+    (void)id;
+    return snprintf(r.text, sizeof(r.text), "%s", text) < (int)sizeof(r.text) &&
+           send(CHILD_SOCKET_FD, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(r);
+}
+
 int worker_prepare_signals(struct worker *w)
 {
     /* faults of ours, and what is harmless by default */
@@ -114,6 +124,7 @@ static int worker_receive(struct worker *w, int argc, char **argv)
         .class = w->head->class, .domid = w->head->domid, .device = w->head->device};
     log_set_level(w->head->log_level);
     log_prepare();
+    log_set_sink(worker_say);
     return w->class->accept(w) ? 0 : -EPROTO;
 }
 
@@ -211,7 +222,7 @@ unsigned int worker_rules(const struct worker *w, struct sandbox_rule *rules)
         {SYS_ioctl, w->evtchn_fd, IOCTL_EVTCHN_NOTIFY},     /* worker_notify() */
         {SYS_ioctl, w->evtchn_fd, IOCTL_EVTCHN_UNBIND},     /* worker_unbind() */
         {SYS_write, STDERR_FILENO, 0},                      /* log_msg() */
-        {SYS_sendto, CHILD_SOCKET_FD, 0},                   /* worker_send() */
+        {SYS_sendto, CHILD_SOCKET_FD, 0},                   /* worker_send(), worker_say() */
         {SYS_recvfrom, CHILD_SOCKET_FD, 0},                 /* worker_on_supervisor() */
         {SYS_clock_gettime, -1, 0},                         /* loop_now_ns(), without vDSO */
         {SYS_exit_group, -1, 0},

@@ -72,27 +72,6 @@ static void the_longest_that_fits_is_not_cut(void **state)
     assert_non_null(strstr(file, "%~"));
 }
 
-static void expect_without_role(const char *name, const char *expected)
-{
-    char copy[64];
-
-    snprintf(copy, sizeof(copy), "%s", name);
-    cons_name_drop_role(copy);
-    assert_string_equal(copy, expected);
-}
-
-static void both_ends_of_a_migration_have_one_name(void **state)
-{
-    (void)state;
-    expect_without_role("web--incoming", "web");
-    expect_without_role("web--migratedaway", "web");
-    expect_without_role("web", "web");
-    expect_without_role("web--incoming--incoming", "web--incoming");
-    expect_without_role("web--incoming2", "web--incoming2");
-    expect_without_role("--incoming", "--incoming"); /* then it is a name */
-    expect_without_role("", "");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,7 +79,6 @@ int main(void)
         cmocka_unit_test(paths_and_hidden_files_are_impossible),
         cmocka_unit_test(long_names_are_cut_and_told_apart),
         cmocka_unit_test(the_longest_that_fits_is_not_cut),
-        cmocka_unit_test(both_ends_of_a_migration_have_one_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

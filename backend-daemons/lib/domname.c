@@ -1,0 +1,35 @@
+/*
+ * Names of guests: see domname.h.
+ */
+#include "domname.h"
+
+#include <string.h>
+
+#define AWAY "--migratedaway"
+
+/* Where `suffix` begins at the end of `name`; NULL when it does not stand there. */
+static char *domname_suffix(char *name, const char *suffix)
+{
+    unsigned long len = strlen(name), part = strlen(suffix);
+
+    return len > part && strcmp(name + len - part, suffix) == 0 ? name + len - part : NULL;
+}
+
+void domname_drop_role(char *name)
+{
+    static const char *const roles[] = {"--incoming", AWAY};
+
+    for (unsigned int i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        char *role = domname_suffix(name, roles[i]);
+
+        if (role != NULL) {
+            *role = '\0';
+            return;
+        }
+    }
+}
+
+bool domname_is_away(const char *name)
+{
+    return domname_suffix((char *)name, AWAY) != NULL;
+}
