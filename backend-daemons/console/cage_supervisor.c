@@ -142,6 +142,10 @@ int cons_office_filter(const struct cons_office *office)
         {SYS_openat,
          {{.arg = 0, .mask = 0xffffffffU, .value = (uint32_t)AT_FDCWD},
           {.arg = 2, .mask = 0xffffffffU, .value = O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC}}},
+        /* conf_reload(): what this user may read, and nothing is changed */
+        {SYS_openat,
+         {{.arg = 0, .mask = 0xffffffffU, .value = (uint32_t)AT_FDCWD},
+          {.arg = 2, .mask = 0xffffffffU, .value = O_RDONLY | O_NONBLOCK | O_CLOEXEC}}},
         /* sd_notify(): a message of its own each time, over a socket that is not connected */
         {SYS_socket, {{.arg = 0, .mask = 0xffffffffU, .value = AF_UNIX}}},
     };

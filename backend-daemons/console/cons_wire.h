@@ -15,7 +15,7 @@
 #include "name.h"
 #include "wire.h"
 
-#define CONS_WIRE_MAGIC  0x316e6364U /* "dcn1": changes with these structures */
+#define CONS_WIRE_MAGIC  0x326e6364U /* "dcn2": changes with these structures */
 #define CONS_WIRE_CLASS  "console"
 #define CONS_LOG_DIR_MAX 512
 
@@ -28,26 +28,36 @@ enum cons_wire_fd {
     CONS_NR_FDS,
 };
 
+/* What may be another for a guest. */
+struct cons_terms {
+    uint64_t history; /* bytes of output kept for later readers, from its start on; at least 1 */
+    uint64_t rate;    /* bytes per second that it may print; 0: no limit */
+};
+
+/* What the logs have in common. */
+struct cons_log_limits {
+    uint64_t size; /* a log of so many bytes is rotated; 0: never */
+    uint32_t keep; /* how many rotated ones are kept */
+};
+
 /* First message, supervisor to worker. */
 struct cons_wire_config {
-    struct wire_head head;          /* domid and device mean nothing */
-    uint32_t gid;                   /* to become */
-    uint32_t foreign;               /* 1: pages without a grant are mapped by their frame */
-    uint64_t history;               /* bytes of output kept for later readers; at least 1 */
-    uint64_t rate;                  /* bytes per second that a guest may print; 0: no limit */
-    uint64_t log_size;              /* a log of so many bytes is rotated; 0: never */
-    uint32_t log_keep;              /* how many rotated ones are kept */
+    struct wire_head head; /* domid and device mean nothing */
+    uint32_t gid;          /* to become */
+    uint32_t foreign;      /* 1: pages without a grant are mapped by their frame */
+    struct cons_log_limits limits;
     char log_dir[CONS_LOG_DIR_MAX]; /* for messages */
 };
 
 /* Later messages, supervisor to worker, beside WIRE_STOP. */
 enum cons_order_kind {
-    CONS_OPEN = WIRE_CLASS_ORDER, /* a terminal, its master comes along: wd, seed, log */
-    CONS_LOG,                     /* another log: log */
+    CONS_OPEN = WIRE_CLASS_ORDER, /* a terminal, its master comes along: wd, seed, log, terms */
+    CONS_LOG,                     /* another log, or other terms: log, terms */
     CONS_ATTACH,                  /* a ring and a channel: serial, index, frame, port. Answered. */
     CONS_DETACH,                  /* take what is left in the ring and let go of it */
     CONS_CLOSE,                   /* forget the console */
     CONS_REOPEN,                  /* all: open the logs anew */
+    CONS_LIMIT,                   /* all: limits of the logs */
     CONS_COUNT,                   /* all: statistics into the journal */
     CONS_PING,                    /* all: answer. Answered. */
 };
@@ -61,6 +71,8 @@ struct cons_order {
     uint32_t seed;   /* 1: the history begins with the end of the log */
     uint64_t index;  /* the grant's in CONS_FD_GRANTS, an offset to map */
     uint64_t frame;  /* of the ring's page, for what has no grant */
+    struct cons_terms terms;
+    struct cons_log_limits limits;
     char log[CONS_FILE_MAX];
 };
 

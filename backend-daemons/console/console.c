@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/inotify.h>
 
-#include "domname.h"
 #include "lacks.h"
 #include "name.h"
 
@@ -27,11 +26,26 @@
 
 static void look(void *arg);
 
-/* An order of @kind for the worker, with the name of the log. */
+/* What this guest may, by the configuration. */
+static struct cons_terms terms_of(const struct cons_console *console)
+{
+    const struct conf *conf = &console->host->conf;
+    const struct cons_terms *general = &console->host->terms;
+
+    return (struct cons_terms){
+        .history = conf_of_guest(conf, "history", console->name, console->uuid, general->history),
+        .rate = conf_of_guest(conf, "rate", console->name, console->uuid, general->rate),
+    };
+}
+
+/* An order of @kind for the worker, with the name of the log and what the guest may. */
 static struct cons_order order_of(const struct cons_console *console, uint32_t kind)
 {
-    struct cons_order order = {
-        .kind = kind, .domid = console->domid, .serial = console->serial, .wd = console->wd};
+    struct cons_order order = {.kind = kind,
+                               .domid = console->domid,
+                               .serial = console->serial,
+                               .wd = console->wd,
+                               .terms = terms_of(console)};
 
     if (console->name != NULL) {
         cons_name_to_file(console->name, order.log);
@@ -101,6 +115,7 @@ static int look_at_name(struct cons_console *console)
         return -ENOMEM;
     }
     domname_drop_role(name);
+    domname_read_uuid(st, (int)console->domid, console->uuid);
     take_name(console, name);
     return 0;
 }
@@ -140,6 +155,13 @@ static int write_tty(struct store *st, xs_transaction_t t, void *arg)
     }
     free(tty);
     return err;
+}
+
+void cons_reconfigure(struct cons_console *console)
+{
+    if (console->wd >= 0) {
+        give_order(console, CONS_LOG);
+    }
 }
 
 static void unbind(struct cons_console *console)

@@ -18,6 +18,7 @@
 #include <uthash.h>
 
 #include "bucket.h"
+#include "domname.h"
 #include "host.h"
 #include "log.h"
 #include "pty.h"
@@ -36,6 +37,7 @@ struct cons_console {
     char home[32];
     char dir[40];
     char *name;
+    char uuid[DOMNAME_UUID];
     struct store_watch dir_watch, name_watch;
     struct loop_work refresh;
     struct loop_timer later;
@@ -66,6 +68,9 @@ struct cons_console {
  */
 struct cons_console *cons_new(struct cons_host *host, unsigned int domid, bool seed, cons_fn *fn,
                               void *arg);
+
+/* The configuration has changed: the worker hears what this guest has of it. */
+void cons_reconfigure(struct cons_console *console);
 
 /* The worker's answer to an offer. */
 void cons_answered(struct cons_console *console, const struct cons_report *report);

@@ -156,6 +156,15 @@ int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_f
     return err;
 }
 
+void cons_daemon_reconfigure(struct cons_daemon *daemon)
+{
+    struct cons_console *console, *next;
+
+    HASH_ITER (hh, daemon->consoles, console, next) {
+        cons_reconfigure(console);
+    }
+}
+
 /* The worker's message about a console, which may have gone meanwhile. It is not trusted. */
 static void hear(struct cons_daemon *daemon, const struct cons_report *report)
 {

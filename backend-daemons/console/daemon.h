@@ -35,6 +35,9 @@ struct cons_daemon {
 int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_fn *ready,
                       void *arg);
 
+/* The configuration has changed: the worker hears what each guest has of it. */
+void cons_daemon_reconfigure(struct cons_daemon *daemon);
+
 /* A report of the worker that is not about the link itself. */
 void cons_daemon_report(struct cons_daemon *daemon, const struct cons_report *report);
 

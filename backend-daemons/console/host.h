@@ -1,12 +1,15 @@
 /*
  * What all consoles have in common on the supervisor's side: the loop, the store, Xen's devices,
- * the watch for readers, the worker.
+ * the watch for readers, the worker, the
+ * configuration.
  *
  * Types: struct cons_host, one per daemon.
  */
 #ifndef DUET_CONSOLE_HOST_H
 #define DUET_CONSOLE_HOST_H
 
+#include "conf.h"
+#include "cons_wire.h"
 #include "link.h"
 #include "loop.h"
 #include "store.h"
@@ -18,6 +21,8 @@ struct cons_host {
     struct cons_doors doors;
     int readers; /* inotify; the worker listens */
     struct cons_link link;
+    struct conf conf;
+    struct cons_terms terms; /* of guests for whom the configuration has none of their own */
 };
 
 #endif

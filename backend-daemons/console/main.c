@@ -64,13 +64,28 @@ static void on_stop(void *arg, int signo)
     cons_link_stop(&d->host.link);
 }
 
-/* SIGHUP and SIGUSR1 are orders for the worker. */
-static void on_order(void *arg, int signo)
+static void on_count(void *arg, int signo)
 {
     struct consoled *d = arg;
-    const struct cons_order order = {.kind = signo == SIGHUP ? CONS_REOPEN : CONS_COUNT};
+    const struct cons_order order = {.kind = CONS_COUNT};
 
+    (void)signo;
     cons_link_send(&d->host.link, &order, -1);
+}
+
+/* Logs that somebody has renamed, and the configuration. */
+static void on_reload(void *arg, int signo)
+{
+    struct consoled *d = arg;
+    const struct cons_order reopen = {.kind = CONS_REOPEN};
+    struct cons_order limit = {.kind = CONS_LIMIT};
+
+    log_msg(LOG_NOTICE, NULL, "%s: reads %s", strsignal(signo), d->host.conf.path);
+    conf_reload(&d->host.conf);
+    limit.limits = d->config.limits;
+    cons_link_send(&d->host.link, &limit, -1);
+    cons_daemon_reconfigure(&d->daemon);
+    cons_link_send(&d->host.link, &reopen, -1);
 }
 
 static void on_store_lost(void *arg)
@@ -131,7 +146,7 @@ static int failed(const char *what, int err)
 static int take_signals(struct consoled *d)
 {
     static const struct loop_signal_rule signals[] = {
-        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_order}, {SIGUSR1, on_order}};
+        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}, {SIGUSR1, on_count}};
 
     signal(SIGUSR2, SIG_IGN);
     return loop_signals(d->host.loop, signals, sizeof(signals) / sizeof(signals[0]), d);
@@ -269,30 +284,34 @@ static int parse_options(struct consoled *d, int argc, char **argv)
          .argument = "KIB",
          .help = "rotate a log of this size; 0: never (default 16384)",
          .type = OPTION_KIB,
-         .to = &d->config.log_size,
-         .max = UINT64_C(1) << 40},
+         .to = &d->config.limits.size,
+         .max = UINT64_C(1) << 40,
+         .scope = OPTION_OF_CLASS},
         {.letter = 'k',
          .name = "log-keep",
          .argument = "N",
          .help = "how many rotated logs to keep, 0 to 999 (default 3)",
          .type = OPTION_NUMBER,
-         .to = &d->config.log_keep,
-         .max = 999},
+         .to = &d->config.limits.keep,
+         .max = 999,
+         .scope = OPTION_OF_CLASS},
         {.letter = 'b',
          .name = "history",
          .argument = "KIB",
          .help = "output to show to who attaches, 1 to 65536 (default 64)",
          .type = OPTION_KIB,
-         .to = &d->config.history,
+         .to = &d->host.terms.history,
          .min = 1,
-         .max = 65536},
+         .max = 65536,
+         .scope = OPTION_OF_GUEST},
         {.letter = 'r',
          .name = "rate",
          .argument = "KIB",
          .help = "what a guest may print per second; 0: no limit\n(default 1024)",
          .type = OPTION_KIB,
-         .to = &d->config.rate,
-         .max = UINT64_C(1) << 30},
+         .to = &d->host.terms.rate,
+         .max = UINT64_C(1) << 30,
+         .scope = OPTION_OF_GUEST},
         {.letter = 'u',
          .name = "user",
          .argument = "NAME",
@@ -313,13 +332,18 @@ static int parse_options(struct consoled *d, int argc, char **argv)
          .to = &d->no_filter},
         OPTION_LOG_LEVEL,
     };
-    int status =
-        options_parse("duet-consoled",
-                      "Serves the primary consoles of all Xen guests: a terminal for xl console, "
-                      "and a log each.\n"
-                      "SIGHUP opens the logs anew, SIGUSR1 writes statistics to the journal.",
-                      rules, sizeof(rules) / sizeof(rules[0]), argc, argv);
+    struct options *options = &d->host.conf.options;
+    int status;
 
+    options->program = "duet-consoled";
+    options->what =
+        "Serves the primary consoles of all Xen guests: a terminal for xl console, and a "
+        "log each.\n"
+        "SIGHUP opens the logs anew and reads the configuration, SIGUSR1 writes "
+        "statistics to the\njournal.";
+    d->host.conf.class = "console";
+    options_add(options, rules, sizeof(rules) / sizeof(rules[0]));
+    status = conf_start(&d->host.conf, argc, argv);
     d->config.foreign = d->foreign;
     snprintf(d->config.log_dir, sizeof(d->config.log_dir), "%s", d->log_dir);
     return status;
@@ -328,8 +352,10 @@ static int parse_options(struct consoled *d, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct consoled d = {
-        .host = {.doors = {-1, -1}, .readers = -1},
-        .config = {.history = 64 * KIB, .rate = 1024 * KIB, .log_size = 16384 * KIB, .log_keep = 3},
+        .host = {.doors = {-1, -1},
+                 .readers = -1,
+                 .terms = {.history = 64 * KIB, .rate = 1024 * KIB}},
+        .config = {.limits = {.size = 16384 * KIB, .keep = 3}},
         .user = "duet-console",
         .worker = DUET_CONSOLE_WORKER,
         .log_dir = "/var/log/duet/console",

@@ -28,19 +28,25 @@
 static void service(void *arg);
 static void on_master(void *arg, uint32_t events);
 
-void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid)
+void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid,
+                      const struct cons_terms *terms)
 {
-    const struct cons_settings *settings = &shared->settings;
-
     memset(stream, 0, sizeof(*stream));
     stream->shared = shared;
     stream->id = (struct log_id){.class = CONS_WIRE_CLASS, .domid = (int)domid, .device = 0};
     stream->port.local = -1;
     stream->complaints = (struct log_limit){.burst = 5, .interval_ms = 60000};
-    cons_history_init(&stream->history, settings->history);
-    /* A second's worth may come at once: a boot's output does. */
-    bucket_set(&stream->rate, settings->rate, SECOND_NS, settings->rate, loop_now_ns());
+    cons_history_init(&stream->history, terms->history);
+    cons_stream_set_rate(stream, terms->rate);
     cons_pty_init(&stream->pty);
+}
+
+/* A second's worth may come at once: a boot's output does. */
+void cons_stream_set_rate(struct cons_stream *stream, uint64_t rate)
+{
+    if (rate != stream->rate.amount || stream->rate.interval_ns == 0) {
+        bucket_set(&stream->rate, rate, SECOND_NS, rate, loop_now_ns());
+    }
 }
 
 int cons_stream_set_log(struct cons_stream *stream, const char *name)

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "bucket.h"
+#include "cons_wire.h"
 #include "history.h"
 #include "log.h"
 #include "logfile.h"
@@ -33,19 +34,11 @@
 #include "readers.h"
 #include "xen_worker.h"
 
-struct cons_settings {
-    /* Bytes of output kept for later readers; at least 1. */
-    size_t history;
-    /* Bytes per second that a guest may print; 0: no limit. */
-    uint64_t rate;
-};
-
 struct cons_shared {
     struct loop *loop;
     struct cons_xen xen;
     struct cons_readers readers;
     struct cons_logs logs;
-    struct cons_settings settings;
 };
 
 struct cons_stream {
@@ -87,7 +80,11 @@ struct cons_stream {
 };
 
 /* Prepares the stream of domain @domid; nothing is opened. */
-void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid);
+void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid,
+                      const struct cons_terms *terms);
+
+/* From now on it may print so much. Its history stays as long as it is. */
+void cons_stream_set_rate(struct cons_stream *stream, uint64_t rate);
 
 /* Logs to the file @name.log from now on. Returns 0 or -ENOMEM. */
 int cons_stream_set_log(struct cons_stream *stream, const char *name);

@@ -75,7 +75,7 @@ static int receive_config(struct worker *w)
     struct cons_wire_config *c = &w->config;
     long n = child_receive(CHILD_SOCKET_FD, c, sizeof(*c), w->fds, CONS_NR_FDS);
 
-    if (n != sizeof(*c) || c->head.magic != CONS_WIRE_MAGIC || c->history == 0) {
+    if (n != sizeof(*c) || c->head.magic != CONS_WIRE_MAGIC) {
         return n < 0 ? (int)n : -EPROTO;
     }
     c->log_dir[sizeof(c->log_dir) - 1] = '\0';
@@ -92,7 +92,6 @@ static int set_up(struct worker *w, const char **what)
     const struct cons_wire_config *c = &w->config;
     int err;
 
-    shared->settings = (struct cons_settings){.history = c->history, .rate = c->rate};
     *what = "the event loop";
     shared->loop = loop_new();
     if (shared->loop == NULL) {
@@ -110,8 +109,8 @@ static int set_up(struct worker *w, const char **what)
         return err;
     }
     *what = "the logs";
-    return cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->log_size,
-                          c->log_keep);
+    return cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->limits.size,
+                          c->limits.keep);
 }
 
 /* Stage 3. Returns 0 or -errno with *@what naming what failed. */
@@ -176,7 +175,7 @@ static void open_seat(struct worker *w, const struct cons_order *order, int mast
         return;
     }
     seat->domid = order->domid;
-    cons_stream_init(&seat->stream, &w->shared, order->domid);
+    cons_stream_init(&seat->stream, &w->shared, order->domid, &order->terms);
     HASH_ADD_INT(w->seats, domid, seat);
     err = cons_stream_set_log(&seat->stream, order->log);
     if (err != 0) {
@@ -202,6 +201,7 @@ static void change_log(const struct cons_order *order, struct seat *seat)
     if (cons_stream_set_log(&seat->stream, order->log) != 0) {
         log_msg(LOG_ERR, &seat->stream.id, "no memory for another log; the old one goes on");
     }
+    cons_stream_set_rate(&seat->stream, order->terms.rate);
 }
 
 static void log_counts(const struct worker *w)
@@ -241,7 +241,7 @@ static void seat_order(struct worker *w, const struct cons_order *order)
 
 static void carry_out(struct worker *w, const struct cons_order *order, int fd)
 {
-    if (order->kind == CONS_OPEN && fd >= 0) {
+    if (order->kind == CONS_OPEN && fd >= 0 && order->terms.history != 0) {
         open_seat(w, order, fd);
         return;
     }
@@ -255,6 +255,10 @@ static void carry_out(struct worker *w, const struct cons_order *order, int fd)
     case CONS_REOPEN:
         cons_logs_reopen(&w->shared.logs);
         log_msg(LOG_INFO, NULL, "opened the logs anew");
+        break;
+    case CONS_LIMIT:
+        w->shared.logs.max_size = order->limits.size;
+        w->shared.logs.keep = order->limits.keep;
         break;
     case CONS_COUNT:
         log_counts(w);

@@ -3,9 +3,14 @@
  */
 #include "domname.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AWAY "--migratedaway"
+
+/* What stands before the uuid in the store. */
+#define VM "/vm/"
 
 /* Where `suffix` begins at the end of `name`; NULL when it does not stand there. */
 static char *domname_suffix(char *name, const char *suffix)
@@ -32,4 +37,17 @@ void domname_drop_role(char *name)
 bool domname_is_away(const char *name)
 {
     return domname_suffix((char *)name, AWAY) != NULL;
+}
+
+void domname_read_uuid(struct store *st, int domid, char uuid[DOMNAME_UUID])
+{
+    char path[64], *vm = NULL;
+
+    uuid[0] = '\0';
+    snprintf(path, sizeof(path), "/local/domain/%d/vm", domid);
+    if (store_read_str(st, STORE_NO_TX, path, NULL, sizeof(VM) + DOMNAME_UUID, &vm) == 0 &&
+        strncmp(vm, VM, sizeof(VM) - 1) == 0) {
+        snprintf(uuid, DOMNAME_UUID, "%s", vm + sizeof(VM) - 1);
+    }
+    free(vm);
 }

@@ -15,7 +15,8 @@
 #define OPTIONS_HELP_COLUMN 29
 #define OPTIONS_NUMBERED    256 /* beyond every letter */
 
-static bool options_number(const struct option_rule *r, const char *text, uint64_t *out)
+static bool option_number(const struct option_rule *r, const char *text, uint64_t *value, char *why,
+                          unsigned long why_size)
 {
     unsigned long long n;
     char *end;
@@ -23,35 +24,58 @@ static bool options_number(const struct option_rule *r, const char *text, uint64
     errno = 0;
     n = strtoull(text, &end, 0);
     if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || n < r->min || n > r->max) {
-        fprintf(stderr, "%s: --%s %s: not a number from %" PRIu64 " to %" PRIu64 "\n",
-                program_invocation_short_name, r->name, text, r->min, r->max);
+        snprintf(why, why_size, "not a number from %" PRIu64 " to %" PRIu64, r->min, r->max);
         return false;
     }
-    *out = n;
+    *value = r->type == OPTION_KIB ? n * 1024 : n;
     return true;
 }
 
-static bool options_dir(const struct option_rule *r, const char *text)
+bool option_value(const struct option_rule *r, const char *text, uint64_t *value, char *why,
+                  unsigned long why_size)
+{
+    int level;
+
+    if (r->type != OPTION_LEVEL) {
+        return option_number(r, text, value, why, why_size);
+    }
+    level = log_level_by_name(text);
+    if (level < 0) {
+        snprintf(why, why_size, "there is no such level");
+        return false;
+    }
+    *value = (uint64_t)level;
+    return true;
+}
+
+void option_set(const struct option_rule *r, uint64_t value)
+{
+    if (r->type == OPTION_LEVEL) {
+        log_set_level((int)value);
+    } else if (r->type == OPTION_KIB) {
+        *(uint64_t *)r->to = value;
+    } else {
+        *(unsigned int *)r->to = (unsigned int)value;
+    }
+}
+
+/* What it is set to now. */
+static uint64_t option_get(const struct option_rule *r)
+{
+    if (r->type == OPTION_LEVEL) {
+        return (uint64_t)log_level();
+    }
+    return r->type == OPTION_KIB ? *(const uint64_t *)r->to : *(const unsigned int *)r->to;
+}
+
+static bool option_dir(const struct option_rule *r, const char *text, char *why,
+                       unsigned long why_size)
 {
     if (*text != '/' || strlen(text) >= r->max) {
-        fprintf(stderr, "%s: --%s %s: not an absolute path of less than %" PRIu64 " bytes\n",
-                program_invocation_short_name, r->name, text, r->max);
+        snprintf(why, why_size, "not an absolute path of less than %" PRIu64 " bytes", r->max);
         return false;
     }
     *(const char **)r->to = text;
-    return true;
-}
-
-static bool options_level(const struct option_rule *r, const char *text)
-{
-    int level = log_level_by_name(text);
-
-    if (level < 0) {
-        fprintf(stderr, "%s: --%s %s: there is no such level\n", program_invocation_short_name,
-                r->name, text);
-        return false;
-    }
-    log_set_level(level);
     return true;
 }
 
@@ -101,32 +125,33 @@ static int options_wrong(const char *program)
 
 static bool options_take(const struct option_rule *r, const char *text)
 {
-    uint64_t n = 0;
+    char why[128];
+    uint64_t value = 0;
+    bool fine = true;
 
     switch (r->type) {
     case OPTION_TEXT:
         *(const char **)r->to = text;
         return true;
-    case OPTION_DIR:
-        return options_dir(r, text);
     case OPTION_SWITCH:
         *(bool *)r->to = true;
         return true;
+    case OPTION_DIR:
+        fine = option_dir(r, text, why, sizeof(why));
+        break;
     case OPTION_LEVEL:
-        return options_level(r, text);
     case OPTION_NUMBER:
     case OPTION_KIB:
+        fine = option_value(r, text, &value, why, sizeof(why));
+        if (fine) {
+            option_set(r, value);
+        }
         break;
     }
-    if (!options_number(r, text, &n)) {
-        return false;
+    if (!fine) {
+        fprintf(stderr, "%s: --%s %s: %s\n", program_invocation_short_name, r->name, text, why);
     }
-    if (r->type == OPTION_KIB) {
-        *(uint64_t *)r->to = n * 1024;
-    } else {
-        *(unsigned int *)r->to = (unsigned int)n;
-    }
-    return true;
+    return fine;
 }
 
 /* What getopt_long() wants to know: an option without a letter is told by its number. */
@@ -159,38 +184,53 @@ static const struct option_rule *options_found(const struct option_rule *rules, 
     return NULL;
 }
 
-int options_parse(const char *program, const char *what, const struct option_rule *rules,
-                  unsigned int nr, int argc, char **argv)
+void options_add(struct options *o, const struct option_rule *rules, unsigned int nr)
+{
+    if (o->nr + nr + OPTIONS_NR_COMMON > OPTIONS_MAX) {
+        abort();
+    }
+    memcpy(o->rules + o->nr, rules, nr * sizeof(*rules));
+    o->nr += nr;
+}
+
+static void options_keep_defaults(struct options *o)
+{
+    for (unsigned int i = 0; i < o->nr; i++) {
+        if (o->rules[i].scope != OPTION_NOT_IN_FILE) {
+            o->defaults[i] = option_get(&o->rules[i]);
+        }
+    }
+}
+
+int options_parse(struct options *o, int argc, char **argv)
 {
     struct option longs[OPTIONS_MAX + 1] = {{.name = NULL}};
-    struct option_rule all[OPTIONS_MAX];
     char shorts[2 * OPTIONS_MAX + 1] = "";
+    const unsigned int nr = o->nr + OPTIONS_NR_COMMON;
     const struct option_rule *r;
     int c;
 
-    if (nr + OPTIONS_NR_COMMON > OPTIONS_MAX) {
-        abort();
-    }
-    memcpy(all, rules, nr * sizeof(*rules));
-    memcpy(all + nr, options_common, sizeof(options_common));
-    options_for_getopt(all, nr + OPTIONS_NR_COMMON, longs, shorts);
+    memcpy(o->rules + o->nr, options_common, sizeof(options_common));
+    options_keep_defaults(o);
+    options_for_getopt(o->rules, nr, longs, shorts);
     while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        r = options_found(all, nr + OPTIONS_NR_COMMON, c);
+        r = options_found(o->rules, nr, c);
         if (r != NULL && r->letter == 'h') {
-            options_show(stdout, program, what, rules, nr);
+            options_show(stdout, o->program, o->what, o->rules, o->nr);
             return 0;
         }
         if (r != NULL && r->letter == 'V') {
-            printf("%s " DUET_VERSION "\n", program);
+            printf("%s " DUET_VERSION "\n", o->program);
             return 0;
         }
         if (r == NULL || !options_take(r, optarg)) {
-            return options_wrong(program);
+            return options_wrong(o->program);
         }
+        o->given[r - o->rules] = true;
     }
     if (optind != argc) {
-        fprintf(stderr, "%s: unexpected argument '%s'\n", program, argv[optind]);
-        return options_wrong(program);
+        fprintf(stderr, "%s: unexpected argument '%s'\n", o->program, argv[optind]);
+        return options_wrong(o->program);
     }
     return -1;
 }

@@ -1,7 +1,9 @@
 /*
- * Command-line options as one table, so that what --help shows and what is accepted cannot come
- * apart; and the options that several daemons have. A value is read, or refused with a sentence on
- * standard error that names the program, the option and the value.
+ * A daemon's options as one table, so that what --help shows and what the command line and the
+ * configuration file (conf.h) may say cannot come apart; and the options that several daemons have.
+ * A value is read, or refused with a sentence that names the program, the option and the value.
+ *
+ * Types: struct option_rule (a row), struct options (a program's table, and what was said).
  */
 #ifndef DUET_LIB_OPTIONS_H
 #define DUET_LIB_OPTIONS_H
@@ -24,6 +26,13 @@ enum option_type {
     OPTION_LEVEL,  /* nothing: the level of the log, which takes effect */
 };
 
+/* Where it may stand beside the command line. Only numbers and levels may. */
+enum option_scope {
+    OPTION_NOT_IN_FILE,
+    OPTION_OF_CLASS, /* in the section of the daemon's class */
+    OPTION_OF_GUEST, /* there, and in a guest's */
+};
+
 struct option_rule {
     char letter; /* '\0': it has only its name */
     const char *name;
@@ -32,19 +41,43 @@ struct option_rule {
     enum option_type type;
     void *to;
     uint64_t min, max;
+    enum option_scope scope;
+};
+
+struct options {
+    const char *program;
+    const char *what; /* that --help says of it */
+    struct option_rule rules[OPTIONS_MAX];
+    unsigned int nr;
+    bool given[OPTIONS_MAX];        /* by the command line */
+    uint64_t defaults[OPTIONS_MAX]; /* of those that may stand in the file */
 };
 
 /* The row that is every daemon's. */
-#define OPTION_LOG_LEVEL                                                                \
-    {                                                                                   \
-        .letter = 'l', .name = "log-level", .argument = "LEVEL",                        \
-        .help = "error, warning, notice, info (default) or debug", .type = OPTION_LEVEL \
+#define OPTION_LOG_LEVEL                                                                 \
+    {                                                                                    \
+        .letter = 'l', .name = "log-level", .argument = "LEVEL",                         \
+        .help = "error, warning, notice, info (default) or debug", .type = OPTION_LEVEL, \
+        .scope = OPTION_OF_CLASS                                                         \
     }
+
+/* Adds rows to a table that starts as zeros. More than OPTIONS_MAX are a fault of the program. */
+void options_add(struct options *o, const struct option_rule *rules, unsigned int nr);
+
 /*
- * Reads the command line of `program`, of which --help says `what`. --help and --version are every
- * program's. Returns -1 to go on, or the exit status.
+ * Reads the command line. --help and --version are every program's. Returns -1 to go on, or the
+ * exit status.
  */
-int options_parse(const char *program, const char *what, const struct option_rule *rules,
-                  unsigned int nr, int argc, char **argv);
+int options_parse(struct options *o, int argc, char **argv);
+
+/*
+ * Reads the value of a number (in bytes, if it counts KiB) or of a level (a priority). Returns
+ * false with the reason in `why`.
+ */
+bool option_value(const struct option_rule *r, const char *text, uint64_t *value, char *why,
+                  unsigned long why_size);
+
+/* Sets what such an option is for. */
+void option_set(const struct option_rule *r, uint64_t value);
 
 #endif

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <xen/xen.h>
 
-#include "domname.h"
 #include "supervisor.h"
 
 /* Lines of one device in a minute: enough for whoever looks for a fault, not for a flood. */
@@ -132,11 +131,13 @@ static int supervised_learn_front(struct supervised *dev, char *why, unsigned lo
     return supervised_watch(dev, &dev->front_watch, path, why, why_size);
 }
 
-/* Learns the domain's name, which is for messages alone: one that cannot be read is left out. */
+/* Learns the domain's name and uuid, for messages and the configuration: what cannot be read is
+ * left out. */
 static void supervised_learn_domain(struct supervised *dev)
 {
     char path[64], *name;
 
+    domname_read_uuid(dev->sup->store, dev->key.domid, dev->uuid);
     snprintf(path, sizeof(path), DOMNAME_KEY, dev->key.domid);
     if (store_read_str(dev->sup->store, STORE_NO_TX, path, NULL, DOMNAME_MAX, &name) != 0) {
         return;
@@ -382,6 +383,11 @@ void supervised_tell_error(struct supervised *dev, int err, const char *sentence
 {
     xenbus_write_error(dev->sup->store, dev->back, -err, sentence);
     log_limited(&dev->guest_log, LOG_ERR, &dev->id, "%s", sentence);
+}
+
+uint64_t supervised_conf(const struct supervised *dev, const char *key, uint64_t general)
+{
+    return conf_of_guest(&dev->sup->conf, key, dev->domain, dev->uuid, general);
 }
 
 int supervised_configure(struct supervised *dev, struct crew_orders *orders, char *why,

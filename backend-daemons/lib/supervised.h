@@ -25,6 +25,7 @@
 
 #include "bucket.h"
 #include "crew.h"
+#include "domname.h"
 #include "keys.h"
 #include "life.h"
 #include "log.h"
@@ -59,8 +60,9 @@ struct supervised {
     struct log_id id;
     char name[32];                      /* "vbd-5-51712" */
     char domain[SUPERVISED_DOMAIN_MAX]; /* its name, or the beginning of it, for messages */
-    char *back;                         /* absolute directory of the back end */
-    char *front;                        /* of the front end; NULL until it is learnt */
+    char uuid[DOMNAME_UUID];
+    char *back;  /* absolute directory of the back end */
+    char *front; /* of the front end; NULL until it is learnt */
     struct supervised_view view;
     enum xenbus_state written; /* by this back end, now or before a restart; Unknown: none yet */
     struct life life;
@@ -179,6 +181,9 @@ int supervised_front_keys(const struct supervised_front *front, const char *dir,
 
 /* Whether the key is there. */
 bool supervised_front_has(const struct supervised_front *front, const char *key);
+
+/* What this guest has of a number of the configuration, in place of `general` (conf.h). */
+uint64_t supervised_conf(const struct supervised *dev, const char *key, uint64_t general);
 
 /* The daemon ends, and so does the device, in good order. The store is left as it is. */
 void supervised_leave(struct supervised *dev);

@@ -364,6 +364,7 @@ void supervisor_free(struct supervisor *sup)
         sup->ops->stopped(sup);
     }
     store_close(sup->store);
+    conf_free(&sup->conf);
     if (sup->worker_program > 0) {
         close(sup->worker_program);
     }
@@ -375,6 +376,16 @@ static void on_terminate(void *arg, int signo)
     journal_end();
     notify_stopping();
     supervisor_stop(arg);
+}
+
+/* Devices see what is theirs of the configuration when they are looked at. */
+static void on_reload(void *arg, int signo)
+{
+    struct supervisor *sup = arg;
+
+    log_msg(LOG_NOTICE, NULL, "%s: reads %s", strsignal(signo), sup->conf.path);
+    conf_reload(&sup->conf);
+    for_all(sup, supervised_reconsider);
 }
 
 /* How each device is; what else an administrator may send to a whole unit means nothing here. */
@@ -393,7 +404,7 @@ static int handle_signals(struct supervisor *sup)
                                                       {SIGINT, on_terminate},
                                                       {SIGUSR1, on_ask},
                                                       {SIGUSR2, on_ask},
-                                                      {SIGHUP, on_ask}};
+                                                      {SIGHUP, on_reload}};
 
     return loop_signals(sup->loop, signals, sizeof(signals) / sizeof(signals[0]), sup);
 }
@@ -445,7 +456,7 @@ static int supervisor_run(struct supervisor *sup)
 int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
                     int argc, char **argv)
 {
-    struct option_rule all[OPTIONS_MAX];
+    struct options *options = &sup->conf.options;
     char worker_help[256];
     const struct option_rule shared[] = {
         {.letter = 'u',
@@ -463,17 +474,16 @@ int supervisor_main(struct supervisor *sup, const struct option_rule *rules, uns
          .to = &sup->worker_path},
         OPTION_LOG_LEVEL,
     };
-    const unsigned int nr_shared = sizeof(shared) / sizeof(shared[0]);
     int status;
 
     sup->uid_base = UID_BASE_DEFAULT;
     snprintf(worker_help, sizeof(worker_help), "program that serves one device\n(default %s)",
              sup->worker_path);
-    if (nr + nr_shared > OPTIONS_MAX) {
-        abort();
-    }
-    memcpy(all, rules, nr * sizeof(*rules));
-    memcpy(all + nr, shared, sizeof(shared));
-    status = options_parse(sup->ops->wire->daemon, sup->purpose, all, nr + nr_shared, argc, argv);
+    options->program = sup->ops->wire->daemon;
+    options->what = sup->purpose;
+    sup->conf.class = sup->ops->section;
+    options_add(options, rules, nr);
+    options_add(options, shared, sizeof(shared) / sizeof(shared[0]));
+    status = conf_start(&sup->conf, argc, argv);
     return status >= 0 ? status : supervisor_run(sup);
 }

@@ -16,14 +16,15 @@
 #include <sys/types.h>
 
 #include "backends.h"
-#include "options.h"
+#include "conf.h"
 #include "supervised.h"
 
 #define SUPERVISOR_CLASSES_MAX 2U
 
 /* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
-    const char *noun; /* what it serves: "block device" */
+    const char *noun;    /* what it serves: "block device" */
+    const char *section; /* of the configuration file: "block" */
     struct {
         const char *name;              /* the directory below `backend/` */
         const char *kernel_module;     /* that may serve the class instead; NULL: none */
@@ -98,6 +99,7 @@ struct supervisor {
     bool stopping;
     struct loop_timer leave;
     /* configuration */
+    struct conf conf;
     const char *purpose; /* what --help says about the daemon */
     const char *worker_path;
     unsigned int beat_ms;  /* between two beats of a worker (crew.h); 0: as there */
@@ -139,7 +141,8 @@ void supervisor_free(struct supervisor *sup);
  * The daemon's main(), from its options, of which `rules` are its own, to its end: event loop,
  * signals, readiness. SIGTERM and SIGINT let the workers finish what they took from their rings;
  * the store is left as it is, so that the next daemon goes on with the same guests. SIGUSR1 logs
- * how each device is. SIGHUP and SIGUSR2 do nothing. Returns the exit status.
+ * how each device is, SIGHUP reads the configuration file anew, SIGUSR2 does nothing. Returns the
+ * exit status.
  */
 int supervisor_main(struct supervisor *sup, const struct option_rule *rules, unsigned int nr,
                     int argc, char **argv);

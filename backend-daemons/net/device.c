@@ -122,6 +122,17 @@ static enum supervised_turn net_device_script_done(struct supervised *base)
     return net_device_xs_hotplug_done(net_device_of(base)) ? SUPERVISED_GO : SUPERVISED_WAIT;
 }
 
+/* What may change while connected: of the store and of the configuration. */
+static int net_device_read_settings(struct net_device *dev, struct net_wire_settings *s,
+                                    char *why, unsigned long why_size)
+{
+    int err = net_device_xs_read_settings(dev, s, why, why_size);
+
+    s->stall_seconds =
+        (uint32_t)supervised_conf(&dev->base, "stall", net_device_daemon(dev)->stall_seconds);
+    return err;
+}
+
 static int net_device_add_tap(struct supervised *base, struct crew_orders *orders, char *why,
                               unsigned long why_size)
 {
@@ -129,8 +140,7 @@ static int net_device_add_tap(struct supervised *base, struct crew_orders *order
     const char *stage = "";
     int err;
 
-    dev->config.stall_seconds = net_device_daemon(dev)->stall_seconds;
-    err = net_device_xs_read_settings(dev, &dev->config.settings, why, why_size);
+    err = net_device_read_settings(dev, &dev->config.settings, why, why_size);
     if (err != 0) {
         return err;
     }
@@ -170,7 +180,8 @@ static int net_device_send(struct net_device *dev, enum net_wire_order_kind kind
 static bool net_same_settings(const struct net_wire_settings *a, const struct net_wire_settings *b)
 {
     return a->rate_bytes == b->rate_bytes && a->rate_us == b->rate_us &&
-           a->headroom == b->headroom && a->multicast_control == b->multicast_control;
+           a->headroom == b->headroom && a->stall_seconds == b->stall_seconds &&
+           a->multicast_control == b->multicast_control;
 }
 
 /* What the worker does not know yet is not noted, and tried again. */
@@ -188,8 +199,8 @@ static void net_device_change_settings(struct net_device *dev, const struct net_
 }
 
 /*
- * What may change while connected: `rate`, multicast control, the XDP headroom. A front end that is
- * at 7 (Reconfiguring) has changed some, and hears by 8 that they were seen.
+ * What may change while connected: `rate`, the stall, multicast control, the XDP headroom. A front
+ * end that is at 7 (Reconfiguring) has changed some, and hears by 8 that they were seen.
  */
 static void net_device_see_settings(struct supervised *base)
 {
@@ -197,7 +208,7 @@ static void net_device_see_settings(struct supervised *base)
     struct net_wire_settings s;
     char why[SUPERVISED_SENTENCE_MAX];
 
-    if (net_device_xs_read_settings(dev, &s, why, sizeof(why)) != 0) {
+    if (net_device_read_settings(dev, &s, why, sizeof(why)) != 0) {
         log_limited(&base->guest_log, LOG_WARNING, &base->id, "looks again: %s", why);
         supervised_reconsider_soon(base);
         return;
@@ -307,6 +318,7 @@ static int net_sweep_taps(struct supervisor *sup)
 
 const struct supervisor_ops netd_ops = {
     .noun = "network device",
+    .section = "net",
     .classes = {{.name = "vif", .kernel_module = "xen-netback"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "rate", NULL},
     .device_size = sizeof(struct net_device),

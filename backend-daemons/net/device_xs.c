@@ -83,7 +83,7 @@ int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why
     const struct netd *netd = net_device_daemon(dev);
     const int script = store_has(st, STORE_NO_TX, dev->base.back, "script");
     int err = net_unanswered(dev, script, why, why_size);
-    unsigned int vcpus = 0;
+    unsigned int vcpus = 0, most;
     char dir[64];
     char **names;
 
@@ -98,7 +98,8 @@ int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why
     }
     free(names);
     vcpus = vcpus != 0 ? vcpus : netd->own_vcpus;
-    dev->max_queues = vcpus < netd->max_queues ? vcpus : netd->max_queues;
+    most = (unsigned int)supervised_conf(&dev->base, "max-queues", netd->max_queues);
+    dev->max_queues = vcpus < most ? vcpus : most;
     return err;
 }
 

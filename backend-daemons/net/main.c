@@ -32,7 +32,8 @@ int main(int argc, char **argv)
          .type = OPTION_NUMBER,
          .to = &d.max_queues,
          .min = 1,
-         .max = NET_WIRE_MAX_QUEUES},
+         .max = NET_WIRE_MAX_QUEUES,
+         .scope = OPTION_OF_GUEST},
         {.letter = 't',
          .name = "stall",
          .argument = "SECONDS",
@@ -40,7 +41,8 @@ int main(int argc, char **argv)
          .type = OPTION_NUMBER,
          .to = &d.stall_seconds,
          .min = 1,
-         .max = 86400},
+         .max = 86400,
+         .scope = OPTION_OF_GUEST},
     };
 
     return supervisor_main(&d.sup, table, sizeof(table) / sizeof(table[0]), argc, argv);

@@ -21,7 +21,8 @@ struct net_wire_queue {
 struct net_wire_settings {
     uint64_t rate_bytes; /* per interval; 0: no limit */
     uint64_t rate_us;
-    uint32_t headroom; /* bytes to leave free at the start of each received page */
+    uint32_t headroom;      /* bytes to leave free at the start of each received page */
+    uint32_t stall_seconds; /* without room for so long: the link is down */
     bool multicast_control;
 };
 
@@ -32,11 +33,10 @@ struct net_wire_config {
     struct net_wire_queue queues[NET_WIRE_MAX_QUEUES];
     bool has_ctrl;
     uint32_t ctrl_ref, ctrl_port;
-    bool can_sg;            /* the guest takes packets of several slots */
-    bool csum_v4, csum_v6;  /* the guest completes checksums of what it receives */
-    bool gso_v4, gso_v6;    /* the guest takes packets yet to be segmented */
-    bool rx_notify;         /* the guest says when it has made room */
-    uint32_t stall_seconds; /* without room for so long: the link is down */
+    bool can_sg;           /* the guest takes packets of several slots */
+    bool csum_v4, csum_v6; /* the guest completes checksums of what it receives */
+    bool gso_v4, gso_v6;   /* the guest takes packets yet to be segmented */
+    bool rx_notify;        /* the guest says when it has made room */
     struct net_wire_settings settings;
 };
 
@@ -71,7 +71,7 @@ struct net_wire_counts {
 
 static const struct wire_format net_wire_format = {
     .daemon = "duet-netd",
-    .magic = 0x33746e64U, /* "dnt3": changes with these structures */
+    .magic = 0x34746e64U, /* "dnt4": changes with these structures */
     .config_bytes = sizeof(struct net_wire_config),
     .order_bytes = sizeof(struct net_wire_order),
 };

@@ -32,6 +32,7 @@ static bool net_worker_has_taps(const struct worker *base)
 
 static void net_worker_apply(struct net_worker *n, const struct net_wire_settings *s)
 {
+    n->config.settings.stall_seconds = s->stall_seconds;
     net_tx_limit(&n->vif, s);
     n->vif.headroom = s->headroom;
     n->vif.mcast->enabled = s->multicast_control;
@@ -313,7 +314,7 @@ static uint64_t net_worker_earlier(uint64_t a, uint64_t b)
 /* The link goes down for who takes no packets for too long. Returns when to look again. */
 static uint64_t net_worker_watch_stalls(struct net_worker *n)
 {
-    uint64_t stall_ns = n->config.stall_seconds * NS_PER_S;
+    uint64_t stall_ns = n->config.settings.stall_seconds * NS_PER_S;
     uint64_t next = UINT64_MAX, now_ns;
     bool up = true;
 

@@ -32,6 +32,7 @@ BUILD_PACKAGES = {
     "libseccomp-dev": "system-call filter of the workers",
     "libcap-ng-dev": "drops capabilities in the workers",
     "libsystemd-dev": "notify, file-descriptor store, journal",
+    "libinih-dev": "the daemons' configuration file, linked statically; dom0 has no libinih",
     "libcjson-dev": "--json output",
     "uthash-dev": "hash tables",
     "libdw-dev": "symbols and types of the kernel for duet-crash, linked statically; dom0 has no libdw",

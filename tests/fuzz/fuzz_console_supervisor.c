@@ -168,10 +168,10 @@ static void on_looked(void *arg, struct cons_console *c, bool gone)
 
 static void say(struct input *in)
 {
-    static const uint32_t kinds[] = {WIRE_READY, WIRE_FAILED, WIRE_BROKEN, CONS_ATTACHED,
-                                     CONS_PONG};
+    static const uint32_t kinds[] = {WIRE_READY,    WIRE_FAILED, WIRE_BROKEN,
+                                     CONS_ATTACHED, CONS_PONG,   CONS_SAYS};
     uint8_t what = input_u8(in), which = input_u8(in);
-    struct cons_report r = {.report = {.kind = kinds[what % 5], .err = (int8_t)which}, .domid = 5};
+    struct cons_report r = {.report = {.kind = kinds[what % 6], .err = (int8_t)which}, .domid = 5};
 
     if (host.link.child.pid == 0) {
         return;

@@ -208,12 +208,13 @@ static void say_report(struct input *in)
 {
     static const uint32_t kinds[] = {WIRE_READY, WIRE_FAILED, WIRE_BROKEN, NET_WIRE_CARRIER};
     uint8_t what = input_u8(in);
-    struct wire_report r = {.kind = kinds[what % 4],
+    const bool says = (what & 0x70) == 0x70;
+    struct wire_report r = {.kind = says ? WIRE_SAYS : kinds[what % 4],
                             .err = (what & 0x80) != 0 ? INT32_MIN : (int8_t)(what << 1)};
 
     memset(r.text, 'x', sizeof(r.text)); /* it does not end */
     input_bytes(in, r.text, 16);
-    say(&r, sizeof(r), r.kind, true);
+    say(&r, sizeof(r), r.kind, !says || (r.err >= LOG_ERR && r.err <= LOG_DEBUG));
 }
 
 static void say_counts(struct input *in)

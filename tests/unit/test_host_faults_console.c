@@ -133,7 +133,7 @@ static void on_store_lost(void *arg)
 /* As the daemon's main() does. Returns whether it runs. */
 static bool start_daemon(void)
 {
-    const struct cons_wire_config config = {.history = 1};
+    const struct cons_wire_config config = {.gid = 1};
     int fds[CONS_NR_FDS];
 
     host.loop = loop_new();

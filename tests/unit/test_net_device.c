@@ -29,7 +29,7 @@
 #define BACK  "/local/domain/0/backend/vif/7/0"
 #define ERROR "/local/domain/0/error/backend/vif/7/0/error"
 
-enum { SERVES = 10, FAILS, DIES, BREAKS, NOT_AS_EXPECTED = 20 };
+enum { SERVES = 10, FAILS, DIES, BREAKS, SPEAKS, RAVES, NOT_AS_EXPECTED = 20 };
 
 static struct netd netd;
 static struct {
@@ -140,6 +140,9 @@ static int act_as_worker(unsigned int nr_queues)
     default:
         tell(WIRE_READY, 0);
         break;
+    }
+    if (c.queues[0].tx_port == SPEAKS || c.queues[0].tx_port == RAVES) {
+        tell(WIRE_SAYS, c.queues[0].tx_port == SPEAKS ? LOG_WARNING : LOG_ALERT);
     }
     if (c.queues[0].tx_port == BREAKS) {
         tell(WIRE_BROKEN, EPROTO);
@@ -591,6 +594,74 @@ static void a_worker_that_dies_once_is_replaced(void **state)
     assert_string_equal(fake_get(BACK "/state"), "4");
 }
 
+/* What the log has last had in a worker's words. */
+static struct {
+    int lines, priority;
+    struct log_id id;
+    char domain[32];
+} heard;
+
+static bool hear(int priority, const struct log_id *id, const char *text)
+{
+    if (strcmp(text, "so the test wants") == 0) {
+        heard.lines++;
+        heard.priority = priority;
+        heard.id = *id;
+        snprintf(heard.domain, sizeof(heard.domain), "%s", id->domain != NULL ? id->domain : "");
+    }
+    return true;
+}
+
+static void a_worker_speaks_in_its_own_guests_name(void **state)
+{
+    (void)state;
+    memset(&heard, 0, sizeof(heard));
+    log_set_sink(hear);
+    fake_set("/local/domain/7/name", "web1--incoming");
+    create();
+    publish(SPEAKS);
+    reach(BACK "/state", "4");
+    for (int i = 0; i < 100 && heard.lines == 0; i++) {
+        idle();
+    }
+    log_set_sink(NULL);
+    assert_int_equal(heard.lines, 1);
+    assert_int_equal(heard.priority, LOG_WARNING);
+    assert_string_equal(heard.domain, "web1");
+    assert_string_equal(heard.id.class, "vif");
+    assert_int_equal(heard.id.domid, 7);
+    assert_int_equal(heard.id.device, 0);
+}
+
+static void a_worker_that_raves_is_killed(void **state)
+{
+    (void)state;
+    create();
+    publish(RAVES);
+    for (int i = 0; i < 1000 && the_device()->base.crew.deaths < 2; i++) {
+        idle();
+    }
+    assert_true(the_device()->base.crew.deaths >= 2);
+}
+
+/* The configuration's word for this guest reaches a worker that serves. */
+static void a_guests_stall_is_its_own(void **state)
+{
+    static const struct option_rule stall = {
+        .name = "stall", .type = OPTION_NUMBER, .to = &netd.stall_seconds};
+    struct conf_line line = {.rule = &stall, .guest = "web1", .value = 7};
+
+    (void)state;
+    fake_set("/local/domain/7/name", "web1");
+    connect_guest();
+    assert_int_equal(the_device()->config.settings.stall_seconds, 60);
+    netd.sup.conf.lines = &line;
+    supervised_reconsider(&the_device()->base);
+    idle();
+    assert_int_equal(the_device()->config.settings.stall_seconds, 7);
+    netd.sup.conf.lines = NULL;
+}
+
 static void settings_change_under_way(void **state)
 {
     (void)state;
@@ -709,6 +780,9 @@ int main(int argc, char **argv)
         CASE(a_worker_that_reports_why_closes_the_device),
         CASE(a_worker_that_dies_again_and_again_closes_the_device),
         CASE(a_worker_that_dies_once_is_replaced),
+        CASE(a_worker_speaks_in_its_own_guests_name),
+        CASE(a_worker_that_raves_is_killed),
+        CASE(a_guests_stall_is_its_own),
         CASE(settings_change_under_way),
         CASE(a_guest_that_stays_at_seven_is_answered_once),
         CASE(a_restart_leaves_store_and_tap),
