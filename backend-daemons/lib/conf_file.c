@@ -245,7 +245,7 @@ int conf_read(struct conf *conf, conf_wrong_fn *wrong, void *arg)
 {
     struct conf_parser p = {.conf = conf, .wrong = wrong, .arg = arg};
     char *text = NULL;
-    unsigned long used;
+    unsigned long used = 0;
     int err = conf_load(conf->path, &text, &used), at;
 
     if (err != 0) {

@@ -123,8 +123,8 @@ static enum supervised_turn net_device_script_done(struct supervised *base)
 }
 
 /* What may change while connected: of the store and of the configuration. */
-static int net_device_read_settings(struct net_device *dev, struct net_wire_settings *s,
-                                    char *why, unsigned long why_size)
+static int net_device_read_settings(struct net_device *dev, struct net_wire_settings *s, char *why,
+                                    unsigned long why_size)
 {
     int err = net_device_xs_read_settings(dev, s, why, why_size);
 

@@ -120,6 +120,13 @@ def do_down(args):
     return 0
 
 
+def do_reboot(args):
+    lab = labs.Lab(args.name)
+    lab.reboot(args.patience)
+    lab.release(keep=True)
+    return 0
+
+
 def partner(name):
     """The other host's lab, if this one is one of two: neither is of use without the other."""
     lab = labs.Lab(name)
@@ -242,6 +249,9 @@ def parser():
     add("packages", do_packages, "build the Debian packages; prints where they are", common)
     sub = add("down", do_down, "power the Xen host off", common)
     sub.add_argument("--all", action="store_true", help="every lab of this tree")
+    sub = add("reboot", do_reboot, "have dom0 power off in good order, and boot it from its disk", common, more=(
+        "Everything else starts dom0 from memory, as it was when it had just booted; this is the one way to see it boot."))
+    sub.add_argument("--patience", type=float, default=600, metavar="S", help="seconds that it has to power off (default: 600)")
     sub = add("exec", do_exec, "run a command in dom0 as root", more=(
         "stdin, stdout, stderr and the exit status pass through. Several words are one command with its "
         "arguments as they are; a single word is a line for dom0's shell."))

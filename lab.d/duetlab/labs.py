@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 
 from . import host, machine, paths
 from .dom0 import Dom0
@@ -72,6 +73,39 @@ class Lab:
         else:
             self.started.end()
         self.started = None
+
+    def reboot(self, patience):
+        """Have dom0 power off in good order, within `patience` seconds, and boot it from its disk. Dom0 again."""
+        disk, kept = self.folder / "disk.qcow2", self.folder / "kept.qcow2"
+        with host.locked(self.folder / "lock", f"waiting for another ./lab at work on lab '{self.name}'"):
+            dom0 = self.dom0()
+            facts = self.facts()
+            if facts.get("partner"):
+                raise LabError("reboot: not for one of two hosts, which hold each other's devices")
+            kept.unlink(missing_ok=True)
+            os.link(disk, kept)  # the keeper removes the disk of a machine that has ended
+            try:
+                with step("power dom0 off"):
+                    dom0.check(["systemctl", "--no-block", "poweroff"])
+                    self._wait_for_end(patience)
+                os.rename(kept, disk)
+                self.hardware = machine.Machine(facts["cpus"], facts["memory"])
+                with step("boot Xen and dom0"):
+                    self.started = machine.boot_again(self.hardware, self.folder)
+            finally:
+                kept.unlink(missing_ok=True)
+            try:
+                return self._connect()
+            except BaseException:
+                self.release(keep=False)
+                raise
+
+    def _wait_for_end(self, patience):
+        deadline = time.monotonic() + patience
+        while self.is_up():
+            if time.monotonic() > deadline:
+                raise LabError(f"dom0 has not powered off within {patience:.0f} s; serial log: {self.folder}/serial.log")
+            time.sleep(0.2)
 
     def down(self):
         """Power off at once. True if it was up."""

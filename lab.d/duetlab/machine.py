@@ -283,16 +283,40 @@ def start(machine, folder):
             qmp.run("migrate-set-capabilities", capabilities=capabilities)
             qmp.run("migrate-incoming", uri=f"exec:cat {booted}/vm.state")
             qmp.migration()
-            qmp.monitor("hostfwd_add net tcp:127.0.0.1:0-:22")
-            found = re.search(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", qmp.monitor("info usernet"))
-            if not found:
-                raise LabError("QEMU opened no port for ssh")
+            port = forward_ssh(qmp)
             qmp.run("cont")
             if machine.partner and machine.first:
                 serve_disk(qmp)
-        facts = {"port": int(found[1]), "image": str(img), "cpus": machine.cpus,
-                 "memory": machine.memory, "partner": machine.partner}
-        (folder / "lab.json").write_text(json.dumps(facts), encoding="utf-8")
+        write_facts(machine, folder, img, port)
+    except BaseException:
+        running.end()
+        raise
+    return running
+
+
+def forward_ssh(qmp):
+    """A port of this machine leads to dom0's ssh from now on."""
+    qmp.monitor("hostfwd_add net tcp:127.0.0.1:0-:22")
+    found = re.search(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", qmp.monitor("info usernet"))
+    if not found:
+        raise LabError("QEMU opened no port for ssh")
+    return int(found[1])
+
+
+def write_facts(machine, folder, img, port):
+    facts = {"port": port, "image": str(img), "cpus": machine.cpus, "memory": machine.memory, "partner": machine.partner}
+    (folder / "lab.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def boot_again(machine, folder):
+    """A machine that boots from the disk in `folder`, as it was when it was turned off."""
+    img = image.folder()
+    ram = f"memory-backend-ram,id=ram,size={machine.memory}M"
+    running = Running(folder, hardware(machine, img, ram))
+    try:
+        running.wait_serial(READY, BOOT_TIMEOUT)
+        with running.qmp() as qmp:
+            write_facts(machine, folder, img, forward_ssh(qmp))
     except BaseException:
         running.end()
         raise

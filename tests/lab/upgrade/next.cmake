@@ -20,7 +20,7 @@ foreach(package XENSTORE=xenstore SYSTEMD=libsystemd XENGNTTAB=xengnttab XENEVTC
   string(REGEX MATCH "(.*)=(.*)" matched ${package})
   pkg_check_modules(${CMAKE_MATCH_1} REQUIRED IMPORTED_TARGET ${CMAKE_MATCH_2})
 endforeach()
-set(supervisor_needs PkgConfig::XENSTORE PkgConfig::SYSTEMD)
+set(supervisor_needs PkgConfig::XENSTORE PkgConfig::SYSTEMD ${INIH_STATIC})
 set(worker_needs PkgConfig::XENGNTTAB PkgConfig::XENEVTCHN PkgConfig::URING PkgConfig::SECCOMP PkgConfig::CAPNG)
 
 # next_program(NAME NEEDS LIBRARY...): what NAME is made of, from the other sources.

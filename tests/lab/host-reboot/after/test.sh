@@ -1,0 +1,25 @@
+# After the boot: the ten guests go on where they were, on Duet's daemons, and lost nothing; the eleventh has started. While
+# dom0 powered off, the daemons outlived the guests, and nobody had to be killed.
+# timeout: 400
+. ./lib.sh
+
+DISKS=/var/lib/duet/reboot
+systemctl is-active xendomains.service > /dev/null || {
+    journalctl -b -u xendomains.service --no-pager | tail -n 20
+    fail "xendomains has not started"
+}
+for unit in duet-console.service duet-block.service duet-net.service; do
+    same "$unit" active "$(systemctl is-active $unit)"
+done
+for i in 0 1 2 3 4 5 6 7 8 9; do
+    GUESTS+=("power-$i")
+    journal_grows "power-$i"
+done
+GUESTS+=(auto)
+journal_grows auto
+for i in 0 1 2 3 4 5 6 7 8 9; do
+    journal_ends "power-$i" $DISKS/$i.img
+done
+same "services that did not end by themselves" 0 \
+    "$(journalctl -q -b -1 -o cat | grep -c -E "(duet-(block|console|net)|xendomains).service: (State .* timed out|Killing|Failed)" || true)"
+say "power-off: $(journalctl -q -b -1 -o short-monotonic -u xendomains.service | tail -n 3)"
