@@ -4,12 +4,13 @@
 # timeout: 300
 . ./lib.sh
 
-UNITS+=(duet-console.service duet-block.service duet-net.service)
+DAEMONS=(duet-console.service duet-block.service duet-net.service)
+UNITS+=(duet-net.service)
 CONF=/etc/duet/duet.conf
 cp -p $CONF before.conf
 cleanup() {
     mv -f before.conf $CONF
-    systemctl reload "${UNITS[@]}"
+    systemctl reload "${DAEMONS[@]}"
 }
 
 # said FIELD=VALUE...: what was said since the test began, with all of these fields.
@@ -54,7 +55,7 @@ reloads() {
 }
 
 processes() {
-    systemctl show -p MainPID -p NRestarts "${UNITS[@]}" | xargs
+    systemctl show -p MainPID -p NRestarts "${DAEMONS[@]}" | xargs
 }
 
 disk=$(image disk.img 8M)
@@ -93,7 +94,7 @@ for daemon in blockd consoled netd; do
     same "its exit status" $wrong $status
 done
 ! duet-backends check > /dev/null 2>&1 || fail "duet-backends finds nothing wrong"
-systemctl reload "${UNITS[@]}"
+systemctl reload "${DAEMONS[@]}"
 wait_journal duet-net.service '^/etc/duet/duet.conf:2: max-queues = 99: not a number from 1 to 8; this line is left out'
 wait_journal duet-console.service '^/etc/duet/duet.conf:5: history = much: not a number from 1 to 65536; this line is left out'
 
@@ -106,7 +107,7 @@ same "times that the other's has" 0 "$(held config-two)"
 
 say "without the file all is as before"
 rm $CONF
-systemctl reload "${UNITS[@]}"
+systemctl reload "${DAEMONS[@]}"
 settles "reloads" 2 reloads
 prints_much config-one
 same "times that its rate has held it back" "$held" "$(held config-one)"
