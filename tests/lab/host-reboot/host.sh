@@ -1,5 +1,5 @@
 #!/bin/bash
-# dom0 powers off with ten guests that write, and boots again: before/test.sh, the power, after/test.sh, in a lab of
+# dom0 powers off with ten guests, and boots again: before/test.sh, the power, after/test.sh, in a lab of
 # its own.
 # timeout: 900
 set -euo pipefail

@@ -13,13 +13,16 @@ for unit in duet-console.service duet-block.service duet-net.service; do
 done
 for i in 0 1 2 3 4 5 6 7 8 9; do
     GUESTS+=("power-$i")
+    new_log "power-$i"
+    type_to "power-$i" "echo here-$i"
+    wait_line "power-$i" "^here-$i" 120 > /dev/null
+done
+for i in 0 1 2; do
     journal_grows "power-$i"
+    journal_ends "power-$i" $DISKS/$i.img
 done
 GUESTS+=(auto)
 journal_grows auto
-for i in 0 1 2 3 4 5 6 7 8 9; do
-    journal_ends "power-$i" $DISKS/$i.img
-done
 same "services that did not end by themselves" 0 \
     "$(journalctl -q -b -1 -o cat | grep -c -E "(duet-(block|console|net)|xendomains).service: (State .* timed out|Killing|Failed)" || true)"
 say "power-off: $(journalctl -q -b -1 -o short-monotonic -u xendomains.service | tail -n 3)"
