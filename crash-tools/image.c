@@ -201,9 +201,9 @@ int image_agrees(const struct image *image, const struct space *space, char *why
     }
     uint64_t equal = equal_bytes(part, space), first = part->address + equal;
     if (equal < part->size) {
-        snprintf(why, why_size,
-                 "the core is of another kernel: its memory at %#llx does not hold %s",
-                 (unsigned long long)first, has_id ? "this build id" : "this kernel's constants");
+        snprintf(why, why_size, "the %s is of another kernel: its memory at %#llx does not hold %s",
+                 core_noun(space->core), (unsigned long long)first,
+                 has_id ? "this build id" : "this kernel's constants");
         return -ESTALE;
     }
     return 0;
