@@ -103,6 +103,7 @@ static int try_kernel(struct session *s, const char *path, char *why, unsigned l
     return 0;
 }
 
+/* Without one that was named, and @needed or not, it may be another kernel's domain. */
 static int find_kernel(struct session *s, const struct options *o, bool needed)
 {
     char why[256] = "";
@@ -159,6 +160,13 @@ static const struct command *find(const char *name)
 static int serve(struct session *s, const char *where)
 {
     struct excuse why = {""};
+
+    if (s->image == NULL) {
+        (void)complain(CRASH_DONE,
+                       "--gdb: no kernel of ours agrees with the %s: gdb gets vCPUs and "
+                       "memory, and needs to be told of the kernel's file",
+                       core_noun(s->core));
+    }
     int status = gdb_serve(s, where, &why);
 
     return status == CRASH_DONE ? status : complain(status, "--gdb: %s", why.text);
@@ -176,7 +184,7 @@ static int with_core(const struct options *o, struct core *core, const struct co
                           o->live != NULL ? o->live : o->core);
     }
     if (status == CRASH_DONE) {
-        status = find_kernel(&s, o, command == NULL || command->needs_kernel);
+        status = find_kernel(&s, o, command != NULL && command->needs_kernel);
     }
     if (status == CRASH_DONE) {
         status = command == NULL ? serve(&s, o->gdb) : run(&s, command, argc, argv, o->json);
