@@ -88,14 +88,14 @@ for command in "info" "analyze" "threads" "locks" "log" "vcpus" "bt all" "print 
     cmp -s "$WORK/live.txt" "$WORK/core.txt" \
         || fail "$command: $(diff "$WORK/live.txt" "$WORK/core.txt" | head -n 20)"
 done
-live --pause live info | grep '^a paused PV domain' > /dev/null || fail "not paused for --pause"
+live live --pause info | grep '^a paused PV domain' > /dev/null || fail "not paused for --pause"
 same "after --pause in a pause of xl's" paused "$(pause_of live)"
 timeout 60 xl unpause live
 is live runs
 journal_grows live
 
 say "the pause ends with its reader"
-live --pause live info | grep '^a paused PV domain' > /dev/null || fail "not paused for --pause"
+live live --pause info | grep '^a paused PV domain' > /dev/null || fail "not paused for --pause"
 same "after --pause" runs "$(pause_of live)"
 for signal in INT TERM KILL; do
     mkfifo "$WORK/fifo-$signal"
