@@ -34,7 +34,6 @@
  * Results of a system call that a signal interrupted, which no program sees: it is made again, or
  * is -LINUX_EINTR. The first is made again also after a handler that has SA_RESTART.
  */
-#define LINUX_EINTR             4 /* not in Xen's list of errors */
 #define CALL_RESTARTS           512
 #define CALL_RESTARTS_UNHANDLED 514
 
