@@ -9,6 +9,7 @@
 /* Flags of clone(). */
 #define CLONE_SIGNAL_MASK    0x000000ffu
 #define CLONE_VM             0x00000100u
+#define CLONE_VFORK          0x00004000u
 #define CLONE_FS             0x00000200u
 #define CLONE_FILES          0x00000400u
 #define CLONE_SIGHAND        0x00000800u
@@ -20,8 +21,14 @@
 #define CLONE_DETACHED       0x00400000u /* which means nothing, but musl says it */
 #define CLONE_CHILD_SETTID   0x01000000u
 
-/** clone_process() - fork, with what of clone()'s flags says so. A call's result. */
-int64_t clone_process(struct call *c, uint64_t flags);
+/**
+ * clone_process() - fork, with what of clone()'s flags says so
+ * @stack: the child's, 0: where the caller's is
+ *
+ * With CLONE_VM the child has the caller's memory, and the caller sleeps until it leaves it.
+ * Return: a call's result.
+ */
+int64_t clone_process(struct call *c, uint64_t flags, uint64_t stack);
 
 /** call_broken_pipe() - who writes where nobody reads gets a signal as well. */
 void call_broken_pipe(struct call *c);
@@ -36,8 +43,8 @@ call_fn sys_open, sys_openat, sys_stat, sys_lstat, sys_newfstatat, sys_access, s
 call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect;
 
 /* sys_proc.c */
-call_fn sys_fork, sys_execve, sys_wait4, sys_exit_group, sys_arch_prctl, sys_getpid, sys_getppid,
-    sys_getuid;
+call_fn sys_fork, sys_vfork, sys_execve, sys_wait4, sys_exit_group, sys_arch_prctl, sys_getpid,
+    sys_getppid, sys_getuid;
 
 /* sys_thread.c */
 call_fn sys_clone, sys_exit, sys_gettid, sys_set_tid_address, sys_set_robust_list,

@@ -61,7 +61,7 @@ static const struct {
     [55] = {"getsockopt", sys_getsockopt},
     [56] = {"clone", sys_clone},
     [57] = {"fork", sys_fork},
-    [58] = {"vfork", sys_fork},
+    [58] = {"vfork", sys_vfork},
     [59] = {"execve", sys_execve},
     [60] = {"exit", sys_exit},
     [61] = {"wait4", sys_wait4},

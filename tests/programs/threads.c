@@ -19,6 +19,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -790,6 +791,90 @@ static void *fork_and_wait(void *arg)
     return (void *)(long)(status >> 8);
 }
 
+/* ---- a child in its parent's memory ---- */
+
+static volatile int left_by_child;
+static volatile long turns;
+
+static void *turn_on(void *arg)
+{
+    while (*(volatile int *)arg == 0) {
+        turns++;
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* Of all threads the one that called sleeps; what the child writes is there. */
+static int lends(void)
+{
+    volatile int over = 0;
+    int status = -1;
+    pthread_t t = start(turn_on, (void *)&over);
+    volatile long before = 0, after = 0;
+    pid_t child = vfork();
+
+    if (child == 0) {
+        left_by_child = 4711;
+        before = turns;
+        while (turns < before + 100) {
+            sched_yield();
+        }
+        after = turns;
+        _exit(9);
+    }
+    RIGHT("vfork", child > 0, 1);
+    RIGHT("it ran to its end first", left_by_child, 4711);
+    RIGHT("the other thread went on", after >= before + 100, 1);
+    RIGHT("its end", waitpid(child, &status, 0) == child && status == 9 << 8, 1);
+    over = 1;
+    join(t);
+    return 0;
+}
+
+static int spawns(void)
+{
+    char *again[] = {(char *)program, "again", NULL};
+    int status = -1;
+    pid_t child;
+
+    RIGHT("posix_spawn", posix_spawn(&child, program, NULL, NULL, again, NULL), 0);
+    RIGHT("its end", waitpid(child, &status, 0) == child && status == 6 << 8, 1);
+    RIGHT("of nothing", posix_spawn(&child, "/nothing", NULL, NULL, again, NULL), ENOENT);
+    RIGHT("system", system("exit 3"), 3 << 8);
+    return 0;
+}
+
+/* A parent that is killed while it sleeps leaves the memory to the child. */
+static int lender_ends(void)
+{
+    int fds[2], status = -1;
+    pid_t child, grandchild = 0;
+    char in;
+
+    RIGHT("pipe", pipe(fds), 0);
+    child = fork();
+    if (child == 0) {
+        if (vfork() == 0) {
+            pid_t own = getpid();
+
+            (void)!write(fds[1], &own, sizeof(own));
+            pause_for(200 * MSEC);
+            left_by_child = 1;
+            (void)!write(fds[1], "x", 1);
+            _exit(0);
+        }
+        _exit(1);
+    }
+    RIGHT("grandchild", read(fds[0], &grandchild, sizeof(grandchild)), sizeof(grandchild));
+    kill(child, SIGKILL);
+    RIGHT("killed", waitpid(child, &status, 0) == child && status == SIGKILL, 1);
+    RIGHT("it goes on", read(fds[0], &in, 1), 1);
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
 static int processes(void)
 {
     pthread_t t[4];
@@ -823,7 +908,7 @@ static int processes(void)
     }
     waitpid(child, &status, 0);
     RIGHT("while one waits for a child", status, 8 << 8);
-    return 0;
+    return lends() || spawns() || lender_ends();
 }
 
 /* ---- memory ---- */
@@ -1099,6 +1184,8 @@ static int lies(void)
     static unsigned long ring[3], stray[3] = {8, 0, 0}, far[3] = {KERNEL, 0, KERNEL};
     unsigned long head, size;
 
+    RIGHT("memory of somebody who goes on", clone_raw(CLONE_VM | SIGCHLD, 4096, NULL, 0) == -1, 1);
+    RIGHT("its error", errno, EINVAL);
     RIGHT("half a thread", clone_raw(CLONE_THREAD | CLONE_VM, 4096, NULL, 0) == -1, 1);
     RIGHT("its error", errno, EINVAL);
     RIGHT("unknown flags", clone_raw(THREAD_FLAGS | CLONE_NEWPID, 4096, NULL, 0) == -1, 1);
