@@ -187,7 +187,7 @@ int sock_connected(struct sock *s)
 {
     LOCK_TCPIP_CORE();
     int rc = s->state == SOCK_CONNECTING ? -EAGAIN : -take_error(s);
-    s->connect_told = s->connect_told || rc == 0;
+    s->connect_told = s->connect_told || s->state == SOCK_CONNECTED;
     UNLOCK_TCPIP_CORE();
     return rc;
 }
