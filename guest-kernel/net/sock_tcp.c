@@ -16,7 +16,7 @@
 /* ---- lwIP's connection ---- */
 
 /* From here on lwIP has it alone. */
-static struct tcp_pcb *let_go(struct sock *s)
+static struct tcp_pcb *pcb_release(struct sock *s)
 {
     struct tcp_pcb *pcb = s->tcp;
 
@@ -46,7 +46,7 @@ static err_t on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     } else {
         s->ended = true;
         if (s->write_shut) {
-            (void)let_go(s);
+            (void)pcb_release(s);
         }
     }
     sock_changed(s);
@@ -126,7 +126,7 @@ static void serve(struct sock *s, struct tcp_pcb *pcb)
 }
 
 /* It is made when it is needed: also again, after a connection that did not come about. */
-static int have_pcb(struct sock *s)
+static int tcp_have_pcb(struct sock *s)
 {
     if (s->tcp == NULL) {
         struct tcp_pcb *pcb =
@@ -152,7 +152,7 @@ static void remember_names(struct sock *s)
 
 int tcp_sock_bind(struct sock *s, const struct sock_addr *addr)
 {
-    int rc = have_pcb(s);
+    int rc = tcp_have_pcb(s);
 
     if (rc != 0) {
         return rc;
@@ -204,7 +204,7 @@ int tcp_sock_connect(struct sock *s, const struct sock_addr *addr)
     if (addr == NULL || (s->v6 && s->options[SOCK_ONLY_V6] != 0 && IP_IS_V4_VAL(addr->ip))) {
         return addr == NULL ? 0 : -LINUX_ENETUNREACH;
     }
-    int rc = have_pcb(s);
+    int rc = tcp_have_pcb(s);
     rc = rc == 0 ? sock_errno(tcp_connect(s->tcp, &addr->ip, addr->port, on_connected)) : rc;
     if (rc == 0) {
         s->state = SOCK_CONNECTING;
@@ -266,7 +266,7 @@ int tcp_sock_listen(struct sock *s, unsigned backlog)
 
 static void end(struct sock *s, bool abort)
 {
-    struct tcp_pcb *pcb = let_go(s);
+    struct tcp_pcb *pcb = pcb_release(s);
 
     if (s->state == SOCK_LISTENING) {
         (void)tcp_close(pcb);
@@ -304,7 +304,7 @@ static int shut_writing(struct sock *s)
     }
     int rc = sock_errno(tcp_shutdown(s->tcp, 0, 1));
     if (rc == 0 && s->ended && s->tcp != NULL) {
-        (void)let_go(s);
+        (void)pcb_release(s);
     }
     return rc;
 }

@@ -10,8 +10,8 @@
 
 #define DATAGRAM_MAX 65507u
 
-static void on_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
-                        u16_t port)
+static void sock_on_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
+                             u16_t port)
 {
     struct sock *s = arg;
 
@@ -24,7 +24,7 @@ static void on_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip
     sock_changed(s);
 }
 
-static int have_pcb(struct sock *s)
+static int udp_have_pcb(struct sock *s)
 {
     if (s->udp == NULL) {
         s->udp = heap_users_may_take()
@@ -35,7 +35,7 @@ static int have_pcb(struct sock *s)
         if (s->udp == NULL) {
             return -ENOBUFS;
         }
-        udp_recv(s->udp, on_datagram, s);
+        udp_recv(s->udp, sock_on_datagram, s);
         udp_sock_set(s, SOCK_REUSE);
         udp_sock_set(s, SOCK_BROADCAST);
     }
@@ -44,7 +44,7 @@ static int have_pcb(struct sock *s)
 
 int udp_sock_bind(struct sock *s, const struct sock_addr *addr)
 {
-    int rc = have_pcb(s);
+    int rc = udp_have_pcb(s);
 
     if (rc != 0) {
         return rc;
@@ -60,7 +60,7 @@ int udp_sock_bind(struct sock *s, const struct sock_addr *addr)
 
 int udp_sock_connect(struct sock *s, const struct sock_addr *addr)
 {
-    int rc = have_pcb(s);
+    int rc = udp_have_pcb(s);
 
     if (rc != 0) {
         return rc;
@@ -130,7 +130,7 @@ ssize_t udp_sock_send(struct sock *s, const void *data, size_t n, const struct s
     if (s->options[SOCK_BROADCAST] == 0 && is_broadcast(&to->ip)) {
         return -EACCES;
     }
-    int rc = have_pcb(s);
+    int rc = udp_have_pcb(s);
     return rc == 0 ? send_packet(s, data, n, to) : rc;
 }
 

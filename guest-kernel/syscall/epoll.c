@@ -34,7 +34,7 @@ void epoll_boot(void)
     mutex_init(&lock, "epoll");
 }
 
-static void remove(struct epoll *e, struct watch *w)
+static void watch_remove(struct epoll *e, struct watch *w)
 {
     XEN_TAILQ_REMOVE(&e->watches, w, link);
     e->n--;
@@ -54,7 +54,7 @@ void epoll_forget(struct file *f)
             struct watch *next = XEN_TAILQ_NEXT(w, link);
 
             if (w->f == f) {
-                remove(e, w);
+                watch_remove(e, w);
             }
             w = next;
         }
@@ -69,7 +69,7 @@ static void epoll_close(struct file *f)
 
     mutex_lock(&lock);
     while ((w = XEN_TAILQ_FIRST(&e->watches)) != NULL) {
-        remove(e, w);
+        watch_remove(e, w);
     }
     XEN_TAILQ_REMOVE(&epolls, e, link);
     mutex_unlock(&lock);
@@ -82,7 +82,7 @@ static void epoll_stat(const struct file *f __unused, struct abi_stat *st)
 }
 
 /* What there is to tell of a watch. */
-static unsigned due(const struct watch *w)
+static unsigned watch_due(const struct watch *w)
 {
     unsigned asked = w->event.events & ~SETTING;
 
@@ -101,7 +101,7 @@ static unsigned epoll_ready(const struct file *f)
 
     mutex_lock(&lock);
     XEN_TAILQ_FOREACH (w, &e->watches, link) {
-        if (due(w) != 0) {
+        if (watch_due(w) != 0) {
             ready = POLLIN;
             break;
         }
@@ -135,7 +135,7 @@ bool epoll_is(const struct file *f)
     return f->ops == &epoll_ops;
 }
 
-static struct watch *find(const struct epoll *e, int fd, const struct file *f)
+static struct watch *watch_find(const struct epoll *e, int fd, const struct file *f)
 {
     struct watch *w;
 
@@ -147,14 +147,14 @@ static struct watch *find(const struct epoll *e, int fd, const struct file *f)
     return NULL;
 }
 
-static void set(struct watch *w, const struct abi_epoll_event *event)
+static void watch_set(struct watch *w, const struct abi_epoll_event *event)
 {
     w->event = *event;
     w->event.events |= ALWAYS;
     w->fresh = true;
 }
 
-static int watch(struct epoll *e, int fd, struct file *f, const struct abi_epoll_event *event)
+static int watch_add(struct epoll *e, int fd, struct file *f, const struct abi_epoll_event *event)
 {
     if (e->n >= WATCHES_MAX) {
         return -ENOSPC;
@@ -165,7 +165,7 @@ static int watch(struct epoll *e, int fd, struct file *f, const struct abi_epoll
     }
     w->fd = fd;
     w->f = f;
-    set(w, event);
+    watch_set(w, event);
     XEN_TAILQ_INSERT_TAIL(&e->watches, w, link);
     e->n++;
     WRITE_ONCE(f->watched, f->watched + 1);
@@ -179,15 +179,15 @@ int epoll_control(struct file *epoll, enum epoll_do what, int fd, struct file *f
     int rc = 0;
 
     mutex_lock(&lock);
-    struct watch *w = find(e, fd, f);
+    struct watch *w = watch_find(e, fd, f);
     if (what == EPOLL_ADD) {
-        rc = w != NULL ? -EEXIST : watch(e, fd, f, event);
+        rc = w != NULL ? -EEXIST : watch_add(e, fd, f, event);
     } else if (w == NULL) {
         rc = -ENOENT;
     } else if (what == EPOLL_DEL) {
-        remove(e, w);
+        watch_remove(e, w);
     } else {
-        set(w, event);
+        watch_set(w, event);
     }
     mutex_unlock(&lock);
     proc_wake(); /* who waits may have something to tell now */
@@ -195,10 +195,10 @@ int epoll_control(struct file *epoll, enum epoll_do what, int fd, struct file *f
 }
 
 /* Tell of a watch, if there is anything. */
-static bool tell(struct watch *w, struct abi_epoll_event *event)
+static bool watch_tell(struct watch *w, struct abi_epoll_event *event)
 {
     unsigned changes = __atomic_load_n(&w->f->changes, __ATOMIC_ACQUIRE);
-    unsigned ready = due(w);
+    unsigned ready = watch_due(w);
 
     if (ready == 0) {
         return false;
@@ -222,7 +222,7 @@ unsigned epoll_collect(struct file *epoll, struct abi_epoll_event *events, unsig
     for (unsigned left = e->n; left != 0 && count < max; left--) {
         struct watch *next = XEN_TAILQ_NEXT(w, link);
 
-        if (tell(w, &events[count])) {
+        if (watch_tell(w, &events[count])) {
             count++;
             XEN_TAILQ_REMOVE(&e->watches, w, link);
             XEN_TAILQ_INSERT_TAIL(&e->watches, w, link);

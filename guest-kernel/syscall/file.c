@@ -80,6 +80,16 @@ int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from)
     return found;
 }
 
+int fd_give(struct fd_table *t, struct file *f, bool cloexec)
+{
+    int fd = f == NULL ? -ENOMEM : fd_install(t, f, cloexec, 0);
+
+    if (f != NULL && fd < 0) {
+        file_put(f);
+    }
+    return fd;
+}
+
 bool fd_has_room(struct fd_table *t)
 {
     bool room = false;

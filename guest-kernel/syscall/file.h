@@ -85,6 +85,9 @@ struct file *fd_get(struct fd_table *t, uint64_t fd);
 /** fd_install() - a descriptor from @from on; the reference passes to it. -EMFILE: not. */
 int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from) __must_check;
 
+/** fd_give() - the same of a new file, which is closed if there is none. @f: NULL: -ENOMEM. */
+int fd_give(struct fd_table *t, struct file *f, bool cloexec) __must_check;
+
 /** fd_has_room() - whether fd_install() would find a descriptor now. */
 bool fd_has_room(struct fd_table *t);
 

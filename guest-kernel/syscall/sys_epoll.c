@@ -11,16 +11,6 @@
 #define EVENTS_MAX    (INT32_MAX / sizeof(struct abi_epoll_event))
 #define EFD_SEMAPHORE 1u
 
-static int install(struct call *c, struct file *f, bool cloexec)
-{
-    int fd = f == NULL ? -ENOMEM : fd_install(&c->t->fds, f, cloexec, 0);
-
-    if (f != NULL && fd < 0) {
-        file_put(f);
-    }
-    return fd;
-}
-
 /* ---- eventfd ---- */
 
 static int64_t make_eventfd(struct call *c, uint64_t flags)
@@ -28,8 +18,9 @@ static int64_t make_eventfd(struct call *c, uint64_t flags)
     if ((flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK | EFD_SEMAPHORE)) != 0) {
         return -EINVAL;
     }
-    return install(
-        c, eventfd_create((uint32_t)c->a[0], flags & EFD_SEMAPHORE, (unsigned)flags & O_NONBLOCK),
+    return fd_give(
+        &c->t->fds,
+        eventfd_create((uint32_t)c->a[0], flags & EFD_SEMAPHORE, (unsigned)flags & O_NONBLOCK),
         flags & O_CLOEXEC);
 }
 
@@ -47,13 +38,14 @@ int64_t sys_eventfd2(struct call *c)
 
 int64_t sys_epoll_create(struct call *c)
 {
-    return (int)c->a[0] <= 0 ? -EINVAL : install(c, epoll_create(), false);
+    return (int)c->a[0] <= 0 ? -EINVAL : fd_give(&c->t->fds, epoll_create(), false);
 }
 
 int64_t sys_epoll_create1(struct call *c)
 {
-    return (c->a[0] & ~(uint64_t)O_CLOEXEC) != 0 ? -EINVAL
-                                                 : install(c, epoll_create(), c->a[0] & O_CLOEXEC);
+    return (c->a[0] & ~(uint64_t)O_CLOEXEC) != 0
+               ? -EINVAL
+               : fd_give(&c->t->fds, epoll_create(), c->a[0] & O_CLOEXEC);
 }
 
 /* @epoll and @f have a reference. */

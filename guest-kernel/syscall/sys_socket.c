@@ -12,18 +12,9 @@ enum { SHUT_RD, SHUT_WR, SHUT_RDWR };
 
 /* ---- birth ---- */
 
-static int install(struct call *c, struct sock *s, uint64_t flags)
+static int install_socket(struct call *c, struct sock *s, uint64_t flags)
 {
-    struct file *f = socket_new(s, (unsigned)flags & O_NONBLOCK);
-
-    if (f == NULL) {
-        return -ENOMEM;
-    }
-    int fd = fd_install(&c->t->fds, f, flags & O_CLOEXEC, 0);
-    if (fd < 0) {
-        file_put(f);
-    }
-    return fd;
+    return fd_give(&c->t->fds, socket_new(s, (unsigned)flags & O_NONBLOCK), flags & O_CLOEXEC);
 }
 
 /* 0, or why there is no such socket. */
@@ -51,7 +42,7 @@ int64_t sys_socket(struct call *c)
     }
     int rc = check_kind((unsigned)c->a[0], type, (unsigned)c->a[2]);
     rc = rc == 0 ? sock_create(type == SOCK_STREAM, c->a[0] == AF_INET6, &s) : rc;
-    return rc == 0 ? install(c, s, flags) : rc;
+    return rc == 0 ? install_socket(c, s, flags) : rc;
 }
 
 /* ---- addresses ---- */
@@ -78,7 +69,7 @@ int64_t sys_bind(struct call *c)
     return rc;
 }
 
-static int put_name(struct call *c, const struct file *f, bool of_peer)
+static int tell_name(struct call *c, const struct file *f, bool of_peer)
 {
     struct sock *s = socket_of(f)->sock;
     struct sock_addr addr;
@@ -101,7 +92,7 @@ static int64_t name_call(struct call *c, bool of_peer)
     int rc = socket_get(c, c->a[0], &f);
 
     if (rc == 0) {
-        rc = put_name(c, f, of_peer);
+        rc = tell_name(c, f, of_peer);
         file_put(f);
     }
     return rc;
@@ -233,7 +224,7 @@ static int do_accept(struct call *c, const struct file *f, unsigned flags)
         sock_close(s);
         return rc;
     }
-    return install(c, s, flags);
+    return install_socket(c, s, flags);
 }
 
 static int64_t accept_with(struct call *c, uint64_t flags)

@@ -57,7 +57,7 @@ static const struct option {
     {IPPROTO_IPV6, IPV6_V6ONLY, SOCK_ONLY_V6, ON_OFF, 0, 1},
 };
 
-static const struct option *find(const struct sock *s, uint64_t level, uint64_t name)
+static const struct option *option_find(const struct sock *s, uint64_t level, uint64_t name)
 {
     bool wrong =
         (level == IPPROTO_TCP && !sock_is_stream(s)) || (level == IPPROTO_IPV6 && !sock_is_v6(s));
@@ -127,7 +127,7 @@ static int set_timeout(nsec_t *timeout, uint64_t from, uint32_t len)
 
 static int set_option(struct call *c, struct socket *socket)
 {
-    const struct option *o = find(socket->sock, c->a[1], c->a[2]);
+    const struct option *o = option_find(socket->sock, c->a[1], c->a[2]);
     uint32_t len = (uint32_t)c->a[4];
     int value;
 
@@ -218,7 +218,7 @@ static int get_special(const struct socket *socket, uint64_t name, struct value 
 
 static int get_option(struct call *c, const struct socket *socket)
 {
-    const struct option *o = find(socket->sock, c->a[1], c->a[2]);
+    const struct option *o = option_find(socket->sock, c->a[1], c->a[2]);
     struct value v = {.size = sizeof(v.number)};
     uint32_t room;
     int rc = copy_from_user(&room, UADDR(c->a[4]), sizeof(room));

@@ -15,7 +15,7 @@ void umem_one(struct umem *m, uint64_t base, uint64_t len)
 }
 
 /* The sum of what a vector tells of. */
-static int measure(struct umem *m, uint64_t n)
+static int umem_measure(struct umem *m, uint64_t n)
 {
     uint64_t sum = 0;
 
@@ -44,7 +44,7 @@ int umem_vector(struct umem *m, uint64_t vector, uint64_t n)
         }
     }
     int rc = copy_from_user(m->iov, UADDR(vector), n * sizeof(*m->iov));
-    rc = rc == 0 ? measure(m, n) : rc;
+    rc = rc == 0 ? umem_measure(m, n) : rc;
     if (rc != 0) {
         umem_free(m);
     }
