@@ -75,17 +75,6 @@ memory() {
     guest_log prog | awk '$1 == "free" || $1 == "tables" { printf "%s ", $2 } $1 == "slabs" { print $4 }'
 }
 
-# interrupt: type ^C.
-interrupt() {
-    local tty
-    tty=$(xenstore-read "/local/domain/$(xl domid prog)/console/tty")
-    {
-        stty raw -echo <&"$typing"
-        printf '\003' >&"$typing"
-    } {typing}<> "$tty"
-    exec {typing}>&-
-}
-
 guest prog "vcpus = 2" "memory = 32" "ramdisk = '$PWD/initramfs'" "extra = 'run=\"$commands\"'"
 wait_prompt prog 120
 same "how the programs ended" "$expected" "$(guest_log prog | grep '^status: ' | cut -d' ' -f2 | xargs)"
@@ -145,12 +134,12 @@ done
 new_log prog
 type_to prog "exec /t spin"
 wait_line prog '^trial: spins' > /dev/null
-interrupt
+interrupt prog
 type_to prog status
 wait_line prog '^status: 130' > /dev/null
 
 # A shell that counts is saved, and goes on where it is restored.
 counts_on prog "exec /bin/sh /etc/count"
-interrupt
+interrupt prog
 type_to prog status
 wait_line prog '^status: 130' > /dev/null
