@@ -42,22 +42,28 @@ static void watch_remove(struct epoll *e, struct watch *w)
     kfree(w);
 }
 
+/* The watches of a file, or all of them: NULL. */
+static void watches_end(struct epoll *e, const struct file *f)
+{
+    struct watch *w = XEN_TAILQ_FIRST(&e->watches);
+
+    while (w != NULL) {
+        struct watch *next = XEN_TAILQ_NEXT(w, link);
+
+        if (f == NULL || w->f == f) {
+            watch_remove(e, w);
+        }
+        w = next;
+    }
+}
+
 void epoll_forget(struct file *f)
 {
     struct epoll *e;
 
     mutex_lock(&lock);
     XEN_TAILQ_FOREACH (e, &epolls, link) {
-        struct watch *w = XEN_TAILQ_FIRST(&e->watches);
-
-        while (w != NULL && f->watched != 0) {
-            struct watch *next = XEN_TAILQ_NEXT(w, link);
-
-            if (w->f == f) {
-                watch_remove(e, w);
-            }
-            w = next;
-        }
+        watches_end(e, f);
     }
     mutex_unlock(&lock);
 }
@@ -65,12 +71,9 @@ void epoll_forget(struct file *f)
 static void epoll_close(struct file *f)
 {
     struct epoll *e = f->own;
-    struct watch *w;
 
     mutex_lock(&lock);
-    while ((w = XEN_TAILQ_FIRST(&e->watches)) != NULL) {
-        watch_remove(e, w);
-    }
+    watches_end(e, NULL);
     XEN_TAILQ_REMOVE(&epolls, e, link);
     mutex_unlock(&lock);
     kfree(e);
