@@ -103,7 +103,7 @@ static int dial(int port)
 /* Both ends of a connection. */
 static int connection(int ends[2])
 {
-    int port, fd = listener(&port);
+    int port = 0, fd = listener(&port);
 
     ends[0] = fd < 0 ? -1 : dial(port);
     ends[1] = ends[0] < 0 ? -1 : accept(fd, NULL, NULL);
@@ -162,9 +162,9 @@ static int try_birth(void)
 
 static int try_names(void)
 {
-    struct sockaddr_in a, b;
+    struct sockaddr_in a = {0}, b = {0};
     socklen_t len = sizeof(a);
-    int port, fd = listener(&port), from, at;
+    int port = 0, fd = listener(&port), from, at;
 
     RIGHT("listener", fd >= 0, 1);
     RIGHT("bound twice", bind(fd, (struct sockaddr *)&a, sizeof(a)) == -1, 1);
@@ -339,7 +339,7 @@ static int try_reset(void)
 static int try_nonblocking(void)
 {
     struct sockaddr_in to;
-    int error = 7, port, fd = listener(&port), s;
+    int error = 7, port = 0, fd = listener(&port), s;
     socklen_t len = sizeof(error);
 
     to = loopback(port);
@@ -373,7 +373,7 @@ static int try_nonblocking(void)
 static int try_ports(void)
 {
     struct sockaddr_in at;
-    int port, fd = listener(&port), other = socket(AF_INET, SOCK_STREAM, 0);
+    int port = 0, fd = listener(&port), other = socket(AF_INET, SOCK_STREAM, 0);
     int ends[2];
 
     at = loopback(port);
@@ -419,7 +419,7 @@ static int bound(struct sockaddr_in *at)
 
 static int udp(void)
 {
-    struct sockaddr_in a, b, from, none = {.sin_family = AF_UNSPEC};
+    struct sockaddr_in a = {0}, b = {0}, from = {0}, none = {.sin_family = AF_UNSPEC};
     struct iovec iov[2];
     struct msghdr h = {
         .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = iov, .msg_iovlen = 2};
@@ -471,7 +471,7 @@ static int udp(void)
 
 static int six(void)
 {
-    struct sockaddr_in6 at = {.sin6_family = AF_INET6}, from;
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6}, from = {0};
     socklen_t len = sizeof(at);
     char in[8];
     int fd = socket(AF_INET6, SOCK_STREAM, 0), s, peer;
@@ -700,7 +700,7 @@ static void *write_later(void *fd)
 
 static int try_epoll_sockets(void)
 {
-    int epoll = epoll_create1(0), ends[2], port, fd = listener(&port), s;
+    int epoll = epoll_create1(0), ends[2], port = 0, fd = listener(&port), s;
     struct epoll_event e;
     uint32_t events;
     pthread_t t;
@@ -820,7 +820,7 @@ static int signals(void)
 {
     const struct timeval later = {.tv_sec = 5};
     char in[4];
-    int ends[2], status, port, fd;
+    int ends[2], status, port = 0, fd;
 
     RIGHT("connection", connection(ends), 0);
     act(SIGUSR1, note, SA_RESTART);
@@ -969,7 +969,7 @@ static int lies(void)
 /* As many as there are, each filled as far as it can be. Nobody reads. */
 static void fill_all(void)
 {
-    int port, fd = listener(&port);
+    int port = 0, fd = listener(&port);
 
     for (;;) {
         struct sockaddr_in to = loopback(port);
@@ -1098,10 +1098,10 @@ int main(int argc, char **argv)
         }
     }
     if (argc == 3 && strcmp(argv[1], "serve") == 0) {
-        return serve(atoi(argv[2]));
+        return serve((int)strtol(argv[2], NULL, 10));
     }
     if (argc == 4 && strcmp(argv[1], "link") == 0) {
-        return link_to(argv[2], atoi(argv[3]));
+        return link_to(argv[2], (int)strtol(argv[3], NULL, 10));
     }
     printf("sockets: tcp, udp, six, options, polls, signals, ends, lies, hog, serve PORT, link "
            "ADDRESS "

@@ -805,27 +805,39 @@ static void *turn_on(void *arg)
     return NULL;
 }
 
+static volatile long turns_before, turns_after;
+
+static int write_and_watch(void *arg)
+{
+    (void)arg;
+    left_by_child = 4711;
+    turns_before = turns;
+    while (turns < turns_before + 100) {
+        sched_yield();
+    }
+    turns_after = turns;
+    return 9;
+}
+
+/* As vfork() and posix_spawn() do it. */
+static pid_t lend_to(int (*fn)(void *arg), void *arg)
+{
+    static _Alignas(16) char stack[32768];
+
+    return clone(fn, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, arg);
+}
+
 /* Of all threads the one that called sleeps; what the child writes is there. */
 static int lends(void)
 {
     volatile int over = 0;
     int status = -1;
     pthread_t t = start(turn_on, (void *)&over);
-    volatile long before = 0, after = 0;
-    pid_t child = vfork();
+    pid_t child = lend_to(write_and_watch, NULL);
 
-    if (child == 0) {
-        left_by_child = 4711;
-        before = turns;
-        while (turns < before + 100) {
-            sched_yield();
-        }
-        after = turns;
-        _exit(9);
-    }
-    RIGHT("vfork", child > 0, 1);
+    RIGHT("a child", child > 0, 1);
     RIGHT("it ran to its end first", left_by_child, 4711);
-    RIGHT("the other thread went on", after >= before + 100, 1);
+    RIGHT("the other thread went on", turns_after >= turns_before + 100, 1);
     RIGHT("its end", waitpid(child, &status, 0) == child && status == 9 << 8, 1);
     over = 1;
     join(t);
@@ -845,6 +857,18 @@ static int spawns(void)
     return 0;
 }
 
+static int tell_and_stay(void *arg)
+{
+    const int *fds = arg;
+    pid_t own = getpid();
+
+    (void)!write(fds[1], &own, sizeof(own));
+    pause_for(200 * MSEC);
+    left_by_child = 1;
+    (void)!write(fds[1], "x", 1);
+    return 0;
+}
+
 /* A parent that is killed while it sleeps leaves the memory to the child. */
 static int lender_ends(void)
 {
@@ -855,15 +879,7 @@ static int lender_ends(void)
     RIGHT("pipe", pipe(fds), 0);
     child = fork();
     if (child == 0) {
-        if (vfork() == 0) {
-            pid_t own = getpid();
-
-            (void)!write(fds[1], &own, sizeof(own));
-            pause_for(200 * MSEC);
-            left_by_child = 1;
-            (void)!write(fds[1], "x", 1);
-            _exit(0);
-        }
+        (void)lend_to(tell_and_stay, fds);
         _exit(1);
     }
     RIGHT("grandchild", read(fds[0], &grandchild, sizeof(grandchild)), sizeof(grandchild));
