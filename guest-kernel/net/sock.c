@@ -458,7 +458,7 @@ static ssize_t read_locked(struct sock *s, struct reading *r, bool peek, struct 
         *info = (struct sock_read){.from = first->from, .whole = first->p->tot_len};
     }
     rc = put_packets(s, r, first);
-    if (!peek && (rc > 0 || !s->stream)) {
+    if (!peek) { /* of a stream it is nothing if nothing could be put */
         LOCK_TCPIP_CORE();
         taken = take_packets(s, r->done);
         tcp_sock_read(s, r->done);
