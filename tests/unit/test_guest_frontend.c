@@ -727,6 +727,7 @@ static void another_domain_takes_over(void **unused)
 {
     (void)unused;
     begin();
+    d.dev.otherend_id = 5;
     connected();
     hidden();
     assert_int_equal(d.path, PATH_DOWN);
