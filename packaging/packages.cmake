@@ -51,8 +51,11 @@ set(CPACK_DEBIAN_BACKENDS_PACKAGE_CONTROL_EXTRA
   ${CMAKE_SOURCE_DIR}/packaging/backends/postrm ${CMAKE_SOURCE_DIR}/packaging/backends/conffiles)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SUGGESTS "duet-guest")
-set(CPACK_DEBIAN_DRIVER-DOMAIN_PACKAGE_ARCHITECTURE all)
-set(CPACK_DEBIAN_DRIVER-DOMAIN_PACKAGE_DEPENDS "duet-backends (>= ${PROJECT_VERSION}), xen-utils-common, busybox, cpio, iproute2, kmod")
+set(CPACK_DEBIAN_DRIVER-DOMAIN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_DRIVER-DOMAIN_PACKAGE_DEPENDS "duet-backends (>= ${PROJECT_VERSION}), xen-utils-common, busybox, cpio, iproute2, kmod, init-system-helpers (>= 1.54~), systemd")
+set(CPACK_DEBIAN_DRIVER-DOMAIN_PACKAGE_CONTROL_EXTRA
+  ${CMAKE_SOURCE_DIR}/packaging/driver-domain/postinst ${CMAKE_SOURCE_DIR}/packaging/driver-domain/prerm
+  ${CMAKE_SOURCE_DIR}/packaging/driver-domain/postrm)
 set(CPACK_DEBIAN_GUEST_PACKAGE_SUGGESTS "xen-utils-common")
 set(CPACK_DEBIAN_DOC_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_DOC_PACKAGE_SECTION doc)

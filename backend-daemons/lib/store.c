@@ -131,6 +131,11 @@ const char *store_error(const struct store *st)
     return st->error;
 }
 
+struct xs_handle *store_handle(const struct store *st)
+{
+    return st->xsh;
+}
+
 unsigned int store_self_domid(const struct store *st)
 {
     return st->self_domid;

@@ -61,6 +61,9 @@ struct store *store_open(struct loop *loop, loop_fn *on_lost, void *arg);
 /* Ends the session; watches that still exist are unregistered by that. NULL is fine. */
 void store_close(struct store *st);
 
+/* libxenstore's handle, for the calls that few programs need (store_rights.h). */
+struct xs_handle *store_handle(const struct store *st);
+
 /* The domain this process runs in (key `domid`; 0 when there is none). */
 unsigned int store_self_domid(const struct store *st);
 

@@ -21,15 +21,15 @@
  * What the back end's state makes of a phase. "News" is a state other than the one before: the
  * store tells some twice.
  *
- *             InitWait    Initialised,  Connected  Closing  Closed    no directory
- *             as news     InitWait
- *   WAITING   offer       offer         connect    -        -         -
- *   OFFERED   -           -             connect    leave    ask       end
- *   UP        leave       -             refresh    leave    ask       end
- *   LEFT      offer       -             -          -        ask       end
- *   FAILED    offer       -             -          -        -         end
- *   BROKEN    -           -             -          end      end       end
- *   GONE      -           -             -          -        -         -
+ *             InitWait    Initialised,  Connected  Closing  Closed    no         not to
+ *             as news     InitWait                                    directory  be read
+ *   WAITING   offer       offer         connect    -        -         -          -
+ *   OFFERED   -           -             connect    leave    ask       end        leave
+ *   UP        leave       -             refresh    leave    ask       end        leave
+ *   LEFT      offer       -             -          -        ask       end        -
+ *   FAILED    offer       -             -          -        -         end        -
+ *   BROKEN    -           -             -          end      end       end        -
+ *   GONE      -           -             -          -        -         -          -
  *
  *   offer     open(), publish(), announce ops->offered: OFFERED
  *   connect   offer if need be, refresh(), start(), announce Connected: UP
@@ -42,11 +42,13 @@
  *
  * UP and InitWait: the back end went and came unseen and may still be at work on the old rings.
  * Closed makes it start over. Closing and Closed with `online` 0 mean "end" in every phase: the
- * toolstack takes the device away.
+ * toolstack takes the device away. "Not to be read" is what the store says of a back end whose
+ * domain has died: another may serve the device later.
  *
  * From elsewhere: an error in open(), publish(), the first refresh() or start() leads to FAILED;
  * one in a later refresh(), and frontend_break(), to BROKEN, both by stop(BROKEN), close() and
- * Closing. The directory's end leads to GONE, a restore from everywhere but GONE to WAITING.
+ * Closing. The directory's end leads to GONE; a restore, and another domain that serves the device
+ * from now on, from everywhere but GONE to WAITING.
  *
  * That memory is out, or the store does not answer, says nothing of the back end: with such an
  * error (xs_error_passes()) an offer leads back to WAITING, everything else stays where it was, and
@@ -66,17 +68,26 @@
 #include "os/gnttab.h"
 #include "xendev/xendev.h"
 
-enum event { EV_NEWS, EV_READY, EV_CONNECTED, EV_CLOSING, EV_CLOSED, EV_VANISHED, EV_COUNT };
+enum event {
+    EV_NEWS,
+    EV_READY,
+    EV_CONNECTED,
+    EV_CLOSING,
+    EV_CLOSED,
+    EV_VANISHED,
+    EV_HIDDEN,
+    EV_COUNT
+};
 enum action { NOTHING, OFFER, CONNECT, REFRESH, LEAVE, ASK, END };
 
 static const uint8_t actions[][EV_COUNT] = {
-    [FRONTEND_WAITING] = {OFFER, OFFER, CONNECT, NOTHING, NOTHING, NOTHING},
-    [FRONTEND_OFFERED] = {NOTHING, NOTHING, CONNECT, LEAVE, ASK, END},
-    [FRONTEND_UP] = {LEAVE, NOTHING, REFRESH, LEAVE, ASK, END},
-    [FRONTEND_LEFT] = {OFFER, NOTHING, NOTHING, NOTHING, ASK, END},
-    [FRONTEND_FAILED] = {OFFER, NOTHING, NOTHING, NOTHING, NOTHING, END},
-    [FRONTEND_BROKEN] = {NOTHING, NOTHING, NOTHING, END, END, END},
-    [FRONTEND_GONE] = {NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING},
+    [FRONTEND_WAITING] = {OFFER, OFFER, CONNECT, NOTHING, NOTHING, NOTHING, NOTHING},
+    [FRONTEND_OFFERED] = {NOTHING, NOTHING, CONNECT, LEAVE, ASK, END, LEAVE},
+    [FRONTEND_UP] = {LEAVE, NOTHING, REFRESH, LEAVE, ASK, END, LEAVE},
+    [FRONTEND_LEFT] = {OFFER, NOTHING, NOTHING, NOTHING, ASK, END, NOTHING},
+    [FRONTEND_FAILED] = {OFFER, NOTHING, NOTHING, NOTHING, NOTHING, END, NOTHING},
+    [FRONTEND_BROKEN] = {NOTHING, NOTHING, NOTHING, END, END, END, NOTHING},
+    [FRONTEND_GONE] = {NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING},
 };
 
 void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct xendev *dev,
@@ -395,6 +406,13 @@ void frontend_event(struct frontend *fe, enum xenbus_state state)
     }
 }
 
+void frontend_hidden(struct frontend *fe)
+{
+    frontend_take_breach(fe);
+    fe->seen = XenbusStateUnknown;
+    act(fe, actions[fe->phase][EV_HIDDEN]);
+}
+
 void frontend_remove(struct frontend *fe)
 {
     frontend_end(fe);
@@ -412,14 +430,28 @@ void frontend_cancel(struct frontend *fe)
 }
 
 /* What the old back end broke does not count against the new one. */
-void frontend_resume(struct frontend *fe)
+static bool begin_anew(struct frontend *fe, bool lost)
 {
     bool gone = fe->phase == FRONTEND_GONE;
 
-    shut(fe, gone ? PATH_GONE : PATH_DOWN, true);
+    shut(fe, gone ? PATH_GONE : PATH_DOWN, lost);
     WRITE_ONCE(fe->breach, NULL);
     fe->seen = XenbusStateUnknown;
     fe->may_ask = false;
+    return gone;
+}
+
+void frontend_move(struct frontend *fe)
+{
+    (void)begin_anew(fe, false);
+    fe->phase = FRONTEND_WAITING;
+    (void)xendev_set_state(fe->dev, XenbusStateInitialising);
+}
+
+void frontend_resume(struct frontend *fe)
+{
+    bool gone = begin_anew(fe, true);
+
     fe->ops->unpause(fe);
     if (!gone) {
         fe->phase = FRONTEND_WAITING;

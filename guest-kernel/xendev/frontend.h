@@ -110,6 +110,9 @@ void frontend_init(struct frontend *fe, const struct frontend_ops *ops, struct x
 /** frontend_event() - the back end's state is @state, or something of it is to be looked at. */
 void frontend_event(struct frontend *fe, enum xenbus_state state);
 
+/** frontend_hidden() - the back end cannot be read any more, as when its domain has died. */
+void frontend_hidden(struct frontend *fe);
+
 /** frontend_take_breach() - whatever its state is, take away what frontend_break() found broken. */
 void frontend_take_breach(struct frontend *fe);
 
@@ -119,6 +122,14 @@ void frontend_remove(struct frontend *fe);
 /** frontend_suspend() - hold still; frontend_cancel() - go on, on the same rings. */
 void frontend_suspend(struct frontend *fe);
 void frontend_cancel(struct frontend *fe);
+
+/**
+ * frontend_move() - another domain serves the device from now on; the store says so already
+ *
+ * All grants and ports of the old one are taken back; what was under way is sent to the new one.
+ * Not for a front end that is GONE.
+ */
+void frontend_move(struct frontend *fe);
 
 /** frontend_resume() - this is another domain: what was shared is lost, all begins anew. */
 void frontend_resume(struct frontend *fe);

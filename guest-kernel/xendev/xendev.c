@@ -10,6 +10,11 @@
  *   we have it, store does not   detach: remove, drop the watch, free
  *   its back end is another,     detach, then attach
  *   or it was made again
+ *   it has a key `moved`         the same device, served by another domain: move, remove the key
+ *
+ * `moved` is written together with `backend` and `backend-id` by whoever in dom0 has a driver
+ * domain take the place of one that died (docs/driver-domain.md). Only dom0 and we can write it. A
+ * device that was removed and made again has none.
  *
  * Memory may be out, or the store may not answer: then what we hold stays as it is, and a timer has
  * the same looked at once more after LOOK_AGAIN, a device's own or that of the whole directory.
@@ -130,6 +135,9 @@ static void otherend_event(struct xs_watch *w, const char *path __unused)
     if (rc == 0) {
         frontend_event(dev->fe, dev->otherend_state);
         WRITE_ONCE(dev->otherend_told, dev->otherend_state);
+    } else if (rc == -EACCES) {
+        dev->otherend_state = XenbusStateUnknown;
+        frontend_hidden(dev->fe);
     } else {
         frontend_take_breach(dev->fe);
     }
@@ -144,6 +152,7 @@ static void otherend_event(struct xs_watch *w, const char *path __unused)
 struct peer {
     char *path;
     uint32_t domid;
+    bool moved;
 };
 
 static int read_peer(const char *node, struct peer *peer)
@@ -151,6 +160,7 @@ static int read_peer(const char *node, struct peer *peer)
     const struct xs_field fields[] = {
         {"backend", XS_STRING, &peer->path, false},
         {"backend-id", XS_U32, &peer->domid, false},
+        {"moved", XS_BOOL, &peer->moved, true},
     };
     const char *bad;
 
@@ -327,9 +337,38 @@ static bool made_again(const struct xendev *dev)
     return rc == 0 && state == XenbusStateInitialising;
 }
 
+/*
+ * The device is the same, but @peer serves it now. Takes @peer's string over. Should the key stay,
+ * all that follows is that the next look begins anew with the same back end.
+ */
+static void move_device(struct xendev *dev, const struct peer *peer)
+{
+    log_info("%s: moved from domain %u to domain %u", dev->node, dev->otherend_id, peer->domid);
+    unwatch_otherend(dev);
+    mutex_lock(&dev->lock);
+    set_peer(dev, peer);
+    dev->state = XenbusStateUnknown; /* whoever moved it has set the first one */
+    dev->otherend_state = XenbusStateUnknown;
+    WRITE_ONCE(dev->otherend_told, XenbusStateUnknown);
+    frontend_move(dev->fe);
+    mutex_unlock(&dev->lock);
+    int rc = xs_rm(XS_NO_TXN, dev->node, "moved");
+    if (rc != 0 && rc != -ENOENT) {
+        log_warn("%s/moved: cannot be removed: %s", dev->node, errno_name(rc));
+    }
+    if (xs_error_passes(rc)) {
+        scan_later();
+    }
+    watch_if_served(dev);
+}
+
 /* A device that we have and the store has, too: whether it is the same one. Takes @peer over. */
 static bool still_the_same(struct xendev *dev, const struct peer *peer)
 {
+    if (peer->moved && dev->driver != NULL && dev->fe->phase != FRONTEND_GONE) {
+        move_device(dev, peer);
+        return true;
+    }
     if (!dev->peer_unread && (strcmp(dev->otherend, peer->path) != 0 ||
                               dev->otherend_id != peer->domid || made_again(dev))) {
         return false;

@@ -61,7 +61,7 @@ def install(dom0):
 def do_run(args):
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the lab")
     disk = pair.SHARED_DISK if args.two_hosts else None
-    return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty(), disk), keep=False, strict=True)
+    return with_lab(args, lambda dom0: session.run(dom0, sys.stdin.isatty(), disk, args.driver_domain), keep=False, strict=True)
 
 
 def do_dom0(args):
@@ -201,8 +201,11 @@ def parser():
         "Leave the console with Ctrl-]. If stdin is not a terminal, its lines are typed at the guest's "
         "prompt one after the other. With --two-hosts the guest's disk is the one that both share: from "
         "another terminal, ./lab exec -- xl migrate duet host-b moves it, and ./lab console --name NAME-b duet "
-        "follows."))
-    two_hosts(sub)
+        "follows. With --driver-domain the guest has disk and network from another domain than dom0, which dom0 builds "
+        "of its own files; who serves whom is shown first."))
+    more = sub.add_mutually_exclusive_group()
+    two_hosts(more)
+    more.add_argument("--driver-domain", action="store_true", help="a driver domain serves the guest's disk and network")
     sub = add("dom0", do_dom0, "build, boot Xen with our guest kernel as its dom0", common, more=(
         "The serial line is on stdin and stdout. On a terminal Ctrl-] x pulls the plug. If stdin is not a "
         "terminal, its lines are typed at the guest's prompt one after the other, and then the power button "

@@ -24,22 +24,61 @@ if [ -n "$disk" ] && [ ! -e "$disk" ]; then
 fi
 """
 
+DRIVER = "driver"
+DRIVER_CONFIG = "/usr/share/duet/xl/driver.cfg"
+DRIVER_LIMIT = 300  # seconds for it to start
+ADDRESS = "192.168.77.92/24"  # of a guest that it serves; dom0 is 192.168.77.1
 
-def run(dom0, terminal, shared=None):
+# A driver domain that has the guest's disk; done when it serves.
+DRIVER_DOMAIN = """
+set -e
+xl domid %(driver)s > /dev/null 2>&1 && exit
+duet-driver-domain build --compress=none /var/lib/duet/driver
+disk=$(sed -n 's/.*target=\\([^,"'"'"' ]*\\).*/\\1/p' %(guest)s | head -n 1)
+log=/var/log/duet/console/%(driver)s.log
+from=$(stat -c %%s $log 2> /dev/null || echo 0)
+xl create %(config)s "disk=['format=raw,vdev=xvda,access=rw,target=$disk']"
+timeout %(limit)s sh -c 'until tail -c "+$1" "$2" | grep -q "^driver-domain: started"; do sleep 0.2; done' - $((from + 1)) $log
+"""
+
+
+def run(dom0, terminal, shared=None, driver=False):
     """Create the guest unless it runs, and attach to its console; an exit status. Its disk is the one that
-    its configuration names, or the device `shared`."""
+    its configuration names, or the device `shared`. With `driver` a driver domain has that disk and the
+    host's bridge, and serves the guest."""
     name = _name(dom0)
     fresh = not _runs(dom0, name)
     if fresh:
         with step("make the demonstration disk"):
             dom0.check(["bash", "-c", DEMO_DISK % {"config": CONFIG, "shared": shared or ""}])
+        more = [f"disk=['format=raw,vdev=xvda,access=rw,target={shared}']"] if shared else []
+        if driver:
+            more = _driver_domain(dom0)
         with step(f"xl create {CONFIG}"):
-            more = [f"disk=['format=raw,vdev=xvda,access=rw,target={shared}']"] if shared else []
             dom0.check(["xl", "create", CONFIG, *more])
+        if driver:
+            _show_devices(dom0, name)
     if terminal:
         note("Ctrl-] leaves the console")
         return dom0.execute(f"exec xl console {name}", tty=True)
     return _typed(dom0, name, fresh)
+
+
+def _driver_domain(dom0):
+    """Start a driver domain unless it runs; the guest's configuration for its devices."""
+    with step(f"build a driver domain and start it with {DRIVER_CONFIG}"):
+        dom0.check(["bash", "-c", DRIVER_DOMAIN % {"driver": DRIVER, "guest": CONFIG, "config": DRIVER_CONFIG,
+                                                   "limit": DRIVER_LIMIT}])
+    return [f"disk=['format=raw,vdev=xvda,access=rw,backend={DRIVER},target=/dev/xvda']",
+            f"vif=['bridge=xenbr0,backend={DRIVER}']", f"extra='ip={ADDRESS}'"]
+
+
+def _show_devices(dom0, name):
+    """Who serves whom, once the guest's devices are connected."""
+    domid = dom0.check(["xl", "domid", name]).strip()
+    for device in ("vbd/51712", "vif/0"):
+        dom0.check(["xenbus", "wait", "-t", str(DRIVER_LIMIT), f"/local/domain/{domid}/device/{device}/state", "4"])
+    print(dom0.check(["xenbus", "devices"]), end="", flush=True)
 
 
 def _name(dom0):

@@ -25,7 +25,7 @@ printf '[Service]\nExecStart=/bin/true\n' > "$work/bare.service"
 ! kept_from_oom_killer "$work/bare.service" || { echo "units.sh: a bare unit passes for kept from the OOM killer"; exit 1; }
 
 status=0
-for unit in configs/systemd/duet-{block,net,console}.service.in; do
+for unit in configs/systemd/duet-{block,net,console,driver}.service.in; do
     name=$(basename "$unit" .in)
     limit=$(sed -n "s/^| \`$name\` | \([0-9]*\)\.\([0-9]\) |.*/\1\2/p" docs/security.md | sed 's/^0*//')
     [ -n "$limit" ] || { echo "docs/security.md has no row for $name"; status=1; continue; }

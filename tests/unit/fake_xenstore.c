@@ -313,6 +313,16 @@ bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *pat
     return true;
 }
 
+/* A domain is introduced while it has a directory. */
+bool xs_is_domain_introduced(struct xs_handle *h, unsigned int domid)
+{
+    char path[PATH_BYTES];
+
+    (void)h;
+    snprintf(path, sizeof(path), "/local/domain/%u/domid", domid);
+    return !is_dead() && find(path) != NULL;
+}
+
 bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
 {
     (void)h;

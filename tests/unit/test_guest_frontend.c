@@ -385,6 +385,20 @@ static void restore(void)
     frontend_resume(&d.fe);
 }
 
+/* The back end's domain has died. */
+static void hidden(void)
+{
+    frontend_hidden(&d.fe);
+}
+
+/* Another serves the device now. One that is gone is attached anew by the nexus. */
+static void moved(void)
+{
+    if (d.fe.phase != FRONTEND_GONE) {
+        frontend_move(&d.fe);
+    }
+}
+
 /* ---- the rules that hold between any two events ---- */
 
 static void check(void)
@@ -445,6 +459,8 @@ static const struct {
     {"the ring is garbled", breach},
     {"checkpoint", checkpoint},
     {"restore", restore},
+    {"not to be read", hidden},
+    {"moved", moved},
 };
 
 #define EVENTS (sizeof(events) / sizeof(events[0]))
@@ -544,6 +560,8 @@ static const struct row transitions[] = {
     {W, refresh_starves, O, XenbusStateInitialised},
     {W, closing_unreadable, W, XenbusStateInitialising},
     {W, restore, W, XenbusStateInitialising},
+    {W, hidden, W, XenbusStateInitialising},
+    {W, moved, W, XenbusStateInitialising},
     {O, initialised, O, XenbusStateInitialised},
     {O, init_wait, O, XenbusStateInitialised},
     {O, connected, U, XenbusStateConnected},
@@ -555,6 +573,8 @@ static const struct row transitions[] = {
     {O, closed_offline, G, XenbusStateClosed},
     {O, vanished, G, XenbusStateClosed},
     {O, restore, W, XenbusStateInitialising},
+    {O, hidden, L, XenbusStateClosed},
+    {O, moved, W, XenbusStateInitialising},
     {U, connected, U, XenbusStateConnected},
     {U, initialised, U, XenbusStateConnected},
     {U, init_wait, L, XenbusStateClosed},
@@ -569,6 +589,8 @@ static const struct row transitions[] = {
     {U, breach, B, XenbusStateClosing},
     {U, checkpoint, U, XenbusStateConnected},
     {U, restore, W, XenbusStateInitialising},
+    {U, hidden, L, XenbusStateClosed},
+    {U, moved, W, XenbusStateInitialising},
     {L, init_wait, O, XenbusStateInitialised},
     {L, connected, L, XenbusStateClosed},
     {L, closing, L, XenbusStateClosed},
@@ -578,6 +600,8 @@ static const struct row transitions[] = {
     {L, closed_offline, G, XenbusStateClosed},
     {L, vanished, G, XenbusStateClosed},
     {L, restore, W, XenbusStateInitialising},
+    {L, hidden, L, XenbusStateClosed},
+    {L, moved, W, XenbusStateInitialising},
     {F, init_wait, F, XenbusStateClosing}, /* told twice */
     {F, connected, F, XenbusStateClosing},
     {F, closing, F, XenbusStateClosing},
@@ -585,6 +609,8 @@ static const struct row transitions[] = {
     {F, closed_offline, G, XenbusStateClosed},
     {F, vanished, G, XenbusStateClosed},
     {F, restore, W, XenbusStateInitialising},
+    {F, hidden, F, XenbusStateClosing},
+    {F, moved, W, XenbusStateInitialising},
     {B, init_wait, B, XenbusStateClosing},
     {B, connected, B, XenbusStateClosing},
     {B, closing_unreadable, B, XenbusStateClosing},
@@ -592,11 +618,14 @@ static const struct row transitions[] = {
     {B, closed, G, XenbusStateClosed},
     {B, vanished, G, XenbusStateClosed},
     {B, restore, W, XenbusStateInitialising},
+    {B, hidden, B, XenbusStateClosing},
+    {B, moved, W, XenbusStateInitialising},
     {G, init_wait, G, XenbusStateClosed},
     {G, connected, G, XenbusStateClosed},
     {G, closed, G, XenbusStateClosed},
     {G, vanished, G, XenbusStateClosed},
     {G, restore, G, XenbusStateClosed},
+    {G, hidden, G, XenbusStateClosed},
 };
 
 static void every_phase_knows_every_event(void **unused)
@@ -693,9 +722,30 @@ static void a_greedy_one_waits(void **unused)
     assert_null(d.wrong);
 }
 
+/* A driver domain dies and another takes its place: the rings are made anew, for the new one. */
+static void another_domain_takes_over(void **unused)
+{
+    (void)unused;
+    begin();
+    d.dev.otherend_id = 5;
+    connected();
+    hidden();
+    assert_int_equal(d.path, PATH_DOWN);
+    assert_false(d.open);
+    d.dev.otherend_id = 7;
+    moved();
+    init_wait();
+    assert_int_equal(d.fe.otherend_id, 7);
+    connected();
+    assert_int_equal(d.path, PATH_UP);
+    finish();
+    assert_null(d.wrong);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_domain_takes_over),
         cmocka_unit_test(every_phase_knows_every_event),
         cmocka_unit_test(no_sequence_breaks_a_rule),
         cmocka_unit_test(a_back_end_is_asked_again_once),
