@@ -54,7 +54,7 @@ journal_ends block-resize-ours "$ours"
 ask block-resize-ours 'dd if=pattern:1 of=xvda bs=4096 seek=3000 count=1' '^4096 bytes copied' > /dev/null
 truncate -s 8M "$ours"
 sees '8 MiB'
-ask block-resize-ours 'dd if=pattern:1 of=xvda bs=4096 seek=3000 count=1' '^dd: xvda: write at byte 12288000: ' > /dev/null
+ask block-resize-ours 'dd if=pattern:1 of=xvda bs=4096 seek=3000 count=1' '^dd: xvda: offset 12288000 .* past its end' > /dev/null
 same "the size of the image" $((8 << 20)) "$(stat -c %s "$ours")"
 
 say "Linux, under fio"
