@@ -32,7 +32,8 @@ int main(int argc, char **argv)
                  "(default 0: as long as it takes)",
          .type = OPTION_NUMBER,
          .to = &d.images.server_wait_s,
-         .max = 86400},
+         .max = 86400,
+         .scope = OPTION_OF_CLASS},
     };
 
     return supervisor_main(&d.sup, rules, sizeof(rules) / sizeof(rules[0]), argc, argv);
