@@ -6,7 +6,7 @@
 . ./lib.sh
 
 NET=192.168.77
-ROUNDS=${1:-4}
+ROUNDS=${1:-2}
 IMAGE=/var/lib/duet/driver # as the configuration has it
 cleanup() {
     rm -rf "$IMAGE"
