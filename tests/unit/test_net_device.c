@@ -673,6 +673,11 @@ static void a_guests_stall_is_its_own(void **state)
     supervised_reconsider(&the_device()->base);
     idle();
     assert_int_equal(the_device()->config.settings.stall_seconds, 7);
+    fake_set("/local/domain/7/name", "web2"); /* and is another's with another name */
+    supervised_look_anew(&the_device()->base);
+    idle();
+    assert_int_equal(the_device()->config.settings.stall_seconds, 60);
+    assert_string_equal(the_device()->base.id.domain, "web2");
     netd.sup.conf.lines = NULL;
 }
 
