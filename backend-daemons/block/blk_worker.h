@@ -5,6 +5,9 @@
  * flushed, because the next worker may be another host's, and the in-flight log is closed. A worker
  * that is killed leaves the log open, and the next one goes on from it (lib/inflight.h).
  *
+ * A worker whose connection to an NBD server is lost takes and ends nothing any more. It waits for
+ * its supervisor, whom the opener tells, and ends as one that was killed.
+ *
  * Types: struct blk_worker.
  */
 #ifndef DUET_BLOCK_WORKER_H
@@ -20,6 +23,7 @@ struct blk_worker {
     evtchn_port_t port;
     enum { BLK_FLUSH_DUE, BLK_FLUSH_UNDER_WAY, BLK_FLUSHED } last_flush;
     struct blk_queue queue;
+    struct blk_nbd nbd; /* if that is where the image is */
 };
 
 static inline struct blk_worker *blk_worker_of(struct worker *base)

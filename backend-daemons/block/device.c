@@ -138,14 +138,30 @@ static void blk_device_compare_times(struct blk_device *dev)
     }
 }
 
-/* Its opener was killed. Another locks it, unless that happens again and again. */
+/*
+ * Its opener was killed. Another locks it, unless that happens again and again. A server may close
+ * as often as it likes: who waits for one takes his time.
+ */
 static void blk_device_lost(struct blk_device *dev, int err, const char *why)
 {
-    if (bucket_take(&dev->lost, 1, loop_now_ns())) {
+    if (dev->image.facts.nbd || bucket_take(&dev->lost, 1, loop_now_ns())) {
         supervised_open_anew(&dev->base, why);
     } else {
         supervised_lost(&dev->base, err, why);
     }
+}
+
+/* Its server has been away for as long as its guest is to wait. */
+static void blk_device_take_for_dead(struct blk_device *dev)
+{
+    char why[IMAGE_PATH_MAX + 128];
+
+    snprintf(why, sizeof(why),
+             "image %s: the server has been away for %u s; until it is back every request is "
+             "answered by an error",
+             image_path(&dev->image), blk_device_daemon(dev)->images.server_wait_s);
+    supervised_opened(&dev->base, 0, NULL);
+    supervised_tell_error(&dev->base, -ETIMEDOUT, why);
 }
 
 static void blk_device_on_image(struct image_user *user, enum image_event event, int err,
@@ -155,6 +171,10 @@ static void blk_device_on_image(struct image_user *user, enum image_event event,
 
     switch (event) {
     case IMAGE_OPENED:
+        if (user->facts.dead) {
+            blk_device_take_for_dead(dev);
+            break;
+        }
         log_limited(&dev->base.guest_log, LOG_INFO, &dev->base.id, "image %s, %llu sectors, %s",
                     image_path(user), (unsigned long long)user->facts.sectors,
                     user->read_only ? "read-only" : "read-write");

@@ -124,6 +124,10 @@ static int blk_path_of_params(const char *params, char **path, char *why, unsign
             return *path != NULL ? 0 : -ENOMEM;
         }
     }
+    if (image_is_remote(params)) {
+        *path = strdup(params);
+        return *path != NULL ? 0 : -ENOMEM;
+    }
     if (params[0] == '\0') {
         snprintf(why, why_size, "params is empty: no image is configured");
         return -ENOENT;
@@ -273,11 +277,14 @@ void blk_device_xs_describe_image(struct blk_device *dev)
     struct blk_wire_config *c = &dev->config;
 
     c->sectors = dev->image.facts.sectors;
+    c->nbd = dev->image.facts.nbd;
+    c->nbd_flush = dev->image.facts.nbd_flush;
+    c->nbd_fua = dev->image.facts.nbd_fua;
     c->read_only = dev->image.read_only;
     c->discard = blk_discard_offered(dev);
     c->block_device = dev->image.facts.block_device;
     c->shared = dev->image.forced;
-    c->refuse = dev->base.crew.refusing;
+    c->refuse = dev->base.crew.refusing || dev->image.facts.dead;
 }
 
 void blk_device_xs_publish_connected(struct blk_device *dev)

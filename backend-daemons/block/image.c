@@ -234,7 +234,11 @@ static void on_opened(struct image_opener *o, const struct image_report *r)
     struct image_user *user = o->user;
 
     loop_timer_cancel(o->table->loop, &o->late);
-    user->facts = r->facts;
+    if (r->facts.dead) {
+        user->facts.dead = true; /* the rest is as it was */
+    } else {
+        user->facts = r->facts;
+    }
     user->stage = IMAGE_OPEN;
     advance_all(user->image);
     o->table->on_event(user, IMAGE_OPENED, 0, NULL);
@@ -279,6 +283,8 @@ static void on_message(void *arg, const void *msg, unsigned long len)
         }
     } else if (r.kind == IMAGE_REPORT_FAILED) {
         fail(o, wire_errno(r.err), r.text);
+    } else if (r.kind == IMAGE_REPORT_LOST && o->user->stage == IMAGE_OPEN) {
+        tell_end(o, IMAGE_LOST, wire_errno(r.err), r.text);
     } else if (r.kind == IMAGE_REPORT_SIZE && o->user->stage == IMAGE_OPEN) {
         o->user->facts.sectors = r.facts.sectors;
         o->table->on_event(o->user, IMAGE_RESIZED, 0, NULL);
@@ -322,7 +328,8 @@ static int send_open(struct image_opener *o)
     } message = {.head = {.kind = IMAGE_ORDER_OPEN,
                           .read_only = o->user->read_only,
                           .forced = o->user->forced,
-                          .patient = o->user->patient}};
+                          .patient = o->user->patient,
+                          .wait_s = o->user->facts.sectors != 0 ? o->table->server_wait_s : 0}};
 
     snprintf(message.path, sizeof(message.path), "%s", o->path);
     return child_send(&o->child, &message, sizeof(message.head) + strlen(message.path) + 1, NULL,
@@ -353,12 +360,13 @@ static int start(struct image_opener *o)
 int image_open(struct image_table *table, const char *path, struct image_user *user, char *why,
                unsigned long why_size)
 {
+    const bool named = path[0] == '/' || image_is_remote(path);
     struct image_opener *o;
     int err;
 
-    if (path[0] != '/' || strlen(path) >= IMAGE_PATH_MAX) {
+    if (!named || strlen(path) >= IMAGE_PATH_MAX) {
         snprintf(why, why_size, "image %.200s: is %s", path,
-                 path[0] != '/' ? "not an absolute path" : "too long a path");
+                 !named ? "not an absolute path" : "too long a path");
         return -EINVAL;
     }
     o = calloc(1, sizeof(*o) + strlen(path) + 1);

@@ -42,8 +42,8 @@ struct image_user;
 enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
-    IMAGE_LOST,    /* who locked it was killed, or was to, or lacked something that this host may
-                      have again, for a user who is patient: as after
+    IMAGE_LOST,    /* its server has closed; or who locked it was killed, or was to, or lacked
+                      something that this host may    have again, for a user who is patient: as after
                       image_close(), and it may be opened again: no other file is taken for it then */
     IMAGE_FAILED,  /* it could not be opened or handed to a worker: as after image_close() */
     IMAGE_RESIZED, /* `facts.sectors` has changed */
@@ -59,8 +59,9 @@ struct image_table {
     const char *opener_path; /* the program of an opener */
     int opener_program;      /* the same, from child_find_program(); -1: by its path */
     image_event_fn *on_event;
-    unsigned int patience_ms; /* until IMAGE_LATE */
-    struct image *images;     /* uthash by identity */
+    unsigned int patience_ms;   /* until IMAGE_LATE */
+    unsigned int server_wait_s; /* until an NBD server that has gone is taken for dead; 0: never */
+    struct image *images;       /* uthash by identity */
     XEN_LIST_HEAD(image_openers, struct image_opener) openers;
     struct blk_trail trail; /* the owner's to free at the end */
 };

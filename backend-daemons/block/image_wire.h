@@ -10,6 +10,9 @@
  *                                    OPENED or FAILED; BUSY first, if it was told to be patient
  *   GIVE to a worker, SHARE with another opener, MEASURE: as often as needed
  *                                    SIZE whenever it has changed
+ *                                    LOST when an NBD server has closed, or one that was dead is
+ *                                    back, or a second worker wants the connection: ends, and
+ *                                    another opener connects
  *   end of file ----------------->   closes and unlocks all and ends
  */
 #ifndef DUET_BLOCK_IMAGE_WIRE_H
@@ -17,13 +20,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "child.h"
 
 /* Identifies an image. No padding: it is hashed as a whole. */
 struct image_key {
-    uint64_t dev; /* of the file system; of the block device */
-    uint64_t ino; /* 0 for a block device */
+    uint64_t dev; /* of the file system; of the block device; no such number: of an NBD export */
+    uint64_t ino; /* 0 for a block device; an export's name's hash */
 };
 
 /* What was found. */
@@ -34,6 +38,9 @@ struct image_facts {
     uint32_t physical_sector_bytes;
     uint32_t discard_granularity; /* bytes; 0: no discard */
     bool block_device;
+    bool nbd;                /* an NBD server's export (remote.h) */
+    bool nbd_flush, nbd_fua; /* which the server knows */
+    bool dead;               /* its server has been away for too long: the rest is not filled */
 };
 
 enum image_order_kind {
@@ -49,10 +56,17 @@ enum image_order_kind {
 
 struct image_order {
     uint32_t kind;
-    bool read_only; /* with OPEN */
-    bool forced;    /* with OPEN: do not ask who else uses the image */
-    bool patient;   /* with OPEN: wait for whoever has it locked */
+    bool read_only;  /* with OPEN */
+    bool forced;     /* with OPEN: do not ask who else uses the image */
+    bool patient;    /* with OPEN: wait for whoever has it locked, or for the server */
+    uint32_t wait_s; /* with OPEN: for the server, until it is told as dead; 0: for ever */
 };
+
+/* Whether a target names an export: nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH. */
+static inline bool image_is_remote(const char *target)
+{
+    return strncmp(target, "nbd://", 6) == 0 || strncmp(target, "nbd+unix://", 11) == 0;
+}
 
 #define IMAGE_GIVEN_FDS 2U /* that GIVE adds */
 
@@ -64,7 +78,8 @@ enum image_report_kind {
     IMAGE_REPORT_OPENED,    /* facts */
     IMAGE_REPORT_FAILED,    /* err, text; the opener ends */
     IMAGE_REPORT_SIZE,      /* facts.sectors */
-    IMAGE_REPORT_BUSY,      /* text; it is tried again, until the lock is there */
+    IMAGE_REPORT_BUSY,      /* text; it is tried again, until the lock or the server is there */
+    IMAGE_REPORT_LOST,      /* text; the opener ends */
 };
 
 #define IMAGE_TEXT_MAX (IMAGE_PATH_MAX + 512)

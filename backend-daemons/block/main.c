@@ -9,7 +9,7 @@ int main(int argc, char **argv)
 {
     struct blockd d = {.sup = {.ops = &blockd_ops,
                                .purpose = "Serves the block devices (vbd, vbd3) of Xen guests from "
-                                          "raw files and block devices.",
+                                          "raw files, block devices and NBD servers.",
                                .worker_path = DUET_BLOCK_WORKER},
                        .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
                        .qdisks = {.patience_ms = 10000},
@@ -25,6 +25,14 @@ int main(int argc, char **argv)
          .argument = "PATH",
          .help = "script that tells xl our verdict about an image\n(default " HOTPLUG_SCRIPT ")",
          .to = &d.hotplug_script},
+        {.letter = 'n',
+         .name = "nbd-wait",
+         .argument = "SECONDS",
+         .help = "how long a guest waits for an NBD server that has gone\nuntil its requests fail "
+                 "(default 0: as long as it takes)",
+         .type = OPTION_NUMBER,
+         .to = &d.images.server_wait_s,
+         .max = 86400},
     };
 
     return supervisor_main(&d.sup, rules, sizeof(rules) / sizeof(rules[0]), argc, argv);

@@ -5,6 +5,11 @@
  * all the time, so the watch is for one event only, and is renewed a moment later, after another
  * look at the size. Where this host's kernel does not see a change (network file systems), the size
  * is looked at now and then. The supervisor tells when a block device has changed.
+ *
+ * An NBD server's export has one connection for each life of its opener, which one worker gets. The
+ * opener keeps a descriptor of it, and ends when the server does: who opens it then waits for the
+ * server. One that has waited for too long says that it is dead, so that the guest gets its errors,
+ * and goes on trying.
  */
 #include "opener.h"
 
@@ -15,13 +20,18 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "imagefile.h"
+#include "loop.h"
+#include "remote.h"
 
-#define WATCH_PAUSE_MS 100
-#define LOOK_MS        30000
-#define BUSY_MS        100
+#define WATCH_PAUSE_MS   100
+#define LOOK_MS          30000
+#define BUSY_MS          100
+#define CONNECT_AGAIN_MS 1000
+#define NS_PER_S         UINT64_C(1000000000)
 
 struct opener {
     int sock;
@@ -29,7 +39,12 @@ struct opener {
     bool paused; /* the watch is to be renewed */
     bool open;
     bool patient;
-    bool busy; /* somebody else has the lock, and may let it go */
+    bool busy; /* somebody else has the lock, and may let it go; or the server is away */
+    bool remote;
+    bool given;        /* its connection, to a worker */
+    int connection;    /* -1: none */
+    uint64_t began_ns; /* to wait for the server */
+    uint32_t wait_s;
     struct imagefile file;
     struct image_key key;
     struct image_facts facts;
@@ -70,11 +85,21 @@ static int find(struct opener *o, const struct order *order)
     }
     memcpy(o->path, order->rest, order->rest_bytes);
     o->patient = order->head.patient;
-    o->file = (struct imagefile){
-        .path = o->path, .read_only = order->head.read_only, .forced = order->head.forced};
-    err = imagefile_find(&o->file, &r.key, r.text, sizeof(r.text));
-    if (err != 0) {
-        return give_up(o, &r, err);
+    o->wait_s = order->head.wait_s;
+    o->remote = image_is_remote(o->path);
+    o->began_ns = loop_now_ns();
+    o->file = (struct imagefile){.path = o->path,
+                                 .read_only = order->head.read_only,
+                                 .forced = order->head.forced,
+                                 .path_fd = -1,
+                                 .lock_fd = -1};
+    if (o->remote) {
+        remote_find(o->path, &r.key);
+    } else {
+        err = imagefile_find(&o->file, &r.key, r.text, sizeof(r.text));
+        if (err != 0) {
+            return give_up(o, &r, err);
+        }
     }
     o->key = r.key;
     tell(o, &r, IMAGE_REPORT_FOUND);
@@ -115,10 +140,88 @@ static int begin(struct opener *o)
     return 0;
 }
 
+/* Says that another opener is to do it. Returns what ends this one. */
+static int lose(const struct opener *o, const char *why)
+{
+    struct image_report r = {.err = ENOTCONN};
+
+    snprintf(r.text, sizeof(r.text), "image %s: %s", o->path, why);
+    tell(o, &r, IMAGE_REPORT_LOST);
+    return -ECONNRESET;
+}
+
+/* The server has been away for too long: workers get a connection to nobody, and use it not. */
+static int take_for_dead(struct opener *o)
+{
+    struct image_report r = {.facts = {.nbd = true, .dead = true}};
+    int sv[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
+        return 0; /* the next time */
+    }
+    o->connection = sv[0]; /* the other end stays open until this process ends */
+    o->busy = false;
+    o->open = true;
+    o->facts = r.facts;
+    tell(o, &r, IMAGE_REPORT_OPENED);
+    return 0;
+}
+
+/* There is no server, or none that can be used. */
+static int stay_away(struct opener *o, struct image_report *r, int err)
+{
+    if (!o->patient) {
+        return give_up(o, r, err);
+    }
+    if (!o->busy) {
+        tell(o, r, IMAGE_REPORT_BUSY);
+    }
+    o->busy = true;
+    if (o->wait_s != 0 && loop_now_ns() - o->began_ns >= o->wait_s * NS_PER_S) {
+        return take_for_dead(o);
+    }
+    return 0;
+}
+
+/* The export's lock() and begin(). */
+static int connect_to_server(struct opener *o)
+{
+    struct image_report r = {0};
+    int fd = remote_connect(o->path, o->file.read_only, &r.facts, r.text, sizeof(r.text));
+
+    if (fd < 0) {
+        return stay_away(o, &r, fd);
+    }
+    o->connection = fd;
+    o->facts = r.facts;
+    o->busy = false;
+    o->open = true;
+    tell(o, &r, IMAGE_REPORT_OPENED);
+    return 0;
+}
+
+/* Whether the server is back. */
+static int try_dead(struct opener *o)
+{
+    struct image_report r = {0};
+    int fd = remote_connect(o->path, o->file.read_only, &r.facts, r.text, sizeof(r.text));
+
+    if (fd < 0) {
+        return 0;
+    }
+    close(fd);
+    return lose(o, "the server answers again");
+}
+
 static int lock(struct opener *o)
 {
     struct image_report r = {0};
-    int err = imagefile_lock(&o->file, r.text, sizeof(r.text));
+    int err;
+
+    if (o->remote) {
+        return connect_to_server(o);
+    }
+    err = imagefile_lock(&o->file, r.text, sizeof(r.text));
 
     if (err == -EBUSY && o->patient) {
         if (!o->busy) {
@@ -139,6 +242,9 @@ static int join(struct opener *o, const struct order *order)
     if (order->nr_fds != 1) {
         return -EPROTO;
     }
+    if (o->remote) {
+        return connect_to_server(o); /* there is no lock */
+    }
     if (child_receive(order->fds[0], &byte, sizeof(byte), &o->file.lock_fd, 1) != sizeof(byte)) {
         o->file.lock_fd = -1;
         tell(o, &(struct image_report){.key = o->key}, IMAGE_REPORT_FOUND);
@@ -152,8 +258,27 @@ static int share(struct opener *o, const struct order *order)
     if (order->nr_fds != 1) {
         return -EPROTO;
     }
-    child_send_over(order->fds[0], "", 1, &o->file.lock_fd, 1);
+    if (!o->remote) {
+        child_send_over(order->fds[0], "", 1, &o->file.lock_fd, 1);
+    }
     return 0;
+}
+
+/* The connection is the worker's. Returns a descriptor, or -errno with *end set to what ends us. */
+static int give_connection(struct opener *o, int *end)
+{
+    int fd;
+
+    if (o->given && !o->facts.dead) {
+        remote_end(o->connection);
+        o->connection = -1;
+        *end = lose(o, "its connection was another worker's");
+        return -ENOTCONN;
+    }
+    fd = dup(o->connection);
+    *end = fd < 0 ? lose(o, strerror(errno)) : 0;
+    o->given = true;
+    return fd;
 }
 
 /*
@@ -169,12 +294,19 @@ static int give(struct opener *o, struct order *order)
     if (order->nr_fds == 0 || order->nr_fds - 1 + IMAGE_GIVEN_FDS > CHILD_FDS_MAX) {
         return -EPROTO;
     }
-    fd = imagefile_open(&o->file, r.text, sizeof(r.text));
-    if (fd < 0) {
-        return give_up(o, &r, fd);
+    if (o->remote) {
+        fd = give_connection(o, &err);
+        if (fd < 0) {
+            return err;
+        }
+    } else {
+        fd = imagefile_open(&o->file, r.text, sizeof(r.text));
+        if (fd < 0) {
+            return give_up(o, &r, fd);
+        }
     }
     fds[0] = fd;
-    fds[1] = o->file.lock_fd;
+    fds[1] = o->remote ? fd : o->file.lock_fd;
     memcpy(&fds[IMAGE_GIVEN_FDS], &order->fds[1], (order->nr_fds - 1) * sizeof(int));
     err = child_send_over(order->fds[0], order->rest, order->rest_bytes, fds,
                           order->nr_fds - 1 + IMAGE_GIVEN_FDS);
@@ -192,7 +324,7 @@ static void measure(struct opener *o)
 {
     struct image_report r = {0};
 
-    if (imagefile_measure(&o->file, &r.facts, r.text, sizeof(r.text)) == 0 &&
+    if (!o->remote && imagefile_measure(&o->file, &r.facts, r.text, sizeof(r.text)) == 0 &&
         r.facts.sectors != o->facts.sectors) {
         o->facts.sectors = r.facts.sectors;
         tell(o, &r, IMAGE_REPORT_SIZE);
@@ -262,17 +394,36 @@ static void on_change(struct opener *o)
 static int patience(const struct opener *o)
 {
     if (o->busy) {
-        return BUSY_MS;
+        return o->remote ? CONNECT_AGAIN_MS : BUSY_MS;
     }
-    if (!o->open || o->facts.block_device) {
+    if (o->open && o->facts.dead) {
+        return CONNECT_AGAIN_MS;
+    }
+    if (!o->open || o->facts.block_device || o->remote) {
         return -1;
     }
     return o->paused ? WATCH_PAUSE_MS : LOOK_MS;
 }
 
+/* Nothing has happened for as long as patience() says. Returns as obey() does. */
+static int on_nothing(struct opener *o)
+{
+    if (o->paused) {
+        watch(o);
+    }
+    if (o->busy) {
+        return lock(o);
+    }
+    if (o->open && o->facts.dead) {
+        return try_dead(o);
+    }
+    measure(o);
+    return 0;
+}
+
 int opener_run(int sock)
 {
-    static struct opener o = {.inotify = -1};
+    static struct opener o = {.inotify = -1, .connection = -1};
     int err = 0;
 
     /*
@@ -286,22 +437,20 @@ int opener_run(int sock)
     o.sock = sock;
     while (err == 0) {
         struct pollfd fds[] = {{.fd = sock, .events = POLLIN},
-                               {.fd = o.paused ? -1 : o.inotify, .events = POLLIN}};
-        int n = poll(fds, 2, patience(&o));
+                               {.fd = o.paused ? -1 : o.inotify, .events = POLLIN},
+                               {.fd = o.connection, .events = POLLRDHUP}};
+        int n = poll(fds, 3, patience(&o));
 
-        if (n == 0 && o.paused) {
-            watch(&o);
-        }
-        if (n == 0 && o.busy) {
-            err = lock(&o);
-        } else if (n == 0) {
-            measure(&o);
+        if (n == 0) {
+            err = on_nothing(&o);
         }
         if (n > 0 && fds[1].revents != 0) {
             on_change(&o);
         }
         if (n > 0 && fds[0].revents != 0) {
             err = take_order(&o);
+        } else if (n > 0 && fds[2].revents != 0) {
+            err = lose(&o, "the connection to the server is lost");
         }
     }
     imagefile_close(&o.file);

@@ -13,6 +13,7 @@
 #define LOG_INTERVAL_MS 5000
 #define LATE_BEATS      3U
 _Static_assert(BLK_QUEUE_MAX_SLOTS <= BLK_ENGINE_PINS, "each slot's buffer can be pinned");
+_Static_assert(BLK_QUEUE_MAX_SLOTS < BLK_NBD_OPS, "and the last flush has one of its own");
 
 #define MAX_COPIES (4 * BLK_MAX_SEGMENTS)
 
@@ -246,6 +247,16 @@ static bool blk_queue_pinned(struct blk_queue *q, struct blk_queue_slot *slot)
     return slot->pinned >= blk_queue_total_bytes(slot);
 }
 
+static void blk_queue_submit_to_server(struct blk_queue *q, struct blk_queue_slot *slot)
+{
+    const struct blk_request *req = &slot->req;
+    uint64_t bytes = req->op == BLK_FLUSH ? 0 : req->nr_sectors * BLK_SECTOR_BYTES;
+
+    blk_nbd_submit(q->nbd, req->op, slot->buf, bytes,
+                   req->op == BLK_FLUSH ? 0 : req->sector * BLK_SECTOR_BYTES,
+                   blk_queue_slot_number(q, slot));
+}
+
 /* Stage 3: hands a request, or what is left of it, to the engine. */
 static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
 {
@@ -255,6 +266,10 @@ static void blk_queue_submit(struct blk_queue *q, struct blk_queue_slot *slot)
 
     slot->at_disk = true;
     slot->beats = 0;
+    if (q->nbd != NULL) {
+        blk_queue_submit_to_server(q, slot);
+        return;
+    }
     switch (slot->req.op) {
     case BLK_READ:
         blk_engine_read(q->uring, slot->buf + slot->done, left, offset, blk_queue_pinned(q, slot),

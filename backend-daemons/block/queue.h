@@ -31,6 +31,7 @@
 #include "grant.h"
 #include "inflight.h"
 #include "log.h"
+#include "nbd.h"
 #include "ring.h"
 
 #define BLK_QUEUE_MAX_SLOTS  INFLIGHT_SLOTS
@@ -53,6 +54,7 @@ struct blk_queue {
     const struct blk_layout *layout;
     struct blk_limits limits;
     struct io_uring *uring;
+    struct blk_nbd *nbd; /* where the image is; NULL: a file or block device */
     struct inflight_log *log;
     struct grant_copy_batch copies;
     const struct log_id *id;
@@ -72,7 +74,7 @@ struct blk_queue {
 
 /*
  * Prepares the slots (memory is touched only when used) for the ring that `q->ring` already
- * describes; layout, limits, uring, log and id are set by the caller.
+ * describes; layout, limits, uring, nbd, log and id are set by the caller.
  * Returns 0 or -errno.
  */
 int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid);

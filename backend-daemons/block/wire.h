@@ -45,15 +45,17 @@ struct blk_wire_config {
     uint64_t sectors;
     bool read_only;
     bool discard;
-    bool refuse;       /* answer every request by an error: earlier workers died of one */
-    bool block_device; /* the image is one, not a regular file */
-    bool shared;       /* others may write it meanwhile: the toolstack has said so */
+    bool refuse;             /* answer every request by an error: earlier workers died of one */
+    bool block_device;       /* the image is one, not a regular file */
+    bool shared;             /* others may write it meanwhile: the toolstack has said so */
+    bool nbd;                /* the image is a connection to an NBD server (nbd.h) */
+    bool nbd_flush, nbd_fua; /* which knows these */
 };
 
-/* How long the worker may make a file (RLIMIT_FSIZE). A block device has an end of its own. */
+/* How long the worker may make a file (RLIMIT_FSIZE). What is no file has an end of its own. */
 static inline rlim_t blk_wire_file_limit(const struct blk_wire_config *config)
 {
-    return config->block_device ? RLIM_INFINITY : config->sectors * 512;
+    return config->block_device || config->nbd ? RLIM_INFINITY : config->sectors * 512;
 }
 
 /* Later messages, supervisor to worker, beside WIRE_STOP. */
@@ -72,7 +74,7 @@ struct blk_wire_order {
 
 static const struct wire_format blk_wire_format = {
     .daemon = "duet-blockd",
-    .magic = 0x356b6c62U, /* "blk5": changes with these structures */
+    .magic = 0x366b6c62U, /* "blk6": changes with these structures */
     .config_bytes = sizeof(struct blk_wire_config),
     .order_bytes = sizeof(struct blk_wire_order),
 };

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* The tag of the last flush, beside the slots' numbers. */
+/* The tag of the last flush, beside the slots' numbers. An NBD server knows it by one more slot. */
 #define BLK_TAG_LAST_FLUSH 0x10000ULL
 
 static bool blk_worker_ring_fits(const struct worker *base)
@@ -50,7 +50,7 @@ static int blk_worker_claim_image(struct blk_worker *b)
     const int image = b->base.fds[BLK_WIRE_FD_IMAGE];
     int claimed = 0;
 
-    if (!b->config.shared) {
+    if (!b->config.shared && !b->config.nbd) {
         claimed = blk_engine_claim(image, b->config.read_only, worker_waits);
     }
     if (claimed < 0) {
@@ -74,13 +74,38 @@ static int blk_worker_connect_ring(struct blk_worker *b)
     return worker_bind(&b->base, "event-channel", c->event_channel, &b->port);
 }
 
+static void blk_worker_end_operation(struct blk_worker *b, uint64_t tag, int res);
+
+static void blk_worker_on_reply(void *arg, uint64_t tag, int res)
+{
+    blk_worker_end_operation(arg, tag == BLK_QUEUE_MAX_SLOTS ? BLK_TAG_LAST_FLUSH : tag, res);
+}
+
+/* The engine. Returns 0 or -errno. */
+static int blk_worker_open_engine(struct blk_worker *b, int log_fd)
+{
+    const struct blk_engine_files files = {.image = b->base.fds[BLK_WIRE_FD_IMAGE],
+                                           .lock = b->base.fds[BLK_WIRE_FD_LOCK],
+                                           .log = log_fd};
+    const unsigned int depth = BLK_QUEUE_MAX_SLOTS + 8;
+
+    if (!b->config.nbd) {
+        return blk_engine_open(&b->base.uring, depth, &files, b->config.discard);
+    }
+    b->nbd = (struct blk_nbd){.ring = &b->base.uring,
+                              .id = &b->base.id,
+                              .done = blk_worker_on_reply,
+                              .arg = b,
+                              .can_flush = b->config.nbd_flush,
+                              .can_fua = b->config.nbd_fua};
+    b->queue.nbd = &b->nbd;
+    return blk_nbd_open(&b->nbd, depth, files.image, log_fd);
+}
+
 /* The engine and the slots. Returns 0 or -errno. */
 static int blk_worker_set_up(struct blk_worker *b, int log_fd)
 {
     const struct blk_wire_config *c = &b->config;
-    const struct blk_engine_files files = {.image = b->base.fds[BLK_WIRE_FD_IMAGE],
-                                           .lock = b->base.fds[BLK_WIRE_FD_LOCK],
-                                           .log = log_fd};
     int err;
 
     b->queue.limits = (struct blk_limits){.sectors = c->sectors,
@@ -92,7 +117,7 @@ static int blk_worker_set_up(struct blk_worker *b, int log_fd)
     b->queue.id = &b->base.id;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
-        err = blk_engine_open(&b->base.uring, BLK_QUEUE_MAX_SLOTS + 8, &files, c->discard);
+        err = blk_worker_open_engine(b, log_fd);
     }
     return err != 0 ? err : blk_worker_limit(c);
 }
@@ -125,6 +150,7 @@ static int blk_worker_take_over(struct worker *base)
     struct inflight_ring ring = {.entry_bytes = b->queue.layout->entry_bytes,
                                  .event_channel = b->config.event_channel,
                                  .nr_pages = b->config.nr_pages};
+    const bool was_open = b->queue.log->head.state == KEPT_OPEN;
     const char *why = "";
     int err;
 
@@ -132,6 +158,8 @@ static int blk_worker_take_over(struct worker *base)
     err = blk_queue_take_over(&b->queue, &ring, &why);
     if (err != 0) {
         worker_report(base, WIRE_FAILED, -err, "the ring cannot be taken over: %s", why);
+    } else if (was_open && b->config.nbd && !b->config.nbd_fua && !b->config.read_only) {
+        blk_queue_lose(&b->queue); /* the server may have ended with what it had answered */
     }
     return err;
 }
@@ -148,23 +176,31 @@ static void blk_worker_take_size(struct worker *base, const void *msg)
     }
 }
 
-static void blk_worker_operation_done(struct worker *base, const struct uring_event *event)
+static void blk_worker_end_operation(struct blk_worker *b, uint64_t tag, int res)
 {
-    struct blk_worker *b = blk_worker_of(base);
-
-    if (event->tag != BLK_TAG_LAST_FLUSH) {
-        blk_queue_complete(&b->queue, event->tag, event->res);
+    if (tag != BLK_TAG_LAST_FLUSH) {
+        blk_queue_complete(&b->queue, tag, res);
         return;
     }
-    if (event->res == -EAGAIN || event->res == -EINTR) {
+    if (res == -EAGAIN || res == -EINTR) {
         b->last_flush = BLK_FLUSH_DUE;
         return;
     }
     b->last_flush = BLK_FLUSHED;
-    if (event->res < 0) {
+    if (res < 0) {
         blk_queue_lose(&b->queue);
-        log_msg(LOG_ERR, &base->id, "the last flush of the image failed: %s",
-                strerror(-event->res));
+        log_msg(LOG_ERR, &b->base.id, "the last flush of the image failed: %s", strerror(-res));
+    }
+}
+
+static void blk_worker_operation_done(struct worker *base, const struct uring_event *event)
+{
+    struct blk_worker *b = blk_worker_of(base);
+
+    if ((event->tag & BLK_NBD_TAGS) != 0) {
+        blk_nbd_event(&b->nbd, event);
+    } else {
+        blk_worker_end_operation(b, event->tag, event->res);
     }
 }
 
@@ -194,10 +230,24 @@ static bool blk_worker_finished(struct blk_worker *b)
     if (b->last_flush == BLK_FLUSH_DUE && b->config.read_only) {
         b->last_flush = BLK_FLUSHED;
     } else if (b->last_flush == BLK_FLUSH_DUE) {
-        blk_engine_flush(&b->base.uring, false, BLK_TAG_LAST_FLUSH);
         b->last_flush = BLK_FLUSH_UNDER_WAY;
+        if (b->config.nbd) {
+            blk_nbd_submit(&b->nbd, BLK_FLUSH, NULL, 0, 0, BLK_QUEUE_MAX_SLOTS);
+        } else {
+            blk_engine_flush(&b->base.uring, false, BLK_TAG_LAST_FLUSH);
+        }
     }
     return b->last_flush == BLK_FLUSHED;
+}
+
+/* Without a connection: what had ended is answered, and the rest is the next worker's. */
+static int blk_worker_wait_for_end(struct blk_worker *b, uint64_t *wait_ns)
+{
+    if (blk_queue_answer(&b->queue)) {
+        worker_notify(&b->base, b->port);
+    }
+    *wait_ns = UINT64_MAX;
+    return b->base.stopping ? -ENOTCONN : 0;
 }
 
 static int blk_worker_serve(struct worker *base, uint64_t *wait_ns)
@@ -206,6 +256,9 @@ static int blk_worker_serve(struct worker *base, uint64_t *wait_ns)
     const struct ring_back *r = &b->queue.ring;
     int n = 0;
 
+    if (b->nbd.lost) {
+        return blk_worker_wait_for_end(b, wait_ns);
+    }
     if (base->stopping) {
         blk_queue_replay(&b->queue);
     } else {
@@ -226,6 +279,9 @@ static int blk_worker_serve(struct worker *base, uint64_t *wait_ns)
         return WORKER_DONE;
     }
     *wait_ns = blk_worker_wait(b);
+    if (b->config.nbd) {
+        blk_nbd_push(&b->nbd);
+    }
     return 0;
 }
 

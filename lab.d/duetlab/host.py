@@ -29,6 +29,8 @@ BUILD_PACKAGES = {
     "pkg-config": "finds the libraries below",
     "libxen-dev": "Xen's public headers; xenstore, event channel and grant libraries",
     "liburing-dev": "asynchronous disk I/O of the block daemon",
+    "libnbd-dev": "how the block daemon gets to an NBD server",
+    "nbdkit": "unit tests: an NBD server; qemu-utils has another",
     "libseccomp-dev": "system-call filter of the workers",
     "libcap-ng-dev": "drops capabilities in the workers",
     "libsystemd-dev": "notify, file-descriptor store, journal",

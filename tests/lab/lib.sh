@@ -552,3 +552,51 @@ wire_end() {
     ethtool -K eth0 tx on > /dev/null 2>&1
     sysctl -q net.ipv4.ip_forward=0
 }
+
+# nbd_serve NAME=IMAGE...: an NBD server, QEMU's, on the socket $NBD_SOCKET, whose exports of these names are these images. Its
+# process is in NBD_SERVER.
+NBD_SOCKET=$WORK/nbd
+NBD_SERVER=
+nbd_serve() {
+    local arg exports=() blocks=()
+    for arg; do
+        blocks+=(-blockdev "driver=file,node-name=${arg%%=*},filename=${arg#*=},discard=unmap")
+        exports+=("{\"execute\": \"block-export-add\", \"arguments\": {\"type\": \"nbd\", \"id\": \"${arg%%=*}\",
+            \"node-name\": \"${arg%%=*}\", \"name\": \"${arg%%=*}\", \"writable\": true}}")
+    done
+    rm -f "$NBD_SOCKET" qmp
+    /usr/libexec/xen-qemu-system-i386 -machine none -accel qtest -nodefaults -display none -S \
+        -qmp unix:qmp,server=on,wait=off "${blocks[@]}" 2> qemu.err &
+    NBD_SERVER=$!
+    timeout 60 sh -c 'until [ -S qmp ]; do sleep 0.1; done' || fail "QEMU: $(cat qemu.err)"
+    : > qmp.said
+    {
+        printf '%s\n' '{"execute": "qmp_capabilities"}' "{\"execute\": \"nbd-server-start\", \"arguments\": {\"addr\":
+            {\"type\": \"unix\", \"data\": {\"path\": \"$NBD_SOCKET\"}}, \"max-connections\": 0}}" "${exports[@]}"
+        timeout 60 sh -c 'until [ "$(grep -c -E "\"(return|error)\":" qmp.said)" -ge "$1" ]; do sleep 0.1; done' - $(($# + 2))
+    } | socat - UNIX:qmp > qmp.said
+    ! grep '"error"' qmp.said || fail "QEMU: see above"
+}
+
+# nbd_kill: the server is killed; its clients' connections end.
+nbd_kill() {
+    [ -z "$NBD_SERVER" ] || kill -KILL "$NBD_SERVER" 2> /dev/null || true
+    wait "$NBD_SERVER" 2> /dev/null || true
+    NBD_SERVER=
+}
+
+# nbd_disk EXPORT: the xl disk specification of one.
+nbd_disk() {
+    printf "'format=raw,vdev=xvda,access=rw,script=block-duet,target=nbd+unix:///%s?socket=%s'\n" "$1" "$NBD_SOCKET"
+}
+
+# connected NAME COUNT: until the guest's disk xvda was connected so often since the test began.
+connected() {
+    local found=0 domid deadline=$((EPOCHSECONDS + 90 * FACTOR / 100))
+    domid=$(xl domid "$1")
+    until [ "$found" -ge "$2" ]; do
+        [ "$EPOCHSECONDS" -lt "$deadline" ] || fail "the disk of $1 was connected $found times, not $2"
+        sleep 0.5
+        found=$(journalctl -q -o cat --since "@$BEGAN" --unit duet-block | grep -c "vbd $domid/51712: connected" || true)
+    done
+}

@@ -486,6 +486,16 @@ static void params_that_are_no_path_are_explained(void **state)
     assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "no image is configured"));
 }
 
+static void a_server_that_is_not_there_is_explained(void **state)
+{
+    (void)state;
+    create("nbd+unix:///e?socket=/nonexistent/socket", "w", "/etc/xen/scripts/block-duet");
+    until(BACK "/state", "2");
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"),
+                           "image nbd+unix:///e?socket=/nonexistent/socket: "));
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "No such file or directory"));
+}
+
 static void a_format_before_the_path_is_understood(void **state)
 {
     char params[64];
@@ -1660,6 +1670,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_front_end_may_start_again),
     TEST(a_bad_image_is_told_to_xl),
     TEST(params_that_are_no_path_are_explained),
+    TEST(a_server_that_is_not_there_is_explained),
     TEST(a_format_before_the_path_is_understood),
     TEST(a_foreign_script_is_left_alone),
     TEST(an_image_that_hangs_is_told_to_xl_in_time),
