@@ -270,9 +270,12 @@ static int give_connection(struct opener *o, int *end)
     int fd;
 
     if (o->given && !o->facts.dead) {
-        remote_end(o->connection);
+        const bool ended = remote_end(o->connection);
+
         o->connection = -1;
-        *end = lose(o, "its connection was another worker's");
+        *end = lose(o, ended ? "its connection was another worker's"
+                             : "its connection was another worker's, and the server does not end "
+                               "it: what that one wrote last may be written late");
         return -ENOTCONN;
     }
     fd = dup(o->connection);

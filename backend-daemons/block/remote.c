@@ -15,13 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/loop.h"
 #include "../lib/wire.h"
 #include "nbd_connect.h"
 
 #define CONNECT_PROGRAM "duet-nbd-connect" /* beside ours */
 #define CONNECT_MS      ((int)NBD_CONNECT_SECONDS * 1000 + 1000)
-#define END_MS          3000
-#define END_READS       4096U /* of what a server still says */
+#define END_MS          3000U
+#define NS_PER_MS       UINT64_C(1000000)
 
 #define FNV_BASIS UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
@@ -124,16 +125,20 @@ int remote_connect(const char *uri, bool read_only, struct image_facts *facts, c
     return fd;
 }
 
-void remote_end(int fd)
+bool remote_end(int fd)
 {
+    const uint64_t end_ns = loop_now_ns() + END_MS * NS_PER_MS;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     char nobody_reads_it[4096];
+    uint64_t now;
+    ssize_t n = 1;
 
     shutdown(fd, SHUT_WR);
-    for (unsigned int i = 0; i < END_READS && poll(&p, 1, END_MS) > 0; i++) {
-        if (recv(fd, nobody_reads_it, sizeof(nobody_reads_it), MSG_DONTWAIT) <= 0) {
-            break;
-        }
+    /* it may say a little now and then for as long as it likes */
+    while (n > 0 && (now = loop_now_ns()) < end_ns &&
+           poll(&p, 1, (int)((end_ns - now) / NS_PER_MS) + 1) > 0) {
+        n = recv(fd, nobody_reads_it, sizeof(nobody_reads_it), MSG_DONTWAIT);
     }
     close(fd);
+    return n <= 0;
 }

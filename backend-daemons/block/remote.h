@@ -25,7 +25,8 @@ int remote_connect(const char *uri, bool read_only, struct image_facts *facts, c
 /*
  * Ends a connection whose worker has ended: the server gets no more of it. Waits for the server to
  * have closed its end, too, which it does when it has finished with what it got; for a few seconds.
+ * Returns whether it has: if not, what it got may yet be carried out.
  */
-void remote_end(int fd);
+bool remote_end(int fd);
 
 #endif

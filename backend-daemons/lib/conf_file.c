@@ -4,6 +4,7 @@
  */
 #include "conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
@@ -22,6 +23,8 @@
 /* In place of a line that was told already: a comment. */
 #define CONF_NOTHING ";\n"
 #define CONF_WHO_NOT "?"
+/* Some editors begin a file with it. */
+#define CONF_BOM "\xef\xbb\xbf"
 
 static const char *const conf_classes[] = {"block", "console", "net"};
 
@@ -32,7 +35,6 @@ struct conf_parser {
     const char *at; /* what is not read yet */
     unsigned int line;
     int nr_wrong;
-    bool told_line; /* this line's fault was told */
     struct conf_line *lines, **end;
 };
 
@@ -52,8 +54,32 @@ static void conf_complain(struct conf_parser *p, const char *fmt, ...)
     vsnprintf(text + n, sizeof(text) - n, fmt, ap);
     va_end(ap);
     p->nr_wrong++;
-    p->told_line = true;
     p->wrong(p->arg, text);
+}
+
+/* Length of what is no comment and no blank at the end, a carriage return being one. */
+static unsigned long conf_code(const char *line, unsigned long len)
+{
+    for (unsigned long i = 0; i < len; i++) {
+        if ((line[i] == ';' && (i == 0 || isspace((unsigned char)line[i - 1]))) || *line == '#') {
+            len = i;
+        }
+    }
+    while (len != 0 && isspace((unsigned char)line[len - 1])) {
+        len--;
+    }
+    return len;
+}
+
+/* Whether nothing stands behind a title, which inih would not look at; a remark may. */
+static bool conf_title_ends(const char *close, const char *end)
+{
+    const char *rest = close + 1;
+
+    while (rest < end && isspace((unsigned char)*rest)) {
+        rest++;
+    }
+    return rest == end || *rest == '#';
 }
 
 /* Whether inih would understand the line as it stands; what it would not is told. */
@@ -76,8 +102,13 @@ static bool conf_line_fits(struct conf_parser *p, const char *line, unsigned lon
                       CONF_TITLE_MAX - 1);
         return false;
     }
-    if (len != 0 && *line != '[' && *line != ';' && *line != '#' &&
-        memchr(line, '=', len) == NULL && memchr(line, ':', len) == NULL) {
+    if (*line == '[' && !conf_title_ends(close, line + len)) {
+        conf_complain(p, "a title with something behind it, which belongs on a line of its own. "
+                         "The section's lines are left out");
+        return false;
+    }
+    if (len != 0 && *line != '[' && memchr(line, '=', len) == NULL &&
+        memchr(line, ':', len) == NULL) {
         conf_complain(p, "neither a [section] nor KEY = VALUE");
         return false;
     }
@@ -95,10 +126,9 @@ static char *conf_next_line(char *buf, int size, void *arg)
         return NULL;
     }
     p->line++;
-    p->told_line = false;
     p->at += strspn(p->at, " \t");
     end = strchrnul(p->at, '\n');
-    len = (unsigned long)(end - p->at);
+    len = conf_code(p->at, (unsigned long)(end - p->at));
     if (conf_line_fits(p, p->at, len)) {
         snprintf(buf, (size_t)size, "%.*s\n", (int)len, p->at);
     } else {
@@ -120,7 +150,7 @@ static bool conf_section(struct conf_parser *p, const char *title, char guest[CO
     }
     for (unsigned int i = 0; i < sizeof(conf_classes) / sizeof(conf_classes[0]); i++) {
         if (strlen(conf_classes[i]) == len && strncmp(title, conf_classes[i], len) == 0) {
-            snprintf(guest, CONF_GUEST_MAX, "%s", who);
+            snprintf(guest, CONF_GUEST_MAX, "%.*s", (int)conf_code(who, strlen(who)), who);
             return strcmp(conf_classes[i], p->conf->class) == 0;
         }
     }
@@ -246,18 +276,17 @@ int conf_read(struct conf *conf, conf_wrong_fn *wrong, void *arg)
     struct conf_parser p = {.conf = conf, .wrong = wrong, .arg = arg};
     char *text = NULL;
     unsigned long used = 0;
-    int err = conf_load(conf->path, &text, &used), at;
+    int err = conf_load(conf->path, &text, &used);
 
     if (err != 0) {
         return err;
     }
     p.at = text;
     p.end = &p.lines;
-    at = ini_parse_stream(conf_next_line, &p, conf_take, &p);
-    if (at > 0 && p.nr_wrong == 0) {
-        p.line = (unsigned int)at;
-        conf_complain(&p, "neither a [section] nor KEY = VALUE");
+    if (strncmp(text, CONF_BOM, strlen(CONF_BOM)) == 0) {
+        p.at += strlen(CONF_BOM);
     }
+    ini_parse_stream(conf_next_line, &p, conf_take, &p); /* finds no fault that we have not told */
     if (strlen(text) != used) {
         conf_complain(&p, "a NUL; what follows it is not read");
     }

@@ -42,11 +42,15 @@ bool domname_is_away(const char *name)
 void domname_read_uuid(struct store *st, int domid, char uuid[DOMNAME_UUID])
 {
     char path[64], *vm = NULL;
+    int err;
 
-    uuid[0] = '\0';
     snprintf(path, sizeof(path), "/local/domain/%d/vm", domid);
-    if (store_read_str(st, STORE_NO_TX, path, NULL, sizeof(VM) + DOMNAME_UUID, &vm) == 0 &&
-        strncmp(vm, VM, sizeof(VM) - 1) == 0) {
+    err = store_read_str(st, STORE_NO_TX, path, NULL, sizeof(VM) + DOMNAME_UUID, &vm);
+    if (store_error_passes(err)) {
+        return;
+    }
+    uuid[0] = '\0';
+    if (err == 0 && strncmp(vm, VM, sizeof(VM) - 1) == 0) {
         snprintf(uuid, DOMNAME_UUID, "%s", vm + sizeof(VM) - 1);
     }
     free(vm);

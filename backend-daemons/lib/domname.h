@@ -25,7 +25,10 @@ bool domname_is_away(const char *name);
 /* A uuid as text, with the final NUL. */
 #define DOMNAME_UUID 37
 
-/* Reads the uuid of a domain; "" where it cannot be read, as in a driver domain. */
+/*
+ * Reads the uuid of a domain; "" where it cannot be read, as in a driver domain. Where the store
+ * does not answer just now it stays what it was.
+ */
 void domname_read_uuid(struct store *st, int domid, char uuid[DOMNAME_UUID]);
 
 #endif

@@ -268,6 +268,12 @@ void supervised_reconsider_later(struct supervised *dev, uint64_t ns)
     loop_timer_set(dev->sup->loop, &dev->later, ns, supervised_retry, dev);
 }
 
+void supervised_look_anew(struct supervised *dev)
+{
+    supervised_learn_domain(dev);
+    supervised_reconsider(dev);
+}
+
 void supervised_reconsider_soon(struct supervised *dev)
 {
     supervised_reconsider_later(dev, SECOND_NS);

@@ -104,6 +104,9 @@ void supervised_init(struct supervised *dev);
 /* Asks for an evaluation before the loop waits again. */
 void supervised_reconsider(struct supervised *dev);
 
+/* The same, with another look at the domain's name, which may have been changed (xl rename). */
+void supervised_look_anew(struct supervised *dev);
+
 /* The same, `ns` nanoseconds from now, or earlier. */
 void supervised_reconsider_later(struct supervised *dev, uint64_t ns);
 

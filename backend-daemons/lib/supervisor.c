@@ -385,7 +385,7 @@ static void on_reload(void *arg, int signo)
 
     log_msg(LOG_NOTICE, NULL, "%s: reads %s", strsignal(signo), sup->conf.path);
     conf_reload(&sup->conf);
-    for_all(sup, supervised_reconsider);
+    for_all(sup, supervised_look_anew);
 }
 
 /* How each device is; what else an administrator may send to a whole unit means nothing here. */

@@ -77,13 +77,29 @@ static int net_unanswered(const struct net_device *dev, int err, char *why, unsi
     return err;
 }
 
+/*
+ * How many queues the guest may have by what an earlier daemon offered, which may be more than this
+ * one allows: one that is found connected goes on with what it has. 0: nothing was offered.
+ */
+static int net_read_offered(const struct net_device *dev, unsigned int *offered)
+{
+    uint64_t nr = 0;
+    int err = dev->base.life.phase != LIFE_NEW
+                  ? 0
+                  : store_read_uint_def(dev->base.sup->store, STORE_NO_TX, dev->base.back,
+                                        "multi-queue-max-queues", NET_WIRE_MAX_QUEUES, 0, &nr);
+
+    *offered = (unsigned int)nr;
+    return err;
+}
+
 int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why_size)
 {
     struct store *st = dev->base.sup->store;
     const struct netd *netd = net_device_daemon(dev);
     const int script = store_has(st, STORE_NO_TX, dev->base.back, "script");
     int err = net_unanswered(dev, script, why, why_size);
-    unsigned int vcpus = 0, most;
+    unsigned int vcpus = 0, most, offered = 0;
     char dir[64];
     char **names;
 
@@ -97,9 +113,13 @@ int net_device_xs_read_back(struct net_device *dev, char *why, unsigned long why
         err = net_unanswered(dev, -errno, why, why_size);
     }
     free(names);
+    if (err == 0) {
+        err = net_unanswered(dev, net_read_offered(dev, &offered), why, why_size);
+    }
     vcpus = vcpus != 0 ? vcpus : netd->own_vcpus;
     most = (unsigned int)supervised_conf(&dev->base, "max-queues", netd->max_queues);
     dev->max_queues = vcpus < most ? vcpus : most;
+    dev->max_queues = offered > dev->max_queues ? offered : dev->max_queues;
     return err;
 }
 

@@ -10,6 +10,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "child.h"
 #include "image.h"
 #include "nbd.h"
+#include "remote.h"
 #include "wire.h"
 
 enum { DEPTH = 80, PENDING = -12345, BYTES = 4096 };
@@ -362,6 +364,32 @@ static void what_is_no_reply_is_none(void **state)
     ask_for_five();
     reply_as(0x668e33ef, 5, 0); /* a structured one */
     is_lost();
+}
+
+/* A server that says a little now and then does not keep the opener from its orders. */
+static void the_end_of_a_connection_has_a_deadline(void **state)
+{
+    const uint64_t began_ns = loop_now_ns();
+    int sv[2];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+    pid = fork();
+    if (pid == 0) {
+        close(sv[0]);
+        while (send(sv[1], "", 1, MSG_NOSIGNAL) == 1) {
+            poll(NULL, 0, 10);
+        }
+        _exit(0);
+    }
+    close(sv[1]);
+    assert_false(remote_end(sv[0]));
+    assert_true(loop_now_ns() - began_ns < UINT64_C(6000000000));
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+    close(sv[1]);
+    assert_true(remote_end(sv[0]));
 }
 
 /* The rest is with real servers. */
@@ -775,6 +803,7 @@ int main(void)
         FAKE(what_is_no_reply_is_none),
         REAL(qemu_nbd_serves_a_load),
         REAL(nbdkit_serves_a_load),
+        cmocka_unit_test(the_end_of_a_connection_has_a_deadline),
         REAL(without_a_server_there_is_a_sentence),
         REAL(an_export_for_reading_is_not_written),
         REAL(large_sectors_are_refused),

@@ -202,8 +202,9 @@ static void a_wrong_line_is_told_and_costs_no_other(void **state)
 static void nothing_is_cut_in_silence(void **state)
 {
     char text[1024];
-    int n = snprintf(text, sizeof(text), "[net %0*d]\nrate = 1\n[net]\n# %0*d\nrate = 2\n", 60, 0,
-                     300, 0);
+    int n =
+        snprintf(text, sizeof(text), "[net %0*d]\nrate = 1\n[net]\nkeep = %0*d\nrate = 2\n# %0*d\n",
+                 60, 0, 300, 0, 300, 0);
 
     (void)state;
     assert_int_equal(read_text(text), 2);
@@ -218,6 +219,42 @@ static void nothing_is_cut_in_silence(void **state)
     told[0] = '\0';
     assert_int_equal(conf_read(&conf, wrong, NULL), 1);
     assert_string_equal(told, "1: a NUL; what follows it is not read\n");
+}
+
+/* What stands behind a title is not read, and a title that is none would give its lines to the
+ * section before. */
+static void a_title_is_a_line_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("[net] rate = 1\n"
+                               "[net]\n"
+                               "nonsense = 1\n"
+                               "[net web1 ; it is slow]\n"
+                               "rate = 2\n"
+                               "rate ; = 3\n"
+                               "[net web1 ] # remarks\n"
+                               "rate = 4\n"
+                               "[net web2]\t; may stand there\n"
+                               "rate = 5\n"),
+                     4);
+    assert_string_equal(told, "1: a title with something behind it, which belongs on a line of its "
+                              "own. The section's lines are left out\n"
+                              "3: there is no nonsense in [net]\n"
+                              "4: a title without its ]\n"
+                              "6: neither a [section] nor KEY = VALUE\n");
+    conf_apply(&conf);
+    assert_int_equal(rate, 1024);
+    assert_int_equal(conf_of_guest(&conf, "rate", "web1", NULL, rate), 4 * 1024);
+    assert_int_equal(conf_of_guest(&conf, "rate", "web2", NULL, rate), 5 * 1024);
+}
+
+/* Its lines end with a carriage return, and it may begin with the mark of UTF-8. */
+static void a_file_of_another_system_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("\xef\xbb\xbf[net]\r\n\r\n; few\r\nmax-queues = 2\r\n"), 0);
+    conf_apply(&conf);
+    assert_int_equal(queues, 2);
 }
 
 static void the_longest_that_fits_is_whole(void **state)
@@ -261,6 +298,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_wrong_line_is_told_and_costs_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_cut_in_silence, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_title_is_a_line_of_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_of_another_system_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(the_longest_that_fits_is_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_read_changes_nothing, setup, teardown),
     };

@@ -415,6 +415,20 @@ static void a_guest_of_several_cpus_gets_queues(void **state)
     assert_int_equal(taps.queues, 2);
 }
 
+/* Fewer are for its next device: this one has been offered more, and uses them. */
+static void a_guest_keeps_its_queues_when_a_restart_allows_fewer(void **state)
+{
+    a_guest_of_several_cpus_gets_queues(state);
+    stop();
+    taps.queues = 0;
+    start();
+    netd.max_queues = 1;
+    idle();
+    assert_string_equal(fake_get(BACK "/state"), "4");
+    assert_int_equal(taps.queues, 2);
+    assert_string_equal(fake_get(BACK "/multi-queue-max-queues"), "2");
+}
+
 static void a_guest_whose_cpus_are_hidden_gets_as_many_queues_as_we_have_cpus(void **state)
 {
     (void)state;
@@ -659,6 +673,11 @@ static void a_guests_stall_is_its_own(void **state)
     supervised_reconsider(&the_device()->base);
     idle();
     assert_int_equal(the_device()->config.settings.stall_seconds, 7);
+    fake_set("/local/domain/7/name", "web2"); /* and is another's with another name */
+    supervised_look_anew(&the_device()->base);
+    idle();
+    assert_int_equal(the_device()->config.settings.stall_seconds, 60);
+    assert_string_equal(the_device()->base.id.domain, "web2");
     netd.sup.conf.lines = NULL;
 }
 
@@ -770,6 +789,7 @@ int main(int argc, char **argv)
         CASE(settings_reach_a_worker_that_was_slow),
         CASE(connection_waits_for_the_script),
         CASE(a_guest_of_several_cpus_gets_queues),
+        CASE(a_guest_keeps_its_queues_when_a_restart_allows_fewer),
         CASE(a_guest_whose_cpus_are_hidden_gets_as_many_queues_as_we_have_cpus),
         CASE(offloads_are_what_the_guest_can_take),
         CASE(removal_takes_the_tap_away),
