@@ -21,6 +21,8 @@ static int info_run(struct session *s, int argc, char **argv, cJSON *answer, str
     cJSON_AddNumberToObject(answer, "pages", (double)core_page_count(s->core));
     cJSON_AddNumberToObject(answer, "kib",
                             (double)core_page_count(s->core) * CORE_PAGE_SIZE / 1024);
+    cJSON_AddBoolToObject(answer, "live", core_is_live(s->core));
+    cJSON_AddBoolToObject(answer, "running", core_moves(s->core));
     cJSON_AddBoolToObject(answer, "shared_info", core_shared_info(s->core) != NULL);
     cJSON_AddStringToObject(answer, "kernel",
                             s->image == NULL                      ? "not found"
@@ -39,8 +41,12 @@ static double number(const cJSON *object, const char *key)
 
 static void info_show(const cJSON *answer)
 {
-    printf("a PV domain under Xen %s: %.0f vCPUs, %.0f pages (%.0f KiB)%s\nkernel: %s %s\n",
-           crash_text(answer, "xen"), number(answer, "vcpus"), number(answer, "pages"),
+    const char *kind = !cJSON_IsTrue(cJSON_GetObjectItem(answer, "live"))     ? "core of a"
+                       : cJSON_IsTrue(cJSON_GetObjectItem(answer, "running")) ? "running"
+                                                                              : "paused";
+
+    printf("a %s PV domain under Xen %s: %.0f vCPUs, %.0f pages (%.0f KiB)%s\nkernel: %s %s\n",
+           kind, crash_text(answer, "xen"), number(answer, "vcpus"), number(answer, "pages"),
            number(answer, "kib"),
            cJSON_IsTrue(cJSON_GetObjectItem(answer, "shared_info")) ? "" : ", no shared_info",
            crash_text(answer, "kernel"), crash_text(answer, "build_id"));

@@ -14,7 +14,7 @@ static const char *const ends[] = {
     [WALK_MAPPED] = "mapped",
     [WALK_FOREIGN] = "mapped to a page that is not the domain's",
     [WALK_NOT_PRESENT] = "not mapped",
-    [WALK_NO_TABLE] = "a page table is not in the core",
+    [WALK_NO_TABLE] = "a page table is not the domain's",
     [WALK_NOT_CANONICAL] = "not a canonical address",
 };
 
@@ -150,7 +150,8 @@ static int frame_run(struct session *s, const char *text, cJSON *answer, struct 
         return crash_fail(why, CRASH_USAGE, "'%s' is no number", text);
     }
     if (look(s->core, n, &page) != 0) {
-        return crash_fail(why, CRASH_FAILED, "the core has no page 0x%" PRIx64, n);
+        return crash_fail(why, CRASH_FAILED, "the %s has no page 0x%" PRIx64, core_noun(s->core),
+                          n);
     }
     json_add_hex(answer, "pfn", page.pfn);
     json_add_hex(answer, "mfn", page.mfn);
@@ -215,7 +216,8 @@ static int x_run(struct session *s, int argc, char **argv, cJSON *answer, struct
         if (space_read(&s->space, at, &word, sizeof(word)) != 0) {
             cJSON_Delete(one);
             if (i == 0) {
-                return crash_fail(why, CRASH_FAILED, "0x%" PRIx64 " is not in the core", at);
+                return crash_fail(why, CRASH_FAILED, "0x%" PRIx64 " is not in the %s", at,
+                                  core_noun(s->core));
             }
             break;
         }

@@ -144,7 +144,7 @@ static void bt_show(const cJSON *answer)
         before = "\n";
     }
     if (cJSON_IsFalse(cJSON_GetObjectItem(answer, "complete"))) {
-        printf("\nthere are more, but no core of an honest kernel has so many frames\n");
+        printf("\nthere are more, but no honest kernel has so many frames\n");
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include "gdb.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,11 @@ static void take_vcpu(struct session *s, const struct kernel *k, unsigned int id
     const struct vcpu_guest_context *v = core_vcpu(s->core, id);
     struct regs regs;
 
-    kernel_vcpu_title(k, id, t->name, sizeof(t->name));
+    if (s->image != NULL) {
+        kernel_vcpu_title(k, id, t->name, sizeof(t->name));
+    } else {
+        snprintf(t->name, sizeof(t->name), "vCPU %u", id);
+    }
     regs_of_vcpu(v, &regs);
     take_registers(t, &regs);
     gdb_set_register(t, "eflags", v->user_regs.rflags);
@@ -74,12 +79,15 @@ static struct gdb_thread *take_threads(struct session *s, const struct kernel *k
 int gdb_serve(struct session *s, const char *where, struct excuse *why)
 {
     struct gdb_target target = {.space = &s->space, .exec_file = ""};
-    struct kernel k;
+    struct kernel k = {0};
     char path[4096];
-    int panicked = kernel_panicked(s);
+    int panicked = -1;
 
-    if (kernel_load(s, &k) != 0) {
-        k.nthreads = 0; /* the vCPUs are there in any case */
+    if (s->image != NULL) {
+        panicked = kernel_panicked(s);
+        if (kernel_load(s, &k) != 0) {
+            k.nthreads = 0; /* the vCPUs are there in any case */
+        }
     }
     struct gdb_thread *threads = take_threads(s, &k, &target.nthreads);
     kernel_free(&k);
@@ -88,7 +96,7 @@ int gdb_serve(struct session *s, const char *where, struct excuse *why)
     }
     target.threads = threads;
     target.first = panicked >= 0 ? (unsigned int)panicked : 0;
-    if (realpath(s->kernel, path) != NULL) {
+    if (s->image != NULL && realpath(s->kernel, path) != NULL) {
         target.exec_file = path;
     }
     int err = gdb_talk(&target, where);

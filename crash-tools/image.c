@@ -72,23 +72,34 @@ static int load_symbols(struct image *image, Elf_Scn *section, const GElf_Shdr *
     return 0;
 }
 
+/* Of all notes only the build id's is kept: Linux has others in its section, too. */
 static void take_build_id(struct image *image)
 {
-    const struct part *note = &image->note;
+    struct part *notes = &image->note;
+    struct part found = {0};
+    uint64_t at = 0;
     GElf_Nhdr n;
 
-    if (note->bytes == NULL || note->size < sizeof(n)) {
-        return;
+    while (notes->bytes != NULL && notes->size - at >= sizeof(n)) {
+        memcpy(&n, notes->bytes + at, sizeof(n));
+        uint64_t desc = sizeof(n) + ((n.n_namesz + 3ull) & ~3ull);
+        uint64_t whole = desc + ((n.n_descsz + 3ull) & ~3ull);
+        if (whole > notes->size - at) {
+            break;
+        }
+        if (n.n_type == NT_GNU_BUILD_ID && n.n_namesz == sizeof("GNU") &&
+            memcmp(notes->bytes + at + sizeof(n), "GNU", sizeof("GNU")) == 0 &&
+            n.n_descsz <= BUILD_ID_MAX) {
+            found = (struct part){
+                .address = notes->address + at, .size = whole, .bytes = notes->bytes + at};
+            for (uint32_t i = 0; i < n.n_descsz; i++) {
+                snprintf(image->build_id + 2ul * i, 3, "%02x", found.bytes[desc + i]);
+            }
+            break;
+        }
+        at += whole;
     }
-    memcpy(&n, note->bytes, sizeof(n));
-    uint64_t at = sizeof(n) + ((n.n_namesz + 3ull) & ~3ull);
-    if (n.n_type != NT_GNU_BUILD_ID || n.n_descsz > BUILD_ID_MAX || at > note->size ||
-        n.n_descsz > note->size - at) {
-        return;
-    }
-    for (uint32_t i = 0; i < n.n_descsz; i++) {
-        snprintf(image->build_id + 2ul * i, 3, "%02x", note->bytes[at + i]);
-    }
+    *notes = found;
 }
 
 static int load_sections(struct image *image)
@@ -108,10 +119,11 @@ static int load_sections(struct image *image)
         if (name == NULL) {
             return -ENOEXEC;
         }
-        struct part *part = strcmp(name, ".text") == 0                ? &image->text
-                            : strcmp(name, ".rodata") == 0            ? &image->rodata
-                            : strcmp(name, ".note.gnu.build-id") == 0 ? &image->note
-                                                                      : NULL;
+        struct part *part = strcmp(name, ".text") == 0     ? &image->text
+                            : strcmp(name, ".rodata") == 0 ? &image->rodata
+                            : strcmp(name, ".note.gnu.build-id") == 0 || strcmp(name, ".notes") == 0
+                                ? &image->note
+                                : NULL;
         if (part != NULL) {
             Elf_Data *data = elf_rawdata(section, NULL);
 
@@ -201,9 +213,9 @@ int image_agrees(const struct image *image, const struct space *space, char *why
     }
     uint64_t equal = equal_bytes(part, space), first = part->address + equal;
     if (equal < part->size) {
-        snprintf(why, why_size,
-                 "the core is of another kernel: its memory at %#llx does not hold %s",
-                 (unsigned long long)first, has_id ? "this build id" : "this kernel's constants");
+        snprintf(why, why_size, "the %s is of another kernel: its memory at %#llx does not hold %s",
+                 core_noun(space->core), (unsigned long long)first,
+                 has_id ? "this build id" : "this kernel's constants");
         return -ESTALE;
     }
     return 0;

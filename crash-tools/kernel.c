@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOADS_MAX 5 /* of what may change while it is read */
+
 void kernel_escape(const char *from, size_t len, char *to, size_t size)
 {
     size_t at = 0;
@@ -201,15 +203,15 @@ static int load_thread(struct session *s, const struct kernel *k, uint64_t addre
     return err;
 }
 
-int kernel_load(struct session *s, struct kernel *k)
+static int load_all(struct session *s, struct kernel *k)
 {
     uint64_t address;
+    int err = core_refresh(s->core);
 
-    *k = (struct kernel){.threads = calloc(KERNEL_THREADS_MAX, sizeof(*k->threads))};
-    if (k->threads == NULL) {
-        return -ENOMEM;
+    *k = (struct kernel){.threads = k->threads};
+    if (err == 0) {
+        err = load_cpus(s, k);
     }
-    int err = load_cpus(s, k);
     if (err == 0) {
         err = kernel_variable(s, "all_threads.tqh_first", &address);
     }
@@ -221,6 +223,23 @@ int kernel_load(struct session *s, struct kernel *k)
             break;
         }
         k->nthreads++;
+    }
+    return err;
+}
+
+int kernel_load(struct session *s, struct kernel *k)
+{
+    int err = 0;
+
+    *k = (struct kernel){.threads = calloc(KERNEL_THREADS_MAX, sizeof(*k->threads))};
+    if (k->threads == NULL) {
+        return -ENOMEM;
+    }
+    for (unsigned int left = LOADS_MAX; left > 0; left--) {
+        err = load_all(s, k);
+        if ((err == 0 && !k->cut) || !core_moves(s->core)) {
+            break;
+        }
     }
     return err;
 }

@@ -49,7 +49,10 @@ struct kernel {
                  there */
 };
 
-/* Reads threads and vCPUs. Returns 0 or -errno; kernel_free() in any case. */
+/*
+ * Reads threads and vCPUs. Of a domain that runs it reads the registers anew first, and a list that
+ * changed on the way once more. Returns 0 or -errno; kernel_free() in any case.
+ */
 int kernel_load(struct session *s, struct kernel *k);
 void kernel_free(struct kernel *k);
 

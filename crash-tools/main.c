@@ -1,6 +1,6 @@
 /*
- * duet-crash: looks into the core of a domain that runs our kernel. Finds the kernel that belongs
- * to the core and hands over to the command; those are in cmd_*.c and analyze.c.
+ * duet-crash: looks into the core of a domain that runs our kernel, or into the live domain. Finds
+ * the kernel that belongs to it and hands over to the command; those are in cmd_*.c and analyze.c.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -11,6 +11,8 @@
 
 #include "crash.h"
 #include "gdb.h"
+#include "live_pause.h"
+#include "live_xen.h"
 #include "text.h"
 
 static const struct command *const commands[] = {
@@ -28,16 +30,19 @@ static const char *const kernels[] = {DUET_CRASH_KERNELS "/duet-guest.debug",
 
 struct options {
     const char *kernel, *core;
-    const char *gdb; /* where to serve it; NULL: not */
-    bool json;
+    const char *live; /* the domain to read instead of a core; NULL: none */
+    const char *gdb;  /* where to serve it; NULL: not */
+    bool json, pause;
 };
 
 static void help(FILE *out)
 {
     fputs(
         "Usage: duet-crash [-j] [-k KERNEL] CORE [COMMAND [ARGUMENT]...]\n"
-        "       duet-crash --gdb[=stdio|PORT|SOCKET] CORE [KERNEL]\n"
-        "Tells from a core of a domain (xl dump-core) what its kernel, which is ours, was doing.\n"
+        "       duet-crash [-j] [-k KERNEL] [-p] --live DOMAIN [COMMAND [ARGUMENT]...]\n"
+        "       duet-crash --gdb[=stdio|PORT|SOCKET] {CORE | [-p] --live DOMAIN} [KERNEL]\n"
+        "Tells from a core of a domain (xl dump-core), or from the live domain, what its kernel,\n"
+        "which is ours, was doing. Nothing in a live domain is changed, and it runs on.\n"
         "Without a command: analyze.\n\n",
         out);
     for (size_t i = 0; i < N_COMMANDS; i++) {
@@ -48,6 +53,8 @@ static void help(FILE *out)
         out,
         "\n  -k, --kernel FILE   the kernel that made the core, with symbols\n"
         "                      (else %s, if it agrees)\n"
+        "  -l, --live DOMAIN   read the domain of that name or number\n"
+        "  -p, --pause         have it paused meanwhile\n"
         "  -j, --json          print JSON; addresses are strings\n"
         "  -g, --gdb[=WHERE]   serve one gdb: on standard input and output (stdio, the default),\n"
         "                      a TCP port of the loopback address, or a socket's path; as in\n"
@@ -96,6 +103,7 @@ static int try_kernel(struct session *s, const char *path, char *why, unsigned l
     return 0;
 }
 
+/* Without one that was named, and @needed or not, it may be another kernel's domain. */
 static int find_kernel(struct session *s, const struct options *o, bool needed)
 {
     char why[256] = "";
@@ -112,9 +120,9 @@ static int find_kernel(struct session *s, const struct options *o, bool needed)
     }
     return !needed ? CRASH_DONE
                    : complain(CRASH_FAILED,
-                              "no kernel with symbols agrees with the core (-k FILE names one); "
+                              "no kernel with symbols agrees with the %s (-k FILE names one); "
                               "the last tried, %s: %s",
-                              kernels[N_KERNELS - 1], why);
+                              core_noun(s->core), kernels[N_KERNELS - 1], why);
 }
 
 static int run(struct session *s, const struct command *command, int argc, char **argv, bool json)
@@ -152,26 +160,31 @@ static const struct command *find(const char *name)
 static int serve(struct session *s, const char *where)
 {
     struct excuse why = {""};
+
+    if (s->image == NULL) {
+        (void)complain(CRASH_DONE,
+                       "--gdb: no kernel of ours agrees with the %s: gdb gets vCPUs and "
+                       "memory, and needs to be told of the kernel's file",
+                       core_noun(s->core));
+    }
     int status = gdb_serve(s, where, &why);
 
     return status == CRASH_DONE ? status : complain(status, "--gdb: %s", why.text);
 }
 
-/* Opens what @command needs and has it run; NULL: serves GDB. */
-static int with_core(const struct options *o, const struct command *command, int argc, char **argv)
+/* Opens what @command needs of a core, and has it run; NULL: serves GDB. Closes the core. */
+static int with_core(const struct options *o, struct core *core, const struct command *command,
+                     int argc, char **argv)
 {
-    struct session s = {0};
-    char why[256] = "";
-
-    if (core_open(o->core, &s.core, why, sizeof(why)) != 0) {
-        return complain(CRASH_FAILED, "%s: %s", o->core, why);
-    }
+    struct session s = {.core = core};
     int status = CRASH_DONE;
+
     if (space_of_kernel(s.core, &s.space) != 0) {
-        status = complain(CRASH_FAILED, "%s: no vCPU's page tables are in it", o->core);
+        status = complain(CRASH_FAILED, "%s: no vCPU's page tables are in it",
+                          o->live != NULL ? o->live : o->core);
     }
     if (status == CRASH_DONE) {
-        status = find_kernel(&s, o, command == NULL || command->needs_kernel);
+        status = find_kernel(&s, o, command != NULL && command->needs_kernel);
     }
     if (status == CRASH_DONE) {
         status = command == NULL ? serve(&s, o->gdb) : run(&s, command, argc, argv, o->json);
@@ -181,22 +194,76 @@ static int with_core(const struct options *o, const struct command *command, int
     return status;
 }
 
+static int with_file(const struct options *o, const struct command *command, int argc, char **argv)
+{
+    struct core *core = NULL;
+    char why[256] = "";
+
+    return core_open(o->core, &core, why, sizeof(why)) == 0
+               ? with_core(o, core, command, argc, argv)
+               : complain(CRASH_FAILED, "%s: %s", o->core, why);
+}
+
+/* The pause, if there is one, ends after the last look. */
+static int with_domain(const struct options *o, const struct command *command, int argc,
+                       char **argv)
+{
+    struct live_pause pause;
+    struct core *core = NULL;
+    unsigned int domid;
+    char why[256] = "";
+    int err = live_xen_find(o->live, &domid, why, sizeof(why));
+
+    if (err == 0) {
+        err = live_xen_check(domid, why, sizeof(why));
+    }
+    if (err == 0 && o->pause) {
+        err = live_pause_begin(&pause, domid, live_xen_pause);
+        snprintf(why, sizeof(why), "it cannot be paused: %s", strerror(-err));
+    }
+    if (err != 0) {
+        return complain(CRASH_FAILED, "%s: %s", o->live, why);
+    }
+    int status = live_xen_open(domid, &core, why, sizeof(why)) == 0
+                     ? with_core(o, core, command, argc, argv)
+                     : complain(CRASH_FAILED, "%s: %s", o->live, why);
+    if (o->pause && live_pause_end(&pause) != 0) {
+        status = complain(CRASH_FAILED, "%s: it may still be paused: see 'xl list', 'xl unpause'",
+                          o->live);
+    }
+    return status;
+}
+
+static int with_target(const struct options *o, const struct command *command, int argc,
+                       char **argv)
+{
+    return o->live != NULL ? with_domain(o, command, argc, argv)
+                           : with_file(o, command, argc, argv);
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
         {"kernel", required_argument, NULL, 'k'}, {"gdb", optional_argument, NULL, 'g'},
+        {"live", required_argument, NULL, 'l'},   {"pause", no_argument, NULL, 'p'},
         {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},      {0}};
     int option;
 
-    while ((option = getopt_long(argc, argv, "k:g::jhV", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "k:g::l:pjhV", longs, NULL)) != -1) {
         switch (option) {
         case 'k':
             o->kernel = optarg;
             break;
         case 'g':
             o->gdb = optarg != NULL ? optarg : "stdio";
+            break;
+        case 'l':
+            o->live = optarg;
+            break;
+        case 'p':
+            o->pause = true;
             break;
         case 'j':
             o->json = true;
@@ -222,17 +289,21 @@ int main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
-    if (optind == argc) {
+    if (o.pause && o.live == NULL) {
+        return complain(CRASH_USAGE, "--pause is for --live DOMAIN");
+    }
+    if (optind == argc && o.live == NULL) {
         help(stderr);
         return CRASH_USAGE;
     }
-    o.core = argv[optind++];
+    o.core = o.live == NULL ? argv[optind++] : NULL;
     if (o.gdb != NULL) {
         if (argc - optind > 1 || (optind < argc && o.kernel != NULL)) {
-            return complain(CRASH_USAGE, "usage: --gdb[=stdio|PORT|SOCKET] CORE [KERNEL]");
+            return complain(CRASH_USAGE,
+                            "usage: --gdb[=stdio|PORT|SOCKET] {CORE|--live DOMAIN} [KERNEL]");
         }
         o.kernel = optind < argc ? argv[optind] : o.kernel;
-        return with_core(&o, NULL, 0, NULL);
+        return with_target(&o, NULL, 0, NULL);
     }
     const struct command *command = optind < argc ? find(argv[optind]) : &cmd_analyze;
     if (command == NULL) {
@@ -243,5 +314,5 @@ int main(int argc, char **argv)
     if (argc - optind < command->min_args || argc - optind > command->max_args) {
         return complain(CRASH_USAGE, "usage: %s %s", command->name, command->synopsis);
     }
-    return with_core(&o, command, argc - optind, argv + optind);
+    return with_target(&o, command, argc - optind, argv + optind);
 }

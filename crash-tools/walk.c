@@ -60,6 +60,11 @@ void walk_address(const struct space *space, uint64_t va, struct walk *walk)
     }
 }
 
+uint64_t space_root(uint64_t cr3)
+{
+    return (cr3 & ADDRESS) >> CORE_PAGE_SHIFT;
+}
+
 int space_of_vcpu(const struct core *core, unsigned int vcpu, struct space *space)
 {
     const struct vcpu_guest_context *v = core_vcpu(core, vcpu);
@@ -68,12 +73,21 @@ int space_of_vcpu(const struct core *core, unsigned int vcpu, struct space *spac
     if (v == NULL) {
         return -ENOENT;
     }
-    *space = (struct space){.core = core, .root = (v->ctrlreg[3] & ADDRESS) >> CORE_PAGE_SHIFT};
+    *space = (struct space){.core = core, .root = space_root(v->ctrlreg[3])};
     return core_page_by_mfn(core, space->root, &page);
 }
 
 int space_of_kernel(const struct core *core, struct space *space)
 {
+    const struct shared_info *shared = core_shared_info(core);
+    struct core_page page;
+
+    if (shared != NULL && shared->arch.p2m_cr3 != 0) {
+        *space = (struct space){.core = core, .root = space_root(shared->arch.p2m_cr3)};
+        if (core_page_by_mfn(core, space->root, &page) == 0) {
+            return 0;
+        }
+    }
     for (unsigned int i = 0; i < core_vcpu_count(core); i++) {
         if (space_of_vcpu(core, i, space) == 0) {
             return 0;

@@ -1,5 +1,5 @@
 /*
- * Page walks in a core: what a virtual address is in the page tables that a vCPU had loaded, and
+ * Page walks in a domain: what a virtual address is in the page tables that a vCPU had loaded, and
  * reads of virtual memory.
  */
 #ifndef DUET_CRASH_WALK_H
@@ -24,10 +24,10 @@ struct space {
 };
 
 enum walk_end {
-    WALK_MAPPED,        /* to a page of the core */
-    WALK_FOREIGN,       /* to a page that the core does not hold: Xen's, or another domain's */
+    WALK_MAPPED,        /* to a page of the domain */
+    WALK_FOREIGN,       /* to a page that is Xen's, or another domain's */
     WALK_NOT_PRESENT,   /* the last entry says so */
-    WALK_NO_TABLE,      /* the next table's page is not in the core */
+    WALK_NO_TABLE,      /* the next table's page is not the domain's */
     WALK_NOT_CANONICAL, /* no address at all */
 };
 
@@ -44,10 +44,16 @@ struct walk {
     struct core_page page; /* if mapped */
 };
 
-/* The space of a vCPU. Returns 0, or -ENOENT if its level-4 table is not in the core. */
+/* The mfn of the level-4 table that a value of CR3 names. */
+uint64_t space_root(uint64_t cr3);
+
+/* The space of a vCPU. Returns 0, or -ENOENT if its level-4 table is not there. */
 int space_of_vcpu(const struct core *core, unsigned int vcpu, struct space *space);
 
-/* The first vCPU's that has one: the kernel's addresses are the same in all. */
+/*
+ * The kernel's: the tables by which it shows its p2m, which stay when those of a program go. If it
+ * names none, the first vCPU's that has one: the kernel's addresses are the same in all.
+ */
 int space_of_kernel(const struct core *core, struct space *space);
 
 void walk_address(const struct space *space, uint64_t va, struct walk *walk);
