@@ -12,6 +12,22 @@ enum kern_errno {
 #include <xen/errno.h>
 };
 
+/* Those of Linux' that Xen's list lacks: what programs are told. */
+#define LINUX_EINTR           4
+#define LINUX_ENOTTY          25
+#define LINUX_ESPIPE          29
+#define LINUX_EPIPE           32
+#define LINUX_ELOOP           40
+#define LINUX_EDESTADDRREQ    89
+#define LINUX_ENOPROTOOPT     92
+#define LINUX_EPROTONOSUPPORT 93
+#define LINUX_ESOCKTNOSUPPORT 94
+#define LINUX_EAFNOSUPPORT    97
+#define LINUX_ENETUNREACH     101
+#define LINUX_ECONNRESET      104
+#define LINUX_EALREADY        114
+#define LINUX_EINPROGRESS     115
+
 /**
  * errno_name() - the symbol of an error, for messages
  * @err: an error number, either sign

@@ -65,3 +65,8 @@ size_t heap_quota(void)
 {
     return quota;
 }
+
+bool heap_users_may_take(void)
+{
+    return heap_used() < quota / 4 * 3;
+}

@@ -17,6 +17,13 @@ void *heap_alloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 void heap_free(void *ptr);
 
+/**
+ * heap_users_may_take() - whether there is still more left than what programs leave alone
+ *
+ * What they send, and what they do not read, ends where a quarter of the quota is left.
+ */
+bool heap_users_may_take(void);
+
 /** heap_used(), heap_quota() - bytes in use, and how many there may be. */
 size_t heap_used(void);
 size_t heap_quota(void);

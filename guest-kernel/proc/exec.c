@@ -284,6 +284,7 @@ int proc_load(struct uthread *t, const char *name, const struct program *program
         vm_enter(space);
         user_begin(&t->user);
         vm_destroy(old);
+        proc_return_space(p);
     }
     return 0;
 }

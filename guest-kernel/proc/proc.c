@@ -45,6 +45,29 @@ bool proc_wait_alone(const struct proc *p)
     return !proc_killed(p);
 }
 
+void proc_await_space(const struct uthread *t, const bool *back)
+{
+    wait_event(&events, __atomic_load_n(back, __ATOMIC_ACQUIRE) || uthread_must_end(t));
+    mutex_lock(&proc_table_lock);
+    for (unsigned i = 0; i < PROC_MAX; i++) {
+        if (proc_table[i] != NULL && proc_table[i]->lent == back) {
+            proc_table[i]->lent = NULL; /* nobody is left to be told */
+        }
+    }
+    mutex_unlock(&proc_table_lock);
+}
+
+void proc_return_space(struct proc *p)
+{
+    mutex_lock(&proc_table_lock);
+    if (p->lent != NULL) {
+        __atomic_store_n(p->lent, true, __ATOMIC_RELEASE);
+        p->lent = NULL;
+    }
+    mutex_unlock(&proc_table_lock);
+    proc_wake();
+}
+
 struct proc *proc_self(void)
 {
     struct uthread *t = uthread_self();
@@ -323,6 +346,7 @@ void proc_end(struct proc *p)
     itimer_set(p, 0, 0);
     p->personality->release(p);
     vm_destroy(p->space);
+    proc_return_space(p);
     children_leave(p);
     tell_end(p);
     thread_exit();

@@ -34,7 +34,6 @@
  * Results of a system call that a signal interrupted, which no program sees: it is made again, or
  * is -LINUX_EINTR. The first is made again also after a handler that has SA_RESTART.
  */
-#define LINUX_EINTR             4 /* not in Xen's list of errors */
 #define CALL_RESTARTS           512
 #define CALL_RESTARTS_UNHANDLED 514
 
@@ -63,6 +62,8 @@ struct proc {
     struct uthread *alone;    /* ends all the others; likewise */
     struct thread *thread;    /* the last that ended, to be joined; likewise */
     struct vm_space *space;
+    bool *lent;              /* to be set when it leaves the space that its parent lent it; NULL:
+                                it has its own. Under the lock */
     struct mutex lock;       /* "program" */
     uint64_t brk_start, brk; /* the heap's bounds, in bytes */
     uint64_t map_top;        /* mappings are placed below */
@@ -135,6 +136,15 @@ void proc_discard(struct proc *p);
  */
 int proc_load(struct uthread *t, const char *name, const struct program *program,
               const struct exec_args *args, struct trap_frame *frame, const char **why);
+
+/**
+ * proc_await_space() - sleep until a child leaves the space that it was lent, or @t shall end
+ * @back: the child's `lent`
+ */
+void proc_await_space(const struct uthread *t, const bool *back);
+
+/** proc_return_space() - the calling process has left it, if its space was lent to it. */
+void proc_return_space(struct proc *p);
 
 /** proc_self() - the calling thread's process, or NULL. */
 struct proc *proc_self(void);

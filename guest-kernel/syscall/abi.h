@@ -1,17 +1,12 @@
 /*
  * abi.h - numbers and structures of Linux' system calls on x86-64, as far as they are used here.
  *
- * Errors have Xen's numbers, which are Linux'; below are those that Xen's list lacks. No state.
+ * Errors are in kern/errno.h. No state.
  */
 #ifndef SYSCALL_ABI_H
 #define SYSCALL_ABI_H
 
 #include "kern/types.h"
-
-#define LINUX_ENOTTY 25
-#define LINUX_ESPIPE 29
-#define LINUX_EPIPE  32
-#define LINUX_ELOOP  40
 
 #define PATH_SIZE 1024 /* with its NUL; Linux has 4096 */
 
@@ -29,20 +24,24 @@
 #define O_CLOEXEC   02000000u
 
 /* Of poll(). */
-#define POLLIN   0x01u
-#define POLLOUT  0x04u
-#define POLLERR  0x08u
-#define POLLHUP  0x10u
-#define POLLNVAL 0x20u
+#define POLLIN     0x01u
+#define POLLOUT    0x04u
+#define POLLERR    0x08u
+#define POLLHUP    0x10u
+#define POLLNVAL   0x20u
+#define POLLRDNORM 0x40u
+#define POLLWRNORM 0x100u
+#define POLLRDHUP  0x2000u
 
 #define AT_FDCWD            (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100u
 #define AT_EMPTY_PATH       0x1000u
 
-#define S_IFCHR 0020000u
-#define S_IFDIR 0040000u
-#define S_IFIFO 0010000u
-#define S_IFREG 0100000u
+#define S_IFCHR  0020000u
+#define S_IFDIR  0040000u
+#define S_IFIFO  0010000u
+#define S_IFREG  0100000u
+#define S_IFSOCK 0140000u
 
 struct abi_stat {
     uint64_t dev, ino, nlink;
@@ -62,6 +61,57 @@ struct abi_pollfd {
     int32_t fd;
     uint16_t events, revents;
 };
+
+#define AF_UNSPEC 0u
+#define AF_INET   2u
+#define AF_INET6  10u
+
+/* Types of sockets, and O_NONBLOCK and O_CLOEXEC with them. */
+#define SOCK_STREAM 1u
+#define SOCK_DGRAM  2u
+
+/* Flags of calls that send and receive. Others change nothing. */
+#define MSG_OOB      0x01u
+#define MSG_PEEK     0x02u
+#define MSG_TRUNC    0x20u
+#define MSG_DONTWAIT 0x40u
+#define MSG_WAITALL  0x100u
+#define MSG_NOSIGNAL 0x4000u
+
+/* With its numbers in the order of the network. */
+struct abi_sockaddr_in {
+    uint16_t family, port;
+    uint32_t addr;
+    uint8_t zero[8];
+};
+
+struct abi_sockaddr_in6 {
+    uint16_t family, port;
+    uint32_t flow;
+    uint32_t addr[4];
+    uint32_t scope;
+};
+_Static_assert(sizeof(struct abi_sockaddr_in6) == 28, "struct sockaddr_in6");
+
+struct abi_msghdr {
+    uint64_t name;
+    uint32_t name_len, pad0;
+    uint64_t iov, iov_len, control, control_len;
+    uint32_t flags, pad1;
+};
+
+struct abi_linger {
+    int32_t on, seconds;
+};
+
+/* Of epoll: POLL* have the same values. */
+#define EPOLLONESHOT (1u << 30)
+#define EPOLLET      (1u << 31)
+
+struct abi_epoll_event {
+    uint32_t events;
+    uint64_t data;
+} __packed;
 
 struct abi_timespec {
     int64_t sec, nsec;

@@ -26,11 +26,27 @@ struct file *file_get(struct file *f)
 void file_put(struct file *f)
 {
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        if (READ_ONCE(f->watched) != 0) {
+            epoll_forget(f);
+        }
         if (f->ops->close != NULL) {
             f->ops->close(f);
         }
         kfree(f);
     }
+}
+
+void file_changed(struct file *f)
+{
+    __atomic_add_fetch(&f->changes, 1, __ATOMIC_RELAXED);
+    proc_wake();
+}
+
+unsigned file_ready(const struct file *f)
+{
+    unsigned ready = f->ops->ready == NULL ? POLLIN | POLLOUT : f->ops->ready(f);
+
+    return ready | (ready & POLLIN ? POLLRDNORM : 0) | (ready & POLLOUT ? POLLWRNORM : 0);
 }
 
 void fd_table_init(struct fd_table *t)
@@ -62,6 +78,28 @@ int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from)
     }
     mutex_unlock(&t->lock);
     return found;
+}
+
+int fd_give(struct fd_table *t, struct file *f, bool cloexec)
+{
+    int fd = f == NULL ? -ENOMEM : fd_install(t, f, cloexec, 0);
+
+    if (f != NULL && fd < 0) {
+        file_put(f);
+    }
+    return fd;
+}
+
+bool fd_has_room(struct fd_table *t)
+{
+    bool room = false;
+
+    mutex_lock(&t->lock);
+    for (unsigned fd = 0; fd < FD_MAX && !room; fd++) {
+        room = t->fds[fd].file == NULL;
+    }
+    mutex_unlock(&t->lock);
+    return room;
 }
 
 /* Put another file, or none, in a descriptor's place. Return: what was there, the caller's. */

@@ -14,25 +14,29 @@
 #include "proc/proc.h"
 #include "syscall/abi.h"
 
-#define FD_MAX 64
+#define FD_MAX 256
 
 struct file;
 struct pipe;
+struct umem;
 
 /**
  * struct file_ops - what can be done with a kind of file
  * @read, @write: at most a page. Return: bytes, 0 at the end, or -errno; NULL: -EINVAL
+ * @transfer: in the place of both: to or from a program's memory, in one piece if it matters; NULL:
+ * there are only those
  * @stat: fill in what is known; the rest is zero
  * @ioctl: NULL: -ENOTTY
  * @source: what its pages begin with, one reference the caller's; NULL: cannot be mapped
  * @close: the last descriptor is gone; NULL: nothing to do
- * @ready: what of POLL* is so now; who makes it so calls proc_wake(). NULL: reads and writes never
- * wait, or nobody knows for how long (the console)
+ * @ready: what of POLL* is so now; who makes it so calls file_changed(). NULL: reads and writes
+ * never wait, or nobody knows for how long (the console)
  * @seekable: has a position
  */
 struct file_ops {
     ssize_t (*read)(struct file *f, uint64_t pos, void *buf, size_t n);
     ssize_t (*write)(struct file *f, const void *buf, size_t n);
+    ssize_t (*transfer)(struct file *f, struct umem *m, bool writes);
     void (*stat)(const struct file *f, struct abi_stat *st);
     int (*ioctl)(struct file *f, unsigned cmd, uaddr_t arg);
     struct vm_source *(*source)(const struct file *f);
@@ -48,6 +52,9 @@ struct file {
     unsigned flags;                 /* O_* */
     const struct cpio_entry *entry; /* of an archive's file or folder */
     struct pipe *pipe;
+    void *own;        /* of the kinds that have more: socket.c */
+    unsigned changes; /* how often it became ready for something. Atomic */
+    unsigned watched; /* by how many epolls; under their lock */
 };
 
 /** file_new() - one reference, the caller's; NULL: no memory. */
@@ -56,6 +63,9 @@ struct file *file_new(const struct file_ops *ops, unsigned flags);
 /** file_get(), file_put() - one reference more, one less. Thread context. */
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
+
+/** file_changed() - it may be ready for more than before: who waits shall look. Any context. */
+void file_changed(struct file *f);
 
 struct fd {
     struct file *file;
@@ -74,6 +84,12 @@ struct file *fd_get(struct fd_table *t, uint64_t fd);
 
 /** fd_install() - a descriptor from @from on; the reference passes to it. -EMFILE: not. */
 int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from) __must_check;
+
+/** fd_give() - the same of a new file, which is closed if there is none. @f: NULL: -ENOMEM. */
+int fd_give(struct fd_table *t, struct file *f, bool cloexec) __must_check;
+
+/** fd_has_room() - whether fd_install() would find a descriptor now. */
+bool fd_has_room(struct fd_table *t);
 
 /** fd_replace() - let @fd be of @f, the reference of which passes to it. What it was is closed. */
 void fd_replace(struct fd_table *t, uint64_t fd, struct file *f, bool cloexec);
@@ -96,6 +112,15 @@ const struct file_ops *dev_find(const char *path);
 
 /** console_ops - the console, as descriptors 0 to 2 have it. */
 extern const struct file_ops console_ops;
+
+/** file_ready() - what of POLL* is so now. */
+unsigned file_ready(const struct file *f);
+
+/** eventfd_create() - NULL: no memory. */
+struct file *eventfd_create(uint64_t count, bool semaphore, unsigned flags);
+
+/** epoll_forget() - a watched file is about to be freed. */
+void epoll_forget(struct file *f);
 
 /** pipe_create() - both ends, a reference each. 0 or -ENOMEM. */
 int pipe_create(struct file *ends[2], unsigned flags) __must_check;

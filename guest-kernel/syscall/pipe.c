@@ -16,8 +16,9 @@ struct pipe {
     struct mutex lock;
     unsigned refs; /* ends that are not done with it; atomic */
     unsigned readers, writers;
-    uint32_t prod, cons; /* free-running */
-    char *ring;          /* PIPE_SIZE bytes */
+    uint32_t prod, cons;  /* free-running */
+    char *ring;           /* PIPE_SIZE bytes */
+    struct file *ends[2]; /* while they are there: to read from, and to write to */
 };
 
 /* What is done with a pipe that is locked. -EAGAIN: nothing yet. */
@@ -52,6 +53,16 @@ static ssize_t pipe_give(struct pipe *pipe, void *buf, size_t n)
     return (ssize_t)n;
 }
 
+/* Who waits at the other end shall look. The pipe is locked. */
+static void tell_other(const struct file *f)
+{
+    struct file *other = f->pipe->ends[(f->flags & O_ACCMODE) == O_RDONLY];
+
+    if (other != NULL) {
+        file_changed(other);
+    }
+}
+
 static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
 {
     struct uthread *t = uthread_self();
@@ -61,10 +72,10 @@ static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
 
         mutex_lock(&f->pipe->lock);
         ssize_t rc = fn(f->pipe, buf, n);
-        mutex_unlock(&f->pipe->lock);
         if (rc > 0) {
-            proc_wake();
+            tell_other(f);
         }
+        mutex_unlock(&f->pipe->lock);
         if (rc != -EAGAIN || (f->flags & O_NONBLOCK)) {
             return rc;
         }
@@ -123,8 +134,9 @@ static void pipe_close(struct file *f)
     mutex_lock(&pipe->lock);
     pipe->readers -= (f->flags & O_ACCMODE) == O_RDONLY;
     pipe->writers -= (f->flags & O_ACCMODE) == O_WRONLY;
+    pipe->ends[(f->flags & O_ACCMODE) != O_RDONLY] = NULL;
+    tell_other(f);
     mutex_unlock(&pipe->lock);
-    proc_wake();
     if (__atomic_sub_fetch(&pipe->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         pipe_free(pipe);
     }
@@ -156,5 +168,7 @@ int pipe_create(struct file *ends[2], unsigned flags)
     pipe->readers = pipe->writers = 1;
     pipe->refs = 2;
     ends[0]->pipe = ends[1]->pipe = pipe;
+    pipe->ends[0] = ends[0];
+    pipe->ends[1] = ends[1];
     return 0;
 }

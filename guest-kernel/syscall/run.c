@@ -7,6 +7,7 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "syscall/dev.h"
+#include "syscall/epoll.h"
 #include "syscall/rootfs.h"
 #include "syscall/task.h"
 
@@ -16,6 +17,7 @@ static const char *const environment[] = {"PATH=/bin:/sbin:/usr/bin:/usr/sbin", 
 void syscall_boot(void)
 {
     dev_boot();
+    epoll_boot();
     rootfs_boot();
 }
 

@@ -5,12 +5,9 @@
  */
 #include "kern/mem.h"
 #include "kern/string.h"
-#include "psm/clock.h"
 #include "syscall/calls.h"
 #include "syscall/rootfs.h"
-
-#define COUNT_MAX 0x7ffff000u /* bytes of one call */
-#define IOV_MAX   1024
+#include "syscall/umem.h"
 
 enum { WHENCE_START, WHENCE_HERE, WHENCE_END };
 
@@ -21,6 +18,8 @@ enum { WHENCE_START, WHENCE_HERE, WHENCE_END };
 #define F_SETFL         4
 #define F_DUPFD_CLOEXEC 1030
 #define FD_CLOEXEC      1u
+
+#define FIONBIO 0x5421u
 
 /* ---- reading and writing ---- */
 
@@ -85,6 +84,9 @@ static int transfer_check(const struct file *f, bool writes)
     if (writes ? mode == O_RDONLY : mode == O_WRONLY) {
         return -EBADF;
     }
+    if (f->ops->transfer != NULL) {
+        return 0;
+    }
     return (writes ? f->ops->write == NULL : f->ops->read == NULL) ? -EINVAL : 0;
 }
 
@@ -104,14 +106,18 @@ static int transfer_begin(struct call *c, bool writes, struct transfer *x)
     return rc;
 }
 
-/* Who writes to a pipe that nobody reads gets a signal as well. */
-static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc)
+void call_broken_pipe(struct call *c)
 {
     const struct signal_info info = {.code = SI_USER, .pid = c->p->pid};
 
+    (void)signal_post_thread(&c->u->signals, SIGNAL_PIPE, &info);
+}
+
+static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc)
+{
     file_put(x->f);
     if (rc == -LINUX_EPIPE) {
-        (void)signal_post_thread(&c->u->signals, SIGNAL_PIPE, &info);
+        call_broken_pipe(c);
     }
     return rc;
 }
@@ -119,9 +125,19 @@ static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc
 static int64_t transfer_one(struct call *c, bool writes)
 {
     struct transfer x;
-    int rc = transfer_begin(c, writes, &x);
+    struct umem m;
+    int64_t rc = transfer_begin(c, writes, &x);
 
-    return rc != 0 ? rc : transfer_end(c, &x, transfer_range(&x, UADDR(c->a[1]), c->a[2]));
+    if (rc != 0) {
+        return rc;
+    }
+    if (x.f->ops->transfer != NULL) {
+        umem_one(&m, c->a[1], c->a[2]);
+        rc = x.f->ops->transfer(x.f, &m, writes);
+    } else {
+        rc = transfer_range(&x, UADDR(c->a[1]), c->a[2]);
+    }
+    return transfer_end(c, &x, rc);
 }
 
 int64_t sys_read(struct call *c)
@@ -175,12 +191,25 @@ static int64_t transfer_vector(struct call *c, struct transfer *x)
 static int64_t transfer_vectors(struct call *c, bool writes)
 {
     struct transfer x;
+    struct umem m;
 
     if (c->a[2] > IOV_MAX) {
         return -EINVAL;
     }
-    int rc = transfer_begin(c, writes, &x);
-    return rc != 0 ? rc : transfer_end(c, &x, transfer_vector(c, &x));
+    int64_t rc = transfer_begin(c, writes, &x);
+    if (rc != 0) {
+        return rc;
+    }
+    if (x.f->ops->transfer != NULL) {
+        rc = umem_vector(&m, c->a[1], c->a[2]);
+        if (rc == 0) {
+            rc = x.f->ops->transfer(x.f, &m, writes);
+            umem_free(&m);
+        }
+    } else {
+        rc = transfer_vector(c, &x);
+    }
+    return transfer_end(c, &x, rc);
 }
 
 int64_t sys_readv(struct call *c)
@@ -326,6 +355,17 @@ int64_t sys_fcntl(struct call *c)
     return result;
 }
 
+static int set_nonblock(struct file *f, uint64_t from)
+{
+    int on;
+    int rc = copy_from_user(&on, UADDR(from), sizeof(on));
+
+    if (rc == 0) {
+        f->flags = (f->flags & ~O_NONBLOCK) | (on != 0 ? O_NONBLOCK : 0);
+    }
+    return rc;
+}
+
 int64_t sys_ioctl(struct call *c)
 {
     struct file *f = fd_get(&c->t->fds, c->a[0]);
@@ -333,8 +373,9 @@ int64_t sys_ioctl(struct call *c)
     if (f == NULL) {
         return -EBADF;
     }
-    int rc =
-        f->ops->ioctl == NULL ? -LINUX_ENOTTY : f->ops->ioctl(f, (unsigned)c->a[1], UADDR(c->a[2]));
+    int rc = c->a[1] == FIONBIO      ? set_nonblock(f, c->a[2])
+             : f->ops->ioctl == NULL ? -LINUX_ENOTTY
+                                     : f->ops->ioctl(f, (unsigned)c->a[1], UADDR(c->a[2]));
     file_put(f);
     return rc;
 }
@@ -419,61 +460,4 @@ int64_t sys_pipe(struct call *c)
 int64_t sys_pipe2(struct call *c)
 {
     return make_pipe(c, c->a[1]);
-}
-
-/* ---- poll ---- */
-
-/* What is so now of what was asked for. */
-static uint16_t poll_one(const struct call *c, const struct abi_pollfd *pfd)
-{
-    struct file *f = pfd->fd < 0 ? NULL : fd_get(&c->t->fds, (uint64_t)pfd->fd);
-
-    if (f == NULL) {
-        return pfd->fd < 0 ? 0 : POLLNVAL;
-    }
-    unsigned ready = f->ops->ready == NULL ? POLLIN | POLLOUT : f->ops->ready(f);
-    file_put(f);
-    return (uint16_t)(ready & (pfd->events | POLLERR | POLLHUP));
-}
-
-static int64_t poll_all(const struct call *c, struct abi_pollfd *pfds, uint64_t n)
-{
-    int64_t count = 0;
-
-    for (uint64_t i = 0; i < n; i++) {
-        pfds[i].revents = poll_one(c, &pfds[i]);
-        count += pfds[i].revents != 0;
-    }
-    return count;
-}
-
-int64_t sys_poll(struct call *c)
-{
-    struct abi_pollfd pfds[FD_MAX];
-    uint64_t n = c->a[1];
-    int timeout = (int)c->a[2];
-    nsec_t deadline = timeout < 0 ? NSEC_FOREVER : clock_now() + (unsigned)timeout * NSEC_PER_MSEC;
-    int64_t count = 0;
-    int rc = n > FD_MAX ? -EINVAL : copy_from_user(pfds, UADDR(c->a[0]), n * sizeof(pfds[0]));
-
-    if (rc != 0) {
-        return rc;
-    }
-    deadline = c->u->nap_until != 0 ? c->u->nap_until : deadline;
-    c->u->nap_until = 0;
-    for (;;) {
-        uint64_t seen = proc_changes();
-
-        count = poll_all(c, pfds, n);
-        if (count != 0 || rc != 0 || timeout == 0) {
-            break;
-        }
-        if (uthread_interrupted(c->u)) {
-            c->u->nap_until = deadline;
-            return -CALL_RESTARTS_UNHANDLED;
-        }
-        rc = proc_wait_change(c->u, seen, deadline);
-    }
-    rc = copy_to_user(UADDR(c->a[0]), pfds, n * sizeof(pfds[0]));
-    return rc == 0 ? count : rc;
 }

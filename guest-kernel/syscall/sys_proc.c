@@ -93,7 +93,9 @@ static int fill_child(struct call *c, struct proc *child, uint64_t flags)
     child->brk = p->brk;
     child->map_top = p->map_top;
     signals_fork(&leader->signals, &c->u->signals);
-    child->space = child->own == NULL ? NULL : vm_clone(p->space);
+    if (child->own != NULL) {
+        child->space = flags & CLONE_VM ? vm_share(p->space) : vm_clone(p->space);
+    }
     mutex_unlock(&p->lock);
     if (child->space == NULL) {
         return -ENOMEM;
@@ -107,11 +109,12 @@ static void discard_child(struct proc *child)
     proc_discard(child);
 }
 
-int64_t clone_process(struct call *c, uint64_t flags)
+int64_t clone_process(struct call *c, uint64_t flags, uint64_t stack)
 {
     struct proc *child = proc_create(c->p->name, &task_personality, c->p);
     struct trap_frame frame = *c->frame;
     uint32_t pid = child == NULL ? 0 : child->pid;
+    bool back = false;
 
     if (child == NULL) {
         return -EAGAIN;
@@ -122,6 +125,8 @@ int64_t clone_process(struct call *c, uint64_t flags)
     }
     void *fpu = rc == 0 ? thread_fpu_copy() : NULL;
     frame.rax = 0;
+    frame.rsp = stack != 0 ? stack : frame.rsp;
+    child->lent = flags & CLONE_VM ? &back : NULL;
     rc = rc == 0 && fpu == NULL ? -ENOMEM : rc;
     rc = rc == 0 ? uthread_start(proc_leader(child), &frame, fpu) : rc;
     if (rc != 0) {
@@ -129,13 +134,20 @@ int64_t clone_process(struct call *c, uint64_t flags)
         discard_child(child);
         return rc;
     }
+    if (flags & CLONE_VM) {
+        proc_await_space(c->u, &back);
+    }
     return pid;
 }
 
-/* vfork(), too: that the parent waits and shares its memory is allowed, not promised. */
 int64_t sys_fork(struct call *c)
 {
-    return clone_process(c, 0);
+    return clone_process(c, 0, 0);
+}
+
+int64_t sys_vfork(struct call *c)
+{
+    return clone_process(c, CLONE_VM | CLONE_VFORK, 0);
 }
 
 /* ---- another program ---- */

@@ -1,8 +1,8 @@
 /*
  * sys_thread.c - calls on threads: birth, end, what they sleep on, the vCPUs that they run on.
  *
- * clone() is offered as the C libraries call it: as fork(), or for a thread that shares all that
- * threads share.
+ * clone() is offered as the C libraries call it: as fork(), as vfork() on another stack
+ * (posix_spawn()), or for a thread that shares all that threads share.
  */
 #include "hat/layout.h"
 #include "kern/mem.h"
@@ -82,13 +82,21 @@ static int64_t clone_thread(struct call *c, uint64_t flags)
     return tid;
 }
 
+/* Memory is shared only while the parent sleeps. */
+static bool is_fork(uint64_t flags)
+{
+    uint64_t sharing = flags & (CLONE_VM | CLONE_VFORK);
+
+    return (flags & ~(uint64_t)(FORK_FLAGS | CLONE_VM | CLONE_VFORK)) == 0 &&
+           (sharing == 0 || sharing == (CLONE_VM | CLONE_VFORK));
+}
+
 int64_t sys_clone(struct call *c)
 {
     uint64_t flags = c->a[0];
 
     if ((flags & CLONE_THREAD) == 0) {
-        return (flags & ~(uint64_t)FORK_FLAGS) != 0 || c->a[1] != 0 ? -EINVAL
-                                                                    : clone_process(c, flags);
+        return is_fork(flags) && c->a[1] <= USER_END ? clone_process(c, flags, c->a[1]) : -EINVAL;
     }
     if ((flags & CLONE_SHARED) != CLONE_SHARED || (flags & ~(uint64_t)THREAD_FLAGS) != 0 ||
         c->a[1] > USER_END) {

@@ -38,6 +38,7 @@ struct parked {
 XEN_TAILQ_HEAD(parked_list, struct parked);
 
 struct vm_space {
+    unsigned refs; /* atomic */
     struct mutex lock;
     struct uhat *uhat;
     struct regions regions;
@@ -461,14 +462,24 @@ struct vm_space *vm_create(void)
         kfree(s);
         return NULL;
     }
+    s->refs = 1;
     mutex_init(&s->lock, "address space");
     regions_init(&s->regions);
     XEN_TAILQ_INIT(&s->parked);
     return s;
 }
 
+struct vm_space *vm_share(struct vm_space *s)
+{
+    __atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+    return s;
+}
+
 void vm_destroy(struct vm_space *s)
 {
+    if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0) {
+        return;
+    }
     space_lock(s);
     range_remove(s, 0, USER_END);
     space_unlock(s);

@@ -56,7 +56,14 @@ void vm_boot(void);
 /** vm_create() - an empty space; NULL when memory ran out. Thread context. */
 struct vm_space *vm_create(void);
 
-/** vm_destroy() - unmap all and free it. No thread may be in it. Thread context. */
+/** vm_share() - one more has it, and will destroy it. Any context. */
+struct vm_space *vm_share(struct vm_space *s);
+
+/**
+ * vm_destroy() - whoever has it does not any more
+ *
+ * The last one unmaps all and frees it: no thread may be in it then. Thread context.
+ */
 void vm_destroy(struct vm_space *s);
 
 /**

@@ -375,6 +375,17 @@ same() {
     [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
 }
 
+# interrupt NAME: type ^C on a guest's console.
+interrupt() {
+    local tty
+    tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")
+    {
+        stty raw -echo <&"$typing"
+        printf '\003' >&"$typing"
+    } {typing}<> "$tty"
+    exec {typing}>&-
+}
+
 # settles WHAT EXPECTED COMMAND...: wait until COMMAND prints EXPECTED: for what no event tells, as the closing of an
 # event channel in another process.
 settles() {

@@ -19,6 +19,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -790,6 +791,106 @@ static void *fork_and_wait(void *arg)
     return (void *)(long)(status >> 8);
 }
 
+/* ---- a child in its parent's memory ---- */
+
+static volatile int left_by_child;
+static volatile long turns;
+
+static void *turn_on(void *arg)
+{
+    while (*(volatile int *)arg == 0) {
+        turns++;
+        sched_yield();
+    }
+    return NULL;
+}
+
+static volatile long turns_before, turns_after;
+
+static int write_and_watch(void *arg)
+{
+    (void)arg;
+    left_by_child = 4711;
+    turns_before = turns;
+    while (turns < turns_before + 100) {
+        sched_yield();
+    }
+    turns_after = turns;
+    return 9;
+}
+
+/* As vfork() and posix_spawn() do it. */
+static pid_t lend_to(int (*fn)(void *arg), void *arg)
+{
+    static _Alignas(16) char stack[32768];
+
+    return clone(fn, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, arg);
+}
+
+/* Of all threads the one that called sleeps; what the child writes is there. */
+static int lends(void)
+{
+    volatile int over = 0;
+    int status = -1;
+    pthread_t t = start(turn_on, (void *)&over);
+    pid_t child = lend_to(write_and_watch, NULL);
+
+    RIGHT("a child", child > 0, 1);
+    RIGHT("it ran to its end first", left_by_child, 4711);
+    RIGHT("the other thread went on", turns_after >= turns_before + 100, 1);
+    RIGHT("its end", waitpid(child, &status, 0) == child && status == 9 << 8, 1);
+    over = 1;
+    join(t);
+    return 0;
+}
+
+static int spawns(void)
+{
+    char *again[] = {(char *)program, "again", NULL};
+    int status = -1;
+    pid_t child;
+
+    RIGHT("posix_spawn", posix_spawn(&child, program, NULL, NULL, again, NULL), 0);
+    RIGHT("its end", waitpid(child, &status, 0) == child && status == 6 << 8, 1);
+    RIGHT("of nothing", posix_spawn(&child, "/nothing", NULL, NULL, again, NULL), ENOENT);
+    RIGHT("system", system("exit 3"), 3 << 8);
+    return 0;
+}
+
+static int tell_and_stay(void *arg)
+{
+    const int *fds = arg;
+    pid_t own = getpid();
+
+    (void)!write(fds[1], &own, sizeof(own));
+    pause_for(200 * MSEC);
+    left_by_child = 1;
+    (void)!write(fds[1], "x", 1);
+    return 0;
+}
+
+/* A parent that is killed while it sleeps leaves the memory to the child. */
+static int lender_ends(void)
+{
+    int fds[2], status = -1;
+    pid_t child, grandchild = 0;
+    char in;
+
+    RIGHT("pipe", pipe(fds), 0);
+    child = fork();
+    if (child == 0) {
+        (void)lend_to(tell_and_stay, fds);
+        _exit(1);
+    }
+    RIGHT("grandchild", read(fds[0], &grandchild, sizeof(grandchild)), sizeof(grandchild));
+    kill(child, SIGKILL);
+    RIGHT("killed", waitpid(child, &status, 0) == child && status == SIGKILL, 1);
+    RIGHT("it goes on", read(fds[0], &in, 1), 1);
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
 static int processes(void)
 {
     pthread_t t[4];
@@ -823,7 +924,7 @@ static int processes(void)
     }
     waitpid(child, &status, 0);
     RIGHT("while one waits for a child", status, 8 << 8);
-    return 0;
+    return lends() || spawns() || lender_ends();
 }
 
 /* ---- memory ---- */
@@ -1099,6 +1200,8 @@ static int lies(void)
     static unsigned long ring[3], stray[3] = {8, 0, 0}, far[3] = {KERNEL, 0, KERNEL};
     unsigned long head, size;
 
+    RIGHT("memory of somebody who goes on", clone_raw(CLONE_VM | SIGCHLD, 4096, NULL, 0) == -1, 1);
+    RIGHT("its error", errno, EINVAL);
     RIGHT("half a thread", clone_raw(CLONE_THREAD | CLONE_VM, 4096, NULL, 0) == -1, 1);
     RIGHT("its error", errno, EINVAL);
     RIGHT("unknown flags", clone_raw(THREAD_FLAGS | CLONE_NEWPID, 4096, NULL, 0) == -1, 1);

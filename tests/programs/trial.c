@@ -16,7 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +44,8 @@ struct pointer_call {
 
 static int dir;
 static const uint64_t no_signals;
+static uint32_t room = 16;
+static char name[64];
 
 static const struct pointer_call calls[] = {
     {"write", SYS_write, 1, {1, 0, 16}},
@@ -98,6 +103,30 @@ static const struct pointer_call calls[] = {
     {"clock_nanosleep", SYS_clock_nanosleep, 2, {1, 0, 0, 0}},
     {"prlimit64", SYS_prlimit64, 3, {0, 3, 0, 0}},
     {"getrlimit", SYS_getrlimit, 1, {3, 0}},
+    {"ppoll", SYS_ppoll, 0, {0, 1, 0, 0, 8}},
+    {"ppoll timeout", SYS_ppoll, 2, {0, 0, 0, 0, 8}},
+    {"ppoll mask", SYS_ppoll, 3, {0, 0, 0, 0, 8}},
+    {"select", SYS_select, 1, {1, 0, 0, 0, 0}},
+    {"select timeout", SYS_select, 4, {1, 0, 0, 0, 0}},
+    {"pselect6 mask", SYS_pselect6, 5, {0, 0, 0, 0, 0, 0}},
+    {"ioctl FIONBIO", SYS_ioctl, 2, {1, 0x5421, 0}},
+    {"ioctl FIONREAD", SYS_ioctl, 2, {5, 0x541b, 0}},
+    {"bind", SYS_bind, 1, {5, 0, 16}},
+    {"connect", SYS_connect, 1, {5, 0, 16}},
+    {"getsockname", SYS_getsockname, 1, {5, 0, (long)&room}},
+    {"getsockname room", SYS_getsockname, 2, {5, (long)&name, 0}},
+    {"getpeername", SYS_getpeername, 1, {6, 0, (long)&room}},
+    {"setsockopt", SYS_setsockopt, 3, {5, 1, 2, 0, 4}},
+    {"setsockopt timeout", SYS_setsockopt, 3, {5, 1, 20, 0, 16}},
+    {"setsockopt linger", SYS_setsockopt, 3, {5, 1, 13, 0, 8}},
+    {"getsockopt", SYS_getsockopt, 3, {5, 1, 2, 0, (long)&room}},
+    {"getsockopt room", SYS_getsockopt, 4, {5, 1, 2, (long)&name, 0}},
+    {"sendto", SYS_sendto, 1, {6, 0, 16, 0, 0, 0}},
+    {"sendto address", SYS_sendto, 4, {6, (long)&name, 1, 0, 0, 16}},
+    {"sendmsg", SYS_sendmsg, 1, {6, 0, 0}},
+    {"recvmsg", SYS_recvmsg, 1, {6, 0, 0x40}},
+    {"epoll_ctl", SYS_epoll_ctl, 3, {7, 1, 5, 0}},
+    {"epoll_pwait mask", SYS_epoll_pwait, 4, {7, (long)&name, 1, 0, 0, 8}},
 };
 
 static int try_pointer(const struct pointer_call *c, uint64_t address)
@@ -131,8 +160,13 @@ static int pointers(void)
     };
     int failed = 0;
 
+    struct sockaddr_in self = {
+        .sin_family = AF_INET, .sin_port = htons(7), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
     if (open("/etc/greeting", 0) != 3 || (dir = open("/", 0)) != 4 || pages == MAP_FAILED ||
-        none == MAP_FAILED) {
+        none == MAP_FAILED || socket(AF_INET, SOCK_STREAM, 0) != 5 ||
+        socket(AF_INET, SOCK_DGRAM, 0) != 6 || epoll_create1(0) != 7 ||
+        connect(6, (struct sockaddr *)&self, sizeof(self)) != 0) {
         return wrong("preparation", 0, 1);
     }
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {

@@ -50,6 +50,23 @@ void kfree(void *ptr)
     free(ptr);
 }
 
+static unsigned woken;
+
+void proc_wake(void)
+{
+    woken++;
+}
+
+static unsigned forgotten; /* files, by who watched them */
+
+void epoll_forget(struct file *f)
+{
+    assert_false(locked);
+    assert_int_equal(forgotten, closed); /* before its own end */
+    f->watched = 0;
+    forgotten++;
+}
+
 /* May sleep, and take other locks. */
 static void close_file(struct file *f)
 {
@@ -67,7 +84,7 @@ static int begin(void **state)
     memset(&child, 0, sizeof(child));
     fd_table_init(&table);
     fd_table_init(&child);
-    closed = 0;
+    closed = forgotten = woken = 0;
     return 0;
 }
 
@@ -151,15 +168,47 @@ static void no_descriptor_is_behind_the_table(void **state)
     file_put(f);
 }
 
+static void a_table_that_is_full_has_no_room(void **state)
+{
+    (void)state;
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        assert_true(fd_has_room(&table));
+        open_one(fd);
+    }
+    assert_false(fd_has_room(&table));
+    assert_int_equal(fd_close(&table, 5), 0);
+    assert_true(fd_has_room(&table));
+}
+
+/* Who watches a file is told of its end first, and only then. */
+static void a_watched_file_is_forgotten(void **state)
+{
+    (void)state;
+    open_one(0);
+    open_one(1);
+    struct file *f = fd_get(&table, 1);
+    f->watched = 1;
+    assert_int_equal(fd_close(&table, 0), 0);
+    assert_int_equal(forgotten, 0);
+    closed = 0;
+    assert_int_equal(fd_close(&table, 1), 0);
+    assert_int_equal(forgotten, 0);
+    file_changed(f);
+    assert_int_equal(f->changes, 1);
+    assert_int_equal(woken, 1);
+    file_put(f);
+    assert_int_equal(forgotten, 1);
+    assert_int_equal(closed, 1);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, nothing_is_left)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_uses_a_file_keeps_it),
-        TEST(what_is_replaced_is_closed),
-        TEST(a_child_has_files_of_its_own),
-        TEST(no_descriptor_is_behind_the_table),
+        TEST(who_uses_a_file_keeps_it),         TEST(what_is_replaced_is_closed),
+        TEST(a_child_has_files_of_its_own),     TEST(no_descriptor_is_behind_the_table),
+        TEST(a_table_that_is_full_has_no_room), TEST(a_watched_file_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

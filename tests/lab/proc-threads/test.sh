@@ -5,7 +5,8 @@
 . ./lib.sh
 
 root=$WORK/root
-mkdir -p "$root/dev"
+mkdir -p "$root/dev" "$root/bin"
+cp /bin/busybox "$root/bin/sh" # for system()
 cp /usr/lib/duet/programs/threads "$root/t"
 (cd "$root" && find . | cpio -o -H newc --quiet) > initramfs
 

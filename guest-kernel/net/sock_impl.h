@@ -1,0 +1,89 @@
+/*
+ * sock_impl.h - what sock.c, sock_tcp.c and sock_udp.c share. For these alone.
+ *
+ * Each of the two kinds offers the same few functions; their first argument is a socket of their
+ * kind, and lwIP's lock is held.
+ */
+#ifndef NET_SOCK_IMPL_H
+#define NET_SOCK_IMPL_H
+
+#include "kern/wait.h"
+#include "lwip/pbuf.h"
+#include "lwip/tcp.h"
+#include "lwip/udp.h"
+#include "net/sock.h"
+
+#include <xen_list.h>
+
+enum sock_state { SOCK_IDLE, SOCK_LISTENING, SOCK_CONNECTING, SOCK_CONNECTED, SOCK_OVER };
+
+/* What arrived and was not read. */
+struct sock_packet {
+    struct sock_packet *next;
+    struct pbuf *p;
+    size_t used; /* bytes of it that were read */
+    struct sock_addr from;
+};
+
+XEN_TAILQ_HEAD(sock_list, struct sock);
+
+struct sock {
+    bool stream, v6;
+    enum sock_state state; /* of a datagram socket: SOCK_IDLE or SOCK_CONNECTED */
+    struct tcp_pcb *tcp;   /* NULL: not needed yet, or gone */
+    struct udp_pcb *udp;
+    struct sock_addr local, peer;
+    int error;                  /* to be told, positive */
+    bool ended;                 /* the peer sends no more */
+    bool read_shut, write_shut; /* by the owner */
+    bool wants_room;            /* somebody found that he cannot write */
+    bool connect_told;          /* connect() said that it is connected */
+    int options[SOCK_OPTIONS];
+
+    struct sock_packet *first, **last;
+    unsigned packets;
+    size_t bytes;
+
+    struct sock_list arrived; /* of one that listens: connections that nobody has taken */
+    XEN_TAILQ_ENTRY(struct sock) link;
+
+    void (*changed)(void *arg);
+    void *arg;
+
+    struct mutex reader; /* "socket reader": packets are freed by its holder only */
+};
+
+/** sock_new() - one more, or NULL. */
+struct sock *sock_new(bool stream, bool v6);
+
+/** sock_free() - what arrived, and the socket. */
+void sock_free(struct sock *s);
+
+/** sock_changed() - tell its owner. */
+void sock_changed(struct sock *s);
+
+/** sock_queue() - keep what arrived. False: there is no memory for it, and it is the caller's. */
+bool sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port);
+
+/** sock_errno() - an error of lwIP's as -errno. */
+int sock_errno(err_t err);
+
+/* ---- TCP ---- */
+int tcp_sock_bind(struct sock *s, const struct sock_addr *addr);
+int tcp_sock_connect(struct sock *s, const struct sock_addr *addr);
+int tcp_sock_listen(struct sock *s, unsigned backlog);
+int tcp_sock_shutdown(struct sock *s, bool reading, bool writing);
+unsigned tcp_sock_ready(struct sock *s);
+ssize_t tcp_sock_write(struct sock *s, const void *data, size_t n, bool more);
+void tcp_sock_read(struct sock *s, size_t n);
+void tcp_sock_set(struct sock *s, enum sock_option option);
+void tcp_sock_close(struct sock *s, bool abort);
+
+/* ---- UDP ---- */
+int udp_sock_bind(struct sock *s, const struct sock_addr *addr);
+int udp_sock_connect(struct sock *s, const struct sock_addr *addr);
+ssize_t udp_sock_send(struct sock *s, const void *data, size_t n, const struct sock_addr *to);
+void udp_sock_set(struct sock *s, enum sock_option option);
+void udp_sock_close(struct sock *s);
+
+#endif /* NET_SOCK_IMPL_H */
