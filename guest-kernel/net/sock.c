@@ -467,12 +467,15 @@ static ssize_t read_locked(struct sock *s, struct reading *r, bool peek, struct 
     ssize_t rc = first == NULL ? read_nothing(s) : 0;
     UNLOCK_TCPIP_CORE();
 
-    if (info != NULL) { /* of nothing nothing is known: callers tell programs what is here */
-        *info = first == NULL ? (struct sock_read){.whole = 0}
-                              : (struct sock_read){.from = first->from, .whole = first->p->tot_len};
+    if (info != NULL) { /* programs are told of what is here */
+        *info = (struct sock_read){.any = first != NULL};
     }
     if (first == NULL) {
         return rc;
+    }
+    if (info != NULL) {
+        info->from = first->from;
+        info->whole = first->p->tot_len;
     }
     rc = put_packets(s, r, first);
     if (!peek) { /* of a stream it is nothing if nothing could be put */

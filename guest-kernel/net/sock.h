@@ -109,7 +109,8 @@ ssize_t sock_send_to(struct sock *s, const void *data, size_t n, const struct so
 
 /* What was read. */
 struct sock_read {
-    struct sock_addr from; /* of a datagram; zeroes if there was none */
+    bool any;              /* there was something: else it is the end, and the rest is zero */
+    struct sock_addr from; /* of a datagram */
     size_t whole;          /* of which only the beginning was asked for */
 };
 

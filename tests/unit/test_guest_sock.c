@@ -729,6 +729,7 @@ static void nothing_is_told_of_nothing(void **state)
     assert_int_equal(sock_shutdown(a, true, false), 0);
     memset(&info, 0xa5, sizeof(info));
     assert_int_equal(take(a, 1, false, &info), 0);
+    assert_false(info.any);
     assert_int_equal(info.whole, 0);
     assert_int_equal(info.from.port, 0);
     assert_true(ip_addr_isany_val(info.from.ip));
