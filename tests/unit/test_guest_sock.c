@@ -766,6 +766,28 @@ static void versions_do_not_mix(void **state)
     sock_close(s);
 }
 
+/*
+ * A peer that opens its window from next to nothing to a little more: segments that were cut for
+ * whole ones are longer than what lwIP would cut then, which it takes for a bug of its own.
+ */
+static void a_window_that_opens_slowly_is_none_of_ours(void **state)
+{
+    static const char data[1000];
+    struct sock *ends[2];
+
+    (void)state;
+    connection(ends);
+    ends[0]->tcp->snd_wnd = ends[0]->tcp->snd_wnd_max = 1; /* as an answer to SYN may say */
+    assert_int_equal(sock_write(ends[0], data, sizeof(data), false), sizeof(data));
+    ends[1]->tcp->rcv_wnd = ends[1]->tcp->rcv_ann_wnd = 96;
+    assert_int_equal(sock_write(ends[1], "x", 1, false), 1);
+    pump(0);
+    assert_int_equal(ends[0]->tcp->snd_wnd, 96);
+    assert_int_equal(sock_write(ends[0], "y", 1, false), 1);
+    sock_close(ends[1]);
+    sock_close(ends[0]);
+}
+
 /* As many as there may be. */
 static void sockets_have_a_limit(void **state)
 {
@@ -803,6 +825,7 @@ int main(void)
         TEST(who_is_refused_is_not_connected),
         TEST(nothing_is_told_of_nothing),
         TEST(versions_do_not_mix),
+        TEST(a_window_that_opens_slowly_is_none_of_ours),
         TEST(sockets_have_a_limit),
     };
 
