@@ -24,6 +24,7 @@ enum kern_errno {
 #define LINUX_ESOCKTNOSUPPORT 94
 #define LINUX_EAFNOSUPPORT    97
 #define LINUX_ENETUNREACH     101
+#define LINUX_ECONNABORTED    103
 #define LINUX_ECONNRESET      104
 #define LINUX_EALREADY        114
 #define LINUX_EINPROGRESS     115

@@ -156,10 +156,22 @@ static bool is_own(const ip_addr_t *ip)
     return false;
 }
 
+static bool is_closed_to(const struct sock *s, const ip_addr_t *ip)
+{
+    return s->v6 && s->options[SOCK_ONLY_V6] != 0 && IP_IS_V4(ip);
+}
+
+/* lwIP would take an address of one version for one of the other. */
+bool sock_reaches(const struct sock *s, const ip_addr_t *local, const ip_addr_t *to)
+{
+    return !is_closed_to(s, to) && (ip_addr_isany(local) || IP_IS_V4(local) == IP_IS_V4(to));
+}
+
 int sock_bind(struct sock *s, const struct sock_addr *addr)
 {
     LOCK_TCPIP_CORE();
     int rc = !is_own(&addr->ip)                            ? -EADDRNOTAVAIL
+             : is_closed_to(s, &addr->ip)                  ? -EINVAL
              : s->local.port != 0 || s->state != SOCK_IDLE ? -EINVAL
              : s->stream                                   ? tcp_sock_bind(s, addr)
                                                            : udp_sock_bind(s, addr);
@@ -186,7 +198,10 @@ static int take_error(struct sock *s)
 int sock_connected(struct sock *s)
 {
     LOCK_TCPIP_CORE();
-    int rc = s->state == SOCK_CONNECTING ? -EAGAIN : -take_error(s);
+    int rc = s->state == SOCK_CONNECTING  ? -EAGAIN
+             : s->error != 0              ? -take_error(s)
+             : s->state != SOCK_CONNECTED ? -LINUX_ECONNABORTED /* somebody else was told why */
+                                          : 0;
     s->connect_told = s->connect_told || s->state == SOCK_CONNECTED;
     UNLOCK_TCPIP_CORE();
     return rc;
@@ -210,6 +225,7 @@ int sock_accept(struct sock *s, struct sock **out)
         rc = -EINVAL;
     } else if (first != NULL) {
         XEN_TAILQ_REMOVE(&s->arrived, first, link);
+        s->waiting--;
         if (first->tcp != NULL) {
             tcp_backlog_accepted(first->tcp);
         }
@@ -320,10 +336,10 @@ int sock_get(const struct sock *s, enum sock_option option)
 
 /* ---- data ---- */
 
-bool sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port)
+bool sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port, bool must)
 {
-    struct sock_packet *packet =
-        s->packets < PACKETS_MAX && heap_users_may_take() ? heap_alloc(sizeof(*packet)) : NULL;
+    bool may = must || (s->packets < PACKETS_MAX && heap_users_may_take());
+    struct sock_packet *packet = may ? heap_alloc(sizeof(*packet)) : NULL;
 
     if (packet == NULL) {
         return false;
@@ -451,11 +467,15 @@ static ssize_t read_locked(struct sock *s, struct reading *r, bool peek, struct 
     ssize_t rc = first == NULL ? read_nothing(s) : 0;
     UNLOCK_TCPIP_CORE();
 
+    if (info != NULL) { /* programs are told of what is here */
+        *info = (struct sock_read){.any = first != NULL};
+    }
     if (first == NULL) {
         return rc;
     }
     if (info != NULL) {
-        *info = (struct sock_read){.from = first->from, .whole = first->p->tot_len};
+        info->from = first->from;
+        info->whole = first->p->tot_len;
     }
     rc = put_packets(s, r, first);
     if (!peek) { /* of a stream it is nothing if nothing could be put */

@@ -63,10 +63,18 @@ void sock_close(struct sock *s);
 bool sock_is_stream(const struct sock *s);
 bool sock_is_v6(const struct sock *s);
 
-/** sock_bind() - 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL: it is bound already, -ENOBUFS. */
+/**
+ * sock_bind() - 0, -EADDRINUSE, -EADDRNOTAVAIL, -ENOBUFS
+ *
+ * -EINVAL: it is bound already, or it is of IPv6 alone and @addr is not.
+ */
 int sock_bind(struct sock *s, const struct sock_addr *addr) __must_check;
 
-/** sock_listen() - of a stream. 0, -EADDRINUSE, -EINVAL, -ENOBUFS. */
+/**
+ * sock_listen() - of a stream. 0, -EADDRINUSE, -EINVAL, -ENOBUFS
+ * @backlog: how many may wait to be accepted, those included that have gone again; beyond, who
+ * comes is reset
+ */
 int sock_listen(struct sock *s, unsigned backlog) __must_check;
 
 /** sock_accept() - a connection that somebody made. 0, -EAGAIN, -EINVAL: it does not listen. */
@@ -81,7 +89,11 @@ int sock_accept(struct sock *s, struct sock **out) __must_check;
  */
 int sock_connect(struct sock *s, const struct sock_addr *addr) __must_check;
 
-/** sock_connected() - of one that begins: -EAGAIN, 0, or why not, which is told once. */
+/**
+ * sock_connected() - of one that begins: -EAGAIN, 0, or why not
+ *
+ * Why not is told once, by whatever tells of errors; later it is -LINUX_ECONNABORTED.
+ */
 int sock_connected(struct sock *s) __must_check;
 
 /**
@@ -97,6 +109,7 @@ ssize_t sock_send_to(struct sock *s, const void *data, size_t n, const struct so
 
 /* What was read. */
 struct sock_read {
+    bool any;              /* there was something: else it is the end, and the rest is zero */
     struct sock_addr from; /* of a datagram */
     size_t whole;          /* of which only the beginning was asked for */
 };

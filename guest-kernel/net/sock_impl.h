@@ -44,7 +44,8 @@ struct sock {
     unsigned packets;
     size_t bytes;
 
-    struct sock_list arrived; /* of one that listens: connections that nobody has taken */
+    struct sock_list arrived;  /* of one that listens: connections that nobody has taken */
+    unsigned waiting, backlog; /* how many: those that are over already too, and how many may be */
     XEN_TAILQ_ENTRY(struct sock) link;
 
     void (*changed)(void *arg);
@@ -62,8 +63,16 @@ void sock_free(struct sock *s);
 /** sock_changed() - tell its owner. */
 void sock_changed(struct sock *s);
 
-/** sock_queue() - keep what arrived. False: there is no memory for it, and it is the caller's. */
-bool sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port);
+/**
+ * sock_queue() - keep what arrived
+ * @must: it cannot come again: also out of what is left to others
+ *
+ * Return: false: there is no memory for it, and it is the caller's.
+ */
+bool sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port, bool must);
+
+/** sock_reaches() - whether a socket with the address @local of its own can send to @to. */
+bool sock_reaches(const struct sock *s, const ip_addr_t *local, const ip_addr_t *to);
 
 /** sock_errno() - an error of lwIP's as -errno. */
 int sock_errno(err_t err);

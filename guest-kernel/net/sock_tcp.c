@@ -33,15 +33,50 @@ static struct tcp_pcb *pcb_release(struct sock *s)
     return pcb;
 }
 
+static void end(struct sock *s, bool abort)
+{
+    struct tcp_pcb *pcb = pcb_release(s);
+
+    if (s->state == SOCK_LISTENING) {
+        (void)tcp_close(pcb);
+    } else if (abort || tcp_close(pcb) != ERR_OK) {
+        tcp_abort(pcb);
+    }
+}
+
+/* Whether the peer's end is here: what it came with is all that will ever come. */
+static bool peer_has_ended(const struct tcp_pcb *pcb)
+{
+    return pcb->state == CLOSE_WAIT || pcb->state == LAST_ACK || pcb->state == CLOSING ||
+           pcb->state == TIME_WAIT;
+}
+
+/* There is no memory for the last bytes, not even what is others': a hole is not a stream. */
+static err_t lose(struct sock *s, struct pbuf *p)
+{
+    (void)pbuf_free(p);
+    end(s, true);
+    s->state = SOCK_OVER;
+    s->ended = true;
+    s->error = ENOBUFS;
+    sock_changed(s);
+    return ERR_ABRT;
+}
+
+/*
+ * What is not taken lwIP keeps, and offers again: but not when it has said the peer's end to itself
+ * already. In TIME_WAIT it would forget bytes and socket without a word.
+ */
 static err_t on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
     struct sock *s = arg;
 
     (void)err;
     if (p != NULL) {
-        /* What is not taken lwIP keeps, and offers again. */
-        if (!sock_queue(s, p, &pcb->remote_ip, pcb->remote_port)) {
-            return ERR_MEM;
+        bool last = peer_has_ended(pcb);
+
+        if (!sock_queue(s, p, &pcb->remote_ip, pcb->remote_port, last)) {
+            return last ? lose(s, p) : ERR_MEM;
         }
     } else {
         s->ended = true;
@@ -201,10 +236,11 @@ int tcp_sock_connect(struct sock *s, const struct sock_addr *addr)
     if (s->state != SOCK_IDLE) {
         return connect_again(s);
     }
-    if (addr == NULL || (s->v6 && s->options[SOCK_ONLY_V6] != 0 && IP_IS_V4_VAL(addr->ip))) {
-        return addr == NULL ? 0 : -LINUX_ENETUNREACH;
+    if (addr == NULL) {
+        return 0;
     }
     int rc = tcp_have_pcb(s);
+    rc = rc == 0 && !sock_reaches(s, &s->tcp->local_ip, &addr->ip) ? -LINUX_ENETUNREACH : rc;
     rc = rc == 0 ? sock_errno(tcp_connect(s->tcp, &addr->ip, addr->port, on_connected)) : rc;
     if (rc == 0) {
         s->state = SOCK_CONNECTING;
@@ -219,7 +255,8 @@ int tcp_sock_connect(struct sock *s, const struct sock_addr *addr)
 static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 {
     struct sock *listener = arg;
-    struct sock *s = listener != NULL && err == ERR_OK ? sock_new(true, listener->v6) : NULL;
+    bool taken = listener != NULL && err == ERR_OK && listener->waiting < listener->backlog;
+    struct sock *s = taken ? sock_new(true, listener->v6) : NULL;
 
     if (s == NULL) {
         return ERR_MEM; /* lwIP ends the connection */
@@ -233,6 +270,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
     remember_names(s);
     tcp_backlog_delayed(pcb);
     XEN_TAILQ_INSERT_TAIL(&listener->arrived, s, link);
+    listener->waiting++;
     sock_changed(listener);
     return ERR_OK;
 }
@@ -245,6 +283,7 @@ int tcp_sock_listen(struct sock *s, unsigned backlog)
 
     if (s->state == SOCK_LISTENING) {
         tcp_backlog_set(s->tcp, n);
+        s->backlog = n;
         return 0;
     }
     int rc = s->state != SOCK_IDLE ? -EINVAL : s->local.port == 0 ? tcp_sock_bind(s, &any) : 0;
@@ -256,6 +295,7 @@ int tcp_sock_listen(struct sock *s, unsigned backlog)
         return sock_errno(err);
     }
     s->tcp = pcb;
+    s->backlog = n;
     s->state = SOCK_LISTENING;
     tcp_arg(pcb, s);
     tcp_accept(pcb, on_accept);
@@ -263,17 +303,6 @@ int tcp_sock_listen(struct sock *s, unsigned backlog)
 }
 
 /* ---- the end ---- */
-
-static void end(struct sock *s, bool abort)
-{
-    struct tcp_pcb *pcb = pcb_release(s);
-
-    if (s->state == SOCK_LISTENING) {
-        (void)tcp_close(pcb);
-    } else if (abort || tcp_close(pcb) != ERR_OK) {
-        tcp_abort(pcb);
-    }
-}
 
 /* Connections that nobody took. */
 static void forget_arrived(struct sock *listener)
@@ -287,6 +316,7 @@ static void forget_arrived(struct sock *listener)
         }
         sock_free(s);
     }
+    listener->waiting = 0;
 }
 
 void tcp_sock_close(struct sock *s, bool abort)

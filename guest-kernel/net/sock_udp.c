@@ -17,7 +17,7 @@ static void sock_on_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, con
 
     (void)pcb;
     if (s->bytes + p->tot_len > (size_t)s->options[SOCK_READ_ROOM] ||
-        !sock_queue(s, p, from, port)) {
+        !sock_queue(s, p, from, port, false)) {
         (void)pbuf_free(p);
         return;
     }
@@ -70,7 +70,8 @@ int udp_sock_connect(struct sock *s, const struct sock_addr *addr)
         s->state = SOCK_IDLE;
         return 0;
     }
-    if (ip_route(&s->udp->local_ip, &addr->ip) == NULL) {
+    if (!sock_reaches(s, &s->udp->local_ip, &addr->ip) ||
+        ip_route(&s->udp->local_ip, &addr->ip) == NULL) {
         return -LINUX_ENETUNREACH;
     }
     rc = sock_errno(udp_connect(s->udp, &addr->ip, addr->port));
@@ -131,6 +132,7 @@ ssize_t udp_sock_send(struct sock *s, const void *data, size_t n, const struct s
         return -EACCES;
     }
     int rc = udp_have_pcb(s);
+    rc = rc == 0 && !sock_reaches(s, &s->udp->local_ip, &to->ip) ? -LINUX_ENETUNREACH : rc;
     return rc == 0 ? send_packet(s, data, n, to) : rc;
 }
 

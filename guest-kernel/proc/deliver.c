@@ -40,7 +40,8 @@ static bool call_is_open(const struct trap_frame *regs)
 
 bool deliver_due(const struct uthread *t, const struct trap_frame *regs)
 {
-    return uthread_interrupted(t) || call_is_open(regs);
+    /* A call that blocked others meanwhile, and is over: the signal may be another thread's now. */
+    return uthread_interrupted(t) || call_is_open(regs) || t->signals.suspended;
 }
 
 static void call_again(struct trap_frame *regs)

@@ -47,7 +47,10 @@ bool proc_wait_alone(const struct proc *p)
 
 void proc_await_space(const struct uthread *t, const bool *back)
 {
-    wait_event(&events, __atomic_load_n(back, __ATOMIC_ACQUIRE) || uthread_must_end(t));
+    unsigned fatal = 0;
+
+    wait_event(&events, __atomic_load_n(back, __ATOMIC_ACQUIRE) || uthread_must_end(t) ||
+                            (fatal = signal_fatal(&t->signals)) != 0);
     mutex_lock(&proc_table_lock);
     for (unsigned i = 0; i < PROC_MAX; i++) {
         if (proc_table[i] != NULL && proc_table[i]->lent == back) {
@@ -55,6 +58,9 @@ void proc_await_space(const struct uthread *t, const bool *back)
         }
     }
     mutex_unlock(&proc_table_lock);
+    if (fatal != 0) {
+        proc_exit((int)fatal);
+    }
 }
 
 void proc_return_space(struct proc *p)

@@ -140,6 +140,8 @@ int proc_load(struct uthread *t, const char *name, const struct program *program
 /**
  * proc_await_space() - sleep until a child leaves the space that it was lent, or @t shall end
  * @back: the child's `lent`
+ *
+ * It does not come back where a signal ends the process: the program would run beside the child.
  */
 void proc_await_space(const struct uthread *t, const bool *back);
 

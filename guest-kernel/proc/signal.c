@@ -180,6 +180,22 @@ bool signal_next(struct thread_signals *t, struct signal_due *due)
     return due->number != 0;
 }
 
+unsigned signal_fatal(const struct thread_signals *t)
+{
+    upcall_state_t state = spin_lock(&t->process->lock);
+    uint64_t ready = signal_ready(t);
+    unsigned fatal = 0;
+
+    for (unsigned number = 1; number <= SIGNALS && fatal == 0; number++) {
+        if ((ready & SIGNAL_BIT(number)) != 0 && !action_ignores(t->process, number) &&
+            t->process->actions[number - 1].handler == HANDLER_DEFAULT) {
+            fatal = number;
+        }
+    }
+    spin_unlock(&t->process->lock, state);
+    return fatal;
+}
+
 bool signal_force(struct thread_signals *t, unsigned number, const struct signal_info *info,
                   struct signal_due *due)
 {

@@ -181,6 +181,9 @@ unsigned signal_take(struct thread_signals *t, uint64_t set, struct signal_info 
 /** signal_next() - take one that is ready and not ignored. False: there is none. */
 bool signal_next(struct thread_signals *t, struct signal_due *due);
 
+/** signal_fatal() - one that is ready and will end the process, 0: none. It stays. */
+unsigned signal_fatal(const struct thread_signals *t);
+
 /**
  * signal_force() - one that the thread brought on itself, a fault, which cannot wait
  *

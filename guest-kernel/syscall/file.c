@@ -4,10 +4,11 @@
 #include "syscall/file.h"
 
 #include "kern/mem.h"
+#include "kern/page.h"
 
 struct file *file_new(const struct file_ops *ops, unsigned flags)
 {
-    struct file *f = kzalloc(sizeof(*f));
+    struct file *f = page_users_may_take() ? kzalloc(sizeof(*f)) : NULL;
 
     if (f != NULL) {
         f->refs = 1;

@@ -57,7 +57,7 @@ struct file {
     unsigned watched; /* by how many epolls; under their lock */
 };
 
-/** file_new() - one reference, the caller's; NULL: no memory. */
+/** file_new() - one reference, the caller's; NULL: no memory that programs may take. */
 struct file *file_new(const struct file_ops *ops, unsigned flags);
 
 /** file_get(), file_put() - one reference more, one less. Thread context. */

@@ -101,6 +101,10 @@ int sockaddr_put(const struct sock *s, uint64_t to, uint64_t len, const struct s
     if (rc == 0 && room > INT32_MAX) {
         rc = -EINVAL;
     }
-    rc = rc == 0 ? sockaddr_cut(s, to, &room, addr) : rc;
+    if (addr == NULL) {
+        room = 0;
+    } else {
+        rc = rc == 0 ? sockaddr_cut(s, to, &room, addr) : rc;
+    }
     return rc == 0 ? copy_to_user(UADDR(len), &room, sizeof(room)) : rc;
 }

@@ -52,8 +52,12 @@ static int socket_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
     return copy_to_user(arg, &n, sizeof(n));
 }
 
+/* read() of nothing takes no datagram, as recv() of nothing does. */
 static ssize_t socket_transfer(struct file *f, struct umem *m, bool writes)
 {
+    if (!writes && m->left == 0) {
+        return 0;
+    }
     return writes ? socket_send(f, m, 0, NULL) : socket_receive(f, m, 0, NULL);
 }
 

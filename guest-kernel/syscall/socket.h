@@ -61,6 +61,7 @@ int sockaddr_get(const struct sock *s, uint64_t from, uint64_t len, struct sock_
  * sockaddr_put() - tell a program an address
  * @to: 0: it does not ask
  * @len: where its room is written, and then how much an address takes
+ * @addr: NULL: there is none, which takes nothing
  */
 int sockaddr_put(const struct sock *s, uint64_t to, uint64_t len,
                  const struct sock_addr *addr) __must_check;

@@ -305,7 +305,7 @@ int64_t sys_sendto(struct call *c)
 
 int64_t sys_recvfrom(struct call *c)
 {
-    struct sock_read info;
+    struct sock_read info = {.any = false};
     struct file *f;
     struct umem m;
     int64_t n = socket_get(c, c->a[0], &f);
@@ -317,10 +317,10 @@ int64_t sys_recvfrom(struct call *c)
     bool stream = sock_is_stream(s);
     umem_one(&m, c->a[1], c->a[2]);
     n = socket_receive(f, &m, (unsigned)c->a[3], &info);
-    if (n >= 0 && !stream) {
-        int rc = sockaddr_put(s, c->a[4], c->a[5], &info.from);
+    if (n >= 0) {
+        int rc = sockaddr_put(s, c->a[4], c->a[5], !stream && info.any ? &info.from : NULL);
 
-        n = rc != 0 ? rc : c->a[3] & MSG_TRUNC ? (int64_t)info.whole : n;
+        n = rc != 0 ? rc : !stream && (c->a[3] & MSG_TRUNC) ? (int64_t)info.whole : n;
     }
     file_put(f);
     return n;
@@ -334,6 +334,7 @@ static int64_t send_message(struct call *c, struct file *f)
     int64_t rc = copy_from_user(&h, UADDR(c->a[1]), sizeof(h));
 
     rc = rc == 0 && h.control_len != 0 ? -EOPNOTSUPP : rc;
+    rc = rc == 0 && h.iov_len > IOV_MAX ? -EMSGSIZE : rc;
     rc = rc == 0 ? umem_vector(&m, h.iov, h.iov_len) : rc;
     if (rc == 0) {
         rc = send_from(c, f, &m, (unsigned)c->a[2], h.name, h.name_len);
@@ -362,7 +363,7 @@ static int put_header(uint64_t to, const struct sock *s, struct abi_msghdr *h, s
 
     h->flags = 0;
     h->control_len = 0;
-    if (sock_is_stream(s) || h->name == 0) {
+    if (sock_is_stream(s) || !info->any || h->name == 0) {
         h->name_len = 0;
     } else {
         rc = sockaddr_cut(s, h->name, &h->name_len, &info->from);
@@ -376,12 +377,13 @@ static int put_header(uint64_t to, const struct sock *s, struct abi_msghdr *h, s
 static int64_t receive_message(struct call *c, struct file *f)
 {
     const struct sock *s = socket_of(f)->sock;
-    struct sock_read info;
+    struct sock_read info = {.any = false};
     struct abi_msghdr h;
     struct umem m;
     int64_t n = copy_from_user(&h, UADDR(c->a[1]), sizeof(h));
 
     n = n == 0 && h.name != 0 && h.name_len > INT32_MAX ? -EINVAL : n;
+    n = n == 0 && h.iov_len > IOV_MAX ? -EMSGSIZE : n;
     n = n == 0 ? umem_vector(&m, h.iov, h.iov_len) : n;
     if (n != 0) {
         return n;

@@ -71,8 +71,9 @@ static size_t next_part(struct umem *m, size_t n, uaddr_t *at)
     return part;
 }
 
-int umem_put(void *m, const void *data, size_t n)
+int umem_put(void *arg, const void *data, size_t n)
 {
+    struct umem *m = arg;
     const char *from = data;
     uaddr_t at;
     int rc = 0;
@@ -84,6 +85,7 @@ int umem_put(void *m, const void *data, size_t n)
         from += part;
         n -= part;
     }
+    m->left = rc == 0 ? m->left : 0;
     return rc;
 }
 
@@ -100,5 +102,6 @@ int umem_get(struct umem *m, void *data, size_t n)
         to += part;
         n -= part;
     }
+    m->left = rc == 0 ? m->left : 0;
     return rc;
 }

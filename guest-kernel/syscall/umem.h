@@ -29,8 +29,12 @@ int umem_vector(struct umem *m, uint64_t vector, uint64_t n) __must_check;
 /** umem_free() - after umem_vector(). */
 void umem_free(struct umem *m);
 
-/** umem_put(), umem_get() - the next @n bytes, which are no more than @left. 0 or -EFAULT. */
-int umem_put(void *m, const void *data, size_t n) __must_check;
+/**
+ * umem_put(), umem_get() - the next @n bytes, which are no more than @left
+ *
+ * Return: 0 or -EFAULT: nothing is left then, since what comes next belongs where this failed.
+ */
+int umem_put(void *arg, const void *data, size_t n) __must_check;
 int umem_get(struct umem *m, void *data, size_t n) __must_check;
 
 #endif /* SYSCALL_UMEM_H */

@@ -418,6 +418,30 @@ static int bound(struct sockaddr_in *at)
                : -1;
 }
 
+/* A read of nothing takes no datagram; and of an end there is no sender. */
+static int try_nothing(void)
+{
+    struct sockaddr_in a, from;
+    struct msghdr h = {.msg_name = &from, .msg_namelen = sizeof(from)};
+    socklen_t len = sizeof(from);
+    int fd = bound(&a);
+    char in[8];
+
+    RIGHT("connect", connect(fd, (struct sockaddr *)&a, sizeof(a)), 0); /* itself */
+    RIGHT("send", send(fd, "one", 3, 0), 3);
+    RIGHT("poll", polled(fd, POLLIN, 5000), POLLIN);
+    RIGHT("read 0", read(fd, in, 0), 0);
+    RIGHT("it is there still", recv(fd, in, sizeof(in), MSG_DONTWAIT), 3);
+    RIGHT("shutdown", shutdown(fd, SHUT_RD), 0);
+    memset(&from, 0x77, sizeof(from));
+    RIGHT("recvfrom", recvfrom(fd, in, 8, MSG_TRUNC, (struct sockaddr *)&from, &len), 0);
+    RIGHT("from nobody", len == 0 && from.sin_port == 0x7777, 1);
+    RIGHT("recvmsg", recvmsg(fd, &h, MSG_TRUNC), 0);
+    RIGHT("from nobody", h.msg_namelen == 0 && h.msg_flags == 0 && from.sin_port == 0x7777, 1);
+    close(fd);
+    return 0;
+}
+
 static int udp(void)
 {
     struct sockaddr_in a = {0}, b = {0}, from = {0}, none = {.sin_family = AF_UNSPEC};
@@ -465,7 +489,7 @@ static int udp(void)
     RIGHT("not allowed", errno == EACCES || errno == ENETUNREACH, 1);
     close(fa);
     close(fb);
-    return 0;
+    return try_nothing();
 }
 
 /* ---- six ---- */
@@ -909,6 +933,34 @@ static int ends(void)
 
 /* ---- lies ---- */
 
+/* Bytes behind a hole in a program's memory are not put beyond it. */
+static int try_hole(void)
+{
+    void *volatile nowhere = (void *)8;
+    char in[2][4] = {"", ""}, rest[8];
+    struct iovec iov[] = {{in[0], 4}, {nowhere, 4}, {in[1], 4}};
+    struct msghdr h = {.msg_iov = iov, .msg_iovlen = 3};
+    int ends[2], there = 0;
+
+    RIGHT("connection", connection(ends), 0);
+    RIGHT("TCP_NODELAY", set(ends[0], IPPROTO_TCP, TCP_NODELAY, 1), 0);
+    RIGHT("write", write(ends[0], "abcd", 4) == 4 && write(ends[0], "efgh", 4) == 4, 1);
+    for (int i = 0; i < 500 && there < 8; i++) {
+        pause_for(10);
+        RIGHT("FIONREAD", ioctl(ends[1], FIONREAD, &there), 0);
+    }
+    RIGHT("shutdown", shutdown(ends[0], SHUT_WR), 0);
+    long n = recvmsg(ends[1], &h, MSG_WAITALL);
+    RIGHT("up to the hole", n == 4 || (n == -1 && errno == EFAULT), 1);
+    RIGHT("nothing behind it", in[1][0], 0);
+    n = n < 0 ? 0 : n;
+    RIGHT("the rest", recv(ends[1], rest, 8, MSG_WAITALL), 8 - n);
+    RIGHT("what", memcmp(rest, "abcdefgh" + n, 8 - (size_t)n), 0);
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
 static int lies(void)
 {
     void *volatile nowhere = (void *)8;
@@ -950,7 +1002,7 @@ static int lies(void)
     RIGHT("connection", connection(fds), 0);
     RIGHT("write", write(fds[0], bad, 8) == -1 && errno == EFAULT, 1);
     RIGHT("sendmsg", sendmsg(fds[0], &h, 0) == -1 && errno == EFAULT, 1);
-    RIGHT("sendmsg", sendmsg(fds[0], &wide, 0) == -1, 1);
+    RIGHT("sendmsg", sendmsg(fds[0], &wide, 0) == -1 && errno == EMSGSIZE, 1);
     RIGHT("sendmsg", sendmsg(fds[0], &far, 0) == -1, 1);
     RIGHT("sendmsg", sendmsg(fds[0], &lost, 0) == -1 && errno == EFAULT, 1);
     RIGHT("sendmsg", sendmsg(fds[0], bad, 0) == -1 && errno == EFAULT, 1);
@@ -962,7 +1014,7 @@ static int lies(void)
     RIGHT("it is there still", read(fds[1], &value, 4), 4);
     close(fds[0]);
     close(fds[1]);
-    return 0;
+    return try_hole();
 }
 
 /* ---- hog ---- */

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -863,15 +864,16 @@ static int tell_and_stay(void *arg)
     pid_t own = getpid();
 
     (void)!write(fds[1], &own, sizeof(own));
-    pause_for(200 * MSEC);
+    pause_for(1000 * MSEC);
     left_by_child = 1;
     (void)!write(fds[1], "x", 1);
     return 0;
 }
 
-/* A parent that is killed while it sleeps leaves the memory to the child. */
-static int lender_ends(void)
+/* A parent that a signal ends while it sleeps leaves the memory to the child. */
+static int lender_ends(int by)
 {
+    struct pollfd more = {.events = POLLIN};
     int fds[2], status = -1;
     pid_t child, grandchild = 0;
     char in;
@@ -883,8 +885,10 @@ static int lender_ends(void)
         _exit(1);
     }
     RIGHT("grandchild", read(fds[0], &grandchild, sizeof(grandchild)), sizeof(grandchild));
-    kill(child, SIGKILL);
-    RIGHT("killed", waitpid(child, &status, 0) == child && status == SIGKILL, 1);
+    kill(child, by);
+    RIGHT("killed", waitpid(child, &status, 0) == child && status == by, 1);
+    more.fd = fds[0];
+    RIGHT("before the child ends", poll(&more, 1, 0), 0);
     RIGHT("it goes on", read(fds[0], &in, 1), 1);
     close(fds[0]);
     close(fds[1]);
@@ -924,7 +928,7 @@ static int processes(void)
     }
     waitpid(child, &status, 0);
     RIGHT("while one waits for a child", status, 8 << 8);
-    return lends() || spawns() || lender_ends();
+    return lends() || spawns() || lender_ends(SIGKILL) || lender_ends(SIGTERM);
 }
 
 /* ---- memory ---- */

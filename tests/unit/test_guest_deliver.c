@@ -447,6 +447,20 @@ static void a_frame_blocks_neither_kill_nor_stop(void **state)
     assert_int_equal(t.signals.blocked, ~(SIGNAL_BIT(SIGNAL_KILL) | SIGNAL_BIT(SIGNAL_STOP)));
 }
 
+/* What a call blocked ends with it, whoever took the signal that interrupted it. */
+static void a_call_that_is_over_gives_the_mask_back(void **state)
+{
+    (void)state;
+    signal_set_blocked(&t.signals, SIGNAL_BIT(USR1));
+    signal_suspend(&t.signals, 0);
+    regs.rax = (uint64_t)-LINUX_EINTR; /* of epoll_pwait() */
+    assert_true(deliver_due(&t, &regs));
+    deliver_signals(&t, &regs);
+    assert_int_equal(t.signals.blocked, SIGNAL_BIT(USR1));
+    assert_int_equal(regs.rax, (uint64_t)-LINUX_EINTR);
+    assert_false(deliver_due(&t, &regs));
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, nothing_is_left)
 
 int main(void)
@@ -455,6 +469,7 @@ int main(void)
         TEST(a_handler_decides_what_a_call_comes_to),
         TEST(without_a_handler_a_call_is_made_again),
         TEST(sigsuspend_waits_again_or_gives_the_mask_back),
+        TEST(a_call_that_is_over_gives_the_mask_back),
         TEST(what_is_ready_runs_one_on_top_of_the_other),
         TEST(registers_of_sse_are_kept),
         TEST(ends_are_ends),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "syscall/file.h"
 
 static struct fd_table table, child;
@@ -50,6 +51,13 @@ void kfree(void *ptr)
     free(ptr);
 }
 
+static bool users_may_take;
+
+bool page_users_may_take(void)
+{
+    return users_may_take;
+}
+
 static unsigned woken;
 
 void proc_wake(void)
@@ -85,6 +93,7 @@ static int begin(void **state)
     fd_table_init(&table);
     fd_table_init(&child);
     closed = forgotten = woken = 0;
+    users_may_take = true;
     return 0;
 }
 
@@ -201,14 +210,27 @@ static void a_watched_file_is_forgotten(void **state)
     assert_int_equal(closed, 1);
 }
 
+/* Descriptors of all processes are many: what they cost is programs' memory. */
+static void files_are_made_of_what_programs_may_take(void **state)
+{
+    (void)state;
+    users_may_take = false;
+    assert_null(file_new(&ops, O_RDWR));
+    assert_int_equal(fd_give(&table, file_new(&ops, O_RDWR), false), -ENOMEM);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, nothing_is_left)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_uses_a_file_keeps_it),         TEST(what_is_replaced_is_closed),
-        TEST(a_child_has_files_of_its_own),     TEST(no_descriptor_is_behind_the_table),
-        TEST(a_table_that_is_full_has_no_room), TEST(a_watched_file_is_forgotten),
+        TEST(who_uses_a_file_keeps_it),
+        TEST(what_is_replaced_is_closed),
+        TEST(a_child_has_files_of_its_own),
+        TEST(no_descriptor_is_behind_the_table),
+        TEST(a_table_that_is_full_has_no_room),
+        TEST(a_watched_file_is_forgotten),
+        TEST(files_are_made_of_what_programs_may_take),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,25 @@ static void the_lowest_comes_first_and_none_twice(void **state)
     assert_false(signal_next(&t, &due));
 }
 
+/* Who waits for something else may ask what will come of it, and changes nothing by that. */
+static void what_ends_a_process_is_known_before(void **state)
+{
+    (void)state;
+    assert_int_equal(signal_fatal(&t), 0);
+    signal_set_blocked(&t, SIGNAL_BIT(HUP));
+    act(USR2, HANDLER, 0, 0);
+    assert_true(post(HUP, 1));
+    assert_true(post(USR2, 1));
+    assert_int_equal(signal_fatal(&t), 0);
+    assert_true(post(USR1, 1));
+    assert_int_equal(signal_fatal(&t), USR1);
+    assert_int_equal(signal_fatal(&t), USR1);
+    act(USR1, HANDLER_IGNORE, 0, 0);
+    assert_int_equal(signal_fatal(&t), 0);
+    signal_set_blocked(&t, 0);
+    assert_int_equal(signal_fatal(&t), HUP);
+}
+
 static void kill_and_stop_are_beyond_reach(void **state)
 {
     const struct signal_action action = {.handler = HANDLER};
@@ -570,6 +589,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_ignored_is_dropped, begin),
         cmocka_unit_test_setup(ignoring_forgets_what_is_pending, begin),
         cmocka_unit_test_setup(the_lowest_comes_first_and_none_twice, begin),
+        cmocka_unit_test_setup(what_ends_a_process_is_known_before, begin),
         cmocka_unit_test_setup(kill_and_stop_are_beyond_reach, begin),
         cmocka_unit_test_setup(a_handler_blocks_itself_unless_told_otherwise, begin),
         cmocka_unit_test_setup(sigsuspend_gives_its_mask_back, begin),

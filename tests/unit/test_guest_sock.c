@@ -17,7 +17,7 @@
 #include "lwip/timeouts.h"
 #include "net/heap.h"
 #include "net/port/hooks.h"
-#include "net/sock.h"
+#include "net/sock_impl.h"
 #include "net/stack.h"
 
 /* ---- what lwIP and the sockets stand on ---- */
@@ -25,6 +25,7 @@
 static u32_t now = 1000;
 static size_t used;
 static bool no_memory, short_of_memory;
+static bool no_packets; /* there is no memory for what a socket keeps of one */
 static bool core_locked, reader_locked;
 sys_mutex_t lock_tcpip_core;
 
@@ -69,7 +70,8 @@ void port_assert_core_locked(void)
 
 void *heap_alloc(size_t size)
 {
-    size_t *p = no_memory ? NULL : malloc(16 + size);
+    bool refuse = no_memory || (no_packets && size == sizeof(struct sock_packet));
+    size_t *p = refuse ? NULL : malloc(16 + size);
 
     if (p == NULL) {
         return NULL;
@@ -323,7 +325,7 @@ static int begin(void **state)
         started = true;
     }
     changes = 0;
-    no_memory = short_of_memory = false;
+    no_memory = short_of_memory = no_packets = false;
     sink.rc = 0;
     before = used;
     return 0;
@@ -468,7 +470,7 @@ static void who_is_refused_may_try_again(void **state)
     assert_int_equal(sock_ready(c),
                      SOCK_CAN_READ | SOCK_CAN_WRITE | SOCK_FAILED | SOCK_ENDED | SOCK_HUNG_UP);
     assert_int_equal(sock_connected(c), -ECONNREFUSED);
-    assert_int_equal(sock_connected(c), 0);
+    assert_int_equal(sock_connected(c), -LINUX_ECONNABORTED);
     s = listener(1, &port);
     addr = here(port);
     assert_int_equal(sock_connect(c, &addr), -LINUX_EINPROGRESS);
@@ -623,6 +625,169 @@ static void where_memory_ends_there_are_errors(void **state)
     sock_close(ends[1]);
 }
 
+/*
+ * The last bytes and the end in one segment: lwIP's connection only waits for its time to be over
+ * then. It neither offers again what is refused, nor says when it is gone.
+ */
+static void what_comes_with_the_end_is_kept(void **state)
+{
+    struct sock *ends[2];
+
+    (void)state;
+    connection(ends);
+    sock_tell(ends[0], count_change, &changes);
+    assert_int_equal(sock_shutdown(ends[0], false, true), 0);
+    pump(0);
+    assert_int_equal(sock_write(ends[1], "last", 4, true), 4);
+    assert_int_equal(sock_shutdown(ends[1], false, true), 0);
+    changes = 0;
+    short_of_memory = true;
+    pump(0);
+    short_of_memory = false;
+    assert_true(changes != 0);
+    assert_true(sock_ready(ends[0]) & SOCK_HUNG_UP);
+    pump(10000);
+    assert_int_equal(take(ends[0], 10, false, NULL), 4);
+    assert_memory_equal(sink.bytes, "last", 4);
+    assert_int_equal(take(ends[0], 10, false, NULL), 0);
+    sock_close(ends[0]);
+    sock_close(ends[1]);
+}
+
+/* The same where no memory is left at all: what is lost is told. */
+static void what_is_lost_at_the_end_is_told(void **state)
+{
+    struct sock *ends[2];
+
+    (void)state;
+    connection(ends);
+    assert_int_equal(sock_shutdown(ends[0], false, true), 0);
+    pump(0);
+    assert_int_equal(sock_write(ends[1], "last", 4, true), 4);
+    assert_int_equal(sock_shutdown(ends[1], false, true), 0);
+    no_packets = true;
+    pump(0);
+    no_packets = false;
+    pump(10000);
+    assert_int_equal(take(ends[0], 10, false, NULL), -ENOBUFS);
+    assert_int_equal(take(ends[0], 10, false, NULL), 0);
+    sock_close(ends[0]);
+    sock_close(ends[1]);
+}
+
+/* Whom nobody takes counts, also when he has gone: peers that come and go have the same limit. */
+static void who_went_again_was_there(void **state)
+{
+    struct sock *s, *peer;
+    unsigned there = 0;
+    u16_t port;
+
+    (void)state;
+    s = listener(3, &port);
+    for (unsigned i = 0; i < 20; i++) {
+        struct sock *c = dial(port);
+
+        sock_set(c, SOCK_LINGER, 0);
+        sock_close(c);
+        pump(0);
+    }
+    while (sock_accept(s, &peer) == 0) {
+        sock_close(peer);
+        there++;
+    }
+    assert_int_equal(there, 3);
+    sock_close(dial(port));
+    pump(0);
+    assert_int_equal(sock_accept(s, &peer), 0);
+    sock_close(peer);
+    sock_close(s);
+}
+
+/* Whose error somebody else was told of is not connected for all that. */
+static void who_is_refused_is_not_connected(void **state)
+{
+    u16_t port;
+    struct sock *s = listener(1, &port), *c;
+
+    (void)state;
+    sock_close(s);
+    c = dial(port);
+    assert_int_equal(sock_error(c), ECONNREFUSED);
+    assert_int_equal(sock_connected(c), -LINUX_ECONNABORTED);
+    sock_close(c);
+}
+
+/* What is told of a packet is nothing where there was none. */
+static void nothing_is_told_of_nothing(void **state)
+{
+    struct sock *a = born(false, false);
+    struct sock_addr addr = here(7);
+    struct sock_read info;
+
+    (void)state;
+    assert_int_equal(sock_connect(a, &addr), 0);
+    assert_int_equal(sock_shutdown(a, true, false), 0);
+    memset(&info, 0xa5, sizeof(info));
+    assert_int_equal(take(a, 1, false, &info), 0);
+    assert_false(info.any);
+    assert_int_equal(info.whole, 0);
+    assert_int_equal(info.from.port, 0);
+    assert_true(ip_addr_isany_val(info.from.ip));
+    sock_close(a);
+}
+
+/* An address of one version is no address to send to the other from. */
+static void versions_do_not_mix(void **state)
+{
+    u16_t port;
+    struct sock *s = listener(1, &port), *six;
+    struct sock_addr addr = {.ip = *IP6_ADDR_ANY};
+
+    (void)state;
+    ip_addr_set_loopback_val(true, addr.ip);
+    for (unsigned stream = 0; stream < 2; stream++) {
+        struct sock_addr to = here(port);
+
+        six = born(stream, true);
+        addr.port = 0;
+        assert_int_equal(sock_bind(six, &addr), 0);
+        assert_int_equal(sock_connect(six, &to), -LINUX_ENETUNREACH);
+        if (!stream) {
+            assert_int_equal(sock_send_to(six, "x", 1, &to), -LINUX_ENETUNREACH);
+        }
+        sock_close(six);
+        six = born(stream, true);
+        sock_set(six, SOCK_ONLY_V6, 1);
+        assert_int_equal(sock_connect(six, &to), -LINUX_ENETUNREACH);
+        to.port = 0;
+        assert_int_equal(sock_bind(six, &to), -EINVAL);
+        sock_close(six);
+    }
+    sock_close(s);
+}
+
+/*
+ * A peer that opens its window from next to nothing to a little more: segments that were cut for
+ * whole ones are longer than what lwIP would cut then, which it takes for a bug of its own.
+ */
+static void a_window_that_opens_slowly_is_none_of_ours(void **state)
+{
+    static const char data[1000];
+    struct sock *ends[2];
+
+    (void)state;
+    connection(ends);
+    ends[0]->tcp->snd_wnd = ends[0]->tcp->snd_wnd_max = 1; /* as an answer to SYN may say */
+    assert_int_equal(sock_write(ends[0], data, sizeof(data), false), sizeof(data));
+    ends[1]->tcp->rcv_wnd = ends[1]->tcp->rcv_ann_wnd = 96;
+    assert_int_equal(sock_write(ends[1], "x", 1, false), 1);
+    pump(0);
+    assert_int_equal(ends[0]->tcp->snd_wnd, 96);
+    assert_int_equal(sock_write(ends[0], "y", 1, false), 1);
+    sock_close(ends[1]);
+    sock_close(ends[0]);
+}
+
 /* As many as there may be. */
 static void sockets_have_a_limit(void **state)
 {
@@ -654,6 +819,13 @@ int main(void)
         TEST(what_cannot_be_put_is_there_still),
         TEST(by_six_and_by_four),
         TEST(where_memory_ends_there_are_errors),
+        TEST(what_comes_with_the_end_is_kept),
+        TEST(what_is_lost_at_the_end_is_told),
+        TEST(who_went_again_was_there),
+        TEST(who_is_refused_is_not_connected),
+        TEST(nothing_is_told_of_nothing),
+        TEST(versions_do_not_mix),
+        TEST(a_window_that_opens_slowly_is_none_of_ours),
         TEST(sockets_have_a_limit),
     };
 

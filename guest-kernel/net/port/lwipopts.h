@@ -111,6 +111,9 @@
 #define LWIP_TCP_PCB_NUM_EXT_ARGS                        1
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, hdr, pcb, opts) ethif_segment((p), (pcb), (opts))
 
+/* No segment that waits is too long for what the window says next: see window.c. */
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) window_keep(pcb)
+
 /* RFC 6528: sequence numbers nobody can guess. See random.c. */
 #define LWIP_HOOK_FILENAME                  "net/port/hooks.h"
 #define LWIP_HOOK_TCP_ISN(lip, lp, rip, rp) random_isn((lip), (lp), (rip), (rp))
