@@ -354,7 +354,6 @@ static void blk_leave_host(struct supervisor *sup)
 
 const struct supervisor_ops blockd_ops = {
     .noun = "block device",
-    .section = "block",
     .classes = {{.name = "vbd", .kernel_module = "xen-blkback"}, {.name = "vbd3"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "physical-device-path",
                                   NULL},

@@ -8,6 +8,7 @@
 int main(int argc, char **argv)
 {
     struct blockd d = {.sup = {.ops = &blockd_ops,
+                               .conf = {.class = "block"},
                                .purpose = "Serves the block devices (vbd, vbd3) of Xen guests from "
                                           "raw files, block devices and NBD servers.",
                                .worker_path = DUET_BLOCK_WORKER},

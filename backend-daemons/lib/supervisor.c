@@ -481,7 +481,6 @@ int supervisor_main(struct supervisor *sup, const struct option_rule *rules, uns
              sup->worker_path);
     options->program = sup->ops->wire->daemon;
     options->what = sup->purpose;
-    sup->conf.class = sup->ops->section;
     options_add(options, rules, nr);
     options_add(options, shared, sizeof(shared) / sizeof(shared[0]));
     status = conf_start(&sup->conf, argc, argv);

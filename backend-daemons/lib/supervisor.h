@@ -23,8 +23,7 @@
 
 /* What a class of devices is, and does in its devices' lives (life.h). NULL: nothing to do. */
 struct supervisor_ops {
-    const char *noun;    /* what it serves: "block device" */
-    const char *section; /* of the configuration file: "block" */
+    const char *noun; /* what it serves: "block device" */
     struct {
         const char *name;              /* the directory below `backend/` */
         const char *kernel_module;     /* that may serve the class instead; NULL: none */
@@ -99,7 +98,7 @@ struct supervisor {
     bool stopping;
     struct loop_timer leave;
     /* configuration */
-    struct conf conf;
+    struct conf conf;    /* whose `class` names the section */
     const char *purpose; /* what --help says about the daemon */
     const char *worker_path;
     unsigned int beat_ms;  /* between two beats of a worker (crew.h); 0: as there */

@@ -318,7 +318,6 @@ static int net_sweep_taps(struct supervisor *sup)
 
 const struct supervisor_ops netd_ops = {
     .noun = "network device",
-    .section = "net",
     .classes = {{.name = "vif", .kernel_module = "xen-netback"}},
     .keys = (const char *const[]){"", "state", "online", "hotplug-status", "rate", NULL},
     .device_size = sizeof(struct net_device),

@@ -17,6 +17,7 @@ static unsigned int own_vcpus(void)
 int main(int argc, char **argv)
 {
     struct netd d = {.sup = {.ops = &netd_ops,
+                             .conf = {.class = "net"},
                              .purpose = "Serves the network devices (vif) of Xen guests: each is a "
                                         "tap, vifD.N, of this domain.",
                              .worker_path = DUET_NET_WORKER},
