@@ -22,6 +22,7 @@ ln -s busybox "$root/bin/sh"
 cp /usr/lib/duet/programs/sockets "$root/s"
 echo hello there > "$root/www/hello.txt"
 echo "busybox nc $NET.1 82 < /www/hello.txt" > "$root/www/ask"
+echo "busybox nc -l -p 81 < /dev/null" > "$root/www/take" # the console is always ready, and nc would read it
 head -c 300001 /dev/urandom > "$root/www/noise"
 (cd "$root" && find . | cpio -o -H newc --quiet) > initramfs
 
@@ -68,7 +69,7 @@ interrupt prog
 
 # nc, both ways: dom0's bytes come out of the guest's console, and the guest's at dom0.
 new_log prog
-type_to prog "exec /bin/busybox nc -l -p 81"
+type_to prog "exec /bin/sh /www/take"
 says() { echo "dom0 says so" | timeout 10 busybox nc -w 5 $NET.2 81; }
 settles "nc takes what dom0 says" "" says
 wait_line prog '^dom0 says so' > /dev/null
