@@ -5,7 +5,7 @@
 # timeout: 420
 . ./lib.sh
 
-READS=1000
+READS=${1:-100} # ten thousand take an hour here
 
 # live NAME COMMAND...: what duet-crash says of the domain while it runs.
 live() {
