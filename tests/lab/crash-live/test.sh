@@ -1,11 +1,11 @@
-# duet-crash reads a live domain. Under load every command works; a thousand reads change nothing: the guest's disk writer
+# duet-crash reads a live domain. Under load every command works; many reads change nothing: the guest's disk writer
 # goes on, nothing is wrong on its disk, its log has no complaint. Of a paused domain it says what it says of a core dumped
 # then. The pause ends with the reader, also when that is killed. Who hangs is named while it hangs; what cannot be read is
 # refused with a sentence.
 # timeout: 420
 . ./lib.sh
 
-READS=${1:-100} # ten thousand take an hour here
+READS=${1:-100}
 
 # live NAME COMMAND...: what duet-crash says of the domain while it runs.
 live() {
