@@ -240,60 +240,57 @@ static int conf_take(void *arg, const char *section, const char *key, const char
     return 1;
 }
 
-/* Reads all of it into memory of `*text`, `*used` bytes. Returns 0 or -errno. Does not wait for who
- * writes a pipe. */
-static int conf_load(const char *path, char **text, unsigned long *used)
+/* Reads all of it into `text`, of CONF_BYTES_MAX + 1 bytes. Returns the length, or -errno. Does not
+ * wait for who writes a pipe. */
+static long conf_load(const char *path, char *text)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
+    unsigned long used = 0;
     ssize_t n = 1;
 
     if (fd < 0) {
         return -errno;
     }
-    *text = malloc(CONF_BYTES_MAX + 1);
-    *used = 0;
-    while (*text != NULL && *used < CONF_BYTES_MAX && n > 0) {
-        n = read(fd, *text + *used, CONF_BYTES_MAX - *used);
-        *used += n > 0 ? (unsigned long)n : 0;
+    while (used < CONF_BYTES_MAX && n > 0) {
+        n = read(fd, text + used, CONF_BYTES_MAX - used);
+        used += n > 0 ? (unsigned long)n : 0;
     }
-    if (*text == NULL || n < 0) {
+    if (n < 0) {
         err = -errno;
-    } else if (*used == CONF_BYTES_MAX) {
+    } else if (used == CONF_BYTES_MAX) {
         err = -EFBIG;
     }
     close(fd);
-    if (err != 0) {
-        free(*text);
-        *text = NULL;
-        return err;
+    text[used] = '\0';
+    return err != 0 ? err : (long)used;
+}
+
+static void conf_parse(struct conf_parser *p, char *text, unsigned long bytes)
+{
+    p->at = text;
+    p->end = &p->lines;
+    if (strncmp(text, CONF_BOM, strlen(CONF_BOM)) == 0) {
+        p->at += strlen(CONF_BOM);
     }
-    (*text)[*used] = '\0';
-    return 0;
+    ini_parse_stream(conf_next_line, p, conf_take, p); /* finds no fault that we have not told */
+    if (strlen(text) != bytes) {
+        conf_complain(p, "a NUL; what follows it is not read");
+    }
 }
 
 int conf_read(struct conf *conf, conf_wrong_fn *wrong, void *arg)
 {
     struct conf_parser p = {.conf = conf, .wrong = wrong, .arg = arg};
-    char *text = NULL;
-    unsigned long used = 0;
-    int err = conf_load(conf->path, &text, &used);
+    char *text = malloc(CONF_BYTES_MAX + 1);
+    long bytes = text != NULL ? conf_load(conf->path, text) : -ENOMEM;
 
-    if (err != 0) {
-        return err;
-    }
-    p.at = text;
-    p.end = &p.lines;
-    if (strncmp(text, CONF_BOM, strlen(CONF_BOM)) == 0) {
-        p.at += strlen(CONF_BOM);
-    }
-    ini_parse_stream(conf_next_line, &p, conf_take, &p); /* finds no fault that we have not told */
-    if (strlen(text) != used) {
-        conf_complain(&p, "a NUL; what follows it is not read");
+    if (bytes >= 0) {
+        conf_parse(&p, text, (unsigned long)bytes);
+        conf_free(conf);
+        conf->lines = p.lines;
     }
     free(text);
-    conf_free(conf);
-    conf->lines = p.lines;
-    return p.nr_wrong;
+    return bytes >= 0 ? p.nr_wrong : (int)bytes;
 }
 
 void conf_apply(const struct conf *conf)

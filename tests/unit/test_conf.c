@@ -201,12 +201,12 @@ static void a_wrong_line_is_told_and_costs_no_other(void **state)
 /* What the parser would cut without a word. */
 static void nothing_is_cut_in_silence(void **state)
 {
+    static const char nul[] = "[net]\0\nrate = 3\n";
     char text[1024];
-    int n =
-        snprintf(text, sizeof(text), "[net %0*d]\nrate = 1\n[net]\nkeep = %0*d\nrate = 2\n# %0*d\n",
-                 60, 0, 300, 0, 300, 0);
 
     (void)state;
+    snprintf(text, sizeof(text), "[net %0*d]\nrate = 1\n[net]\nkeep = %0*d\nrate = 2\n# %0*d\n", 60,
+             0, 300, 0, 300, 0);
     assert_int_equal(read_text(text), 2);
     assert_string_equal(told, "1: a title of more than 49 bytes; name the guest by its uuid. Its "
                               "lines are left out\n"
@@ -214,8 +214,7 @@ static void nothing_is_cut_in_silence(void **state)
     conf_apply(&conf);
     assert_int_equal(rate, 2 * 1024);
     assert_int_equal(conf_of_guest(&conf, "rate", "0", NULL, rate), 2 * 1024);
-    memcpy(text, "[net]\0\nrate = 3\n", n = 17);
-    put(text, (unsigned long)n);
+    put(nul, sizeof(nul) - 1);
     told[0] = '\0';
     assert_int_equal(conf_read(&conf, wrong, NULL), 1);
     assert_string_equal(told, "1: a NUL; what follows it is not read\n");

@@ -120,7 +120,12 @@ static int make(void **state)
 {
     struct fake *f = calloc(1, sizeof(*f));
 
-    if (f == NULL || (f->pages = calloc(PAGES, sizeof(*f->pages))) == NULL) {
+    if (f == NULL) {
+        return -1;
+    }
+    *state = f;
+    f->pages = calloc(PAGES, sizeof(*f->pages));
+    if (f->pages == NULL) {
         return -1;
     }
     f->info = (struct live_info){.pages = PAGES, .vcpus = 4, .xen_version = 4 << 16 | 17};
@@ -139,7 +144,6 @@ static int make(void **state)
     f->shared.arch.pfn_to_mfn_frame_list_list = FIRST_MFN + 7;
     f->shared.arch.p2m_vaddr = P2M_VA;
     f->shared.arch.p2m_cr3 = FIRST_MFN << 12;
-    *state = f;
     return 0;
 }
 
