@@ -38,7 +38,7 @@ killall -INT fio; while pidof fio > /tmp/pids; do usleep 100000; done
 tr -d '\n' < /tmp/fio | sed 's/ //g'; echo
 dmesg | grep -E 'I/O error|blk_update_request'; echo the end
 GUEST
-create $NAME "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio blkdiscard)'" "memory = 300" \
+create $NAME "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio blkdiscard)'" "memory = 420" \
     "disk = [ $(nbd_disk disk) ]" \
     "extra = 'console=hvc0 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 run=\"sh /script\"'"
 wait_line $NAME '^it writes' 250 > /dev/null

@@ -86,7 +86,7 @@ dd if=/dev/zero of=/dev/xvda bs=4k seek=2500 count=1 oflag=direct 2> /dev/null &
 sleep 5; killall -INT fio; while pidof fio > /tmp/pids; do usleep 100000; done
 tr -d '\n' < /tmp/fio | sed 's/ //g'; echo; echo the end
 GUEST
-create block-resize-load "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio)'" "memory = 300" \
+create block-resize-load "kernel = '$LINUX_KERNEL'" "ramdisk = '$(linux_initrd fio)'" "memory = 420" \
     "disk = [ $(disk "$loaded") ]" \
     "extra = 'console=hvc0 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 run=\"sh /script\"'"
 wait_line block-resize-load '^it writes' 250 > /dev/null
