@@ -77,7 +77,7 @@ done
 same "who serves the disk, to xl" "$driver" "$(xl block-list dies-duet | awk '$1 == 51712 { print $2 }')"
 same "who serves the interface, to xl" "$driver" "$(xl network-list dies-duet | awk '$1 == 0 { print $2 }')"
 xenbus devices | tee devices
-grep -E -q " vbd +51712 .* $driver/vbd +4 Connected +4 Connected" devices || fail "xenbus devices does not show the disk as connected"
+grep -E -q " vbd +$guest +dies-duet +51712 +$driver/vbd +4 Connected +4 Connected" devices || fail "xenbus devices does not show the disk as connected"
 ! grep -E "broke the protocol|out of use" <(guest_log dies-duet) || fail "the guest complains"
 journal_ends dies-duet "$disk"
 
