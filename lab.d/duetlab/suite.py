@@ -29,7 +29,7 @@ NICENESS = 10  # of all that runs beside the labs: theirs is 0
 
 def test(name, hardware, options, plan):
     """Build, run the tests that ctest's `options` select, those of the lab in fresh ones; exit status. `plan` has
-    `quick`, `labs` (how many, None: as many as pay), `repeat` (rounds) and `busy`."""
+    `quick`, `long`, `labs` (how many, None: as many as pay), `repeat` (rounds) and `busy`."""
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the test suite")
     begin = time.monotonic()
     build.build("release")
@@ -38,6 +38,8 @@ def test(name, hardware, options, plan):
              "--no-tests=error", *options]
     if plan.quick:
         ctest += ["-L", "^quick$"]
+    elif not plan.long:
+        ctest += ["-LE", "^long$"]
     if "-N" in options or "--show-only" in options:
         return subprocess.run(ctest, check=False).returncode
     several, single = _wanted(ctest)
