@@ -8,6 +8,7 @@ mkdir -p $DISKS /etc/xen/auto /var/lib/xen/save
 # The lab forgets its journal; this one is read after the boot.
 printf "[Journal]\nStorage=persistent\n" > /etc/systemd/journald.conf.d/reboot.conf
 systemctl restart systemd-journald.service
+journalctl --flush
 
 # What the lab's image leaves out of Debian: what makes units of init scripts, and xendomains.
 rm -f /etc/systemd/system-generators/systemd-sysv-generator
