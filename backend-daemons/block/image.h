@@ -43,7 +43,7 @@ enum image_event {
     IMAGE_OPENED,  /* the promise is there, what was found is filled in */
     IMAGE_LATE,    /* it has not opened in time; it is still tried, and another event will come */
     IMAGE_LOST,    /* its server has closed; or who locked it was killed, or was to, or lacked
-                      something that this host may    have again, for a user who is patient: as after
+                      something that this host may have again, for a user who is patient: as after
                       image_close(), and it may be opened again: no other file is taken for it then */
     IMAGE_FAILED,  /* it could not be opened or handed to a worker: as after image_close() */
     IMAGE_RESIZED, /* `facts.sectors` has changed */

@@ -1,7 +1,6 @@
 /*
  * What all consoles have in common on the supervisor's side: the loop, the store, Xen's devices,
- * the watch for readers, the worker, the
- * configuration.
+ * the watch for readers, the worker, the configuration.
  *
  * Types: struct cons_host, one per daemon.
  */

@@ -34,7 +34,7 @@ fio --eta=never /load --output=/tmp/fio --output-format=json &
 until [ "\$(awk '{ print \$7 }' /sys/block/xvda/stat)" -gt 0 ]; do usleep 200000; done
 echo it writes
 until [ -b /dev/xvdb ]; do usleep 200000; done
-until [ "\$(awk '{ print \$1 }' /sys/block/xvda/stat)" -gt 40 ]; do usleep 200000; done # it verifies
+until [ "\$(awk '{ print \$3 }' /sys/block/xvda/stat)" -gt 2560 ]; do usleep 200000; done # it has verified so many sectors
 killall -INT fio; while pidof fio > /tmp/pids; do usleep 100000; done
 tr -d '\n' < /tmp/fio | sed 's/ //g'; echo
 dmesg | grep -E 'I/O error|blk_update_request'; echo the end
@@ -58,5 +58,5 @@ python3 - << 'SAID' || fail "fio: $(tail -c 3000 fio.json)"
 import json
 job = json.load(open("fio.json", encoding="utf-8"))["jobs"][0]
 print(f"block-nbd-linux: fio: {job['write']['io_bytes'] >> 10} KiB written, {job['read']['io_bytes'] >> 10} KiB verified")
-raise SystemExit(job["error"] or job["read"]["io_bytes"] < 1 << 18)
+raise SystemExit(job["error"] or job["read"]["io_bytes"] < 1 << 20)
 SAID
