@@ -6,7 +6,13 @@
 
 UNITS+=(duet-net.service)
 BRIDGE=duet-none SCRIPT=/etc/xen/scripts/vif-bridge
-NODES=$(xenstore-control quota | awk '$1 == "nodes:" { print $2 }')
+
+# nodes [DOMID]: how many the domain owns in the store, or any may own.
+nodes() {
+    xenstore-control quota "$@" | awk '$1 == "nodes" { print $2 == ":" ? $3 : $2 }' | tr -d :
+}
+
+NODES=$(nodes)
 
 cleanup() {
     xenstore-control quota set nodes "$NODES"
@@ -147,7 +153,7 @@ same "the disk that was waited for" 4 "$(xenstore-read "$asleep/device/vbd/51712
 
 say "a bridge that is missing, an interface that was renamed, and too many nodes"
 xenstore-write "$vif/bridge" $BRIDGE
-xenstore-control quota set nodes "$(xenstore-ls -f "$home" | wc -l)"
+xenstore-control quota set nodes "$(nodes "$id")"
 mended "XB404 $BRIDGE" "XB409 $home"
 ip link set "vif$id.0" down
 ip link set "vif$id.0" name duet-renamed
