@@ -123,9 +123,10 @@ static int act_as_worker(void)
 {
     struct blk_wire_config c;
     struct kept_head *kept;
-    int fds[BLK_WIRE_NR_FDS], status;
+    int fds[BLK_WIRE_NR_FDS + WIRE_OWN_FDS], status;
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS + WIRE_OWN_FDS) !=
+            sizeof(c) ||
         c.head.magic != blk_wire_format.magic || c.head.domid < 5 || c.head.domid > 6 ||
         c.sectors != 16 || c.ring_refs[0] != 8) {
         return 20;

@@ -28,6 +28,8 @@ static uint32_t rsp_cons;
 static struct io_uring uring;
 static struct inflight_log log_memory;
 static struct blk_queue q;
+static struct figures figures;
+static const struct stopwatch watch;
 static int disk_fd;
 static int copy_calls;
 
@@ -75,12 +77,15 @@ static int setup(void **state)
     }
     files = (struct blk_engine_files){.image = disk_fd, .lock = disk_fd, .log = -1};
     memset(&q, 0, sizeof(q));
+    memset(&figures, 0, sizeof(figures));
     memset(&log_memory, 0, sizeof(log_memory));
     q.layout = &blk_layout_x86_64;
     q.limits = (struct blk_limits){.sectors = DISK_SECTORS, .handle = HANDLE, .discard = true};
     q.uring = &uring;
     q.log = &log_memory;
     q.id = &id;
+    q.figures = &figures;
+    q.watch = &watch;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
     return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true) != 0 ||
            blk_queue_init(&q, NULL, 1) != 0 || blk_queue_take_over(&q, &which, &why) != 0;
