@@ -145,7 +145,7 @@ static bool take_sample(const char *at, const char *end, struct sample *s)
         return false;
     }
     s->number = strtod(at + 1, &rest);
-    return rest == end && s->number >= 0;
+    return rest == end && end != at + 1 && s->number >= 0;
 }
 
 static struct top_device *device_of(struct top_view *view, const struct sample *s)

@@ -453,6 +453,37 @@ static void a_disk_that_does_not_answer_is_told_about_once(void **state)
     }
 }
 
+static void what_it_does_is_counted_once(void **state)
+{
+    const uint64_t *n = figures.value;
+    uint64_t timed = 0;
+
+    (void)state;
+    assert_int_equal(n[BLK_FIGURE_SLOTS], 32);
+    put_transfer(BLKIF_OP_WRITE, 1, 100, 0, 11);
+    put_transfer(BLKIF_OP_READ, 2, 8, 20, 3);
+    put_transfer(BLKIF_OP_READ, 3, DISK_SECTORS, 20, 1); /* past the end */
+    put_transfer(BLKIF_OP_READ, 4, 0, 1000, 1);
+    next_request(BLKIF_OP_FLUSH_DISKCACHE, 5);
+    assert_true(blk_queue_take(&q) >= 0);
+    assert_int_equal(n[BLK_FIGURE_OUTSTANDING], 5);
+    work();
+    assert_int_equal(n[BLK_FIGURE_OUTSTANDING], 0);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_READ], 2);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_WRITE], 1);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_FLUSH], 1);
+    assert_int_equal(n[BLK_FIGURE_ERRORS + BLK_READ], 1);
+    assert_int_equal(n[BLK_FIGURE_ERRORS + BLK_WRITE], 0);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_READ], 3 * 4096);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_WRITE], 11 * 4096);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_FLUSH], 0);
+    assert_int_equal(n[BLK_FIGURE_REFUSED], 1);
+    for (unsigned int i = 0; i <= METRIC_BUCKETS; i++) {
+        timed += n[BLK_FIGURE_TIME + 1 + i];
+    }
+    assert_int_equal(timed, 4);
+}
+
 static void impossible_indices_end_it(void **state)
 {
     (void)state;
@@ -479,6 +510,7 @@ int main(void)
         TEST(a_request_beyond_what_is_pinned_works),
         TEST(a_full_ring_is_served_many_times_over),
         TEST(a_disk_that_does_not_answer_is_told_about_once),
+        TEST(what_it_does_is_counted_once),
         TEST(impossible_indices_end_it),
     };
 
