@@ -45,7 +45,7 @@ static int begin(const char *path, long long deadline)
         errno = ENAMETOOLONG;
         return -1;
     }
-    strcpy(name.sun_path, path);
+    memcpy(name.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         return -1;

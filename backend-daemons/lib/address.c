@@ -22,7 +22,7 @@ static bool address_read_path(const char *text, struct address *address, char *w
         return false;
     }
     name->sun_family = AF_UNIX;
-    strcpy(name->sun_path, text);
+    memcpy(name->sun_path, text, strlen(text) + 1);
     address->len = sizeof(*name);
     return true;
 }

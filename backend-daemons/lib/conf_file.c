@@ -206,7 +206,7 @@ static void conf_keep(struct conf_parser *p, const struct option_rule *rule, con
         return;
     }
     l->rule = rule;
-    strcpy(l->text, text);
+    memcpy(l->text, text, strlen(text) + 1);
     l->value = rule->type == OPTION_LISTEN ? (uint64_t)(uintptr_t)l->text : value;
     l->number = p->line;
     snprintf(l->guest, sizeof(l->guest), "%s", guest);

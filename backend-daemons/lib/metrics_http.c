@@ -23,21 +23,35 @@
 #define METRICS_LOOK_NS      UINT64_C(1000000000)
 
 /* What is used of the library. */
-#define METRICS_CALLS(X)   \
-    X(start_daemon)        \
-    X(stop_daemon)         \
-    X(get_daemon_info)     \
-    X(get_connection_info) \
-    X(run)                 \
-    X(get_timeout)         \
-    X(create_response_from_buffer) X(add_response_header) X(queue_response) X(destroy_response)
-
 static struct {
     void *handle;
-#define X(name) __typeof__(MHD_##name) *name;
-    METRICS_CALLS(X)
-#undef X
+    __typeof__(MHD_start_daemon) *start_daemon;
+    __typeof__(MHD_stop_daemon) *stop_daemon;
+    __typeof__(MHD_get_daemon_info) *get_daemon_info;
+    __typeof__(MHD_get_connection_info) *get_connection_info;
+    __typeof__(MHD_run) *run;
+    __typeof__(MHD_get_timeout) *get_timeout;
+    __typeof__(MHD_create_response_from_buffer) *create_response_from_buffer;
+    __typeof__(MHD_add_response_header) *add_response_header;
+    __typeof__(MHD_queue_response) *queue_response;
+    __typeof__(MHD_destroy_response) *destroy_response;
 } mhd;
+
+static const struct {
+    const char *name;
+    void *to; /* one of those pointers */
+} metrics_calls[] = {
+    {"MHD_start_daemon", &mhd.start_daemon},
+    {"MHD_stop_daemon", &mhd.stop_daemon},
+    {"MHD_get_daemon_info", &mhd.get_daemon_info},
+    {"MHD_get_connection_info", &mhd.get_connection_info},
+    {"MHD_run", &mhd.run},
+    {"MHD_get_timeout", &mhd.get_timeout},
+    {"MHD_create_response_from_buffer", &mhd.create_response_from_buffer},
+    {"MHD_add_response_header", &mhd.add_response_header},
+    {"MHD_queue_response", &mhd.queue_response},
+    {"MHD_destroy_response", &mhd.destroy_response},
+};
 
 /* Returns 0, or -ENOENT with a sentence. */
 static int metrics_load(char *why, unsigned long why_size)
@@ -52,11 +66,12 @@ static int metrics_load(char *why, unsigned long why_size)
         snprintf(why, why_size, "libmicrohttpd is needed for that: %s", dlerror());
         return -ENOENT;
     }
-#define X(name)                                                       \
-    mhd.name = (__typeof__(mhd.name))dlsym(mhd.handle, "MHD_" #name); \
-    missing = mhd.name == NULL ? "MHD_" #name : missing;
-    METRICS_CALLS(X)
-#undef X
+    for (unsigned int i = 0; i < sizeof(metrics_calls) / sizeof(metrics_calls[0]); i++) {
+        void *found = dlsym(mhd.handle, metrics_calls[i].name);
+
+        memcpy(metrics_calls[i].to, &found, sizeof(found));
+        missing = found == NULL ? metrics_calls[i].name : missing;
+    }
     if (missing != NULL) {
         snprintf(why, why_size, "%s has no %s", METRICS_LIBRARY, missing);
         dlclose(mhd.handle);
