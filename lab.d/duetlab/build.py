@@ -41,7 +41,7 @@ def stage(folder):
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     run_logged("install into the staging folder", ["cmake", "--install", "build/release"],
-               paths.BUILD / "log/stage.log", cwd=paths.ROOT, env={**os.environ, "DESTDIR": str(target)})
+               paths.BUILD / f"log/stage-{folder.name}.log", cwd=paths.ROOT, env={**os.environ, "DESTDIR": str(target)})
     return target
 
 

@@ -223,7 +223,7 @@ def parser():
     sub.add_argument("--quick", action="store_true",
                      help="the tests for the desk, in at most ten minutes: all but the long ones of the lab")
     sub.add_argument("--long", action="store_true",
-                     help="with those that take long and need not run each time: dom0's power-off, deaths of a driver domain")
+                     help="with those that take long and need not run each time, and all of them in their long forms")
     sub.add_argument("--labs", type=int, metavar="N", help="labs with one processor (default: as many as cores and memory "
                      "bear)")
     sub.add_argument("--repeat", type=int, default=1, metavar="N",

@@ -15,10 +15,11 @@ import statistics
 import subprocess
 import time
 import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import build, host, labs, pace, paths
+from . import build, host, labs, machine, pace, paths
 from .machine import Machine
 from .say import LabError, note
 
@@ -32,8 +33,13 @@ def test(name, hardware, options, plan):
     `quick`, `long`, `labs` (how many, None: as many as pay), `repeat` (rounds) and `busy`."""
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the test suite")
     begin = time.monotonic()
-    build.build("release")
-    build.build("asan")
+    one = Machine(cpus=1, memory=hardware.memory)
+    with ThreadPoolExecutor() as pool:
+        # On a new machine this takes as long as the compiler, and mostly waits.
+        snapshots = pool.submit(lambda: [machine.snapshot(each) for each in (one, hardware)])
+        build.build("release")
+        build.build("asan")
+        snapshots.result()
     ctest = ["ctest", "--test-dir", str(BUILD_DIR), "--output-on-failure", "--no-label-summary",
              "--no-tests=error", *options]
     if plan.quick:
@@ -45,17 +51,17 @@ def test(name, hardware, options, plan):
     several, single = _wanted(ctest)
     many = min(single, plan.labs or _labs_that_pay(hardware))
     smp = [labs.Lab(name, hardware)] if several else []
-    ones = [labs.Lab(f"{name}-{n + 1}", Machine(cpus=1, memory=hardware.memory)) for n in range(many)]
+    ones = [labs.Lab(f"{name}-{n + 1}", one) for n in range(many)]
     try:
         with one_core_busy(plan.busy):
             for lab in smp + ones:
                 lab.down()
             dom0s = [[lab.up() for lab in kind] for kind in (smp, ones)]
-            for dom0 in sum(dom0s, []):
-                build.deploy(dom0)
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(build.deploy, sum(dom0s, [])))
             factor = pace.factor(dom0s)
             note(f"ready after {time.monotonic() - begin:.0f} s: {len(smp + ones)} labs, limits times {factor / 100:.2f}")
-            environment = {**os.environ, "DUET_LAB": name, "DUET_FACTOR": str(factor),
+            environment = {**os.environ, "DUET_LONG": "yes" if plan.long else "", "DUET_LAB": name, "DUET_FACTOR": str(factor),
                            "DUET_LABS": " ".join(lab.name for lab in ones)}
             # One place more than labs, for what runs beside them.
             ctest[1:1] = ["--parallel", str(max(many + 1, os.cpu_count())), "--resource-spec-file", str(_spec(many))]

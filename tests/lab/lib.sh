@@ -43,6 +43,16 @@ scaled() {
     echo $(($1 * FACTOR / 100))
 }
 
+# long_form: whether this is a run of `./lab test --long`.
+long_form() {
+    [ -n "${DUET_LONG:-}" ]
+}
+
+# rounds N LONG: how often something is done: N times, or in the long form so often.
+rounds() {
+    long_form && echo "$2" || echo "$1"
+}
+
 # fail TEXT: end the test with a sentence.
 fail() {
     echo "$TEST: FAILED: $*" >&2

@@ -12,13 +12,16 @@
 #include <unistd.h>
 #include <xenstore.h>
 
+#include "loop.h"
+
 enum {
     MAX_NODES = 256,
     MAX_WATCHES = 64,
     MAX_EVENTS = 1024,
     PATH_BYTES = 256,
     VALUE_BYTES = 1200,
-    MAX_PERMS = 4
+    MAX_PERMS = 4,
+    QUIET_TURNS = 4 /* longer than any chain of work that queues work */
 };
 
 struct node {
@@ -469,4 +472,21 @@ char **xs_check_watch(struct xs_handle *h)
     first_event = (first_event + 1) % MAX_EVENTS;
     nr_events--;
     return out;
+}
+
+static void end_turn(void *loop)
+{
+    loop_stop(loop, 0);
+}
+
+void fake_settle(struct loop *loop)
+{
+    struct loop_work end = {0};
+    int quiet = 0;
+
+    while (quiet < QUIET_TURNS) {
+        quiet = nr_events > 0 ? 0 : quiet + 1;
+        loop_defer(loop, &end, end_turn, loop);
+        loop_run(loop);
+    }
 }

@@ -41,4 +41,10 @@ void fake_on_read(void (*fn)(void));
 /* Everything fails with EIO from now on, as when xenstored died. */
 void fake_die(void);
 
+/* Runs the loop until all watches have been told, and what was queued because of them has been
+ * done. No time passes for it, so it is the same on a slow machine; what waits for a timer does not
+ * come. */
+struct loop;
+void fake_settle(struct loop *loop);
+
 #endif

@@ -64,7 +64,7 @@ static void attach_as(const char *params)
 {
     fake_set(BACK "/params", params);
     fake_set(BACK "/state", "1");
-    run_for(20);
+    fake_settle(loop);
 }
 
 static void attach(void)
@@ -92,7 +92,7 @@ static void a_disk_that_nobody_serves_is_told_and_let_go(void **state)
                                             "no QEMU serves domain 5"));
     assert_string_equal(fake_get(BACK "/state"), "1"); /* libxl's, until it asks */
     fake_set(BACK "/state", "5");
-    run_for(20);
+    fake_settle(loop);
     assert_string_equal(fake_get(BACK "/state"), "6");
     assert_null(fake_get(ERROR));
 }
@@ -109,10 +109,10 @@ static void an_empty_drive_is_told_for_what_it_is(void **state)
         assert_non_null(strstr(fake_get(ERROR), "an empty drive was given to QEMU by xl, and no "
                                                 "QEMU serves domain 5: give it an image"));
         fake_set(BACK "/state", "5");
-        run_for(20);
+        fake_settle(loop);
         assert_string_equal(fake_get(BACK "/state"), "6");
         fake_rm(BACK);
-        run_for(20);
+        fake_settle(loop);
     }
 }
 
@@ -122,12 +122,12 @@ static void a_disk_that_is_taken_is_left_alone(void **state)
     attach();
     fake_set(PID, "1234");
     fake_set(BACK "/state", "2");
-    run_for(20);
+    fake_settle(loop);
     assert_true(XEN_LIST_EMPTY(&watch.waiting));
     run_for(150);
     assert_null(fake_get(ERROR));
     fake_set(BACK "/state", "5");
-    run_for(20);
+    fake_settle(loop);
     assert_string_equal(fake_get(BACK "/state"), "5"); /* QEMU's to answer */
 }
 
@@ -146,7 +146,7 @@ static void a_disk_that_goes_is_forgotten(void **state)
     (void)state;
     attach();
     fake_rm("/local/domain/0/backend/qdisk/5");
-    run_for(20);
+    fake_settle(loop);
     assert_true(XEN_LIST_EMPTY(&watch.waiting));
     assert_null(fake_get(BACK "/state"));
 }

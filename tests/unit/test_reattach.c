@@ -78,7 +78,7 @@ static int setup(void **state)
     r.loop = loop_new();
     r.store = store_open(r.loop, NULL, NULL);
     assert_int_equal(reattach_start(&r), 0);
-    turn(3);
+    fake_settle(r.loop);
     return 0;
 }
 
@@ -95,14 +95,14 @@ static void driver_dies(void)
 {
     fake_rm("/local/domain/5");
     fake_set("@releaseDomain", "");
-    turn(3);
+    fake_settle(r.loop);
 }
 
 static void driver_comes(unsigned int domid, const char *name, bool driver)
 {
     begin_domain(domid, name, driver);
     fake_set("@introduceDomain", "");
-    turn(3);
+    fake_settle(r.loop);
 }
 
 static void belongs(const char *path, unsigned int owner, unsigned int reader)
@@ -223,6 +223,7 @@ static void a_guest_with_too_many_nodes_gets_none(void **state)
     assert_string_equal(fake_get(RECORD "/backend"), OLD_BACK);
     fake_rm(FRONT "/a");
     turn(1100);
+    fake_settle(r.loop);
     assert_string_equal(fake_get(FRONT "/moved"), "1");
 }
 
@@ -275,13 +276,14 @@ static void a_late_devd_is_told(void **state)
     driver_comes(6, "driver", true);
     fake_set(NEW_BACK "/state", "2");
     assert_int_equal(store_watch_add(r.store, &watch, NEW_BACK "/state", on_state, NULL), 0);
-    turn(3);
+    fake_settle(r.loop);
     events = 0;
     turn(900); /* a nudge after 250 ms and one 500 ms later */
     assert_int_equal(events, 2);
     assert_string_equal(fake_get(NEW_BACK "/state"), "2");
     fake_set(NEW_BACK "/hotplug-status", "connected");
     turn(1100);
+    fake_settle(r.loop);
     assert_int_equal(events, 2);
     assert_true(XEN_TAILQ_EMPTY(&r.waiting));
     store_watch_del(r.store, &watch);
@@ -295,6 +297,7 @@ static void a_device_that_is_gone_is_not_made(void **state)
     driver_comes(6, "driver", true);
     fake_rm(NEW_BACK);
     turn(300);
+    fake_settle(r.loop);
     assert_null(fake_get(NEW_BACK "/state"));
     assert_true(XEN_TAILQ_EMPTY(&r.waiting));
 }

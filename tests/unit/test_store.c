@@ -47,28 +47,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void stop(void *arg)
-{
-    (void)arg;
-    loop_stop(loop, 0);
-}
-
 static int fired[2]; /* how often each watch was called */
-
-/* Lets the loop deliver all that is pending: until a turn of a few milliseconds brings nothing
- * more. */
-static void settle(void)
-{
-    struct loop_timer t = {0};
-    int before;
-
-    do {
-        before = fired[0] + fired[1];
-        loop_timer_set(loop, &t, 3000000, stop, NULL);
-        loop_run(loop);
-        loop_timer_cancel(loop, &t);
-    } while (fired[0] + fired[1] != before);
-}
 
 static int read_number(const char *value, uint64_t max, uint64_t *out)
 {
@@ -267,18 +246,18 @@ static void watches_report_what_changed(void **state)
     fired[0] = 0;
     assert_int_equal(store_watch_add(st, &watch[0], "/w", on_event, &id), 0);
     assert_int_equal(store_watch_add(st, &watch[0], "/w", on_event, &id), -EEXIST);
-    settle();
+    fake_settle(loop);
     assert_int_equal(fired[0], 1); /* once at registration */
     assert_string_equal(last_path, "/w");
     fake_set("/w/5/state", "3");
     fake_set("/v", "");
-    settle();
+    fake_settle(loop);
     assert_int_equal(fired[0], 2);
     assert_string_equal(last_path, "/w/5/state");
     store_watch_del(st, &watch[0]);
     store_watch_del(st, &watch[0]);
     fake_set("/w/5/state", "4");
-    settle();
+    fake_settle(loop);
     assert_int_equal(fired[0], 2);
 }
 
@@ -300,7 +279,7 @@ static void a_watch_removed_by_another_one_is_silent(void **state)
     fired[0] = fired[1] = 0;
     store_watch_add(st, &watch[0], "/a", remove_other, &ids[0]);
     store_watch_add(st, &watch[1], "/b", remove_other, &ids[1]);
-    settle();
+    fake_settle(loop);
     assert_int_equal(fired[0] + fired[1], 1);
     store_watch_del(st, &watch[0]);
     store_watch_del(st, &watch[1]);
@@ -316,7 +295,7 @@ static void a_storm_of_events_is_delivered_in_full(void **state)
     for (int i = 0; i < 500; i++) {
         fake_set("/w/x", "1");
     }
-    settle();
+    fake_settle(loop);
     assert_int_equal(fired[0], 501);
     store_watch_del(st, &watch[0]);
 }

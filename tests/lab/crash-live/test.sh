@@ -5,7 +5,7 @@
 # timeout: 420
 . ./lib.sh
 
-READS=${1:-100}
+READS=${1:-$(rounds 20 1000)}
 
 # live NAME COMMAND...: what duet-crash says of the domain while it runs.
 live() {
@@ -58,7 +58,7 @@ say "each command, of a domain that runs"
 live live info | grep -E '^a running PV domain under Xen [0-9.]+: 2 vCPUs' > /dev/null || fail "$(live live info)"
 live live info | grep -E 'agrees by its build id [0-9a-f]{40}$' > /dev/null || fail "$(live live info)"
 live live | grep '^nothing found: ' > /dev/null || fail "$(live live)"
-live live threads | grep -E ' blocked .* journal ' > /dev/null || fail "$(live live threads)"
+live live threads | grep -E ' (blocked|ready|running) .* journal ' > /dev/null || fail "$(live live threads)"
 live live bt all | grep -E '[0-9]+ +0x[0-9a-f]+ +thread_entry\(\)' > /dev/null || fail "$(live live bt all)"
 live live locks | grep '^no deadlock$' > /dev/null || fail "$(live live locks)"
 live live log | grep -F '2 vCPUs online' > /dev/null || fail "$(live live log)"

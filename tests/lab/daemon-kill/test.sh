@@ -1,5 +1,5 @@
 #!/bin/bash
-# Hundreds of kills (-9) at random moments: of disks' workers, their supervisor, both, of an interface's, of the
+# Dozens of kills (-9), hundreds in the long form, at random moments: of disks' workers, their supervisor, both, of an interface's, of the
 # console's, of everything, also while the next one takes over. Meanwhile a Linux guest runs fio (crc32c, depth 32) on
 # its disk, sends numbered bytes there and back over one TCP connection, and prints numbered lines, and our guest's
 # `journal` writes to its own disk. No I/O error, no write lost, doubled or torn, no byte of the console lost, the
@@ -8,7 +8,7 @@
 # timeout: 1500
 . ./lib.sh
 
-KILLS=${KILLS:-300} SEED=${SEED:-$RANDOM$RANDOM}
+KILLS=${KILLS:-$(rounds 50 300)} SEED=${SEED:-$RANDOM$RANDOM}
 UNITS+=(duet-net.service)
 IP=192.168.77.53
 LINUX=kill-linux DUET=kill-duet

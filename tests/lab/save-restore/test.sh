@@ -5,7 +5,7 @@
 # Memory, grants and event channels do not grow, in the guest or in dom0.
 # timeout: 900
 . ./lib.sh
-ROUNDS_SMALL=${ROUNDS_SMALL:-5} # of each 16 MiB guest
+ROUNDS_SMALL=${ROUNDS_SMALL:-$(rounds 2 5)} # of each 16 MiB guest
 ROUNDS_LARGE=${ROUNDS_LARGE:-1}  # of each 1 GiB guest
 
 # resources NAME: what the guest has in use, as far as it must not grow.
