@@ -21,6 +21,7 @@
 #define METRICS_ELSEWHERE    "The figures are at /metrics.\n"
 #define METRICS_BACKLOG      16
 #define METRICS_LOOK_NS      UINT64_C(1000000000)
+#define NS_PER_MS            UINT64_C(1000000)
 
 /* What is used of the library. */
 static struct {
@@ -176,16 +177,12 @@ static void metrics_turn(void *arg)
 {
     struct metrics_server *s = arg;
     MHD_UNSIGNED_LONG_LONG ms = 0;
-    uint64_t wait_ns = UINT64_MAX;
+    uint64_t wait_ns;
 
-    if (metrics_see_off(s)) {
-        wait_ns = METRICS_LOOK_NS;
-    }
     mhd.run(s->http);
-    if (mhd.get_timeout(s->http, &ms) == MHD_YES && ms < wait_ns / 1000000) {
-        wait_ns = ms * 1000000;
-    } else if (wait_ns == UINT64_MAX && metrics_see_off(s)) {
-        wait_ns = METRICS_LOOK_NS; /* somebody has come just now */
+    wait_ns = metrics_see_off(s) ? METRICS_LOOK_NS : UINT64_MAX;
+    if (mhd.get_timeout(s->http, &ms) == MHD_YES && ms < wait_ns / NS_PER_MS) {
+        wait_ns = ms * NS_PER_MS;
     }
     loop_timer_cancel(s->loop, &s->timer);
     if (wait_ns != UINT64_MAX) {

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -253,6 +254,37 @@ static void a_socket_of_a_daemon_that_is_gone_is_replaced(void **state)
     assert_int_equal(access(path, F_OK), 0); /* no socket: it is not ours to remove */
 }
 
+/* A port of loopback that nobody has, and a socket to it by which to connect. */
+static int free_port(struct sockaddr_in *name)
+{
+    socklen_t len = sizeof(*name);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(fd, (struct sockaddr *)name, sizeof(*name)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)name, &len), 0);
+    close(fd);
+    return socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static void a_loopback_address_is_listened_at(void **state)
+{
+    static const char question[] = "GET /metrics HTTP/1.0\r\n\r\n";
+    char address[32], answer[1024];
+    struct sockaddr_in name;
+    int fd = free_port(&name);
+
+    (void)state;
+    snprintf(address, sizeof(address), "127.0.0.1:%u", ntohs(name.sin_port));
+    metrics_move(&server, loop, address, text, NULL);
+    assert_string_equal(server.address, address);
+    assert_true(connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0 || errno == EINPROGRESS);
+    assert_int_equal(send(fd, question, strlen(question), MSG_NOSIGNAL), strlen(question));
+    assert_true(reads_to_end(fd, answer, sizeof(answer), 2000));
+    assert_non_null(strstr(answer, "figures 1"));
+    close(fd);
+}
+
 static void it_moves_when_it_is_told_to(void **state)
 {
     char other[80];
@@ -280,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_read_is_seen_off, setup, teardown),
         cmocka_unit_test_setup_teardown(a_socket_of_a_daemon_that_is_gone_is_replaced, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_loopback_address_is_listened_at, setup, teardown),
         cmocka_unit_test_setup_teardown(it_moves_when_it_is_told_to, setup, teardown),
     };
 
