@@ -156,7 +156,7 @@ static void put_number(char cell[CELL_MAX], double n)
         unit++;
     }
     if (unit < 0) {
-        snprintf(cell, CELL_MAX, n < 10 && n > 0 ? "%.1f" : "%.0f", n);
+        snprintf(cell, CELL_MAX, n < 10 && n != (double)(long)n ? "%.1f" : "%.0f", n);
     } else {
         snprintf(cell, CELL_MAX, "%.0f%c", n, units[unit]);
     }
