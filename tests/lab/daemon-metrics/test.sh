@@ -7,7 +7,7 @@
 
 UNITS+=(duet-net.service)
 CONF=/etc/duet/duet.conf
-BYTES=$((8 << 20))
+BYTES=$((2 << 20))
 cp -p $CONF before.conf
 cleanup() {
     pkill -CONT -x duet-block-work
@@ -59,7 +59,7 @@ wait_journal duet-net.service '^metrics: at /run/duet/net.metrics'
 same "who may open them" "600 root 600 root 600 root" "$(stat -c '%a %U' /run/duet/{block,net,console}.metrics | xargs)"
 
 say "what a guest does is counted"
-disk=$(image disk.img 8M)
+disk=$(image disk.img 2M)
 guest metrics "disk = [ $(disk "$disk") ]" "vif = [ 'bridge=xenbr0' ]"
 wait_prompt metrics
 domid=$(xl domid metrics)
