@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "blk_figures.h"
 #include "device_xs.h"
 #include "domname.h"
 #include "gate.h"
@@ -373,6 +374,7 @@ const struct supervisor_ops blockd_ops = {
     .create_log = inflight_create,
     .log_magic = INFLIGHT_MAGIC,
     .log_version = INFLIGHT_VERSION,
+    .metrics = &blk_metrics,
     .serve = blk_device_tell_size,
     .update = blk_device_see_changes,
     .rest = blk_device_drop_image,

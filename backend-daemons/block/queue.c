@@ -56,6 +56,25 @@ static uint32_t blk_queue_slot_number(const struct blk_queue *q, const struct bl
     return (uint32_t)(slot - q->slots);
 }
 
+/* Counts a request that is about to be answered: once, whichever worker does it. */
+static void blk_queue_count(struct blk_queue *q, const struct blk_queue_slot *slot, int16_t status)
+{
+    const struct blk_request *req = &slot->req;
+
+    figures_add(q->figures, BLK_FIGURE_REQUESTS + req->op, 1);
+    if (status != BLKIF_RSP_OKAY) {
+        figures_add(q->figures, BLK_FIGURE_ERRORS + req->op, 1);
+    } else if (req->op != BLK_FLUSH) {
+        figures_add(q->figures, BLK_FIGURE_BYTES + req->op, req->nr_sectors * BLK_SECTOR_BYTES);
+    }
+    metric_time(q->figures, BLK_FIGURE_TIME, stopwatch_since(q->watch, slot->taken));
+}
+
+static void blk_queue_count_outstanding(struct blk_queue *q)
+{
+    figures_set(q->figures, BLK_FIGURE_OUTSTANDING, q->in_flight);
+}
+
 /* Writes a response into the ring, into the log before. The slot stays until it is published. */
 static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, int16_t status)
 {
@@ -66,6 +85,13 @@ static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, 
     ring_respond(&q->ring, rsp, bytes);
     slot->next = q->answered;
     q->answered = slot;
+}
+
+/* The same for one that passed the gate, which is counted. */
+static void blk_queue_finish(struct blk_queue *q, struct blk_queue_slot *slot, int16_t status)
+{
+    blk_queue_respond(q, slot, status);
+    blk_queue_count(q, slot, status);
 }
 
 /* Whether the answer to it is one that says that a flush failed. */
@@ -93,6 +119,7 @@ static bool blk_queue_publish(struct blk_queue *q)
         q->in_flight--;
     }
     q->answered = NULL;
+    blk_queue_count_outstanding(q);
     return notify;
 }
 
@@ -108,6 +135,7 @@ static void blk_queue_refuse(struct blk_queue *q, struct blk_queue_slot *slot, i
         blk_gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
         (unsigned long long)req->nr_sectors, (unsigned long long)q->limits.sectors,
         req->nr_segments);
+    figures_add(q->figures, BLK_FIGURE_REFUSED, 1);
     blk_queue_respond(q, slot, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
 }
 
@@ -168,6 +196,7 @@ static void blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
                                q->log->slots[blk_queue_slot_number(q, slot)].raw, &slot->req);
 
     slot->done = 0;
+    slot->taken = stopwatch_ticks();
     slot->status = BLKIF_RSP_OKAY;
     if (err != 0) {
         blk_queue_refuse(q, slot, err);
@@ -210,7 +239,7 @@ static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indir
 
         next = slot->next;
         if (slot->status != BLKIF_RSP_OKAY) {
-            blk_queue_respond(q, slot, slot->status);
+            blk_queue_finish(q, slot, slot->status);
             continue;
         }
         err = blk_gate_indirect_segments(&q->limits, slot->buf, &slot->req);
@@ -306,7 +335,7 @@ static void blk_queue_start(struct blk_queue *q, struct blk_batch *ready,
         if (slot->status == BLKIF_RSP_OKAY) {
             blk_queue_submit(q, slot);
         } else {
-            blk_queue_respond(q, slot, slot->status);
+            blk_queue_finish(q, slot, slot->status);
         }
     }
 }
@@ -346,6 +375,7 @@ int blk_queue_take(struct blk_queue *q)
         return pending;
     }
     blk_queue_take_entries(q, (unsigned int)pending, &ready, &indirect);
+    blk_queue_count_outstanding(q);
     blk_queue_start(q, &ready, &indirect);
     return (int)(q->ring.req_cons - before);
 }
@@ -432,6 +462,7 @@ int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, c
                 "goes on after an earlier worker: %u requests to be carried out again, %u answered",
                 q->nr_replay, q->in_flight - q->nr_replay);
     }
+    figures_set(q->figures, BLK_FIGURE_SLOTS, q->nr_slots);
     blk_queue_publish(q); /* the guest is kicked anyway when a worker begins */
     return 0;
 }
@@ -517,7 +548,7 @@ bool blk_queue_answer(struct blk_queue *q)
     blk_queue_run_copies(q, q->finished);
     for (slot = q->finished; slot != NULL; slot = next) {
         next = slot->next;
-        blk_queue_respond(q, slot, slot->status);
+        blk_queue_finish(q, slot, slot->status);
     }
     q->finished = NULL;
     return q->answered != NULL && blk_queue_publish(q);

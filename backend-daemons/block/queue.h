@@ -26,6 +26,7 @@
 #ifndef DUET_BLOCK_QUEUE_H
 #define DUET_BLOCK_QUEUE_H
 
+#include "blk_figures.h"
 #include "engine.h"
 #include "gate.h"
 #include "grant.h"
@@ -33,6 +34,7 @@
 #include "log.h"
 #include "nbd.h"
 #include "ring.h"
+#include "stopwatch.h"
 
 #define BLK_QUEUE_MAX_SLOTS  INFLIGHT_SLOTS
 #define BLK_QUEUE_SLOT_BYTES (BLK_MAX_SEGMENTS * GRANT_PAGE_BYTES)
@@ -42,6 +44,7 @@ struct blk_queue_slot {
     struct blk_request req;
     uint8_t *buf;
     uint32_t pinned; /* bytes of it that are (blk_engine_pin()) */
+    uint64_t taken;  /* when, by the stopwatch's ticks */
     uint32_t done;   /* bytes carried out so far, for short transfers */
     int16_t status;  /* BLKIF_RSP_… */
     bool at_disk;
@@ -56,6 +59,8 @@ struct blk_queue {
     struct io_uring *uring;
     struct blk_nbd *nbd; /* where the image is; NULL: a file or block device */
     struct inflight_log *log;
+    struct figures *figures;
+    const struct stopwatch *watch;
     struct grant_copy_batch copies;
     const struct log_id *id;
     struct log_limit refused_log, io_log;
@@ -74,7 +79,7 @@ struct blk_queue {
 
 /*
  * Prepares the slots (memory is touched only when used) for the ring that `q->ring` already
- * describes; layout, limits, uring, nbd, log and id are set by the caller.
+ * describes; layout, limits, uring, nbd, log, figures, watch and id are set by the caller.
  * Returns 0 or -errno.
  */
 int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid);

@@ -115,6 +115,8 @@ static int blk_worker_set_up(struct blk_worker *b, int log_fd)
                                           .refuse = c->refuse};
     b->queue.uring = &b->base.uring;
     b->queue.id = &b->base.id;
+    b->queue.figures = b->base.figures;
+    b->queue.watch = &b->base.watch;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
         err = blk_worker_open_engine(b, log_fd);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "log.h"
 
 #define OPTIONS_HELP_COLUMN 29
@@ -31,11 +32,22 @@ static bool option_number(const struct option_rule *r, const char *text, uint64_
     return true;
 }
 
+static bool option_listen(const char *text, uint64_t *value, char *why, unsigned long why_size)
+{
+    struct address address;
+
+    *value = (uint64_t)(uintptr_t)text;
+    return address_read(text, &address, why, why_size);
+}
+
 bool option_value(const struct option_rule *r, const char *text, uint64_t *value, char *why,
                   unsigned long why_size)
 {
     int level;
 
+    if (r->type == OPTION_LISTEN) {
+        return option_listen(text, value, why, why_size);
+    }
     if (r->type != OPTION_LEVEL) {
         return option_number(r, text, value, why, why_size);
     }
@@ -54,6 +66,8 @@ void option_set(const struct option_rule *r, uint64_t value)
         log_set_level((int)value);
     } else if (r->type == OPTION_KIB) {
         *(uint64_t *)r->to = value;
+    } else if (r->type == OPTION_LISTEN) {
+        *(const char **)r->to = (const char *)(uintptr_t)value;
     } else {
         *(unsigned int *)r->to = (unsigned int)value;
     }
@@ -64,6 +78,9 @@ static uint64_t option_get(const struct option_rule *r)
 {
     if (r->type == OPTION_LEVEL) {
         return (uint64_t)log_level();
+    }
+    if (r->type == OPTION_LISTEN) {
+        return (uint64_t)(uintptr_t) * (const char *const *)r->to;
     }
     return r->type == OPTION_KIB ? *(const uint64_t *)r->to : *(const unsigned int *)r->to;
 }
@@ -125,7 +142,7 @@ static int options_wrong(const char *program)
 
 static bool options_take(const struct option_rule *r, const char *text)
 {
-    char why[128];
+    char why[256];
     uint64_t value = 0;
     bool fine = true;
 
@@ -139,6 +156,7 @@ static bool options_take(const struct option_rule *r, const char *text)
     case OPTION_DIR:
         fine = option_dir(r, text, why, sizeof(why));
         break;
+    case OPTION_LISTEN:
     case OPTION_LEVEL:
     case OPTION_NUMBER:
     case OPTION_KIB:

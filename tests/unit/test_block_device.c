@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blk_figures.h"
 #include "child.h"
 #include "device.h"
 #include "fake_xenstore.h"
@@ -48,6 +49,7 @@ enum {
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
     WORKER_FAILS_AT_STOP, /* and ends as if it had not */
     WORKER_WORKS,         /* answers requests before it serves */
+    WORKER_LIES,          /* about what it has counted */
     WORKER_HANGS,         /* the first of a log stops as soon as it serves, later ones go on */
 };
 
@@ -118,14 +120,27 @@ static void end_in_good_order(int signo)
     _exit(0);
 }
 
+/* What a worker counts: three reads, and so many outstanding. */
+static void count(int fd, uint64_t outstanding)
+{
+    struct figures *figures = kept_map(fd, sizeof(*figures));
+
+    if (figures == NULL) {
+        abort();
+    }
+    figures_add(figures, BLK_FIGURE_REQUESTS + BLK_READ, 3);
+    figures_set(figures, BLK_FIGURE_OUTSTANDING, outstanding);
+}
+
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
     struct blk_wire_config c;
     struct kept_head *kept;
-    int fds[BLK_WIRE_NR_FDS], status;
+    int fds[BLK_WIRE_NR_FDS + WIRE_OWN_FDS], status;
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS + WIRE_OWN_FDS) !=
+            sizeof(c) ||
         c.head.magic != blk_wire_format.magic || c.head.domid < 5 || c.head.domid > 6 ||
         c.sectors != 16 || c.ring_refs[0] != 8) {
         return 20;
@@ -141,6 +156,7 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_WORKS) {
         kept->progress++;
     }
+    count(fds[BLK_WIRE_NR_FDS], c.event_channel == WORKER_LIES ? INFLIGHT_SLOTS + 1 : 1);
     if (c.event_channel == WORKER_LACKS) {
         report_error(WIRE_FAILED, ENOMEM);
         return 1;
@@ -861,6 +877,45 @@ static void a_worker_that_works_may_be_killed_as_often_as_one_likes(void **state
     }
     wait_phase(LIFE_CONNECTED);
     assert_null(fake_get(ERROR));
+}
+
+static void what_workers_count_outlives_them(void **state)
+{
+    struct figures now;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_WORKS);
+    for (unsigned int i = 0; i < 3; i++) {
+        struct crew *crew = (struct crew *)&the_device()->base.crew;
+
+        wait_phase(LIFE_CONNECTED);
+        assert_int_equal(crew->restarts, i);
+        assert_true(crew_moves(crew));
+        figures_read(&crew->figures, &blockd.sup.bounds, &now);
+        assert_int_equal(now.value[BLK_FIGURE_REQUESTS + BLK_READ], 3 * (i + 1));
+        assert_int_equal(now.value[BLK_FIGURE_OUTSTANDING], 1);
+        kill_worker();
+    }
+}
+
+static void a_worker_that_lies_is_not_believed(void **state)
+{
+    struct crew *crew;
+    struct figures now;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_LIES);
+    wait_phase(LIFE_CONNECTED);
+    crew = (struct crew *)&the_device()->base.crew;
+    figures_read(&crew->figures, &blockd.sup.bounds, &now);
+    assert_int_equal(now.value[BLK_FIGURE_REQUESTS + BLK_READ], 0);
+    assert_int_equal(now.value[BLK_FIGURE_OUTSTANDING], 0);
+    assert_true(crew_serves(crew));
+    assert_false(crew_moves(crew));
 }
 
 /* Runs the loop for so many beats, about. */
@@ -1686,6 +1741,8 @@ static const struct CMUnitTest tests[] = {
     TEST(what_is_lacking_when_a_worker_starts_is_waited_for),
     TEST(after_five_deaths_a_worker_says_no),
     TEST(a_worker_that_works_may_be_killed_as_often_as_one_likes),
+    TEST(what_workers_count_outlives_them),
+    TEST(a_worker_that_lies_is_not_believed),
     TEST(a_worker_that_does_not_move_is_replaced),
     TEST(a_worker_that_breaks_and_stays_is_killed),
     TEST(a_worker_that_does_not_stop_is_killed),

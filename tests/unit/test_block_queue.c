@@ -28,6 +28,8 @@ static uint32_t rsp_cons;
 static struct io_uring uring;
 static struct inflight_log log_memory;
 static struct blk_queue q;
+static struct figures figures;
+static const struct stopwatch watch;
 static int disk_fd;
 static int copy_calls;
 
@@ -75,12 +77,15 @@ static int setup(void **state)
     }
     files = (struct blk_engine_files){.image = disk_fd, .lock = disk_fd, .log = -1};
     memset(&q, 0, sizeof(q));
+    memset(&figures, 0, sizeof(figures));
     memset(&log_memory, 0, sizeof(log_memory));
     q.layout = &blk_layout_x86_64;
     q.limits = (struct blk_limits){.sectors = DISK_SECTORS, .handle = HANDLE, .discard = true};
     q.uring = &uring;
     q.log = &log_memory;
     q.id = &id;
+    q.figures = &figures;
+    q.watch = &watch;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
     return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true) != 0 ||
            blk_queue_init(&q, NULL, 1) != 0 || blk_queue_take_over(&q, &which, &why) != 0;
@@ -448,6 +453,37 @@ static void a_disk_that_does_not_answer_is_told_about_once(void **state)
     }
 }
 
+static void what_it_does_is_counted_once(void **state)
+{
+    const uint64_t *n = figures.value;
+    uint64_t timed = 0;
+
+    (void)state;
+    assert_int_equal(n[BLK_FIGURE_SLOTS], 32);
+    put_transfer(BLKIF_OP_WRITE, 1, 100, 0, 11);
+    put_transfer(BLKIF_OP_READ, 2, 8, 20, 3);
+    put_transfer(BLKIF_OP_READ, 3, DISK_SECTORS, 20, 1); /* past the end */
+    put_transfer(BLKIF_OP_READ, 4, 0, 1000, 1);
+    next_request(BLKIF_OP_FLUSH_DISKCACHE, 5);
+    assert_true(blk_queue_take(&q) >= 0);
+    assert_int_equal(n[BLK_FIGURE_OUTSTANDING], 5);
+    work();
+    assert_int_equal(n[BLK_FIGURE_OUTSTANDING], 0);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_READ], 2);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_WRITE], 1);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_FLUSH], 1);
+    assert_int_equal(n[BLK_FIGURE_ERRORS + BLK_READ], 1);
+    assert_int_equal(n[BLK_FIGURE_ERRORS + BLK_WRITE], 0);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_READ], 3 * 4096);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_WRITE], 11 * 4096);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_FLUSH], 0);
+    assert_int_equal(n[BLK_FIGURE_REFUSED], 1);
+    for (unsigned int i = 0; i <= METRIC_BUCKETS; i++) {
+        timed += n[BLK_FIGURE_TIME + 1 + i];
+    }
+    assert_int_equal(timed, 4);
+}
+
 static void impossible_indices_end_it(void **state)
 {
     (void)state;
@@ -474,6 +510,7 @@ int main(void)
         TEST(a_request_beyond_what_is_pinned_works),
         TEST(a_full_ring_is_served_many_times_over),
         TEST(a_disk_that_does_not_answer_is_told_about_once),
+        TEST(what_it_does_is_counted_once),
         TEST(impossible_indices_end_it),
     };
 

@@ -22,6 +22,7 @@
 
 static struct conf conf;
 static unsigned int queues, keep;
+static const char *listens;
 static uint64_t rate;
 static char path[64];
 static char told[4096]; /* sentences without the path, a line each */
@@ -51,6 +52,7 @@ static const struct option_rule rules[] = {
      .scope = OPTION_OF_CLASS},
     {.letter = 'u', .name = "uid", .argument = "N", .type = OPTION_NUMBER, .to = &keep, .max = 9},
     OPTION_LOG_LEVEL,
+    OPTION_METRICS(listens),
 };
 
 static void wrong(void *arg, const char *sentence)
@@ -104,6 +106,23 @@ static int teardown(void **state)
     (void)state;
     conf_free(&conf);
     return unlink(path);
+}
+
+static void where_to_listen(void **state)
+{
+    (void)state;
+    listens = NULL;
+    assert_int_equal(read_text("[net]\nmetrics = /run/duet/net.metrics ; a socket\n"), 0);
+    conf_apply(&conf);
+    assert_string_equal(listens, "/run/duet/net.metrics");
+    assert_int_equal(read_text("[net]\nmetrics = [::1]:9731\n"), 0);
+    conf_apply(&conf);
+    assert_string_equal(listens, "[::1]:9731");
+    assert_int_equal(read_text("[net]\nmetrics = 0.0.0.0:9731\n[net web1]\nmetrics = /a\n"), 2);
+    assert_non_null(strstr(told, "2: metrics = 0.0.0.0:9731: others could reach it"));
+    assert_non_null(strstr(told, "4: metrics is for all guests, in [net]"));
+    conf_apply(&conf);
+    assert_null(listens);
 }
 
 static void a_class_and_its_guests(void **state)
@@ -291,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_class_and_its_guests, setup, teardown),
+        cmocka_unit_test_setup_teardown(where_to_listen, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_gone_from_the_file_is_its_default_again, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_command_line_is_stronger_than_the_class, setup,
