@@ -14,7 +14,8 @@ int main(int argc, char **argv)
                                .worker_path = DUET_BLOCK_WORKER},
                        .images = {.opener_path = DUET_BLOCK_OPENER, .patience_ms = 8000},
                        .qdisks = {.patience_ms = 10000},
-                       .hotplug_script = HOTPLUG_SCRIPT};
+                       .hotplug_script = HOTPLUG_SCRIPT,
+                       .burst_s = 1};
     const struct option_rule rules[] = {
         {.letter = 'o',
          .name = "opener",
@@ -35,6 +36,30 @@ int main(int argc, char **argv)
          .to = &d.images.server_wait_s,
          .max = 86400,
          .scope = OPTION_OF_CLASS},
+        {.name = "iops",
+         .argument = "NUMBER",
+         .help = "requests that a guest may make of each of its disks\nin a second (default 0: no "
+                 "limit)",
+         .type = OPTION_NUMBER,
+         .to = &d.iops,
+         .max = 100000000,
+         .scope = OPTION_OF_GUEST},
+        {.name = "bytes-per-second",
+         .argument = "BYTES",
+         .help = "bytes that it may read and write there in a second;\nK, M or G behind it "
+                 "multiplies (default 0: no limit)",
+         .type = OPTION_BYTES,
+         .to = &d.bytes_per_second,
+         .max = UINT64_C(1) << 40,
+         .scope = OPTION_OF_GUEST},
+        {.name = "burst",
+         .argument = "SECONDS",
+         .help = "of either limit, how much may be saved up (default 1)",
+         .type = OPTION_NUMBER,
+         .to = &d.burst_s,
+         .min = 1,
+         .max = 3600,
+         .scope = OPTION_OF_GUEST},
     };
 
     return supervisor_main(&d.sup, rules, sizeof(rules) / sizeof(rules[0]), argc, argv);

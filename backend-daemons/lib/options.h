@@ -23,6 +23,7 @@ enum option_type {
     OPTION_SWITCH, /* a bool, which becomes true; there is no argument */
     OPTION_NUMBER, /* an unsigned int (or uid_t), from `min` to `max`, in C's notation */
     OPTION_KIB,    /* a uint64_t of bytes; the argument, from `min` to `max`, counts KiB */
+    OPTION_BYTES,  /* a uint64_t of bytes, from `min` to `max`; K, M or G behind it multiplies */
     OPTION_LEVEL,  /* nothing: the level of the log, which takes effect */
 };
 
