@@ -15,6 +15,7 @@
 #include "domname.h"
 #include "gate.h"
 #include "inflight.h"
+#include "limit.h"
 
 /* Openers of one device that may be killed within a minute. */
 #define LOST_MAX 5
@@ -260,47 +261,6 @@ static enum supervised_turn blk_device_claim(struct supervised *base)
     return SUPERVISED_WAIT;
 }
 
-/* What this guest may have of each of its disks, as the configuration says now. */
-static struct blk_wire_pace blk_device_pace(const struct blk_device *dev)
-{
-    const struct blockd *d = blk_device_daemon(dev);
-    struct blk_wire_pace pace = {
-        .bytes = supervised_conf(&dev->base, "bytes-per-second", d->bytes_per_second),
-        .iops = (uint32_t)supervised_conf(&dev->base, "iops", d->iops)};
-
-    if (pace.bytes != 0 || pace.iops != 0) {
-        pace.burst_s = (uint32_t)supervised_conf(&dev->base, "burst", d->burst_s);
-    }
-    return pace;
-}
-
-static void blk_device_tell_pace(const struct blk_device *dev, const struct blk_wire_pace *pace)
-{
-    if (pace->bytes == 0 && pace->iops == 0) {
-        log_msg(LOG_NOTICE, &dev->base.id, "no limit any more");
-        return;
-    }
-    log_msg(LOG_NOTICE, &dev->base.id,
-            "limited to %u requests and %llu bytes a second, 0 being no limit, with %u s saved up",
-            pace->iops, (unsigned long long)pace->bytes, pace->burst_s);
-}
-
-/* The configuration or the guest's name has changed: the worker hears what that means to it. */
-static void blk_device_limit(struct blk_device *dev)
-{
-    const struct blk_wire_order order = {.kind = BLK_WIRE_PACE, .pace = blk_device_pace(dev)};
-
-    if (memcmp(&order.pace, &dev->config.pace, sizeof(order.pace)) == 0) {
-        return;
-    }
-    if (crew_order(&dev->base.crew, &order, sizeof(order)) != 0) {
-        supervised_reconsider_soon(&dev->base);
-        return;
-    }
-    dev->config.pace = order.pace;
-    blk_device_tell_pace(dev, &order.pace);
-}
-
 static int blk_device_add_image(struct supervised *base, struct crew_orders *orders, char *why,
                                 unsigned long why_size)
 {
@@ -309,10 +269,7 @@ static int blk_device_add_image(struct supervised *base, struct crew_orders *ord
     struct blk_device *dev = blk_device_of(base);
 
     blk_device_xs_describe_image(dev);
-    dev->config.pace = blk_device_pace(dev);
-    if (dev->config.pace.burst_s != 0) {
-        blk_device_tell_pace(dev, &dev->config.pace);
-    }
+    blk_limit_begin(dev);
     orders->nr_fds = 1; /* the log: its opener puts the image and its lock before it */
     return 0;
 }
@@ -349,7 +306,7 @@ static void blk_device_see_changes(struct supervised *base)
         blk_device_xs_publish_size(dev);
     }
     if (base->life.phase == LIFE_CONNECTED) {
-        blk_device_limit(dev);
+        blk_limit_update(dev);
     }
     if (blk_device_is_away(base) > 0) {
         supervised_yield(base, "the guest was moved away");

@@ -5,6 +5,13 @@
 
 #define HOTPLUG_SCRIPT "/etc/xen/scripts/block-duet"
 
+/* A row that one guest alone may have otherwise. */
+#define LIMIT(NAME, ARGUMENT, HELP, TYPE, TO, MIN, MAX)                                     \
+    {                                                                                       \
+        .name = (NAME), .argument = (ARGUMENT), .help = (HELP), .type = (TYPE), .to = (TO), \
+        .min = (MIN), .max = (MAX), .scope = OPTION_OF_GUEST                                \
+    }
+
 int main(int argc, char **argv)
 {
     struct blockd d = {.sup = {.ops = &blockd_ops,
@@ -36,30 +43,16 @@ int main(int argc, char **argv)
          .to = &d.images.server_wait_s,
          .max = 86400,
          .scope = OPTION_OF_CLASS},
-        {.name = "iops",
-         .argument = "NUMBER",
-         .help = "requests that a guest may make of each of its disks\nin a second (default 0: no "
-                 "limit)",
-         .type = OPTION_NUMBER,
-         .to = &d.iops,
-         .max = 100000000,
-         .scope = OPTION_OF_GUEST},
-        {.name = "bytes-per-second",
-         .argument = "BYTES",
-         .help = "bytes that it may read and write there in a second;\nK, M or G behind it "
-                 "multiplies (default 0: no limit)",
-         .type = OPTION_BYTES,
-         .to = &d.bytes_per_second,
-         .max = UINT64_C(1) << 40,
-         .scope = OPTION_OF_GUEST},
-        {.name = "burst",
-         .argument = "SECONDS",
-         .help = "of either limit, how much may be saved up (default 1)",
-         .type = OPTION_NUMBER,
-         .to = &d.burst_s,
-         .min = 1,
-         .max = 3600,
-         .scope = OPTION_OF_GUEST},
+        LIMIT("iops", "NUMBER",
+              "requests that a guest may make of each of its disks\nin a second (default 0: no "
+              "limit)",
+              OPTION_NUMBER, &d.iops, 0, 100000000),
+        LIMIT("bytes-per-second", "BYTES",
+              "bytes that it may read and write there in a second;\nK, M or G behind it multiplies "
+              "(default 0: no limit)",
+              OPTION_BYTES, &d.bytes_per_second, 0, UINT64_C(1) << 40),
+        LIMIT("burst", "SECONDS", "of either limit, how much may be saved up (default 1)",
+              OPTION_NUMBER, &d.burst_s, 1, 3600),
     };
 
     return supervisor_main(&d.sup, rules, sizeof(rules) / sizeof(rules[0]), argc, argv);
