@@ -16,6 +16,7 @@
 #include "domname.h"
 #include "gate.h"
 #include "inflight.h"
+#include "limit.h"
 
 /* Openers of one device that may be killed within a minute. */
 #define LOST_MAX 5
@@ -266,7 +267,10 @@ static int blk_device_add_image(struct supervised *base, struct crew_orders *ord
 {
     (void)why;
     (void)why_size;
-    blk_device_xs_describe_image(blk_device_of(base));
+    struct blk_device *dev = blk_device_of(base);
+
+    blk_device_xs_describe_image(dev);
+    blk_limit_begin(dev);
     orders->nr_fds = 1; /* the log: its opener puts the image and its lock before it */
     return 0;
 }
@@ -301,6 +305,9 @@ static void blk_device_see_changes(struct supervised *base)
         blk_device_announce_size(dev); /* the worker did not take it before */
     } else if (base->life.phase == LIFE_CONNECTED && dev->size_due) {
         blk_device_xs_publish_size(dev);
+    }
+    if (base->life.phase == LIFE_CONNECTED) {
+        blk_limit_update(dev);
     }
     if (blk_device_is_away(base) > 0) {
         supervised_yield(base, "the guest was moved away");

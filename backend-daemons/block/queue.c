@@ -188,9 +188,10 @@ static void blk_queue_copy_data(struct blk_queue *q, struct blk_queue_slot *slot
     }
 }
 
-/* A request that its slot's part of the log holds passes the gate, or is answered. */
-static void blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
-                            struct blk_batch *ready, struct blk_batch *indirect)
+/* A request that its slot's part of the log holds passes the gate, or is answered. Returns what the
+ * gate says. */
+static int blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
+                           struct blk_batch *ready, struct blk_batch *indirect)
 {
     int err = blk_gate_request(q->layout, &q->limits,
                                q->log->slots[blk_queue_slot_number(q, slot)].raw, &slot->req);
@@ -203,22 +204,48 @@ static void blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
     } else {
         blk_queue_batch_add(slot->req.indirect ? indirect : ready, slot);
     }
+    return err;
 }
 
-/* Stage 1, first half: entries from the ring, by way of the log, through the gate. */
+/* The bytes that a request moves; of an indirect one, whose segments are not known, at most. */
+static uint64_t blk_queue_cost(const struct blk_request *req)
+{
+    if (req->op == BLK_DISCARD || req->op == BLK_FLUSH) {
+        return 0;
+    }
+    return (req->indirect ? (uint64_t)req->nr_segments * BLK_SECTORS_PER_PAGE : req->nr_sectors) *
+           BLK_SECTOR_BYTES;
+}
+
+/* An entry from the ring, by way of the log, through the gate. */
+static void blk_queue_take_entry(struct blk_queue *q, struct blk_batch *ready,
+                                 struct blk_batch *indirect)
+{
+    struct blk_queue_slot *slot = q->free;
+    unsigned int number = blk_queue_slot_number(q, slot);
+    uint32_t index = q->ring.req_cons;
+    int err;
+
+    q->free = slot->next;
+    q->in_flight++;
+    ring_copy(&q->ring, q->log->slots[number].raw);
+    inflight_take(q->log, number, index);
+    err = blk_queue_admit(q, slot, ready, indirect);
+    if (q->throttle.on) {
+        blk_throttle_charge(&q->throttle, err == 0 ? blk_queue_cost(&slot->req) : 0);
+    }
+}
+
+/* Stage 1, first half: as many as there is room for, and as the throttle allows. */
 static void blk_queue_take_entries(struct blk_queue *q, unsigned int count, struct blk_batch *ready,
                                    struct blk_batch *indirect)
 {
     while (count-- > 0 && q->free != NULL) {
-        struct blk_queue_slot *slot = q->free;
-        unsigned int number = blk_queue_slot_number(q, slot);
-        uint32_t index = q->ring.req_cons;
-
-        q->free = slot->next;
-        q->in_flight++;
-        ring_copy(&q->ring, q->log->slots[number].raw);
-        inflight_take(q->log, number, index);
-        blk_queue_admit(q, slot, ready, indirect);
+        if (q->throttle.on && !blk_throttle_open(&q->throttle)) {
+            q->throttled = true;
+            return;
+        }
+        blk_queue_take_entry(q, ready, indirect);
     }
 }
 
@@ -235,6 +262,7 @@ static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indir
     }
     blk_queue_run_copies(q, indirect->first);
     for (slot = indirect->first; slot != NULL; slot = next) {
+        const uint64_t most = blk_queue_cost(&slot->req);
         int err;
 
         next = slot->next;
@@ -245,9 +273,12 @@ static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indir
         err = blk_gate_indirect_segments(&q->limits, slot->buf, &slot->req);
         if (err != 0) {
             blk_queue_refuse(q, slot, err);
-        } else {
-            blk_queue_batch_add(ready, slot);
+            continue;
         }
+        if (q->throttle.on && !q->replaying) {
+            blk_throttle_refund(&q->throttle, most - slot->req.nr_sectors * BLK_SECTOR_BYTES);
+        }
+        blk_queue_batch_add(ready, slot);
     }
 }
 
@@ -367,6 +398,7 @@ int blk_queue_take(struct blk_queue *q)
     uint32_t before = q->ring.req_cons;
     int pending;
 
+    q->throttled = false;
     if (q->replaying && blk_queue_replay(q)) {
         return 0;
     }
@@ -562,6 +594,11 @@ bool blk_queue_busy(const struct blk_queue *q)
 bool blk_queue_waits_for_disk(const struct blk_queue *q)
 {
     return q->replaying ? blk_queue_busy(q) : q->free == NULL;
+}
+
+bool blk_queue_waits_for_time(const struct blk_queue *q)
+{
+    return q->throttled;
 }
 
 void blk_queue_end(struct blk_queue *q)

@@ -35,6 +35,7 @@
 #include "nbd.h"
 #include "ring.h"
 #include "stopwatch.h"
+#include "throttle.h"
 
 #define BLK_QUEUE_MAX_SLOTS  INFLIGHT_SLOTS
 #define BLK_QUEUE_SLOT_BYTES (BLK_MAX_SEGMENTS * GRANT_PAGE_BYTES)
@@ -56,6 +57,8 @@ struct blk_queue {
     struct ring_back ring;
     const struct blk_layout *layout;
     struct blk_limits limits;
+    struct blk_throttle throttle;
+    bool throttled; /* requests were left in the ring for it */
     struct io_uring *uring;
     struct blk_nbd *nbd; /* where the image is; NULL: a file or block device */
     struct inflight_log *log;
@@ -98,8 +101,9 @@ int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, c
 bool blk_queue_replay(struct blk_queue *q);
 
 /*
- * Stages 1 to 3: takes what the ring offers and queues it to the engine, once nothing is left to
- * replay. Returns how many requests were taken, or -EPROTO when the guest broke the ring.
+ * Stages 1 to 3: takes what the ring offers and the throttle allows and queues it to the engine,
+ * once nothing is left to replay: that was charged when it was taken first. Returns how many
+ * requests were taken, or -EPROTO when the guest broke the ring.
  */
 int blk_queue_take(struct blk_queue *q);
 
@@ -123,6 +127,9 @@ bool blk_queue_busy(const struct blk_queue *q);
 
 /* After blk_queue_answer(): whether only a completion lets the queue go on. */
 bool blk_queue_waits_for_disk(const struct blk_queue *q);
+
+/* After blk_queue_take(): whether there are requests that only time lets it take. */
+bool blk_queue_waits_for_time(const struct blk_queue *q);
 
 /* Nothing is in flight, and this is the end. */
 void blk_queue_end(struct blk_queue *q);

@@ -24,6 +24,7 @@ enum option_type {
     OPTION_NUMBER, /* an unsigned int (or uid_t), from `min` to `max`, in C's notation */
     OPTION_KIB,    /* a uint64_t of bytes; the argument, from `min` to `max`, counts KiB */
     OPTION_LISTEN, /* a const char *: where to listen (address.h) */
+    OPTION_BYTES,  /* a uint64_t of bytes, from `min` to `max`; K, M or G behind it multiplies */
     OPTION_LEVEL,  /* nothing: the level of the log, which takes effect */
 };
 

@@ -110,7 +110,11 @@ static int serve_orders(struct kept_head *kept)
             return 21;
         }
         kept->turns++;
-    } while (order.kind == BLK_WIRE_RESIZE || order.kind == WIRE_BEAT);
+        if (order.kind == BLK_WIRE_PACE) {
+            kept->progress = order.pace.iops;
+        }
+    } while (order.kind == BLK_WIRE_RESIZE || order.kind == BLK_WIRE_PACE ||
+             order.kind == WIRE_BEAT);
     return 0;
 }
 
@@ -157,6 +161,7 @@ static int act_as_worker(void)
         kept->progress++;
     }
     count(fds[BLK_WIRE_NR_FDS], c.event_channel == WORKER_LIES ? INFLIGHT_SLOTS + 1 : 1);
+    kept->progress += c.pace.iops;
     if (c.event_channel == WORKER_LACKS) {
         report_error(WIRE_FAILED, ENOMEM);
         return 1;
@@ -661,6 +666,69 @@ static void another_size_reaches_a_worker_that_was_slow(void **state)
     until(BACK "/sectors", "32");
     assert_int_equal(truncate(image, 16L * 512), 0);
     until(BACK "/sectors", "16");
+}
+
+/* What its worker was told last: at its start, or since. */
+static void expect_limit(uint32_t iops)
+{
+    for (int i = 0; i < 100 && the_device()->base.crew.kept->progress != iops; i++) {
+        settle();
+    }
+    assert_int_equal(the_device()->base.crew.kept->progress, iops);
+    assert_int_equal(the_device()->config.pace.iops, iops);
+}
+
+static void a_limit_is_told_to_the_worker_that_runs(void **state)
+{
+    const struct option_rule rule = {.name = "iops"};
+    struct conf_line line = {.rule = &rule, .guest = "web2", .value = 70};
+    pid_t pid;
+
+    (void)state;
+    blockd.iops = 50;
+    blockd.burst_s = 1;
+    fake_set("/local/domain/5/name", "web1");
+    connect_guest();
+    expect_limit(50);
+    pid = the_device()->base.crew.child.pid;
+    blockd.iops = 60;
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(60);
+    blockd.sup.conf.lines = &line;
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(60); /* another guest's */
+    fake_set("/local/domain/5/name", "web2");
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(70);
+    blockd.iops = 0;
+    blockd.sup.conf.lines = NULL;
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(0);
+    assert_int_equal(the_device()->config.pace.burst_s, 0);
+    assert_int_equal(the_device()->base.crew.child.pid, pid);
+}
+
+/* Its orders are not read for a while. */
+static void a_limit_reaches_a_worker_that_was_slow(void **state)
+{
+    struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    siginfo_t info;
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = the_device()->base.crew.child.pid;
+    kill(pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
+    }
+    blockd.iops = 50;
+    blockd.burst_s = 1;
+    supervised_look_anew(blockd.sup.devices);
+    settle();
+    assert_int_equal(the_device()->config.pace.iops, 0);
+    kill(pid, SIGCONT);
+    expect_limit(50);
 }
 
 static void expect_refused(const char *key, const char *value, const char *error)
@@ -1733,6 +1801,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_late_image_is_an_image),
     TEST(an_image_that_grows_is_told_to_the_guest),
     TEST(another_size_reaches_a_worker_that_was_slow),
+    TEST(a_limit_is_told_to_the_worker_that_runs),
+    TEST(a_limit_reaches_a_worker_that_was_slow),
     TEST(nonsense_of_the_front_end_closes_the_device),
     TEST(a_worker_that_cannot_start_closes_the_device),
     TEST(a_worker_that_crashes_closes_its_device_only),

@@ -23,7 +23,7 @@
 static struct conf conf;
 static unsigned int queues, keep;
 static const char *listens;
-static uint64_t rate;
+static uint64_t rate, bytes;
 static char path[64];
 static char told[4096]; /* sentences without the path, a line each */
 
@@ -53,6 +53,13 @@ static const struct option_rule rules[] = {
     {.letter = 'u', .name = "uid", .argument = "N", .type = OPTION_NUMBER, .to = &keep, .max = 9},
     OPTION_LOG_LEVEL,
     OPTION_METRICS(listens),
+    {.name = "bytes",
+     .argument = "BYTES",
+     .type = OPTION_BYTES,
+     .to = &bytes,
+     .min = 2048,
+     .max = UINT64_C(1) << 40,
+     .scope = OPTION_OF_GUEST},
 };
 
 static void wrong(void *arg, const char *sentence)
@@ -151,6 +158,40 @@ static void a_class_and_its_guests(void **state)
     assert_int_equal(
         conf_of_guest(&conf, "rate", "x", "0123ABCD-4567-89EF-0123-456789ABCDEF", rate), 8 * 1024);
     assert_int_equal(conf_of_guest(&conf, "max-queues", "web1", NULL, queues), 2);
+}
+
+static void bytes_may_be_counted_by_a_unit(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t value; /* 0: refused */
+    } cases[] = {{"4096", 4096},
+                 {"0x1000", 4096},
+                 {"4K", 4096},
+                 {"20M", UINT64_C(20) << 20},
+                 {"1024G", UINT64_C(1) << 40},
+                 {"1025G", 0},
+                 {"17179869188G", 0}, /* which is 4G and 2 to the 64th */
+                 {"1K", 0},
+                 {"2048", 2048},
+                 {"2047", 0},
+                 {"M", 0},
+                 {"4k", 0},
+                 {"4KB", 0},
+                 {"4 K", 0},
+                 {"4T", 0}};
+
+    (void)state;
+    for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "[net]\nbytes = %s\n", cases[i].text);
+        bytes = 1;
+        assert_int_equal(read_text(text), cases[i].value == 0 ? 1 : 0);
+        conf_apply(&conf);
+        assert_int_equal(bytes, cases[i].value);
+    }
+    assert_int_equal(read_text("[net]\nrate = 4K\n[net web1]\nmax-queues = 1K\n"), 2);
 }
 
 static void what_is_gone_from_the_file_is_its_default_again(void **state)
@@ -311,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_class_and_its_guests, setup, teardown),
         cmocka_unit_test_setup_teardown(where_to_listen, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_may_be_counted_by_a_unit, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_gone_from_the_file_is_its_default_again, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_command_line_is_stronger_than_the_class, setup,
