@@ -45,10 +45,6 @@ static void fill_row(struct cons_console *console, struct metric_row *row)
     struct figures now;
 
     figures_read(&console->figures, &console->host->ledger.bounds, &now);
-    if (console->figures.lies) {
-        log_limited(&console->complaints, LOG_ERR, &console->id,
-                    "what the worker has counted makes no sense; what it counted before is told");
-    }
     *row = (struct metric_row){
         .domid = (int)console->domid,
         .domain = console->name,

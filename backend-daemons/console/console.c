@@ -403,6 +403,7 @@ struct cons_console *cons_new(struct cons_host *host, unsigned int domid, bool s
     console->domid = domid;
     console->id = (struct log_id){.class = CONS_WIRE_CLASS, .domid = (int)domid, .device = 0};
     console->host = host;
+    console->figures.id = &console->id;
     console->complaints = (struct log_limit){.burst = 10, .interval_ms = 60000};
     console->port = console->wd = -1;
     console->seat = cons_ledger_take(&host->ledger);

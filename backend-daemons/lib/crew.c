@@ -258,6 +258,7 @@ static void crew_fails(struct supervised *dev, int err, bool may_pass, const cha
 static int crew_add_figures(struct supervised *dev, struct crew_orders *o, int *fd, char *why,
                             unsigned long size)
 {
+    dev->crew.figures.id = &dev->id;
     *fd = figures_renew(&dev->crew.figures, &dev->sup->bounds);
     if (*fd < 0) {
         snprintf(why, size, "no memory for what is counted: %s", strerror(-*fd));

@@ -10,16 +10,13 @@
 
 #include "kept.h"
 
-/* More than anybody can have counted: bytes of centuries. And no sum of several wraps. */
-#define TOTAL_MAX (UINT64_C(1) << 60)
-
 /* Whether what was read can be true, after what was believed before. */
 static bool figures_make_sense(const struct figures_view *view, const struct figures_bounds *bounds,
                                const struct figures *found)
 {
     for (unsigned int i = 0; i < FIGURES_MAX; i++) {
         const uint64_t least = bounds->gauge[i] != 0 ? 0 : view->last.value[i];
-        const uint64_t most = bounds->gauge[i] != 0 ? bounds->gauge[i] : TOTAL_MAX;
+        const uint64_t most = bounds->gauge[i] != 0 ? bounds->gauge[i] : FIGURE_MOST;
 
         if (found->value[i] < least || found->value[i] > most) {
             return false;
@@ -32,16 +29,19 @@ static void figures_look(struct figures_view *view, const struct figures_bounds 
 {
     struct figures found;
 
-    if (view->memory == NULL) {
+    if (view->memory == NULL || view->lies) {
         return;
     }
     for (unsigned int i = 0; i < FIGURES_MAX; i++) {
         found.value[i] = __atomic_load_n(&view->memory->value[i], __ATOMIC_RELAXED);
     }
-    view->lies = !figures_make_sense(view, bounds, &found);
-    if (!view->lies) {
+    if (figures_make_sense(view, bounds, &found)) {
         view->last = found;
+        return;
     }
+    view->lies = true;
+    log_msg(LOG_ERR, view->id,
+            "what its worker has counted makes no sense; what it counted before is told");
 }
 
 void figures_read(struct figures_view *view, const struct figures_bounds *bounds,
@@ -49,7 +49,9 @@ void figures_read(struct figures_view *view, const struct figures_bounds *bounds
 {
     figures_look(view, bounds);
     for (unsigned int i = 0; i < FIGURES_MAX; i++) {
-        now->value[i] = view->last.value[i] + (bounds->gauge[i] != 0 ? 0 : view->before.value[i]);
+        now->value[i] = bounds->gauge[i] != 0
+                            ? view->last.value[i]
+                            : figure_sum(view->before.value[i], view->last.value[i]);
     }
 }
 

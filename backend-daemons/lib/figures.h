@@ -7,9 +7,12 @@
  * whose worker was killed while it answered may be counted by none of the two.
  *
  * The worker may be a guest's, if that one has taken it over. What it writes is copied once and
- * checked as a whole: a total that goes back, or is more than anybody can have counted, or a gauge
- * beyond its bound is a lie. Then what was believed last stays, and `lies` says so until the next
- * worker.
+ * checked as a whole: a total that goes back, or is more than FIGURE_MOST, or a gauge beyond its
+ * bound is a lie. Then what was believed last stays, and `lies` says so until the next worker. It
+ * is logged once.
+ *
+ * Totals stop at FIGURE_MOST on both sides: an honest worker counts no further, however much its
+ * guest discards, and neither do several workers together.
  *
  * What a figure means is the class's business (metrics.h).
  *
@@ -22,7 +25,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "log.h"
+
 #define FIGURES_MAX 64U
+
+/* Where totals stop. So many that the counts of all buckets of a histogram fit in 64 bits. */
+#define FIGURE_MOST (UINT64_C(1) << 59)
 
 struct figures {
     uint64_t value[FIGURES_MAX];
@@ -34,17 +42,24 @@ static inline void figures_set(struct figures *f, unsigned int at, uint64_t valu
     __atomic_store_n(&f->value[at], value, __ATOMIC_RELAXED);
 }
 
-static inline void figures_add(struct figures *f, unsigned int at, uint64_t n)
+/* The sum of two totals. */
+static inline uint64_t figure_sum(uint64_t a, uint64_t b)
 {
-    figures_set(f, at, f->value[at] + n);
+    return a < FIGURE_MOST && b < FIGURE_MOST - a ? a + b : FIGURE_MOST;
 }
 
-/* Zero-initialise. */
+static inline void figures_add(struct figures *f, unsigned int at, uint64_t n)
+{
+    figures_set(f, at, figure_sum(f->value[at], n));
+}
+
+/* Zero-initialise the rest. */
 struct figures_view {
+    const struct log_id *id;      /* what a lie is logged about; NULL: the daemon */
     const struct figures *memory; /* of the worker; NULL: there has been none */
     struct figures before;        /* the totals of earlier workers */
     struct figures last;          /* of this one, as believed last */
-    bool lies;
+    bool lies;                    /* has lied, once or more */
 };
 
 /* How high each figure may be: 0 for a total, else a gauge's bound. */

@@ -17,10 +17,6 @@ static void supervisor_metrics_row(struct supervised *dev, struct metric_row *ro
     struct figures now;
 
     figures_read(&crew->figures, &dev->sup->bounds, &now);
-    if (crew->figures.lies) {
-        log_limited(&crew->report_log, LOG_ERR, &dev->id,
-                    "what its worker has counted makes no sense; what it counted before is told");
-    }
     *row = (struct metric_row){.domid = dev->key.domid,
                                .domain = dev->domain,
                                .value = {[METRIC_CONNECTED] = connected ? 1 : 0,

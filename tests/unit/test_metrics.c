@@ -183,7 +183,7 @@ static void a_worker_that_lies_is_not_believed(void **state)
     } lies[] = {
         {READS, 6},          /* back */
         {READS, UINT64_MAX}, /* and so a sum would wrap */
-        {READS, (UINT64_C(1) << 60) + 1},
+        {READS, FIGURE_MOST + 1},
         {QUEUED, 33}, /* beyond its bound */
         {QUEUED, UINT64_MAX},
         {TIME + 1, UINT64_MAX},
@@ -205,6 +205,11 @@ static void a_worker_that_lies_is_not_believed(void **state)
         assert_true(view.lies);
         assert_int_equal(now.value[READS], 7);
         assert_int_equal(now.value[WRITES], 4); /* of one that lies nothing is believed */
+        figures_set(worker, READS, 8);
+        figures_set(worker, lies[i].at, lies[i].at == READS ? 8 : 0);
+        figures_read(&view, &bounds, &now);
+        assert_true(view.lies); /* nor of one that has lied */
+        assert_int_equal(now.value[READS], 7);
         worker = begin_worker(&view);
         figures_add(worker, WRITES, 1);
         figures_read(&view, &bounds, &now);
@@ -212,6 +217,56 @@ static void a_worker_that_lies_is_not_believed(void **state)
         assert_int_equal(now.value[WRITES], 5);
         figures_release(&view);
     }
+}
+
+/* A number behind what a line begins with. */
+static uint64_t number_behind(const char *text, const char *begin)
+{
+    const char *line = strstr(text, begin);
+
+    assert_non_null(line);
+    line = strstr(line, "} ");
+    assert_non_null(line);
+    return strtoull(line + 2, NULL, 10);
+}
+
+/* A guest that discards a large disk again and again, and many workers: nobody lies, no sum wraps.
+ */
+static void totals_stop_at_the_most(void **state)
+{
+    struct figures_view view = {.memory = NULL};
+    struct metric_row row = {.domid = 5, .device = "vbd/51712"};
+    struct figures now, *worker;
+    uint64_t last = 0;
+    char *text, *line;
+
+    (void)state;
+    for (int w = 0; w < 40; w++) {
+        worker = begin_worker(&view);
+        figures_add(worker, READS, UINT64_MAX);
+        figures_add(worker, READS, UINT64_MAX);
+        for (unsigned int i = 0; i < METRIC_HISTOGRAM_FIGURES; i++) {
+            figures_add(worker, TIME + i, FIGURE_MOST - 1);
+            figures_add(worker, TIME + i, 2);
+        }
+        figures_read(&view, &bounds, &now);
+        assert_false(view.lies);
+        assert_int_equal(now.value[READS], FIGURE_MOST);
+    }
+    metric_put(&row, &now);
+    text = text_of(&row, "\nduet_test_duration_seconds_bucket");
+    line = text;
+    for (unsigned int i = 0; i <= METRIC_BUCKETS; i++) {
+        const uint64_t count = number_behind(line, "_bucket");
+
+        assert_true(count > last);
+        last = count;
+        line = strchr(line + 1, '\n');
+    }
+    assert_int_equal(last, (METRIC_BUCKETS + 1) * FIGURE_MOST);
+    assert_int_equal(number_behind(text, "_seconds_count"), last);
+    free(text);
+    figures_release(&view);
 }
 
 static void only_this_host_may_ask(void **state)
@@ -267,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_name_cannot_leave_its_quotes),
         cmocka_unit_test(totals_outlive_workers_and_gauges_do_not),
         cmocka_unit_test(a_worker_that_lies_is_not_believed),
+        cmocka_unit_test(totals_stop_at_the_most),
         cmocka_unit_test(only_this_host_may_ask),
     };
 
