@@ -32,9 +32,14 @@ void blk_throttle_clock(struct blk_throttle *t, uint64_t now_ns)
     bucket_tokens(&t->bytes, now_ns);
 }
 
+static bool blk_throttle_allows(const struct bucket *b)
+{
+    return b->amount == 0 || b->tokens != 0;
+}
+
 bool blk_throttle_open(const struct blk_throttle *t)
 {
-    return bucket_wait_ns(&t->requests, 1) == 0 && bucket_wait_ns(&t->bytes, 1) == 0;
+    return blk_throttle_allows(&t->requests) && blk_throttle_allows(&t->bytes);
 }
 
 void blk_throttle_charge(struct blk_throttle *t, uint64_t bytes)
@@ -48,10 +53,10 @@ void blk_throttle_refund(struct blk_throttle *t, uint64_t bytes)
     bucket_give_back(&t->bytes, bytes);
 }
 
-uint64_t blk_throttle_wait_ns(const struct blk_throttle *t)
+uint64_t blk_throttle_wait_ns(const struct blk_throttle *t, uint64_t now_ns)
 {
-    const uint64_t requests = bucket_wait_ns(&t->requests, 1);
-    const uint64_t bytes = bucket_wait_ns(&t->bytes, 1);
+    const uint64_t requests = bucket_wait_ns(&t->requests, 1, now_ns);
+    const uint64_t bytes = bucket_wait_ns(&t->bytes, 1, now_ns);
     const uint64_t ns = requests > bytes ? requests : bytes;
 
     return ns > MIN_WAIT_NS ? ns : MIN_WAIT_NS;

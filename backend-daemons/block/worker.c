@@ -225,7 +225,8 @@ static uint64_t blk_worker_wait(struct blk_worker *b)
         return UINT64_MAX;
     }
     if (blk_queue_waits_for_time(&b->queue)) {
-        return blk_throttle_wait_ns(&b->queue.throttle); /* what the guest adds changes nothing */
+        /* what the guest adds changes nothing */
+        return blk_throttle_wait_ns(&b->queue.throttle, loop_now_ns());
     }
     worker_listen(&b->base);
     return b->queue.replaying || ring_final_check(&b->queue.ring) ? 0 : UINT64_MAX;

@@ -236,7 +236,8 @@ static void service(void *arg)
 
         if (rate == 0) {
             figures_add(stream->figures, CONS_FIGURE_HELD_BACK, 1);
-            service_later(stream, bucket_wait_ns(&stream->rate, stream->rate.burst / 4 + 1));
+            service_later(stream,
+                          bucket_wait_ns(&stream->rate, stream->rate.burst / 4 + 1, loop_now_ns()));
             return;
         }
         /* pump() has set the stall timer or asked for EPOLLOUT: either comes back here. */

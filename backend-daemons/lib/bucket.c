@@ -79,17 +79,21 @@ bool bucket_take(struct bucket *b, uint64_t tokens, uint64_t now_ns)
     }
     fill(b, now_ns);
     if (tokens > b->tokens) {
-        b->next_ns = b->filled_ns + bucket_wait_ns(b, tokens);
+        b->next_ns = now_ns + bucket_wait_ns(b, tokens, now_ns);
         return false;
     }
     b->tokens -= tokens;
     return true;
 }
 
-uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted)
+uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted, uint64_t now_ns)
 {
+    const uint64_t passed = now_ns - b->filled_ns; /* of it comes a part of a token */
+    uint64_t due;
+
     if (b->amount == 0 || b->tokens >= wanted) {
         return 0;
     }
-    return (uint64_t)(((wide)(wanted - b->tokens) + b->owed) * b->interval_ns / b->amount) + 1;
+    due = (uint64_t)(((wide)(wanted - b->tokens) + b->owed) * b->interval_ns / b->amount) + 1;
+    return due > passed ? due - passed : 0;
 }

@@ -49,8 +49,10 @@ void bucket_give_back(struct bucket *b, uint64_t tokens);
  */
 bool bucket_take(struct bucket *b, uint64_t tokens, uint64_t now_ns);
 
-/* Nanoseconds from the last count of the tokens until `wanted` of them are there; 0 when they are.
+/*
+ * Nanoseconds from `now_ns` until `wanted` tokens are there, by the last count of them; 0 when they
+ * are, or can be counted by now.
  */
-uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted);
+uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted, uint64_t now_ns);
 
 #endif

@@ -47,8 +47,8 @@ static void greedy(uint64_t end, uint64_t (*size)(void))
             requests++;
             moved += bytes;
         }
-        assert_true(blk_throttle_wait_ns(&t) >= 1000000);
-        now += blk_throttle_wait_ns(&t);
+        assert_true(blk_throttle_wait_ns(&t, now) >= 1000000);
+        now += blk_throttle_wait_ns(&t, now);
     }
 }
 
@@ -167,6 +167,25 @@ static void limits_change_at_once(void **state)
     assert_false(blk_throttle_open(&t));
 }
 
+/* A guest that asks now and then: a request that comes a little early waits no longer than it has
+ * to. */
+static void who_asks_now_and_then_waits_for_the_rest(void **state)
+{
+    (void)state;
+    limit(1, 0, 1);
+    now += 5 * SECOND;
+    for (int i = 0; i < 10; i++) {
+        blk_throttle_clock(&t, now);
+        assert_true(blk_throttle_open(&t));
+        blk_throttle_charge(&t, BLK_SECTOR_BYTES);
+        now += 900000000;
+        blk_throttle_clock(&t, now);
+        assert_false(blk_throttle_open(&t));
+        assert_in_range(blk_throttle_wait_ns(&t, now), 90000000, 110000000);
+        now += blk_throttle_wait_ns(&t, now);
+    }
+}
+
 static void without_limits_all_passes(void **state)
 {
     (void)state;
@@ -191,6 +210,7 @@ int main(void)
         TEST(what_is_not_used_is_saved_up_to_the_burst),
         TEST(a_worker_that_is_replaced_gains_nothing),
         TEST(limits_change_at_once),
+        TEST(who_asks_now_and_then_waits_for_the_rest),
         TEST(without_limits_all_passes),
     };
 
