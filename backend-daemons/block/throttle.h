@@ -47,8 +47,8 @@ void blk_throttle_charge(struct blk_throttle *t, uint64_t bytes);
 /* It moves so many less. */
 void blk_throttle_refund(struct blk_throttle *t, uint64_t bytes);
 
-/* How long to wait from now until it is worth while to look again: never so short that it is all that the
- * worker does. */
+/* How long to wait from now until it is worth while to look again: never so short that it is all
+ * that the worker does. */
 uint64_t blk_throttle_wait_ns(const struct blk_throttle *t, uint64_t now_ns);
 
 #endif
