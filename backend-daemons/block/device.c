@@ -50,15 +50,32 @@ static void blk_device_give_image_back(struct supervised *base)
     base->opened = false;
 }
 
+/* The guest has another name, which may have limits of its own, or say that it is moved away. */
+static void blk_device_on_name(void *arg, const char *path)
+{
+    (void)path;
+    supervised_look_anew(arg);
+}
+
 static int blk_device_learn_disk(struct supervised *base, char *why, unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
+    struct store *st = base->sup->store;
     char path[64];
     int err = blk_device_xs_read_back(dev, why, why_size);
 
+    if (err != 0) {
+        return err;
+    }
+
     bucket_set(&dev->lost, LOST_MAX, LOST_NS, LOST_MAX, loop_now_ns());
     snprintf(path, sizeof(path), DOMNAME_KEY, base->id.domid);
-    return err != 0 ? err : supervised_watch(base, &dev->name_watch, path, why, why_size);
+    store_watch_del(st, &dev->name_watch);
+    err = store_watch_add(st, &dev->name_watch, path, blk_device_on_name, base);
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(st));
+    }
+    return err;
 }
 
 /* Has the image opened, if it is known by now. */

@@ -698,7 +698,6 @@ static void a_limit_is_told_to_the_worker_that_runs(void **state)
     supervised_look_anew(blockd.sup.devices);
     expect_limit(60); /* another guest's */
     fake_set("/local/domain/5/name", "web2");
-    supervised_look_anew(blockd.sup.devices);
     expect_limit(70);
     blockd.iops = 0;
     blockd.sup.conf.lines = NULL;
