@@ -32,6 +32,15 @@ void metric_put(struct metric_row *row, const struct figures *figures)
     }
 }
 
+void metric_drop_gauges(struct metric_row *row, const struct figures_bounds *bounds)
+{
+    for (unsigned int i = 0; i < FIGURES_MAX; i++) {
+        if (bounds->gauge[i] != 0) {
+            row->value[i] = 0;
+        }
+    }
+}
+
 void metrics_write_label(FILE *out, const char *value)
 {
     char shown[LABEL_MAX];

@@ -87,6 +87,9 @@ void metric_bounds(const struct metric_table *table, struct figures_bounds *boun
 /* Copies the figures into a row's values. */
 void metric_put(struct metric_row *row, const struct figures *figures);
 
+/* Nobody serves the device: what its last worker had said of itself is gone with it. */
+void metric_drop_gauges(struct metric_row *row, const struct figures_bounds *bounds);
+
 /* Writes a label's value, escaped and in quotes. */
 void metrics_write_label(FILE *out, const char *value);
 

@@ -24,6 +24,9 @@ static void supervisor_metrics_row(struct supervised *dev, struct metric_row *ro
                                          [METRIC_RESTARTS] = crew->restarts}};
     snprintf(row->device, sizeof(row->device), "%s/%d", dev->id.class, dev->key.device);
     metric_put(row, &now);
+    if (!connected) {
+        metric_drop_gauges(row, &dev->sup->bounds);
+    }
 }
 
 static char *supervisor_metrics_text(void *arg, unsigned long *len)

@@ -175,6 +175,20 @@ static void totals_outlive_workers_and_gauges_do_not(void **state)
     assert_int_equal(now.value[READS], 8); /* what nobody saw is lost */
 }
 
+static void nobodys_gauges_are_zero(void **state)
+{
+    struct metric_row row = {.domid = 5, .device = "vbd/51712"};
+    const struct figures figures = {.value = {[READS] = 3, [QUEUED] = 2}};
+
+    (void)state;
+    metric_put(&row, &figures);
+    row.value[METRIC_RESTARTS] = 4;
+    metric_drop_gauges(&row, &bounds);
+    assert_int_equal(row.value[READS], 3);
+    assert_int_equal(row.value[QUEUED], 0);
+    assert_int_equal(row.value[METRIC_RESTARTS], 4);
+}
+
 static void a_worker_that_lies_is_not_believed(void **state)
 {
     static const struct {
@@ -321,6 +335,7 @@ int main(void)
         cmocka_unit_test(the_text_is_as_the_format_says),
         cmocka_unit_test(a_name_cannot_leave_its_quotes),
         cmocka_unit_test(totals_outlive_workers_and_gauges_do_not),
+        cmocka_unit_test(nobodys_gauges_are_zero),
         cmocka_unit_test(a_worker_that_lies_is_not_believed),
         cmocka_unit_test(totals_stop_at_the_most),
         cmocka_unit_test(only_this_host_may_ask),
