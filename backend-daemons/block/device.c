@@ -11,10 +11,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "blk_figures.h"
 #include "device_xs.h"
 #include "domname.h"
 #include "gate.h"
 #include "inflight.h"
+#include "limit.h"
 
 /* Openers of one device that may be killed within a minute. */
 #define LOST_MAX 5
@@ -48,15 +50,32 @@ static void blk_device_give_image_back(struct supervised *base)
     base->opened = false;
 }
 
+/* The guest has another name, which may have limits of its own, or say that it is moved away. */
+static void blk_device_on_name(void *arg, const char *path)
+{
+    (void)path;
+    supervised_look_anew(arg);
+}
+
 static int blk_device_learn_disk(struct supervised *base, char *why, unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
+    struct store *st = base->sup->store;
     char path[64];
     int err = blk_device_xs_read_back(dev, why, why_size);
 
+    if (err != 0) {
+        return err;
+    }
+
     bucket_set(&dev->lost, LOST_MAX, LOST_NS, LOST_MAX, loop_now_ns());
     snprintf(path, sizeof(path), DOMNAME_KEY, base->id.domid);
-    return err != 0 ? err : supervised_watch(base, &dev->name_watch, path, why, why_size);
+    store_watch_del(st, &dev->name_watch);
+    err = store_watch_add(st, &dev->name_watch, path, blk_device_on_name, base);
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(st));
+    }
+    return err;
 }
 
 /* Has the image opened, if it is known by now. */
@@ -265,7 +284,10 @@ static int blk_device_add_image(struct supervised *base, struct crew_orders *ord
 {
     (void)why;
     (void)why_size;
-    blk_device_xs_describe_image(blk_device_of(base));
+    struct blk_device *dev = blk_device_of(base);
+
+    blk_device_xs_describe_image(dev);
+    blk_limit_begin(dev);
     orders->nr_fds = 1; /* the log: its opener puts the image and its lock before it */
     return 0;
 }
@@ -300,6 +322,9 @@ static void blk_device_see_changes(struct supervised *base)
         blk_device_announce_size(dev); /* the worker did not take it before */
     } else if (base->life.phase == LIFE_CONNECTED && dev->size_due) {
         blk_device_xs_publish_size(dev);
+    }
+    if (base->life.phase == LIFE_CONNECTED) {
+        blk_limit_update(dev);
     }
     if (blk_device_is_away(base) > 0) {
         supervised_yield(base, "the guest was moved away");
@@ -373,6 +398,7 @@ const struct supervisor_ops blockd_ops = {
     .create_log = inflight_create,
     .log_magic = INFLIGHT_MAGIC,
     .log_version = INFLIGHT_VERSION,
+    .metrics = &blk_metrics,
     .serve = blk_device_tell_size,
     .update = blk_device_see_changes,
     .rest = blk_device_drop_image,

@@ -40,7 +40,10 @@ struct blockd {
     struct image_table images;
     struct uevent_watch uevents;
     struct qdisk_watch qdisks;
-    const char *hotplug_script; /* configuration */
+    /* configuration */
+    const char *hotplug_script;
+    unsigned int iops, burst_s;
+    uint64_t bytes_per_second;
 };
 
 struct blk_device {

@@ -56,6 +56,25 @@ static uint32_t blk_queue_slot_number(const struct blk_queue *q, const struct bl
     return (uint32_t)(slot - q->slots);
 }
 
+/* Counts a request that is about to be answered: once, whichever worker does it. */
+static void blk_queue_count(struct blk_queue *q, const struct blk_queue_slot *slot, int16_t status)
+{
+    const struct blk_request *req = &slot->req;
+
+    figures_add(q->figures, BLK_FIGURE_REQUESTS + req->op, 1);
+    if (status != BLKIF_RSP_OKAY) {
+        figures_add(q->figures, BLK_FIGURE_ERRORS + req->op, 1);
+    } else if (req->op != BLK_FLUSH) {
+        figures_add(q->figures, BLK_FIGURE_BYTES + req->op, req->nr_sectors * BLK_SECTOR_BYTES);
+    }
+    metric_time(q->figures, BLK_FIGURE_TIME, stopwatch_since(q->watch, slot->taken));
+}
+
+static void blk_queue_count_outstanding(struct blk_queue *q)
+{
+    figures_set(q->figures, BLK_FIGURE_OUTSTANDING, q->in_flight);
+}
+
 /* Writes a response into the ring, into the log before. The slot stays until it is published. */
 static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, int16_t status)
 {
@@ -66,6 +85,13 @@ static void blk_queue_respond(struct blk_queue *q, struct blk_queue_slot *slot, 
     ring_respond(&q->ring, rsp, bytes);
     slot->next = q->answered;
     q->answered = slot;
+}
+
+/* The same for one that passed the gate, which is counted. */
+static void blk_queue_finish(struct blk_queue *q, struct blk_queue_slot *slot, int16_t status)
+{
+    blk_queue_respond(q, slot, status);
+    blk_queue_count(q, slot, status);
 }
 
 /* Whether the answer to it is one that says that a flush failed. */
@@ -93,6 +119,7 @@ static bool blk_queue_publish(struct blk_queue *q)
         q->in_flight--;
     }
     q->answered = NULL;
+    blk_queue_count_outstanding(q);
     return notify;
 }
 
@@ -108,6 +135,7 @@ static void blk_queue_refuse(struct blk_queue *q, struct blk_queue_slot *slot, i
         blk_gate_strerror(err), req->wire_op, (unsigned long long)req->sector,
         (unsigned long long)req->nr_sectors, (unsigned long long)q->limits.sectors,
         req->nr_segments);
+    figures_add(q->figures, BLK_FIGURE_REFUSED, 1);
     blk_queue_respond(q, slot, err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
 }
 
@@ -160,36 +188,64 @@ static void blk_queue_copy_data(struct blk_queue *q, struct blk_queue_slot *slot
     }
 }
 
-/* A request that its slot's part of the log holds passes the gate, or is answered. */
-static void blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
-                            struct blk_batch *ready, struct blk_batch *indirect)
+/* A request that its slot's part of the log holds passes the gate, or is answered. Returns what the
+ * gate says. */
+static int blk_queue_admit(struct blk_queue *q, struct blk_queue_slot *slot,
+                           struct blk_batch *ready, struct blk_batch *indirect)
 {
     int err = blk_gate_request(q->layout, &q->limits,
                                q->log->slots[blk_queue_slot_number(q, slot)].raw, &slot->req);
 
     slot->done = 0;
+    slot->taken = stopwatch_ticks();
     slot->status = BLKIF_RSP_OKAY;
     if (err != 0) {
         blk_queue_refuse(q, slot, err);
     } else {
         blk_queue_batch_add(slot->req.indirect ? indirect : ready, slot);
     }
+    return err;
 }
 
-/* Stage 1, first half: entries from the ring, by way of the log, through the gate. */
+/* The bytes that a request moves; of an indirect one, whose segments are not known, at most. */
+static uint64_t blk_queue_cost(const struct blk_request *req)
+{
+    if (req->op == BLK_DISCARD || req->op == BLK_FLUSH) {
+        return 0;
+    }
+    return (req->indirect ? (uint64_t)req->nr_segments * BLK_SECTORS_PER_PAGE : req->nr_sectors) *
+           BLK_SECTOR_BYTES;
+}
+
+/* An entry from the ring, by way of the log, through the gate. */
+static void blk_queue_take_entry(struct blk_queue *q, struct blk_batch *ready,
+                                 struct blk_batch *indirect)
+{
+    struct blk_queue_slot *slot = q->free;
+    unsigned int number = blk_queue_slot_number(q, slot);
+    uint32_t index = q->ring.req_cons;
+    int err;
+
+    q->free = slot->next;
+    q->in_flight++;
+    ring_copy(&q->ring, q->log->slots[number].raw);
+    inflight_take(q->log, number, index);
+    err = blk_queue_admit(q, slot, ready, indirect);
+    if (q->throttle.on) {
+        blk_throttle_charge(&q->throttle, err == 0 ? blk_queue_cost(&slot->req) : 0);
+    }
+}
+
+/* Stage 1, first half: as many as there is room for, and as the throttle allows. */
 static void blk_queue_take_entries(struct blk_queue *q, unsigned int count, struct blk_batch *ready,
                                    struct blk_batch *indirect)
 {
     while (count-- > 0 && q->free != NULL) {
-        struct blk_queue_slot *slot = q->free;
-        unsigned int number = blk_queue_slot_number(q, slot);
-        uint32_t index = q->ring.req_cons;
-
-        q->free = slot->next;
-        q->in_flight++;
-        ring_copy(&q->ring, q->log->slots[number].raw);
-        inflight_take(q->log, number, index);
-        blk_queue_admit(q, slot, ready, indirect);
+        if (q->throttle.on && !blk_throttle_open(&q->throttle)) {
+            q->throttled = true;
+            return;
+        }
+        blk_queue_take_entry(q, ready, indirect);
     }
 }
 
@@ -206,19 +262,23 @@ static void blk_queue_take_indirect(struct blk_queue *q, struct blk_batch *indir
     }
     blk_queue_run_copies(q, indirect->first);
     for (slot = indirect->first; slot != NULL; slot = next) {
+        const uint64_t most = blk_queue_cost(&slot->req);
         int err;
 
         next = slot->next;
         if (slot->status != BLKIF_RSP_OKAY) {
-            blk_queue_respond(q, slot, slot->status);
+            blk_queue_finish(q, slot, slot->status);
             continue;
         }
         err = blk_gate_indirect_segments(&q->limits, slot->buf, &slot->req);
         if (err != 0) {
             blk_queue_refuse(q, slot, err);
-        } else {
-            blk_queue_batch_add(ready, slot);
+            continue;
         }
+        if (q->throttle.on && !q->replaying) {
+            blk_throttle_refund(&q->throttle, most - slot->req.nr_sectors * BLK_SECTOR_BYTES);
+        }
+        blk_queue_batch_add(ready, slot);
     }
 }
 
@@ -306,7 +366,7 @@ static void blk_queue_start(struct blk_queue *q, struct blk_batch *ready,
         if (slot->status == BLKIF_RSP_OKAY) {
             blk_queue_submit(q, slot);
         } else {
-            blk_queue_respond(q, slot, slot->status);
+            blk_queue_finish(q, slot, slot->status);
         }
     }
 }
@@ -338,6 +398,7 @@ int blk_queue_take(struct blk_queue *q)
     uint32_t before = q->ring.req_cons;
     int pending;
 
+    q->throttled = false;
     if (q->replaying && blk_queue_replay(q)) {
         return 0;
     }
@@ -346,6 +407,7 @@ int blk_queue_take(struct blk_queue *q)
         return pending;
     }
     blk_queue_take_entries(q, (unsigned int)pending, &ready, &indirect);
+    blk_queue_count_outstanding(q);
     blk_queue_start(q, &ready, &indirect);
     return (int)(q->ring.req_cons - before);
 }
@@ -432,6 +494,7 @@ int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, c
                 "goes on after an earlier worker: %u requests to be carried out again, %u answered",
                 q->nr_replay, q->in_flight - q->nr_replay);
     }
+    figures_set(q->figures, BLK_FIGURE_SLOTS, q->nr_slots);
     blk_queue_publish(q); /* the guest is kicked anyway when a worker begins */
     return 0;
 }
@@ -517,7 +580,7 @@ bool blk_queue_answer(struct blk_queue *q)
     blk_queue_run_copies(q, q->finished);
     for (slot = q->finished; slot != NULL; slot = next) {
         next = slot->next;
-        blk_queue_respond(q, slot, slot->status);
+        blk_queue_finish(q, slot, slot->status);
     }
     q->finished = NULL;
     return q->answered != NULL && blk_queue_publish(q);
@@ -531,6 +594,11 @@ bool blk_queue_busy(const struct blk_queue *q)
 bool blk_queue_waits_for_disk(const struct blk_queue *q)
 {
     return q->replaying ? blk_queue_busy(q) : q->free == NULL;
+}
+
+bool blk_queue_waits_for_time(const struct blk_queue *q)
+{
+    return q->throttled;
 }
 
 void blk_queue_end(struct blk_queue *q)

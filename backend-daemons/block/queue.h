@@ -26,6 +26,7 @@
 #ifndef DUET_BLOCK_QUEUE_H
 #define DUET_BLOCK_QUEUE_H
 
+#include "blk_figures.h"
 #include "engine.h"
 #include "gate.h"
 #include "grant.h"
@@ -33,6 +34,8 @@
 #include "log.h"
 #include "nbd.h"
 #include "ring.h"
+#include "stopwatch.h"
+#include "throttle.h"
 
 #define BLK_QUEUE_MAX_SLOTS  INFLIGHT_SLOTS
 #define BLK_QUEUE_SLOT_BYTES (BLK_MAX_SEGMENTS * GRANT_PAGE_BYTES)
@@ -42,6 +45,7 @@ struct blk_queue_slot {
     struct blk_request req;
     uint8_t *buf;
     uint32_t pinned; /* bytes of it that are (blk_engine_pin()) */
+    uint64_t taken;  /* when, by the stopwatch's ticks */
     uint32_t done;   /* bytes carried out so far, for short transfers */
     int16_t status;  /* BLKIF_RSP_… */
     bool at_disk;
@@ -53,9 +57,13 @@ struct blk_queue {
     struct ring_back ring;
     const struct blk_layout *layout;
     struct blk_limits limits;
+    struct blk_throttle throttle;
+    bool throttled; /* requests were left in the ring for it */
     struct io_uring *uring;
     struct blk_nbd *nbd; /* where the image is; NULL: a file or block device */
     struct inflight_log *log;
+    struct figures *figures;
+    const struct stopwatch *watch;
     struct grant_copy_batch copies;
     const struct log_id *id;
     struct log_limit refused_log, io_log;
@@ -74,7 +82,7 @@ struct blk_queue {
 
 /*
  * Prepares the slots (memory is touched only when used) for the ring that `q->ring` already
- * describes; layout, limits, uring, nbd, log and id are set by the caller.
+ * describes; layout, limits, uring, nbd, log, figures, watch and id are set by the caller.
  * Returns 0 or -errno.
  */
 int blk_queue_init(struct blk_queue *q, xengnttab_handle *xgt, uint16_t domid);
@@ -93,8 +101,9 @@ int blk_queue_take_over(struct blk_queue *q, const struct inflight_ring *ring, c
 bool blk_queue_replay(struct blk_queue *q);
 
 /*
- * Stages 1 to 3: takes what the ring offers and queues it to the engine, once nothing is left to
- * replay. Returns how many requests were taken, or -EPROTO when the guest broke the ring.
+ * Stages 1 to 3: takes what the ring offers and the throttle allows and queues it to the engine,
+ * once nothing is left to replay: that was charged when it was taken first. Returns how many
+ * requests were taken, or -EPROTO when the guest broke the ring.
  */
 int blk_queue_take(struct blk_queue *q);
 
@@ -118,6 +127,9 @@ bool blk_queue_busy(const struct blk_queue *q);
 
 /* After blk_queue_answer(): whether only a completion lets the queue go on. */
 bool blk_queue_waits_for_disk(const struct blk_queue *q);
+
+/* After blk_queue_take(): whether there are requests that only time lets it take. */
+bool blk_queue_waits_for_time(const struct blk_queue *q);
 
 /* Nothing is in flight, and this is the end. */
 void blk_queue_end(struct blk_queue *q);

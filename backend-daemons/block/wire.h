@@ -35,6 +35,16 @@ enum blk_wire_protocol {
     BLK_WIRE_X86_32,
 };
 
+/*
+ * How much the guest may have of its disk (throttle.h), all zeros for no limit. No padding: it is
+ * compared as a whole.
+ */
+struct blk_wire_pace {
+    uint64_t bytes;   /* of reads and writes in a second; 0: no limit */
+    uint32_t iops;    /* requests in a second; 0: no limit */
+    uint32_t burst_s; /* the most that is saved up, in seconds of the limit */
+};
+
 /* First message, supervisor to worker. */
 struct blk_wire_config {
     struct wire_head head;
@@ -43,6 +53,7 @@ struct blk_wire_config {
     uint32_t nr_pages;
     uint32_t ring_refs[BLK_WIRE_MAX_PAGES];
     uint64_t sectors;
+    struct blk_wire_pace pace;
     bool read_only;
     bool discard;
     bool refuse;             /* answer every request by an error: earlier workers died of one */
@@ -65,16 +76,19 @@ enum blk_wire_order_kind {
      * worker itself may not.
      */
     BLK_WIRE_RESIZE = WIRE_CLASS_ORDER,
+    /* The guest may have more or less of it from now on. */
+    BLK_WIRE_PACE,
 };
 
 struct blk_wire_order {
     uint32_t kind;
-    uint64_t sectors;
+    uint64_t sectors;          /* BLK_WIRE_RESIZE */
+    struct blk_wire_pace pace; /* BLK_WIRE_PACE */
 };
 
 static const struct wire_format blk_wire_format = {
     .daemon = "duet-blockd",
-    .magic = 0x366b6c62U, /* "blk6": changes with these structures */
+    .magic = 0x376b6c62U, /* "blk7": changes with these structures */
     .config_bytes = sizeof(struct blk_wire_config),
     .order_bytes = sizeof(struct blk_wire_order),
 };

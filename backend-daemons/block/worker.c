@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "loop.h"
+
 /* The tag of the last flush, beside the slots' numbers. An NBD server knows it by one more slot. */
 #define BLK_TAG_LAST_FLUSH 0x10000ULL
 
@@ -113,8 +115,11 @@ static int blk_worker_set_up(struct blk_worker *b, int log_fd)
                                           .read_only = c->read_only,
                                           .discard = c->discard,
                                           .refuse = c->refuse};
+    blk_throttle_set(&b->queue.throttle, &c->pace, loop_now_ns());
     b->queue.uring = &b->base.uring;
     b->queue.id = &b->base.id;
+    b->queue.figures = b->base.figures;
+    b->queue.watch = &b->base.watch;
     err = blk_queue_init(&b->queue, b->base.xgt, c->head.domid);
     if (err == 0) {
         err = blk_worker_open_engine(b, log_fd);
@@ -164,15 +169,17 @@ static int blk_worker_take_over(struct worker *base)
     return err;
 }
 
-static void blk_worker_take_size(struct worker *base, const void *msg)
+static void blk_worker_take_order(struct worker *base, const void *msg)
 {
-    struct blk_limits *limits = &blk_worker_of(base)->queue.limits;
+    struct blk_queue *q = &blk_worker_of(base)->queue;
     const struct blk_wire_order *order = msg;
 
     if (order->kind == BLK_WIRE_RESIZE) {
         log_msg(LOG_INFO, &base->id, "the disk has %llu sectors now, after %llu",
-                (unsigned long long)order->sectors, (unsigned long long)limits->sectors);
-        limits->sectors = order->sectors;
+                (unsigned long long)order->sectors, (unsigned long long)q->limits.sectors);
+        q->limits.sectors = order->sectors;
+    } else if (order->kind == BLK_WIRE_PACE) {
+        blk_throttle_set(&q->throttle, &order->pace, loop_now_ns());
     }
 }
 
@@ -216,6 +223,10 @@ static uint64_t blk_worker_wait(struct blk_worker *b)
     }
     if (blk_queue_waits_for_disk(&b->queue)) {
         return UINT64_MAX;
+    }
+    if (blk_queue_waits_for_time(&b->queue)) {
+        /* what the guest adds changes nothing */
+        return blk_throttle_wait_ns(&b->queue.throttle, loop_now_ns());
     }
     worker_listen(&b->base);
     return b->queue.replaying || ring_final_check(&b->queue.ring) ? 0 : UINT64_MAX;
@@ -262,6 +273,9 @@ static int blk_worker_serve(struct worker *base, uint64_t *wait_ns)
     if (base->stopping) {
         blk_queue_replay(&b->queue);
     } else {
+        if (b->queue.throttle.on) {
+            blk_throttle_clock(&b->queue.throttle, loop_now_ns());
+        }
         n = blk_queue_take(&b->queue);
     }
     if (n < 0) {
@@ -306,7 +320,7 @@ const struct worker_class blk_worker_class = {
     .begin = blk_worker_take_over,
     .turn = blk_worker_serve,
     .complete = blk_worker_operation_done,
-    .order = blk_worker_take_size,
+    .order = blk_worker_take_order,
     .beat = blk_worker_beat,
     .end = blk_worker_close_log,
 };

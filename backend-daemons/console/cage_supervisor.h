@@ -7,11 +7,13 @@
 #ifndef DUET_CONSOLE_CAGE_SUPERVISOR_H
 #define DUET_CONSOLE_CAGE_SUPERVISOR_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* The descriptors on which certain calls alone are permitted. */
 struct cons_office {
     int events, grants, readers, worker;
+    bool metrics; /* somebody may ask for figures */
 };
 
 /* Finds a user by its name. Returns 0 or -errno (-ENOENT: there is none). */

@@ -15,7 +15,7 @@
 #include "name.h"
 #include "wire.h"
 
-#define CONS_WIRE_MAGIC  0x326e6364U /* "dcn2": changes with these structures */
+#define CONS_WIRE_MAGIC  0x336e6364U /* "dcn3": changes with these structures */
 #define CONS_WIRE_CLASS  "console"
 #define CONS_LOG_DIR_MAX 512
 
@@ -25,6 +25,7 @@ enum cons_wire_fd {
     CONS_FD_GRANTS,  /* /dev/xen/gntdev: the supervisor names grants, the worker maps those */
     CONS_FD_READERS, /* inotify: the supervisor adds terminals, the worker listens */
     CONS_FD_LOGS,    /* the directory of the logs, the worker's root */
+    CONS_FD_LEDGER,  /* in which the worker counts (ledger.h) */
     CONS_NR_FDS,
 };
 
@@ -51,15 +52,16 @@ struct cons_wire_config {
 
 /* Later messages, supervisor to worker, beside WIRE_STOP. */
 enum cons_order_kind {
-    CONS_OPEN = WIRE_CLASS_ORDER, /* a terminal, its master comes along: wd, seed, log, terms */
-    CONS_LOG,                     /* another log, or other terms: log, terms */
-    CONS_ATTACH,                  /* a ring and a channel: serial, index, frame, port. Answered. */
-    CONS_DETACH,                  /* take what is left in the ring and let go of it */
-    CONS_CLOSE,                   /* forget the console */
-    CONS_REOPEN,                  /* all: open the logs anew */
-    CONS_LIMIT,                   /* all: limits of the logs */
-    CONS_COUNT,                   /* all: statistics into the journal */
-    CONS_PING,                    /* all: answer. Answered. */
+    CONS_OPEN =
+        WIRE_CLASS_ORDER, /* a terminal, its master comes along: wd, seed, seat, log, terms */
+    CONS_LOG,             /* another log, or other terms: log, terms */
+    CONS_ATTACH,          /* a ring and a channel: serial, index, frame, port. Answered. */
+    CONS_DETACH,          /* take what is left in the ring and let go of it */
+    CONS_CLOSE,           /* forget the console */
+    CONS_REOPEN,          /* all: open the logs anew */
+    CONS_LIMIT,           /* all: limits of the logs */
+    CONS_COUNT,           /* all: statistics into the journal */
+    CONS_PING,            /* all: answer. Answered. */
 };
 
 struct cons_order {
@@ -69,6 +71,7 @@ struct cons_order {
     int32_t wd;      /* the terminal's in CONS_FD_READERS */
     uint32_t port;   /* bound in CONS_FD_EVENTS */
     uint32_t seed;   /* 1: the history begins with the end of the log */
+    uint32_t seat;   /* in the ledger */
     uint64_t index;  /* the grant's in CONS_FD_GRANTS, an offset to map */
     uint64_t frame;  /* of the ring's page, for what has no grant */
     struct cons_terms terms;

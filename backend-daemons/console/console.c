@@ -204,6 +204,7 @@ static int open_terminal(struct cons_console *console)
     }
     order = order_of(console, CONS_OPEN);
     order.seed = console->seed ? 1 : 0;
+    order.seat = console->seat;
     cons_link_send(&console->host->link, &order, pty.master);
     return 0;
 }
@@ -278,6 +279,7 @@ void cons_answered(struct cons_console *console, const struct cons_report *repor
     }
     console->answer_due = false;
     if (answer->err == 0) {
+        console->figures.memory = cons_ledger_seat(&console->host->ledger, console->seat);
         now_served(console);
     } else {
         failed_to_attach(console, answer->text, wire_errno(answer->err));
@@ -401,8 +403,10 @@ struct cons_console *cons_new(struct cons_host *host, unsigned int domid, bool s
     console->domid = domid;
     console->id = (struct log_id){.class = CONS_WIRE_CLASS, .domid = (int)domid, .device = 0};
     console->host = host;
+    console->figures.id = &console->id;
     console->complaints = (struct log_limit){.burst = 10, .interval_ms = 60000};
     console->port = console->wd = -1;
+    console->seat = cons_ledger_take(&host->ledger);
     console->seed = seed;
     console->fn = fn;
     console->arg = arg;
@@ -430,6 +434,7 @@ void cons_free(struct cons_console *console)
     if (console->wd >= 0) {
         give_order(console, CONS_CLOSE);
     }
+    cons_ledger_give_back(&host->ledger, console->seat);
     unbind(console);
     store_watch_del(host->store, &console->dir_watch);
     store_watch_del(host->store, &console->name_watch);

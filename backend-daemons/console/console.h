@@ -45,13 +45,15 @@ struct cons_console {
     struct log_limit complaints;
     bool ring_changed;
     bool name_changed;
-    bool offered;    /* the worker has the ring, or has been told of it */
-    bool answer_due; /* it has not said yet whether it has it; the link's ping is the deadline */
-    bool served;     /* it has; not yet told in the log when false */
-    uint32_t serial; /* of the last offer: an answer to another one is old */
-    uint64_t frame;  /* of the last offer, for messages */
-    uint32_t remote; /* the same */
-    int port;        /* our end of the channel; negative: none */
+    bool offered;      /* the worker has the ring, or has been told of it */
+    bool answer_due;   /* it has not said yet whether it has it; the link's ping is the deadline */
+    bool served;       /* it has; not yet told in the log when false */
+    uint32_t serial;   /* of the last offer: an answer to another one is old */
+    uint64_t frame;    /* of the last offer, for messages */
+    uint32_t remote;   /* the same */
+    unsigned int seat; /* in the ledger */
+    struct figures_view figures; /* what stands there, once it is this console's */
+    int port;                    /* our end of the channel; negative: none */
     char tty[CONS_TTY_MAX];
     int wd;           /* the terminal's in host->readers; negative: there is none */
     bool tty_written; /* this terminal's path stands in the store */

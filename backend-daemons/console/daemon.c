@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <xen/xen.h>
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -140,6 +141,7 @@ int cons_daemon_start(struct cons_daemon *daemon, struct cons_host *host, loop_f
     daemon->host = host;
     daemon->ready = ready;
     daemon->arg = arg;
+    daemon->began_s = time(NULL);
     daemon->says = (struct log_limit){.burst = 1000, .interval_ms = 5000};
     err = scan(daemon);
     daemon->started = true;

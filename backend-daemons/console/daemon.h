@@ -24,6 +24,7 @@ struct cons_daemon {
     bool worker_ready;
     bool told_ready;
     struct log_limit says; /* the worker's messages: one that was taken over must not flood */
+    int64_t began_s;       /* by the wall clock */
     loop_fn *ready;
     void *arg;
 };

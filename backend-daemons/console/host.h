@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "cons_wire.h"
+#include "ledger.h"
 #include "link.h"
 #include "loop.h"
 #include "store.h"
@@ -20,6 +21,7 @@ struct cons_host {
     struct cons_doors doors;
     int readers; /* inotify; the worker listens */
     struct cons_link link;
+    struct cons_ledger ledger;
     struct conf conf;
     struct cons_terms terms; /* of guests for whom the configuration has none of their own */
 };

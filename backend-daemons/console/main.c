@@ -22,9 +22,11 @@
 #include <unistd.h>
 
 #include "cage_supervisor.h"
+#include "cons_metrics.h"
 #include "daemon.h"
 #include "journal.h"
 #include "logfile.h"
+#include "metrics_http.h"
 #include "notify.h"
 #include "options.h"
 #include "single.h"
@@ -41,6 +43,8 @@ struct consoled {
     bool foreign;
     bool no_filter;
     int logs;
+    const char *metrics_at;
+    struct metrics_server metrics;
 };
 
 /* The worker has two descriptors per console and one per log, and inherits the limit. */
@@ -73,6 +77,15 @@ static void on_count(void *arg, int signo)
     cons_link_send(&d->host.link, &order, -1);
 }
 
+/* By now it may neither open a socket nor remove one. */
+static void keep_metrics(const struct consoled *d)
+{
+    if (strcmp(d->metrics_at != NULL ? d->metrics_at : "", d->metrics.address) != 0) {
+        log_msg(LOG_WARNING, NULL,
+                "metrics: another address, or none, holds once this daemon is started again");
+    }
+}
+
 /* Logs that somebody has renamed, and the configuration. */
 static void on_reload(void *arg, int signo)
 {
@@ -82,6 +95,7 @@ static void on_reload(void *arg, int signo)
 
     log_msg(LOG_NOTICE, NULL, "%s: reads %s", strsignal(signo), d->host.conf.path);
     conf_reload(&d->host.conf);
+    keep_metrics(d);
     limit.limits = d->config.limits;
     cons_link_send(&d->host.link, &limit, -1);
     cons_daemon_reconfigure(&d->daemon);
@@ -177,17 +191,23 @@ static int open_all(struct consoled *d)
     err = single_claim_folder(d->logs, "duet-consoled", why, sizeof(why));
     if (err != 0) {
         log_msg(LOG_CRIT, NULL, "%s", why);
+        return EXIT_FAILURE;
     }
-    return err != 0 ? EXIT_FAILURE : 0;
+    metric_bounds(&cons_metrics, &d->host.ledger.bounds);
+    err = cons_ledger_open(&d->host.ledger);
+    if (err != 0) {
+        return failed("memory for what is counted", err);
+    }
+    metrics_move(&d->metrics, d->host.loop, d->metrics_at, cons_metrics_text, &d->daemon);
+    return 0;
 }
 
 static int start_worker(struct consoled *d, uid_t uid, gid_t gid)
 {
     const int fds[CONS_NR_FDS] = {
-        [CONS_FD_EVENTS] = d->host.doors.events,
-        [CONS_FD_GRANTS] = d->host.doors.grants,
-        [CONS_FD_READERS] = d->host.readers,
-        [CONS_FD_LOGS] = d->logs,
+        [CONS_FD_EVENTS] = d->host.doors.events, [CONS_FD_GRANTS] = d->host.doors.grants,
+        [CONS_FD_READERS] = d->host.readers,     [CONS_FD_LOGS] = d->logs,
+        [CONS_FD_LEDGER] = d->host.ledger.fd,
     };
     int err;
 
@@ -236,6 +256,7 @@ static int serve(struct consoled *d)
         .grants = d->host.doors.grants,
         .readers = d->host.readers,
         .worker = d->host.link.child.socket.fd,
+        .metrics = d->metrics.address[0] != '\0',
     };
     int err, status;
 
@@ -330,6 +351,7 @@ static int parse_options(struct consoled *d, int argc, char **argv)
          .help = "without the supervisor's system-call filter, for\ndebuggers",
          .type = OPTION_SWITCH,
          .to = &d->no_filter},
+        OPTION_METRICS(d->metrics_at),
         OPTION_LOG_LEVEL,
     };
     struct options *options = &d->host.conf.options;

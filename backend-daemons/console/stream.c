@@ -29,10 +29,11 @@ static void service(void *arg);
 static void on_master(void *arg, uint32_t events);
 
 void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid,
-                      const struct cons_terms *terms)
+                      const struct cons_terms *terms, struct figures *figures)
 {
     memset(stream, 0, sizeof(*stream));
     stream->shared = shared;
+    stream->figures = figures;
     stream->id = (struct log_id){.class = CONS_WIRE_CLASS, .domid = (int)domid, .device = 0};
     stream->port.local = -1;
     stream->complaints = (struct log_limit){.burst = 5, .interval_ms = 60000};
@@ -112,11 +113,16 @@ static void drop_replay(struct cons_stream *stream)
 /* What the reader has to get next: the replay first, then the history. Returns its length. */
 static size_t pending(struct cons_stream *stream, const char **data)
 {
+    const uint64_t before = stream->cursor;
+    size_t len;
+
     if (stream->replay_done < stream->replay_len) {
         *data = stream->replay + stream->replay_done;
         return stream->replay_len - stream->replay_done;
     }
-    return cons_history_from(&stream->history, &stream->cursor, data);
+    len = cons_history_from(&stream->history, &stream->cursor, data);
+    figures_add(stream->figures, CONS_FIGURE_LOST_READER, stream->cursor - before);
+    return len;
 }
 
 static void written_to_reader(struct cons_stream *stream, size_t len)
@@ -158,6 +164,15 @@ static void pump(struct cons_stream *stream)
     update_master(stream, blocked);
 }
 
+static void log_batch(struct cons_stream *stream, const struct cons_batch *batch)
+{
+    const uint64_t lost = stream->log->lost;
+
+    if (cons_log_write(&stream->shared->logs, stream->log, batch->data, batch->len) != 0) {
+        figures_add(stream->figures, CONS_FIGURE_LOST_LOG, stream->log->lost - lost);
+    }
+}
+
 /* One batch from the ring into log and history. Returns its length, 0 when there is none. */
 static size_t take_batch(struct cons_stream *stream, size_t allowed)
 {
@@ -174,12 +189,12 @@ static size_t take_batch(struct cons_stream *stream, size_t allowed)
         return 0;
     }
     if (stream->log != NULL) {
-        cons_log_write(&stream->shared->logs, stream->log, batch.data, batch.len);
+        log_batch(stream, &batch);
     }
     if (cons_history_append(&stream->history, batch.data, batch.len) < 0) {
         log_limited(&stream->complaints, LOG_ERR, &stream->id, "no memory for the history");
     }
-    stream->output_bytes += batch.len;
+    figures_add(stream->figures, CONS_FIGURE_OUTPUT, batch.len);
     cons_consume(stream->page.intf, &batch);
     cons_port_notify(&stream->shared->xen, &stream->port);
     return batch.len;
@@ -220,8 +235,9 @@ static void service(void *arg)
         size_t room = reader_room(stream), taken;
 
         if (rate == 0) {
-            stream->held_back++;
-            service_later(stream, bucket_wait_ns(&stream->rate, stream->rate.burst / 4 + 1));
+            figures_add(stream->figures, CONS_FIGURE_HELD_BACK, 1);
+            service_later(stream,
+                          bucket_wait_ns(&stream->rate, stream->rate.burst / 4 + 1, loop_now_ns()));
             return;
         }
         /* pump() has set the stall timer or asked for EPOLLOUT: either comes back here. */
@@ -265,7 +281,8 @@ static void take_input(struct cons_stream *stream)
     }
     /* The room can only have grown, unless the guest plays with its index: then its input is lost.
      */
-    stream->input_bytes += cons_input(stream->page.intf, data, (size_t)len);
+    figures_add(stream->figures, CONS_FIGURE_INPUT,
+                cons_input(stream->page.intf, data, (size_t)len));
     cons_port_notify(&stream->shared->xen, &stream->port);
 }
 
@@ -291,6 +308,12 @@ static void make_replay(struct cons_stream *stream)
     }
 }
 
+static void set_attached(struct cons_stream *stream, bool attached)
+{
+    stream->attached = attached;
+    figures_set(stream->figures, CONS_FIGURE_ATTACHED, attached ? 1 : 0);
+}
+
 /* A reader has come. */
 static void on_reader(void *arg)
 {
@@ -308,7 +331,7 @@ static void on_reader(void *arg)
                     stream->master_events, on_master, stream) != 0) {
         return;
     }
-    stream->attached = true;
+    set_attached(stream, true);
     make_replay(stream);
     pump(stream);
     service(stream);
@@ -320,7 +343,7 @@ static void on_hangup(struct cons_stream *stream)
     int err;
 
     loop_fd_del(stream->shared->loop, &stream->master);
-    stream->attached = false;
+    set_attached(stream, false);
     drop_replay(stream);
     take_input(stream);
     err = cons_pty_reset(&stream->pty);

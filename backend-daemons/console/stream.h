@@ -27,6 +27,7 @@
 #include "bucket.h"
 #include "cons_wire.h"
 #include "history.h"
+#include "ledger.h"
 #include "log.h"
 #include "logfile.h"
 #include "loop.h"
@@ -39,6 +40,7 @@ struct cons_shared {
     struct cons_xen xen;
     struct cons_readers readers;
     struct cons_logs logs;
+    struct figures *ledger;
 };
 
 struct cons_stream {
@@ -73,15 +75,14 @@ struct cons_stream {
     struct loop_timer stall_timer;
     bool stalled;
 
-    /* For CONS_COUNT: moved so far, and how often the rate held the guest back. */
-    uint64_t output_bytes, input_bytes, held_back;
+    struct figures *figures; /* ledger.h */
 
     struct log_limit complaints;
 };
 
-/* Prepares the stream of domain @domid; nothing is opened. */
+/* Prepares the stream of domain @domid, which is counted in @figures; nothing is opened. */
 void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, unsigned int domid,
-                      const struct cons_terms *terms);
+                      const struct cons_terms *terms, struct figures *figures);
 
 /* From now on it may print so much. Its history stays as long as it is. */
 void cons_stream_set_rate(struct cons_stream *stream, uint64_t rate);

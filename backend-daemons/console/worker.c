@@ -25,6 +25,8 @@
 #include "cage_worker.h"
 #include "child.h"
 #include "cons_wire.h"
+#include "kept.h"
+#include "ledger.h"
 #include "stream.h"
 
 struct seat {
@@ -108,6 +110,11 @@ static int set_up(struct worker *w, const char **what)
     if (err != 0) {
         return err;
     }
+    *what = "the ledger";
+    shared->ledger = kept_map(w->fds[CONS_FD_LEDGER], CONS_LEDGER_BYTES);
+    if (shared->ledger == NULL) {
+        return -errno;
+    }
     *what = "the logs";
     return cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->limits.size,
                           c->limits.keep);
@@ -158,6 +165,18 @@ static void close_all_seats(struct worker *w)
     }
 }
 
+/* Where the console is counted from now on: from zero. */
+static struct figures *figures_of(const struct worker *w, const struct cons_order *order)
+{
+    struct figures *figures =
+        &w->shared.ledger[order->seat < CONS_LEDGER_SEATS ? order->seat : CONS_LEDGER_NOBODY];
+
+    for (unsigned int i = 0; i < FIGURES_MAX; i++) {
+        figures_set(figures, i, 0);
+    }
+    return figures;
+}
+
 static void open_seat(struct worker *w, const struct cons_order *order, int master)
 {
     struct seat *seat = find_seat(w, order->domid);
@@ -175,7 +194,7 @@ static void open_seat(struct worker *w, const struct cons_order *order, int mast
         return;
     }
     seat->domid = order->domid;
-    cons_stream_init(&seat->stream, &w->shared, order->domid, &order->terms);
+    cons_stream_init(&seat->stream, &w->shared, order->domid, &order->terms, figures_of(w, order));
     HASH_ADD_INT(w->seats, domid, seat);
     err = cons_stream_set_log(&seat->stream, order->log);
     if (err != 0) {
@@ -211,9 +230,9 @@ static void log_counts(const struct worker *w)
     HASH_ITER (hh, w->seats, seat, next) {
         log_msg(LOG_NOTICE, &seat->stream.id,
                 "%llu bytes printed, %llu typed, held back %llu times by its rate, %s",
-                (unsigned long long)seat->stream.output_bytes,
-                (unsigned long long)seat->stream.input_bytes,
-                (unsigned long long)seat->stream.held_back,
+                (unsigned long long)seat->stream.figures->value[CONS_FIGURE_OUTPUT],
+                (unsigned long long)seat->stream.figures->value[CONS_FIGURE_INPUT],
+                (unsigned long long)seat->stream.figures->value[CONS_FIGURE_HELD_BACK],
                 seat->stream.attached ? "somebody reads" : "nobody reads");
     }
 }

@@ -17,16 +17,26 @@ void bucket_set(struct bucket *b, uint64_t amount, uint64_t interval_ns, uint64_
                          .filled_ns = now_ns};
 }
 
+/* Tokens for which there is room: what is owed comes first. */
+static void add(struct bucket *b, uint64_t tokens)
+{
+    const uint64_t paid = tokens < b->owed ? tokens : b->owed;
+
+    b->owed -= paid;
+    b->tokens += tokens - paid;
+}
+
 /* Counts what time has brought. */
 static void fill(struct bucket *b, uint64_t now_ns)
 {
     wide fresh = (wide)(now_ns - b->filled_ns) * b->amount / b->interval_ns;
 
-    if (fresh >= b->burst - b->tokens) {
+    if (fresh >= (wide)(b->burst - b->tokens) + b->owed) {
         b->tokens = b->burst;
+        b->owed = 0;
         b->filled_ns = now_ns;
     } else {
-        b->tokens += (uint64_t)fresh;
+        add(b, (uint64_t)fresh);
         b->filled_ns += (uint64_t)(fresh * b->interval_ns / b->amount);
     }
 }
@@ -45,6 +55,23 @@ void bucket_spend(struct bucket *b, uint64_t tokens)
     b->tokens -= tokens < b->tokens ? tokens : b->tokens;
 }
 
+void bucket_owe(struct bucket *b, uint64_t tokens)
+{
+    const uint64_t there = tokens < b->tokens ? tokens : b->tokens;
+
+    if (b->amount != 0) {
+        b->tokens -= there;
+        b->owed += tokens - there;
+    }
+}
+
+void bucket_give_back(struct bucket *b, uint64_t tokens)
+{
+    const uint64_t room = b->owed + b->burst - b->tokens;
+
+    add(b, tokens < room ? tokens : room);
+}
+
 bool bucket_take(struct bucket *b, uint64_t tokens, uint64_t now_ns)
 {
     if (b->amount == 0) {
@@ -52,17 +79,21 @@ bool bucket_take(struct bucket *b, uint64_t tokens, uint64_t now_ns)
     }
     fill(b, now_ns);
     if (tokens > b->tokens) {
-        b->next_ns = b->filled_ns + bucket_wait_ns(b, tokens);
+        b->next_ns = now_ns + bucket_wait_ns(b, tokens, now_ns);
         return false;
     }
     b->tokens -= tokens;
     return true;
 }
 
-uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted)
+uint64_t bucket_wait_ns(const struct bucket *b, uint64_t wanted, uint64_t now_ns)
 {
+    const uint64_t passed = now_ns - b->filled_ns; /* of it comes a part of a token */
+    uint64_t due;
+
     if (b->amount == 0 || b->tokens >= wanted) {
         return 0;
     }
-    return (uint64_t)((wide)(wanted - b->tokens) * b->interval_ns / b->amount) + 1;
+    due = (uint64_t)(((wide)(wanted - b->tokens) + b->owed) * b->interval_ns / b->amount) + 1;
+    return due > passed ? due - passed : 0;
 }

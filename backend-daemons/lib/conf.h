@@ -33,6 +33,7 @@ struct conf_line {
     char guest[CONF_GUEST_MAX]; /* "": every guest of the class */
     uint64_t value;             /* as option_value() reads it */
     unsigned int number;
+    char text[]; /* as it stands there, for a value that is one */
 };
 
 struct conf {

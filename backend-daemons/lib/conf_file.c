@@ -197,16 +197,17 @@ static const struct conf_line *conf_earlier(const struct conf_parser *p,
 }
 
 static void conf_keep(struct conf_parser *p, const struct option_rule *rule, const char *guest,
-                      uint64_t value)
+                      const char *text, uint64_t value)
 {
-    struct conf_line *l = calloc(1, sizeof(*l));
+    struct conf_line *l = calloc(1, sizeof(*l) + strlen(text) + 1);
 
     if (l == NULL) {
         conf_complain(p, "no memory for this line");
         return;
     }
     l->rule = rule;
-    l->value = value;
+    memcpy(l->text, text, strlen(text) + 1);
+    l->value = rule->type == OPTION_LISTEN ? (uint64_t)(uintptr_t)l->text : value;
     l->number = p->line;
     snprintf(l->guest, sizeof(l->guest), "%s", guest);
     *p->end = l;
@@ -235,7 +236,7 @@ static int conf_take(void *arg, const char *section, const char *key, const char
     } else if (!option_value(rule, text, &value, why, sizeof(why))) {
         conf_complain(p, "%s = %s: %s", key, text, why);
     } else {
-        conf_keep(p, rule, guest, value);
+        conf_keep(p, rule, guest, text, value);
     }
     return 1;
 }

@@ -53,6 +53,7 @@ void crew_release(struct supervised *dev)
 {
     loop_timer_cancel(dev->sup->loop, &dev->crew.beat);
     crew_close_log(&dev->crew);
+    figures_release(&dev->crew.figures);
 }
 
 void crew_dismiss(struct supervised *dev)
@@ -164,6 +165,7 @@ static enum life_event crew_count_death(struct supervised *dev, const char *how)
     bool useful = crew->kept != NULL && crew->kept->progress != crew->progress;
     char sentence[SUPERVISED_SENTENCE_MAX];
 
+    crew->replaces = true;
     if (useful) {
         crew->starts.hurry = 0;
     }
@@ -252,6 +254,39 @@ static void crew_fails(struct supervised *dev, int err, bool may_pass, const cha
     life_happens(&dev->life, LIFE_ON_REFUSED);
 }
 
+/* Adds the memory in which the worker counts. Returns 0, or -errno with a sentence. */
+static int crew_add_figures(struct supervised *dev, struct crew_orders *o, int *fd, char *why,
+                            unsigned long size)
+{
+    dev->crew.figures.id = &dev->id;
+    *fd = figures_renew(&dev->crew.figures, &dev->sup->bounds);
+    if (*fd < 0) {
+        snprintf(why, size, "no memory for what is counted: %s", strerror(-*fd));
+        return *fd;
+    }
+    o->fds[o->nr_fds++] = *fd;
+    return 0;
+}
+
+/* Starts it, with memory in which to count, as its last descriptor. 0 or -errno with a sentence. */
+static int crew_spawn_counting(struct supervised *dev, struct crew_orders *o, char *why,
+                               unsigned long size)
+{
+    struct crew *crew = &dev->crew;
+    int fd, err = crew_add_figures(dev, o, &fd, why, size);
+
+    if (err != 0) {
+        return err;
+    }
+    err = crew_spawn(dev, o, why, size);
+    close(fd);
+    if (err == 0 && crew->replaces) {
+        crew->restarts++;
+        crew->replaces = false;
+    }
+    return err;
+}
+
 void crew_start(struct supervised *dev)
 {
     struct crew *crew = &dev->crew;
@@ -285,7 +320,7 @@ void crew_start(struct supervised *dev)
         crew_fails(dev, err, lacks_for_now(err) || store_error_passes(err), why);
         return;
     }
-    err = crew_spawn(dev, &o, why, sizeof(why));
+    err = crew_spawn_counting(dev, &o, why, sizeof(why));
     if (err != 0) {
         crew_fails(dev, err, true, why);
         return;
@@ -361,6 +396,11 @@ void crew_watch(struct supervised *dev)
     crew->silent = 0;
     crew->turns = crew->kept != NULL ? crew->kept->turns - 1 : 0;
     crew_on_beat(dev);
+}
+
+bool crew_moves(const struct crew *crew)
+{
+    return crew->serves && crew->silent < SILENT_BEATS && !crew->held && !crew->figures.lies;
 }
 
 int crew_order(struct crew *crew, const void *order, unsigned long size)

@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "child.h"
+#include "figures.h"
 #include "kept.h"
 #include "lacks.h"
 #include "log.h"
@@ -64,6 +65,9 @@ struct crew {
     unsigned int deaths; /* one soon after the other */
     bool refusing;       /* it only says no */
     bool told;           /* why it ends was told, or it was given up */
+    bool replaces;       /* the next worker does one that died */
+    uint64_t restarts;   /* workers that did */
+    struct figures_view figures;
     struct log_limit report_log;
     struct log_limit says; /* its own messages; it limits them itself, unless it was taken over */
 };
@@ -98,6 +102,9 @@ static inline bool crew_serves(const struct crew *crew)
 {
     return crew->serves;
 }
+
+/* Whether the worker serves, has turned when it was asked to, and counts what can be true. */
+bool crew_moves(const struct crew *crew);
 
 /* Closes what is open; the service manager keeps the log. */
 void crew_release(struct supervised *dev);

@@ -10,25 +10,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "log.h"
 
 #define OPTIONS_HELP_COLUMN 29
 #define OPTIONS_NUMBERED    256 /* beyond every letter */
 
+/* What the letter behind a number of bytes multiplies it by; 0: there is something else. */
+static uint64_t option_unit(const struct option_rule *r, const char *end)
+{
+    static const char units[] = "KMG";
+    const char *unit;
+
+    if (*end == '\0') {
+        return 1;
+    }
+    unit = r->type == OPTION_BYTES && end[1] == '\0' ? strchr(units, *end) : NULL;
+    return unit != NULL ? UINT64_C(1024) << 10 * (unit - units) : 0;
+}
+
 static bool option_number(const struct option_rule *r, const char *text, uint64_t *value, char *why,
                           unsigned long why_size)
 {
     unsigned long long n;
+    uint64_t unit;
     char *end;
 
     errno = 0;
     n = strtoull(text, &end, 0);
-    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || n < r->min || n > r->max) {
+    unit = option_unit(r, end);
+    if (errno != 0 || *text < '0' || *text > '9' || unit == 0 || n > r->max / unit ||
+        n * unit < r->min) {
         snprintf(why, why_size, "not a number from %" PRIu64 " to %" PRIu64, r->min, r->max);
         return false;
     }
-    *value = r->type == OPTION_KIB ? n * 1024 : n;
+    *value = r->type == OPTION_KIB ? n * 1024 : n * unit;
     return true;
+}
+
+static bool option_listen(const char *text, uint64_t *value, char *why, unsigned long why_size)
+{
+    struct address address;
+
+    *value = (uint64_t)(uintptr_t)text;
+    return address_read(text, &address, why, why_size);
 }
 
 bool option_value(const struct option_rule *r, const char *text, uint64_t *value, char *why,
@@ -36,6 +61,9 @@ bool option_value(const struct option_rule *r, const char *text, uint64_t *value
 {
     int level;
 
+    if (r->type == OPTION_LISTEN) {
+        return option_listen(text, value, why, why_size);
+    }
     if (r->type != OPTION_LEVEL) {
         return option_number(r, text, value, why, why_size);
     }
@@ -48,12 +76,20 @@ bool option_value(const struct option_rule *r, const char *text, uint64_t *value
     return true;
 }
 
+/* Whether it is for a uint64_t. */
+static bool option_is_wide(const struct option_rule *r)
+{
+    return r->type == OPTION_KIB || r->type == OPTION_BYTES;
+}
+
 void option_set(const struct option_rule *r, uint64_t value)
 {
     if (r->type == OPTION_LEVEL) {
         log_set_level((int)value);
-    } else if (r->type == OPTION_KIB) {
+    } else if (option_is_wide(r)) {
         *(uint64_t *)r->to = value;
+    } else if (r->type == OPTION_LISTEN) {
+        *(const char **)r->to = (const char *)(uintptr_t)value;
     } else {
         *(unsigned int *)r->to = (unsigned int)value;
     }
@@ -65,7 +101,10 @@ static uint64_t option_get(const struct option_rule *r)
     if (r->type == OPTION_LEVEL) {
         return (uint64_t)log_level();
     }
-    return r->type == OPTION_KIB ? *(const uint64_t *)r->to : *(const unsigned int *)r->to;
+    if (r->type == OPTION_LISTEN) {
+        return (uint64_t)(uintptr_t) * (const char *const *)r->to;
+    }
+    return option_is_wide(r) ? *(const uint64_t *)r->to : *(const unsigned int *)r->to;
 }
 
 static bool option_dir(const struct option_rule *r, const char *text, char *why,
@@ -125,7 +164,7 @@ static int options_wrong(const char *program)
 
 static bool options_take(const struct option_rule *r, const char *text)
 {
-    char why[128];
+    char why[256];
     uint64_t value = 0;
     bool fine = true;
 
@@ -139,9 +178,11 @@ static bool options_take(const struct option_rule *r, const char *text)
     case OPTION_DIR:
         fine = option_dir(r, text, why, sizeof(why));
         break;
+    case OPTION_LISTEN:
     case OPTION_LEVEL:
     case OPTION_NUMBER:
     case OPTION_KIB:
+    case OPTION_BYTES:
         fine = option_value(r, text, &value, why, sizeof(why));
         if (fine) {
             option_set(r, value);

@@ -23,10 +23,12 @@ enum option_type {
     OPTION_SWITCH, /* a bool, which becomes true; there is no argument */
     OPTION_NUMBER, /* an unsigned int (or uid_t), from `min` to `max`, in C's notation */
     OPTION_KIB,    /* a uint64_t of bytes; the argument, from `min` to `max`, counts KiB */
+    OPTION_LISTEN, /* a const char *: where to listen (address.h) */
+    OPTION_BYTES,  /* a uint64_t of bytes, from `min` to `max`; K, M or G behind it multiplies */
     OPTION_LEVEL,  /* nothing: the level of the log, which takes effect */
 };
 
-/* Where it may stand beside the command line. Only numbers and levels may. */
+/* Where it may stand beside the command line. Only numbers, levels and where to listen may. */
 enum option_scope {
     OPTION_NOT_IN_FILE,
     OPTION_OF_CLASS, /* in the section of the daemon's class */
@@ -61,6 +63,14 @@ struct options {
         .scope = OPTION_OF_CLASS                                                         \
     }
 
+/* The row of a daemon that tells its figures. */
+#define OPTION_METRICS(at)                                                                      \
+    {                                                                                           \
+        .name = "metrics", .argument = "WHERE",                                                 \
+        .help = "tell figures by HTTP at a socket's path, or at\n127.0.0.1:PORT or [::1]:PORT", \
+        .type = OPTION_LISTEN, .to = &(at), .scope = OPTION_OF_CLASS                            \
+    }
+
 /* Adds rows to a table that starts as zeros. More than OPTIONS_MAX are a fault of the program. */
 void options_add(struct options *o, const struct option_rule *rules, unsigned int nr);
 
@@ -71,8 +81,8 @@ void options_add(struct options *o, const struct option_rule *rules, unsigned in
 int options_parse(struct options *o, int argc, char **argv);
 
 /*
- * Reads the value of a number (in bytes, if it counts KiB) or of a level (a priority). Returns
- * false with the reason in `why`.
+ * Reads the value of a number (in bytes, if it counts KiB), of a level (a priority) or of where to
+ * listen (the text's address, which is to stay). Returns false with the reason in `why`.
  */
 bool option_value(const struct option_rule *r, const char *text, uint64_t *value, char *why,
                   unsigned long why_size);

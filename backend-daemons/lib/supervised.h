@@ -191,7 +191,7 @@ uint64_t supervised_conf(const struct supervised *dev, const char *key, uint64_t
 /* The daemon ends, and so does the device, in good order. The store is left as it is. */
 void supervised_leave(struct supervised *dev);
 
-/* Logs the device's phase and states, and has its worker log its statistics. */
+/* Logs the device's phase and states, and what its class has to add. */
 void supervised_count(struct supervised *dev);
 
 /* Gives up what the functions above got. */

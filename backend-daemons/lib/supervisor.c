@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "journal.h"
 #include "notify.h"
 #include "single.h"
+#include "supervisor_metrics.h"
 
 #define KERNEL_LOG_MS    5000
 #define UID_BASE_DEFAULT 0x70000000U
@@ -256,6 +258,7 @@ int supervisor_start(struct supervisor *sup)
 {
     int err = supervisor_find_program(sup->worker_path, &sup->worker_program);
 
+    metric_bounds(sup->ops->metrics, &sup->bounds);
     if (err != 0) {
         return err;
     }
@@ -385,6 +388,7 @@ static void on_reload(void *arg, int signo)
 
     log_msg(LOG_NOTICE, NULL, "%s: reads %s", strsignal(signo), sup->conf.path);
     conf_reload(&sup->conf);
+    supervisor_metrics_follow(sup);
     for_all(sup, supervised_look_anew);
 }
 
@@ -445,9 +449,12 @@ static int supervisor_run(struct supervisor *sup)
         return status;
     }
     if (make_empty_directory() && is_the_only_one(sup) && supervisor_start(sup) == 0) {
+        sup->began_s = time(NULL);
+        supervisor_metrics_follow(sup);
         notify_ready(sup->loop);
         status = loop_run(sup->loop);
     }
+    supervisor_metrics_end(sup);
     supervisor_free(sup);
     loop_free(sup->loop);
     return status;
@@ -472,6 +479,7 @@ int supervisor_main(struct supervisor *sup, const struct option_rule *rules, uns
          .argument = "PATH",
          .help = worker_help,
          .to = &sup->worker_path},
+        OPTION_METRICS(sup->metrics_at),
         OPTION_LOG_LEVEL,
     };
     int status;

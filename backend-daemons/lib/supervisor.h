@@ -17,6 +17,8 @@
 
 #include "backends.h"
 #include "conf.h"
+#include "metrics.h"
+#include "metrics_http.h"
 #include "supervised.h"
 
 #define SUPERVISOR_CLASSES_MAX 2U
@@ -68,7 +70,8 @@ struct supervisor_ops {
     void (*idle)(struct supervised *dev); /* closed, and the toolstack or the guest is done */
     void (*gone)(struct supervised *dev); /* removed by the toolstack: nothing may be left */
     void (*release)(struct supervised *dev);
-    void (*count)(struct supervised *dev);   /* on SIGUSR1: asks the worker for statistics */
+    void (*count)(struct supervised *dev);   /* on SIGUSR1: logs what its workers have counted */
+    const struct metric_table *metrics;      /* what is told of its devices */
     int (*started)(struct supervisor *sup);  /* the store can be asked; -errno after a log line */
     void (*stopped)(struct supervisor *sup); /* for the last time; also if it never started */
 };
@@ -97,13 +100,17 @@ struct supervisor {
     struct supervisor_kept *kept; /* that no device has asked for yet */
     bool stopping;
     struct loop_timer leave;
+    struct metrics_server metrics;
+    struct figures_bounds bounds; /* of ops->metrics */
+    int64_t began_s;              /* by the wall clock */
     /* configuration */
     struct conf conf;    /* whose `class` names the section */
     const char *purpose; /* what --help says about the daemon */
     const char *worker_path;
-    unsigned int beat_ms;  /* between two beats of a worker (crew.h); 0: as there */
-    unsigned int leave_ms; /* how long it waits for its workers at its end; 0: LEAVE_MS */
-    uid_t uid_base;        /* a worker's uid is this plus the guest's domain id */
+    unsigned int beat_ms;   /* between two beats of a worker (crew.h); 0: as there */
+    unsigned int leave_ms;  /* how long it waits for its workers at its end; 0: LEAVE_MS */
+    const char *metrics_at; /* where its figures are told; NULL: nowhere */
+    uid_t uid_base;         /* a worker's uid is this plus the guest's domain id */
 };
 
 /* Whether the toolstack has such a device. One that the store cannot tell of may be there: it is

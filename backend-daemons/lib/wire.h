@@ -50,6 +50,9 @@ enum wire_report_kind {
     WIRE_CLASS_REPORT = 16, /* the first that is a class's own; those may be longer */
 };
 
+/* Descriptors that come behind the class's own with the first message: of struct figures. */
+#define WIRE_OWN_FDS 1U
+
 #define WIRE_TEXT_MAX  240
 #define WIRE_ERRNO_MAX 4095
 

@@ -106,11 +106,11 @@ static int worker_receive(struct worker *w, int argc, char **argv)
     } else if (argc != 1) {
         return -EINVAL;
     }
-    if (nr_fds == 0 || nr_fds > CHILD_FDS_MAX) {
+    if (nr_fds == 0 || nr_fds + WIRE_OWN_FDS > CHILD_FDS_MAX) {
         return -EINVAL;
     }
     n = child_receive(CHILD_SOCKET_FD, w->head, w->class->wire->config_bytes, w->fds,
-                      (unsigned int)nr_fds);
+                      (unsigned int)nr_fds + WIRE_OWN_FDS);
     w->nr_fds = (unsigned int)nr_fds;
     if (n < 0) {
         return (int)n;
@@ -142,6 +142,10 @@ static int worker_open(struct worker *w)
     }
     w->gntdev_fd = xengnttab_fd(w->xgt);
     w->evtchn_fd = xenevtchn_fd(w->xce);
+    w->figures = kept_map(w->fds[w->nr_fds], sizeof(*w->figures));
+    if (w->figures == NULL) {
+        return worker_set_up(w, -errno, "what is counted");
+    }
     if (fcntl(w->evtchn_fd, F_SETFL, O_NONBLOCK) < 0) {
         int err = errno;
 
@@ -299,8 +303,11 @@ static void worker_on_supervisor(struct worker *w)
         }
         if (order.kind == WIRE_STOP) {
             w->stopping = true;
-        } else if (order.kind == WIRE_BEAT && w->class->beat != NULL) {
-            w->class->beat(w);
+        } else if (order.kind == WIRE_BEAT) {
+            stopwatch_look(&w->watch);
+            if (w->class->beat != NULL) {
+                w->class->beat(w);
+            }
         } else if (order.kind >= WIRE_CLASS_ORDER &&
                    (unsigned long)n == w->class->wire->order_bytes) {
             w->class->order(w, &order);
@@ -389,6 +396,7 @@ int worker_main(struct worker *w, int argc, char **argv)
         fprintf(stderr, "%s is started by %s(8), not by hand\n", argv[0], w->class->wire->daemon);
         return WORKER_EXIT_USAGE;
     }
+    stopwatch_look(&w->watch);
     err = worker_open(w);
     if (err == 0) {
         err = w->class->connect(w);
@@ -402,6 +410,7 @@ int worker_main(struct worker *w, int argc, char **argv)
     if (err != 0) {
         return 1;
     }
+    stopwatch_look(&w->watch);
     worker_report(w, WIRE_READY, 0, "serving");
     err = worker_serve(w);
     if (w->class->end != NULL) {

@@ -42,9 +42,11 @@
 #include <xengnttab.h>
 
 #include "child.h"
+#include "figures.h"
 #include "kept.h"
 #include "log.h"
 #include "sandbox.h"
+#include "stopwatch.h"
 #include "uring.h"
 #include "wire.h"
 
@@ -100,6 +102,8 @@ struct worker {
     bool stopping;
     struct kept_head *kept; /* of what outlives it, from connect() on; NULL: nothing does */
     uint64_t nr_events, nr_notifications; /* statistics */
+    struct figures *figures;              /* in which it counts, from open on */
+    struct stopwatch watch;
     /* private */
     evtchn_port_t ports[WORKER_PORTS_MAX];
     unsigned int nr_ports;

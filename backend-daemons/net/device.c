@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "device_xs.h"
+#include "net_figures.h"
 #include "estate.h"
 
 #define BUSY_NS UINT64_C(100000000)
@@ -229,28 +230,31 @@ static void net_device_see_settings(struct supervised *base)
     }
 }
 
-static void net_log_statistics(struct net_device *dev, const struct net_wire_statistics *s)
+/* On SIGUSR1: what the workers of the device have counted. */
+static void net_device_tell_counts(struct supervised *base)
 {
+    struct net_device *dev = net_device_of(base);
+    struct figures now;
+    const uint64_t *n = now.value;
+
+    figures_read(&base->crew.figures, &base->sup->bounds, &now);
     log_limited(&dev->counts_log, LOG_INFO, &dev->base.id,
                 "from the guest: %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64
                 " refused, %" PRIu64 " dropped; to the guest: %" PRIu64 " packets, %" PRIu64
                 " bytes, %" PRIu64 " dropped; %" PRIu64 " copies, %" PRIu64 " events, %" PRIu64
                 " notifications, %" PRIu64 " stalls",
-                s->tx_packets, s->tx_bytes, s->tx_refused, s->tx_dropped, s->rx_packets,
-                s->rx_bytes, s->rx_dropped, s->copies, s->events, s->notifications, s->stalls);
+                n[NET_FIGURE_TX_PACKETS], n[NET_FIGURE_TX_BYTES], n[NET_FIGURE_TX_REFUSED],
+                n[NET_FIGURE_TX_DROPPED], n[NET_FIGURE_RX_PACKETS], n[NET_FIGURE_RX_BYTES],
+                n[NET_FIGURE_RX_DROPPED], n[NET_FIGURE_COPIES], n[NET_FIGURE_EVENTS],
+                n[NET_FIGURE_NOTIFICATIONS], n[NET_FIGURE_STALLS]);
 }
 
 static bool net_device_hear(struct supervised *base, const struct wire_report *r, const void *msg,
                             unsigned long len)
 {
     struct net_device *dev = net_device_of(base);
-    struct net_wire_counts counts;
 
-    if (r->kind == NET_WIRE_COUNTS && len == sizeof(counts)) {
-        memcpy(&counts, msg, sizeof(counts));
-        net_log_statistics(dev, &counts.statistics);
-        return true;
-    }
+    (void)msg;
     if (r->kind == NET_WIRE_CARRIER && len == sizeof(*r)) {
         log_limited(&dev->carrier_log, r->err == 0 ? LOG_DEBUG : LOG_WARNING, &base->id, "%s",
                     r->text);
@@ -285,13 +289,6 @@ static void net_device_remove_tap(struct supervised *base)
         log_msg(LOG_WARNING, &base->id, "%s", why);
     }
     tap_close(&dev->tap, true);
-}
-
-static void net_device_ask_counts(struct supervised *base)
-{
-    if (net_device_send(net_device_of(base), NET_WIRE_COUNT) != 0) {
-        log_msg(LOG_WARNING, &base->id, "the worker does not answer");
-    }
 }
 
 static void net_device_leave_tap(struct supervised *base)
@@ -340,6 +337,7 @@ const struct supervisor_ops netd_ops = {
     .rest = net_device_link_down,
     .gone = net_device_remove_tap,
     .release = net_device_leave_tap,
-    .count = net_device_ask_counts,
+    .count = net_device_tell_counts,
+    .metrics = &net_metrics,
     .started = net_sweep_taps,
 };

@@ -50,7 +50,7 @@ static void net_rx_release(struct net_rx_buffer *buf)
 
 static void net_rx_drop(struct net_rx *r, struct net_rx_buffer *buf)
 {
-    r->vif->statistics.rx_dropped++;
+    figures_add(r->vif->figures, NET_FIGURE_RX_DROPPED, 1);
     net_rx_release(buf);
 }
 
@@ -235,8 +235,8 @@ static void net_rx_put_packet(struct net_rx *r, const struct net_rx_buffer *buf)
         }
         done += part;
     }
-    r->vif->statistics.rx_packets++;
-    r->vif->statistics.rx_bytes += buf->bytes;
+    figures_add(r->vif->figures, NET_FIGURE_RX_PACKETS, 1);
+    figures_add(r->vif->figures, NET_FIGURE_RX_BYTES, buf->bytes);
 }
 
 static void net_rx_copy_failed(void *arg, uint32_t tag, int status)
@@ -256,7 +256,7 @@ static void net_rx_finish_batch(struct net_rx *r)
     uint32_t nr = r->copies.nr;
     int err = grant_batch_run(&r->copies, net_rx_copy_failed, r);
 
-    r->vif->statistics.copies += nr;
+    figures_add(r->vif->figures, NET_FIGURE_COPIES, nr);
     if (err != 0) {
         log_limited(&r->vif->guest_log, LOG_ERR, &r->vif->id, "grant copy failed: %s",
                     strerror(-err));

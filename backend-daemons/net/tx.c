@@ -63,7 +63,7 @@ static void net_tx_respond(struct net_tx *t, const struct net_packet *p, int16_t
 
 static void net_tx_refuse(struct net_tx *t, const struct net_packet *p, int err)
 {
-    t->vif->statistics.tx_refused++;
+    figures_add(t->vif->figures, NET_FIGURE_TX_REFUSED, 1);
     log_limited(&t->vif->guest_log, LOG_WARNING, &t->vif->id,
                 "refused a packet of the guest: %s (%u bytes, %u slots, queue %u)",
                 net_gate_strerror(err), p->bytes, p->nr_slots, t->queue);
@@ -182,7 +182,7 @@ static void net_tx_run_copies(struct net_tx *t, struct net_tx_buffer *first)
 {
     int err;
 
-    t->vif->statistics.copies += t->copies.nr;
+    figures_add(t->vif->figures, NET_FIGURE_COPIES, t->copies.nr);
     err = grant_batch_run(&t->copies, net_tx_copy_failed, t);
     for (; err != 0 && first != NULL; first = first->next) {
         first->err = -EFAULT;
@@ -234,8 +234,8 @@ static void net_tx_finish(struct net_tx *t, struct net_tx_buffer *buf)
         return;
     }
     net_tx_respond(t, &buf->packet, NETIF_RSP_OKAY);
-    t->vif->statistics.tx_packets++;
-    t->vif->statistics.tx_bytes += buf->packet.bytes;
+    figures_add(t->vif->figures, NET_FIGURE_TX_PACKETS, 1);
+    figures_add(t->vif->figures, NET_FIGURE_TX_BYTES, buf->packet.bytes);
     t->in_flight++;
     uring_write(t->vif->uring, t->tap_fd, buf->data - NET_VNET_HEADER,
                 NET_VNET_HEADER + buf->packet.bytes,
@@ -281,7 +281,7 @@ void net_tx_complete(struct net_tx *t, unsigned int index, int res)
 {
     t->in_flight--;
     if (res < 0) {
-        t->vif->statistics.tx_dropped++;
+        figures_add(t->vif->figures, NET_FIGURE_TX_DROPPED, 1);
     }
     net_tx_release(t, &t->buffers[index]);
 }

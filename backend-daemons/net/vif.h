@@ -17,6 +17,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mcast.h"
+#include "net_figures.h"
 #include "wire.h"
 
 /* Bytes of the header that the tap puts before each packet: the short form without num_buffers. */
@@ -40,7 +41,7 @@ struct net_vif {
     uint64_t now_ns; /* of this turn; 0: nobody has asked yet, see net_vif_now() */
     int tap_error;   /* -errno: the tap is lost */
     struct io_uring *uring;
-    struct net_wire_statistics statistics;
+    struct figures *figures;
     struct bucket credit;    /* the limit of `rate=`, in bytes */
     struct net_mcast *mcast; /* both live in what outlives the worker (estate.h) */
     struct net_hash *hash;

@@ -43,7 +43,6 @@ struct net_wire_config {
 /* Later messages, supervisor to worker, beside WIRE_STOP. */
 enum net_wire_order_kind {
     NET_WIRE_SET = WIRE_CLASS_ORDER, /* new settings */
-    NET_WIRE_COUNT,                  /* report the statistics */
 };
 
 struct net_wire_order {
@@ -51,27 +50,14 @@ struct net_wire_order {
     struct net_wire_settings settings;
 };
 
-/* Packets and what became of them; both directions as the host sees them (rx: to the guest). */
-struct net_wire_statistics {
-    uint64_t tx_packets, tx_bytes, tx_refused, tx_dropped;
-    uint64_t rx_packets, rx_bytes, rx_dropped;
-    uint64_t copies, events, notifications, stalls;
-};
-
 /* Worker to supervisor, beside the reports of lib/wire.h. */
 enum net_wire_report_kind {
     NET_WIRE_CARRIER = WIRE_CLASS_REPORT, /* the link went up (err 0) or down (err ETIMEDOUT) */
-    NET_WIRE_COUNTS,                      /* a struct net_wire_counts; also at the end */
-};
-
-struct net_wire_counts {
-    struct wire_report report;
-    struct net_wire_statistics statistics;
 };
 
 static const struct wire_format net_wire_format = {
     .daemon = "duet-netd",
-    .magic = 0x34746e64U, /* "dnt4": changes with these structures */
+    .magic = 0x35746e64U, /* "dnt5": changes with these structures */
     .config_bytes = sizeof(struct net_wire_config),
     .order_bytes = sizeof(struct net_wire_order),
 };

@@ -59,6 +59,7 @@ static void net_worker_set_up_vif(struct net_worker *n)
     n->vif = (struct net_vif){
         .id = n->base.id,
         .uring = &n->base.uring,
+        .figures = n->base.figures,
         .guest_log = {.burst = 1, .interval_ms = GUEST_LOG_MS},
         .mcast = &n->estate->mcast,
         .hash = &n->estate->hash,
@@ -183,6 +184,7 @@ static int net_worker_begin(struct worker *base)
         return err;
     }
     net_worker_apply(n, &n->config.settings);
+    figures_set(n->vif.figures, NET_FIGURE_QUEUES, n->config.nr_queues);
     kept_put(&n->estate->head.state, KEPT_OPEN);
     return 0;
 }
@@ -197,7 +199,7 @@ static unsigned int net_worker_rules(const struct worker *base, struct sandbox_r
 /* The host learns from the tap, the guest from the store, which the supervisor writes. */
 static void net_worker_set_link(struct net_worker *n, bool up)
 {
-    struct net_wire_counts r = {.report = {.kind = NET_WIRE_CARRIER, .err = up ? 0 : ETIMEDOUT}};
+    struct wire_report r = {.kind = NET_WIRE_CARRIER, .err = up ? 0 : ETIMEDOUT};
     unsigned int carrier = up;
 
     if (n->link_up == up) {
@@ -207,19 +209,10 @@ static void net_worker_set_link(struct net_worker *n, bool up)
     if (ioctl(n->base.fds[0], TUNSETCARRIER, &carrier) < 0) {
         log_msg(LOG_WARNING, &n->vif.id, "cannot set the tap's carrier: %s", strerror(errno));
     }
-    n->vif.statistics.stalls += up ? 0 : 1;
-    snprintf(r.report.text, sizeof(r.report.text), "%s",
+    figures_add(n->vif.figures, NET_FIGURE_STALLS, up ? 0 : 1);
+    figures_set(n->vif.figures, NET_FIGURE_LINK, up ? 1 : 0);
+    snprintf(r.text, sizeof(r.text), "%s",
              up ? "link up" : "the guest takes no packets: link down");
-    worker_send(&r.report, sizeof(r.report));
-}
-
-static void net_worker_count(struct net_worker *n)
-{
-    struct net_wire_counts r = {.report = {.kind = NET_WIRE_COUNTS, .text = "counted"},
-                                .statistics = n->vif.statistics};
-
-    r.statistics.events = n->base.nr_events;
-    r.statistics.notifications = n->base.nr_notifications;
     worker_send(&r, sizeof(r));
 }
 
@@ -229,8 +222,6 @@ static void net_worker_take_order(struct worker *base, const void *msg)
 
     if (order->kind == NET_WIRE_SET) {
         net_worker_apply(net_worker_of(base), &order->settings);
-    } else if (order->kind == NET_WIRE_COUNT) {
-        net_worker_count(net_worker_of(base));
     }
 }
 
@@ -375,6 +366,13 @@ static bool net_worker_writes(const struct net_worker *n)
     return nr != 0;
 }
 
+/* What the device says of itself, rather than of packets. */
+static void net_worker_note_figures(struct net_worker *n)
+{
+    figures_set(n->vif.figures, NET_FIGURE_EVENTS, n->base.nr_events);
+    figures_set(n->vif.figures, NET_FIGURE_NOTIFICATIONS, n->base.nr_notifications);
+}
+
 /* A guest that was given packets shall have the processor, and not find us looking for its answer.
  */
 static void net_worker_note_work(struct net_worker *n, bool sent, bool delivered)
@@ -403,7 +401,7 @@ static uint64_t net_worker_rest(struct net_worker *n)
 static int net_worker_turn_over(struct worker *base, uint64_t *wait_ns)
 {
     struct net_worker *n = net_worker_of(base);
-    uint64_t delivered = n->vif.statistics.rx_packets;
+    uint64_t delivered = n->vif.figures->value[NET_FIGURE_RX_PACKETS];
     int busy;
 
     if (n->vif.tap_error != 0) {
@@ -424,14 +422,14 @@ static int net_worker_turn_over(struct worker *base, uint64_t *wait_ns)
     if (busy < 0) {
         return busy;
     }
-    net_worker_note_work(n, busy != 0, n->vif.statistics.rx_packets != delivered);
+    net_worker_note_figures(n);
+    net_worker_note_work(n, busy != 0, n->vif.figures->value[NET_FIGURE_RX_PACKETS] != delivered);
     *wait_ns = busy != 0 ? 0 : net_worker_rest(n);
     return 0;
 }
 
-static void net_worker_last_count(struct worker *base, int err)
+static void net_worker_close_estate(struct worker *base, int err)
 {
-    net_worker_count(net_worker_of(base));
     if (err == 0) {
         net_estate_end(net_worker_of(base)->estate);
     }
@@ -446,5 +444,5 @@ const struct worker_class net_worker_class = {
     .turn = net_worker_turn_over,
     .complete = net_worker_packet_done,
     .order = net_worker_take_order,
-    .end = net_worker_last_count,
+    .end = net_worker_close_estate,
 };

@@ -35,6 +35,7 @@ BUILD_PACKAGES = {
     "libcap-ng-dev": "drops capabilities in the workers",
     "libsystemd-dev": "notify, file-descriptor store, journal",
     "libinih-dev": "the daemons' configuration file, linked statically; dom0 has no libinih",
+    "libmicrohttpd-dev": "metrics of the daemons by HTTP, loaded once they are switched on",
     "libcjson-dev": "--json output",
     "uthash-dev": "hash tables",
     "libdw-dev": "symbols and types of the kernel for duet-crash, linked statically; dom0 has no libdw",

@@ -65,6 +65,7 @@ DOM0_PACKAGES = {
     "libinih1": "daemons",
     "libcjson1": "tools",
     "libnbd0": "block daemon",
+    "libmicrohttpd12": "daemons, once metrics are switched on",
     "libncurses6": "tools",
     "libelf1": "tools",
 }

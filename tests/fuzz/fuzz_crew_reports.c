@@ -34,7 +34,7 @@ enum { STEPS = 150 };
 enum step {
     REPORT,
     RAW,
-    COUNTS,
+    CUT,
     EXIT,
     FIRE,
     STATE,
@@ -217,12 +217,13 @@ static void say_report(struct input *in)
     say(&r, sizeof(r), r.kind, !says || (r.err >= LOG_ERR && r.err <= LOG_DEBUG));
 }
 
-static void say_counts(struct input *in)
+/* A report of the class's own, of any length up to its own. */
+static void say_cut(struct input *in)
 {
-    struct net_wire_counts c = {.report = {.kind = NET_WIRE_COUNTS}};
-    uint16_t cut = input_u16(in) % (sizeof(c) + 1);
+    struct wire_report r = {.kind = NET_WIRE_CARRIER};
+    uint16_t cut = input_u16(in) % (sizeof(r) + 1);
 
-    say(&c, cut == 0 ? sizeof(c) : cut, c.report.kind, cut == 0 || cut == sizeof(c));
+    say(&r, cut == 0 ? sizeof(r) : cut, r.kind, cut == 0 || cut == sizeof(r));
 }
 
 /* Any bytes of any length: a report that starts like one may be too long. */
@@ -235,7 +236,7 @@ static void say_raw(struct input *in)
 
     memset(bytes, what, sizeof(bytes));
     memcpy(bytes, &kind, sizeof(kind));
-    if (len != sizeof(struct wire_report) && len != sizeof(struct net_wire_counts) && len != 0) {
+    if (len != sizeof(struct wire_report) && len != 0) {
         say(bytes, len, kind, false);
     }
 }
@@ -255,9 +256,9 @@ static void do_step(struct input *in, enum step step)
     switch (step) {
     case REPORT:
     case RAW:
-    case COUNTS:
+    case CUT:
         if (has_worker) {
-            (step == REPORT ? say_report : step == RAW ? say_raw : say_counts)(in);
+            (step == REPORT ? say_report : step == RAW ? say_raw : say_cut)(in);
         }
         break;
     case EXIT:

@@ -55,6 +55,7 @@ struct side {
 };
 
 static struct net_vif vif;
+static struct figures figures;
 static struct net_mcast mcast;
 static struct net_hash hash;
 static struct net_tx *tx;
@@ -518,6 +519,7 @@ static void begin(uint32_t first)
     guest_on_copy = on_copy;
     memset(&mcast, 0, sizeof(mcast));
     hash = (struct net_hash){.nr_queues = QUEUES};
+    vif.figures = &figures;
     vif.mcast = &mcast;
     vif.hash = &hash;
     vif.now_ns = 1;

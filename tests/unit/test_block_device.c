@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blk_figures.h"
 #include "child.h"
 #include "device.h"
 #include "fake_xenstore.h"
@@ -48,6 +49,7 @@ enum {
     WORKER_COUNTS,  /* the first of a log ends by itself, later ones serve */
     WORKER_FAILS_AT_STOP, /* and ends as if it had not */
     WORKER_WORKS,         /* answers requests before it serves */
+    WORKER_LIES,          /* about what it has counted */
     WORKER_HANGS,         /* the first of a log stops as soon as it serves, later ones go on */
 };
 
@@ -108,7 +110,11 @@ static int serve_orders(struct kept_head *kept)
             return 21;
         }
         kept->turns++;
-    } while (order.kind == BLK_WIRE_RESIZE || order.kind == WIRE_BEAT);
+        if (order.kind == BLK_WIRE_PACE) {
+            kept->progress = order.pace.iops;
+        }
+    } while (order.kind == BLK_WIRE_RESIZE || order.kind == BLK_WIRE_PACE ||
+             order.kind == WIRE_BEAT);
     return 0;
 }
 
@@ -118,14 +124,27 @@ static void end_in_good_order(int signo)
     _exit(0);
 }
 
+/* What a worker counts: three reads, and so many outstanding. */
+static void count(int fd, uint64_t outstanding)
+{
+    struct figures *figures = kept_map(fd, sizeof(*figures));
+
+    if (figures == NULL) {
+        abort();
+    }
+    figures_add(figures, BLK_FIGURE_REQUESTS + BLK_READ, 3);
+    figures_set(figures, BLK_FIGURE_OUTSTANDING, outstanding);
+}
+
 /* The stand-in for duet-block-worker. */
 static int act_as_worker(void)
 {
     struct blk_wire_config c;
     struct kept_head *kept;
-    int fds[BLK_WIRE_NR_FDS], status;
+    int fds[BLK_WIRE_NR_FDS + WIRE_OWN_FDS], status;
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c) ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS + WIRE_OWN_FDS) !=
+            sizeof(c) ||
         c.head.magic != blk_wire_format.magic || c.head.domid < 5 || c.head.domid > 6 ||
         c.sectors != 16 || c.ring_refs[0] != 8) {
         return 20;
@@ -141,6 +160,8 @@ static int act_as_worker(void)
     if (c.event_channel == WORKER_WORKS) {
         kept->progress++;
     }
+    count(fds[BLK_WIRE_NR_FDS], c.event_channel == WORKER_LIES ? INFLIGHT_SLOTS + 1 : 1);
+    kept->progress += c.pace.iops;
     if (c.event_channel == WORKER_LACKS) {
         report_error(WIRE_FAILED, ENOMEM);
         return 1;
@@ -647,6 +668,68 @@ static void another_size_reaches_a_worker_that_was_slow(void **state)
     until(BACK "/sectors", "16");
 }
 
+/* What its worker was told last: at its start, or since. */
+static void expect_limit(uint32_t iops)
+{
+    for (int i = 0; i < 100 && the_device()->base.crew.kept->progress != iops; i++) {
+        settle();
+    }
+    assert_int_equal(the_device()->base.crew.kept->progress, iops);
+    assert_int_equal(the_device()->config.pace.iops, iops);
+}
+
+static void a_limit_is_told_to_the_worker_that_runs(void **state)
+{
+    const struct option_rule rule = {.name = "iops"};
+    struct conf_line line = {.rule = &rule, .guest = "web2", .value = 70};
+    pid_t pid;
+
+    (void)state;
+    blockd.iops = 50;
+    blockd.burst_s = 1;
+    fake_set("/local/domain/5/name", "web1");
+    connect_guest();
+    expect_limit(50);
+    pid = the_device()->base.crew.child.pid;
+    blockd.iops = 60;
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(60);
+    blockd.sup.conf.lines = &line;
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(60); /* another guest's */
+    fake_set("/local/domain/5/name", "web2");
+    expect_limit(70);
+    blockd.iops = 0;
+    blockd.sup.conf.lines = NULL;
+    supervised_look_anew(blockd.sup.devices);
+    expect_limit(0);
+    assert_int_equal(the_device()->config.pace.burst_s, 0);
+    assert_int_equal(the_device()->base.crew.child.pid, pid);
+}
+
+/* Its orders are not read for a while. */
+static void a_limit_reaches_a_worker_that_was_slow(void **state)
+{
+    struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    siginfo_t info;
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = the_device()->base.crew.child.pid;
+    kill(pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
+    }
+    blockd.iops = 50;
+    blockd.burst_s = 1;
+    supervised_look_anew(blockd.sup.devices);
+    settle();
+    assert_int_equal(the_device()->config.pace.iops, 0);
+    kill(pid, SIGCONT);
+    expect_limit(50);
+}
+
 static void expect_refused(const char *key, const char *value, const char *error)
 {
     char path[128];
@@ -861,6 +944,45 @@ static void a_worker_that_works_may_be_killed_as_often_as_one_likes(void **state
     }
     wait_phase(LIFE_CONNECTED);
     assert_null(fake_get(ERROR));
+}
+
+static void what_workers_count_outlives_them(void **state)
+{
+    struct figures now;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_WORKS);
+    for (unsigned int i = 0; i < 3; i++) {
+        struct crew *crew = (struct crew *)&the_device()->base.crew;
+
+        wait_phase(LIFE_CONNECTED);
+        assert_int_equal(crew->restarts, i);
+        assert_true(crew_moves(crew));
+        figures_read(&crew->figures, &blockd.sup.bounds, &now);
+        assert_int_equal(now.value[BLK_FIGURE_REQUESTS + BLK_READ], 3 * (i + 1));
+        assert_int_equal(now.value[BLK_FIGURE_OUTSTANDING], 1);
+        kill_worker();
+    }
+}
+
+static void a_worker_that_lies_is_not_believed(void **state)
+{
+    struct crew *crew;
+    struct figures now;
+
+    (void)state;
+    create(image, "w", "/etc/xen/scripts/block");
+    until(BACK "/state", "2");
+    publish_ring(WORKER_LIES);
+    wait_phase(LIFE_CONNECTED);
+    crew = (struct crew *)&the_device()->base.crew;
+    figures_read(&crew->figures, &blockd.sup.bounds, &now);
+    assert_int_equal(now.value[BLK_FIGURE_REQUESTS + BLK_READ], 0);
+    assert_int_equal(now.value[BLK_FIGURE_OUTSTANDING], 0);
+    assert_true(crew_serves(crew));
+    assert_false(crew_moves(crew));
 }
 
 /* Runs the loop for so many beats, about. */
@@ -1678,6 +1800,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_late_image_is_an_image),
     TEST(an_image_that_grows_is_told_to_the_guest),
     TEST(another_size_reaches_a_worker_that_was_slow),
+    TEST(a_limit_is_told_to_the_worker_that_runs),
+    TEST(a_limit_reaches_a_worker_that_was_slow),
     TEST(nonsense_of_the_front_end_closes_the_device),
     TEST(a_worker_that_cannot_start_closes_the_device),
     TEST(a_worker_that_crashes_closes_its_device_only),
@@ -1686,6 +1810,8 @@ static const struct CMUnitTest tests[] = {
     TEST(what_is_lacking_when_a_worker_starts_is_waited_for),
     TEST(after_five_deaths_a_worker_says_no),
     TEST(a_worker_that_works_may_be_killed_as_often_as_one_likes),
+    TEST(what_workers_count_outlives_them),
+    TEST(a_worker_that_lies_is_not_believed),
     TEST(a_worker_that_does_not_move_is_replaced),
     TEST(a_worker_that_breaks_and_stays_is_killed),
     TEST(a_worker_that_does_not_stop_is_killed),

@@ -65,6 +65,8 @@ static uint8_t *disk;
 static int disk_fd;
 static struct io_uring uring;
 static struct blk_queue q;
+static struct figures figures;
+static const struct stopwatch watch;
 static struct uring_event events[IDS]; /* that the queue has not been told yet */
 static unsigned int nr_events;
 
@@ -184,6 +186,8 @@ static int start_worker(void)
     q.uring = &uring;
     q.log = &w->log;
     q.id = &id;
+    q.figures = &figures;
+    q.watch = &watch;
     ring_attach(&q.ring, w->ring, sizeof(w->ring), q.layout->entry_bytes);
     assert_int_equal(blk_queue_init(&q, NULL, 1), 0);
     return blk_queue_take_over(&q, &this_ring, &why);

@@ -28,6 +28,8 @@ static uint32_t rsp_cons;
 static struct io_uring uring;
 static struct inflight_log log_memory;
 static struct blk_queue q;
+static struct figures figures;
+static const struct stopwatch watch;
 static int disk_fd;
 static int copy_calls;
 
@@ -75,12 +77,15 @@ static int setup(void **state)
     }
     files = (struct blk_engine_files){.image = disk_fd, .lock = disk_fd, .log = -1};
     memset(&q, 0, sizeof(q));
+    memset(&figures, 0, sizeof(figures));
     memset(&log_memory, 0, sizeof(log_memory));
     q.layout = &blk_layout_x86_64;
     q.limits = (struct blk_limits){.sectors = DISK_SECTORS, .handle = HANDLE, .discard = true};
     q.uring = &uring;
     q.log = &log_memory;
     q.id = &id;
+    q.figures = &figures;
+    q.watch = &watch;
     ring_attach(&q.ring, ring_page, sizeof(ring_page), q.layout->entry_bytes);
     return blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS, &files, true) != 0 ||
            blk_queue_init(&q, NULL, 1) != 0 || blk_queue_take_over(&q, &which, &why) != 0;
@@ -448,6 +453,169 @@ static void a_disk_that_does_not_answer_is_told_about_once(void **state)
     }
 }
 
+static void what_it_does_is_counted_once(void **state)
+{
+    const uint64_t *n = figures.value;
+    uint64_t timed = 0;
+
+    (void)state;
+    assert_int_equal(n[BLK_FIGURE_SLOTS], 32);
+    put_transfer(BLKIF_OP_WRITE, 1, 100, 0, 11);
+    put_transfer(BLKIF_OP_READ, 2, 8, 20, 3);
+    put_transfer(BLKIF_OP_READ, 3, DISK_SECTORS, 20, 1); /* past the end */
+    put_transfer(BLKIF_OP_READ, 4, 0, 1000, 1);
+    next_request(BLKIF_OP_FLUSH_DISKCACHE, 5);
+    assert_true(blk_queue_take(&q) >= 0);
+    assert_int_equal(n[BLK_FIGURE_OUTSTANDING], 5);
+    work();
+    assert_int_equal(n[BLK_FIGURE_OUTSTANDING], 0);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_READ], 2);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_WRITE], 1);
+    assert_int_equal(n[BLK_FIGURE_REQUESTS + BLK_FLUSH], 1);
+    assert_int_equal(n[BLK_FIGURE_ERRORS + BLK_READ], 1);
+    assert_int_equal(n[BLK_FIGURE_ERRORS + BLK_WRITE], 0);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_READ], 3 * 4096);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_WRITE], 11 * 4096);
+    assert_int_equal(n[BLK_FIGURE_BYTES + BLK_FLUSH], 0);
+    assert_int_equal(n[BLK_FIGURE_REFUSED], 1);
+    for (unsigned int i = 0; i <= METRIC_BUCKETS; i++) {
+        timed += n[BLK_FIGURE_TIME + 1 + i];
+    }
+    assert_int_equal(timed, 4);
+}
+
+/* So much time goes by, and requests end as far as they were taken. */
+static void later(uint64_t *now, uint64_t ns)
+{
+    *now += ns;
+    blk_throttle_clock(&q.throttle, *now);
+    do {
+        struct uring_event ev;
+
+        assert_true(blk_queue_take(&q) >= 0);
+        blk_queue_answer(&q);
+        assert_int_equal(uring_submit(&uring, q.in_flight > 0 ? UINT64_MAX : 0), 0);
+        while (uring_next(&uring, &ev)) {
+            blk_queue_complete(&q, ev.tag, ev.res);
+        }
+        blk_queue_answer(&q);
+    } while (q.in_flight > 0);
+}
+
+static void set_limits(uint32_t iops, uint64_t bytes, uint64_t now)
+{
+    const struct blk_wire_pace pace = {.iops = iops, .bytes = bytes, .burst_s = 1};
+
+    blk_throttle_set(&q.throttle, &pace, now);
+}
+
+/* And in their order: what comes behind a flush is not taken before it. */
+static void what_is_above_the_limit_waits_in_the_ring(void **state)
+{
+    uint64_t now = 1000000000;
+
+    (void)state;
+    set_limits(10, 0, now);
+    for (uint64_t i = 0; i < 24; i++) {
+        if (i == 12) {
+            next_request(BLKIF_OP_FLUSH_DISKCACHE, i);
+        } else {
+            put_transfer(BLKIF_OP_WRITE, i, i * 8, (uint32_t)i, 1);
+        }
+    }
+    next_request(99, 24); /* one that is refused counts, too */
+    later(&now, 0);
+    assert_int_equal(sring->rsp_prod, 0);
+    assert_true(blk_queue_waits_for_time(&q));
+    assert_int_equal(q.in_flight, 0);
+    for (uint32_t i = 1; i <= 25; i++) {
+        later(&now, 100000000);
+        assert_int_equal(sring->rsp_prod, i);
+        assert_int_equal(sring->ring[(i - 1) % 32].rsp.id, i - 1);
+        assert_int_equal(blk_queue_waits_for_time(&q), i < 25);
+    }
+    assert_int_equal(q.throttle.requests.tokens, 0);
+    now += 5000000000; /* of which a second's worth is saved up */
+    for (uint64_t i = 0; i < 20; i++) {
+        put_transfer(BLKIF_OP_READ, i, i * 8, (uint32_t)i, 1);
+    }
+    later(&now, 0);
+    assert_int_equal(sring->rsp_prod, 35);
+    set_limits(0, 0, now);
+    later(&now, 0);
+    assert_int_equal(sring->rsp_prod, 45);
+    assert_false(blk_queue_waits_for_time(&q));
+}
+
+/* An indirect request of `nr` segments of a sector each, from page 0 on. */
+static void put_indirect(uint64_t id, uint16_t nr)
+{
+    blkif_request_indirect_t *r = (blkif_request_indirect_t *)next_request(BLKIF_OP_INDIRECT, id);
+    struct blkif_request_segment *seg = (struct blkif_request_segment *)guest[79];
+
+    for (uint32_t i = 0; i < nr && i < BLK_MAX_SEGMENTS; i++) {
+        seg[i] = (struct blkif_request_segment){.gref = i};
+    }
+    r->operation = BLKIF_OP_INDIRECT;
+    r->indirect_op = BLKIF_OP_READ;
+    r->nr_segments = nr;
+    r->sector_number = 0;
+    r->handle = HANDLE;
+    r->id = id;
+    r->indirect_grefs[0] = 79;
+}
+
+static void a_request_costs_what_it_moves(void **state)
+{
+    const uint64_t per_second = 1000000;
+    blkif_request_discard_t *d;
+    uint64_t now = 1000000000;
+
+    (void)state;
+    set_limits(0, per_second, now);
+    now += 5000000000;
+    put_transfer(BLKIF_OP_READ, 1, 0, 0, 11);
+    put_indirect(2, BLK_MAX_SEGMENTS);
+    put_indirect(3, 1000); /* refused */
+    d = (blkif_request_discard_t *)next_request(BLKIF_OP_DISCARD, 4);
+    d->nr_sectors = DISK_SECTORS;
+    next_request(BLKIF_OP_FLUSH_DISKCACHE, 5);
+    later(&now, 0);
+    assert_int_equal(sring->rsp_prod, 5);
+    assert_int_equal(q.throttle.bytes.tokens,
+                     per_second - 11 * 4096 - BLK_MAX_SEGMENTS * BLK_SECTOR_BYTES);
+    assert_int_equal(q.throttle.bytes.owed, 0);
+}
+
+/* It was paid for when it was taken first; nothing is given back for it, either. */
+static void what_is_carried_out_again_costs_nothing(void **state)
+{
+    static const struct inflight_ring which = {.nr_pages = 1};
+    const uint64_t now = 1000000000;
+    const char *why;
+
+    (void)state;
+    put_indirect(1, BLK_MAX_SEGMENTS);
+    assert_int_equal(blk_queue_take(&q), 1);
+    io_uring_queue_exit(&uring); /* the worker is killed */
+    munmap(q.slots[0].buf, (size_t)q.nr_slots * BLK_QUEUE_SLOT_BYTES);
+    free(q.copies.segs);
+    free(q.copies.tags);
+    q.free = q.replay = q.finished = q.answered = NULL;
+    q.in_flight = q.nr_replay = 0;
+    memset(q.slots, 0, sizeof(q.slots));
+    assert_int_equal(blk_engine_open(&uring, BLK_QUEUE_MAX_SLOTS,
+                                     &(struct blk_engine_files){disk_fd, disk_fd, -1}, true),
+                     0);
+    assert_int_equal(blk_queue_init(&q, NULL, 1), 0);
+    set_limits(10, 1000000, now);
+    assert_int_equal(blk_queue_take_over(&q, &which, &why), 0);
+    work();
+    assert_int_equal(response(1, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+    assert_int_equal(q.throttle.bytes.owed, BLK_THROTTLE_OWED_MAX);
+    assert_int_equal(q.throttle.requests.owed, 0);
+}
+
 static void impossible_indices_end_it(void **state)
 {
     (void)state;
@@ -474,6 +642,10 @@ int main(void)
         TEST(a_request_beyond_what_is_pinned_works),
         TEST(a_full_ring_is_served_many_times_over),
         TEST(a_disk_that_does_not_answer_is_told_about_once),
+        TEST(what_it_does_is_counted_once),
+        TEST(what_is_above_the_limit_waits_in_the_ring),
+        TEST(a_request_costs_what_it_moves),
+        TEST(what_is_carried_out_again_costs_nothing),
         TEST(impossible_indices_end_it),
     };
 

@@ -22,7 +22,8 @@
 
 static struct conf conf;
 static unsigned int queues, keep;
-static uint64_t rate;
+static const char *listens;
+static uint64_t rate, bytes;
 static char path[64];
 static char told[4096]; /* sentences without the path, a line each */
 
@@ -51,6 +52,14 @@ static const struct option_rule rules[] = {
      .scope = OPTION_OF_CLASS},
     {.letter = 'u', .name = "uid", .argument = "N", .type = OPTION_NUMBER, .to = &keep, .max = 9},
     OPTION_LOG_LEVEL,
+    OPTION_METRICS(listens),
+    {.name = "bytes",
+     .argument = "BYTES",
+     .type = OPTION_BYTES,
+     .to = &bytes,
+     .min = 2048,
+     .max = UINT64_C(1) << 40,
+     .scope = OPTION_OF_GUEST},
 };
 
 static void wrong(void *arg, const char *sentence)
@@ -106,6 +115,23 @@ static int teardown(void **state)
     return unlink(path);
 }
 
+static void where_to_listen(void **state)
+{
+    (void)state;
+    listens = NULL;
+    assert_int_equal(read_text("[net]\nmetrics = /run/duet/net.metrics ; a socket\n"), 0);
+    conf_apply(&conf);
+    assert_string_equal(listens, "/run/duet/net.metrics");
+    assert_int_equal(read_text("[net]\nmetrics = [::1]:9731\n"), 0);
+    conf_apply(&conf);
+    assert_string_equal(listens, "[::1]:9731");
+    assert_int_equal(read_text("[net]\nmetrics = 0.0.0.0:9731\n[net web1]\nmetrics = /a\n"), 2);
+    assert_non_null(strstr(told, "2: metrics = 0.0.0.0:9731: others could reach it"));
+    assert_non_null(strstr(told, "4: metrics is for all guests, in [net]"));
+    conf_apply(&conf);
+    assert_null(listens);
+}
+
 static void a_class_and_its_guests(void **state)
 {
     (void)state;
@@ -132,6 +158,40 @@ static void a_class_and_its_guests(void **state)
     assert_int_equal(
         conf_of_guest(&conf, "rate", "x", "0123ABCD-4567-89EF-0123-456789ABCDEF", rate), 8 * 1024);
     assert_int_equal(conf_of_guest(&conf, "max-queues", "web1", NULL, queues), 2);
+}
+
+static void bytes_may_be_counted_by_a_unit(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t value; /* 0: refused */
+    } cases[] = {{"4096", 4096},
+                 {"0x1000", 4096},
+                 {"4K", 4096},
+                 {"20M", UINT64_C(20) << 20},
+                 {"1024G", UINT64_C(1) << 40},
+                 {"1025G", 0},
+                 {"17179869188G", 0}, /* which is 4G and 2 to the 64th */
+                 {"1K", 0},
+                 {"2048", 2048},
+                 {"2047", 0},
+                 {"M", 0},
+                 {"4k", 0},
+                 {"4KB", 0},
+                 {"4 K", 0},
+                 {"4T", 0}};
+
+    (void)state;
+    for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "[net]\nbytes = %s\n", cases[i].text);
+        bytes = 1;
+        assert_int_equal(read_text(text), cases[i].value == 0 ? 1 : 0);
+        conf_apply(&conf);
+        assert_int_equal(bytes, cases[i].value);
+    }
+    assert_int_equal(read_text("[net]\nrate = 4K\n[net web1]\nmax-queues = 1K\n"), 2);
 }
 
 static void what_is_gone_from_the_file_is_its_default_again(void **state)
@@ -291,6 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_class_and_its_guests, setup, teardown),
+        cmocka_unit_test_setup_teardown(where_to_listen, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_may_be_counted_by_a_unit, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_gone_from_the_file_is_its_default_again, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_command_line_is_stronger_than_the_class, setup,

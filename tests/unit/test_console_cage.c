@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@
 #include "log.h"
 #include "logfile.h"
 #include "loop.h"
+#include "metrics_http.h"
 #include "notify.h"
 #include "pty.h"
 
@@ -312,6 +314,49 @@ static void the_supervisor_can_do_its_work(void **state)
     loop_free(loop);
 }
 
+static char *figures(void *arg, unsigned long *len)
+{
+    (void)arg;
+    *len = 10;
+    return strdup("figures 1\n");
+}
+
+/* Somebody has asked for figures before. */
+static void tell_figures(const void *arg)
+{
+    struct loop *loop = (struct loop *)arg;
+    struct loop_timer timer = {0};
+
+    loop_timer_set(loop, &timer, 100000000, stop_at_once, loop);
+    require(loop_run(loop) == 0);
+}
+
+static void figures_are_told_if_they_are_wanted(void **state)
+{
+    static const char question[] = "GET /metrics HTTP/1.0\r\n\r\n";
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct metrics_server server = {.http = NULL};
+    struct loop *loop = loop_new();
+    char answer[1024] = "", why[256];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    (void)state;
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/metrics", logs_path);
+    assert_int_equal(metrics_open(&server, loop, name.sun_path, figures, NULL, why, sizeof(why)),
+                     0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(write(fd, question, strlen(question)), strlen(question));
+    assert_int_equal(WTERMSIG(status_of(enter_supervisor, tell_figures, loop)), SIGSYS);
+    office.metrics = true;
+    assert_int_equal(status_of(enter_supervisor, tell_figures, loop), 0);
+    office.metrics = false;
+    assert_true(recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) > 0);
+    assert_non_null(strstr(answer, "figures 1"));
+    close(fd);
+    metrics_close(&server);
+    loop_free(loop);
+}
+
 /* With --foreign-map the worker may map frames of guests, and still nothing to execute. */
 static void foreign_mapping_is_there_only_if_asked_for(void **state)
 {
@@ -337,6 +382,7 @@ int main(void)
         cmocka_unit_test(the_supervisor_has_no_guest),
         cmocka_unit_test(the_worker_can_do_its_work),
         cmocka_unit_test(the_supervisor_can_do_its_work),
+        cmocka_unit_test(figures_are_told_if_they_are_wanted),
         cmocka_unit_test(foreign_mapping_is_there_only_if_asked_for),
     };
 

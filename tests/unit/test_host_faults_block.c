@@ -32,9 +32,10 @@ static int act_as_worker(void)
     struct blk_wire_config c;
     struct blk_wire_order order;
     struct kept_head *head;
-    int fds[BLK_WIRE_NR_FDS];
+    int fds[BLK_WIRE_NR_FDS + WIRE_OWN_FDS];
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS) != sizeof(c)) {
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, BLK_WIRE_NR_FDS + WIRE_OWN_FDS) !=
+        sizeof(c)) {
         return 0; /* the daemon has ended */
     }
     head = kept_map(fds[BLK_WIRE_FD_LOG], sizeof(*head));

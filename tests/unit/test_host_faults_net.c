@@ -37,9 +37,9 @@ static int act_as_worker(unsigned int nr_fds)
     struct net_wire_config c;
     struct net_wire_order order;
     struct kept_head *head;
-    int fds[NET_WIRE_MAX_QUEUES + 1];
+    int fds[NET_WIRE_MAX_QUEUES + 1 + WIRE_OWN_FDS];
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_fds) != sizeof(c) ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_fds + WIRE_OWN_FDS) != sizeof(c) ||
         c.nr_queues != 2) {
         return 0; /* the daemon has ended */
     }

@@ -121,11 +121,12 @@ static void tell(uint32_t kind, int err)
 /* The stand-in for duet-net-worker. It carries orders out by telling of them. */
 static int act_as_worker(unsigned int nr_queues)
 {
-    int fds[NET_WIRE_MAX_QUEUES + 1];
+    int fds[NET_WIRE_MAX_QUEUES + 1 + WIRE_OWN_FDS];
     struct net_wire_config c;
     struct net_wire_order order;
 
-    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues + 1) != sizeof(c) ||
+    if (child_receive(CHILD_SOCKET_FD, &c, sizeof(c), fds, nr_queues + 1 + WIRE_OWN_FDS) !=
+            sizeof(c) ||
         !kept_is_sealed(fds[nr_queues], sizeof(struct net_estate)) ||
         c.head.magic != net_wire_format.magic || c.head.domid != 7 || c.nr_queues != nr_queues ||
         c.queues[0].tx_ref != 8 || c.queues[nr_queues - 1].rx_ref != 9) {
@@ -362,7 +363,7 @@ static void a_tap_that_is_still_in_use_is_waited_for(void **state)
 /* Its worker does not read its orders for a while. */
 static void settings_reach_a_worker_that_was_slow(void **state)
 {
-    struct net_wire_order order = {.kind = NET_WIRE_COUNT};
+    struct net_wire_order order = {.kind = WIRE_BEAT};
     siginfo_t info;
     pid_t pid;
 

@@ -1,0 +1,69 @@
+/*
+ * Who asks for a daemon's figures, by HTTP: GET /metrics over a socket in the file system, which
+ * only root may open, or a loopback address (address.h).
+ *
+ * It is libmicrohttpd that speaks HTTP, in the daemon's own loop and without threads. The library
+ * is loaded when metrics are switched on: a daemon that tells none has nothing of it in its memory.
+ *
+ * Who asks is not trusted: there are at most METRICS_VISITORS_MAX connections, each for one
+ * question, of a few KiB; one that has said nothing for METRICS_QUIET_S seconds, or is not done
+ * after METRICS_VISIT_NS, is closed. More than that wait for their turn outside.
+ *
+ * Types: struct metrics_server, one per daemon. It takes no lock.
+ */
+#ifndef DUET_LIB_METRICS_HTTP_H
+#define DUET_LIB_METRICS_HTTP_H
+
+#include <stdbool.h>
+
+#include "address.h"
+#include "loop.h"
+
+#define METRICS_VISITORS_MAX 8U
+#define METRICS_QUIET_S      2U
+#define METRICS_VISIT_NS     UINT64_C(5000000000)
+#define METRICS_ADDRESS_MAX  128
+
+struct MHD_Daemon;
+
+/* Makes the text. Returns it, of *len bytes and to be freed, or NULL: there is no memory. */
+typedef char *metrics_text_fn(void *arg, unsigned long *len);
+
+struct metrics_visitor {
+    bool here;
+    int fd;
+    uint64_t since_ns;
+};
+
+/* Zero-initialise. */
+struct metrics_server {
+    char address[METRICS_ADDRESS_MAX]; /* as it was given; "": nobody is listened to */
+    /* private */
+    struct loop *loop;
+    struct MHD_Daemon *http;
+    struct loop_fd ready;
+    struct loop_timer timer;
+    struct metrics_visitor visitors[METRICS_VISITORS_MAX];
+    metrics_text_fn *text;
+    void *arg;
+    bool is_path;
+};
+
+/*
+ * Listens at `address`. A socket that a daemon left there before is replaced, anything else is not.
+ * Returns 0, or -errno with a sentence in `why`.
+ */
+int metrics_open(struct metrics_server *s, struct loop *loop, const char *address,
+                 metrics_text_fn *text, void *arg, char *why, unsigned long why_size);
+
+/* Listens no more, and removes the socket. Harmless when it does not listen. */
+void metrics_close(struct metrics_server *s);
+
+/*
+ * Listens at `address` (NULL: nowhere) from now on; nothing happens when it does already. What does
+ * not work is logged.
+ */
+void metrics_move(struct metrics_server *s, struct loop *loop, const char *address,
+                  metrics_text_fn *text, void *arg);
+
+#endif
