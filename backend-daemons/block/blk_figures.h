@@ -22,6 +22,6 @@ enum blk_figure {
 
 _Static_assert((unsigned int)BLK_FIGURES <= FIGURES_MAX, "a worker has room for them");
 
-extern const struct metric_table blk_metrics;
+extern const struct metric_table blk_disk_metrics;
 
 #endif

@@ -62,4 +62,5 @@ static const struct metric rows[] = {
      .series = {{"", BLK_FIGURE_SLOTS}}},
 };
 
-const struct metric_table blk_metrics = {.metrics = rows, .nr = sizeof(rows) / sizeof(rows[0])};
+const struct metric_table blk_disk_metrics = {.metrics = rows,
+                                              .nr = sizeof(rows) / sizeof(rows[0])};

@@ -338,6 +338,6 @@ const struct supervisor_ops netd_ops = {
     .gone = net_device_remove_tap,
     .release = net_device_leave_tap,
     .count = net_device_tell_counts,
-    .metrics = &net_metrics,
+    .metrics = &net_interface_metrics,
     .started = net_sweep_taps,
 };

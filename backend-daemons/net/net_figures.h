@@ -26,6 +26,6 @@ enum net_figure {
 
 _Static_assert((unsigned int)NET_FIGURES <= FIGURES_MAX, "a worker has room for them");
 
-extern const struct metric_table net_metrics;
+extern const struct metric_table net_interface_metrics;
 
 #endif

@@ -65,4 +65,5 @@ static const struct metric rows[] = {
      .series = {{"", NET_FIGURE_QUEUES}}},
 };
 
-const struct metric_table net_metrics = {.metrics = rows, .nr = sizeof(rows) / sizeof(rows[0])};
+const struct metric_table net_interface_metrics = {.metrics = rows,
+                                                   .nr = sizeof(rows) / sizeof(rows[0])};
