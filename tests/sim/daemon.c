@@ -15,6 +15,7 @@
 #define LEAVE_MS 2000U
 
 struct process *daemon_process;
+bool daemon_limits;
 unsigned int daemon_failures;
 static struct supervisor *supervisor;
 static bool told_to_stop, stopped;
@@ -162,6 +163,11 @@ static void run(void *arg)
     *d = (struct blockd){.sup = {.ops = &blockd_ops, .worker_path = "worker", .uid_base = 1000},
                          .images = {.opener_path = "opener", .patience_ms = 8000},
                          .hotplug_script = "/etc/xen/scripts/block-duet"};
+    if (daemon_limits) {
+        d->iops = 300;
+        d->bytes_per_second = 3000000;
+        d->burst_s = 1;
+    }
     d->sup.leave_ms = LEAVE_MS;
     d->sup.loop = loop_new();
     supervisor = &d->sup;

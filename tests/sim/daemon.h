@@ -10,6 +10,10 @@
 /* The one that runs; NULL: none does. */
 extern struct process *daemon_process;
 
+/* Whether its guests' disks have a limit (throttle.h): workers wait for time then. False at first.
+ */
+extern bool daemon_limits;
+
 /* How many came to an end by themselves without having been told to. */
 extern unsigned int daemon_failures;
 

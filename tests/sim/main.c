@@ -2,6 +2,7 @@
  * duet-sim: runs schedules, the kept ones first, and says how many a minute.
  *
  * usage: duet-sim [--seed N] [--schedules N] [--seconds N] [--seeds FILE] [--spare-nothing]
+ * [--limits]
  * [--trace]
  *
  * --spare-nothing also draws what is known not to hold (README.md).
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "daemon.h"
 #include "schedule.h"
 #include "sim.h"
 
@@ -112,11 +114,15 @@ static void show(uint64_t n, double took, uint64_t hash)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},    {"schedules", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'}, {"seeds", required_argument, NULL, 'f'},
-        {"spare-nothing", no_argument, NULL, 'a'}, {"trace", no_argument, NULL, 'v'},
-        {"level", required_argument, NULL, 'l'},   {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"schedules", required_argument, NULL, 'n'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"seeds", required_argument, NULL, 'f'},
+                                            {"spare-nothing", no_argument, NULL, 'a'},
+                                            {"trace", no_argument, NULL, 'v'},
+                                            {"level", required_argument, NULL, 'l'},
+                                            {"limits", no_argument, NULL, 'm'},
+                                            {NULL, 0, NULL, 0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000000 + (uint64_t)getpid();
     uint64_t schedules = UINT64_MAX, n = 0, hash = 0, again;
     double limit = 0, begin;
@@ -143,13 +149,16 @@ int main(int argc, char **argv)
         case 'a':
             schedule_spares = false;
             break;
+        case 'm':
+            daemon_limits = true;
+            break;
         case 'v':
             sim_tracing = true;
             log_set_level(LOG_DEBUG);
             break;
         default:
             fprintf(stderr, "usage: duet-sim [--seed N] [--schedules N] [--seconds N] [--seeds "
-                            "FILE] [--spare-nothing] [--trace]\n");
+                            "FILE] [--spare-nothing] [--limits] [--trace]\n");
             return 2;
         }
     }

@@ -470,9 +470,24 @@ static void wait_for_time(void)
     }
 }
 
-/* Nobody can go on but by time: then no request may wait in a ring that is served. */
+/* Whether somebody waits for time, and for no longer than that. */
+static bool someone_has_a_deadline(void)
+{
+    for (unsigned int i = 0; i < SIM_TASKS; i++) {
+        if (sim_tasks[i].used && sim_tasks[i].until != NULL && sim_tasks[i].deadline != SIM_NEVER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody can go on but by time: then no request may wait in a ring that is served, but for a limit.
+ */
 static void check_nobody_sleeps(void)
 {
+    if (daemon_limits && someone_has_a_deadline()) {
+        return;
+    }
     if (work_under_way() != 0 && disk_under_way() == 0 && tools_job == TOOLS_IDLE &&
         xen_guest != NULL && guest_may_suspend() && strcmp(daemon_phase(), "CONNECTED") == 0 &&
         strcmp(tools_back("state"), "4") == 0 && strcmp(tools_front("state"), "4") == 0) {
