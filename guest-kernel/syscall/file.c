@@ -39,8 +39,17 @@ void file_put(struct file *f)
 
 void file_changed(struct file *f)
 {
-    __atomic_add_fetch(&f->changes, 1, __ATOMIC_RELAXED);
+    unsigned *changes = f->ops->changes == NULL ? &f->changes : f->ops->changes;
+
+    __atomic_add_fetch(changes, 1, __ATOMIC_RELAXED);
     proc_wake();
+}
+
+unsigned file_changes(const struct file *f)
+{
+    const unsigned *changes = f->ops->changes == NULL ? &f->changes : f->ops->changes;
+
+    return __atomic_load_n(changes, __ATOMIC_ACQUIRE);
 }
 
 unsigned file_ready(const struct file *f)

@@ -30,7 +30,8 @@ struct umem;
  * @source: what its pages begin with, one reference the caller's; NULL: cannot be mapped
  * @close: the last descriptor is gone; NULL: nothing to do
  * @ready: what of POLL* is so now; who makes it so calls file_changed(). NULL: reads and writes
- * never wait, or nobody knows for how long (the console)
+ * never wait
+ * @changes: of a device that all its files stand for: how often any of them became ready
  * @seekable: has a position
  */
 struct file_ops {
@@ -42,6 +43,7 @@ struct file_ops {
     struct vm_source *(*source)(const struct file *f);
     void (*close)(struct file *f);
     unsigned (*ready)(const struct file *f);
+    unsigned *changes;
     bool seekable;
 };
 
@@ -53,7 +55,7 @@ struct file {
     const struct cpio_entry *entry; /* of an archive's file or folder */
     struct pipe *pipe;
     void *own;        /* of the kinds that have more: socket.c */
-    unsigned changes; /* how often it became ready for something. Atomic */
+    unsigned changes; /* see file_changes() */
     unsigned watched; /* by how many epolls; under their lock */
 };
 
@@ -66,6 +68,9 @@ void file_put(struct file *f);
 
 /** file_changed() - it may be ready for more than before: who waits shall look. Any context. */
 void file_changed(struct file *f);
+
+/** file_changes() - how often that was. */
+unsigned file_changes(const struct file *f);
 
 struct fd {
     struct file *file;

@@ -3,7 +3,6 @@
  *
  * A number without a row is -ENOSYS, which is said once. Locks: none.
  */
-#include "io/xencons/xencons.h"
 #include "kern/log.h"
 #include "os/cmdline.h"
 #include "syscall/calls.h"
@@ -171,5 +170,4 @@ static void task_release(struct proc *p)
     p->own = NULL;
 }
 
-const struct personality task_personality = {
-    .syscall = task_syscall, .release = task_release, .signalled = xencons_look_again};
+const struct personality task_personality = {.syscall = task_syscall, .release = task_release};

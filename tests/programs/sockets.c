@@ -11,6 +11,8 @@
  *        sockets lies       bad addresses, sizes, flags and descriptors
  *        sockets hog        who opens, and fills, without end
  *        sockets serve PORT  echo what connections to a port send, for ever
+ *        sockets flood PORT  once told by a connection to a port, write to the console for ever, be
+ *                            killed in it, and say so to the connection
  *        sockets link ADDRESS PORT  send a number every 100 ms and say what comes back, for ever
  *
  * It says what is wrong, and exits with 1; or "sockets WHAT: right", and exits with 0. All but hog
@@ -1091,19 +1093,47 @@ static void *echo(void *fd)
     return NULL;
 }
 
-static int serve(int port)
+static int listens(int port)
 {
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 16) != 0) {
+        return -1;
+    }
+    printf("sockets: serves\n");
+    return fd;
+}
+
+static int flood(int port)
+{
+    char text[512], go;
+    int fd = listens(port), s = accept(fd, NULL, NULL), status;
+
+    memset(text, 'f', sizeof(text));
+    text[sizeof(text) - 1] = '\n';
+    RIGHT("told", recv(s, &go, 1, 0), 1);
+    pid_t child = fork();
+    while (child == 0) {
+        (void)!write(1, text, sizeof(text));
+    }
+    pause_for(1000); /* by then it has written all that anybody takes */
+    kill(child, SIGKILL);
+    RIGHT("killed", waitpid(child, &status, 0) == child && WIFSIGNALED(status), 1);
+    RIGHT("say so", send(s, "killed\n", 7, 0), 7);
+    return 0;
+}
+
+static int serve(int port)
+{
+    int fd = listens(port);
     pthread_attr_t attr;
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 32768);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    RIGHT("bind", bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    RIGHT("listen", listen(fd, 16), 0);
-    printf("sockets: serves\n");
+    RIGHT("listens", fd >= 0, 1);
     for (;;) {
         pthread_t t;
         int s = accept(fd, NULL, NULL);
@@ -1153,11 +1183,13 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "serve") == 0) {
         return serve((int)strtol(argv[2], NULL, 10));
     }
+    if (argc == 3 && strcmp(argv[1], "flood") == 0) {
+        return flood((int)strtol(argv[2], NULL, 10));
+    }
     if (argc == 4 && strcmp(argv[1], "link") == 0) {
         return link_to(argv[2], (int)strtol(argv[3], NULL, 10));
     }
-    printf("sockets: tcp, udp, six, options, polls, signals, ends, lies, hog, serve PORT, link "
-           "ADDRESS "
-           "PORT\n");
+    printf("sockets: tcp, udp, six, options, polls, signals, ends, lies, hog, serve PORT, "
+           "flood PORT, link ADDRESS PORT\n");
     return 2;
 }

@@ -234,6 +234,54 @@ static void a_log_line_is_there_or_not(void **state)
     device_len = device_room = 0;
 }
 
+static unsigned told;
+
+static void count_told(void)
+{
+    told++;
+}
+
+/* Who does not wait takes what is there, and is told when there is more, or room. */
+static void who_does_not_wait_is_told(void **state)
+{
+    static char text[20000]; /* more than the buffer holds */
+    char buf[4096];
+    size_t there = 0, n;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    while (xencons_take(buf, sizeof(buf)) != 0) {
+    }
+    xencons_tell(count_told);
+    assert_true(xencons_writable());
+    device_event();
+    assert_int_equal(told, 0);
+    typed_text = 'k';
+    device_event();
+    typed_text = '\0';
+    assert_int_equal(told, 1);
+    while ((n = xencons_take(buf, sizeof(buf))) != 0) {
+        there += n;
+    }
+    assert_true(there != 0);
+
+    n = xencons_put(text, sizeof(text));
+    assert_in_range(n, 1, sizeof(text) - 1);
+    assert_false(xencons_writable());
+    device_room = 100; /* too little to be told of */
+    device_event();
+    assert_int_equal(told, 1);
+    device_room = sizeof(device_text);
+    device_event();
+    assert_int_equal(told, 2);
+    device_event();
+    assert_int_equal(told, 2);
+    device_len = 0;
+    assert_int_equal(xencons_put(text, sizeof(text)), sizeof(text)); /* straight through */
+    xencons_tell(NULL);
+    device_len = device_room = 0;
+}
+
 static unsigned events;
 
 static void count_event(void)
@@ -293,9 +341,8 @@ static void indices_of_ours_are_ours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_types_without_pause),
-        cmocka_unit_test(what_does_not_fit_waits),
-        cmocka_unit_test(a_log_line_is_there_or_not),
+        cmocka_unit_test(who_types_without_pause),    cmocka_unit_test(what_does_not_fit_waits),
+        cmocka_unit_test(a_log_line_is_there_or_not), cmocka_unit_test(who_does_not_wait_is_told),
         cmocka_unit_test(indices_of_ours_are_ours),
     };
 

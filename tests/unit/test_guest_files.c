@@ -10,66 +10,17 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kern/mem.h"
-#include "kern/page.h"
+#include "fake_files.h"
 #include "syscall/file.h"
 
 static struct fd_table table, child;
 static unsigned closed; /* files */
-static bool locked;
-static unsigned held;
-
-void mutex_init(struct mutex *m, const char *name)
-{
-    (void)m;
-    (void)name;
-}
-
-void mutex_lock(struct mutex *m)
-{
-    (void)m;
-    assert_false(locked);
-    locked = true;
-}
-
-void mutex_unlock(struct mutex *m)
-{
-    (void)m;
-    assert_true(locked);
-    locked = false;
-}
-
-void *kzalloc(size_t size)
-{
-    held++;
-    return calloc(1, size);
-}
-
-void kfree(void *ptr)
-{
-    held -= ptr != NULL;
-    free(ptr);
-}
-
-static bool users_may_take;
-
-bool page_users_may_take(void)
-{
-    return users_may_take;
-}
-
-static unsigned woken;
-
-void proc_wake(void)
-{
-    woken++;
-}
 
 static unsigned forgotten; /* files, by who watched them */
 
 void epoll_forget(struct file *f)
 {
-    assert_false(locked);
+    assert_false(fake_locked);
     assert_int_equal(forgotten, closed); /* before its own end */
     f->watched = 0;
     forgotten++;
@@ -79,7 +30,7 @@ void epoll_forget(struct file *f)
 static void close_file(struct file *f)
 {
     (void)f;
-    assert_false(locked);
+    assert_false(fake_locked);
     closed++;
 }
 
@@ -92,8 +43,8 @@ static int begin(void **state)
     memset(&child, 0, sizeof(child));
     fd_table_init(&table);
     fd_table_init(&child);
-    closed = forgotten = woken = 0;
-    users_may_take = true;
+    closed = forgotten = 0;
+    fake_files_begin();
     return 0;
 }
 
@@ -102,7 +53,7 @@ static int nothing_is_left(void **state)
     (void)state;
     fd_close_all(&table);
     fd_close_all(&child);
-    assert_int_equal(held, 0);
+    assert_int_equal(fake_held, 0);
     return 0;
 }
 
@@ -203,18 +154,37 @@ static void a_watched_file_is_forgotten(void **state)
     assert_int_equal(fd_close(&table, 1), 0);
     assert_int_equal(forgotten, 0);
     file_changed(f);
-    assert_int_equal(f->changes, 1);
-    assert_int_equal(woken, 1);
+    assert_int_equal(file_changes(f), 1);
+    assert_int_equal(fake_woken, 1);
     file_put(f);
     assert_int_equal(forgotten, 1);
     assert_int_equal(closed, 1);
+}
+
+/* What a device becomes ready for concerns all files of it. */
+static void files_of_a_device_change_together(void **state)
+{
+    static unsigned changes;
+    static const struct file_ops device = {.changes = &changes};
+    struct file *a = file_new(&device, O_RDWR), *b = file_new(&device, O_RDWR),
+                *c = file_new(&ops, O_RDWR);
+
+    (void)state;
+    file_changed(a);
+    assert_int_equal(file_changes(b), 1);
+    assert_int_equal(file_changes(c), 0);
+    file_changed(c);
+    assert_int_equal(file_changes(b), 1);
+    file_put(a);
+    file_put(b);
+    file_put(c);
 }
 
 /* Descriptors of all processes are many: what they cost is programs' memory. */
 static void files_are_made_of_what_programs_may_take(void **state)
 {
     (void)state;
-    users_may_take = false;
+    fake_users_may_take = false;
     assert_null(file_new(&ops, O_RDWR));
     assert_int_equal(fd_give(&table, file_new(&ops, O_RDWR), false), -ENOMEM);
 }
@@ -224,13 +194,10 @@ static void files_are_made_of_what_programs_may_take(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_uses_a_file_keeps_it),
-        TEST(what_is_replaced_is_closed),
-        TEST(a_child_has_files_of_its_own),
-        TEST(no_descriptor_is_behind_the_table),
-        TEST(a_table_that_is_full_has_no_room),
-        TEST(a_watched_file_is_forgotten),
-        TEST(files_are_made_of_what_programs_may_take),
+        TEST(who_uses_a_file_keeps_it),          TEST(what_is_replaced_is_closed),
+        TEST(a_child_has_files_of_its_own),      TEST(no_descriptor_is_behind_the_table),
+        TEST(a_table_that_is_full_has_no_room),  TEST(a_watched_file_is_forgotten),
+        TEST(files_of_a_device_change_together), TEST(files_are_made_of_what_programs_may_take),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

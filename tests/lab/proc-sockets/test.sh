@@ -9,6 +9,7 @@ NET=192.168.78
 
 cleanup() {
     [ -z "${server:-}" ] || kill "$server" 2> /dev/null
+    [ -z "${worker:-}" ] || kill -CONT "$worker"
     ip addr del $NET.1/24 dev xenbr0
 }
 
@@ -22,7 +23,7 @@ ln -s busybox "$root/bin/sh"
 cp /usr/lib/duet/programs/sockets "$root/s"
 echo hello there > "$root/www/hello.txt"
 echo "busybox nc $NET.1 82 < /www/hello.txt" > "$root/www/ask"
-echo "busybox nc -l -p 81 < /dev/null" > "$root/www/take" # the console is always ready, and nc would read it
+echo "busybox nc -l -p 81" > "$root/www/take"
 head -c 300001 /dev/urandom > "$root/www/noise"
 (cd "$root" && find . | cpio -o -H newc --quiet) > initramfs
 
@@ -80,6 +81,20 @@ wait_line prog '^dom0 answers' > /dev/null
 wait "$server"
 server=
 same "what dom0 heard" "hello there" "$(cat heard)"
+
+# Nobody takes the console's output: a program that writes to it is killed all the same.
+new_log prog
+type_to prog "exec /s flood 83"
+wait_line prog '^sockets: serves' > /dev/null
+exec {tells}<> /dev/tcp/$NET.2/83
+worker=$(pgrep -P "$(main_pid duet-console.service)")
+kill -STOP "$worker"
+echo go >&"$tells"
+same "what a program says whose child was to be killed in a write" killed "$(timeout 30 head -n 1 <&"$tells")"
+kill -CONT "$worker"
+worker=
+exec {tells}>&-
+wait_line prog 'f{511}$' > /dev/null
 
 # A connection goes on where its domain is restored.
 new_log prog
