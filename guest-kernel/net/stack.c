@@ -36,6 +36,11 @@ static void is_up(void *arg)
     sys_sem_signal(arg);
 }
 
+bool net_stack_runs(void)
+{
+    return READ_ONCE(started);
+}
+
 int net_stack_start(void)
 {
     sys_sem_t up;

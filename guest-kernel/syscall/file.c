@@ -100,6 +100,27 @@ int fd_give(struct fd_table *t, struct file *f, bool cloexec)
     return fd;
 }
 
+int fd_give_two(struct fd_table *t, struct file *files[2], bool cloexec, uaddr_t to)
+{
+    int fds[2] = {-1, -1};
+    int rc = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        fds[i] = rc == 0 ? fd_install(t, files[i], cloexec, 0) : -1;
+        if (fds[i] < 0) {
+            file_put(files[i]);
+            rc = -EMFILE;
+        }
+    }
+    rc = rc == 0 ? copy_to_user(to, fds, sizeof(fds)) : rc;
+    for (unsigned i = 0; i < 2 && rc != 0; i++) {
+        if (fds[i] >= 0) {
+            (void)fd_close(t, (uint64_t)fds[i]);
+        }
+    }
+    return rc;
+}
+
 bool fd_has_room(struct fd_table *t)
 {
     bool room = false;

@@ -93,6 +93,13 @@ int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from) 
 /** fd_give() - the same of a new file, which is closed if there is none. @f: NULL: -ENOMEM. */
 int fd_give(struct fd_table *t, struct file *f, bool cloexec) __must_check;
 
+/**
+ * fd_give_two() - the same of two, whose numbers are written to a program's memory
+ *
+ * Return: 0, -EMFILE, -EFAULT: both are closed.
+ */
+int fd_give_two(struct fd_table *t, struct file *files[2], bool cloexec, uaddr_t to) __must_check;
+
 /** fd_has_room() - whether fd_install() would find a descriptor now. */
 bool fd_has_room(struct fd_table *t);
 
@@ -126,6 +133,10 @@ struct file *eventfd_create(uint64_t count, bool semaphore, unsigned flags);
 
 /** epoll_forget() - a watched file is about to be freed. */
 void epoll_forget(struct file *f);
+
+/** broken_pipe() - the calling thread writes where nobody reads: a signal tells so. -LINUX_EPIPE.
+ */
+int broken_pipe(void);
 
 /** pipe_create() - both ends, a reference each. 0 or -ENOMEM. */
 int pipe_create(struct file *ends[2], unsigned flags) __must_check;

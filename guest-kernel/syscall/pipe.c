@@ -91,9 +91,20 @@ static ssize_t pipe_read(struct file *f, uint64_t pos __unused, void *buf, size_
     return n == 0 ? 0 : pipe_do(f, pipe_take, buf, n);
 }
 
+int broken_pipe(void)
+{
+    struct uthread *t = uthread_self();
+    const struct signal_info info = {.code = SI_USER, .pid = t->proc->pid};
+
+    (void)signal_post_thread(&t->signals, SIGNAL_PIPE, &info);
+    return -LINUX_EPIPE;
+}
+
 static ssize_t pipe_write(struct file *f, const void *buf, size_t n)
 {
-    return pipe_do(f, pipe_give, (void *)(uintptr_t)buf, n);
+    ssize_t rc = pipe_do(f, pipe_give, (void *)(uintptr_t)buf, n);
+
+    return rc == -LINUX_EPIPE ? broken_pipe() : rc;
 }
 
 static unsigned pipe_ready(const struct file *f)

@@ -420,6 +420,23 @@ static int bound(struct sockaddr_in *at)
                : -1;
 }
 
+/* Who has shut his own direction is told so, and gets no signal. */
+static int try_shut(void)
+{
+    struct sockaddr_in a;
+    int fd = bound(&a);
+
+    act(SIGPIPE, note, 0);
+    seen = 0;
+    RIGHT("connect", connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    RIGHT("shutdown", shutdown(fd, SHUT_WR), 0);
+    RIGHT("write", write(fd, "x", 1) == -1 && errno == EPIPE, 1);
+    RIGHT("send", send(fd, "x", 1, 0) == -1 && errno == EPIPE, 1);
+    RIGHT("no signal", seen, 0);
+    close(fd);
+    return 0;
+}
+
 /* A read of nothing takes no datagram; and of an end there is no sender. */
 static int try_nothing(void)
 {
@@ -491,12 +508,41 @@ static int udp(void)
     RIGHT("not allowed", errno == EACCES || errno == ENETUNREACH, 1);
     close(fa);
     close(fb);
-    return try_nothing();
+    return try_shut() || try_nothing();
 }
 
 /* ---- six ---- */
 
-static int six(void)
+/* All addresses are those of IPv4, too: who listens at them has the port, reused or not. */
+static int try_both(void)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 all = {.sin6_family = AF_INET6};
+    int port = 0;
+
+    for (int reuse = 0; reuse < 2; reuse++) {
+        int fd = listener(&port), other = socket(AF_INET6, SOCK_STREAM, 0);
+
+        all.sin6_port = htons((uint16_t)port);
+        set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
+        set(other, SOL_SOCKET, SO_REUSEADDR, reuse);
+        RIGHT("taken by IPv4",
+              bind(other, (struct sockaddr *)&all, sizeof(all)) == -1 && errno == EADDRINUSE, 1);
+        close(fd);
+        RIGHT("free", bind(other, (struct sockaddr *)&all, sizeof(all)), 0);
+        RIGHT("listen", listen(other, 1), 0);
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
+        four.sin_port = all.sin6_port;
+        RIGHT("taken by both",
+              bind(fd, (struct sockaddr *)&four, sizeof(four)) == -1 && errno == EADDRINUSE, 1);
+        close(other);
+        close(fd);
+    }
+    return 0;
+}
+
+static int try_six(void)
 {
     struct sockaddr_in6 at = {.sin6_family = AF_INET6}, from = {0};
     socklen_t len = sizeof(at);
@@ -532,6 +578,11 @@ static int six(void)
     close(s);
     close(fd);
     return 0;
+}
+
+static int six(void)
+{
+    return try_six() || try_both();
 }
 
 /* ---- options ---- */
