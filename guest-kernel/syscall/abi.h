@@ -142,6 +142,10 @@ struct abi_timespec {
     int64_t sec, nsec;
 };
 
+struct abi_itimerspec {
+    struct abi_timespec interval, value;
+};
+
 struct abi_timeval {
     int64_t sec, usec;
 };

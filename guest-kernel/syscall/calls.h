@@ -56,6 +56,9 @@ call_fn sys_socket, sys_socketpair, sys_bind, sys_listen, sys_accept, sys_accept
 call_fn sys_poll, sys_ppoll, sys_select, sys_pselect6, sys_epoll_create, sys_epoll_create1,
     sys_epoll_ctl, sys_epoll_wait, sys_epoll_pwait, sys_epoll_pwait2, sys_eventfd, sys_eventfd2;
 
+/* sys_timerfd.c */
+call_fn sys_timerfd_create, sys_timerfd_settime, sys_timerfd_gettime;
+
 /* sys_signal.c */
 call_fn sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_sigaltstack, sys_rt_sigreturn,
     sys_kill, sys_tkill, sys_tgkill, sys_pause, sys_rt_sigsuspend, sys_rt_sigtimedwait, sys_alarm,

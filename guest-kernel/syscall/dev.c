@@ -154,18 +154,6 @@ static ssize_t tty_take(void *buf, size_t n)
     return rc;
 }
 
-/* Until something changed after @seen. 0, -EAGAIN: @f does not wait, -CALL_RESTARTS. */
-static int console_wait(const struct file *f, uint64_t seen)
-{
-    struct uthread *t = uthread_self();
-
-    if (f->flags & O_NONBLOCK) {
-        return -EAGAIN;
-    }
-    (void)proc_wait_change(t, seen, NSEC_FOREVER);
-    return uthread_interrupted(t) ? -CALL_RESTARTS : 0;
-}
-
 static ssize_t console_read(struct file *f, uint64_t pos __unused, void *buf, size_t n)
 {
     for (;;) {
@@ -175,7 +163,7 @@ static ssize_t console_read(struct file *f, uint64_t pos __unused, void *buf, si
         if (rc != -EAGAIN) {
             return rc;
         }
-        rc = console_wait(f, seen);
+        rc = file_wait(f, seen);
         if (rc != 0) {
             return rc;
         }
@@ -193,7 +181,7 @@ static ssize_t console_write(struct file *f, const void *buf, size_t n)
         if (done == n) {
             return (ssize_t)n;
         }
-        int rc = console_wait(f, seen);
+        int rc = file_wait(f, seen);
         if (rc != 0) {
             return done != 0 ? (ssize_t)done : rc;
         }

@@ -45,6 +45,17 @@ void file_changed(struct file *f)
     proc_wake();
 }
 
+int file_wait(const struct file *f, uint64_t seen)
+{
+    struct uthread *t = uthread_self();
+
+    if (f->flags & O_NONBLOCK) {
+        return -EAGAIN;
+    }
+    (void)proc_wait_change(t, seen, NSEC_FOREVER);
+    return uthread_interrupted(t) ? -CALL_RESTARTS : 0;
+}
+
 unsigned file_changes(const struct file *f)
 {
     const unsigned *changes = f->ops->changes == NULL ? &f->changes : f->ops->changes;

@@ -69,6 +69,14 @@ void file_put(struct file *f);
 /** file_changed() - it may be ready for more than before: who waits shall look. Any context. */
 void file_changed(struct file *f);
 
+/**
+ * file_wait() - sleep until something changed after @seen, which was asked before looking
+ *
+ * Return: 0; -EAGAIN: the file does not wait; -CALL_RESTARTS: the thread is interrupted. Thread
+ * context, of a program.
+ */
+int file_wait(const struct file *f, uint64_t seen) __must_check;
+
 /** file_changes() - how often that was. */
 unsigned file_changes(const struct file *f);
 

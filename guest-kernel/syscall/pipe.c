@@ -65,8 +65,6 @@ static void tell_other(const struct file *f)
 
 static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
 {
-    struct uthread *t = uthread_self();
-
     for (;;) {
         uint64_t seen = proc_changes();
 
@@ -76,12 +74,12 @@ static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
             tell_other(f);
         }
         mutex_unlock(&f->pipe->lock);
-        if (rc != -EAGAIN || (f->flags & O_NONBLOCK)) {
+        if (rc != -EAGAIN) {
             return rc;
         }
-        (void)proc_wait_change(t, seen, NSEC_FOREVER);
-        if (uthread_interrupted(t)) {
-            return -CALL_RESTARTS;
+        rc = file_wait(f, seen);
+        if (rc != 0) {
+            return rc;
         }
     }
 }

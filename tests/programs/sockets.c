@@ -5,13 +5,13 @@
  *        sockets udp        datagrams: addresses, sizes, truncation
  *        sockets six        the same by IPv6, and IPv4 by its sockets
  *        sockets options    those that servers set, and those that nobody knows
- *        sockets polls      poll, select, epoll, eventfd: of pipes, sockets, the console
+ *        sockets polls      poll, select, epoll, eventfd, timerfd: of pipes, sockets
  *        sockets signals    what a signal does to a call that waits
  *        sockets ends       what becomes of connections of a process that ends, or runs another
  *        sockets lies       bad addresses, sizes, flags and descriptors
  *        sockets hog        who opens, and fills, without end
- *        sockets serve PORT  echo what connections to a port send, for ever
- *        sockets flood PORT  once told by a connection to a port, write to the console for ever, be
+ *        sockets serve PORT  echo what connections to a port send, for ever, if timers run out
+ * still sockets flood PORT  once told by a connection to a port, write to the console for ever, be
  *                            killed in it, and say so to the connection
  *        sockets link ADDRESS PORT  send a number every 100 ms and say what comes back, for ever
  *
@@ -38,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -872,10 +873,102 @@ static int try_bad_polls(void)
     return 0;
 }
 
+static const int clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME};
+
+#define CLOCKS (sizeof(clocks) / sizeof(clocks[0]))
+
+/* One that runs out after @first, and then every @interval nanoseconds. */
+static int timer(int clock, long first, long interval)
+{
+    const struct itimerspec t = {.it_value = {.tv_nsec = first},
+                                 .it_interval = {.tv_nsec = interval}};
+    int fd = timerfd_create(clock, TFD_CLOEXEC);
+
+    return fd >= 0 && timerfd_settime(fd, 0, &t, NULL) == 0 ? fd : -1;
+}
+
+static int try_timer(int clock)
+{
+    const struct itimerspec none = {.it_value = {0}};
+    struct itimerspec t = {.it_value = {0}};
+    struct epoll_event e = {.events = EPOLLIN};
+    int fd = timer(clock, 50 * MSEC, 0), epoll = epoll_create1(0);
+    uint64_t n = 0;
+
+    RIGHT("timer", fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC, 1);
+    RIGHT("not yet", polled(fd, POLLIN, 0), 0);
+    RIGHT("left",
+          timerfd_gettime(fd, &t) == 0 && t.it_value.tv_nsec > 0 &&
+              t.it_value.tv_nsec <= 50 * MSEC && t.it_interval.tv_nsec == 0,
+          1);
+    RIGHT("add", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e), 0);
+    RIGHT("runs out", epoll_wait(epoll, &e, 1, 5000), 1);
+    RIGHT("once", read(fd, &n, 8) == 8 && n == 1, 1);
+    RIGHT("nothing left", timerfd_gettime(fd, &t) == 0 && t.it_value.tv_nsec == 0, 1);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    RIGHT("no more", read(fd, &n, 8) == -1 && errno == EAGAIN, 1);
+    fcntl(fd, F_SETFL, 0);
+    close(fd);
+    /* Short ones cost no more than they are asked. */
+    fd = timer(clock, MSEC, 1);
+    pause_for(20);
+    RIGHT("often", read(fd, &n, 8) == 8 && n > 10 * MSEC, 1);
+    RIGHT("stop", timerfd_settime(fd, 0, &none, &t) == 0 && t.it_interval.tv_nsec == 1, 1);
+    pause_for(5);
+    RIGHT("stopped", polled(fd, POLLIN, 0), 0);
+    /* A time that is over. */
+    RIGHT("now", clock_gettime(clock, &t.it_value), 0);
+    t.it_value.tv_sec--;
+    t.it_interval.tv_nsec = 100 * MSEC;
+    RIGHT("set", timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL), 0);
+    RIGHT("since then", read(fd, &n, 8) == 8 && n >= 11 && n < 100, 1);
+    close(fd);
+    close(epoll);
+    return 0;
+}
+
+static int try_bad_timers(void)
+{
+    void *volatile nowhere = (void *)8;
+    struct itimerspec t = {.it_value = {.tv_nsec = 2000 * MSEC}};
+    int fd = timerfd_create(CLOCK_MONOTONIC, 0), fds[2];
+    uint32_t n;
+
+    RIGHT("pipe", pipe(fds), 0);
+    RIGHT("clock", timerfd_create(77, 0) == -1 && errno == EINVAL, 1);
+    RIGHT("flags", timerfd_create(CLOCK_MONOTONIC, 1) == -1 && errno == EINVAL, 1);
+    RIGHT("time", timerfd_settime(fd, 0, &t, NULL) == -1 && errno == EINVAL, 1);
+    t.it_value.tv_nsec = 1;
+    RIGHT("flags", timerfd_settime(fd, 77, &t, NULL) == -1 && errno == EINVAL, 1);
+    RIGHT("no timer", timerfd_settime(fds[0], 0, &t, NULL) == -1 && errno == EINVAL, 1);
+    RIGHT("no file", timerfd_settime(-1, 0, &t, NULL) == -1 && errno == EBADF, 1);
+    RIGHT("nowhere", timerfd_settime(fd, 0, nowhere, NULL) == -1 && errno == EFAULT, 1);
+    RIGHT("nowhere", timerfd_gettime(fd, nowhere) == -1 && errno == EFAULT, 1);
+    RIGHT("too short", read(fd, &n, 4) == -1 && errno == EINVAL, 1);
+    RIGHT("write", write(fd, "12345678", 8) == -1 && errno == EINVAL, 1);
+    t.it_value.tv_sec = INT64_MAX;
+    RIGHT("far", timerfd_settime(fd, 0, &t, NULL) == 0 && timerfd_gettime(fd, &t) == 0, 1);
+    RIGHT("far", t.it_value.tv_sec > 1000000000, 1);
+    close(fd);
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
+static int try_timers(void)
+{
+    for (size_t i = 0; i < CLOCKS; i++) {
+        if (try_timer(clocks[i])) {
+            return 1;
+        }
+    }
+    return try_bad_timers();
+}
+
 static int polls(void)
 {
-    return try_eventfd() || try_select() || try_epoll() || try_epoll_sockets() || try_masks() ||
-           try_bad_polls();
+    return try_timers() || try_eventfd() || try_select() || try_epoll() || try_epoll_sockets() ||
+           try_masks() || try_bad_polls();
 }
 
 /* ---- signals ---- */
@@ -1132,6 +1225,18 @@ static int hog(void)
 
 /* ---- for others ---- */
 
+static int timers[CLOCKS];
+
+/* Each has gone on if it runs out once more. */
+static void await_timers(void)
+{
+    uint64_t n;
+
+    for (size_t i = 0; i < CLOCKS; i++) {
+        (void)!read(timers[i], &n, sizeof(n));
+    }
+}
+
 static void *echo(void *fd)
 {
     static __thread char in[4096];
@@ -1139,6 +1244,8 @@ static void *echo(void *fd)
     ssize_t n;
 
     while ((n = read(s, in, sizeof(in))) > 0 && send(s, in, (size_t)n, MSG_NOSIGNAL) == n) {
+        await_timers();
+        await_timers(); /* what ran out before counts once */
     }
     close(s);
     return NULL;
@@ -1185,6 +1292,9 @@ static int serve(int port)
     pthread_attr_setstacksize(&attr, 32768);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     RIGHT("listens", fd >= 0, 1);
+    for (size_t i = 0; i < CLOCKS; i++) {
+        timers[i] = timer(clocks[i], 20 * MSEC, 20 * MSEC);
+    }
     for (;;) {
         pthread_t t;
         int s = accept(fd, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fake_files.h"
+#include "fake_user.h"
 #include "syscall/file.h"
 
 static struct fd_table table, child;
@@ -140,6 +141,32 @@ static void a_table_that_is_full_has_no_room(void **state)
     assert_true(fd_has_room(&table));
 }
 
+/* Of two new files a program gets both descriptors, or none. */
+static void two_are_given_or_none(void **state)
+{
+    struct file *two[2] = {file_new(&ops, O_RDWR), file_new(&ops, O_RDWR)};
+    int fds[2];
+
+    (void)state;
+    fake_user_is(0x1000, fds, sizeof(fds));
+    assert_int_equal(fd_give_two(&table, two, true, UADDR(0x1000)), 0);
+    assert_int_equal(fds[0], 0);
+    assert_int_equal(fds[1], 1);
+    assert_int_equal(fd_cloexec(&table, 1, NULL), 1);
+    two[0] = file_new(&ops, O_RDWR);
+    two[1] = file_new(&ops, O_RDWR);
+    assert_int_equal(fd_give_two(&table, two, false, UADDR(0x1001)), -EFAULT);
+    assert_int_equal(closed, 2);
+    for (int fd = 2; fd < FD_MAX - 1; fd++) {
+        open_one(fd);
+    }
+    two[0] = file_new(&ops, O_RDWR);
+    two[1] = file_new(&ops, O_RDWR);
+    assert_int_equal(fd_give_two(&table, two, false, UADDR(0x1000)), -EMFILE);
+    assert_int_equal(closed, 4);
+    assert_true(fd_has_room(&table));
+}
+
 /* Who watches a file is told of its end first, and only then. */
 static void a_watched_file_is_forgotten(void **state)
 {
@@ -194,10 +221,15 @@ static void files_are_made_of_what_programs_may_take(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_uses_a_file_keeps_it),          TEST(what_is_replaced_is_closed),
-        TEST(a_child_has_files_of_its_own),      TEST(no_descriptor_is_behind_the_table),
-        TEST(a_table_that_is_full_has_no_room),  TEST(a_watched_file_is_forgotten),
-        TEST(files_of_a_device_change_together), TEST(files_are_made_of_what_programs_may_take),
+        TEST(who_uses_a_file_keeps_it),
+        TEST(what_is_replaced_is_closed),
+        TEST(a_child_has_files_of_its_own),
+        TEST(no_descriptor_is_behind_the_table),
+        TEST(a_table_that_is_full_has_no_room),
+        TEST(two_are_given_or_none),
+        TEST(a_watched_file_is_forgotten),
+        TEST(files_of_a_device_change_together),
+        TEST(files_are_made_of_what_programs_may_take),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
