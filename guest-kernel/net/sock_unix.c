@@ -73,7 +73,7 @@ static bool is_alike(const struct sock *a, const struct sock *b)
     return a->stream == b->stream && a->connects == b->connects;
 }
 
-/* Names that are no paths each kind of socket has for itself. */
+/* Names that are no paths each kind of socket has for itself. @s: of the kind; NULL: a path's. */
 static struct unix_sock *name_find(const struct sock *s, const struct sock_path *path)
 {
     struct unix_sock *u;
@@ -81,7 +81,7 @@ static struct unix_sock *name_find(const struct sock *s, const struct sock_path 
     XEN_TAILQ_FOREACH (u, &names, bound) {
         if (u->name->path.len == path->len &&
             memcmp(u->name->path.bytes, path->bytes, path->len) == 0 &&
-            (path->bytes[0] == '/' || is_alike(u->sock, s))) {
+            (path->bytes[0] == '/' || (s != NULL && is_alike(u->sock, s)))) {
             return u;
         }
     }
@@ -173,7 +173,7 @@ static void leave_peer(struct unix_sock *u)
     u->peer_name = NULL;
 }
 
-static void set_peer(struct sock *s, struct sock *peer)
+static void join_peer(struct sock *s, struct sock *peer)
 {
     struct unix_sock *u = s->un;
 
@@ -190,8 +190,8 @@ static void set_peer(struct sock *s, struct sock *peer)
 void unix_sock_pair(struct sock *a, struct sock *b, unsigned pid)
 {
     a->un->pid = b->un->pid = pid;
-    set_peer(a, b);
-    set_peer(b, a);
+    join_peer(a, b);
+    join_peer(b, a);
 }
 
 /* Who has a name, if @s can talk to him. */
@@ -220,7 +220,7 @@ static int connect_datagrams(struct sock *s, const struct sock_path *path)
         rc = -EPERM;
     }
     if (rc == 0) {
-        set_peer(s, to);
+        join_peer(s, to);
     }
     return rc;
 }
@@ -239,8 +239,8 @@ static int arrive(struct sock *s, struct sock *listener)
     end->un->name = name_get(listener->un->name);
     end->un->pid = listener->un->pid;
     end->un->listener = listener;
-    set_peer(s, end);
-    set_peer(end, s);
+    join_peer(s, end);
+    join_peer(end, s);
     XEN_TAILQ_INSERT_TAIL(&listener->arrived, end, link);
     listener->waiting++;
     sock_changed(listener);

@@ -1273,8 +1273,10 @@ static int flood(int port)
     text[sizeof(text) - 1] = '\n';
     RIGHT("told", recv(s, &go, 1, 0), 1);
     pid_t child = fork();
-    while (child == 0) {
-        (void)!write(1, text, sizeof(text));
+    if (child == 0) {
+        for (;;) {
+            (void)!write(1, text, sizeof(text));
+        }
     }
     pause_for(1000); /* by then it has written all that anybody takes */
     kill(child, SIGKILL);
