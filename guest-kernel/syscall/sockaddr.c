@@ -67,12 +67,13 @@ static int path_in_folder(const char *cwd, char *text, char *room, struct sock_p
 
 int socket_path(struct task *t, const char *text, int taken, struct sock_path *path)
 {
-    char *room = kmalloc(2 * PATH_SIZE), *copy = room + PATH_SIZE;
+    char *room = kmalloc(2 * PATH_SIZE);
     struct node node;
 
     if (room == NULL) {
         return -ENOMEM;
     }
+    char *copy = room + PATH_SIZE;
     strlcpy(copy, text, PATH_SIZE);
     mutex_lock(&t->folder);
     int rc = rootfs_find(t->cwd, copy, true, &node, room);
