@@ -4,11 +4,14 @@
  * Who reads copies out of packets without lwIP's lock, since copying to a program may sleep: only
  * the holder of "socket reader" takes packets off the queue, and new ones join at its end.
  * What packets carry is freed with no lock held, for it may be sockets: who frees packets puts them
- * on a list, and whoever gives lwIP's lock up then frees those.
+ * on a list, and whoever gives lwIP's lock up then frees those. What ends by that, and carried
+ * something itself, is left to the thread's outermost end, for a chain of them may be long, and a
+ * stack is not.
  */
 #include "net/sock.h"
 
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "lwip/netif.h"
 #include "lwip/tcpip.h"
 #include "net/heap.h"
@@ -20,9 +23,19 @@ static const int defaults[SOCK_OPTIONS] = {
     [SOCK_KEEP_IDLE] = 7200, [SOCK_KEEP_EVERY] = 75,         [SOCK_KEEP_COUNT] = 9,
 };
 
+/* A thread that ends what packets carried. */
+struct ending {
+    XEN_TAILQ_ENTRY(struct ending) link;
+    const struct thread *by;
+    struct sock_packet *laden; /* `by` alone looks at it */
+};
+
+XEN_TAILQ_HEAD(ending_list, struct ending);
+
 /* Under lwIP's lock: */
 static unsigned sockets;
 static struct sock_packet *doomed;
+static struct ending_list endings = XEN_TAILQ_HEAD_INITIALIZER(endings);
 
 struct sock *sock_new(bool stream, bool v6)
 {
@@ -49,17 +62,75 @@ static void cargo_free(struct sock_cargo *cargo)
     }
 }
 
+static void packet_free(struct sock_packet *packet)
+{
+    (void)pbuf_free(packet->p);
+    unix_name_put(packet->name);
+    cargo_free(packet->cargo);
+    heap_free(packet);
+}
+
+/* The ending that the calling thread is in already; else @new, which is one from here on. */
+static struct ending *ending_of_mine(struct ending *new)
+{
+    struct ending *e;
+
+    LOCK_TCPIP_CORE();
+    XEN_TAILQ_FOREACH (e, &endings, link) {
+        if (e->by == new->by) {
+            break;
+        }
+    }
+    if (e == NULL) {
+        XEN_TAILQ_INSERT_TAIL(&endings, new, link);
+        e = new;
+    }
+    UNLOCK_TCPIP_CORE();
+    return e;
+}
+
+/*
+ * Free packets that carry something. That may close sockets in whose queues there are more such:
+ * then this is called again below itself, and only leaves them to the call above.
+ */
+static void laden_free(struct sock_packet *packets)
+{
+    struct ending new = {.by = thread_self()}, *e = ending_of_mine(&new);
+    struct sock_packet *packet;
+
+    while ((packet = packets) != NULL) {
+        packets = packet->next;
+        packet->next = e->laden;
+        e->laden = packet;
+    }
+    if (e != &new) {
+        return;
+    }
+    while ((packet = new.laden) != NULL) {
+        new.laden = packet->next;
+        packet_free(packet);
+    }
+    LOCK_TCPIP_CORE();
+    XEN_TAILQ_REMOVE(&endings, &new, link);
+    UNLOCK_TCPIP_CORE();
+}
+
 /* No lock is held. */
 static void packets_free(struct sock_packet *packet)
 {
-    while (packet != NULL) {
-        struct sock_packet *next = packet->next;
+    struct sock_packet *laden = NULL, *next;
 
-        (void)pbuf_free(packet->p);
-        unix_name_put(packet->name);
-        cargo_free(packet->cargo);
-        heap_free(packet);
-        packet = next;
+    for (; packet != NULL; packet = next) {
+        next = packet->next;
+        if (packet->cargo == NULL) {
+            packet_free(packet);
+        } else {
+            packet->next = laden;
+            laden = packet;
+        }
+    }
+    if (laden != NULL) {
+        laden_free(laden);
     }
 }
 

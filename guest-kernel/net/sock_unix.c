@@ -8,8 +8,9 @@
  * A message may carry files, a cargo. Files that are carried and that nobody can ever receive would
  * stay for good, so no ring of sockets can come about: a socket that is carried has no message
  * with sockets in its queue when it is sent, and gets none on its way; nor does a listener by the
- * connections that wait at it. So what is carried ends with the socket in whose queue it is, and a
- * socket's end ends at most those that it carries, which carry none.
+ * connections that wait at it. So what is carried ends with the socket in whose queue it is.
+ * Between a socket's end and the end of what it carried, that may get messages with sockets, and so
+ * may those: such a chain may be long, and sock.c ends it link by link.
  * Locks: lwIP's is held throughout, for packets are its memory. A name's references are atomic.
  */
 #include "kern/string.h"

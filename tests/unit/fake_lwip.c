@@ -12,6 +12,7 @@
 #include "fake_lwip.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
+#include "kern/thread.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcpip.h"
 #include "lwip/timeouts.h"
@@ -25,6 +26,11 @@ size_t fake_used;
 bool fake_no_memory, fake_short_of_memory, fake_no_packets;
 bool fake_core_locked, fake_reader_locked;
 sys_mutex_t lock_tcpip_core;
+
+struct thread *thread_self(void)
+{
+    return NULL;
+}
 
 void mutex_init(struct mutex *m, const char *name)
 {

@@ -327,20 +327,27 @@ static void who_listens_has_connections(void **state)
 
 /* ---- what messages carry ---- */
 
-static unsigned freed; /* files */
+static unsigned freed;          /* files */
+static unsigned depth;          /* of free_cargo() below itself */
+static void (*meanwhile)(void); /* what others do before a socket that was carried is closed */
 
 /* As the kernel: the last descriptor of a socket closes it. */
 static void free_cargo(struct sock_cargo *cargo)
 {
     assert_false(fake_core_locked || fake_reader_locked);
+    assert_int_equal(++depth, 1);
     for (unsigned i = 0; i < cargo->n; i++) {
         struct sock *s = cargo->items[i].sock;
 
         freed++;
         if (s != NULL && cargo->items[i].file != NULL) {
+            if (meanwhile != NULL) {
+                meanwhile();
+            }
             sock_close(s);
         }
     }
+    depth--;
     free(cargo);
 }
 
@@ -507,6 +514,38 @@ static void what_is_carried_ends_with_what_carries_it(void **state)
     sock_close(b[0]);
 }
 
+static struct sock *chain[200][2];
+static unsigned links;
+
+/* What is being ended carries nothing any more, so that it may be sent another. */
+static void lengthen(void)
+{
+    if (links < ARRAY_SIZE(chain)) {
+        assert_int_equal(send_cargo(chain[links - 1][0], load(chain[links][1], true, 1)), 1);
+        links++;
+    }
+}
+
+/* Whoever closes a socket ends a chain that others lengthen meanwhile, at one depth. */
+static void a_chain_ends_link_by_link(void **state)
+{
+    (void)state;
+    freed = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(chain); i++) {
+        pair(i % 2 != 0 ? STREAM : DATAGRAMS, chain[i]);
+    }
+    links = 1;
+    lengthen();
+    meanwhile = lengthen;
+    sock_close(chain[0][1]);
+    meanwhile = NULL;
+    assert_int_equal(links, ARRAY_SIZE(chain));
+    assert_int_equal(freed, ARRAY_SIZE(chain) - 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(chain); i++) {
+        sock_close(chain[i][0]);
+    }
+}
+
 static void where_memory_ends_there_are_errors(void **state)
 {
     struct sock *ends[2], *s;
@@ -551,6 +590,7 @@ int main(void)
         TEST(no_ring_comes_about),
         TEST(no_ring_comes_about_by_a_listener),
         TEST(what_is_carried_ends_with_what_carries_it),
+        TEST(a_chain_ends_link_by_link),
         TEST(where_memory_ends_there_are_errors),
     };
 
