@@ -282,6 +282,25 @@ static void who_does_not_wait_is_told(void **state)
     device_len = device_room = 0;
 }
 
+/* Who looks before the event does has it all, but for what he was not given: he is told of that. */
+static void who_looks_before_the_event_is_told(void **state)
+{
+    char c;
+
+    (void)state;
+    while (xencons_take(&c, 1) != 0) {
+    }
+    xencons_tell(count_told);
+    told = 0;
+    typed_text = 'k';
+    assert_int_equal(xencons_take(&c, 1), 0);
+    typed_text = '\0';
+    device_event();
+    assert_int_equal(told, 1);
+    assert_int_equal(xencons_take(&c, 1), 1);
+    xencons_tell(NULL);
+}
+
 static unsigned events;
 
 static void count_event(void)
@@ -341,8 +360,11 @@ static void indices_of_ours_are_ours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_types_without_pause),    cmocka_unit_test(what_does_not_fit_waits),
-        cmocka_unit_test(a_log_line_is_there_or_not), cmocka_unit_test(who_does_not_wait_is_told),
+        cmocka_unit_test(who_types_without_pause),
+        cmocka_unit_test(what_does_not_fit_waits),
+        cmocka_unit_test(a_log_line_is_there_or_not),
+        cmocka_unit_test(who_does_not_wait_is_told),
+        cmocka_unit_test(who_looks_before_the_event_is_told),
         cmocka_unit_test(indices_of_ours_are_ours),
     };
 

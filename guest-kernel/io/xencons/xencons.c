@@ -128,6 +128,15 @@ static void confess_drops(void)
     }
 }
 
+/* Who waits for input shall look. @elsewhere: also who does not wait here. */
+static void wake_readers(bool elsewhere)
+{
+    waitq_wake_all(&in_wq);
+    if (changed != NULL && elsewhere) {
+        changed();
+    }
+}
+
 /* The device has room or input. Event handler. */
 static void on_event(void)
 {
@@ -148,10 +157,7 @@ static void on_event(void)
         ops->again();
     }
     waitq_wake_all(&out_wq);
-    waitq_wake_all(&in_wq);
-    if (changed != NULL && (typed_now || roomy)) {
-        changed();
-    }
+    wake_readers(typed_now || roomy);
 }
 
 size_t xencons_put(const char *text, size_t len)
@@ -306,12 +312,16 @@ size_t xencons_take(char *buf, size_t size)
     while (n < size && in_cons != in_prod) {
         buf[n++] = in[in_cons++ % IN_SIZE];
     }
-    if (pull_in(&more)) {
+    bool came = pull_in(&more);
+    if (came) {
         ops->notify();
     }
     spin_unlock(&cons_lock, s);
     if (more) {
         ops->again();
+    }
+    if (came) { /* its event will find nothing */
+        wake_readers(true);
     }
     return n;
 }
