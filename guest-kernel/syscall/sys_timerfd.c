@@ -2,8 +2,8 @@
  * sys_timerfd.c - timers as files: who reads waits until one has run out, and is told how often.
  *
  * The timer's callback only says that it ran out: how often is reckoned by who asks, and then it is
- * set for the next time. So a timer costs one callback for each time that anybody asks, however
- * short its interval.
+ * set for the next time, but not by who looks whether it can be read when it can. So a timer costs
+ * at most one callback for each time that anybody reads it, however short its interval.
  * Locks: "timerfd" (a mutex) over all but `ran_out`, which is atomic. Suspend: monotonic timers
  * stand still, others go by the wall clock, and what became due meanwhile is due at once.
  */
@@ -24,7 +24,7 @@ struct timerfd {
     uint64_t clock;
     nsec_t next, interval; /* by its clock; 0: not set, once */
     uint64_t times;        /* that it ran out and nobody was told of */
-    bool ran_out;          /* at `next`, which `times` has not yet */
+    bool ran_out;          /* at `next`, and it was not set for the next time yet */
 };
 
 static nsec_t now_of(const struct timerfd *t)
@@ -54,20 +54,23 @@ static void timerfd_arm(struct timerfd *t)
     }
 }
 
-/* Count what ran out, and set it for the next time. */
+/* Count what ran out up to now. */
 static void timerfd_count(struct timerfd *t)
 {
-    if (!__atomic_exchange_n(&t->ran_out, false, __ATOMIC_ACQUIRE)) {
-        return;
-    }
     nsec_t now = now_of(t);
-    if (now >= t->next) {
+
+    if (__atomic_load_n(&t->ran_out, __ATOMIC_ACQUIRE) && t->next != 0 && now >= t->next) {
         uint64_t times = t->interval == 0 ? 1 : (now - t->next) / t->interval + 1;
 
         t->times += times;
         t->next = t->interval == 0 ? 0 : t->next + times * t->interval;
     }
-    if (t->next != 0) { /* also of a wall clock that was set meanwhile */
+}
+
+/* Set it for the next time, if it ran out, also by a wall clock that was set meanwhile. */
+static void timerfd_go_on(struct timerfd *t)
+{
+    if (__atomic_exchange_n(&t->ran_out, false, __ATOMIC_ACQUIRE) && t->next != 0) {
         timerfd_arm(t);
     }
 }
@@ -95,6 +98,7 @@ static ssize_t timerfd_read(struct file *f, uint64_t pos __unused, void *buf, si
         timerfd_count(t);
         uint64_t times = t->times;
         t->times = 0;
+        timerfd_go_on(t);
         mutex_unlock(&t->lock);
         if (times != 0) {
             memcpy(buf, &times, sizeof(times));
@@ -114,6 +118,9 @@ static unsigned timerfd_ready(const struct file *f)
     mutex_lock(&t->lock);
     timerfd_count(t);
     unsigned ready = t->times != 0 ? POLLIN : 0;
+    if (ready == 0) { /* else whoever only looks would be woken by each interval */
+        timerfd_go_on(t);
+    }
     mutex_unlock(&t->lock);
     return ready;
 }
@@ -165,6 +172,7 @@ int64_t sys_timerfd_create(struct call *c)
 static struct abi_itimerspec timerfd_left(struct timerfd *t)
 {
     timerfd_count(t);
+    timerfd_go_on(t);
     nsec_t now = now_of(t);
     /* That which is due this moment is not over yet. */
     nsec_t left = t->next == 0 ? 0 : t->next > now ? t->next - now : 1;

@@ -208,6 +208,29 @@ static void what_was_missed_is_counted(void **state)
     assert_int_equal(times(), 0);
 }
 
+/* Who only looks, and is woken to look again, would never come to rest. */
+static void who_looks_is_woken_once(void **state)
+{
+    (void)state;
+    assert_int_equal(set(10, 10, 0), 0);
+    pass(10, 0);
+    assert_true(file_ready(timer) & POLLIN);
+    pass(10, 0);
+    assert_true(file_ready(timer) & POLLIN);
+    pass(10, 0);
+    assert_int_equal(calls, 1);
+    assert_int_equal(times(), 3);
+    pass(10, 0);
+    assert_int_equal(calls, 2);
+    assert_int_equal(times(), 1);
+    /* Asking what is left sets it again, and loses nothing. */
+    pass(15, 0);
+    assert_int_equal(left(), 5);
+    pass(5, 0);
+    assert_int_equal(calls, 4);
+    assert_int_equal(times(), 2);
+}
+
 static void a_time_may_be_over(void **state)
 {
     (void)state;
@@ -276,11 +299,9 @@ static void bad_ones_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(it_runs_out_once),
-        TEST(what_was_missed_is_counted),
-        TEST(a_time_may_be_over),
-        TEST(a_save_counts_or_not),
-        TEST(a_clock_that_is_set_is_no_time),
+        TEST(it_runs_out_once),        TEST(what_was_missed_is_counted),
+        TEST(who_looks_is_woken_once), TEST(a_time_may_be_over),
+        TEST(a_save_counts_or_not),    TEST(a_clock_that_is_set_is_no_time),
         TEST(bad_ones_are_refused),
     };
 
