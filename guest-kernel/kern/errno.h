@@ -19,6 +19,7 @@ enum kern_errno {
 #define LINUX_EPIPE           32
 #define LINUX_ELOOP           40
 #define LINUX_EDESTADDRREQ    89
+#define LINUX_EPROTOTYPE      91
 #define LINUX_ENOPROTOOPT     92
 #define LINUX_EPROTONOSUPPORT 93
 #define LINUX_ESOCKTNOSUPPORT 94
@@ -26,6 +27,7 @@ enum kern_errno {
 #define LINUX_ENETUNREACH     101
 #define LINUX_ECONNABORTED    103
 #define LINUX_ECONNRESET      104
+#define LINUX_ETOOMANYREFS    109
 #define LINUX_EALREADY        114
 #define LINUX_EINPROGRESS     115
 

@@ -1,26 +1,41 @@
 /*
- * sock.c - sockets: what both kinds have; see sock.h.
+ * sock.c - sockets: what all kinds have; see sock.h.
  *
  * Who reads copies out of packets without lwIP's lock, since copying to a program may sleep: only
  * the holder of "socket reader" takes packets off the queue, and new ones join at its end.
+ * What packets carry is freed with no lock held, for it may be sockets: who frees packets puts them
+ * on a list, and whoever gives lwIP's lock up then frees those. What ends by that, and carried
+ * something itself, is left to the thread's outermost end, for a chain of them may be long, and a
+ * stack is not.
  */
 #include "net/sock.h"
 
 #include "kern/string.h"
+#include "kern/thread.h"
 #include "lwip/netif.h"
 #include "lwip/tcpip.h"
 #include "net/heap.h"
 #include "net/sock_impl.h"
 #include "net/stack.h"
 
-#define PACKETS_MAX 1024 /* unread, of one socket: small ones cost more than their bytes */
-
 static const int defaults[SOCK_OPTIONS] = {
     [SOCK_LINGER] = -1,      [SOCK_SEND_ROOM] = TCP_SND_BUF, [SOCK_READ_ROOM] = 212992,
     [SOCK_KEEP_IDLE] = 7200, [SOCK_KEEP_EVERY] = 75,         [SOCK_KEEP_COUNT] = 9,
 };
 
-static unsigned sockets; /* under lwIP's lock */
+/* A thread that ends what packets carried. */
+struct ending {
+    XEN_TAILQ_ENTRY(struct ending) link;
+    const struct thread *by;
+    struct sock_packet *laden; /* `by` alone looks at it */
+};
+
+XEN_TAILQ_HEAD(ending_list, struct ending);
+
+/* Under lwIP's lock: */
+static unsigned sockets;
+static struct sock_packet *doomed;
+static struct ending_list endings = XEN_TAILQ_HEAD_INITIALIZER(endings);
 
 struct sock *sock_new(bool stream, bool v6)
 {
@@ -29,7 +44,7 @@ struct sock *sock_new(bool stream, bool v6)
 
     if (s != NULL) {
         sockets++;
-        s->stream = stream;
+        s->stream = s->connects = stream;
         s->v6 = v6;
         s->last = &s->first;
         s->local.ip = s->peer.ip = v6 ? *IP6_ADDR_ANY : *IP4_ADDR_ANY;
@@ -40,22 +55,135 @@ struct sock *sock_new(bool stream, bool v6)
     return s;
 }
 
+static void cargo_free(struct sock_cargo *cargo)
+{
+    if (cargo != NULL) {
+        cargo->free(cargo);
+    }
+}
+
+static void packet_free(struct sock_packet *packet)
+{
+    (void)pbuf_free(packet->p);
+    unix_name_put(packet->name);
+    cargo_free(packet->cargo);
+    heap_free(packet);
+}
+
+/* The ending that the calling thread is in already; else @new, which is one from here on. */
+static struct ending *ending_of_mine(struct ending *new)
+{
+    struct ending *e;
+
+    LOCK_TCPIP_CORE();
+    XEN_TAILQ_FOREACH (e, &endings, link) {
+        if (e->by == new->by) {
+            break;
+        }
+    }
+    if (e == NULL) {
+        XEN_TAILQ_INSERT_TAIL(&endings, new, link);
+        e = new;
+    }
+    UNLOCK_TCPIP_CORE();
+    return e;
+}
+
+/*
+ * Free packets that carry something. That may close sockets in whose queues there are more such:
+ * then this is called again below itself, and only leaves them to the call above.
+ */
+static void laden_free(struct sock_packet *packets)
+{
+    struct ending new = {.by = thread_self()}, *e = ending_of_mine(&new);
+    struct sock_packet *packet;
+
+    while ((packet = packets) != NULL) {
+        packets = packet->next;
+        packet->next = e->laden;
+        e->laden = packet;
+    }
+    if (e != &new) {
+        return;
+    }
+    while ((packet = new.laden) != NULL) {
+        new.laden = packet->next;
+        packet_free(packet);
+    }
+    LOCK_TCPIP_CORE();
+    XEN_TAILQ_REMOVE(&endings, &new, link);
+    UNLOCK_TCPIP_CORE();
+}
+
+/* No lock is held. */
 static void packets_free(struct sock_packet *packet)
 {
-    while (packet != NULL) {
-        struct sock_packet *next = packet->next;
+    struct sock_packet *laden = NULL, *next;
 
-        (void)pbuf_free(packet->p);
-        heap_free(packet);
-        packet = next;
+    for (; packet != NULL; packet = next) {
+        next = packet->next;
+        if (packet->cargo == NULL) {
+            packet_free(packet);
+        } else {
+            packet->next = laden;
+            laden = packet;
+        }
     }
+    if (laden != NULL) {
+        laden_free(laden);
+    }
+}
+
+/* Give lwIP's lock up after sockets may have been freed. */
+static void unlock_and_free(void)
+{
+    struct sock_packet *packets = doomed;
+
+    doomed = NULL;
+    UNLOCK_TCPIP_CORE();
+    packets_free(packets);
 }
 
 void sock_free(struct sock *s)
 {
-    packets_free(s->first);
+    for (struct sock_packet *p = s->first; p != NULL && s->un != NULL; p = p->next) {
+        struct sock_cargo *cargo = unix_sock_unload(s, p);
+
+        p->cargo = cargo;
+    }
+    *s->last = doomed;
+    doomed = s->first;
+    if (s->un != NULL) {
+        unix_sock_free(s);
+    }
     sockets--;
     heap_free(s);
+}
+
+void sock_forget_arrived(struct sock *listener)
+{
+    struct sock *s;
+
+    while ((s = XEN_TAILQ_FIRST(&listener->arrived)) != NULL) {
+        XEN_TAILQ_REMOVE(&listener->arrived, s, link);
+        if (s->un != NULL) {
+            unix_sock_close(s);
+        } else {
+            tcp_sock_close(s, true);
+        }
+        sock_free(s);
+    }
+    listener->waiting = 0;
+}
+
+/* lwIP's lock is held, and given up. @s: one that was made, or NULL. */
+static int created(struct sock *s, struct sock **out)
+{
+    int rc = s != NULL ? 0 : sockets >= SOCKETS_MAX ? -ENFILE : -ENOBUFS;
+
+    *out = s;
+    UNLOCK_TCPIP_CORE();
+    return rc;
 }
 
 int sock_create(bool stream, bool v6, struct sock **out)
@@ -66,10 +194,23 @@ int sock_create(bool stream, bool v6, struct sock **out)
         return -ENOBUFS;
     }
     LOCK_TCPIP_CORE();
-    *out = sock_new(stream, v6);
-    rc = *out != NULL ? 0 : sockets >= SOCKETS_MAX ? -ENFILE : -ENOBUFS;
+    return created(sock_new(stream, v6), out);
+}
+
+int sock_create_unix(bool stream, bool connects, struct sock **out)
+{
+    if (net_stack_start() != 0) {
+        return -ENOBUFS;
+    }
+    LOCK_TCPIP_CORE();
+    return created(unix_sock_new(stream, connects), out);
+}
+
+void sock_pair(struct sock *a, struct sock *b, unsigned pid)
+{
+    LOCK_TCPIP_CORE();
+    unix_sock_pair(a, b, pid);
     UNLOCK_TCPIP_CORE();
-    return rc;
 }
 
 void sock_tell(struct sock *s, void (*changed)(void *arg), void *arg)
@@ -90,13 +231,15 @@ void sock_changed(struct sock *s)
 void sock_close(struct sock *s)
 {
     LOCK_TCPIP_CORE();
-    if (s->stream) {
+    if (s->un != NULL) {
+        unix_sock_close(s);
+    } else if (s->stream) {
         tcp_sock_close(s, s->options[SOCK_LINGER] == 0);
     } else {
         udp_sock_close(s);
     }
     sock_free(s);
-    UNLOCK_TCPIP_CORE();
+    unlock_and_free();
 }
 
 bool sock_is_stream(const struct sock *s)
@@ -107,6 +250,16 @@ bool sock_is_stream(const struct sock *s)
 bool sock_is_v6(const struct sock *s)
 {
     return s->v6;
+}
+
+bool sock_is_unix(const struct sock *s)
+{
+    return s->un != NULL;
+}
+
+bool sock_connects(const struct sock *s)
+{
+    return s->connects;
 }
 
 int sock_errno(err_t err)
@@ -187,7 +340,34 @@ int sock_connect(struct sock *s, const struct sock_addr *addr)
     return rc;
 }
 
-static int take_error(struct sock *s)
+int sock_bind_unix(struct sock *s, const struct sock_path *path)
+{
+    LOCK_TCPIP_CORE();
+    int rc = unix_sock_bind(s, path);
+    UNLOCK_TCPIP_CORE();
+    return rc;
+}
+
+bool sock_unlink(const struct sock_path *path)
+{
+    if (!net_stack_runs()) {
+        return false;
+    }
+    LOCK_TCPIP_CORE();
+    bool had = unix_sock_unlink(path);
+    UNLOCK_TCPIP_CORE();
+    return had;
+}
+
+int sock_connect_unix(struct sock *s, const struct sock_path *path, unsigned pid)
+{
+    LOCK_TCPIP_CORE();
+    int rc = unix_sock_connect(s, path, pid);
+    UNLOCK_TCPIP_CORE();
+    return rc;
+}
+
+int sock_take_error(struct sock *s)
 {
     int error = s->error;
 
@@ -199,7 +379,7 @@ int sock_connected(struct sock *s)
 {
     LOCK_TCPIP_CORE();
     int rc = s->state == SOCK_CONNECTING  ? -EAGAIN
-             : s->error != 0              ? -take_error(s)
+             : s->error != 0              ? -sock_take_error(s)
              : s->state != SOCK_CONNECTED ? -LINUX_ECONNABORTED /* somebody else was told why */
                                           : 0;
     s->connect_told = s->connect_told || s->state == SOCK_CONNECTED;
@@ -207,10 +387,10 @@ int sock_connected(struct sock *s)
     return rc;
 }
 
-int sock_listen(struct sock *s, unsigned backlog)
+int sock_listen(struct sock *s, unsigned backlog, unsigned pid)
 {
     LOCK_TCPIP_CORE();
-    int rc = tcp_sock_listen(s, backlog);
+    int rc = s->un != NULL ? unix_sock_listen(s, backlog, pid) : tcp_sock_listen(s, backlog);
     UNLOCK_TCPIP_CORE();
     return rc;
 }
@@ -228,6 +408,8 @@ int sock_accept(struct sock *s, struct sock **out)
         s->waiting--;
         if (first->tcp != NULL) {
             tcp_backlog_accepted(first->tcp);
+        } else if (first->un != NULL) {
+            unix_sock_accepted(s, first);
         }
         *out = first;
         rc = 0;
@@ -274,12 +456,38 @@ int sock_peer(struct sock *s, struct sock_addr *addr)
     return rc;
 }
 
+int sock_name_unix(struct sock *s, bool of_peer, struct sock_path *path)
+{
+    LOCK_TCPIP_CORE();
+    int rc = unix_sock_name(s, of_peer, path);
+    UNLOCK_TCPIP_CORE();
+    return rc;
+}
+
+int sock_peer_pid(struct sock *s)
+{
+    LOCK_TCPIP_CORE();
+    int pid = unix_sock_peer_pid(s);
+    UNLOCK_TCPIP_CORE();
+    return pid;
+}
+
 /* ---- state ---- */
+
+unsigned sock_ends(const struct sock *s)
+{
+    bool over = s->ended || s->read_shut;
+
+    return (s->ended ? SOCK_CAN_READ : 0) | (over ? SOCK_ENDED : 0) |
+           (over && s->write_shut ? SOCK_HUNG_UP : 0);
+}
 
 unsigned sock_ready(struct sock *s)
 {
     LOCK_TCPIP_CORE();
-    unsigned ready = s->stream ? tcp_sock_ready(s) : SOCK_CAN_WRITE;
+    unsigned ready = s->un != NULL ? unix_sock_ready(s)
+                     : s->stream   ? tcp_sock_ready(s)
+                                   : SOCK_CAN_WRITE;
     ready |= s->first != NULL || s->read_shut ? SOCK_CAN_READ : 0;
     ready |= s->error != 0 ? SOCK_FAILED : 0;
     UNLOCK_TCPIP_CORE();
@@ -289,7 +497,7 @@ unsigned sock_ready(struct sock *s)
 size_t sock_available(struct sock *s)
 {
     LOCK_TCPIP_CORE();
-    size_t n = s->stream ? s->bytes : s->first != NULL ? s->first->p->tot_len : 0;
+    size_t n = s->connects ? s->bytes : s->first != NULL ? s->first->p->tot_len : 0;
     UNLOCK_TCPIP_CORE();
     return n;
 }
@@ -297,7 +505,7 @@ size_t sock_available(struct sock *s)
 int sock_error(struct sock *s)
 {
     LOCK_TCPIP_CORE();
-    int error = take_error(s);
+    int error = sock_take_error(s);
     UNLOCK_TCPIP_CORE();
     return error;
 }
@@ -305,7 +513,8 @@ int sock_error(struct sock *s)
 int sock_shutdown(struct sock *s, bool reading, bool writing)
 {
     LOCK_TCPIP_CORE();
-    int rc = s->state != SOCK_CONNECTED && s->state != SOCK_LISTENING ? -ENOTCONN
+    int rc = s->un != NULL ? unix_sock_shutdown(s, reading, writing)
+             : s->state != SOCK_CONNECTED && s->state != SOCK_LISTENING ? -ENOTCONN
              : s->stream ? tcp_sock_shutdown(s, reading, writing)
                          : 0;
     if (rc == 0) {
@@ -313,7 +522,7 @@ int sock_shutdown(struct sock *s, bool reading, bool writing)
         s->write_shut = s->write_shut || writing;
         sock_changed(s);
     }
-    UNLOCK_TCPIP_CORE();
+    unlock_and_free();
     return rc;
 }
 
@@ -325,6 +534,8 @@ void sock_set(struct sock *s, enum sock_option option, int value)
         tcp_sock_set(s, option);
     } else if (s->udp != NULL) {
         udp_sock_set(s, option);
+    } else if (s->un != NULL) {
+        sock_changed(s); /* there may be more room */
     }
     UNLOCK_TCPIP_CORE();
 }
@@ -336,26 +547,27 @@ int sock_get(const struct sock *s, enum sock_option option)
 
 /* ---- data ---- */
 
-bool sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port, bool must)
+struct sock_packet *sock_queue(struct sock *s, struct pbuf *p, const ip_addr_t *from, u16_t port,
+                               bool must)
 {
     bool may = must || (s->packets < PACKETS_MAX && heap_users_may_take());
     struct sock_packet *packet = may ? heap_alloc(sizeof(*packet)) : NULL;
 
     if (packet == NULL) {
-        return false;
+        return NULL;
     }
     *packet = (struct sock_packet){.p = p, .from = {.ip = *from, .port = port}};
     *s->last = packet;
     s->last = &packet->next;
     s->packets++;
     s->bytes += p->tot_len;
-    return true;
+    return packet;
 }
 
 ssize_t sock_write(struct sock *s, const void *data, size_t n, bool more)
 {
     LOCK_TCPIP_CORE();
-    ssize_t rc = s->error != 0 ? -take_error(s) : tcp_sock_write(s, data, n, more);
+    ssize_t rc = s->error != 0 ? -sock_take_error(s) : tcp_sock_write(s, data, n, more);
     UNLOCK_TCPIP_CORE();
     return rc;
 }
@@ -364,6 +576,15 @@ ssize_t sock_send_to(struct sock *s, const void *data, size_t n, const struct so
 {
     LOCK_TCPIP_CORE();
     ssize_t rc = udp_sock_send(s, data, n, to);
+    UNLOCK_TCPIP_CORE();
+    return rc;
+}
+
+ssize_t sock_send_unix(struct sock *s, const void *data, size_t n, const struct sock_path *path,
+                       struct sock_cargo **cargo)
+{
+    LOCK_TCPIP_CORE();
+    ssize_t rc = unix_sock_send(s, data, n, path, cargo);
     UNLOCK_TCPIP_CORE();
     return rc;
 }
@@ -395,12 +616,14 @@ static ssize_t put_packet(struct reading *r, const struct pbuf *p, size_t used)
     return (ssize_t)done;
 }
 
+/* What can be read in one with @packet: nothing that carries something. */
 static struct sock_packet *next_of(const struct sock_packet *packet)
 {
     LOCK_TCPIP_CORE();
     struct sock_packet *next = packet->next;
+    bool apart = packet->cargo != NULL || (next != NULL && next->cargo != NULL);
     UNLOCK_TCPIP_CORE();
-    return next;
+    return apart ? NULL : next;
 }
 
 /* Copy from @packet on. A datagram is one packet. Return: as sock_read(). */
@@ -451,40 +674,54 @@ static struct sock_packet *take_packets(struct sock *s, size_t n)
 static ssize_t read_nothing(struct sock *s)
 {
     if (s->error != 0) {
-        return -take_error(s);
+        return -sock_take_error(s);
     }
     if (s->read_shut || s->ended) {
         return 0;
     }
-    return s->stream && (s->state == SOCK_IDLE || s->state == SOCK_LISTENING) ? -ENOTCONN : -EAGAIN;
+    if (!s->connects || (s->state != SOCK_IDLE && s->state != SOCK_LISTENING)) {
+        return -EAGAIN;
+    }
+    return s->un != NULL && s->stream ? -EINVAL : -ENOTCONN;
 }
 
-/* With "socket reader" held. */
-static ssize_t read_locked(struct sock *s, struct reading *r, bool peek, struct sock_read *info)
+/* Take what was read off the queue: packets for packets_free(), and what the first carried. */
+static struct sock_packet *take_read(struct sock *s, size_t n, struct sock_cargo **cargo)
 {
     LOCK_TCPIP_CORE();
-    struct sock_packet *first = s->first, *taken = NULL;
+    if (s->un != NULL && (n != 0 || !s->stream)) {
+        *cargo = unix_sock_unload(s, s->first);
+    }
+    struct sock_packet *taken = take_packets(s, n);
+    if (s->un != NULL) {
+        unix_sock_read(s);
+    } else {
+        tcp_sock_read(s, n);
+    }
+    UNLOCK_TCPIP_CORE();
+    return taken;
+}
+
+/* With "socket reader" held. *@taken: packets for packets_free(). */
+static ssize_t read_locked(struct sock *s, struct reading *r, bool peek, struct sock_read *info,
+                           struct sock_packet **taken)
+{
+    LOCK_TCPIP_CORE();
+    struct sock_packet *first = s->first;
     ssize_t rc = first == NULL ? read_nothing(s) : 0;
     UNLOCK_TCPIP_CORE();
 
-    if (info != NULL) { /* programs are told of what is here */
-        *info = (struct sock_read){.any = first != NULL};
-    }
+    *info = (struct sock_read){.any = first != NULL}; /* programs are told of what is here */
     if (first == NULL) {
         return rc;
     }
-    if (info != NULL) {
-        info->from = first->from;
-        info->whole = first->p->tot_len;
-    }
+    info->from = first->from;
+    unix_name_read(first->name, &info->path);
+    info->whole = first->p->tot_len;
     rc = put_packets(s, r, first);
     if (!peek) { /* of a stream it is nothing if nothing could be put */
-        LOCK_TCPIP_CORE();
-        taken = take_packets(s, r->done);
-        tcp_sock_read(s, r->done);
-        UNLOCK_TCPIP_CORE();
+        *taken = take_read(s, r->done, &info->cargo);
     }
-    packets_free(taken);
     return rc;
 }
 
@@ -492,9 +729,15 @@ ssize_t sock_read(struct sock *s, size_t n, bool peek, int (*put)(void *arg, con
                   void *arg, struct sock_read *info)
 {
     struct reading r = {.left = n, .put = put, .arg = arg};
+    struct sock_packet *taken = NULL;
+    struct sock_read unasked;
 
     mutex_lock(&s->reader);
-    ssize_t rc = read_locked(s, &r, peek, info);
+    ssize_t rc = read_locked(s, &r, peek, info != NULL ? info : &unasked, &taken);
     mutex_unlock(&s->reader);
+    packets_free(taken);
+    if (info == NULL) {
+        cargo_free(unasked.cargo);
+    }
     return rc;
 }

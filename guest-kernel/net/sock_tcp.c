@@ -10,7 +10,6 @@
 #include "net/sock_impl.h"
 
 #define POLL_INTERVAL 1 /* of TCP's slow timer: how soon to look again for memory */
-#define BACKLOG_MAX   255
 #define KEEP_MSEC     1000
 
 /* ---- lwIP's connection ---- */
@@ -75,7 +74,7 @@ static err_t on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     if (p != NULL) {
         bool last = peer_has_ended(pcb);
 
-        if (!sock_queue(s, p, &pcb->remote_ip, pcb->remote_port, last)) {
+        if (sock_queue(s, p, &pcb->remote_ip, pcb->remote_port, last) == NULL) {
             return last ? lose(s, p) : ERR_MEM;
         }
     } else {
@@ -185,6 +184,38 @@ static void remember_names(struct sock *s)
     s->peer = (struct sock_addr){.ip = s->tcp->remote_ip, .port = s->tcp->remote_port};
 }
 
+/* Whether a connection to the one may be one to the other. */
+static bool meet(const ip_addr_t *a, const ip_addr_t *b)
+{
+    return IP_IS_ANY_TYPE_VAL(*a) || IP_IS_ANY_TYPE_VAL(*b) ||
+           (IP_IS_V6(a) == IP_IS_V6(b) &&
+            (ip_addr_isany(a) || ip_addr_isany(b) || ip_addr_cmp(a, b)));
+}
+
+/*
+ * Whether somebody has the port. lwIP takes "all addresses, of both versions" for one of IPv4, and
+ * lets two listen that both have SOCK_REUSE.
+ */
+static bool is_taken(const struct tcp_pcb *pcb, const ip_addr_t *ip, u16_t port)
+{
+    const struct tcp_pcb_listen *l;
+    const struct tcp_pcb *bound;
+
+    for (l = tcp_listen_pcbs.listen_pcbs; l != NULL; l = l->next) {
+        if (l->local_port == port && meet(&l->local_ip, ip)) {
+            return true;
+        }
+    }
+    for (bound = tcp_bound_pcbs; bound != NULL; bound = bound->next) {
+        bool both = ip_get_option(pcb, SOF_REUSEADDR) && ip_get_option(bound, SOF_REUSEADDR);
+
+        if (bound != pcb && bound->local_port == port && !both && meet(&bound->local_ip, ip)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int tcp_sock_bind(struct sock *s, const struct sock_addr *addr)
 {
     int rc = tcp_have_pcb(s);
@@ -195,7 +226,10 @@ int tcp_sock_bind(struct sock *s, const struct sock_addr *addr)
     /* All addresses, of both versions: lwIP's connection has the type for that already. */
     bool both = s->v6 && s->options[SOCK_ONLY_V6] == 0 && IP_IS_V6_VAL(addr->ip) &&
                 ip_addr_isany_val(addr->ip);
-    rc = sock_errno(tcp_bind(s->tcp, both ? IP_ANY_TYPE : &addr->ip, addr->port));
+    const ip_addr_t *ip = both ? IP_ANY_TYPE : &addr->ip;
+    rc = addr->port != 0 && is_taken(s->tcp, ip, addr->port)
+             ? -EADDRINUSE
+             : sock_errno(tcp_bind(s->tcp, ip, addr->port));
     if (rc == 0) {
         s->local = (struct sock_addr){.ip = addr->ip, .port = s->tcp->local_port};
     }
@@ -287,6 +321,9 @@ int tcp_sock_listen(struct sock *s, unsigned backlog)
         return 0;
     }
     int rc = s->state != SOCK_IDLE ? -EINVAL : s->local.port == 0 ? tcp_sock_bind(s, &any) : 0;
+    if (rc == 0 && is_taken(s->tcp, &s->tcp->local_ip, s->tcp->local_port)) {
+        rc = -EADDRINUSE;
+    }
     if (rc != 0) {
         return rc;
     }
@@ -304,27 +341,12 @@ int tcp_sock_listen(struct sock *s, unsigned backlog)
 
 /* ---- the end ---- */
 
-/* Connections that nobody took. */
-static void forget_arrived(struct sock *listener)
-{
-    struct sock *s;
-
-    while ((s = XEN_TAILQ_FIRST(&listener->arrived)) != NULL) {
-        XEN_TAILQ_REMOVE(&listener->arrived, s, link);
-        if (s->tcp != NULL) {
-            end(s, true);
-        }
-        sock_free(s);
-    }
-    listener->waiting = 0;
-}
-
 void tcp_sock_close(struct sock *s, bool abort)
 {
     if (s->tcp != NULL) {
         end(s, abort);
     }
-    forget_arrived(s);
+    sock_forget_arrived(s);
 }
 
 static int shut_writing(struct sock *s)
@@ -344,7 +366,7 @@ int tcp_sock_shutdown(struct sock *s, bool reading, bool writing)
     if (s->state == SOCK_LISTENING) {
         if (reading) {
             end(s, false);
-            forget_arrived(s);
+            sock_forget_arrived(s);
             s->state = SOCK_IDLE;
             s->local.port = 0;
         }
@@ -368,9 +390,7 @@ unsigned tcp_sock_ready(struct sock *s)
         return SOCK_CAN_WRITE | SOCK_HUNG_UP |
                (s->ended ? (unsigned)(SOCK_CAN_READ | SOCK_ENDED) : 0);
     }
-    unsigned ready = s->ended ? SOCK_CAN_READ | SOCK_ENDED : 0;
-    ready |= s->read_shut ? SOCK_ENDED : 0;
-    ready |= (s->ended || s->read_shut) && s->write_shut ? SOCK_HUNG_UP : 0;
+    unsigned ready = sock_ends(s);
     if (s->write_shut || s->tcp == NULL || has_room(s)) {
         ready |= SOCK_CAN_WRITE;
     } else {

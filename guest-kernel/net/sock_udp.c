@@ -17,7 +17,7 @@ static void sock_on_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, con
 
     (void)pcb;
     if (s->bytes + p->tot_len > (size_t)s->options[SOCK_READ_ROOM] ||
-        !sock_queue(s, p, from, port, false)) {
+        sock_queue(s, p, from, port, false) == NULL) {
         (void)pbuf_free(p);
         return;
     }

@@ -23,7 +23,7 @@
 _Static_assert(TCP_WND / 1460 < DEFAULT_TCP_RECVMBOX_SIZE, "a window fits the mailbox");
 
 static struct mutex start_lock;
-static bool started; /* under start_lock */
+static bool started; /* under start_lock; who sees it without that may take lwIP's lock */
 
 void net_stack_init(void)
 {
@@ -36,6 +36,11 @@ static void is_up(void *arg)
     sys_sem_signal(arg);
 }
 
+bool net_stack_runs(void)
+{
+    return __atomic_load_n(&started, __ATOMIC_ACQUIRE);
+}
+
 int net_stack_start(void)
 {
     sys_sem_t up;
@@ -43,10 +48,10 @@ int net_stack_start(void)
     mutex_lock(&start_lock);
     if (!started) {
         heap_boot();
-        started = heap_quota() >= QUOTA_MIN;
-        if (started && sys_sem_new(&up, 0) == ERR_OK) {
+        if (heap_quota() >= QUOTA_MIN && sys_sem_new(&up, 0) == ERR_OK) {
             tcpip_init(is_up, &up);
             sys_sem_wait(&up);
+            __atomic_store_n(&started, true, __ATOMIC_RELEASE);
         }
     }
     int rc = started ? 0 : -ENOMEM;

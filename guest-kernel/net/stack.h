@@ -21,6 +21,9 @@ void net_stack_init(void);
 /** net_stack_start() - start lwIP if it does not run. Return: 0 or -ENOMEM. May sleep. */
 int net_stack_start(void);
 
+/** net_stack_runs() - whether it was started. Any context. */
+bool net_stack_runs(void);
+
 /**
  * net_configure() - give an interface its addresses
  * @text: words with ',' or ' ' between them: ADDR[/PREFIX] (IPv4 and IPv6), gw=ADDR, dns=ADDR,

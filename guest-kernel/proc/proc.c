@@ -312,7 +312,6 @@ void proc_rouse(struct proc *p)
     }
     spin_unlock(&p->signals.lock, state);
     proc_wake();
-    p->personality->signalled();
     if (p != proc_self() || READ_ONCE(p->live) > 1) {
         kick_all();
     }

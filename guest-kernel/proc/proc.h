@@ -43,13 +43,10 @@ struct thread;
  * struct personality - what system calls mean
  * @syscall: a thread made one; its result goes into the frame. May end the thread
  * @release: the process ends: give back what `own` holds
- * @signalled: some process has a signal: what sleeps elsewhere than in proc_wait_change() shall ask
- * uthread_interrupted(). Any context
  */
 struct personality {
     void (*syscall)(struct uthread *t, struct trap_frame *frame);
     void (*release)(struct proc *p);
-    void (*signalled)(void);
 };
 
 struct proc {

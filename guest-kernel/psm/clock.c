@@ -19,6 +19,7 @@
 static nsec_t epoch;                 /* Xen's time that is clock_now()'s zero */
 static nsec_t latest;                /* the largest clock_now() given to anybody */
 static nsec_t stopped, stopped_wall; /* clock_now() and clock_wall() at the last suspend */
+static nsec_t away;                  /* for how long clock_now() stood still, in all */
 
 static inline uint64_t rdtsc(void)
 {
@@ -142,7 +143,14 @@ nsec_t clock_resume(void)
     nsec_t wall = clock_wall();
 
     epoch = clock_xen() - stopped;
-    return wall > stopped_wall ? wall - stopped_wall : 0;
+    nsec_t stood = wall > stopped_wall ? wall - stopped_wall : 0;
+    away += stood;
+    return stood;
+}
+
+nsec_t clock_since_boot(void)
+{
+    return clock_now() + READ_ONCE(away);
 }
 
 void clock_boot(void)

@@ -35,6 +35,9 @@ void clock_boot(void);
 void clock_suspend(void);
 nsec_t clock_resume(void);
 
+/** clock_since_boot() - clock_now() and for how long it stood still, in all. Any context. */
+nsec_t clock_since_boot(void);
+
 /** clock_wall() - nanoseconds since 1970-01-01 UTC. Any context. */
 nsec_t clock_wall(void);
 

@@ -63,20 +63,24 @@ struct abi_pollfd {
 };
 
 #define AF_UNSPEC 0u
+#define AF_UNIX   1u
 #define AF_INET   2u
 #define AF_INET6  10u
 
 /* Types of sockets, and O_NONBLOCK and O_CLOEXEC with them. */
-#define SOCK_STREAM 1u
-#define SOCK_DGRAM  2u
+#define SOCK_STREAM    1u
+#define SOCK_DGRAM     2u
+#define SOCK_SEQPACKET 5u
 
 /* Flags of calls that send and receive. Others change nothing. */
-#define MSG_OOB      0x01u
-#define MSG_PEEK     0x02u
-#define MSG_TRUNC    0x20u
-#define MSG_DONTWAIT 0x40u
-#define MSG_WAITALL  0x100u
-#define MSG_NOSIGNAL 0x4000u
+#define MSG_OOB          0x01u
+#define MSG_PEEK         0x02u
+#define MSG_CTRUNC       0x08u
+#define MSG_TRUNC        0x20u
+#define MSG_DONTWAIT     0x40u
+#define MSG_WAITALL      0x100u
+#define MSG_NOSIGNAL     0x4000u
+#define MSG_CMSG_CLOEXEC 0x40000000u
 
 /* With its numbers in the order of the network. */
 struct abi_sockaddr_in {
@@ -92,6 +96,27 @@ struct abi_sockaddr_in6 {
     uint32_t scope;
 };
 _Static_assert(sizeof(struct abi_sockaddr_in6) == 28, "struct sockaddr_in6");
+
+struct abi_sockaddr_un {
+    uint16_t family;
+    char path[108];
+};
+
+/* Data beside the data, and its kinds. */
+#define SOL_SOCKET 1u
+#define SCM_RIGHTS 1u
+#define CMSG_ALIGN 8u
+
+struct abi_cmsghdr {
+    uint64_t len;
+    int32_t level, type;
+    int32_t fds[]; /* of SCM_RIGHTS */
+};
+
+struct abi_ucred {
+    int32_t pid;
+    uint32_t uid, gid;
+};
 
 struct abi_msghdr {
     uint64_t name;
@@ -115,6 +140,10 @@ struct abi_epoll_event {
 
 struct abi_timespec {
     int64_t sec, nsec;
+};
+
+struct abi_itimerspec {
+    struct abi_timespec interval, value;
 };
 
 struct abi_timeval {

@@ -30,14 +30,11 @@
  */
 int64_t clone_process(struct call *c, uint64_t flags, uint64_t stack);
 
-/** call_broken_pipe() - who writes where nobody reads gets a signal as well. */
-void call_broken_pipe(struct call *c);
-
 /* sys_file.c, sys_name.c */
 call_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_lseek, sys_ioctl, sys_fcntl,
     sys_dup, sys_dup2, sys_dup3, sys_close, sys_fstat, sys_getdents64, sys_pipe, sys_pipe2;
 call_fn sys_open, sys_openat, sys_stat, sys_lstat, sys_newfstatat, sys_access, sys_faccessat,
-    sys_readlink, sys_readlinkat, sys_getcwd, sys_chdir;
+    sys_readlink, sys_readlinkat, sys_getcwd, sys_chdir, sys_unlink, sys_unlinkat;
 
 /* sys_mem.c */
 call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect;
@@ -51,13 +48,16 @@ call_fn sys_clone, sys_exit, sys_gettid, sys_set_tid_address, sys_set_robust_lis
     sys_get_robust_list, sys_futex, sys_sched_yield, sys_sched_getaffinity;
 
 /* sys_socket.c, sys_sockopt.c */
-call_fn sys_socket, sys_bind, sys_listen, sys_accept, sys_accept4, sys_connect, sys_shutdown,
-    sys_getsockname, sys_getpeername, sys_sendto, sys_recvfrom, sys_sendmsg, sys_recvmsg,
-    sys_setsockopt, sys_getsockopt;
+call_fn sys_socket, sys_socketpair, sys_bind, sys_listen, sys_accept, sys_accept4, sys_connect,
+    sys_shutdown, sys_getsockname, sys_getpeername, sys_sendto, sys_recvfrom, sys_sendmsg,
+    sys_recvmsg, sys_setsockopt, sys_getsockopt;
 
 /* sys_poll.c, sys_epoll.c */
 call_fn sys_poll, sys_ppoll, sys_select, sys_pselect6, sys_epoll_create, sys_epoll_create1,
     sys_epoll_ctl, sys_epoll_wait, sys_epoll_pwait, sys_epoll_pwait2, sys_eventfd, sys_eventfd2;
+
+/* sys_timerfd.c */
+call_fn sys_timerfd_create, sys_timerfd_settime, sys_timerfd_gettime;
 
 /* sys_signal.c */
 call_fn sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_sigaltstack, sys_rt_sigreturn,

@@ -2,8 +2,11 @@
  * dev.c - devices: null, zero, random numbers, the console.
  *
  * The console gives lines: what is typed is shown, can be erased, and is read when the line is
- * ended. Its settings cannot be changed. ^D on an empty line is the end of the file.
- * Locks: "tty" (a mutex) over the line that is being typed or read.
+ * ended. Its settings cannot be changed. ^D on an empty line is the end of the file. Who reads, or
+ * asks whether he could, brings the line up to what was typed; what is shown of it is lost where
+ * nobody takes the console's output.
+ * Locks: "tty" (a mutex) over the line that is being typed or read. Nobody waits with it held: who
+ * waits for a line, or for room, does so in proc_wait_change().
  */
 #include "io/xencons/xencons.h"
 #include "kern/string.h"
@@ -12,6 +15,7 @@
 #include "syscall/file.h"
 
 #define LINE_SIZE 1024
+#define KEYS_ONCE 4096 /* who types without pause keeps nobody */
 #define CTRL_C    '\x03'
 #define CTRL_D    '\x04'
 #define BACKSPACE '\b'
@@ -73,14 +77,18 @@ static struct {
     bool complete;
 } tty;
 
-static bool reader_is_interrupted(void *t)
+static unsigned changes; /* of the console's files */
+
+static void tty_changed(void)
 {
-    return uthread_interrupted(t);
+    static struct file any = {.ops = &console_ops};
+
+    file_changed(&any);
 }
 
 static void tty_echo(const char *text)
 {
-    xencons_write(text, strlen(text));
+    (void)xencons_put(text, strlen(text));
 }
 
 /* One key of a line. */
@@ -101,73 +109,91 @@ static void tty_key(char c)
     /* The last place is for the end of the line. */
     if (tty.len < LINE_SIZE - 1 || c == '\n') {
         tty.text[tty.len++] = c;
-        xencons_write(&c, 1);
+        (void)xencons_put(&c, 1);
     }
     tty.complete = c == '\n';
 }
 
-/* Have a line that is complete, or -CALL_RESTARTS. */
-static int tty_line(struct uthread *t)
+/* Bring the line up to what was typed. Return: whether it is complete. */
+static bool tty_line(void)
 {
-    while (!tty.complete) {
-        char c;
+    unsigned keys = 0;
+    char c;
 
-        if (xencons_read_or(&c, 1, reader_is_interrupted, t) != 0) {
-            if (c == CTRL_C) {
-                tty.len = 0;
-            } else {
-                tty_key(c);
-            }
-        } else if (uthread_interrupted(t)) {
-            return -CALL_RESTARTS;
+    while (!tty.complete && keys < KEYS_ONCE && xencons_take(&c, 1) != 0) {
+        keys++;
+        if (c == CTRL_C) {
+            tty.len = 0;
+        } else {
+            tty_key(c);
         }
     }
-    return 0;
+    if (keys == KEYS_ONCE) {
+        tty_changed();
+    }
+    return tty.complete;
 }
 
-/* Who types is asked by one reader at a time. The others can be interrupted, too. */
-static int tty_lock(const struct uthread *t)
+/* Take from a line that is complete. -EAGAIN: there is none. */
+static ssize_t tty_take(void *buf, size_t n)
 {
-    for (;;) {
-        uint64_t seen = proc_changes();
+    ssize_t rc = -EAGAIN;
 
-        if (mutex_trylock(&tty.lock)) {
-            return 0;
-        }
-        if (uthread_interrupted(t)) {
-            return -CALL_RESTARTS;
-        }
-        (void)proc_wait_change(t, seen, NSEC_FOREVER);
-    }
-}
-
-static ssize_t console_read(struct file *f __unused, uint64_t pos __unused, void *buf, size_t n)
-{
-    struct uthread *t = uthread_self();
-    int rc = tty_lock(t);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = tty_line(t);
-    if (rc == 0) {
+    mutex_lock(&tty.lock);
+    if (tty_line()) {
         n = MIN(n, tty.len - tty.at);
         memcpy(buf, tty.text + tty.at, n);
         tty.at += n;
+        rc = (ssize_t)n;
         if (tty.at == tty.len) {
             tty.at = tty.len = 0;
             tty.complete = false;
         }
     }
     mutex_unlock(&tty.lock);
-    proc_wake();
-    return rc == 0 ? (ssize_t)n : rc;
+    return rc;
 }
 
-static ssize_t console_write(struct file *f __unused, const void *buf, size_t n)
+static ssize_t console_read(struct file *f, uint64_t pos __unused, void *buf, size_t n)
 {
-    xencons_write(buf, n);
-    return (ssize_t)n;
+    for (;;) {
+        uint64_t seen = proc_changes();
+        ssize_t rc = n == 0 ? 0 : tty_take(buf, n);
+
+        if (rc != -EAGAIN) {
+            return rc;
+        }
+        rc = file_wait(f, seen);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+static ssize_t console_write(struct file *f, const void *buf, size_t n)
+{
+    size_t done = 0;
+
+    for (;;) {
+        uint64_t seen = proc_changes();
+
+        done += xencons_put((const char *)buf + done, n - done);
+        if (done == n) {
+            return (ssize_t)n;
+        }
+        int rc = file_wait(f, seen);
+        if (rc != 0) {
+            return done != 0 ? (ssize_t)done : rc;
+        }
+    }
+}
+
+static unsigned console_ready(const struct file *f __unused)
+{
+    mutex_lock(&tty.lock);
+    unsigned ready = tty_line() ? POLLIN : 0;
+    mutex_unlock(&tty.lock);
+    return ready | (xencons_writable() ? POLLOUT : 0);
 }
 
 static int console_ioctl(struct file *f __unused, unsigned cmd, uaddr_t arg)
@@ -191,8 +217,12 @@ static int console_ioctl(struct file *f __unused, unsigned cmd, uaddr_t arg)
     }
 }
 
-const struct file_ops console_ops = {
-    .read = console_read, .write = console_write, .stat = device_stat, .ioctl = console_ioctl};
+const struct file_ops console_ops = {.read = console_read,
+                                     .write = console_write,
+                                     .stat = device_stat,
+                                     .ioctl = console_ioctl,
+                                     .ready = console_ready,
+                                     .changes = &changes};
 static const struct file_ops null_ops = {.read = null_read, .write = swallow, .stat = device_stat};
 static const struct file_ops zero_ops = {.read = zero_read, .write = swallow, .stat = device_stat};
 static const struct file_ops random_ops = {
@@ -219,4 +249,5 @@ const struct file_ops *dev_find(const char *path)
 void dev_boot(void)
 {
     mutex_init(&tty.lock, "tty");
+    xencons_tell(tty_changed);
 }

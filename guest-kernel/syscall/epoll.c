@@ -14,7 +14,7 @@ struct watch {
     int fd;
     struct file *f;
     struct abi_epoll_event event; /* no events but the settings: it told, and that was to be once */
-    unsigned told;                /* the file's `changes` */
+    unsigned told;                /* the file's file_changes() */
     bool fresh;                   /* it told nothing since it was set */
 };
 
@@ -89,8 +89,7 @@ static unsigned watch_due(const struct watch *w)
 {
     unsigned asked = w->event.events & ~SETTING;
 
-    if (asked == 0 || ((w->event.events & EPOLLET) && !w->fresh &&
-                       w->told == __atomic_load_n(&w->f->changes, __ATOMIC_ACQUIRE))) {
+    if (asked == 0 || ((w->event.events & EPOLLET) && !w->fresh && w->told == file_changes(w->f))) {
         return 0;
     }
     return file_ready(w->f) & asked;
@@ -200,7 +199,7 @@ int epoll_control(struct file *epoll, enum epoll_do what, int fd, struct file *f
 /* Tell of a watch, if there is anything. */
 static bool watch_tell(struct watch *w, struct abi_epoll_event *event)
 {
-    unsigned changes = __atomic_load_n(&w->f->changes, __ATOMIC_ACQUIRE);
+    unsigned changes = file_changes(w->f);
     unsigned ready = watch_due(w);
 
     if (ready == 0) {

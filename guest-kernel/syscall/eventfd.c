@@ -39,7 +39,6 @@ static ssize_t eventfd_do(struct file *f, int (*fn)(struct eventfd *e, uint64_t 
                           uint64_t *value)
 {
     struct eventfd *e = f->own;
-    struct uthread *t = uthread_self();
 
     for (;;) {
         uint64_t seen = proc_changes();
@@ -51,12 +50,9 @@ static ssize_t eventfd_do(struct file *f, int (*fn)(struct eventfd *e, uint64_t 
             file_changed(f);
             return sizeof(*value);
         }
-        if (f->flags & O_NONBLOCK) {
+        rc = file_wait(f, seen);
+        if (rc != 0) {
             return rc;
-        }
-        (void)proc_wait_change(t, seen, NSEC_FOREVER);
-        if (uthread_interrupted(t)) {
-            return -CALL_RESTARTS;
         }
     }
 }

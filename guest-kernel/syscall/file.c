@@ -39,8 +39,28 @@ void file_put(struct file *f)
 
 void file_changed(struct file *f)
 {
-    __atomic_add_fetch(&f->changes, 1, __ATOMIC_RELAXED);
+    unsigned *changes = f->ops->changes == NULL ? &f->changes : f->ops->changes;
+
+    __atomic_add_fetch(changes, 1, __ATOMIC_RELAXED);
     proc_wake();
+}
+
+int file_wait(const struct file *f, uint64_t seen)
+{
+    struct uthread *t = uthread_self();
+
+    if (f->flags & O_NONBLOCK) {
+        return -EAGAIN;
+    }
+    (void)proc_wait_change(t, seen, NSEC_FOREVER);
+    return uthread_interrupted(t) ? -CALL_RESTARTS : 0;
+}
+
+unsigned file_changes(const struct file *f)
+{
+    const unsigned *changes = f->ops->changes == NULL ? &f->changes : f->ops->changes;
+
+    return __atomic_load_n(changes, __ATOMIC_ACQUIRE);
 }
 
 unsigned file_ready(const struct file *f)
@@ -91,6 +111,28 @@ int fd_give(struct fd_table *t, struct file *f, bool cloexec)
     return fd;
 }
 
+int fd_give_two(struct fd_table *t, struct file *files[2], bool cloexec, uaddr_t to)
+{
+    int fds[2] = {-1, -1};
+    int rc = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        fds[i] = rc == 0 ? fd_install(t, file_get(files[i]), cloexec, 0) : -1;
+        if (fds[i] < 0) {
+            file_put(files[i]);
+            rc = -EMFILE;
+        }
+    }
+    rc = rc == 0 ? copy_to_user(to, fds, sizeof(fds)) : rc;
+    for (unsigned i = 0; i < 2; i++) {
+        if (rc != 0 && fds[i] >= 0) {
+            fd_close_if(t, (uint64_t)fds[i], files[i]);
+        }
+        file_put(files[i]);
+    }
+    return rc;
+}
+
 bool fd_has_room(struct fd_table *t)
 {
     bool room = false;
@@ -131,6 +173,19 @@ int fd_close(struct fd_table *t, uint64_t fd)
     }
     file_put(old);
     return 0;
+}
+
+void fd_close_if(struct fd_table *t, uint64_t fd, struct file *f)
+{
+    mutex_lock(&t->lock);
+    bool still = t->fds[fd].file == f;
+    if (still) {
+        t->fds[fd] = (struct fd){0};
+    }
+    mutex_unlock(&t->lock);
+    if (still) {
+        file_put(f);
+    }
 }
 
 void fd_close_all(struct fd_table *t)

@@ -30,7 +30,8 @@ struct umem;
  * @source: what its pages begin with, one reference the caller's; NULL: cannot be mapped
  * @close: the last descriptor is gone; NULL: nothing to do
  * @ready: what of POLL* is so now; who makes it so calls file_changed(). NULL: reads and writes
- * never wait, or nobody knows for how long (the console)
+ * never wait
+ * @changes: of a device that all its files stand for: how often any of them became ready
  * @seekable: has a position
  */
 struct file_ops {
@@ -42,6 +43,7 @@ struct file_ops {
     struct vm_source *(*source)(const struct file *f);
     void (*close)(struct file *f);
     unsigned (*ready)(const struct file *f);
+    unsigned *changes;
     bool seekable;
 };
 
@@ -53,7 +55,7 @@ struct file {
     const struct cpio_entry *entry; /* of an archive's file or folder */
     struct pipe *pipe;
     void *own;        /* of the kinds that have more: socket.c */
-    unsigned changes; /* how often it became ready for something. Atomic */
+    unsigned changes; /* see file_changes() */
     unsigned watched; /* by how many epolls; under their lock */
 };
 
@@ -66,6 +68,17 @@ void file_put(struct file *f);
 
 /** file_changed() - it may be ready for more than before: who waits shall look. Any context. */
 void file_changed(struct file *f);
+
+/**
+ * file_wait() - sleep until something changed after @seen, which was asked before looking
+ *
+ * Return: 0; -EAGAIN: the file does not wait; -CALL_RESTARTS: the thread is interrupted. Thread
+ * context, of a program.
+ */
+int file_wait(const struct file *f, uint64_t seen) __must_check;
+
+/** file_changes() - how often that was. */
+unsigned file_changes(const struct file *f);
 
 struct fd {
     struct file *file;
@@ -88,6 +101,13 @@ int fd_install(struct fd_table *t, struct file *f, bool cloexec, uint64_t from) 
 /** fd_give() - the same of a new file, which is closed if there is none. @f: NULL: -ENOMEM. */
 int fd_give(struct fd_table *t, struct file *f, bool cloexec) __must_check;
 
+/**
+ * fd_give_two() - the same of two, whose numbers are written to a program's memory
+ *
+ * Return: 0, -EMFILE, -EFAULT: both are closed.
+ */
+int fd_give_two(struct fd_table *t, struct file *files[2], bool cloexec, uaddr_t to) __must_check;
+
 /** fd_has_room() - whether fd_install() would find a descriptor now. */
 bool fd_has_room(struct fd_table *t);
 
@@ -96,6 +116,13 @@ void fd_replace(struct fd_table *t, uint64_t fd, struct file *f, bool cloexec);
 
 /** fd_close() - 0 or -EBADF. */
 int fd_close(struct fd_table *t, uint64_t fd);
+
+/**
+ * fd_close_if() - take back a descriptor that the program was not told of
+ * @f: what it was given to, of which the caller has a reference: another thread may have closed it,
+ * and opened something else
+ */
+void fd_close_if(struct fd_table *t, uint64_t fd, struct file *f);
 
 /** fd_close_all(), fd_close_exec() - all of them, or those that a new program does not get. */
 void fd_close_all(struct fd_table *t);
@@ -121,6 +148,10 @@ struct file *eventfd_create(uint64_t count, bool semaphore, unsigned flags);
 
 /** epoll_forget() - a watched file is about to be freed. */
 void epoll_forget(struct file *f);
+
+/** broken_pipe() - the calling thread writes where nobody reads: a signal tells so. -LINUX_EPIPE.
+ */
+int broken_pipe(void);
 
 /** pipe_create() - both ends, a reference each. 0 or -ENOMEM. */
 int pipe_create(struct file *ends[2], unsigned flags) __must_check;

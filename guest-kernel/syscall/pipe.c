@@ -65,8 +65,6 @@ static void tell_other(const struct file *f)
 
 static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
 {
-    struct uthread *t = uthread_self();
-
     for (;;) {
         uint64_t seen = proc_changes();
 
@@ -76,12 +74,12 @@ static ssize_t pipe_do(struct file *f, pipe_fn *fn, void *buf, size_t n)
             tell_other(f);
         }
         mutex_unlock(&f->pipe->lock);
-        if (rc != -EAGAIN || (f->flags & O_NONBLOCK)) {
+        if (rc != -EAGAIN) {
             return rc;
         }
-        (void)proc_wait_change(t, seen, NSEC_FOREVER);
-        if (uthread_interrupted(t)) {
-            return -CALL_RESTARTS;
+        rc = file_wait(f, seen);
+        if (rc != 0) {
+            return rc;
         }
     }
 }
@@ -91,9 +89,20 @@ static ssize_t pipe_read(struct file *f, uint64_t pos __unused, void *buf, size_
     return n == 0 ? 0 : pipe_do(f, pipe_take, buf, n);
 }
 
+int broken_pipe(void)
+{
+    struct uthread *t = uthread_self();
+    const struct signal_info info = {.code = SI_USER, .pid = t->proc->pid};
+
+    (void)signal_post_thread(&t->signals, SIGNAL_PIPE, &info);
+    return -LINUX_EPIPE;
+}
+
 static ssize_t pipe_write(struct file *f, const void *buf, size_t n)
 {
-    return pipe_do(f, pipe_give, (void *)(uintptr_t)buf, n);
+    ssize_t rc = pipe_do(f, pipe_give, (void *)(uintptr_t)buf, n);
+
+    return rc == -LINUX_EPIPE ? broken_pipe() : rc;
 }
 
 static unsigned pipe_ready(const struct file *f)

@@ -41,8 +41,7 @@ static void put_left(const struct ready_until *until)
 {
     nsec_t now = clock_now();
     nsec_t left = until->deadline > now ? until->deadline - now : 0;
-    struct abi_timespec ts = {.sec = (int64_t)(left / NSEC_PER_SEC),
-                              .nsec = (int64_t)(left % NSEC_PER_SEC)};
+    struct abi_timespec ts = timespec_of(left);
     struct abi_timeval tv = timeval_of(left);
 
     (void)!(until->left_is_timeval ? copy_to_user(UADDR(until->left), &tv, sizeof(tv))

@@ -81,7 +81,6 @@ static int wait_for_end(struct proc *p)
         if (xencons_wait_interrupt_or(program_over, p)) {
             xencons_clear_interrupt();
             proc_kill_group(p->group, SIGNAL_INTERRUPT);
-            xencons_look_again();
         }
     }
     return proc_reap(p);

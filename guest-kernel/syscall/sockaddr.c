@@ -1,10 +1,13 @@
 /*
  * sockaddr.c - addresses of sockets as programs write them: see socket.h.
  *
- * A socket of IPv6 has addresses of IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+ * A socket of IPv6 has addresses of IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). One of AF_UNIX has
+ * a name without links, whichever of its paths the program gave, so that a name is one.
  */
+#include "kern/mem.h"
 #include "kern/string.h"
 #include "lwip/def.h"
+#include "syscall/rootfs.h"
 #include "syscall/socket.h"
 
 #define SOCKADDR_MAX  128u
@@ -16,6 +19,7 @@ union abi_sockaddr {
     uint16_t family;
     struct abi_sockaddr_in in;
     struct abi_sockaddr_in6 in6;
+    struct abi_sockaddr_un un;
 };
 
 static void from_v6(const struct abi_sockaddr_in6 *in6, ip_addr_t *ip)
@@ -30,16 +34,104 @@ static void from_v6(const struct abi_sockaddr_in6 *in6, ip_addr_t *ip)
     }
 }
 
-int sockaddr_get(const struct sock *s, uint64_t from, uint64_t len, struct sock_addr *addr,
-                 bool *none)
+/* The last word of a path in its folder, which must be there. @room: PATH_SIZE bytes. */
+static int path_in_folder(const char *cwd, char *text, char *room, struct sock_path *path)
 {
-    bool v6 = sock_is_v6(s);
-    union abi_sockaddr sa = {.family = 0};
+    char *slash = strrchr(text, '/');
+    const char *last = slash != NULL ? slash + 1 : text;
+    struct node node;
 
-    if ((uint32_t)len > SOCKADDR_MAX || (uint32_t)len < sizeof(sa.family)) {
+    if (*last == '\0') {
+        return -ENOENT;
+    }
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    const char *folder = slash == NULL ? "." : slash == text ? "/" : text;
+    int rc = rootfs_find(cwd, folder, true, &node, room);
+    if (rc == 0 && (node.entry == NULL || (node.entry->mode & CPIO_TYPE) != CPIO_DIR)) {
+        rc = -ENOTDIR;
+    }
+    size_t base = rc == 0 && room[1] != '\0' ? strlen(room) : 0; /* "/" has a '/' already */
+    if (rc == 0 && base + 1 + strlen(last) >= SOCK_PATH_MAX) {
+        rc = -ENAMETOOLONG;
+    }
+    if (rc == 0) {
+        room[base] = '/';
+        strlcpy(room + base + 1, last, PATH_SIZE - base - 1);
+        path->len = (uint8_t)strlen(room);
+        memcpy(path->bytes, room, path->len);
+    }
+    return rc;
+}
+
+int socket_path(struct task *t, const char *text, int taken, struct sock_path *path)
+{
+    char *room = kmalloc(2 * PATH_SIZE);
+    struct node node;
+
+    if (room == NULL) {
+        return -ENOMEM;
+    }
+    char *copy = room + PATH_SIZE;
+    strlcpy(copy, text, PATH_SIZE);
+    mutex_lock(&t->folder);
+    int rc = rootfs_find(t->cwd, copy, true, &node, room);
+    rc = rc == 0 ? taken : rc == -ENOENT ? path_in_folder(t->cwd, copy, room, path) : rc;
+    mutex_unlock(&t->folder);
+    kfree(room);
+    return rc;
+}
+
+/* @size: of what the program gave, the family included. */
+static int from_un(struct task *t, const struct abi_sockaddr_un *un, size_t size, int taken,
+                   struct sock_path *path)
+{
+    char text[sizeof(un->path) + 1];
+    size_t len = size - offsetof(struct abi_sockaddr_un, path);
+
+    if (size > sizeof(*un) || len == 0) {
         return -EINVAL;
     }
-    int rc = copy_from_user(&sa, UADDR(from), MIN((uint32_t)len, sizeof(sa)));
+    if (un->path[0] == '\0') {
+        path->len = (uint8_t)len;
+        memcpy(path->bytes, un->path, len);
+        return 0;
+    }
+    memcpy(text, un->path, len);
+    text[len] = '\0';
+    return socket_path(t, text, taken, path);
+}
+
+static int from_in(const union abi_sockaddr *sa, size_t size, bool v6, struct sock_addr *addr)
+{
+    if (size < (v6 ? SOCKADDR_IN6 : SOCKADDR_IN)) {
+        return -EINVAL;
+    }
+    *addr = (struct sock_addr){.port = lwip_ntohs(sa->in.port)}; /* at the same place in both */
+    if (v6) {
+        from_v6(&sa->in6, &addr->ip);
+    } else {
+        ip_addr_set_ip4_u32(&addr->ip, sa->in.addr);
+    }
+    return 0;
+}
+
+static unsigned family_of(const struct sock *s)
+{
+    return sock_is_unix(s) ? AF_UNIX : sock_is_v6(s) ? AF_INET6 : AF_INET;
+}
+
+int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t len, int taken,
+                 struct socket_name *name, bool *none)
+{
+    union abi_sockaddr sa = {.un = {.family = AF_UNSPEC}};
+    uint32_t size = (uint32_t)len;
+
+    if (size > SOCKADDR_MAX || size < sizeof(sa.family)) {
+        return -EINVAL;
+    }
+    int rc = copy_from_user(&sa, UADDR(from), MIN(size, sizeof(sa)));
     if (rc != 0) {
         return rc;
     }
@@ -47,19 +139,14 @@ int sockaddr_get(const struct sock *s, uint64_t from, uint64_t len, struct sock_
     if (*none) {
         return 0;
     }
-    if ((uint32_t)len < (v6 ? SOCKADDR_IN6 : SOCKADDR_IN)) {
-        return -EINVAL;
+    /* Too short is the first to be wrong. */
+    if (!sock_is_unix(s)) {
+        rc = from_in(&sa, size, sock_is_v6(s), &name->ip);
     }
-    if (sa.family != (v6 ? AF_INET6 : AF_INET)) {
-        return -LINUX_EAFNOSUPPORT;
+    if (rc == 0 && sa.family != family_of(s)) {
+        rc = sock_is_unix(s) ? -EINVAL : -LINUX_EAFNOSUPPORT;
     }
-    *addr = (struct sock_addr){.port = lwip_ntohs(sa.in.port)}; /* at the same place in both */
-    if (v6) {
-        from_v6(&sa.in6, &addr->ip);
-    } else {
-        ip_addr_set_ip4_u32(&addr->ip, sa.in.addr);
-    }
-    return 0;
+    return rc == 0 && sock_is_unix(s) ? from_un(c->t, &sa.un, size, taken, &name->path) : rc;
 }
 
 static void to_v6(const ip_addr_t *ip, struct abi_sockaddr_in6 *in6)
@@ -73,24 +160,40 @@ static void to_v6(const ip_addr_t *ip, struct abi_sockaddr_in6 *in6)
     in6->scope = ip6_addr_zone(ip_2_ip6(ip));
 }
 
-int sockaddr_cut(const struct sock *s, uint64_t to, uint32_t *len, const struct sock_addr *addr)
+/* Return: how much of it counts. */
+static uint32_t to_in(const struct sock_addr *addr, bool v6, union abi_sockaddr *sa)
 {
-    bool v6 = sock_is_v6(s);
-    union abi_sockaddr sa = {.in6 = {.family = v6 ? AF_INET6 : AF_INET}};
-    uint32_t size = v6 ? sizeof(sa.in6) : sizeof(sa.in);
-
-    sa.in.port = lwip_htons(addr->port);
+    sa->in.port = lwip_htons(addr->port);
     if (v6) {
-        to_v6(&addr->ip, &sa.in6);
-    } else {
-        sa.in.addr = ip4_addr_get_u32(ip_2_ip4(&addr->ip));
+        to_v6(&addr->ip, &sa->in6);
+        return sizeof(sa->in6);
     }
+    sa->in.addr = ip4_addr_get_u32(ip_2_ip4(&addr->ip));
+    return sizeof(sa->in);
+}
+
+/* A path has a NUL behind it, which counts. */
+static uint32_t to_un(const struct sock_path *path, struct abi_sockaddr_un *un)
+{
+    memcpy(un->path, path->bytes, path->len);
+    return (uint32_t)offsetof(struct abi_sockaddr_un, path) + path->len +
+           (path->len != 0 && path->bytes[0] == '/');
+}
+
+int sockaddr_cut(const struct sock *s, uint64_t to, uint32_t *len, const struct socket_name *name)
+{
+    union abi_sockaddr sa;
+
+    memset(&sa, 0, sizeof(sa));
+    sa.family = (uint16_t)family_of(s);
+    uint32_t size =
+        sock_is_unix(s) ? to_un(&name->path, &sa.un) : to_in(&name->ip, sock_is_v6(s), &sa);
     uint32_t room = MIN(*len, size);
     *len = size;
     return copy_to_user(UADDR(to), &sa, room);
 }
 
-int sockaddr_put(const struct sock *s, uint64_t to, uint64_t len, const struct sock_addr *addr)
+int sockaddr_put(const struct sock *s, uint64_t to, uint64_t len, const struct socket_name *name)
 {
     uint32_t room;
 
@@ -101,10 +204,21 @@ int sockaddr_put(const struct sock *s, uint64_t to, uint64_t len, const struct s
     if (rc == 0 && room > INT32_MAX) {
         rc = -EINVAL;
     }
-    if (addr == NULL) {
+    if (name == NULL) {
         room = 0;
     } else {
-        rc = rc == 0 ? sockaddr_cut(s, to, &room, addr) : rc;
+        rc = rc == 0 ? sockaddr_cut(s, to, &room, name) : rc;
     }
     return rc == 0 ? copy_to_user(UADDR(len), &room, sizeof(room)) : rc;
+}
+
+void sockaddr_any_is_here(struct sock_addr *addr)
+{
+    if (ip_addr_isany_val(addr->ip)) {
+        if (IP_IS_V4_VAL(addr->ip)) {
+            ip_addr_set_loopback_val(false, addr->ip);
+        } else {
+            ip_addr_set_loopback_val(true, addr->ip);
+        }
+    }
 }

@@ -55,10 +55,12 @@ static int socket_ioctl(struct file *f, unsigned cmd, uaddr_t arg)
 /* read() of nothing takes no datagram, as recv() of nothing does. */
 static ssize_t socket_transfer(struct file *f, struct umem *m, bool writes)
 {
+    struct sock_cargo *none = NULL;
+
     if (!writes && m->left == 0) {
         return 0;
     }
-    return writes ? socket_send(f, m, 0, NULL) : socket_receive(f, m, 0, NULL);
+    return writes ? socket_send(f, m, 0, NULL, &none) : socket_receive(f, m, 0, NULL);
 }
 
 static const struct file_ops socket_ops = {.transfer = socket_transfer,
@@ -83,17 +85,23 @@ struct file *socket_new(struct sock *s, unsigned flags)
     return f;
 }
 
-int socket_get(struct call *c, uint64_t fd, struct file **f)
+int64_t socket_call(struct call *c, int64_t (*fn)(struct call *c, struct file *f))
 {
-    *f = fd_get(&c->t->fds, fd);
-    if (*f == NULL) {
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
+
+    if (f == NULL) {
         return -EBADF;
     }
-    if ((*f)->ops != &socket_ops) {
-        file_put(*f);
-        return -ENOTSOCK;
-    }
-    return 0;
+    int64_t rc = f->ops == &socket_ops ? fn(c, f) : -ENOTSOCK;
+    file_put(f);
+    return rc;
+}
+
+struct sock *socket_unix(const struct file *f)
+{
+    bool is = f->ops == &socket_ops && sock_is_unix(socket_of(f)->sock);
+
+    return is ? socket_of(f)->sock : NULL;
 }
 
 nsec_t socket_deadline(nsec_t timeout)
@@ -119,6 +127,13 @@ static bool must_not_wait(const struct file *f, unsigned flags)
 }
 
 /* ---- reading ---- */
+
+void socket_cargo_free(struct sock_cargo *cargo)
+{
+    if (cargo != NULL) {
+        cargo->free(cargo);
+    }
+}
 
 /* Once, waiting for what there is nothing of. */
 static ssize_t receive_part(struct file *f, struct umem *to, unsigned flags, nsec_t deadline,
@@ -158,7 +173,7 @@ ssize_t socket_receive(struct file *f, struct umem *to, unsigned flags, struct s
             return done != 0 ? done : rc;
         }
         done += rc;
-        if (!all || to->left == 0) {
+        if (!all || to->left == 0 || (info != NULL && info->cargo != NULL)) {
             return done;
         }
     }
@@ -166,50 +181,63 @@ ssize_t socket_receive(struct file *f, struct umem *to, unsigned flags, struct s
 
 /* ---- writing ---- */
 
-/* All of the thread's page. Return: bytes that went, all but on an error, and *@rc. */
-static size_t send_page(struct file *f, const char *page, size_t n, unsigned flags, bool more,
-                        nsec_t deadline, int *rc)
+struct sending {
+    struct file *f;
+    unsigned flags;
+    const struct socket_name *to; /* NULL: whom it is connected to */
+    struct sock_cargo **cargo;    /* NULL behind it: there is none, or it went */
+    nsec_t deadline;
+};
+
+/* Without waiting. @more: the rest of a stream will be there in a moment. */
+static ssize_t send_now(const struct sending *x, const void *data, size_t n, bool more)
 {
-    size_t done = 0;
+    struct sock *s = socket_of(x->f)->sock;
 
-    while (done < n) {
-        uint64_t seen = proc_changes();
-        ssize_t sent = sock_write(socket_of(f)->sock, page + done, n - done, more);
-
-        if (sent >= 0) {
-            done += (size_t)sent;
-            continue;
-        }
-        *rc = sent != -EAGAIN || must_not_wait(f, flags) ? (int)sent : socket_wait(seen, deadline);
-        if (*rc != 0) {
-            break;
-        }
+    if (sock_is_unix(s)) {
+        return sock_send_unix(s, data, n, x->to == NULL ? NULL : &x->to->path, x->cargo);
     }
-    return done;
+    return sock_is_stream(s) ? sock_write(s, data, n, more)
+                             : sock_send_to(s, data, n, x->to == NULL ? NULL : &x->to->ip);
 }
 
-static ssize_t send_stream(struct file *f, struct umem *from, unsigned flags)
+/* Waiting for room. */
+static ssize_t send_waiting(const struct sending *x, const void *data, size_t n, bool more)
 {
-    nsec_t deadline = socket_deadline(socket_of(f)->write_timeout);
+    for (;;) {
+        uint64_t seen = proc_changes();
+        ssize_t sent = send_now(x, data, n, more);
+
+        if (sent != -EAGAIN || must_not_wait(x->f, x->flags)) {
+            return sent;
+        }
+        int rc = socket_wait(seen, x->deadline);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+static ssize_t send_stream(const struct sending *x, struct umem *from)
+{
     char *page = uthread_self()->page;
     size_t done = 0;
-    int rc = 0;
+    ssize_t rc = 0;
 
-    if (from->left == 0) {
-        return 0;
-    }
-    while (from->left != 0 && rc == 0) {
+    while (from->left != 0 && rc >= 0) {
         size_t part = MIN(from->left, PAGE_SIZE);
 
         rc = umem_get(from, page, part);
-        if (rc == 0) {
-            done += send_page(f, page, part, flags, from->left != 0, deadline, &rc);
+        for (size_t at = 0; at < part && rc >= 0;) {
+            rc = send_waiting(x, page + at, part - at, from->left != 0);
+            at += rc > 0 ? (size_t)rc : 0;
+            done += rc > 0 ? (size_t)rc : 0;
         }
     }
     return done != 0 ? (ssize_t)done : rc;
 }
 
-static ssize_t send_datagram(struct file *f, struct umem *from, const struct sock_addr *to)
+static ssize_t send_datagram(const struct sending *x, struct umem *from)
 {
     size_t n = from->left;
     char *page = uthread_self()->page, *data = page;
@@ -223,17 +251,25 @@ static ssize_t send_datagram(struct file *f, struct umem *from, const struct soc
             return -ENOBUFS;
         }
     }
-    int rc = umem_get(from, data, n);
-    ssize_t sent = rc == 0 ? sock_send_to(socket_of(f)->sock, data, n, to) : rc;
+    ssize_t rc = umem_get(from, data, n);
+    rc = rc == 0 ? send_waiting(x, data, n, false) : rc;
     kfree(data != page ? data : NULL);
-    return sent;
+    return rc;
 }
 
-ssize_t socket_send(struct file *f, struct umem *from, unsigned flags, const struct sock_addr *to)
+ssize_t socket_send(struct file *f, struct umem *from, unsigned flags, const struct socket_name *to,
+                    struct sock_cargo **cargo)
 {
+    const struct sending x = {.f = f,
+                              .flags = flags,
+                              .to = to,
+                              .cargo = cargo,
+                              .deadline = socket_deadline(socket_of(f)->write_timeout)};
+    bool stream = sock_is_stream(socket_of(f)->sock);
+
     if (flags & MSG_OOB) {
         return -EOPNOTSUPP;
     }
-    return sock_is_stream(socket_of(f)->sock) ? send_stream(f, from, flags)
-                                              : send_datagram(f, from, to);
+    ssize_t rc = stream ? send_stream(&x, from) : send_datagram(&x, from);
+    return rc == -LINUX_EPIPE && stream && (flags & MSG_NOSIGNAL) == 0 ? broken_pipe() : rc;
 }

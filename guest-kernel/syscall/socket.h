@@ -10,6 +10,12 @@
 #include "syscall/task.h"
 #include "syscall/umem.h"
 
+/* A socket's address, whatever its family. */
+struct socket_name {
+    struct sock_addr ip;
+    struct sock_path path;
+};
+
 /* What a socket's file has behind `own`. */
 struct socket {
     struct sock *sock;
@@ -19,8 +25,8 @@ struct socket {
 /** socket_new() - a file of a socket, which passes to it also on an error; NULL: no memory. */
 struct file *socket_new(struct sock *s, unsigned flags);
 
-/** socket_get() - a descriptor's socket, @f with a reference. -EBADF, -ENOTSOCK. */
-int socket_get(struct call *c, uint64_t fd, struct file **f) __must_check;
+/** socket_call() - @fn of the socket of the descriptor c->a[0]; -EBADF, -ENOTSOCK. */
+int64_t socket_call(struct call *c, int64_t (*fn)(struct call *c, struct file *f));
 
 static inline struct socket *socket_of(const struct file *f)
 {
@@ -38,36 +44,53 @@ int socket_wait(uint64_t seen, nsec_t deadline) __must_check;
 /** socket_deadline() - of a call that begins now, by the timeout that the program set. */
 nsec_t socket_deadline(nsec_t timeout);
 
-/**
- * socket_receive() - read as recvmsg() does
- * @info: NULL: nobody asks
- */
+/** socket_unix() - the socket that a file is of, if it is of AF_UNIX; NULL: it is none. */
+struct sock *socket_unix(const struct file *f);
+
+/** socket_cargo_free() - close what a message carries. NULL does nothing. */
+void socket_cargo_free(struct sock_cargo *cargo);
+
+/** socket_receive() - read as recvmsg() does. @info: NULL: nobody asks, nor for what came along. */
 ssize_t socket_receive(struct file *f, struct umem *to, unsigned flags, struct sock_read *info);
 
-/** socket_send() - write as sendmsg() does, but for the signal. @to: NULL: whom it is connected to.
+/**
+ * socket_send() - write as sendmsg() does
+ * @to: NULL: whom it is connected to
+ * @cargo: *@cargo is what it carries, or NULL; it becomes NULL when it went
  */
-ssize_t socket_send(struct file *f, struct umem *from, unsigned flags, const struct sock_addr *to);
+ssize_t socket_send(struct file *f, struct umem *from, unsigned flags, const struct socket_name *to,
+                    struct sock_cargo **cargo);
+
+/* ---- addresses: sockaddr.c ---- */
 
 /**
  * sockaddr_get() - an address of a program's, for a socket
+ * @taken: what it is to have the name of a file that is no socket: -errno
  * @none: it says that there is none (AF_UNSPEC)
  *
- * Return: 0, -EFAULT, -EINVAL: it is too short, -LINUX_EAFNOSUPPORT.
+ * Return: 0, -EFAULT, -EINVAL: its length is none, -LINUX_EAFNOSUPPORT, @taken, -ENAMETOOLONG, or
+ * what following the path gave.
  */
-int sockaddr_get(const struct sock *s, uint64_t from, uint64_t len, struct sock_addr *addr,
-                 bool *none) __must_check;
+int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t len, int taken,
+                 struct socket_name *name, bool *none) __must_check;
 
 /**
  * sockaddr_put() - tell a program an address
  * @to: 0: it does not ask
  * @len: where its room is written, and then how much an address takes
- * @addr: NULL: there is none, which takes nothing
+ * @name: NULL: there is none, which takes nothing
  */
 int sockaddr_put(const struct sock *s, uint64_t to, uint64_t len,
-                 const struct sock_addr *addr) __must_check;
+                 const struct socket_name *name) __must_check;
 
 /** sockaddr_cut() - the same, with its room as a number, which becomes what an address takes. */
 int sockaddr_cut(const struct sock *s, uint64_t to, uint32_t *len,
-                 const struct sock_addr *addr) __must_check;
+                 const struct socket_name *name) __must_check;
+
+/** sockaddr_any_is_here() - who connects to all addresses means his own. */
+void sockaddr_any_is_here(struct sock_addr *addr);
+
+/** socket_path() - the one name that a path has, if no file has it. As sockaddr_get(). */
+int socket_path(struct task *t, const char *text, int taken, struct sock_path *path) __must_check;
 
 #endif /* SYSCALL_SOCKET_H */

@@ -106,22 +106,6 @@ static int transfer_begin(struct call *c, bool writes, struct transfer *x)
     return rc;
 }
 
-void call_broken_pipe(struct call *c)
-{
-    const struct signal_info info = {.code = SI_USER, .pid = c->p->pid};
-
-    (void)signal_post_thread(&c->u->signals, SIGNAL_PIPE, &info);
-}
-
-static int64_t transfer_end(struct call *c, const struct transfer *x, int64_t rc)
-{
-    file_put(x->f);
-    if (rc == -LINUX_EPIPE) {
-        call_broken_pipe(c);
-    }
-    return rc;
-}
-
 static int64_t transfer_one(struct call *c, bool writes)
 {
     struct transfer x;
@@ -137,7 +121,8 @@ static int64_t transfer_one(struct call *c, bool writes)
     } else {
         rc = transfer_range(&x, UADDR(c->a[1]), c->a[2]);
     }
-    return transfer_end(c, &x, rc);
+    file_put(x.f);
+    return rc;
 }
 
 int64_t sys_read(struct call *c)
@@ -164,7 +149,8 @@ int64_t sys_pread64(struct call *c)
     x.at_pos = false;
     x.pos = c->a[3];
     rc = x.f->ops->seekable ? transfer_range(&x, UADDR(c->a[1]), c->a[2]) : -LINUX_ESPIPE;
-    return transfer_end(c, &x, rc);
+    file_put(x.f);
+    return rc;
 }
 
 static int64_t transfer_vector(struct call *c, struct transfer *x)
@@ -209,7 +195,8 @@ static int64_t transfer_vectors(struct call *c, bool writes)
     } else {
         rc = transfer_vector(c, &x);
     }
-    return transfer_end(c, &x, rc);
+    file_put(x.f);
+    return rc;
 }
 
 int64_t sys_readv(struct call *c)
@@ -427,29 +414,12 @@ int64_t sys_getdents64(struct call *c)
 static int64_t make_pipe(struct call *c, uint64_t flags)
 {
     struct file *ends[2];
-    int fds[2] = {-1, -1};
 
     if ((flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK)) != 0) {
         return -EINVAL;
     }
     int rc = pipe_create(ends, (unsigned)flags & O_NONBLOCK);
-    if (rc != 0) {
-        return rc;
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
-        fds[i] = rc == 0 ? fd_install(&c->t->fds, ends[i], flags & O_CLOEXEC, 0) : -1;
-        if (fds[i] < 0) {
-            file_put(ends[i]);
-            rc = -EMFILE;
-        }
-    }
-    rc = rc == 0 ? copy_to_user(UADDR(c->a[0]), fds, sizeof(fds)) : rc;
-    for (unsigned i = 0; i < ARRAY_SIZE(fds) && rc != 0; i++) {
-        if (fds[i] >= 0) {
-            (void)fd_close(&c->t->fds, (uint64_t)fds[i]);
-        }
-    }
-    return rc;
+    return rc == 0 ? fd_give_two(&c->t->fds, ends, flags & O_CLOEXEC, UADDR(c->a[0])) : rc;
 }
 
 int64_t sys_pipe(struct call *c)

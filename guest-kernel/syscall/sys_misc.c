@@ -79,15 +79,23 @@ int clock_read(uint64_t clock, nsec_t *now)
     case CLOCK_MONOTONIC_COARSE:
         *now = clock_now();
         return 0;
+    case CLOCK_BOOTTIME:
+        *now = clock_since_boot();
+        return 0;
     default:
         return -EINVAL;
     }
 }
 
+struct abi_timespec timespec_of(nsec_t t)
+{
+    return (struct abi_timespec){.sec = (int64_t)(t / NSEC_PER_SEC),
+                                 .nsec = (int64_t)(t % NSEC_PER_SEC)};
+}
+
 static int64_t put_timespec(uint64_t to, nsec_t t)
 {
-    struct abi_timespec ts = {.sec = (int64_t)(t / NSEC_PER_SEC),
-                              .nsec = (int64_t)(t % NSEC_PER_SEC)};
+    struct abi_timespec ts = timespec_of(t);
 
     return copy_to_user(UADDR(to), &ts, sizeof(ts));
 }

@@ -5,6 +5,7 @@
 #include "kern/string.h"
 #include "syscall/calls.h"
 #include "syscall/rootfs.h"
+#include "syscall/socket.h"
 
 #define W_OK 2u
 
@@ -164,6 +165,32 @@ int64_t sys_readlink(struct call *c)
 int64_t sys_readlinkat(struct call *c)
 {
     return read_link(c, c->a[0], c->a[1], c->a[2], c->a[3]);
+}
+
+/* What can be removed is the name of a socket, which has no file. */
+static int64_t unlink_path(struct call *c, uint64_t dirfd, uint64_t address)
+{
+    struct sock_path name;
+    int64_t rc;
+    char *path = get_path(address, &rc);
+
+    if (path != NULL) {
+        rc = check_dirfd(dirfd, path);
+        rc = rc == 0 ? socket_path(c->t, path, -EROFS, &name) : rc;
+        rc = rc == -ENAMETOOLONG || (rc == 0 && !sock_unlink(&name)) ? -ENOENT : rc;
+        kfree(path);
+    }
+    return rc;
+}
+
+int64_t sys_unlink(struct call *c)
+{
+    return unlink_path(c, (uint64_t)AT_FDCWD, c->a[0]);
+}
+
+int64_t sys_unlinkat(struct call *c)
+{
+    return c->a[2] != 0 ? -EINVAL : unlink_path(c, c->a[0], c->a[1]);
 }
 
 int64_t sys_getcwd(struct call *c)

@@ -9,7 +9,6 @@
 #include "syscall/socket.h"
 #include "syscall/times.h"
 
-#define SOL_SOCKET   1u
 #define IPPROTO_TCP  6u
 #define IPPROTO_UDP  17u
 #define IPPROTO_IPV6 41u
@@ -22,6 +21,7 @@
 #define SO_RCVBUF      8u
 #define SO_KEEPALIVE   9u
 #define SO_LINGER      13u
+#define SO_PEERCRED    17u
 #define SO_RCVTIMEO    20u
 #define SO_SNDTIMEO    21u
 #define SO_ACCEPTCONN  30u
@@ -59,8 +59,8 @@ static const struct option {
 
 static const struct option *option_find(const struct sock *s, uint64_t level, uint64_t name)
 {
-    bool wrong =
-        (level == IPPROTO_TCP && !sock_is_stream(s)) || (level == IPPROTO_IPV6 && !sock_is_v6(s));
+    bool tcp = sock_is_stream(s) && !sock_is_unix(s);
+    bool wrong = (level == IPPROTO_TCP && !tcp) || (level == IPPROTO_IPV6 && !sock_is_v6(s));
 
     for (size_t i = 0; i < ARRAY_SIZE(options) && !wrong; i++) {
         if (options[i].level == (uint32_t)level && options[i].name == (uint32_t)name) {
@@ -125,8 +125,9 @@ static int set_timeout(nsec_t *timeout, uint64_t from, uint32_t len)
     return rc;
 }
 
-static int set_option(struct call *c, struct socket *socket)
+static int64_t set_option(struct call *c, struct file *f)
 {
+    struct socket *socket = socket_of(f);
     const struct option *o = option_find(socket->sock, c->a[1], c->a[2]);
     uint32_t len = (uint32_t)c->a[4];
     int value;
@@ -157,14 +158,7 @@ static int set_option(struct call *c, struct socket *socket)
 
 int64_t sys_setsockopt(struct call *c)
 {
-    struct file *f;
-    int rc = socket_get(c, c->a[0], &f);
-
-    if (rc == 0) {
-        rc = set_option(c, socket_of(f));
-        file_put(f);
-    }
-    return rc;
+    return socket_call(c, set_option);
 }
 
 /* ---- reading ---- */
@@ -175,9 +169,29 @@ struct value {
         int number;
         struct abi_linger linger;
         struct abi_timeval tv;
+        struct abi_ucred cred;
     };
     uint32_t size;
 };
+
+static unsigned socket_type(const struct sock *s)
+{
+    return sock_is_stream(s) ? SOCK_STREAM : sock_connects(s) ? SOCK_SEQPACKET : SOCK_DGRAM;
+}
+
+static unsigned protocol_of(const struct sock *s)
+{
+    return sock_is_unix(s) ? 0 : sock_is_stream(s) ? IPPROTO_TCP : IPPROTO_UDP;
+}
+
+/* Everybody is root; nobody is nobody. */
+static struct abi_ucred peer_of(struct sock *s)
+{
+    int pid = sock_is_unix(s) ? sock_peer_pid(s) : 0;
+    uint32_t id = pid != 0 ? 0 : UINT32_MAX;
+
+    return (struct abi_ucred){.pid = pid, .uid = id, .gid = id};
+}
 
 /* Of SOL_SOCKET, and in no table. 0 or -LINUX_ENOPROTOOPT. */
 static int get_special(const struct socket *socket, uint64_t name, struct value *v)
@@ -187,19 +201,23 @@ static int get_special(const struct socket *socket, uint64_t name, struct value 
 
     switch (name) {
     case SO_TYPE:
-        v->number = sock_is_stream(s) ? SOCK_STREAM : SOCK_DGRAM;
+        v->number = (int)socket_type(s);
         return 0;
     case SO_DOMAIN:
-        v->number = sock_is_v6(s) ? AF_INET6 : AF_INET;
+        v->number = sock_is_unix(s) ? AF_UNIX : sock_is_v6(s) ? AF_INET6 : AF_INET;
         return 0;
     case SO_PROTOCOL:
-        v->number = sock_is_stream(s) ? IPPROTO_TCP : IPPROTO_UDP;
+        v->number = (int)protocol_of(s);
         return 0;
     case SO_ACCEPTCONN:
         v->number = sock_listens(s);
         return 0;
     case SO_ERROR:
         v->number = sock_error(s);
+        return 0;
+    case SO_PEERCRED:
+        v->cred = peer_of(s);
+        v->size = sizeof(v->cred);
         return 0;
     case SO_LINGER:
         v->linger = (struct abi_linger){.on = linger >= 0, .seconds = MAX(linger, 0)};
@@ -216,8 +234,9 @@ static int get_special(const struct socket *socket, uint64_t name, struct value 
     }
 }
 
-static int get_option(struct call *c, const struct socket *socket)
+static int64_t get_option(struct call *c, struct file *f)
 {
+    const struct socket *socket = socket_of(f);
     const struct option *o = option_find(socket->sock, c->a[1], c->a[2]);
     struct value v = {.size = sizeof(v.number)};
     uint32_t room;
@@ -241,12 +260,5 @@ static int get_option(struct call *c, const struct socket *socket)
 
 int64_t sys_getsockopt(struct call *c)
 {
-    struct file *f;
-    int rc = socket_get(c, c->a[0], &f);
-
-    if (rc == 0) {
-        rc = get_option(c, socket_of(f));
-        file_put(f);
-    }
-    return rc;
+    return socket_call(c, get_option);
 }

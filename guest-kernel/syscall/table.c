@@ -3,7 +3,6 @@
  *
  * A number without a row is -ENOSYS, which is said once. Locks: none.
  */
-#include "io/xencons/xencons.h"
 #include "kern/log.h"
 #include "os/cmdline.h"
 #include "syscall/calls.h"
@@ -57,6 +56,7 @@ static const struct {
     [50] = {"listen", sys_listen},
     [51] = {"getsockname", sys_getsockname},
     [52] = {"getpeername", sys_getpeername},
+    [53] = {"socketpair", sys_socketpair},
     [54] = {"setsockopt", sys_setsockopt},
     [55] = {"getsockopt", sys_getsockopt},
     [56] = {"clone", sys_clone},
@@ -70,6 +70,7 @@ static const struct {
     [72] = {"fcntl", sys_fcntl},
     [79] = {"getcwd", sys_getcwd},
     [80] = {"chdir", sys_chdir},
+    [87] = {"unlink", sys_unlink},
     [89] = {"readlink", sys_readlink},
     [95] = {"umask", sys_umask},
     [96] = {"gettimeofday", sys_gettimeofday},
@@ -101,6 +102,7 @@ static const struct {
     [234] = {"tgkill", sys_tgkill},
     [257] = {"openat", sys_openat},
     [262] = {"newfstatat", sys_newfstatat},
+    [263] = {"unlinkat", sys_unlinkat},
     [267] = {"readlinkat", sys_readlinkat},
     [269] = {"faccessat", sys_faccessat},
     [270] = {"pselect6", sys_pselect6},
@@ -108,7 +110,10 @@ static const struct {
     [273] = {"set_robust_list", sys_set_robust_list},
     [274] = {"get_robust_list", sys_get_robust_list},
     [281] = {"epoll_pwait", sys_epoll_pwait},
+    [283] = {"timerfd_create", sys_timerfd_create},
     [284] = {"eventfd", sys_eventfd},
+    [286] = {"timerfd_settime", sys_timerfd_settime},
+    [287] = {"timerfd_gettime", sys_timerfd_gettime},
     [288] = {"accept4", sys_accept4},
     [290] = {"eventfd2", sys_eventfd2},
     [291] = {"epoll_create1", sys_epoll_create1},
@@ -171,5 +176,4 @@ static void task_release(struct proc *p)
     p->own = NULL;
 }
 
-const struct personality task_personality = {
-    .syscall = task_syscall, .release = task_release, .signalled = xencons_look_again};
+const struct personality task_personality = {.syscall = task_syscall, .release = task_release};

@@ -5,12 +5,14 @@
  *        sockets udp        datagrams: addresses, sizes, truncation
  *        sockets six        the same by IPv6, and IPv4 by its sockets
  *        sockets options    those that servers set, and those that nobody knows
- *        sockets polls      poll, select, epoll, eventfd: of pipes, sockets, the console
+ *        sockets polls      poll, select, epoll, eventfd, timerfd: of pipes, sockets
  *        sockets signals    what a signal does to a call that waits
  *        sockets ends       what becomes of connections of a process that ends, or runs another
  *        sockets lies       bad addresses, sizes, flags and descriptors
  *        sockets hog        who opens, and fills, without end
- *        sockets serve PORT  echo what connections to a port send, for ever
+ *        sockets serve PORT  echo what connections to a port send, for ever, if timers run out
+ * still sockets flood PORT  once told by a connection to a port, write to the console for ever, be
+ *                            killed in it, and say so to the connection
  *        sockets link ADDRESS PORT  send a number every 100 ms and say what comes back, for ever
  *
  * It says what is wrong, and exits with 1; or "sockets WHAT: right", and exits with 0. All but hog
@@ -36,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -418,6 +421,23 @@ static int bound(struct sockaddr_in *at)
                : -1;
 }
 
+/* Who has shut his own direction is told so, and gets no signal. */
+static int try_shut(void)
+{
+    struct sockaddr_in a;
+    int fd = bound(&a);
+
+    act(SIGPIPE, note, 0);
+    seen = 0;
+    RIGHT("connect", connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    RIGHT("shutdown", shutdown(fd, SHUT_WR), 0);
+    RIGHT("write", write(fd, "x", 1) == -1 && errno == EPIPE, 1);
+    RIGHT("send", send(fd, "x", 1, 0) == -1 && errno == EPIPE, 1);
+    RIGHT("no signal", seen, 0);
+    close(fd);
+    return 0;
+}
+
 /* A read of nothing takes no datagram; and of an end there is no sender. */
 static int try_nothing(void)
 {
@@ -489,12 +509,41 @@ static int udp(void)
     RIGHT("not allowed", errno == EACCES || errno == ENETUNREACH, 1);
     close(fa);
     close(fb);
-    return try_nothing();
+    return try_shut() || try_nothing();
 }
 
 /* ---- six ---- */
 
-static int six(void)
+/* All addresses are those of IPv4, too: who listens at them has the port, reused or not. */
+static int try_both(void)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 all = {.sin6_family = AF_INET6};
+    int port = 0;
+
+    for (int reuse = 0; reuse < 2; reuse++) {
+        int fd = listener(&port), other = socket(AF_INET6, SOCK_STREAM, 0);
+
+        all.sin6_port = htons((uint16_t)port);
+        set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
+        set(other, SOL_SOCKET, SO_REUSEADDR, reuse);
+        RIGHT("taken by IPv4",
+              bind(other, (struct sockaddr *)&all, sizeof(all)) == -1 && errno == EADDRINUSE, 1);
+        close(fd);
+        RIGHT("free", bind(other, (struct sockaddr *)&all, sizeof(all)), 0);
+        RIGHT("listen", listen(other, 1), 0);
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
+        four.sin_port = all.sin6_port;
+        RIGHT("taken by both",
+              bind(fd, (struct sockaddr *)&four, sizeof(four)) == -1 && errno == EADDRINUSE, 1);
+        close(other);
+        close(fd);
+    }
+    return 0;
+}
+
+static int try_six(void)
 {
     struct sockaddr_in6 at = {.sin6_family = AF_INET6}, from = {0};
     socklen_t len = sizeof(at);
@@ -530,6 +579,11 @@ static int six(void)
     close(s);
     close(fd);
     return 0;
+}
+
+static int six(void)
+{
+    return try_six() || try_both();
 }
 
 /* ---- options ---- */
@@ -819,10 +873,102 @@ static int try_bad_polls(void)
     return 0;
 }
 
+static const int clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME};
+
+#define CLOCKS (sizeof(clocks) / sizeof(clocks[0]))
+
+/* One that runs out after @first, and then every @interval nanoseconds. */
+static int timer(int clock, long first, long interval)
+{
+    const struct itimerspec t = {.it_value = {.tv_nsec = first},
+                                 .it_interval = {.tv_nsec = interval}};
+    int fd = timerfd_create(clock, TFD_CLOEXEC);
+
+    return fd >= 0 && timerfd_settime(fd, 0, &t, NULL) == 0 ? fd : -1;
+}
+
+static int try_timer(int clock)
+{
+    const struct itimerspec none = {.it_value = {0}};
+    struct itimerspec t = {.it_value = {0}};
+    struct epoll_event e = {.events = EPOLLIN};
+    int fd = timer(clock, 50 * MSEC, 0), epoll = epoll_create1(0);
+    uint64_t n = 0;
+
+    RIGHT("timer", fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC, 1);
+    RIGHT("not yet", polled(fd, POLLIN, 0), 0);
+    RIGHT("left",
+          timerfd_gettime(fd, &t) == 0 && t.it_value.tv_nsec > 0 &&
+              t.it_value.tv_nsec <= 50 * MSEC && t.it_interval.tv_nsec == 0,
+          1);
+    RIGHT("add", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e), 0);
+    RIGHT("runs out", epoll_wait(epoll, &e, 1, 5000), 1);
+    RIGHT("once", read(fd, &n, 8) == 8 && n == 1, 1);
+    RIGHT("nothing left", timerfd_gettime(fd, &t) == 0 && t.it_value.tv_nsec == 0, 1);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    RIGHT("no more", read(fd, &n, 8) == -1 && errno == EAGAIN, 1);
+    fcntl(fd, F_SETFL, 0);
+    close(fd);
+    /* Short ones cost no more than they are asked. */
+    fd = timer(clock, MSEC, 1);
+    pause_for(20);
+    RIGHT("often", read(fd, &n, 8) == 8 && n > 10 * MSEC, 1);
+    RIGHT("stop", timerfd_settime(fd, 0, &none, &t) == 0 && t.it_interval.tv_nsec == 1, 1);
+    pause_for(5);
+    RIGHT("stopped", polled(fd, POLLIN, 0), 0);
+    /* A time that is over. */
+    RIGHT("now", clock_gettime(clock, &t.it_value), 0);
+    t.it_value.tv_sec--;
+    t.it_interval.tv_nsec = 100 * MSEC;
+    RIGHT("set", timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL), 0);
+    RIGHT("since then", read(fd, &n, 8) == 8 && n >= 11 && n < 100, 1);
+    close(fd);
+    close(epoll);
+    return 0;
+}
+
+static int try_bad_timers(void)
+{
+    void *volatile nowhere = (void *)8;
+    struct itimerspec t = {.it_value = {.tv_nsec = 2000 * MSEC}};
+    int fd = timerfd_create(CLOCK_MONOTONIC, 0), fds[2];
+    uint32_t n;
+
+    RIGHT("pipe", pipe(fds), 0);
+    RIGHT("clock", timerfd_create(77, 0) == -1 && errno == EINVAL, 1);
+    RIGHT("flags", timerfd_create(CLOCK_MONOTONIC, 1) == -1 && errno == EINVAL, 1);
+    RIGHT("time", timerfd_settime(fd, 0, &t, NULL) == -1 && errno == EINVAL, 1);
+    t.it_value.tv_nsec = 1;
+    RIGHT("flags", timerfd_settime(fd, 77, &t, NULL) == -1 && errno == EINVAL, 1);
+    RIGHT("no timer", timerfd_settime(fds[0], 0, &t, NULL) == -1 && errno == EINVAL, 1);
+    RIGHT("no file", timerfd_settime(-1, 0, &t, NULL) == -1 && errno == EBADF, 1);
+    RIGHT("nowhere", timerfd_settime(fd, 0, nowhere, NULL) == -1 && errno == EFAULT, 1);
+    RIGHT("nowhere", timerfd_gettime(fd, nowhere) == -1 && errno == EFAULT, 1);
+    RIGHT("too short", read(fd, &n, 4) == -1 && errno == EINVAL, 1);
+    RIGHT("write", write(fd, "12345678", 8) == -1 && errno == EINVAL, 1);
+    t.it_value.tv_sec = INT64_MAX;
+    RIGHT("far", timerfd_settime(fd, 0, &t, NULL) == 0 && timerfd_gettime(fd, &t) == 0, 1);
+    RIGHT("far", t.it_value.tv_sec > 1000000000, 1);
+    close(fd);
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
+static int try_timers(void)
+{
+    for (size_t i = 0; i < CLOCKS; i++) {
+        if (try_timer(clocks[i])) {
+            return 1;
+        }
+    }
+    return try_bad_timers();
+}
+
 static int polls(void)
 {
-    return try_eventfd() || try_select() || try_epoll() || try_epoll_sockets() || try_masks() ||
-           try_bad_polls();
+    return try_timers() || try_eventfd() || try_select() || try_epoll() || try_epoll_sockets() ||
+           try_masks() || try_bad_polls();
 }
 
 /* ---- signals ---- */
@@ -1079,6 +1225,18 @@ static int hog(void)
 
 /* ---- for others ---- */
 
+static int timers[CLOCKS];
+
+/* Each has gone on if it runs out once more. */
+static void await_timers(void)
+{
+    uint64_t n;
+
+    for (size_t i = 0; i < CLOCKS; i++) {
+        (void)!read(timers[i], &n, sizeof(n));
+    }
+}
+
 static void *echo(void *fd)
 {
     static __thread char in[4096];
@@ -1086,24 +1244,59 @@ static void *echo(void *fd)
     ssize_t n;
 
     while ((n = read(s, in, sizeof(in))) > 0 && send(s, in, (size_t)n, MSG_NOSIGNAL) == n) {
+        await_timers();
+        await_timers(); /* what ran out before counts once */
     }
     close(s);
     return NULL;
 }
 
-static int serve(int port)
+static int listens(int port)
 {
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 16) != 0) {
+        return -1;
+    }
+    printf("sockets: serves\n");
+    return fd;
+}
+
+static int flood(int port)
+{
+    char text[512], go;
+    int fd = listens(port), s = accept(fd, NULL, NULL), status;
+
+    memset(text, 'f', sizeof(text));
+    text[sizeof(text) - 1] = '\n';
+    RIGHT("told", recv(s, &go, 1, 0), 1);
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;) {
+            (void)!write(1, text, sizeof(text));
+        }
+    }
+    pause_for(1000); /* by then it has written all that anybody takes */
+    kill(child, SIGKILL);
+    RIGHT("killed", waitpid(child, &status, 0) == child && WIFSIGNALED(status), 1);
+    RIGHT("say so", send(s, "killed\n", 7, 0), 7);
+    return 0;
+}
+
+static int serve(int port)
+{
+    int fd = listens(port);
     pthread_attr_t attr;
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 32768);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    RIGHT("bind", bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    RIGHT("listen", listen(fd, 16), 0);
-    printf("sockets: serves\n");
+    RIGHT("listens", fd >= 0, 1);
+    for (size_t i = 0; i < CLOCKS; i++) {
+        timers[i] = timer(clocks[i], 20 * MSEC, 20 * MSEC);
+    }
     for (;;) {
         pthread_t t;
         int s = accept(fd, NULL, NULL);
@@ -1153,11 +1346,13 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "serve") == 0) {
         return serve((int)strtol(argv[2], NULL, 10));
     }
+    if (argc == 3 && strcmp(argv[1], "flood") == 0) {
+        return flood((int)strtol(argv[2], NULL, 10));
+    }
     if (argc == 4 && strcmp(argv[1], "link") == 0) {
         return link_to(argv[2], (int)strtol(argv[3], NULL, 10));
     }
-    printf("sockets: tcp, udp, six, options, polls, signals, ends, lies, hog, serve PORT, link "
-           "ADDRESS "
-           "PORT\n");
+    printf("sockets: tcp, udp, six, options, polls, signals, ends, lies, hog, serve PORT, "
+           "flood PORT, link ADDRESS PORT\n");
     return 2;
 }

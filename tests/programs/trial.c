@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ struct pointer_call {
 
 static int dir;
 static const uint64_t no_signals;
+static const struct itimerspec no_time;
 static uint32_t room = 16;
 static char name[64];
 
@@ -127,6 +129,14 @@ static const struct pointer_call calls[] = {
     {"recvmsg", SYS_recvmsg, 1, {6, 0, 0x40}},
     {"epoll_ctl", SYS_epoll_ctl, 3, {7, 1, 5, 0}},
     {"epoll_pwait mask", SYS_epoll_pwait, 4, {7, (long)&name, 1, 0, 0, 8}},
+    {"timerfd_settime", SYS_timerfd_settime, 2, {8, 0, 0, 0}},
+    {"timerfd_settime old", SYS_timerfd_settime, 3, {8, 0, (long)&no_time, 0}},
+    {"timerfd_gettime", SYS_timerfd_gettime, 1, {8, 0}},
+    {"socketpair", SYS_socketpair, 3, {AF_UNIX, SOCK_STREAM, 0, 0}},
+    {"bind by name", SYS_bind, 1, {9, 0, 16}},
+    {"connect by name", SYS_connect, 1, {9, 0, 16}},
+    {"unlink", SYS_unlink, 0, {0}},
+    {"unlinkat", SYS_unlinkat, 1, {-100, 0, 0}},
 };
 
 static int try_pointer(const struct pointer_call *c, uint64_t address)
@@ -166,6 +176,7 @@ static int pointers(void)
     if (open("/etc/greeting", 0) != 3 || (dir = open("/", 0)) != 4 || pages == MAP_FAILED ||
         none == MAP_FAILED || socket(AF_INET, SOCK_STREAM, 0) != 5 ||
         socket(AF_INET, SOCK_DGRAM, 0) != 6 || epoll_create1(0) != 7 ||
+        timerfd_create(CLOCK_MONOTONIC, 0) != 8 || socket(AF_UNIX, SOCK_DGRAM, 0) != 9 ||
         connect(6, (struct sockaddr *)&self, sizeof(self)) != 0) {
         return wrong("preparation", 0, 1);
     }

@@ -234,6 +234,73 @@ static void a_log_line_is_there_or_not(void **state)
     device_len = device_room = 0;
 }
 
+static unsigned told;
+
+static void count_told(void)
+{
+    told++;
+}
+
+/* Who does not wait takes what is there, and is told when there is more, or room. */
+static void who_does_not_wait_is_told(void **state)
+{
+    static char text[20000]; /* more than the buffer holds */
+    char buf[4096];
+    size_t there = 0, n;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    while (xencons_take(buf, sizeof(buf)) != 0) {
+    }
+    xencons_tell(count_told);
+    assert_true(xencons_writable());
+    device_event();
+    assert_int_equal(told, 0);
+    typed_text = 'k';
+    device_event();
+    typed_text = '\0';
+    assert_int_equal(told, 1);
+    while ((n = xencons_take(buf, sizeof(buf))) != 0) {
+        there += n;
+    }
+    assert_true(there != 0);
+
+    n = xencons_put(text, sizeof(text));
+    assert_in_range(n, 1, sizeof(text) - 1);
+    assert_false(xencons_writable());
+    device_room = 100; /* too little to be told of */
+    device_event();
+    assert_int_equal(told, 1);
+    device_room = sizeof(device_text);
+    device_event();
+    assert_int_equal(told, 2);
+    device_event();
+    assert_int_equal(told, 2);
+    device_len = 0;
+    assert_int_equal(xencons_put(text, sizeof(text)), sizeof(text)); /* straight through */
+    xencons_tell(NULL);
+    device_len = device_room = 0;
+}
+
+/* Who looks before the event does has it all, but for what he was not given: he is told of that. */
+static void who_looks_before_the_event_is_told(void **state)
+{
+    char c;
+
+    (void)state;
+    while (xencons_take(&c, 1) != 0) {
+    }
+    xencons_tell(count_told);
+    told = 0;
+    typed_text = 'k';
+    assert_int_equal(xencons_take(&c, 1), 0);
+    typed_text = '\0';
+    device_event();
+    assert_int_equal(told, 1);
+    assert_int_equal(xencons_take(&c, 1), 1);
+    xencons_tell(NULL);
+}
+
 static unsigned events;
 
 static void count_event(void)
@@ -296,6 +363,8 @@ int main(void)
         cmocka_unit_test(who_types_without_pause),
         cmocka_unit_test(what_does_not_fit_waits),
         cmocka_unit_test(a_log_line_is_there_or_not),
+        cmocka_unit_test(who_does_not_wait_is_told),
+        cmocka_unit_test(who_looks_before_the_event_is_told),
         cmocka_unit_test(indices_of_ours_are_ours),
     };
 

@@ -10,76 +10,25 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kern/mem.h"
-#include "kern/page.h"
+#include "fake_files.h"
 #include "syscall/epoll.h"
 
-static unsigned held;
-static bool locked, users_may_take;
 static struct file files[4];
 static unsigned ready[4];
 static struct file *epoll;
 
-void mutex_init(struct mutex *m, const char *name)
-{
-    (void)m;
-    (void)name;
-}
-
-void mutex_lock(struct mutex *m)
-{
-    (void)m;
-    assert_false(locked);
-    locked = true;
-}
-
-void mutex_unlock(struct mutex *m)
-{
-    (void)m;
-    assert_true(locked);
-    locked = false;
-}
-
-void *kzalloc(size_t size)
-{
-    held++;
-    return calloc(1, size);
-}
-
-void kfree(void *ptr)
-{
-    held -= ptr != NULL;
-    free(ptr);
-}
-
-bool page_users_may_take(void)
-{
-    return users_may_take;
-}
-
-void proc_wake(void)
-{
-}
-
-struct file *file_new(const struct file_ops *ops, unsigned flags)
-{
-    struct file *f = kzalloc(sizeof(*f));
-
-    f->ops = ops;
-    f->flags = flags;
-    return f;
-}
-
-unsigned file_ready(const struct file *f)
+static unsigned ready_now(const struct file *f)
 {
     assert_true(f >= files && f < files + 4);
     return ready[f - files];
 }
 
+static const struct file_ops ops = {.ready = ready_now};
+
 static void becomes(unsigned i, unsigned what)
 {
     ready[i] = what;
-    files[i].changes++;
+    file_changed(&files[i]);
 }
 
 static int control(enum epoll_do what, unsigned i, uint32_t events)
@@ -102,9 +51,11 @@ static unsigned told(uint32_t *events)
 static int begin(void **state)
 {
     (void)state;
-    memset(files, 0, sizeof(files));
     memset(ready, 0, sizeof(ready));
-    users_may_take = true;
+    for (unsigned i = 0; i < 4; i++) {
+        files[i] = (struct file){.ops = &ops};
+    }
+    fake_files_begin();
     epoll_boot();
     epoll = epoll_create();
     assert_true(epoll_is(epoll));
@@ -115,12 +66,11 @@ static int begin(void **state)
 static int nothing_is_left(void **state)
 {
     (void)state;
-    epoll->ops->close(epoll);
-    kfree(epoll);
+    file_put(epoll);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(files[i].watched, 0);
     }
-    assert_int_equal(held, 0);
+    assert_int_equal(fake_held, 0);
     return 0;
 }
 
@@ -224,9 +174,9 @@ static void what_cannot_be_watched(void **state)
     assert_int_equal(control(EPOLL_ADD, 0, POLLIN), -EEXIST);
     assert_int_equal(control(EPOLL_DEL, 1, 0), -ENOENT);
     assert_int_equal(control(EPOLL_DEL, 0, 0), 0);
-    users_may_take = false;
+    fake_users_may_take = false;
     assert_int_equal(control(EPOLL_ADD, 0, POLLIN), -ENOMEM);
-    users_may_take = true;
+    fake_users_may_take = true;
     for (int fd = 0; fd < WATCHES_MAX; fd++) {
         assert_int_equal(epoll_control(epoll, EPOLL_ADD, fd, &files[0],
                                        &(struct abi_epoll_event){.events = POLLIN}),

@@ -10,220 +10,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lwip/init.h"
-#include "lwip/netif.h"
+#include "fake_lwip.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcpip.h"
-#include "lwip/timeouts.h"
-#include "net/heap.h"
-#include "net/port/hooks.h"
 #include "net/sock_impl.h"
-#include "net/stack.h"
-
-/* ---- what lwIP and the sockets stand on ---- */
-
-static u32_t now = 1000;
-static size_t used;
-static bool no_memory, short_of_memory;
-static bool no_packets; /* there is no memory for what a socket keeps of one */
-static bool core_locked, reader_locked;
-sys_mutex_t lock_tcpip_core;
-
-void mutex_init(struct mutex *m, const char *name)
-{
-    (void)m;
-    (void)name;
-}
-
-void mutex_lock(struct mutex *m)
-{
-    (void)m;
-    assert_false(reader_locked || core_locked);
-    reader_locked = true;
-}
-
-void mutex_unlock(struct mutex *m)
-{
-    (void)m;
-    assert_true(reader_locked);
-    reader_locked = false;
-}
-
-void sys_mutex_lock(sys_mutex_t *m)
-{
-    (void)m;
-    assert_false(core_locked);
-    core_locked = true;
-}
-
-void sys_mutex_unlock(sys_mutex_t *m)
-{
-    (void)m;
-    assert_true(core_locked);
-    core_locked = false;
-}
-
-void port_assert_core_locked(void)
-{
-    assert_true(core_locked);
-}
-
-void *heap_alloc(size_t size)
-{
-    bool refuse = no_memory || (no_packets && size == sizeof(struct sock_packet));
-    size_t *p = refuse ? NULL : malloc(16 + size);
-
-    if (p == NULL) {
-        return NULL;
-    }
-    *p = size;
-    used += size;
-    return p + 2;
-}
-
-void *heap_calloc(size_t count, size_t size)
-{
-    void *p = heap_alloc(count * size);
-
-    return p == NULL ? NULL : memset(p, 0, count * size);
-}
-
-void heap_free(void *p)
-{
-    if (p != NULL) {
-        size_t *size = (size_t *)p - 2;
-
-        used -= *size;
-        free(size);
-    }
-}
-
-bool heap_users_may_take(void)
-{
-    return !short_of_memory;
-}
-
-int net_stack_start(void)
-{
-    return 0;
-}
-
-u32_t sys_now(void)
-{
-    return now;
-}
-
-void sys_init(void)
-{
-}
-
-sys_prot_t sys_arch_protect(void)
-{
-    return false;
-}
-
-void sys_arch_unprotect(sys_prot_t state)
-{
-    (void)state;
-}
-
-uint32_t random_u32(void)
-{
-    static uint32_t state = 1;
-
-    return state = state * 1664525 + 1013904223;
-}
-
-u32_t random_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
-                 u16_t remote_port)
-{
-    (void)local;
-    (void)remote;
-    return random_u32() + local_port + remote_port;
-}
-
-u32_t *ethif_segment(struct pbuf *p, const struct tcp_pcb *pcb, u32_t *opts)
-{
-    (void)p;
-    (void)pcb;
-    return opts;
-}
-
-void tcp_timer_needed(void)
-{
-}
-
-_Noreturn void panic(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vprint_error(fmt, ap);
-    va_end(ap);
-    abort();
-}
-
-/* The loopback asks for a turn by this; it has them in pump(). */
-err_t tcpip_try_callback(tcpip_callback_fn fn, void *ctx)
-{
-    (void)fn;
-    (void)ctx;
-    return ERR_OK;
-}
-
-err_t tcpip_inpkt(struct pbuf *p, struct netif *inp, netif_input_fn fn)
-{
-    return fn(p, inp);
-}
-
-err_t tcpip_input(struct pbuf *p, struct netif *inp)
-{
-    return ip_input(p, inp);
-}
-
-/* All that is under way arrives, and time passes: @ms. */
-static void pump(unsigned ms)
-{
-    for (unsigned i = 0; i <= ms / TCP_TMR_INTERVAL; i++) {
-        struct netif *netif;
-
-        LOCK_TCPIP_CORE();
-        for (unsigned k = 0; k < 50; k++) {
-            NETIF_FOREACH(netif)
-            {
-                netif_poll(netif);
-            }
-        }
-        if (i != 0) {
-            now += TCP_TMR_INTERVAL;
-            tcp_tmr();
-        }
-        UNLOCK_TCPIP_CORE();
-    }
-}
-
-/* Not called: nobody waits here. */
-void sys_timeouts_init(void)
-{
-}
-
-err_t sys_sem_new(sys_sem_t *sem, u8_t count)
-{
-    (void)sem;
-    (void)count;
-    return ERR_MEM;
-}
-
-u32_t sys_arch_sem_wait(sys_sem_t *sem, u32_t timeout)
-{
-    (void)sem;
-    return timeout;
-}
-
-void sys_sem_free(sys_sem_t *sem)
-{
-    (void)sem;
-}
 
 /* ---- what a program does ---- */
 
@@ -231,7 +21,7 @@ static unsigned changes;
 
 static void count_change(void *arg)
 {
-    assert_true(core_locked);
+    assert_true(fake_core_locked);
     (*(unsigned *)arg)++;
 }
 
@@ -247,7 +37,7 @@ static int put(void *arg, const void *data, size_t n)
 {
     struct sink *s = arg;
 
-    assert_false(core_locked); /* it may sleep */
+    assert_false(fake_core_locked); /* it may sleep */
     if (s->rc == 0) {
         memcpy(s->bytes + s->n, data, n);
         s->n += n;
@@ -283,7 +73,7 @@ static struct sock *listener(unsigned backlog, u16_t *port)
     struct sock_addr addr = here(0);
 
     assert_int_equal(sock_bind(s, &addr), 0);
-    assert_int_equal(sock_listen(s, backlog), 0);
+    assert_int_equal(sock_listen(s, backlog, 0), 0);
     sock_name(s, &addr);
     *port = addr.port;
     return s;
@@ -295,7 +85,7 @@ static struct sock *dial(u16_t port)
     const struct sock_addr addr = here(port);
 
     assert_int_equal(sock_connect(s, &addr), -LINUX_EINPROGRESS);
-    pump(0);
+    fake_pump(0);
     return s;
 }
 
@@ -315,19 +105,11 @@ static size_t before;
 
 static int begin(void **state)
 {
-    static bool started;
-
     (void)state;
-    if (!started) {
-        sys_mutex_lock(&lock_tcpip_core);
-        lwip_init();
-        sys_mutex_unlock(&lock_tcpip_core);
-        started = true;
-    }
+    fake_lwip_begin();
     changes = 0;
-    no_memory = short_of_memory = no_packets = false;
     sink.rc = 0;
-    before = used;
+    before = fake_used;
     return 0;
 }
 
@@ -335,11 +117,11 @@ static int begin(void **state)
 static int nothing_is_left(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 400 && used != before; i++) {
-        pump(1000);
+    for (unsigned i = 0; i < 400 && fake_used != before; i++) {
+        fake_pump(1000);
     }
-    assert_int_equal(used, before);
-    assert_false(core_locked || reader_locked);
+    assert_int_equal(fake_used, before);
+    assert_false(fake_core_locked || fake_reader_locked);
     return 0;
 }
 
@@ -355,14 +137,14 @@ static void a_connection_carries_bytes_both_ways(void **state)
     assert_int_equal(a.port, b.port);
     assert_int_equal(take(ends[0], 10, false, NULL), -EAGAIN);
     assert_int_equal(sock_write(ends[0], "hello", 5, false), 5);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_available(ends[1]), 5);
     assert_int_equal(take(ends[1], 3, true, NULL), 3);
     assert_int_equal(take(ends[1], 3, false, NULL), 3);
     assert_memory_equal(sink.bytes, "hel", 3);
     assert_int_equal(take(ends[1], 100, false, NULL), 2);
     assert_int_equal(sock_write(ends[1], "yes", 3, false), 3);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(take(ends[0], 100, false, NULL), 3);
     assert_int_equal(sock_connect(ends[0], &a), -EISCONN);
     sock_close(ends[0]);
@@ -384,7 +166,7 @@ static void who_does_not_read_stops_who_writes(void **state)
             sent += (size_t)n;
         }
         assert_int_equal(n, -EAGAIN);
-        pump(0);
+        fake_pump(0);
     }
     assert_true(sent >= TCP_SND_BUF && sent <= TCP_SND_BUF + TCP_WND + sizeof(data));
     assert_false(sock_ready(ends[0]) & SOCK_CAN_WRITE);
@@ -392,10 +174,10 @@ static void who_does_not_read_stops_who_writes(void **state)
     while (got < sent) {
         n = take(ends[1], sizeof(sink.bytes), false, NULL);
         got += n > 0 ? (size_t)n : 0;
-        pump(n > 0 ? 0 : 500);
+        fake_pump(n > 0 ? 0 : 500);
     }
     assert_int_equal(got, sent);
-    pump(500);
+    fake_pump(500);
     assert_true(changes != 0);
     assert_true(sock_ready(ends[0]) & SOCK_CAN_WRITE);
     sock_close(ends[1]);
@@ -412,19 +194,19 @@ static void an_end_comes_after_what_was_sent(void **state)
     assert_int_equal(sock_write(ends[0], "bye", 3, false), 3);
     assert_int_equal(sock_shutdown(ends[0], false, true), 0);
     assert_int_equal(sock_write(ends[0], "x", 1, false), -LINUX_EPIPE);
-    pump(0);
+    fake_pump(0);
     assert_true(sock_ready(ends[1]) & SOCK_ENDED);
     assert_false(sock_ready(ends[1]) & SOCK_HUNG_UP);
     assert_int_equal(take(ends[1], 10, false, NULL), 3);
     assert_int_equal(take(ends[1], 10, false, NULL), 0);
     assert_int_equal(sock_write(ends[1], "late", 4, false), 4);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(take(ends[0], 10, false, NULL), 4);
     assert_int_equal(sock_shutdown(ends[1], true, true), 0);
-    pump(0);
+    fake_pump(0);
     assert_true(sock_ready(ends[0]) & SOCK_HUNG_UP);
     /* lwIP's connection is long gone; the sockets are not. */
-    pump(10000);
+    fake_pump(10000);
     assert_int_equal(take(ends[0], 10, false, NULL), 0);
     assert_int_equal(sock_write(ends[0], "x", 1, false), -LINUX_EPIPE);
     assert_int_equal(sock_write(ends[1], "x", 1, false), -LINUX_EPIPE);
@@ -440,7 +222,7 @@ static void a_reset_is_told_once(void **state)
     connection(ends);
     sock_set(ends[0], SOCK_LINGER, 0);
     sock_close(ends[0]);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_ready(ends[1]) & (SOCK_FAILED | SOCK_HUNG_UP | SOCK_CAN_READ),
                      SOCK_FAILED | SOCK_HUNG_UP | SOCK_CAN_READ);
     assert_int_equal(sock_error(ends[1]), LINUX_ECONNRESET);
@@ -450,9 +232,9 @@ static void a_reset_is_told_once(void **state)
     /* Who closes and has not read says so by a reset. */
     connection(ends);
     assert_int_equal(sock_write(ends[0], "unread", 6, false), 6);
-    pump(0);
+    fake_pump(0);
     sock_close(ends[1]);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(take(ends[0], 1, false, NULL), -LINUX_ECONNRESET);
     assert_int_equal(take(ends[0], 1, false, NULL), 0);
     sock_close(ends[0]);
@@ -475,7 +257,7 @@ static void who_is_refused_may_try_again(void **state)
     addr = here(port);
     assert_int_equal(sock_connect(c, &addr), -LINUX_EINPROGRESS);
     assert_int_equal(sock_connect(c, &addr), -LINUX_EALREADY);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_connect(c, &addr), 0); /* the first to ask is told */
     assert_int_equal(sock_connect(c, &addr), -EISCONN);
     sock_close(c);
@@ -503,7 +285,7 @@ static void who_does_not_accept_has_a_limit(void **state)
     }
     clients[0] = dial(port);
     sock_close(s); /* and whom nobody took hears of it */
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_error(clients[0]), LINUX_ECONNRESET);
     sock_close(clients[0]);
 }
@@ -524,7 +306,7 @@ static void datagrams_come_whole_or_not_at_all(void **state)
     assert_int_equal(sock_connect(b, &addr), 0);
     assert_int_equal(sock_send_to(b, data, 5000, NULL), 5000);
     assert_int_equal(sock_send_to(b, data, 65508, NULL), -EMSGSIZE);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(take(a, 2, true, &info), 2);
     assert_int_equal(take(a, 2, false, &info), 2);
     assert_int_equal(info.whole, 5);
@@ -538,7 +320,7 @@ static void datagrams_come_whole_or_not_at_all(void **state)
     sock_set(a, SOCK_READ_ROOM, 10000);
     for (unsigned i = 0; i < 10; i++) {
         assert_int_equal(sock_send_to(b, data, 3000, NULL), 3000);
-        pump(0);
+        fake_pump(0);
     }
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(take(a, 4000, false, NULL), 3000);
@@ -560,7 +342,7 @@ static void what_cannot_be_put_is_there_still(void **state)
     (void)state;
     connection(ends);
     assert_int_equal(sock_write(ends[0], "data", 4, false), 4);
-    pump(0);
+    fake_pump(0);
     sink.rc = -EFAULT;
     assert_int_equal(take(ends[1], 4, false, NULL), -EFAULT);
     sink.rc = 0;
@@ -576,7 +358,7 @@ static void by_six_and_by_four(void **state)
 
     (void)state;
     assert_int_equal(sock_bind(s, &any), 0);
-    assert_int_equal(sock_listen(s, 2), 0);
+    assert_int_equal(sock_listen(s, 2, 0), 0);
     sock_name(s, &addr);
     assert_true(IP_IS_V6_VAL(addr.ip));
     four = dial(addr.port);
@@ -597,31 +379,31 @@ static void where_memory_ends_there_are_errors(void **state)
     (void)state;
     connection(ends);
     sock_tell(ends[0], count_change, &changes);
-    short_of_memory = true;
+    fake_short_of_memory = true;
     assert_int_equal(sock_create(true, false, &s), -ENOBUFS);
     assert_int_equal(sock_write(ends[0], "x", 1, false), -EAGAIN);
     changes = 0;
-    pump(2000);
+    fake_pump(2000);
     assert_int_equal(changes, 0);
-    short_of_memory = false;
-    pump(2000); /* nothing is under way: time tells */
+    fake_short_of_memory = false;
+    fake_pump(2000); /* nothing is under way: time tells */
     assert_true(changes != 0);
     assert_int_equal(sock_write(ends[0], "kept", 4, false), 4);
-    short_of_memory = true; /* who receives has no room: lwIP keeps it */
-    pump(0);
+    fake_short_of_memory = true; /* who receives has no room: lwIP keeps it */
+    fake_pump(0);
     assert_int_equal(take(ends[1], 4, false, NULL), -EAGAIN);
-    short_of_memory = false;
-    pump(1000);
+    fake_short_of_memory = false;
+    fake_pump(1000);
     assert_int_equal(take(ends[1], 4, false, NULL), 4);
     s = born(false, false);
-    short_of_memory = true;
+    fake_short_of_memory = true;
     assert_int_equal(sock_send_to(s, "x", 1, &addr), -ENOBUFS);
-    short_of_memory = false;
+    fake_short_of_memory = false;
     sock_close(s);
-    no_memory = true;
+    fake_no_memory = true;
     assert_int_equal(sock_write(ends[0], "x", 1, false), -EAGAIN);
     sock_close(ends[0]);
-    no_memory = false;
+    fake_no_memory = false;
     sock_close(ends[1]);
 }
 
@@ -637,16 +419,16 @@ static void what_comes_with_the_end_is_kept(void **state)
     connection(ends);
     sock_tell(ends[0], count_change, &changes);
     assert_int_equal(sock_shutdown(ends[0], false, true), 0);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_write(ends[1], "last", 4, true), 4);
     assert_int_equal(sock_shutdown(ends[1], false, true), 0);
     changes = 0;
-    short_of_memory = true;
-    pump(0);
-    short_of_memory = false;
+    fake_short_of_memory = true;
+    fake_pump(0);
+    fake_short_of_memory = false;
     assert_true(changes != 0);
     assert_true(sock_ready(ends[0]) & SOCK_HUNG_UP);
-    pump(10000);
+    fake_pump(10000);
     assert_int_equal(take(ends[0], 10, false, NULL), 4);
     assert_memory_equal(sink.bytes, "last", 4);
     assert_int_equal(take(ends[0], 10, false, NULL), 0);
@@ -662,13 +444,13 @@ static void what_is_lost_at_the_end_is_told(void **state)
     (void)state;
     connection(ends);
     assert_int_equal(sock_shutdown(ends[0], false, true), 0);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_write(ends[1], "last", 4, true), 4);
     assert_int_equal(sock_shutdown(ends[1], false, true), 0);
-    no_packets = true;
-    pump(0);
-    no_packets = false;
-    pump(10000);
+    fake_no_packets = true;
+    fake_pump(0);
+    fake_no_packets = false;
+    fake_pump(10000);
     assert_int_equal(take(ends[0], 10, false, NULL), -ENOBUFS);
     assert_int_equal(take(ends[0], 10, false, NULL), 0);
     sock_close(ends[0]);
@@ -689,7 +471,7 @@ static void who_went_again_was_there(void **state)
 
         sock_set(c, SOCK_LINGER, 0);
         sock_close(c);
-        pump(0);
+        fake_pump(0);
     }
     while (sock_accept(s, &peer) == 0) {
         sock_close(peer);
@@ -697,7 +479,7 @@ static void who_went_again_was_there(void **state)
     }
     assert_int_equal(there, 3);
     sock_close(dial(port));
-    pump(0);
+    fake_pump(0);
     assert_int_equal(sock_accept(s, &peer), 0);
     sock_close(peer);
     sock_close(s);
@@ -781,11 +563,54 @@ static void a_window_that_opens_slowly_is_none_of_ours(void **state)
     assert_int_equal(sock_write(ends[0], data, sizeof(data), false), sizeof(data));
     ends[1]->tcp->rcv_wnd = ends[1]->tcp->rcv_ann_wnd = 96;
     assert_int_equal(sock_write(ends[1], "x", 1, false), 1);
-    pump(0);
+    fake_pump(0);
     assert_int_equal(ends[0]->tcp->snd_wnd, 96);
     assert_int_equal(sock_write(ends[0], "y", 1, false), 1);
     sock_close(ends[1]);
     sock_close(ends[0]);
+}
+
+/* "All addresses, of both versions" are those of each. As on Linux, where servers set SOCK_REUSE.
+ */
+static void who_listens_has_the_port(void **state)
+{
+    struct sock_addr four = {.ip = *IP4_ADDR_ANY}, six = {.ip = *IP6_ADDR_ANY}, one = here(0);
+
+    (void)state;
+    for (int reuse = 0; reuse < 2; reuse++) {
+        struct sock *a = born(true, false), *b = born(true, true), *c = born(true, true);
+
+        for (struct sock **s = (struct sock *[]){a, b, c, NULL}; *s != NULL; s++) {
+            sock_set(*s, SOCK_REUSE, reuse);
+        }
+        assert_int_equal(sock_bind(a, &four), 0);
+        assert_int_equal(sock_listen(a, 1, 0), 0);
+        sock_name(a, &one);
+        six.port = one.port;
+        assert_int_equal(sock_bind(b, &six), -EADDRINUSE);
+        sock_set(b, SOCK_ONLY_V6, 1);
+        assert_int_equal(sock_bind(b, &six), 0); /* it is not of IPv4 */
+        assert_int_equal(sock_listen(b, 1, 0), 0);
+        ip_addr_set_loopback_val(true, six.ip);
+        assert_int_equal(sock_bind(c, &six), -EADDRINUSE);
+        six.ip = *IP6_ADDR_ANY;
+        sock_close(a);
+        sock_close(b);
+        sock_close(c);
+    }
+    /* Of those that are bound to one port one may listen. */
+    struct sock *a = born(true, true), *b = born(true, false);
+    sock_set(a, SOCK_REUSE, 1);
+    sock_set(b, SOCK_REUSE, 1);
+    six.port = 0;
+    assert_int_equal(sock_bind(a, &six), 0);
+    sock_name(a, &one);
+    four.port = one.port;
+    assert_int_equal(sock_bind(b, &four), 0);
+    assert_int_equal(sock_listen(b, 1, 0), 0);
+    assert_int_equal(sock_listen(a, 1, 0), -EADDRINUSE);
+    sock_close(a);
+    sock_close(b);
 }
 
 /* As many as there may be. */
@@ -826,6 +651,7 @@ int main(void)
         TEST(nothing_is_told_of_nothing),
         TEST(versions_do_not_mix),
         TEST(a_window_that_opens_slowly_is_none_of_ours),
+        TEST(who_listens_has_the_port),
         TEST(sockets_have_a_limit),
     };
 

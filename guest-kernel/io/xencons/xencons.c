@@ -27,6 +27,7 @@
 
 #define OUT_SIZE       16384u /* powers of two */
 #define IN_SIZE        1024u
+#define OUT_ENOUGH     (OUT_SIZE / 4) /* room that is worth telling of */
 #define PANIC_PATIENCE (500 * NSEC_PER_MSEC)
 #define CTRL_C         '\x03'
 
@@ -40,6 +41,8 @@ static bool interrupted;
 static bool reading;     /* somebody waits in xencons_read(): a line is being typed */
 static bool overrun;     /* log lines were written over it */
 static uint64_t dropped; /* log bytes that found no room */
+static bool wants_room;  /* somebody found too little who does not wait here */
+static void (*changed)(void);
 static struct waitq out_wq = WAITQ(out_wq, "xencons-out");
 static struct waitq in_wq = WAITQ(in_wq, "xencons-in");
 
@@ -125,6 +128,15 @@ static void confess_drops(void)
     }
 }
 
+/* Who waits for input shall look. @elsewhere: also who does not wait here. */
+static void wake_readers(bool elsewhere)
+{
+    waitq_wake_all(&in_wq);
+    if (changed != NULL && elsewhere) {
+        changed();
+    }
+}
+
 /* The device has room or input. Event handler. */
 static void on_event(void)
 {
@@ -134,32 +146,52 @@ static void on_event(void)
     confess_drops();
     moved = push_out() || moved;
 
-    moved = pull_in(&more) || moved;
-    if (moved) {
+    bool typed_now = pull_in(&more);
+    if (moved || typed_now) {
         ops->notify();
     }
+    bool roomy = wants_room && out_room() >= OUT_ENOUGH;
+    wants_room = wants_room && !roomy;
     spin_unlock(&cons_lock, s);
     if (more) {
         ops->again();
     }
     waitq_wake_all(&out_wq);
-    waitq_wake_all(&in_wq);
+    wake_readers(typed_now || roomy);
 }
 
-/* Puts what fits and starts it on its way. Return: how many characters. Any context. */
-static size_t put_text(const char *text, size_t len)
+size_t xencons_put(const char *text, size_t len)
 {
-    upcall_state_t s = spin_lock(&cons_lock);
-    size_t n = 0;
+    size_t n = 0, before;
+    bool moved = false;
 
-    while (n < len && put_char(text[n])) {
-        n++;
+    if (ops == NULL) {
+        return len;
     }
-    if (push_out()) {
+    upcall_state_t s = spin_lock(&cons_lock);
+    do { /* the device may have room that no event told of yet */
+        before = n;
+        while (n < len && put_char(text[n])) {
+            n++;
+        }
+        moved = push_out() || moved;
+    } while (n < len && n != before);
+    wants_room = wants_room || n < len;
+    if (moved) {
         ops->notify();
     }
     spin_unlock(&cons_lock, s);
     return n;
+}
+
+bool xencons_writable(void)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+    bool enough = out_room() >= OUT_ENOUGH;
+
+    wants_room = wants_room || !enough;
+    spin_unlock(&cons_lock, s);
+    return enough;
 }
 
 /* Puts a line, or counts it as dropped: half of one would run into what is printed next. */
@@ -200,7 +232,7 @@ static void log_write(const char *text, size_t len)
 
     bool over = READ_ONCE(reading) && !__atomic_exchange_n(&overrun, true, __ATOMIC_SEQ_CST);
     if (over) {
-        (void)put_text(wipe, sizeof(wipe) - 1);
+        (void)xencons_put(wipe, sizeof(wipe) - 1);
     }
     put_lines(text, len);
     if (over) {
@@ -252,11 +284,8 @@ static size_t panic_read(char *buf, size_t size)
 
 void xencons_write(const char *text, size_t len)
 {
-    if (ops == NULL) {
-        return;
-    }
     while (len != 0) {
-        size_t n = put_text(text, len);
+        size_t n = xencons_put(text, len);
 
         text += n;
         len -= n;
@@ -271,45 +300,44 @@ static bool typed(void)
     return READ_ONCE(in_prod) != READ_ONCE(in_cons) || READ_ONCE(overrun);
 }
 
-static bool never_over(void *arg __unused)
-{
-    return false;
-}
-
-static size_t read_until(char *buf, size_t size, nsec_t deadline, bool (*over)(void *arg),
-                         void *arg)
+size_t xencons_take(char *buf, size_t size)
 {
     size_t n = 0;
+    bool more;
 
-    WRITE_ONCE(reading, true);
-    int rc = wait_event_until(&in_wq, typed() || over(arg), deadline);
-    WRITE_ONCE(reading, false);
-    if (rc != 0 || __atomic_exchange_n(&overrun, false, __ATOMIC_SEQ_CST)) {
+    if (ops == NULL) {
         return 0;
     }
     upcall_state_t s = spin_lock(&cons_lock);
     while (n < size && in_cons != in_prod) {
         buf[n++] = in[in_cons++ % IN_SIZE];
     }
-    bool more;
-    if (pull_in(&more)) {
+    bool came = pull_in(&more);
+    if (came) {
         ops->notify();
     }
     spin_unlock(&cons_lock, s);
     if (more) {
         ops->again();
     }
+    if (came) { /* its event will find nothing */
+        wake_readers(true);
+    }
     return n;
 }
 
 size_t xencons_read(char *buf, size_t size, nsec_t deadline)
 {
-    return read_until(buf, size, deadline, never_over, NULL);
+    WRITE_ONCE(reading, true);
+    int rc = wait_event_until(&in_wq, typed(), deadline);
+    WRITE_ONCE(reading, false);
+    bool again = rc != 0 || __atomic_exchange_n(&overrun, false, __ATOMIC_SEQ_CST);
+    return again ? 0 : xencons_take(buf, size);
 }
 
-size_t xencons_read_or(char *buf, size_t size, bool (*over)(void *arg), void *arg)
+void xencons_tell(void (*fn)(void))
 {
-    return read_until(buf, size, NSEC_FOREVER, over, arg);
+    WRITE_ONCE(changed, fn);
 }
 
 bool xencons_interrupted(void)

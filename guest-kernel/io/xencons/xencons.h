@@ -31,11 +31,21 @@ void xencons_write(const char *text, size_t len);
 size_t xencons_read(char *buf, size_t size, nsec_t deadline);
 
 /**
- * xencons_read_or() - the same without a deadline, but that @over(@arg) becomes true
+ * xencons_tell() - whom to tell when something was typed, or xencons_put() or xencons_writable()
+ * found too little room and there is more now
  *
- * Who makes it true calls xencons_look_again().
+ * @fn is called as an event handler. Once.
  */
-size_t xencons_read_or(char *buf, size_t size, bool (*over)(void *arg), void *arg);
+void xencons_tell(void (*fn)(void));
+
+/** xencons_put() - write what there is room for now. Return: how many bytes. Any context. */
+size_t xencons_put(const char *text, size_t len);
+
+/** xencons_writable() - whether there is room that is worth writing to. Any context. */
+bool xencons_writable(void);
+
+/** xencons_take() - take what was typed, if there is any. Return: how many bytes. Any context. */
+size_t xencons_take(char *buf, size_t size);
 
 /** xencons_interrupted() - whether ^C was typed since xencons_clear_interrupt(). Any context. */
 bool xencons_interrupted(void);
@@ -46,7 +56,7 @@ void xencons_clear_interrupt(void);
 /** xencons_wait_interrupt() - sleep until ^C was typed (true) or @deadline. Thread context. */
 bool xencons_wait_interrupt(nsec_t deadline);
 
-/** xencons_wait_interrupt_or() - the same, or until @over(@arg), as in xencons_read_or(). */
+/** xencons_wait_interrupt_or() - the same, or until @over(@arg): see xencons_look_again(). */
 bool xencons_wait_interrupt_or(bool (*over)(void *arg), void *arg);
 
 /** xencons_look_again() - some @over may have become true. Any context. */
