@@ -117,6 +117,13 @@ void fd_replace(struct fd_table *t, uint64_t fd, struct file *f, bool cloexec);
 /** fd_close() - 0 or -EBADF. */
 int fd_close(struct fd_table *t, uint64_t fd);
 
+/**
+ * fd_close_if() - take back a descriptor that the program was not told of
+ * @f: what it was given to, of which the caller has a reference: another thread may have closed it,
+ * and opened something else
+ */
+void fd_close_if(struct fd_table *t, uint64_t fd, struct file *f);
+
 /** fd_close_all(), fd_close_exec() - all of them, or those that a new program does not get. */
 void fd_close_all(struct fd_table *t);
 void fd_close_exec(struct fd_table *t);

@@ -114,8 +114,8 @@ static int make_cargo(struct call *c, const struct abi_msghdr *m, struct sock_ca
     return 0;
 }
 
-/* Give the program descriptors, as many as it has room for. It is told in @m. */
-static int give_files(struct call *c, const struct sock_cargo *cargo, struct abi_msghdr *m)
+/* Give the program descriptors, as many as it has room for, or can be told of. See @m. */
+static void give_files(struct call *c, const struct sock_cargo *cargo, struct abi_msghdr *m)
 {
     bool cloexec = c->a[2] & MSG_CMSG_CLOEXEC;
     struct abi_cmsghdr *h = c->u->page;
@@ -132,20 +132,16 @@ static int give_files(struct call *c, const struct sock_cargo *cargo, struct abi
         }
         h->fds[n++] = fd;
     }
-    m->flags |= n < cargo->n ? MSG_CTRUNC : 0;
-    m->control_len = 0;
-    if (n == 0) {
-        return 0;
-    }
     h->len = sizeof(*h) + n * sizeof(h->fds[0]);
     h->level = SOL_SOCKET;
     h->type = SCM_RIGHTS;
-    int rc = copy_to_user(UADDR(m->control), h, h->len);
-    for (unsigned i = 0; i < n && rc != 0; i++) {
-        (void)fd_close(&c->t->fds, (uint64_t)h->fds[i]);
+    if (n != 0 && copy_to_user(UADDR(m->control), h, h->len) != 0) {
+        for (; n != 0; n--) {
+            fd_close_if(&c->t->fds, (uint64_t)h->fds[n - 1], cargo->items[n - 1].file);
+        }
     }
-    m->control_len = MIN(room, ROUND_UP(h->len, CMSG_ALIGN));
-    return rc;
+    m->flags |= n < cargo->n ? MSG_CTRUNC : 0;
+    m->control_len = n == 0 ? 0 : MIN(room, ROUND_UP(h->len, CMSG_ALIGN));
 }
 
 /* ---- sending ---- */
@@ -266,14 +262,14 @@ static int put_header(struct call *c, const struct sock *s, struct abi_msghdr *h
 
     h->flags = !sock_is_stream(s) && (size_t)n < info->whole ? MSG_TRUNC : 0;
     if (info->cargo != NULL) {
-        rc = give_files(c, info->cargo, h);
+        give_files(c, info->cargo, h);
     } else {
         h->control_len = 0;
     }
     if (from == NULL || h->name == 0) {
         h->name_len = 0;
     } else {
-        rc = rc == 0 ? sockaddr_cut(s, h->name, &h->name_len, from) : rc;
+        rc = sockaddr_cut(s, h->name, &h->name_len, from);
     }
     return rc == 0 ? copy_to_user(UADDR(c->a[1]), h, sizeof(*h)) : rc;
 }

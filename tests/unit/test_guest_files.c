@@ -96,6 +96,34 @@ static void what_is_replaced_is_closed(void **state)
     assert_int_equal(closed, 2);
 }
 
+/* Nobody was told of them; but by the time a descriptor may be of another file. */
+static void what_nobody_was_told_of_is_taken_back(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    fake_user_is(0x10000, fds, sizeof(fds));
+    for (unsigned i = 0; i < 2; i++) {
+        struct file *two[2] = {file_new(&ops, O_RDWR), file_new(&ops, O_RDWR)};
+
+        assert_int_equal(fd_give_two(&table, two, false, UADDR(0x10000u + i * 4)),
+                         i == 0 ? 0 : -EFAULT);
+        assert_int_equal(closed, 2 * i);
+    }
+    assert_int_equal(fds[0], 0);
+    assert_int_equal(fds[1], 1);
+    struct file *f = fd_get(&table, 1);
+    fd_replace(&table, 1, fd_get(&table, 0), false);
+    fd_close_if(&table, 1, f);
+    assert_int_equal(fd_cloexec(&table, 1, NULL), 0);
+    fd_replace(&table, 1, file_get(f), false);
+    fd_close_if(&table, 1, f);
+    assert_int_equal(fd_cloexec(&table, 1, NULL), -EBADF);
+    assert_int_equal(closed, 2);
+    file_put(f);
+    assert_int_equal(closed, 3);
+}
+
 static void a_child_has_files_of_its_own(void **state)
 {
     const bool yes = true;
@@ -165,6 +193,11 @@ static void two_are_given_or_none(void **state)
     assert_int_equal(fd_give_two(&table, two, false, UADDR(0x1000)), -EMFILE);
     assert_int_equal(closed, 4);
     assert_true(fd_has_room(&table));
+    open_one(FD_MAX - 1);
+    two[0] = file_new(&ops, O_RDWR);
+    two[1] = file_new(&ops, O_RDWR);
+    assert_int_equal(fd_give_two(&table, two, false, UADDR(0x1000)), -EMFILE);
+    assert_int_equal(closed, 6);
 }
 
 /* Who watches a file is told of its end first, and only then. */
@@ -223,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(who_uses_a_file_keeps_it),
         TEST(what_is_replaced_is_closed),
+        TEST(what_nobody_was_told_of_is_taken_back),
         TEST(a_child_has_files_of_its_own),
         TEST(no_descriptor_is_behind_the_table),
         TEST(a_table_that_is_full_has_no_room),
