@@ -497,7 +497,7 @@ unsigned sock_ready(struct sock *s)
 size_t sock_available(struct sock *s)
 {
     LOCK_TCPIP_CORE();
-    size_t n = s->stream ? s->bytes : s->first != NULL ? s->first->p->tot_len : 0;
+    size_t n = s->connects ? s->bytes : s->first != NULL ? s->first->p->tot_len : 0;
     UNLOCK_TCPIP_CORE();
     return n;
 }
@@ -534,6 +534,8 @@ void sock_set(struct sock *s, enum sock_option option, int value)
         tcp_sock_set(s, option);
     } else if (s->udp != NULL) {
         udp_sock_set(s, option);
+    } else if (s->un != NULL) {
+        sock_changed(s); /* there may be more room */
     }
     UNLOCK_TCPIP_CORE();
 }
@@ -677,8 +679,10 @@ static ssize_t read_nothing(struct sock *s)
     if (s->read_shut || s->ended) {
         return 0;
     }
-    return s->connects && (s->state == SOCK_IDLE || s->state == SOCK_LISTENING) ? -ENOTCONN
-                                                                                : -EAGAIN;
+    if (!s->connects || (s->state != SOCK_IDLE && s->state != SOCK_LISTENING)) {
+        return -EAGAIN;
+    }
+    return s->un != NULL && s->stream ? -EINVAL : -ENOTCONN;
 }
 
 /* Take what was read off the queue: packets for packets_free(), and what the first carried. */

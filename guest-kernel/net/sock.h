@@ -196,7 +196,7 @@ int sock_shutdown(struct sock *s, bool reading, bool writing) __must_check;
 /** sock_ready() - SOCK_CAN_READ and so on. */
 unsigned sock_ready(struct sock *s);
 
-/** sock_available() - bytes that can be read now, of the first datagram. */
+/** sock_available() - bytes that can be read now, of datagrams the first. */
 size_t sock_available(struct sock *s);
 
 /** sock_error() - what became of it, positive, told once; 0: nothing. */

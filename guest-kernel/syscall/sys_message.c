@@ -152,8 +152,11 @@ static int64_t send_from(struct call *c, struct file *f, struct umem *m, unsigne
 {
     struct sock *s = socket_of(f)->sock;
     struct socket_name to;
-    bool named = at != 0 && !sock_connects(s), none = false;
+    bool named = at != 0 && !sock_connects(s) && (at_len != 0 || !sock_is_unix(s)), none = false;
 
+    if (at != 0 && at_len != 0 && sock_is_unix(s) && sock_is_stream(s)) {
+        return sock_name_unix(s, true, &to.path) == 0 ? -EISCONN : -EOPNOTSUPP;
+    }
     if (named) {
         int rc = sockaddr_get(c, s, at, at_len, -ECONNREFUSED, &to, &none);
 
@@ -200,7 +203,9 @@ static int64_t do_sendmsg(struct call *c, struct file *f)
         return rc;
     }
     rc = h.control_len != 0 ? make_cargo(c, &h, &cargo) : 0;
-    rc = rc == 0 ? send_from(c, f, &m, (unsigned)c->a[2], h.name, h.name_len, &cargo) : rc;
+    rc = rc == 0 ? send_from(c, f, &m, (unsigned)c->a[2], h.name_len != 0 ? h.name : 0, h.name_len,
+                             &cargo)
+                 : rc;
     socket_cargo_free(cargo);
     umem_free(&m);
     return rc;

@@ -239,8 +239,7 @@ static int64_t do_listen(struct call *c, struct file *f)
 {
     struct sock *s = socket_of(f)->sock;
 
-    return sock_connects(s) ? sock_listen(s, (unsigned)MAX((int)c->a[1], 0), c->p->pid)
-                            : -EOPNOTSUPP;
+    return sock_connects(s) ? sock_listen(s, (unsigned)c->a[1], c->p->pid) : -EOPNOTSUPP;
 }
 
 int64_t sys_listen(struct call *c)

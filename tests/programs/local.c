@@ -627,6 +627,20 @@ static int lies(void)
     RIGHT("of others", send_control(ends[0], &c, CMSG_SPACE(sizeof(int))), 1);
     RIGHT("nowhere to put it", recvmsg(ends[1], &h, 0), 1); /* where there is nothing to put */
     RIGHT("nothing came", h.msg_controllen, 0);
+    int last = dup(0);
+    close(last);
+    RIGHT("a file", send_files(ends[0], ends, 1), 1);
+    h.msg_controllen = 64;
+    RIGHT("nowhere to tell of it", recvmsg(ends[1], &h, 0), 1);
+    RIGHT("cut", h.msg_controllen == 0 && (h.msg_flags & MSG_CTRUNC), 1);
+    RIGHT("none was left open", last == dup(0) && close(last) == 0, 1);
+    RIGHT("a name",
+          sendto(ends[0], "x", 1, 0, (struct sockaddr *)&at, len) == -1 && errno == EISCONN, 1);
+    RIGHT("a name", sendto(fd, "x", 1, 0, (struct sockaddr *)&at, len) == -1 && errno == EOPNOTSUPP,
+          1);
+    RIGHT("recv", recv(fd, big, 1, 0) == -1 && errno == EINVAL, 1);
+    h = (struct msghdr){.msg_iov = &iov, .msg_iovlen = 1, .msg_name = bad};
+    RIGHT("no name", sendmsg(ends[0], &h, 0), 8);
     RIGHT("unlink", unlink("/bin/sh/x") == -1, 1);
     RIGHT("unlink", unlink(bad) == -1 && errno == EFAULT, 1);
     close(fd);

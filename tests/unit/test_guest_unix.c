@@ -223,6 +223,52 @@ static void who_does_not_read_stops_who_writes(void **state)
     }
 }
 
+/* Also who sends without being connected waits, and is told, at the first that is read. */
+static void who_waits_unconnected_is_told(void **state)
+{
+    struct sock *to = born(DATAGRAMS), *from = born(DATAGRAMS);
+
+    (void)state;
+    assert_int_equal(sock_bind_unix(to, called("/to")), 0);
+    while (say_to(from, "/to", "x") == 1) {
+    }
+    assert_int_equal(say_to(from, "/to", "x"), -EAGAIN);
+    sock_tell(to, count_change, &changes); /* who waits looks at all that changes */
+    changes = 0;
+    assert_int_equal(take(to, 1, NULL), 1);
+    assert_int_equal(changes, 1);
+    assert_int_equal(take(to, 1, NULL), 1);
+    assert_int_equal(changes, 1); /* nobody came back */
+    assert_int_equal(say_to(from, "/to", "x"), 1);
+    sock_close(to);
+    sock_close(from);
+}
+
+/* What is not there is told by the kind. */
+static void kinds_differ_as_on_linux(void **state)
+{
+    struct sock *ends[2], *s;
+
+    (void)state;
+    for (enum kind kind = STREAM; kind <= DATAGRAMS; kind++) {
+        s = born(kind);
+        assert_int_equal(take(s, 1, NULL), kind == STREAM    ? -EINVAL
+                                           : kind == PACKETS ? -ENOTCONN
+                                                             : -EAGAIN);
+        sock_close(s);
+        pair(kind, ends);
+        assert_int_equal(say(ends[0], "four"), 4);
+        assert_int_equal(say(ends[0], "three"), 5);
+        assert_int_equal(sock_available(ends[1]), kind == DATAGRAMS ? 4 : 9);
+        sock_tell(ends[0], count_change, &changes);
+        changes = 0;
+        sock_set(ends[0], SOCK_SEND_ROOM, 400000); /* who waits for room may have it now */
+        assert_int_equal(changes, 1);
+        sock_close(ends[0]);
+        sock_close(ends[1]);
+    }
+}
+
 static void names_are_of_a_table(void **state)
 {
     struct sock *a = born(DATAGRAMS), *b = born(DATAGRAMS), *c = born(DATAGRAMS);
@@ -583,6 +629,8 @@ int main(void)
         TEST(ends_come_last),
         TEST(messages_are_whole),
         TEST(who_does_not_read_stops_who_writes),
+        TEST(who_waits_unconnected_is_told),
+        TEST(kinds_differ_as_on_linux),
         TEST(names_are_of_a_table),
         TEST(who_listens_has_connections),
         TEST(files_go_with_messages),
