@@ -193,6 +193,11 @@ static void two_are_given_or_none(void **state)
     assert_int_equal(fd_give_two(&table, two, false, UADDR(0x1000)), -EMFILE);
     assert_int_equal(closed, 4);
     assert_true(fd_has_room(&table));
+    open_one(FD_MAX - 1);
+    two[0] = file_new(&ops, O_RDWR);
+    two[1] = file_new(&ops, O_RDWR);
+    assert_int_equal(fd_give_two(&table, two, false, UADDR(0x1000)), -EMFILE);
+    assert_int_equal(closed, 6);
 }
 
 /* Who watches a file is told of its end first, and only then. */
