@@ -21,6 +21,7 @@
 #define METRICS_ELSEWHERE    "The figures are at /metrics.\n"
 #define METRICS_BACKLOG      16
 #define METRICS_LOOK_NS      UINT64_C(1000000000)
+#define METRICS_REST_NS      UINT64_C(100000000)
 #define NS_PER_MS            UINT64_C(1000000)
 
 /* What is used of the library. */
@@ -137,6 +138,7 @@ static void metrics_on_visitor(void *arg, struct MHD_Connection *c, void **place
     const union MHD_ConnectionInfo *info;
     struct metrics_visitor *v = *place;
 
+    s->moved = true;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (v != NULL) {
             v->here = false;
@@ -179,8 +181,10 @@ static void metrics_turn(void *arg)
     MHD_UNSIGNED_LONG_LONG ms = 0;
     uint64_t wait_ns;
 
+    s->moved = false;
     mhd.run(s->http);
-    wait_ns = metrics_see_off(s) ? METRICS_LOOK_NS : UINT64_MAX;
+    s->any = metrics_see_off(s);
+    wait_ns = s->any ? METRICS_LOOK_NS : UINT64_MAX;
     if (mhd.get_timeout(s->http, &ms) == MHD_YES && ms < wait_ns / NS_PER_MS) {
         wait_ns = ms * NS_PER_MS;
     }
@@ -190,10 +194,28 @@ static void metrics_turn(void *arg)
     }
 }
 
+static void metrics_hear_again(void *arg)
+{
+    struct metrics_server *s = arg;
+
+    loop_fd_events(s->loop, &s->ready, EPOLLIN);
+    metrics_turn(s);
+}
+
+/*
+ * Somebody may stand outside who cannot be let in, for there is no descriptor. The library tries
+ * that again without end as long as nobody else is here, so it is not heard for a while.
+ */
 static void metrics_on_ready(void *arg, uint32_t events)
 {
+    struct metrics_server *s = arg;
+
     (void)events;
-    metrics_turn(arg);
+    metrics_turn(s);
+    if (!s->any && !s->moved) {
+        loop_fd_events(s->loop, &s->ready, 0);
+        loop_timer_set(s->loop, &s->timer, METRICS_REST_NS, metrics_hear_again, s);
+    }
 }
 
 /* A socket at the path that nobody listens at any more is removed. Returns 0 or -errno. */

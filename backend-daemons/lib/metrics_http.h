@@ -47,6 +47,7 @@ struct metrics_server {
     metrics_text_fn *text;
     void *arg;
     bool is_path;
+    bool any, moved; /* at the last turn: somebody was here; has come or left */
 };
 
 /*
