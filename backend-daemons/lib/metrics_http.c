@@ -297,27 +297,45 @@ static int metrics_start(struct metrics_server *s, int fd)
     return err;
 }
 
-int metrics_open(struct metrics_server *s, struct loop *loop, const char *address,
-                 metrics_text_fn *text, void *arg, char *why, unsigned long why_size)
+/* All that can fail for a reason of its own. Returns a socket that listens, or -errno with a
+ * sentence. */
+static int metrics_prepare(const char *address, struct address *a, char *why,
+                           unsigned long why_size)
 {
-    struct address a;
-    int err = address_read(address, &a, why, why_size) ? metrics_load(why, why_size) : -EINVAL;
+    int err = address_read(address, a, why, why_size) ? metrics_load(why, why_size) : -EINVAL;
     int fd;
 
     if (err != 0) {
         return err;
     }
+    fd = metrics_listen(a);
+    if (fd < 0) {
+        snprintf(why, why_size, "%s: %s%s", address, strerror(-fd),
+                 fd == -EAFNOSUPPORT || fd == -EACCES
+                     ? "; the unit's sandbox may have to be opened for it (docs/metrics.md)"
+                     : "");
+    }
+    return fd;
+}
+
+int metrics_open(struct metrics_server *s, struct loop *loop, const char *address,
+                 metrics_text_fn *text, void *arg, char *why, unsigned long why_size)
+{
+    struct address a;
+    int fd = metrics_prepare(address, &a, why, why_size);
+    int err;
+
+    if (fd < 0) {
+        return fd;
+    }
+    metrics_close(s); /* not before there is another */
     s->loop = loop;
     s->text = text;
     s->arg = arg;
     s->is_path = address_is_path(&a);
-    fd = metrics_listen(&a);
-    err = fd < 0 ? fd : metrics_start(s, fd);
+    err = metrics_start(s, fd);
     if (err != 0) {
-        snprintf(why, why_size, "%s: %s%s", address, strerror(-err),
-                 err == -EAFNOSUPPORT || err == -EACCES
-                     ? "; the unit's sandbox may have to be opened for it (docs/metrics.md)"
-                     : "");
+        snprintf(why, why_size, "%s: %s", address, strerror(-err));
         return err;
     }
     snprintf(s->address, sizeof(s->address), "%s", address);
@@ -347,12 +365,13 @@ void metrics_move(struct metrics_server *s, struct loop *loop, const char *addre
     if (strcmp(address != NULL ? address : "", s->address) == 0) {
         return;
     }
-    metrics_close(s);
     if (address == NULL) {
+        metrics_close(s);
         log_msg(LOG_NOTICE, NULL, "metrics: off");
     } else if (metrics_open(s, loop, address, text, arg, why, sizeof(why)) == 0) {
         log_msg(LOG_NOTICE, NULL, "metrics: at %s", address);
     } else {
-        log_msg(LOG_ERR, NULL, "metrics: %s", why);
+        log_msg(LOG_ERR, NULL, "metrics: %s%s%s", why, s->http != NULL ? "; still at " : "",
+                s->address);
     }
 }

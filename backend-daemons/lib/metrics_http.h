@@ -51,7 +51,8 @@ struct metrics_server {
 };
 
 /*
- * Listens at `address`. A socket that a daemon left there before is replaced, anything else is not.
+ * Listens at `address`, and no longer where it did. A socket that a daemon left there before is
+ * replaced, anything else is not. When that does not work all stays as it was.
  * Returns 0, or -errno with a sentence in `why`.
  */
 int metrics_open(struct metrics_server *s, struct loop *loop, const char *address,
@@ -62,7 +63,7 @@ void metrics_close(struct metrics_server *s);
 
 /*
  * Listens at `address` (NULL: nowhere) from now on; nothing happens when it does already. What does
- * not work is logged.
+ * not work is logged, and changes nothing.
  */
 void metrics_move(struct metrics_server *s, struct loop *loop, const char *address,
                   metrics_text_fn *text, void *arg);

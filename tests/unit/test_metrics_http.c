@@ -323,7 +323,8 @@ static void it_moves_when_it_is_told_to(void **state)
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(access(other, F_OK), 0);
     metrics_move(&server, loop, "0.0.0.0:9731", text, NULL);
-    assert_string_equal(server.address, "");
+    assert_string_equal(server.address, other); /* which works on */
+    assert_int_equal(access(other, F_OK), 0);
     metrics_move(&server, loop, NULL, text, NULL);
     assert_int_equal(access(other, F_OK), -1);
 }
