@@ -21,6 +21,7 @@
 #define METRICS_ELSEWHERE    "The figures are at /metrics.\n"
 #define METRICS_BACKLOG      16
 #define METRICS_LOOK_NS      UINT64_C(1000000000)
+#define METRICS_FRESH_NS     UINT64_C(250000000)
 #define METRICS_REST_NS      UINT64_C(100000000)
 #define NS_PER_MS            UINT64_C(1000000)
 
@@ -83,51 +84,85 @@ static int metrics_load(char *why, unsigned long why_size)
     return 0;
 }
 
-static enum MHD_Result metrics_reply(struct MHD_Connection *c, unsigned int status,
-                                     const char *type, void *text, unsigned long len,
-                                     enum MHD_ResponseMemoryMode mode)
+/* Returns an answer, to which the text belongs from now on if it is to be freed; or NULL. */
+static struct MHD_Response *metrics_response(const char *type, void *text, unsigned long len,
+                                             enum MHD_ResponseMemoryMode mode)
 {
     struct MHD_Response *r = mhd.create_response_from_buffer(len, text, mode);
-    enum MHD_Result done = MHD_NO;
 
     if (r == NULL) {
         if (mode == MHD_RESPMEM_MUST_FREE) {
             free(text);
         }
-        return MHD_NO;
+        return NULL;
     }
-    if (mhd.add_response_header(r, "Content-Type", type) == MHD_YES &&
-        mhd.add_response_header(r, "Connection", "close") == MHD_YES) {
+    if (mhd.add_response_header(r, "Content-Type", type) != MHD_YES ||
+        mhd.add_response_header(r, "Connection", "close") != MHD_YES) {
+        mhd.destroy_response(r);
+        return NULL;
+    }
+    return r;
+}
+
+static enum MHD_Result metrics_turn_down(struct MHD_Connection *c, unsigned int status)
+{
+    struct MHD_Response *r = metrics_response("text/plain", METRICS_ELSEWHERE,
+                                              strlen(METRICS_ELSEWHERE), MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result done = MHD_NO;
+
+    if (r != NULL) {
         done = mhd.queue_response(c, status, r);
+        mhd.destroy_response(r);
     }
-    mhd.destroy_response(r);
     return done;
+}
+
+static void metrics_forget(struct metrics_server *s)
+{
+    if (s->told != NULL) {
+        mhd.destroy_response(s->told);
+        s->told = NULL;
+    }
+}
+
+/* The figures, as they are or were a moment ago: who asks without end does not have them put
+ * together each time. NULL: there is no memory. */
+static struct MHD_Response *metrics_figures(struct metrics_server *s)
+{
+    const uint64_t now = loop_now_ns();
+    unsigned long len = 0;
+    char *text;
+
+    if (s->told != NULL && now - s->told_ns < METRICS_FRESH_NS) {
+        return s->told;
+    }
+    metrics_forget(s);
+    text = s->text(s->arg, &len);
+    if (text != NULL) {
+        s->told = metrics_response(METRICS_CONTENT_TYPE, text, len, MHD_RESPMEM_MUST_FREE);
+        s->told_ns = now;
+    }
+    return s->told;
 }
 
 static enum MHD_Result metrics_answer(void *arg, struct MHD_Connection *c, const char *url,
                                       const char *method, const char *version, const char *data,
                                       size_t *data_size, void **state)
 {
-    struct metrics_server *s = arg;
-    unsigned long len = 0;
-    char *text;
+    struct MHD_Response *figures;
 
     (void)version;
     (void)data;
     (void)data_size;
     (void)state;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
-        return metrics_reply(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", METRICS_ELSEWHERE,
-                             strlen(METRICS_ELSEWHERE), MHD_RESPMEM_PERSISTENT);
+        return metrics_turn_down(c, MHD_HTTP_METHOD_NOT_ALLOWED);
     }
     if (strcmp(url, "/metrics") != 0) {
-        return metrics_reply(c, MHD_HTTP_NOT_FOUND, "text/plain", METRICS_ELSEWHERE,
-                             strlen(METRICS_ELSEWHERE), MHD_RESPMEM_PERSISTENT);
+        return metrics_turn_down(c, MHD_HTTP_NOT_FOUND);
     }
-    text = s->text(s->arg, &len);
-    return text == NULL ? MHD_NO
-                        : metrics_reply(c, MHD_HTTP_OK, METRICS_CONTENT_TYPE, text, len,
-                                        MHD_RESPMEM_MUST_FREE);
+    figures = metrics_figures(arg);
+    return figures == NULL ? MHD_NO : mhd.queue_response(c, MHD_HTTP_OK, figures);
 }
 
 /* Somebody has come, or has left. */
@@ -280,8 +315,9 @@ static int metrics_start(struct metrics_server *s, int fd)
     s->http = mhd.start_daemon(
         MHD_USE_EPOLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL, NULL, metrics_answer, s,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, METRICS_VISITORS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, METRICS_QUIET_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        METRICS_MEMORY, MHD_OPTION_NOTIFY_CONNECTION, metrics_on_visitor, s, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, s->is_path ? METRICS_QUIET_S : METRICS_QUIET_OPEN_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, METRICS_MEMORY, MHD_OPTION_NOTIFY_CONNECTION,
+        metrics_on_visitor, s, MHD_OPTION_END);
     if (s->http == NULL) {
         close(fd);
         return -ENOMEM;
@@ -351,6 +387,7 @@ void metrics_close(struct metrics_server *s)
     loop_timer_cancel(s->loop, &s->timer);
     mhd.stop_daemon(s->http);
     s->http = NULL;
+    metrics_forget(s);
     if (s->is_path) {
         unlink(s->address);
     }

@@ -140,6 +140,10 @@ static void figures_are_told(void **state)
     ask("HEAD /metrics HTTP/1.0\r\n\r\n", answer, sizeof(answer));
     assert_non_null(strstr(answer, " 200 OK\r\n"));
     assert_null(strstr(answer, "figures"));
+    assert_int_equal(texts, 1); /* it is the same for all who ask at once */
+    run(300);
+    ask("GET /metrics HTTP/1.0\r\n\r\n", answer, sizeof(answer));
+    assert_non_null(strstr(answer, "figures 1"));
     assert_int_equal(texts, 2);
 }
 
@@ -222,6 +226,7 @@ static void who_does_not_read_is_seen_off(void **state)
     run(100);
     assert_int_equal(texts, 1);
     is_big = false;
+    run(300); /* no longer the same text */
     ask("GET /metrics HTTP/1.0\r\n\r\n", answer, sizeof(answer));
     assert_non_null(strstr(answer, "figures 1"));
     while (server.visitors[0].here) {
