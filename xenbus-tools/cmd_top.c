@@ -119,7 +119,16 @@ static char *complaint(const struct source *s)
         if (asprintf(&said, "%s: some lines are no figures", s->path) < 0) {
             return NULL;
         }
-    } else if (s->section != NULL && (s->err == ENOENT || s->err == ECONNREFUSED)) {
+    } else if (s->unit != NULL && s->err == ECONNREFUSED) {
+        if (asprintf(&said, "%s: %s does not run; to start it: systemctl start %s", s->path,
+                     s->unit, s->unit) < 0) {
+            return NULL;
+        }
+    } else if (s->err == ECONNREFUSED) {
+        if (asprintf(&said, "%s: its daemon does not run", s->path) < 0) {
+            return NULL;
+        }
+    } else if (s->section != NULL && s->err == ENOENT) {
         if (asprintf(&said,
                      "%s: nobody tells figures there; set `metrics = %s` in [%s] of "
                      "/etc/duet/duet.conf, then: systemctl %s %s",
@@ -292,17 +301,22 @@ static void take_keystroke(struct topping *t)
     }
 }
 
-/* Waits until it is time for the next look, or somebody has typed. */
-static void pause_for(struct topping *t, double seconds)
+/* Waits until it is time for the next look. What somebody types sorts what there is, and makes no
+ * look: rates over moments mean nothing. */
+static void pause_for(struct topping *t, struct top_view *shown, double seconds)
 {
     const long long deadline = deadline_after(seconds);
     struct pollfd keys = {.fd = t->batch ? -1 : STDIN_FILENO, .events = POLLIN};
     long long left;
 
     while (over == 0 && (left = deadline - now_ms()) > 0) {
-        if (poll(&keys, 1, (int)left) > 0) {
-            take_keystroke(t);
-            return;
+        if (poll(&keys, 1, (int)left) <= 0) {
+            continue;
+        }
+        take_keystroke(t);
+        if (over == 0) {
+            top_sort(shown, t->key);
+            show(t, shown);
         }
     }
 }
@@ -312,7 +326,6 @@ static int watch(const struct command *self, struct topping *t)
     struct top_view before = {.devices = NULL}, view = {.devices = NULL};
     long long at = now_ms();
     long looks = 0;
-    int status = EXIT_FOUND;
 
     if (look(t, &before) == 0) {
         print_complaints(t, stderr);
@@ -322,15 +335,11 @@ static int watch(const struct command *self, struct topping *t)
     while (over == 0 && (t->looks == 0 || looks < t->looks)) {
         long long now;
 
-        pause_for(t, t->delay);
+        pause_for(t, &before, t->delay);
         if (over != 0) {
             break;
         }
-        if (look(t, &view) == 0) {
-            print_complaints(t, stderr);
-            status = command_failed(self, "no daemon tells figures any more");
-            break;
-        }
+        look(t, &view); /* of a daemon that is started anew, nothing for a while */
         now = now_ms();
         top_compare(&view, &before, (double)(now - at) / 1000);
         top_sort(&view, t->key);
@@ -343,7 +352,7 @@ static int watch(const struct command *self, struct topping *t)
     }
     top_free(&view);
     top_free(&before);
-    return status;
+    return EXIT_FOUND;
 }
 
 /* The terminal gives each key at once, and does not show it, until it is given back. */

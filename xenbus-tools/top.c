@@ -10,9 +10,11 @@
 #include "xenbus.h"
 
 /* Devices that anybody has; more is nonsense. */
-#define DEVICES_MAX 65536UL
-#define METRIC_MAX  96
-#define LABELS_MAX  4096
+#define DEVICES_MAX 4096UL
+/* More than any counter holds; no sum of them is infinite. */
+#define NUMBER_MAX 1e20
+#define METRIC_MAX 96
+#define LABELS_MAX 4096
 
 const char *const top_key_names[TOP_KEYS] = {
     [TOP_BY_DOMAIN] = "domain", [TOP_BY_DEVICE] = "device",   [TOP_BY_OPERATIONS] = "ops",
@@ -144,8 +146,12 @@ static bool take_sample(const char *at, const char *end, struct sample *s)
     if (at == NULL || *at != ' ' || at > end) {
         return false;
     }
-    s->number = strtod(at + 1, &rest);
-    return rest == end && end != at + 1 && s->number >= 0;
+    at++;
+    if (strspn(at, "0123456789.eE+-") != (size_t)(end - at)) { /* neither hex nor words */
+        return false;
+    }
+    s->number = strtod(at, &rest);
+    return rest == end && end != at && s->number >= 0 && s->number <= NUMBER_MAX;
 }
 
 static struct top_device *device_of(struct top_view *view, const struct sample *s)

@@ -40,6 +40,12 @@ static const struct metric metrics[] = {
 const struct metric_table cons_metrics = {.metrics = metrics,
                                           .nr = sizeof(metrics) / sizeof(metrics[0])};
 
+/* A console beyond the seats is served, and nobody counts what it does. */
+static bool is_counted(const struct cons_console *console)
+{
+    return console->seat < CONS_LEDGER_SEATS;
+}
+
 static void fill_row(struct cons_console *console, struct metric_row *row)
 {
     struct figures now;
@@ -66,7 +72,9 @@ char *cons_metrics_text(void *arg, unsigned long *len)
         return NULL;
     }
     HASH_ITER (hh, daemon->consoles, console, next) {
-        fill_row(console, &rows[nr++]);
+        if (is_counted(console)) {
+            fill_row(console, &rows[nr++]);
+        }
     }
     text = metrics_text(&cons_metrics, rows, nr, "duet-consoled", daemon->began_s, len);
     free(rows);

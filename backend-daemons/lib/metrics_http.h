@@ -6,8 +6,10 @@
  * is loaded when metrics are switched on: a daemon that tells none has nothing of it in its memory.
  *
  * Who asks is not trusted: there are at most METRICS_VISITORS_MAX connections, each for one
- * question, of a few KiB; one that has said nothing for METRICS_QUIET_S seconds, or is not done
- * after METRICS_VISIT_NS, is closed. More than that wait for their turn outside.
+ * question, of a few KiB; one that has said nothing for METRICS_QUIET_S seconds
+ * (METRICS_QUIET_OPEN_S at an address that every user can reach), or is not done
+ * after METRICS_VISIT_NS, is closed. More than that wait for their turn outside. The text
+ * is put together four times a second at most.
  *
  * Types: struct metrics_server, one per daemon. It takes no lock.
  */
@@ -21,10 +23,12 @@
 
 #define METRICS_VISITORS_MAX 8U
 #define METRICS_QUIET_S      2U
+#define METRICS_QUIET_OPEN_S 1U
 #define METRICS_VISIT_NS     UINT64_C(5000000000)
 #define METRICS_ADDRESS_MAX  128
 
 struct MHD_Daemon;
+struct MHD_Response;
 
 /* Makes the text. Returns it, of *len bytes and to be freed, or NULL: there is no memory. */
 typedef char *metrics_text_fn(void *arg, unsigned long *len);
@@ -46,11 +50,15 @@ struct metrics_server {
     struct metrics_visitor visitors[METRICS_VISITORS_MAX];
     metrics_text_fn *text;
     void *arg;
+    struct MHD_Response *told; /* what was answered last, at told_ns */
+    uint64_t told_ns;
     bool is_path;
+    bool any, moved; /* at the last turn: somebody was here; has come or left */
 };
 
 /*
- * Listens at `address`. A socket that a daemon left there before is replaced, anything else is not.
+ * Listens at `address`, and no longer where it did. A socket that a daemon left there before is
+ * replaced, anything else is not. When that does not work all stays as it was.
  * Returns 0, or -errno with a sentence in `why`.
  */
 int metrics_open(struct metrics_server *s, struct loop *loop, const char *address,
@@ -61,7 +69,7 @@ void metrics_close(struct metrics_server *s);
 
 /*
  * Listens at `address` (NULL: nowhere) from now on; nothing happens when it does already. What does
- * not work is logged.
+ * not work is logged, and changes nothing.
  */
 void metrics_move(struct metrics_server *s, struct loop *loop, const char *address,
                   metrics_text_fn *text, void *arg);

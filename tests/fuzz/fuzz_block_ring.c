@@ -6,8 +6,10 @@
  * counts: a second vCPU rewrites it meanwhile. Another worker may find a log that the last one has
  * spoiled: it refuses that, or answers all that it took.
  *
+ * With a limit what was taken is what may be by then, and the rest stays in the ring.
+ *
  * Input: a byte of choices, another for where the indices begin, then steps, each a byte and what
- * it needs. The disk and the guest are memory.
+ * it needs, with a limit after a byte of time. The disk and the guest are memory.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -20,7 +22,9 @@
 #include "parts/input.h"
 #include "queue.h"
 
-enum { SECTORS = 256, HANDLE = 51712, STEPS = 400, RING_PAGES = 2 };
+enum { SECTORS = 256, HANDLE = 51712, STEPS = 400, RING_PAGES = 2, IOPS = 100 };
+
+#define SECOND_NS UINT64_C(1000000000)
 
 enum step {
     PUT_DIRECT,
@@ -72,17 +76,22 @@ static uint8_t *page; /* the ring's */
 static uint8_t disk[SECTORS * BLK_SECTOR_BYTES];
 static struct operation operations[BLK_QUEUE_MAX_SLOTS];
 static struct held held[BLK_QUEUE_MAX_SLOTS];
+static unsigned int free_before[BLK_QUEUE_MAX_SLOTS]; /* slots, as they would be filled */
 static struct blk_limits limits;
 static const struct blk_layout *layout;
 static uint32_t seen;        /* responses that were looked at */
 static uint32_t smeared;     /* those before it the guest may have overwritten before it saw them */
 static bool wild;            /* a log was spoiled, and taken for a good one */
+static bool throttled;       /* the guest may have so much and no more */
+static uint64_t now_ns;      /* and it is so late */
+static uint64_t began_ns;    /* this worker, */
+static uint64_t taken;       /* which has taken so many */
 static bool rewriting, over; /* the second vCPU is at work; nothing can follow */
 
-/* No time passes. */
+/* Time passes as the input says. */
 uint64_t loop_now_ns(void)
 {
-    return 1;
+    return now_ns;
 }
 
 static uint8_t *entry_at(uint32_t index)
@@ -354,11 +363,20 @@ static unsigned int foresee(void)
     unsigned int n = 0;
 
     for (; (int)n < pending && slot != NULL && !replays(); n++, slot = slot->next) {
+        free_before[n] = (unsigned int)(slot - q->slots);
         if (!wild) {
             note_taken((unsigned int)(slot - q->slots), entry_at(q->ring.req_cons + n));
         }
     }
     return n;
+}
+
+/* Those of the foreseen that the limit left in the ring. */
+static void leave_behind(unsigned int n, unsigned int foreseen)
+{
+    for (; n < foreseen; n++) {
+        held[free_before[n]].open = false;
+    }
 }
 
 static void take(void)
@@ -372,7 +390,14 @@ static void take(void)
     shared()->req_prod = prod;
     over = n < 0;
     require(over == broken);
+    if (!over && throttled && (unsigned int)n < foreseen) {
+        require(q->throttled); /* it may be open again, by what was given back */
+        leave_behind((unsigned int)n, foreseen);
+        foreseen = (unsigned int)n;
+    }
     require(over || ((unsigned int)n == foreseen && q->ring.req_cons - first == foreseen));
+    taken += over ? 0 : (unsigned int)n;
+    require(!throttled || taken <= (now_ns - began_ns) * IOPS / SECOND_NS);
     require(q->in_flight <= q->nr_slots);
 }
 
@@ -426,6 +451,7 @@ static void put_request(struct input *in, bool indirect)
  * on. */
 static bool start_worker(void)
 {
+    const struct blk_wire_pace pace = {.iops = IOPS, .bytes = UINT64_C(1) << 20, .burst_s = 1};
     const char *why = NULL;
     int err;
 
@@ -436,6 +462,11 @@ static bool start_worker(void)
     q->id = &id;
     q->figures = &figures;
     q->watch = &watch;
+    if (throttled) {
+        blk_throttle_set(&q->throttle, &pace, now_ns);
+    }
+    began_ns = now_ns;
+    taken = 0;
     ring_attach(&q->ring, page, RING_PAGES * GUEST_BYTES, layout->entry_bytes);
     require(blk_queue_init(q, NULL, 1) == 0);
     err = blk_queue_take_over(q, &which, &why);
@@ -515,6 +546,10 @@ static void do_step(struct input *in, enum step step)
 {
     uint8_t n;
 
+    if (throttled) {
+        now_ns += input_u8(in) * (SECOND_NS / 1000);
+        blk_throttle_clock(&q->throttle, now_ns);
+    }
     switch (step) {
     case PUT_DIRECT:
     case PUT_INDIRECT:
@@ -592,6 +627,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  .read_only = (choice & 6) == 6,
                                  .discard = (choice & 8) == 0,
                                  .refuse = (choice & 0xf0) == 0xf0};
+    throttled = (choice & 0x70) == 0x40;
+    now_ns = SECOND_NS;
     which = (struct inflight_ring){.entry_bytes = layout->entry_bytes, .nr_pages = RING_PAGES};
     memset(&inflight, 0, sizeof(inflight));
     memset(operations, 0, sizeof(operations));

@@ -15,9 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -138,6 +140,10 @@ static void figures_are_told(void **state)
     ask("HEAD /metrics HTTP/1.0\r\n\r\n", answer, sizeof(answer));
     assert_non_null(strstr(answer, " 200 OK\r\n"));
     assert_null(strstr(answer, "figures"));
+    assert_int_equal(texts, 1); /* it is the same for all who ask at once */
+    run(300);
+    ask("GET /metrics HTTP/1.0\r\n\r\n", answer, sizeof(answer));
+    assert_non_null(strstr(answer, "figures 1"));
     assert_int_equal(texts, 2);
 }
 
@@ -220,6 +226,7 @@ static void who_does_not_read_is_seen_off(void **state)
     run(100);
     assert_int_equal(texts, 1);
     is_big = false;
+    run(300); /* no longer the same text */
     ask("GET /metrics HTTP/1.0\r\n\r\n", answer, sizeof(answer));
     assert_non_null(strstr(answer, "figures 1"));
     while (server.visitors[0].here) {
@@ -252,6 +259,30 @@ static void a_socket_of_a_daemon_that_is_gone_is_replaced(void **state)
     close(fd);
     assert_int_equal(metrics_open(&server, loop, path, text, NULL, why, sizeof(why)), -EEXIST);
     assert_int_equal(access(path, F_OK), 0); /* no socket: it is not ours to remove */
+}
+
+/* There is no descriptor for who comes: he is let in when there is one, and nobody is busy. */
+static void who_cannot_be_let_in_keeps_nobody_busy(void **state)
+{
+    char answer[2048];
+    struct rlimit limit, less;
+    struct timespec begin, end;
+    int fd = visit();
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    less = (struct rlimit){.rlim_cur = (rlim_t)fd + 1, .rlim_max = limit.rlim_max};
+    assert_int_equal(send(fd, "GET /metrics HTTP/1.0\r\n\r\n", 25, MSG_NOSIGNAL), 25);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin), 0);
+    run(1000);
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end), 0);
+    assert_true((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000 < 300);
+    assert_int_equal(texts, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(reads_to_end(fd, answer, sizeof(answer), 2000));
+    assert_non_null(strstr(answer, "figures 1"));
+    close(fd);
 }
 
 /* A port of loopback that nobody has, and a socket to it by which to connect. */
@@ -297,7 +328,8 @@ static void it_moves_when_it_is_told_to(void **state)
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(access(other, F_OK), 0);
     metrics_move(&server, loop, "0.0.0.0:9731", text, NULL);
-    assert_string_equal(server.address, "");
+    assert_string_equal(server.address, other); /* which works on */
+    assert_int_equal(access(other, F_OK), 0);
     metrics_move(&server, loop, NULL, text, NULL);
     assert_int_equal(access(other, F_OK), -1);
 }
@@ -312,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_read_is_seen_off, setup, teardown),
         cmocka_unit_test_setup_teardown(a_socket_of_a_daemon_that_is_gone_is_replaced, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(who_cannot_be_let_in_keeps_nobody_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(a_loopback_address_is_listened_at, setup, teardown),
         cmocka_unit_test_setup_teardown(it_moves_when_it_is_told_to, setup, teardown),
     };

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "top.h"
@@ -112,6 +113,11 @@ static void what_is_no_figure_is_left_out(void **state)
         "duet_block_up" A END,
         "duet_block_up" A END "one",
         "duet_block_up" A END "-1",
+        "duet_block_up" A END "inf",
+        "duet_block_up" A END "nan",
+        "duet_block_up" A END "1e999",
+        "duet_block_up" A END "0x10",
+        "duet_block_up" A END " 1",
         "duet_block_up" A END "1 2 3",
         "duet_block_up" A,
         "duet_block_up{domid=\"5",
@@ -135,6 +141,20 @@ static void what_is_no_figure_is_left_out(void **state)
     }
 }
 
+static void devices_without_end_are_not_kept(void **state)
+{
+    struct top_view view = {.devices = NULL};
+    char line[128];
+
+    (void)state;
+    for (int i = 0; i < 5000; i++) {
+        snprintf(line, sizeof(line), "duet_block_up{domid=\"%d\",device=\"vbd/1\"} 1\n", i);
+        assert_true(top_add(&view, line));
+    }
+    assert_int_equal(view.nr, 4096);
+    top_free(&view);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +162,7 @@ int main(void)
         cmocka_unit_test(rates_are_what_went_by),
         cmocka_unit_test(the_most_come_first),
         cmocka_unit_test(what_is_no_figure_is_left_out),
+        cmocka_unit_test(devices_without_end_are_not_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,14 @@ int loop_fd_add(struct loop *loop, struct loop_fd *w, int fd, uint32_t events, l
     return 0;
 }
 
+int loop_fd_events(struct loop *loop, struct loop_fd *w, uint32_t events)
+{
+    (void)loop;
+    (void)w;
+    (void)events;
+    return 0;
+}
+
 void loop_fd_del(struct loop *loop, struct loop_fd *w)
 {
     (void)loop;
