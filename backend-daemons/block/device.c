@@ -57,23 +57,29 @@ static void blk_device_on_name(void *arg, const char *path)
     supervised_look_anew(arg);
 }
 
+static int blk_device_watch_name(struct blk_device *dev, char *why, unsigned long why_size)
+{
+    struct store *st = dev->base.sup->store;
+    char path[64];
+    int err;
+
+    snprintf(path, sizeof(path), DOMNAME_KEY, dev->base.id.domid);
+    store_watch_del(st, &dev->name_watch);
+    err = store_watch_add(st, &dev->name_watch, path, blk_device_on_name, &dev->base);
+    if (err != 0) {
+        snprintf(why, why_size, "%s", store_error(st));
+    }
+    return err;
+}
+
 static int blk_device_learn_disk(struct supervised *base, char *why, unsigned long why_size)
 {
     struct blk_device *dev = blk_device_of(base);
-    struct store *st = base->sup->store;
-    char path[64];
     int err = blk_device_xs_read_back(dev, why, why_size);
 
-    if (err != 0) {
-        return err;
-    }
-
-    bucket_set(&dev->lost, LOST_MAX, LOST_NS, LOST_MAX, loop_now_ns());
-    snprintf(path, sizeof(path), DOMNAME_KEY, base->id.domid);
-    store_watch_del(st, &dev->name_watch);
-    err = store_watch_add(st, &dev->name_watch, path, blk_device_on_name, base);
-    if (err != 0) {
-        snprintf(why, why_size, "%s", store_error(st));
+    if (err == 0) {
+        bucket_set(&dev->lost, LOST_MAX, LOST_NS, LOST_MAX, loop_now_ns());
+        err = blk_device_watch_name(dev, why, why_size);
     }
     return err;
 }
@@ -100,9 +106,8 @@ static int blk_device_open_image(struct supervised *base, char *why, unsigned lo
         free(path);
     }
     if (lacks_for_now(err) || store_error_passes(err) || err == -EPIPE) {
-        log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
-        supervised_reconsider_soon(base); /* no process, or killed: nobody else asks again */
-        return -EAGAIN;
+        /* no process, or killed: nobody else asks again */
+        return supervised_try_again(base, why);
     }
     return err != 0 ? err : -EINPROGRESS;
 }
@@ -358,11 +363,11 @@ static int blk_watch_host(struct supervisor *sup)
         return err; /* the daemon is started again, and then they are */
     }
     err = qdisk_watch_start(&d->qdisks, sup->loop, sup->store);
-    if (err != 0) {
-        log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
-        return err;
+    if (err == 0) {
+        return supervisor_find_program(d->images.opener_path, &d->images.opener_program);
     }
-    return supervisor_find_program(d->images.opener_path, &d->images.opener_program);
+    log_msg(LOG_ERR, NULL, "cannot watch %s", store_error(sup->store));
+    return err;
 }
 
 static void blk_leave_host(struct supervisor *sup)

@@ -279,6 +279,13 @@ void supervised_reconsider_soon(struct supervised *dev)
     supervised_reconsider_later(dev, SECOND_NS);
 }
 
+int supervised_try_again(struct supervised *dev, const char *why)
+{
+    log_limited(&dev->guest_log, LOG_WARNING, &dev->id, "tries again: %s", why);
+    supervised_reconsider_soon(dev);
+    return -EAGAIN;
+}
+
 void supervised_on_store(void *arg, const char *path)
 {
     (void)path;

@@ -113,6 +113,10 @@ void supervised_reconsider_later(struct supervised *dev, uint64_t ns);
 /* The same, in a second: what did not work now may work then. */
 void supervised_reconsider_soon(struct supervised *dev);
 
+/* The same of a step that failed for the reason `why`, which the journal gets. Returns -EAGAIN, the
+ * step's answer. */
+int supervised_try_again(struct supervised *dev, const char *why);
+
 /* The same as a watch's callback; `arg` is the struct supervised. */
 void supervised_on_store(void *arg, const char *path);
 

@@ -102,9 +102,7 @@ static int net_device_open_tap(struct supervised *base, char *why, unsigned long
     }
     dev->tap_busy = false;
     if (base->in_use && (lacks_for_now(err) || store_error_passes(err))) {
-        log_limited(&base->guest_log, LOG_WARNING, &base->id, "tries again: %s", why);
-        supervised_reconsider_soon(base);
-        return -EAGAIN;
+        return supervised_try_again(base, why);
     }
     return err;
 }
