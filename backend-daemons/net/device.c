@@ -137,9 +137,8 @@ static int net_device_add_tap(struct supervised *base, struct crew_orders *order
 {
     struct net_device *dev = net_device_of(base);
     const char *stage = "";
-    int err;
+    int err = net_device_read_settings(dev, &dev->config.settings, why, why_size);
 
-    err = net_device_read_settings(dev, &dev->config.settings, why, why_size);
     if (err != 0) {
         return err;
     }
