@@ -146,6 +146,14 @@ static void give_files(struct call *c, const struct sock_cargo *cargo, struct ab
 
 /* ---- sending ---- */
 
+/* A stream of AF_UNIX takes no address: why not. */
+static int refuse_address(struct sock *s)
+{
+    struct sock_path peer;
+
+    return sock_name_unix(s, true, &peer) == 0 ? -EISCONN : -EOPNOTSUPP;
+}
+
 /* What sendto() and sendmsg() have in common. @at: address of a name; 0: there is none. */
 static int64_t send_from(struct call *c, struct file *f, struct umem *m, unsigned flags,
                          uint64_t at, uint64_t at_len, struct sock_cargo **cargo)
@@ -155,7 +163,7 @@ static int64_t send_from(struct call *c, struct file *f, struct umem *m, unsigne
     bool named = at != 0 && !sock_connects(s) && (at_len != 0 || !sock_is_unix(s)), none = false;
 
     if (at != 0 && at_len != 0 && sock_is_unix(s) && sock_is_stream(s)) {
-        return sock_name_unix(s, true, &to.path) == 0 ? -EISCONN : -EOPNOTSUPP;
+        return refuse_address(s);
     }
     if (named) {
         int rc = sockaddr_get(c, s, at, at_len, -ECONNREFUSED, &to, &none);
