@@ -5,7 +5,7 @@
 # timeout: 420
 . ./lib.sh
 
-READS=${1:-$(rounds 20 1000)}
+READS=${1:-20}
 
 # live NAME COMMAND...: what duet-crash says of the domain while it runs.
 live() {

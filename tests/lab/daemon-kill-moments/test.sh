@@ -183,7 +183,7 @@ reach $IP # behind these
 after=$(filtered)
 [ $((after - before)) -ge 50 ] || fail "of 50 packets to a group that the guest is not in $((after - before)) were kept from it"
 
-for whom in $(rounds "supervisor worker both" "supervisor worker both supervisor worker both"); do
+for whom in supervisor worker both supervisor worker both; do
     say "while a disk is attached and detached: $whom"
     new_log $DUET
     spec=$(disk "$extra" xvdc | tr -d "'")
