@@ -8,7 +8,7 @@
 # timeout: 1500
 . ./lib.sh
 
-KILLS=${KILLS:-$(rounds 50 300)} SEED=${SEED:-$RANDOM$RANDOM}
+KILLS=${KILLS:-$(rounds 30 300)} SEED=${SEED:-$RANDOM$RANDOM}
 UNITS+=(duet-net.service)
 IP=192.168.77.53
 LINUX=kill-linux DUET=kill-duet

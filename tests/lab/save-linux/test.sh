@@ -5,7 +5,7 @@
 # timeout: 500
 . ./lib.sh
 
-readonly NAME=save-linux ROUNDS=${ROUNDS:-$(rounds 4 12)}
+readonly NAME=save-linux ROUNDS=${ROUNDS:-12}
 saved=$WORK/saved
 log=$CONSOLE_LOGS/$NAME.log
 
