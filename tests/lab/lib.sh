@@ -43,14 +43,9 @@ scaled() {
     echo $(($1 * FACTOR / 100))
 }
 
-# long_form: whether this is a run of `./lab test --long`.
-long_form() {
-    [ -n "${DUET_LONG:-}" ]
-}
-
-# rounds N LONG: how often something is done: N times, or in the long form so often.
+# rounds N LONG: how often something is done: N times, or in a run of `./lab test --long` so often.
 rounds() {
-    long_form && echo "$2" || echo "$1"
+    [ -n "${DUET_LONG:-}" ] && echo "$2" || echo "$1"
 }
 
 # fail TEXT: end the test with a sentence.
