@@ -23,16 +23,25 @@ REFRESHERS = {
 }
 
 
-def build(preset):
-    """Configure and build a preset of CMakePresets.json."""
+def configure(preset):
+    """Configure a preset of CMakePresets.json: ctest can list its tests then."""
     host.require(host.BUILD_PACKAGES, "the build")
-    log = paths.BUILD / "log"
     lwip = source.ensure("lwip", LWIP)
     run_logged(f"configure {preset}", ["cmake", "--preset", preset, f"-DLWIP_SOURCE={lwip}",
                "-DDUET_KERNEL_WITNESS=ON"],
-               log / f"configure-{preset}.log", cwd=paths.ROOT)
+               paths.BUILD / f"log/configure-{preset}.log", cwd=paths.ROOT)
+
+
+def make(preset):
+    """Build a preset that is configured."""
     run_logged(f"build {preset}", ["cmake", "--build", "--preset", preset, "-j", str(os.cpu_count())],
-               log / f"build-{preset}.log", cwd=paths.ROOT)
+               paths.BUILD / f"log/build-{preset}.log", cwd=paths.ROOT)
+
+
+def build(preset):
+    """Configure and build a preset."""
+    configure(preset)
+    make(preset)
 
 
 def stage(folder):

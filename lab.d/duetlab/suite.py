@@ -33,22 +33,25 @@ def test(name, hardware, options, plan):
     `quick`, `long`, `labs` (how many, None: as many as pay), `repeat` (rounds) and `busy`."""
     host.require({**host.LAB_PACKAGES, **host.BUILD_PACKAGES}, "the test suite")
     begin = time.monotonic()
-    one = Machine(cpus=1, memory=hardware.memory)
-    with ThreadPoolExecutor() as pool:
-        # On a new machine this takes as long as the compiler, and mostly waits.
-        snapshots = pool.submit(lambda: [machine.snapshot(each) for each in (one, hardware)])
-        build.build("release")
-        build.build("asan")
-        snapshots.result()
     ctest = ["ctest", "--test-dir", str(BUILD_DIR), "--output-on-failure", "--no-label-summary",
              "--no-tests=error", *options]
     if plan.quick:
         ctest += ["-L", "^quick$"]
     elif not plan.long:
         ctest += ["-LE", "^long$"]
-    if "-N" in options or "--show-only" in options:
+    only_listed = "-N" in options or "--show-only" in options
+    build.configure("asan")
+    several, single = (0, 0) if only_listed else _wanted(ctest)
+    one = Machine(cpus=1, memory=hardware.memory)
+    machines = ([one] if single else []) + ([hardware] if several else [])
+    with ThreadPoolExecutor() as pool:
+        # On a new machine this takes as long as the compiler, and mostly waits.
+        snapshots = pool.submit(lambda: [machine.snapshot(each) for each in machines])
+        build.build("release")
+        build.make("asan")
+        snapshots.result()
+    if only_listed:
         return subprocess.run(ctest, check=False).returncode
-    several, single = _wanted(ctest)
     many = min(single, plan.labs or _labs_that_pay(hardware))
     smp = [labs.Lab(name, hardware)] if several else []
     ones = [labs.Lab(f"{name}-{n + 1}", one) for n in range(many)]
