@@ -45,9 +45,8 @@
 #include <unistd.h>
 
 #define PROGRAM "sockets"
-#include "right.h"
-
-#define BIG 300000
+#define BIG     300000
+#include "peers.h"
 
 static struct sockaddr_in loopback(int port)
 {
@@ -69,15 +68,6 @@ static long msec_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000 + t.tv_nsec / MSEC;
-}
-
-static volatile int seen;
-
-static void note(int number, siginfo_t *info, void *context)
-{
-    (void)info;
-    (void)context;
-    seen = number;
 }
 
 /* A listener at the loopback's address, and its port. */
@@ -128,13 +118,6 @@ static int set(int fd, int level, int name, int value)
 }
 
 /* What poll() says of it now. */
-static int polled(int fd, short events, int timeout)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-
-    return poll(&p, 1, timeout) < 0 ? -1 : p.revents;
-}
-
 static int is_set(int fd, int flag)
 {
     return (fcntl(fd, F_GETFL) & flag) != 0;
@@ -232,40 +215,16 @@ static int try_data(void)
     return 0;
 }
 
-static char big[BIG];
-
-static void *send_big(void *fd)
-{
-    for (size_t done = 0; done < 10 * sizeof(big);) {
-        ssize_t n = write((int)(intptr_t)fd, big, sizeof(big));
-
-        if (n <= 0) {
-            return (void *)1;
-        }
-        done += (size_t)n;
-    }
-    return NULL;
-}
-
 /* More than any buffer holds. */
 static int try_much(void)
 {
     static char in[BIG];
-    pthread_t t;
-    void *rc;
     int ends[2];
 
-    for (size_t i = 0; i < sizeof(big); i++) {
-        big[i] = (char)(i * i >> 5);
-    }
     RIGHT("connection", connection(ends), 0);
-    pthread_create(&t, NULL, send_big, (void *)(intptr_t)ends[0]);
-    for (int i = 0; i < 10; i++) {
-        RIGHT("recv", recv(ends[1], in, sizeof(in), MSG_WAITALL), sizeof(in));
-        RIGHT("what", memcmp(in, big, sizeof(in)), 0);
+    if (much_passes(ends)) {
+        return 1;
     }
-    pthread_join(t, &rc);
-    RIGHT("sender", (long)rc, 0);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     long sent = 0, n;
     do { /* until nothing is under way to the other end any more */
@@ -1201,19 +1160,11 @@ static void fill_all(void)
 
 static int hog(void)
 {
-    int pair[2], status, alive = 0;
+    int pair[2], status;
 
-    for (int i = 0; i < 8; i++) {
-        if (fork() == 0) {
-            alarm(20);
-            fill_all();
-            _exit(0);
-        }
+    if (all_take(fill_all)) {
+        return 1;
     }
-    while (wait(&status) > 0) {
-        alive++;
-    }
-    RIGHT("all ended", alive, 8);
     for (int tries = 0; connection(pair) != 0; tries++) {
         RIGHT("a connection, after all that", tries < 50, 1);
         pause_for(200);
