@@ -58,7 +58,7 @@ struct metrics_server {
 
 /*
  * Listens at `address`, and no longer where it did. A socket that a daemon left there before is
- * replaced, anything else is not. When that does not work all stays as it was.
+ * replaced, anything else is not. When it cannot be listened at, all stays as it was.
  * Returns 0, or -errno with a sentence in `why`.
  */
 int metrics_open(struct metrics_server *s, struct loop *loop, const char *address,

@@ -643,20 +643,28 @@ static void an_image_that_grows_is_told_to_the_guest(void **state)
     assert_int_equal(truncate(image, 16L * 512), 0);
 }
 
-/* Its worker does not read its orders for a while. */
-static void another_size_reaches_a_worker_that_was_slow(void **state)
+/* The device's worker is stopped, and has as many orders as there is room for. */
+static pid_t worker_stands_still(void)
 {
-    struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    const struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
+    const pid_t pid = the_device()->base.crew.child.pid;
     siginfo_t info;
-    pid_t pid;
 
-    (void)state;
-    connect_guest();
-    pid = the_device()->base.crew.child.pid;
     kill(pid, SIGSTOP);
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
     while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
     }
+    return pid;
+}
+
+/* Its worker does not read its orders for a while. */
+static void another_size_reaches_a_worker_that_was_slow(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    connect_guest();
+    pid = worker_stands_still();
     assert_int_equal(truncate(image, 32L * 512), 0);
     for (int i = 0; i < 200 && the_device()->image.facts.sectors != 32; i++) {
         settle();
@@ -710,17 +718,11 @@ static void a_limit_is_told_to_the_worker_that_runs(void **state)
 /* Its orders are not read for a while. */
 static void a_limit_reaches_a_worker_that_was_slow(void **state)
 {
-    struct blk_wire_order order = {.kind = BLK_WIRE_RESIZE, .sectors = 16};
-    siginfo_t info;
     pid_t pid;
 
     (void)state;
     connect_guest();
-    pid = the_device()->base.crew.child.pid;
-    kill(pid, SIGSTOP);
-    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
-    while (crew_order(&blockd.sup.devices->crew, &order, sizeof(order)) == 0) {
-    }
+    pid = worker_stands_still();
     blockd.iops = 50;
     blockd.burst_s = 1;
     supervised_look_anew(blockd.sup.devices);
