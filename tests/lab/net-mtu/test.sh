@@ -1,7 +1,7 @@
 #!/bin/bash
 # The MTU of an interface of our guest goes from 9000 to 1500 while a connection is open whose peer has stopped
 # reading, so that the guest holds segments of 9000 bytes, sent and not yet sent: all of it arrives, over IPv4 and
-# IPv6.
+# IPv6. Then somebody tells it that packets of 50 bytes are too big for the way to dom0: it answers as before.
 # timeout: 180
 . ./lib.sh
 
@@ -64,3 +64,18 @@ for address in $NET.1 $NET6:1; do
     wait_line mtu '^sent 4194304 bytes in' > /dev/null
     set_mtu 9000
 done
+
+say "a way that takes no packet"
+ping -6 -c 1 -s 4000 -W "$(scaled 10)" $NET6:53 > /dev/null || fail "no answer in fragments"
+python3 - $NET6:53 $NET6:1 << 'PYTHON'
+import socket
+import struct
+import sys
+
+guest, way = sys.argv[1:]
+packet = struct.pack("!IHBB", 6 << 28, 0, socket.IPPROTO_UDP, 64) + socket.inet_pton(socket.AF_INET6, guest) \
+    + socket.inet_pton(socket.AF_INET6, way)
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+    raw.sendto(struct.pack("!BBHI", 2, 0, 0, 50) + packet, (guest, 0))  # the kernel sums it
+PYTHON
+ping -6 -c 1 -s 4000 -W "$(scaled 10)" $NET6:53 > /dev/null || fail "no answer after a packet was called too big"
