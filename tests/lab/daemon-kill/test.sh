@@ -1,10 +1,10 @@
 #!/bin/bash
-# Dozens of kills (-9), hundreds in the long form, at random moments: of disks' workers, their supervisor, both, of an interface's, of the
-# console's, of everything, also while the next one takes over. Meanwhile a Linux guest runs fio (crc32c, depth 32) on
-# its disk, sends numbered bytes there and back over one TCP connection, and prints numbered lines, and our guest's
-# `journal` writes to its own disk. No I/O error, no write lost, doubled or torn, no byte of the console lost, the
-# connection stands, no state in the store moves, and dom0 has in the end what it had in the beginning. How long each
-# kind of kill held up what it hit is printed. KILLS and SEED change what is done; kill.py does it.
+# Dozens of kills (-9), hundreds in the long form, at random moments: of disks' workers, their supervisor, both, of an
+# interface's, of the console's, of everything, also while the next one takes over. Meanwhile a Linux guest runs fio
+# (crc32c, depth 32) on its disk, sends numbered bytes there and back over one TCP connection, and prints numbered lines,
+# and our guest's `journal` writes to its own disk. No I/O error, no write lost, doubled or torn, no byte of the console
+# lost, the connection stands, no state in the store moves, and dom0 has in the end what it had in the beginning. How
+# long each kind of kill held up what it hit is printed. KILLS and SEED change what is done; kill.py does it.
 # timeout: 1500
 . ./lib.sh
 
@@ -12,6 +12,7 @@ KILLS=${KILLS:-$(rounds 30 300)} SEED=${SEED:-$RANDOM$RANDOM}
 UNITS+=(duet-net.service)
 IP=192.168.77.53
 LINUX=kill-linux DUET=kill-duet
+LOOP=6144 # sectors that fio writes before it verifies them
 
 # holdings: what dom0 and the daemons have in use for these guests.
 holdings() {
@@ -51,7 +52,7 @@ GUEST
 cat > load << FIO
 [global]
 filename=/dev/xvda
-size=3M
+size=$((LOOP / 2048))M
 direct=1
 [kill]
 rw=randwrite
@@ -94,8 +95,12 @@ python3 kill.py "$SEED" "$KILLS" "$(xl domid $LINUX)" "$linux_disk" "$(xl domid 
     "$CONSOLE_LOGS/$LINUX.log" "$start" || fail "seed $SEED: see above"
 
 say "all that was written is there"
+# What was written while something died is verified at the end of its loop, and then the next loop writes: so long fio
+# goes on.
+in_linux $IP "written() { awk '{ print \$7 }' /sys/block/xvda/stat; }; touch /tmp/quiet
+    end=\$(((\$(written) - 1) / $LOOP * $LOOP + $LOOP)); until [ \$(written) -gt \$end ]; do usleep 100000; done"
 # fio ends its output with what it did, also when it is told to stop.
-in_linux $IP 'touch /tmp/quiet; killall -INT fio; while pidof fio > /tmp/pids; do usleep 100000; done; cat /tmp/fio' > said
+in_linux $IP 'killall -INT fio; while pidof fio > /tmp/pids; do usleep 100000; done; cat /tmp/fio' > said
 python3 - << 'SAID' || fail "fio: $(tail -n 40 said)"
 import json
 text = open("said", encoding="utf-8").read()
