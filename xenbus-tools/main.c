@@ -10,7 +10,7 @@
 static const struct command *const commands[] = {
     &cmd_devices, &cmd_ls,     &cmd_read,  &cmd_exists,      &cmd_watch,  &cmd_wait,
     &cmd_write,   &cmd_rm,     &cmd_chmod, &cmd_transaction, &cmd_export, &cmd_import,
-    &cmd_diff,    &cmd_doctor, &cmd_trace, &cmd_graph,       &cmd_top,
+    &cmd_diff,    &cmd_doctor, &cmd_trace, &cmd_graph,       &cmd_top,    &cmd_bundle,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -48,7 +48,7 @@ struct command {
 
 extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices,
     cmd_exists, cmd_chmod, cmd_transaction, cmd_export, cmd_import, cmd_diff, cmd_doctor, cmd_trace,
-    cmd_graph, cmd_top;
+    cmd_graph, cmd_top, cmd_bundle;
 
 /* Prints the sub-command's help to @out. */
 void command_help(const struct command *self, FILE *out);

@@ -69,7 +69,7 @@ same "rm" 1 "$(status xenbus rm $base/nothing)"
 same "rm --force" 0 "$(status xenbus rm --force $base/nothing)"
 same "no arguments" 2 "$(status xenbus read)"
 same "unknown command" 2 "$(status xenbus frobnicate)"
-for command in ls read write rm watch wait devices exists chmod transaction export import diff doctor trace graph; do
+for command in ls read write rm watch wait devices exists chmod transaction export import diff doctor trace graph bundle; do
     same "$command --help" 0 "$(status xenbus $command --help)"
 done
 
@@ -126,6 +126,31 @@ same "one side missing" "mismatch no backend directory" \
     "$(xenbus devices -d xb-guest -c vbd -j | json "j[0]['fit'] + ' ' + j[0]['why']")"
 xenbus rm $front
 same "check again" 0 "$(status xenbus devices --check --domain xb-guest)"
+
+say "bundle: a whole report, no secret in it, and nothing left behind"
+xenbus write $base/vncpasswd s3cret1 $base/params nbd://me:s3cret2@host/x
+xenbus bundle -j -o report.tar.gz > report.json
+same "who may read it" "600" "$(stat -c %a report.tar.gz)"
+tar -xzf report.tar.gz
+same "files that have less than they should" "" "$(json "' '.join(c['file'] for c in j['contents'] if c['lacks'])" < report.json)"
+same "secrets" 2 "$(json "j['secrets_left_out']" < report.json)"
+grep -r s3cret duet-*/ && fail "a secret is in the report"
+same "the guest, by xl, by xenbus, in the store" "3" \
+    "$(grep -l xb-guest duet-*/xl-list.txt duet-*/devices.txt duet-*/store.json | wc -l)"
+same "an export for doctor and diff" 1 "$(status xenbus diff duet-*/store.json)"
+same "it is there already" 1 "$(status xenbus bundle -o report.tar.gz)"
+mkdir slow
+printf '#!/bin/sh\nexec sleep 1000\n' > slow/xl
+chmod +x slow/xl
+PATH=$PWD/slow:$PATH xenbus bundle -j -t 1 -o slow.tar.gz > slow.json 2> /dev/null
+same "what does not answer" "xl-list.txt xl-info.txt xl-vcpus.txt xl-dmesg.txt" \
+    "$(json "' '.join(c['file'] for c in j['contents'] if 'did not end' in (c['lacks'] or '') and c['file'].startswith('xl-'))" < slow.json)"
+PATH=$PWD/slow:$PATH xenbus bundle -t 1000 -o never.tar.gz 2> /dev/null &
+timeout 60 sh -c 'until pgrep -f "sleep 1000" > /dev/null; do sleep 0.1; done'
+kill -INT $!
+wait $! && fail "an interrupted report is none"
+same "left behind" "" "$(ls -d never.tar.gz /var/tmp/duet-bundle* 2> /dev/null || true)$(pgrep -f 'sleep 1000' || true)"
+xenbus rm $base/vncpasswd $base/params
 
 say "exists: yes, no, and cannot tell"
 same "yes" 0 "$(status xenbus exists $base/a $base/b)"
