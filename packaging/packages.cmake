@@ -46,6 +46,7 @@ install(FILES packaging/guest/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATA
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_DEPENDS "init-system-helpers (>= 1.54~), systemd, procps, kmod, xenstore-utils, xen-utils-common")
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_RECOMMENDS "duet-tools")
+set(CPACK_DEBIAN_BACKENDS_PACKAGE_SUGGESTS "qemu-utils")
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_CONTROL_EXTRA
   ${CMAKE_SOURCE_DIR}/packaging/backends/postinst ${CMAKE_SOURCE_DIR}/packaging/backends/prerm
   ${CMAKE_SOURCE_DIR}/packaging/backends/postrm ${CMAKE_SOURCE_DIR}/packaging/backends/conffiles)
