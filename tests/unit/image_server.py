@@ -168,7 +168,7 @@ class Images(unittest.TestCase):
         for content in (b"", bytes(512), b"QFI"):
             self.refuses("qcow2", content, "not in the format qcow2")
         self.refuses("qcow2", qcow2(incompatible=4), "its data is in another file, which is not served")
-        self.refuses("qcow2", struct.pack(">4sI", b"QFI\xfb", 3), "its data is in another file, which is not served")
+        self.refuses("qcow2", struct.pack(">4sI", b"QFI\xfb", 3), "its header makes no sense")
         for offset, length in ((1 << 63, 4), (200, 5000), (200, 1 << 31)):
             self.refuses("qcow2", struct.pack(">4sIQI", b"QFI\xfb", 2, offset, length).ljust(512, b"\0"), "its header makes no sense")
 
@@ -195,6 +195,18 @@ class Images(unittest.TestCase):
             self.assertEqual(self.refused("start", f"qcow2:{image}"), f"image {shown}: only letters, digits and /._+@- may be in its path")
         (self.root / "plain").symlink_to(self.root / "a b")
         self.assertIn("only letters", self.refused("start", f"qcow2:{self.root}/plain"))
+
+    @unittest.skipUnless(os.getuid() == 0, "only root can give files away")
+    def test_the_owner_is_a_user_of_this_host(self):
+        image = self.make("image", qcow2())
+        os.chown(image, 4711, 0)
+        self.assertEqual(self.refused("start", f"qcow2:{image}"), f"image {image}: its owner, user 4711, is unknown here, and its server "
+                         "is to run as that user")
+        os.chown(image, 1, 4711)
+        self.assertEqual(self.refused("start", f"qcow2:{image}"), f"image {image}: its group 4711 is unknown here, and its server "
+                         "is to run as that group")
+        os.chown(image, 1, 1)
+        self.assertIn("--property=User=1", self.served("qcow2", image)[0])
 
     def test_what_is_missing_is_named(self):
         image = self.make("image", qcow2())

@@ -44,7 +44,7 @@ truncate -s 1M $BASES/block-image.img "$WORK/other.img"
 printf 'what the base holds' | dd of=$BASES/block-image.img conv=notrunc status=none
 qemu-img create -q -f qcow2 -b $BASES/block-image.img -F raw "$WORK/top.qcow2"
 qemu-img create -q -f qcow2 -b "$WORK/other.img" -F raw "$WORK/evil.qcow2"
-chown 4711:4711 "$WORK/disk.qcow2"
+chown daemon:daemon "$WORK/disk.qcow2"
 chmod 600 "$WORK/disk.qcow2"
 
 say "what is refused"
@@ -54,16 +54,18 @@ expect_refused "qcow2:$WORK/evil.qcow2" "its backing file $WORK/other.img is not
 same "what is left of them" "" "$(left)"
 
 say "a guest with four"
-guest $NAME "disk = [ $(specification xvda rw "qcow2:$WORK/disk.qcow2"), $(specification xvdb rw "vhd:$WORK/disk.vhd"),
-    $(specification xvdc rw "vmdk:$WORK/disk.vmdk"), $(specification xvdd r "qcow2:$WORK/top.qcow2") ]"
+guest $NAME "disk = [ $(specification xvda rw "qcow2:$WORK/disk.qcow2") ]"
 wait_prompt $NAME
+disk_attach $NAME "$(specification xvdb rw "vhd:$WORK/disk.vhd" | tr -d "'")"
+disk_attach $NAME "$(specification xvdc rw "vmdk:$WORK/disk.vmdk" | tr -d "'")"
+disk_attach $NAME "$(specification xvdd r "qcow2:$WORK/top.qcow2" | tr -d "'")"
 pid=$(main_pid "$(unit 51712)")
-same "whose process the server is" 4711 "$(stat -c %u "/proc/$pid")"
+same "whose process the server is" daemon "$(stat -c %U "/proc/$pid")"
 same "its capabilities, that it gets no others, and its filter" "0000000000000000 1 2" \
     "$(sed -n -E 's/^(CapBnd|NoNewPrivs|Seccomp):\t//p' "/proc/$pid/status" | xargs)"
 calls=$(systemctl show --value --property SystemCallFilter "$(unit 51712)")
 [[ " $calls " == *" pwritev "* && ! " $calls " =~ \ (kill|tgkill|ptrace|process_vm_readv|prlimit64)\  ]] || fail "system calls: $calls"
-same "what it sees" "dev images lib lib64 usr" "$(find "/proc/$pid/root/" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | xargs)"
+same "what it sees" "dev images lib lib64 run usr" "$(find "/proc/$pid/root/" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | xargs)"
 same "which program" qemu-nbd "$(find "/proc/$pid/root/usr/bin" -mindepth 1 -printf '%f\n')"
 expect_refused "qcow2:$WORK/disk.qcow2" 'Failed to get "write" lock'
 type_to $NAME "journal start xvda"
