@@ -89,17 +89,21 @@ kill -KILL "$(main_pid duet-block.service)"
 connected $NAME 3
 journal_grows $NAME
 
-say "saved and restored: $(save_restore $NAME)"
+say "detached, saved and restored"
+disk_detach $NAME xvdd
+disk_detach $NAME xvdc
+same "servers" "$(unit 51712) $(unit 51728)" "$(left | grep '\.service' | sort | xargs)"
+away=$(save_restore $NAME)
+say "$away"
+same "servers" "$(unit 51712) $(unit 51728)" "$(left | grep '\.service' | sort | xargs)"
 journal_grows $NAME
 
-say "detached and destroyed"
-disk_detach $NAME xvdd
+say "destroyed"
 new_log $NAME
 type_to $NAME "journal stop"
 line=$(wait_line $NAME '^journal: stopped: ' 240)
 [[ $line =~ \ 0\ wrong\;\ ([0-9]+)\ slots,\ last\ (.*) ]] || fail "$line"
 slots=${BASH_REMATCH[1]} lasts=${BASH_REMATCH[2]}
-same "servers" "$(unit 51712) $(unit 51728) $(unit 51744)" "$(left | grep '\.service' | sort | xargs)"
 xl destroy $NAME
 same "what is left" "" "$(left)"
 qemu-img check "$WORK/disk.qcow2" || fail "the image is not whole"
