@@ -1,8 +1,8 @@
 # qcow2, vhd and vmdk images under stock xl: block-duet starts a server for each, whose export is the disk. Our guest writes
 # numbered blocks and patterns; a server is killed, the daemon is killed, the guest is saved and restored: a pause, and no block
 # is lost, as qemu-img finds afterwards in the images. What the server may do and see; read-only, on top of a backing file;
-# a backing file from elsewhere, another format, a missing image and one that is in use are refused with a
-# sentence. Nothing is left behind by detach, save, destroy, or a create that failed.
+# a backing file from elsewhere, another format, and an image that is in use are refused with a sentence. Nothing is left
+# behind by detach, save, destroy, or an attach that failed.
 # timeout: 500
 . ./lib.sh
 
@@ -30,10 +30,14 @@ left() {
     pgrep -x qemu-nbd || true
 }
 
-# expect_refused FORMAT:PATH SENTENCE: no guest comes of it.
+# servers VDEV...: these and no others have one.
+servers() {
+    same "servers" "$(for device; do unit "$device"; done | xargs)" "$(left | grep '\.service' | sort | xargs)"
+}
+
+# expect_refused FORMAT:PATH SENTENCE: no disk comes of it.
 expect_refused() {
-    printf '%s\n' "name = '$NAME-none'" "kernel = '$GUEST_KERNEL'" "memory = 32" "disk = [ $(specification xvda rw "$1") ]" > none.cfg
-    ! timeout 60 xl create -q none.cfg 2> said || fail "a guest was created with $1"
+    ! timeout 60 xl block-attach $NAME "$(specification xvde rw "$1" | tr -d "'")" 2> said || fail "a disk was attached with $1"
     grep -F -- "$2" said > /dev/null || fail "of $1 xl says: $(cat said)"
 }
 
@@ -46,12 +50,6 @@ qemu-img create -q -f qcow2 -b $BASES/block-image.img -F raw "$WORK/top.qcow2"
 qemu-img create -q -f qcow2 -b "$WORK/other.img" -F raw "$WORK/evil.qcow2"
 chown daemon:daemon "$WORK/disk.qcow2"
 chmod 600 "$WORK/disk.qcow2"
-
-say "what is refused"
-expect_refused "qcow2:$WORK/none" "image $WORK/none: no such file"
-expect_refused "vhd:$WORK/other.img" "image $WORK/other.img: "
-expect_refused "qcow2:$WORK/evil.qcow2" "its backing file $WORK/other.img is not below $BASES"
-same "what is left of them" "" "$(left)"
 
 say "a guest with four"
 guest $NAME "disk = [ $(specification xvda rw "qcow2:$WORK/disk.qcow2") ]"
@@ -67,7 +65,12 @@ calls=$(systemctl show --value --property SystemCallFilter "$(unit 51712)")
 [[ " $calls " == *" pwritev "* && ! " $calls " =~ \ (kill|tgkill|ptrace|process_vm_readv|prlimit64)\  ]] || fail "system calls: $calls"
 same "what it sees" "dev images lib lib64 run usr" "$(find "/proc/$pid/root/" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | xargs)"
 same "which program" qemu-nbd "$(find "/proc/$pid/root/usr/bin" -mindepth 1 -printf '%f\n')"
+
+say "what is refused"
+expect_refused "vhd:$WORK/other.img" "image $WORK/other.img: "
+expect_refused "qcow2:$WORK/evil.qcow2" "its backing file $WORK/other.img is not below $BASES"
 expect_refused "qcow2:$WORK/disk.qcow2" 'Failed to get "write" lock'
+servers 51712 51728 51744 51760
 type_to $NAME "journal start xvda"
 journal_grows $NAME
 
@@ -92,10 +95,10 @@ journal_grows $NAME
 say "detached, saved and restored"
 disk_detach $NAME xvdd
 disk_detach $NAME xvdc
-same "servers" "$(unit 51712) $(unit 51728)" "$(left | grep '\.service' | sort | xargs)"
+servers 51712 51728
 away=$(save_restore $NAME)
 say "$away"
-same "servers" "$(unit 51712) $(unit 51728)" "$(left | grep '\.service' | sort | xargs)"
+servers 51712 51728
 journal_grows $NAME
 
 say "destroyed"
