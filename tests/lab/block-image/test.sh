@@ -3,7 +3,7 @@
 # is lost, as qemu-img finds afterwards in the images. What the server may do and see; read-only, on top of a backing file;
 # a backing file from elsewhere, another format, and an image that is in use are refused with a sentence. Nothing is left
 # behind by detach, save, destroy, or an attach that failed.
-# timeout: 500
+# timeout: 900
 . ./lib.sh
 
 readonly NAME=block-image BASES=/var/lib/duet/bases
