@@ -45,8 +45,9 @@ install(FILES packaging/guest/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATA
 
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_DEPENDS "init-system-helpers (>= 1.54~), systemd, procps, kmod, xenstore-utils, xen-utils-common")
-# libmicrohttpd is loaded when metrics are switched on: no program names it.
-set(CPACK_DEBIAN_BACKENDS_PACKAGE_RECOMMENDS "duet-tools, libmicrohttpd12")
+# libmicrohttpd is loaded when metrics are switched on: no program names it, nor qemu-utils,
+# whose qemu-nbd serves images that are not raw.
+set(CPACK_DEBIAN_BACKENDS_PACKAGE_RECOMMENDS "duet-tools, libmicrohttpd12, qemu-utils")
 set(CPACK_DEBIAN_BACKENDS_PACKAGE_CONTROL_EXTRA
   ${CMAKE_SOURCE_DIR}/packaging/backends/postinst ${CMAKE_SOURCE_DIR}/packaging/backends/prerm
   ${CMAKE_SOURCE_DIR}/packaging/backends/postrm ${CMAKE_SOURCE_DIR}/packaging/backends/conffiles)

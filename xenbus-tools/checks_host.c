@@ -44,8 +44,8 @@ static void check_qdisk(struct diagnosis *diagnosis, const struct device *device
     }
     finding =
         found(diagnosis, device->back_path,
-              "this disk was given to QEMU, and no QEMU runs for domain %u; convert the image "
-              "to raw ('qemu-img convert -O raw') and attach it again",
+              "this disk was given to QEMU, and no QEMU runs for domain %u; attach it again by "
+              "block-duet (duet-blockd(8), images that are not raw), or as a raw image",
               device->domid);
     advise_detach(diagnosis, finding, device);
 }

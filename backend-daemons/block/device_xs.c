@@ -88,10 +88,17 @@ static int blk_read_vm(struct blk_device *dev, char *why, unsigned long why_size
     return store_error_passes(err) ? err : 0;
 }
 
+/* Whether our script has a server of its own for the image, whose export is then the disk. */
+static bool blk_is_served(const struct blk_device *dev, const char *script, const char *params)
+{
+    return script != NULL && strcmp(script, blk_device_daemon(dev)->hotplug_script) == 0 &&
+           params != NULL && image_is_served(params);
+}
+
 int blk_device_xs_read_back(struct blk_device *dev, char *why, unsigned long why_size)
 {
-    char *text[3] = {NULL};
-    const char *const keys[] = {"mode", "device-type", "script"};
+    char *text[4] = {NULL};
+    const char *const keys[] = {"mode", "device-type", "script", "params"};
     int err = blk_read_vm(dev, why, why_size);
 
     for (unsigned int i = 0; i < BLK_NR(keys) && err == 0; i++) {
@@ -104,7 +111,8 @@ int blk_device_xs_read_back(struct blk_device *dev, char *why, unsigned long why
     dev->image.read_only = text[0] == NULL || strchr(text[0], 'w') == NULL;
     dev->image.forced = text[0] != NULL && strchr(text[0], '!') != NULL;
     dev->cdrom = text[1] != NULL && strcmp(text[1], "cdrom") == 0;
-    dev->own_script = text[2] == NULL || blk_is_plain_script(dev, text[2]);
+    dev->own_script = (text[2] == NULL || blk_is_plain_script(dev, text[2])) &&
+                      !blk_is_served(dev, text[2], text[3]);
     for (unsigned int i = 0; i < BLK_NR(keys); i++) {
         free(text[i]);
     }

@@ -68,6 +68,13 @@ static inline bool image_is_remote(const char *target)
     return strncmp(target, "nbd://", 6) == 0 || strncmp(target, "nbd+unix://", 11) == 0;
 }
 
+/* Whether a target names an image that our hotplug script starts a server for: FORMAT:/PATH. */
+static inline bool image_is_served(const char *target)
+{
+    return strncmp(target, "qcow2:/", 7) == 0 || strncmp(target, "vhd:/", 5) == 0 ||
+           strncmp(target, "vmdk:/", 6) == 0;
+}
+
 #define IMAGE_GIVEN_FDS 2U /* that GIVE adds */
 
 #define IMAGE_PATH_MAX 1100 /* with the NUL; more than the store's key may have */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image_wire.h"
 #include "log.h"
 #include "xenbus.h"
 
@@ -59,6 +60,11 @@ static void qdisk_explain(const struct qdisk *d, const char *params, char *sente
                  "an empty drive was given to QEMU by xl, and no QEMU serves domain %d: give it an "
                  "image (target=), or leave it out; detach it",
                  d->id.domid);
+    } else if (image_is_served(params)) {
+        snprintf(sentence, size,
+                 "disk \"%s\" was given to QEMU by xl, and no QEMU serves domain %d: detach it, "
+                 "and attach it as format=raw, script=block-duet, target=%s",
+                 params, d->id.domid, params);
     } else {
         snprintf(sentence, size,
                  "disk \"%s\" was given to QEMU by xl, and no QEMU serves domain %d: only raw "
@@ -72,7 +78,7 @@ static void on_untaken(void *arg)
 {
     struct qdisk *d = arg;
     struct store *st = d->watch->store;
-    char sentence[MAX_STRING + 512];
+    char sentence[2 * MAX_STRING + 512];
     char *params = NULL;
 
     store_read_str(st, STORE_NO_TX, d->back, "params", MAX_STRING, &params);

@@ -58,6 +58,7 @@ DOM0_PACKAGES = {
     "python3-minimal": "pygrub, test programs",
     "grub-xen-bin": "peer: GRUB's own block frontend",
     "qemu-system-xen": "peer: qdisk; never started by the lab",
+    "qemu-utils": "serves qcow2, vhd and vmdk images to the block daemon",
     "liburing2": "block daemon",
     "libseccomp2": "daemons",
     "libcap-ng0": "daemons",

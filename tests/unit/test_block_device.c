@@ -507,6 +507,33 @@ static void params_that_are_no_path_are_explained(void **state)
     assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "no image is configured"));
 }
 
+/* As block-duet does for an image that is not raw: what it leaves is opened, not `params`. */
+static void an_image_that_our_script_serves_is_opened_afterwards(void **state)
+{
+    static const char *const params[] = {"qcow2:/srv/a", "vhd:/srv/a", "vmdk:/srv/a"};
+
+    (void)state;
+    for (unsigned int i = 0; i < 3; i++) {
+        create(params[i], "w", "/etc/xen/scripts/block-duet");
+        until(BACK "/state", "2");
+        settle();
+        assert_null(fake_get(BACK "/hotplug-status"));
+        publish_ring(WORKER_SERVES);
+        settle();
+        assert_string_equal(fake_get(BACK "/state"), "2");
+        fake_set(BACK "/physical-device-path", image);
+        fake_set(BACK "/hotplug-status", "connected");
+        until(BACK "/state", "4");
+        assert_string_equal(fake_get(BACK "/sectors"), "16");
+        fake_set(FRONT "/state", "6");
+        until(BACK "/state", "6");
+        vanish();
+    }
+    create("qed:/srv/a", "w", "/etc/xen/scripts/block-duet");
+    until(BACK "/state", "2");
+    assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "format qed is not supported"));
+}
+
 static void a_server_that_is_not_there_is_explained(void **state)
 {
     (void)state;
@@ -1794,6 +1821,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_front_end_may_start_again),
     TEST(a_bad_image_is_told_to_xl),
     TEST(params_that_are_no_path_are_explained),
+    TEST(an_image_that_our_script_serves_is_opened_afterwards),
     TEST(a_server_that_is_not_there_is_explained),
     TEST(a_format_before_the_path_is_understood),
     TEST(a_foreign_script_is_left_alone),

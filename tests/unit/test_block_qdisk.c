@@ -89,12 +89,25 @@ static void a_disk_that_nobody_serves_is_told_and_let_go(void **state)
     assert_null(fake_get(ERROR)); /* a QEMU may yet take it */
     run_until_decided();
     assert_non_null(strstr(fake_get(ERROR), "\"qcow2:/srv/a.qcow2\" was given to QEMU by xl, and "
-                                            "no QEMU serves domain 5"));
+                                            "no QEMU serves domain 5: detach it, and attach it as "
+                                            "format=raw, script=block-duet, "
+                                            "target=qcow2:/srv/a.qcow2"));
     assert_string_equal(fake_get(BACK "/state"), "1"); /* libxl's, until it asks */
     fake_set(BACK "/state", "5");
     fake_settle(loop);
     assert_string_equal(fake_get(BACK "/state"), "6");
     assert_null(fake_get(ERROR));
+}
+
+/* QEMU has more formats than a server is started for. */
+static void another_format_is_to_be_converted(void **state)
+{
+    (void)state;
+    attach_as("qed:/srv/a.qed");
+    run_until_decided();
+    assert_non_null(strstr(fake_get(ERROR), "qemu-img convert -O raw"));
+    fake_set(BACK "/state", "5");
+    fake_settle(loop);
 }
 
 /* What libxl 4.17 makes of a cdrom without a target. */
@@ -177,6 +190,7 @@ static void a_change_of_a_block_device_is_recognised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(another_format_is_to_be_converted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_nobody_serves_is_told_and_let_go, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(an_empty_drive_is_told_for_what_it_is, setup, teardown),
