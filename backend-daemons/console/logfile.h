@@ -17,7 +17,7 @@
 #include "name.h"
 
 struct cons_log {
-    char name[CONS_FILE_MAX + 8];
+    char name[CONS_LOG_NAME_MAX];
     int fd;
     uint64_t size;
     unsigned int users;

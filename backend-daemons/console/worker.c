@@ -41,6 +41,7 @@ struct worker {
     struct cons_shared shared;
     struct loop_fd socket;
     struct seat *seats;
+    struct cons_hall hall;
 };
 
 static void report(uint32_t kind, const struct cons_order *order, int err, const char *text)
@@ -144,6 +145,13 @@ static struct seat *find_seat(struct worker *w, unsigned int domid)
     return seat;
 }
 
+static struct cons_stream *find_stream(void *arg, unsigned int domid)
+{
+    struct seat *seat = find_seat(arg, domid);
+
+    return seat != NULL ? &seat->stream : NULL;
+}
+
 static void close_seat(struct worker *w, struct seat *seat)
 {
     HASH_DEL(w->seats, seat);
@@ -229,11 +237,13 @@ static void log_counts(const struct worker *w)
 
     HASH_ITER (hh, w->seats, seat, next) {
         log_msg(LOG_NOTICE, &seat->stream.id,
-                "%llu bytes printed, %llu typed, held back %llu times by its rate, %s",
+                "%llu bytes printed, %llu typed, held back %llu times by its rate, %s, %u at the "
+                "socket",
                 (unsigned long long)seat->stream.figures->value[CONS_FIGURE_OUTPUT],
                 (unsigned long long)seat->stream.figures->value[CONS_FIGURE_INPUT],
                 (unsigned long long)seat->stream.figures->value[CONS_FIGURE_HELD_BACK],
-                seat->stream.attached ? "somebody reads" : "nobody reads");
+                seat->stream.attached ? "somebody reads" : "nobody reads",
+                seat->stream.audience.nr);
     }
 }
 
@@ -262,6 +272,10 @@ static void carry_out(struct worker *w, const struct cons_order *order, int fd)
 {
     if (order->kind == CONS_OPEN && fd >= 0 && order->terms.history != 0) {
         open_seat(w, order, fd);
+        return;
+    }
+    if (order->kind == CONS_VISIT && fd >= 0) {
+        cons_hall_admit(&w->hall, fd, order->pid);
         return;
     }
     if (fd >= 0) {
@@ -321,11 +335,13 @@ static int serve(struct worker *w)
     int status =
         loop_fd_add(w->shared.loop, &w->socket, CHILD_SOCKET_FD, EPOLLIN, on_supervisor, w);
 
+    cons_hall_init(&w->hall, w->shared.loop, find_stream, w);
     if (status == 0) {
         report(WIRE_READY, NULL, 0, "");
         status = loop_run(w->shared.loop);
     }
     close_all_seats(w);
+    cons_hall_close(&w->hall);
     return status < 0 ? EXIT_FAILURE : status;
 }
 
