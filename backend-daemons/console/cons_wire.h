@@ -37,8 +37,9 @@ struct cons_terms {
 
 /* What the logs have in common. */
 struct cons_log_limits {
-    uint64_t size; /* a log of so many bytes is rotated; 0: never */
-    uint32_t keep; /* how many rotated ones are kept */
+    uint64_t size;   /* a log of so many bytes is rotated; 0: never */
+    uint32_t keep;   /* how many rotated ones are kept */
+    uint32_t stamps; /* 1: each line begins with the time */
 };
 
 /* First message, supervisor to worker. */

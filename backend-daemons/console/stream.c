@@ -347,8 +347,9 @@ static void seed_history(struct cons_stream *stream)
     if (tail == NULL) {
         return;
     }
-    cons_history_append(&stream->history, tail,
-                        cons_log_tail(stream->log, tail, stream->history.size));
+    cons_history_append(
+        &stream->history, tail,
+        cons_log_tail(&stream->shared->logs, stream->log, tail, stream->history.size));
     free(tail);
 }
 

@@ -117,8 +117,10 @@ static int set_up(struct worker *w, const char **what)
         return -errno;
     }
     *what = "the logs";
-    return cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->limits.size,
-                          c->limits.keep);
+    err = cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->limits.size,
+                         c->limits.keep);
+    shared->logs.stamps = c->limits.stamps != 0;
+    return err;
 }
 
 /* Stage 3. Returns 0 or -errno with *@what naming what failed. */
@@ -292,6 +294,7 @@ static void carry_out(struct worker *w, const struct cons_order *order, int fd)
     case CONS_LIMIT:
         w->shared.logs.max_size = order->limits.size;
         w->shared.logs.keep = order->limits.keep;
+        w->shared.logs.stamps = order->limits.stamps != 0;
         break;
     case CONS_COUNT:
         log_counts(w);

@@ -258,8 +258,9 @@ static void live_as_worker(const void *arg)
     require(cons_logs_open(&logs, cage.logs, "logs", 4, 1) == 0 && much != NULL);
     log = cons_log_get(&logs, "g1");
     require(log != NULL && cons_log_write(&logs, log, "1111", 4) == 0);
+    logs.stamps = true;
     require(cons_log_write(&logs, log, "2222", 4) == 0);
-    require(cons_log_tail(log, tail, sizeof(tail)) == 4);
+    require(cons_log_tail(&logs, log, tail, sizeof(tail)) == 4);
     cons_logs_reopen(&logs);
     cons_log_put(&logs, log);
     free(much);
