@@ -65,7 +65,7 @@ static void add_json(cJSON *all, const struct domain *domain, const struct cons_
 /* Asks the daemon about a domain. Returns 0 or -errno. */
 static int look(int fd, unsigned int domid, struct cons_talk_state *state)
 {
-    union talk_message message;
+    union talk_message message = {.kind = 0};
     int err = talk_ask(fd, CONS_TALK_LOOK, domid, 0);
 
     if (err == 0) {
@@ -86,8 +86,11 @@ static int list(struct xs_handle *xs, int fd, cJSON *all)
 {
     unsigned int nr = 0;
     char **domids = xs_directory(xs, XBT_NULL, "/local/domain", &nr);
-    int err = domids == NULL ? -errno : 0;
+    int err = 0;
 
+    if (domids == NULL) {
+        return errno != 0 ? -errno : -EIO;
+    }
     for (unsigned int i = 0; i < nr && err == 0; i++) {
         const unsigned int domid = (unsigned int)strtoul(domids[i], NULL, 10);
         struct cons_talk_state state;

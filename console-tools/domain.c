@@ -60,13 +60,16 @@ int domain_find(struct xs_handle *xs, const char *text, struct domain *domain)
         return -errno;
     }
     for (unsigned int i = 0; i < nr && err != 0; i++) {
-        if (!is_number(all[i], &domid) || !domain_read(xs, domid, domain)) {
+        struct domain one;
+
+        if (!is_number(all[i], &domid) || !domain_read(xs, domid, &one)) {
             continue;
         }
-        if (strcmp(domain->name, text) == 0) {
+        if (strcmp(one.name, text) == 0) {
+            *domain = one;
             err = 0;
         } else {
-            domain_free(domain);
+            domain_free(&one);
         }
     }
     free(all);

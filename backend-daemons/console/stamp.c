@@ -3,8 +3,6 @@
  */
 #include "stamp.h"
 
-#include <string.h>
-
 #define MS_PER_DAY UINT64_C(86400000)
 
 /* A digit stands for any. */
@@ -38,7 +36,9 @@ void cons_stamp_put(char out[CONS_STAMP_LEN], uint64_t ms)
 {
     uint64_t of_day = ms % MS_PER_DAY;
 
-    memcpy(out, form, CONS_STAMP_LEN);
+    for (size_t i = 0; i < CONS_STAMP_LEN; i++) {
+        out[i] = form[i];
+    }
     put_date(out + 1, ms / MS_PER_DAY);
     put_number(out + 12, 2, of_day / 3600000);
     put_number(out + 15, 2, of_day / 60000 % 60);

@@ -85,7 +85,7 @@ static struct visitor come(void)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
     cons_hall_admit(&hall, ends[0], 1000U + (uint32_t)ends[1]);
-    return (struct visitor){.fd = ends[1], .output = malloc(4 * MIB)};
+    return (struct visitor){.fd = ends[1], .output = calloc(4, MIB)};
 }
 
 static void leave(struct visitor *v)
