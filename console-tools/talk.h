@@ -29,8 +29,8 @@ int talk_open(const struct command *self, const char *path);
 /* Says what is wanted of a domain (enum cons_talk_kind and cons_talk_wish). Returns 0 or -errno. */
 int talk_ask(int fd, uint32_t kind, unsigned int domid, uint32_t wishes);
 
-/* Sends input, at most CONS_TALK_INPUT_MAX bytes. Returns 0 or -errno (-EAGAIN: what was sent before
- * fills the socket). */
+/* Sends input, at most CONS_TALK_INPUT_MAX bytes. Returns 0 or -errno (-EAGAIN: what was sent
+ * before fills the socket). */
 int talk_type(int fd, const char *data, size_t len);
 
 /*

@@ -330,7 +330,7 @@ static int parse_options(struct consoled *d, int argc, char **argv)
          .scope = OPTION_OF_CLASS},
         {.letter = 't',
          .name = "log-times",
-         .argument = "N",
+         .argument = "0|1",
          .help = "1: each line of a log begins with the time, in UTC\n(default 0)",
          .type = OPTION_NUMBER,
          .to = &d->config.limits.stamps,
