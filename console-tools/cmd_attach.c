@@ -18,7 +18,7 @@
 #include "text.h"
 
 #define ESCAPE     '\x1d' /* ^], as with xl console */
-#define PATIENCE_S 20.0   /* for a daemon that was there and is not: systemd starts it again */
+#define PATIENCE_S 60.0   /* for a daemon that was there and is not: systemd starts it again */
 #define AGAIN_MS   100
 
 struct attached {

@@ -82,7 +82,7 @@ void cons_hall_init(struct cons_hall *hall, struct loop *loop, cons_find_fn *fin
  */
 void cons_hall_admit(struct cons_hall *hall, int fd, uint32_t pid);
 
-/* Closes all sessions. */
+/* Closes all sessions without a word: whoever reads knows by that that the daemon has ended. */
 void cons_hall_close(struct cons_hall *hall);
 
 /* Prepares an audience of nobody. */

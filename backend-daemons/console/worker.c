@@ -343,8 +343,8 @@ static int serve(struct worker *w)
         report(WIRE_READY, NULL, 0, "");
         status = loop_run(w->shared.loop);
     }
+    cons_hall_close(&w->hall); /* first: the daemon ends, and no domain has gone */
     close_all_seats(w);
-    cons_hall_close(&w->hall);
     return status < 0 ? EXIT_FAILURE : status;
 }
 

@@ -639,6 +639,20 @@ static void the_end_of_a_console_is_read_to_its_end(void **state)
     leave(&slow);
 }
 
+/* The daemon ends, and not the domain: whoever reads is to look for the next one. */
+static void the_end_of_the_daemon_is_no_end_of_a_console(void **state)
+{
+    struct visitor writer = attached(WRITES), v = attached(READS);
+
+    (void)state;
+    hear_all(&v);
+    cons_hall_close(&hall);
+    assert_int_equal(hall.nr, 0);
+    assert_int_equal(stream.audience.nr, 0);
+    expect_end(&v, 0);
+    expect_end(&writer, 0);
+}
+
 static void who_does_not_read_the_end_is_not_waited_for(void **state)
 {
     struct visitor slow = attached(READS);
@@ -695,6 +709,7 @@ int main(void)
         SESSION_TEST(there_is_room_for_so_many),
         SESSION_TEST(a_console_can_be_looked_at),
         SESSION_TEST(the_end_of_a_console_is_read_to_its_end),
+        SESSION_TEST(the_end_of_the_daemon_is_no_end_of_a_console),
         SESSION_TEST(who_does_not_read_the_end_is_not_waited_for),
         SESSION_TEST(sessions_stay_when_the_ring_is_another),
     };

@@ -41,6 +41,17 @@ j = [c for c in json.load(sys.stdin) if c['name'] == '$guest'][0]
 print($1)"
 }
 
+# Somebody who lags is to lag behind the history soon.
+mkdir -p /etc/duet
+[ ! -e /etc/duet/duet.conf ] || cp -a /etc/duet/duet.conf "$WORK/duet.conf"
+printf '[console %s]\nhistory = 4\n' $guest >> /etc/duet/duet.conf
+cleanup() {
+    rm -f /etc/duet/duet.conf
+    [ ! -e "$WORK/duet.conf" ] || cp -a "$WORK/duet.conf" /etc/duet/duet.conf
+    systemctl reload $unit || true
+}
+systemctl reload $unit
+
 linux_guest $guest "extra = 'console=hvc0 run=\"dmesg -n 1; stty -echo; echo ready-\$((40 + 2)); while read -r line; do eval \$line; done\"'"
 wait_line $guest '^ready-42' 150 > /dev/null
 
@@ -66,7 +77,8 @@ grep -q -E "^ *$(xl domid $guest) +yes +attached +4 +${READER[writer]} .* $guest
 kill -STOP "${READER[slow]}"
 
 say "what the guest prints is the same for all"
-printf 'seq 1 90000; echo all-$((7 + 8))-\r' >&"$typed"
+# As much as no socket takes, with a history that is soon full, and not line by line: that is the slow part here.
+printf 'seq 1 40000 > /tmp/much; cat /tmp/much; echo all-$((7 + 8))-\r' >&"$typed"
 for name in one two writer; do
     seen $name '^all-15-' 240
 done
@@ -74,7 +86,7 @@ console_expect '^all-15-' 240
 wait_line $guest '^all-15-' > /dev/null
 tail -c "+$((${LOG_START[$guest]} + 1))" "$CONSOLE_LOGS/$guest.log" > log.txt
 size=$(stat -c %s "$WORK/writer")
-[ "$size" -gt 500000 ] || fail "only $size bytes"
+[ "$size" -gt 220000 ] || fail "only $size bytes"
 tail -c "$size" log.txt > end.txt
 for name in one two writer; do
     cmp end.txt "$WORK/$name" || fail "$name was shown something else; was told: $(cat "$WORK/$name.said")"
@@ -87,7 +99,7 @@ seen slow '^all-15-'
 told slow 'con-many: [0-9]+ bytes are missing here'
 missed=$(sed -n 's/.*: \([0-9]*\) bytes are missing here.*/\1/p' "$WORK/slow.said" | awk '{ sum += $1 } END { print sum }')
 same "what it has and what it missed" "$size" $(($(stat -c %s "$WORK/slow") + missed))
-tail -c 40000 "$WORK/slow" | cmp - <(tail -c 40000 end.txt) || fail "its end is not the end"
+tail -c 4000 "$WORK/slow" | cmp - <(tail -c 4000 end.txt) || fail "its end is not the end"
 
 say "one writes; another one takes that over"
 refused 1 "^duet-console send: con-many .*: process ${READER[writer]} writes to this console; --take takes over" \
@@ -151,7 +163,7 @@ def attach(end):
 status = attach(lambda master, child: os.write(master, b"\x1d"))
 assert status == 0, status
 for signo in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSEGV, signal.SIGABRT:
-    status = attach(lambda master, child: child.send_signal(signo))
+    status = attach(lambda master, child, signo=signo: child.send_signal(signo))
     assert status == -signo, (signo, status)
 PYTHON
 
