@@ -17,7 +17,7 @@ void *must_alloc(size_t size)
     void *memory = calloc(1, size);
 
     if (memory == NULL) {
-        fprintf(stderr, "xenbus: out of memory\n");
+        fprintf(stderr, "%s: out of memory\n", command_program());
         exit(EXIT_FAILED);
     }
     return memory;

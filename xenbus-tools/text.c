@@ -68,7 +68,7 @@ char *text_escaped(const void *data, size_t len)
         fclose(mem);
     }
     if (text == NULL) {
-        fprintf(stderr, "xenbus: out of memory\n");
+        fprintf(stderr, "%s: out of memory\n", command_program());
         exit(EXIT_FAILED);
     }
     return text;
@@ -246,7 +246,7 @@ void json_write(FILE *out, cJSON *json, bool pretty)
     char *text = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
 
     if (text == NULL) {
-        fprintf(stderr, "xenbus: out of memory\n");
+        fprintf(stderr, "%s: out of memory\n", command_program());
         exit(EXIT_FAILED);
     }
     json_print_text(out, text);

@@ -1,7 +1,8 @@
 /*
  * What the sub-commands of xenbus share: exit codes, the table entry, small helpers on the store.
+ * Another program that has sub-commands (duet-console) has them alike.
  *
- * Types: struct command.
+ * Types: struct command; struct program, its table.
  */
 #ifndef DUET_XENBUS_H
 #define DUET_XENBUS_H
@@ -29,7 +30,8 @@ struct command {
     const char *synopsis;
     /* The option lines of --help, ready to print. */
     const char *options;
-    /* For getopt_long(); --json and --help (COMMON_OPTIONS) are in each list. */
+    /* For getopt_long(); --help is in each list, and so is --json (COMMON_OPTIONS) where there is
+     * something to print so. */
     const char *shorts;
     const struct option *longs;
     /* How many arguments may stand behind the options; negative @max_args: any number. */
@@ -38,12 +40,33 @@ struct command {
     int (*run)(const struct command *self, int argc, char **argv);
 };
 
+/* A program of sub-commands. */
+struct program {
+    const char *name;
+    const char *summary; /* a line of --help */
+    const char *note;    /* its end */
+    const struct command *const *commands;
+    size_t nr_commands;
+};
+
+/* The main() of such a program: finds the sub-command, and hands over to it. */
+int command_main(const struct program *program, int argc, char **argv);
+
+/* The name of the program that runs. */
+const char *command_program(void);
+
 #define COMMON_SHORTS "jh"
 /* The comma of the last entry belongs to it: this stands inside an initialiser. */
 #define COMMON_OPTIONS                                                  \
     {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, \
     {                                                                   \
         0                                                               \
+    }
+
+#define HELP_OPTION                   \
+    {"help", no_argument, NULL, 'h'}, \
+    {                                 \
+        0                             \
     }
 
 extern const struct command cmd_ls, cmd_read, cmd_write, cmd_rm, cmd_watch, cmd_wait, cmd_devices,
@@ -74,7 +97,7 @@ int command_each(int argc, char **argv, bool json,
 int command_usage(const struct command *self, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints "xenbus NAME: " and the message to stderr; returns EXIT_FAILED. */
+/* Prints the program's and the command's name and the message to stderr; returns EXIT_FAILED. */
 int command_failed(const struct command *self, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -91,6 +91,8 @@ int cons_office_drop(uid_t uid, gid_t gid, const char **stage)
 int cons_office_filter(const struct cons_office *office)
 {
     const struct sandbox_rule rules[] = {
+        /* The first, only with a socket for duet-console. */
+        {SYS_accept4, office->entrance, 0},
         /* The C library: memory, libxenstore's locks and threads, time, the end. */
         ANY(brk),
         ANY(munmap),
@@ -139,7 +141,9 @@ int cons_office_filter(const struct cons_office *office)
         ANY(sendto),
         ANY(shutdown),
     };
-    const unsigned int nr_rules = sizeof(rules) / sizeof(rules[0]);
+    const unsigned int first = office->entrance >= 0 ? 0 : 1;
+    const unsigned int last =
+        sizeof(rules) / sizeof(rules[0]) - (office->metrics ? 0 : NR_METRICS_RULES);
     const struct sandbox_call calls[] = {
         /* Memory that cannot be executed, and of no file or device: no guest's page. */
         {SYS_mmap,
@@ -158,8 +162,8 @@ int cons_office_filter(const struct cons_office *office)
         {SYS_socket, {{.arg = 0, .mask = 0xffffffffU, .value = AF_UNIX}}},
     };
     const struct sandbox_filter filter = {
-        .rules = rules,
-        .nr_rules = office->metrics ? nr_rules : nr_rules - NR_METRICS_RULES,
+        .rules = rules + first,
+        .nr_rules = last - first,
         .calls = calls,
         .nr_calls = sizeof(calls) / sizeof(calls[0]),
     };

@@ -13,6 +13,7 @@
 /* The descriptors on which certain calls alone are permitted. */
 struct cons_office {
     int events, grants, readers, worker;
+    int entrance; /* who comes is accepted there; negative: nobody can come */
     bool metrics; /* somebody may ask for figures */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "daemon.h"
+#include "session.h"
 
 static const struct metric metrics[] = {
     {.name = "duet_console_up",
@@ -35,6 +36,11 @@ static const struct metric metrics[] = {
      .kind = METRIC_GAUGE,
      .most = 1,
      .series = {{"", CONS_FIGURE_ATTACHED}}},
+    {.name = "duet_console_sessions",
+     .help = "Readers and writers of the console at the daemon's socket.",
+     .kind = METRIC_GAUGE,
+     .most = CONS_SESSIONS_OF_EACH,
+     .series = {{"", CONS_FIGURE_SESSIONS}}},
 };
 
 const struct metric_table cons_metrics = {.metrics = metrics,

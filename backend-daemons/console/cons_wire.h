@@ -15,7 +15,7 @@
 #include "name.h"
 #include "wire.h"
 
-#define CONS_WIRE_MAGIC  0x336e6364U /* "dcn3": changes with these structures */
+#define CONS_WIRE_MAGIC  0x346e6364U /* "dcn4": changes with these structures */
 #define CONS_WIRE_CLASS  "console"
 #define CONS_LOG_DIR_MAX 512
 
@@ -37,8 +37,9 @@ struct cons_terms {
 
 /* What the logs have in common. */
 struct cons_log_limits {
-    uint64_t size; /* a log of so many bytes is rotated; 0: never */
-    uint32_t keep; /* how many rotated ones are kept */
+    uint64_t size;   /* a log of so many bytes is rotated; 0: never */
+    uint32_t keep;   /* how many rotated ones are kept */
+    uint32_t stamps; /* 1: each line begins with the time */
 };
 
 /* First message, supervisor to worker. */
@@ -61,6 +62,7 @@ enum cons_order_kind {
     CONS_REOPEN,          /* all: open the logs anew */
     CONS_LIMIT,           /* all: limits of the logs */
     CONS_COUNT,           /* all: statistics into the journal */
+    CONS_VISIT,           /* all: somebody at the socket (cons_talk.h), who comes along: pid */
     CONS_PING,            /* all: answer. Answered. */
 };
 
@@ -72,6 +74,7 @@ struct cons_order {
     uint32_t port;   /* bound in CONS_FD_EVENTS */
     uint32_t seed;   /* 1: the history begins with the end of the log */
     uint32_t seat;   /* in the ledger */
+    uint32_t pid;    /* whose connection it is */
     uint64_t index;  /* the grant's in CONS_FD_GRANTS, an offset to map */
     uint64_t frame;  /* of the ring's page, for what has no grant */
     struct cons_terms terms;

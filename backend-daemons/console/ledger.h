@@ -26,6 +26,7 @@ enum cons_figure {
     CONS_FIGURE_LOST_READER,
     CONS_FIGURE_HELD_BACK, /* times, by its rate */
     CONS_FIGURE_ATTACHED,  /* 1: somebody reads */
+    CONS_FIGURE_SESSIONS,  /* who reads or writes at the socket */
 };
 
 struct cons_ledger {

@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "loop.h"
+#include "stamp.h"
 
 #define AGAIN_NS UINT64_C(1000000000)
 
@@ -57,6 +59,14 @@ int cons_logs_open(struct cons_logs *logs, int fd, const char *path, uint64_t ma
     return logs->path != NULL ? 0 : -ENOMEM;
 }
 
+/* Whether the log ends within a line. */
+static bool ends_in_line(const struct cons_log *log)
+{
+    char last;
+
+    return log->size > 0 && pread(log->fd, &last, 1, (off_t)(log->size - 1)) == 1 && last != '\n';
+}
+
 static void open_log(struct cons_logs *logs, struct cons_log *log)
 {
     struct stat st;
@@ -64,6 +74,7 @@ static void open_log(struct cons_logs *logs, struct cons_log *log)
     log->fd =
         openat(logs->fd, log->name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
     log->size = 0;
+    log->in_line = false;
     if (log->fd < 0) {
         log->again_ns = loop_now_ns() + AGAIN_NS;
         log_limited(&log->complaints, LOG_ERR, NULL,
@@ -71,6 +82,7 @@ static void open_log(struct cons_logs *logs, struct cons_log *log)
                     log->name, strerror(errno));
     } else if (fstat(log->fd, &st) == 0) {
         log->size = (uint64_t)st.st_size;
+        log->in_line = ends_in_line(log);
     }
 }
 
@@ -156,6 +168,51 @@ static int append(struct cons_log *log, const char *data, size_t *len)
     return 0;
 }
 
+/* The same with the time in front of each line that begins; *@len is what is left of @data. */
+static int append_stamped(struct cons_log *log, const char *data, size_t *len)
+{
+    char out[4096], stamp[CONS_STAMP_LEN];
+    struct timespec now;
+    int err = 0;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    cons_stamp_put(stamp, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+    while (*len > 0 && err == 0) {
+        size_t used = 0, taken = 0;
+
+        while (taken < *len && used + CONS_STAMP_LEN < sizeof(out)) {
+            if (!log->in_line) {
+                memcpy(out + used, stamp, CONS_STAMP_LEN);
+                used += CONS_STAMP_LEN;
+            }
+            log->in_line = data[taken] != '\n';
+            out[used++] = data[taken++];
+        }
+        err = append(log, out, &used);
+        data += taken;
+        *len -= err == 0 ? taken : 0;
+    }
+    return err;
+}
+
+/* Appends with or without times, and keeps in mind whether a line is unfinished: that may change.
+ */
+static int append_as_wanted(const struct cons_logs *logs, struct cons_log *log, const char *data,
+                            size_t *len)
+{
+    const char *end = data + *len;
+    int err;
+
+    if (logs->stamps) {
+        return append_stamped(log, data, len);
+    }
+    err = append(log, data, len);
+    if (end != data) {
+        log->in_line = end[-1] != '\n';
+    }
+    return err;
+}
+
 /* The log is written again: says what is not in it. */
 static void recover(const struct cons_logs *logs, struct cons_log *log)
 {
@@ -175,7 +232,7 @@ int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *dat
     if (log->fd < 0 && loop_now_ns() >= log->again_ns) {
         open_log(logs, log);
     }
-    err = log->fd < 0 ? -EBADF : append(log, data, &len);
+    err = log->fd < 0 ? -EBADF : append_as_wanted(logs, log, data, &len);
     if (err == 0 && log->lost != 0) {
         recover(logs, log);
     } else if (err != 0 && err != -EBADF && log->lost == 0) { /* that one was told */
@@ -187,7 +244,8 @@ int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *dat
     return err;
 }
 
-size_t cons_log_tail(const struct cons_log *log, char *data, size_t size)
+size_t cons_log_tail(const struct cons_logs *logs, const struct cons_log *log, char *data,
+                     size_t size)
 {
     size_t wanted = log->size < size ? (size_t)log->size : size, got = 0;
 
@@ -199,7 +257,7 @@ size_t cons_log_tail(const struct cons_log *log, char *data, size_t size)
         }
         got += (size_t)n;
     }
-    return got;
+    return logs->stamps ? cons_stamp_strip(data, got, got == log->size) : got;
 }
 
 void cons_logs_reopen(struct cons_logs *logs)

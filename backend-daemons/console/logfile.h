@@ -17,9 +17,10 @@
 #include "name.h"
 
 struct cons_log {
-    char name[CONS_FILE_MAX + 8];
+    char name[CONS_LOG_NAME_MAX];
     int fd;
     uint64_t size;
+    bool in_line; /* the last byte did not end a line */
     unsigned int users;
     uint64_t lost;     /* bytes, since it could not be written; 0: it is written */
     uint64_t again_ns; /* not opened: when that is tried again */
@@ -34,6 +35,8 @@ struct cons_logs {
     uint64_t max_size;
     /* How many rotated ones are kept, as NAME.log.1 and on. */
     unsigned int keep;
+    /* Each line begins with the time (stamp.h). */
+    bool stamps;
     struct cons_log *open;
 };
 
@@ -45,7 +48,7 @@ int cons_logs_make(const char *path);
 
 /*
  * Logs to the directory @fd, which becomes the logs' to close; @path is for messages and copied.
- * Returns 0 or -ENOMEM.
+ * Returns 0 or -ENOMEM. `stamps` is the caller's to set then, at any time.
  */
 int cons_logs_open(struct cons_logs *logs, int fd, const char *path, uint64_t max_size,
                    unsigned int keep);
@@ -69,8 +72,10 @@ void cons_log_put(struct cons_logs *logs, struct cons_log *log);
  */
 int cons_log_write(struct cons_logs *logs, struct cons_log *log, const char *data, size_t len);
 
-/* Reads the last bytes, at most @size. Returns their number. */
-size_t cons_log_tail(const struct cons_log *log, char *data, size_t size);
+/* Reads the last bytes, at most @size, without the times in front of lines. Returns their number.
+ */
+size_t cons_log_tail(const struct cons_logs *logs, const struct cons_log *log, char *data,
+                     size_t size);
 
 /* Opens every log anew by its name, after logrotate or somebody else has renamed them. */
 void cons_logs_reopen(struct cons_logs *logs);

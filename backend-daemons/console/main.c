@@ -3,7 +3,7 @@
  *
  *   1. Options.
  *   2. As root: signals, Xen's devices, inotify, the directory of the logs, which is locked
- *      against another daemon of this kind.
+ *      against another daemon of this kind, and the socket for duet-console.
  *   3. The worker is started and gets those. It cages itself, and has the guests' bytes from
  *      then on.
  *   4. The store is opened, and root is given up.
@@ -19,11 +19,14 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "cage_supervisor.h"
 #include "cons_metrics.h"
+#include "cons_talk.h"
 #include "daemon.h"
+#include "entrance.h"
 #include "journal.h"
 #include "logfile.h"
 #include "metrics_http.h"
@@ -45,6 +48,9 @@ struct consoled {
     int logs;
     const char *metrics_at;
     struct metrics_server metrics;
+    const char *socket;
+    bool no_socket;
+    struct cons_entrance entrance;
 };
 
 /* The worker has two descriptors per console and one per log, and inherits the limit. */
@@ -114,6 +120,7 @@ static void on_ready(void *arg)
 {
     struct consoled *d = arg;
 
+    cons_entrance_begin(&d->entrance, d->host.loop, &d->host.link);
     notify_ready(d->host.loop);
     log_msg(LOG_NOTICE, NULL, "ready");
 }
@@ -199,6 +206,9 @@ static int open_all(struct consoled *d)
         return failed("memory for what is counted", err);
     }
     metrics_move(&d->metrics, d->host.loop, d->metrics_at, cons_metrics_text, &d->daemon);
+    if (!d->no_socket) {
+        cons_entrance_open(&d->entrance, d->socket);
+    }
     return 0;
 }
 
@@ -256,6 +266,7 @@ static int serve(struct consoled *d)
         .grants = d->host.doors.grants,
         .readers = d->host.readers,
         .worker = d->host.link.child.socket.fd,
+        .entrance = d->entrance.fd,
         .metrics = d->metrics.address[0] != '\0',
     };
     int err, status;
@@ -282,6 +293,7 @@ static int run(struct consoled *d)
     if (status == 0) {
         status = serve(d);
     }
+    cons_entrance_close(&d->entrance);
     cons_daemon_stop(&d->daemon);
     cons_link_close(&d->host.link);
     /* The session with xenstored ends with the process: to close it would mean to cancel
@@ -293,6 +305,14 @@ static int run(struct consoled *d)
 static int parse_options(struct consoled *d, int argc, char **argv)
 {
     const struct option_rule rules[] = {
+        {.letter = 't',
+         .name = "log-times",
+         .argument = "0|1",
+         .help = "1: each line of a log begins with the time, in UTC\n(default 0)",
+         .type = OPTION_NUMBER,
+         .to = &d->config.limits.stamps,
+         .max = 1,
+         .scope = OPTION_OF_CLASS},
         {.letter = 'd',
          .name = "log-dir",
          .argument = "DIR",
@@ -333,6 +353,16 @@ static int parse_options(struct consoled *d, int argc, char **argv)
          .to = &d->host.terms.rate,
          .max = UINT64_C(1) << 30,
          .scope = OPTION_OF_GUEST},
+        {.name = "socket",
+         .argument = "PATH",
+         .help = "where duet-console finds this daemon\n(default " CONS_TALK_SOCKET ")",
+         .type = OPTION_DIR,
+         .to = &d->socket,
+         .max = sizeof(((struct sockaddr_un *)NULL)->sun_path)},
+        {.name = "no-socket",
+         .help = "be found by xl console only",
+         .type = OPTION_SWITCH,
+         .to = &d->no_socket},
         {.letter = 'u',
          .name = "user",
          .argument = "NAME",
@@ -382,6 +412,8 @@ int main(int argc, char **argv)
         .worker = DUET_CONSOLE_WORKER,
         .log_dir = "/var/log/duet/console",
         .logs = -1,
+        .socket = CONS_TALK_SOCKET,
+        .entrance = {.fd = -1},
     };
     int status = parse_options(&d, argc, argv);
 

@@ -7,6 +7,9 @@
 /* Longest result with its final NUL: leaves room for ".log.NNN" within NAME_MAX. */
 #define CONS_FILE_MAX 216
 
+/* With ".log" behind it. */
+#define CONS_LOG_NAME_MAX (CONS_FILE_MAX + 8)
+
 /*
  * Writes @name into @file such that it is one component of a path, never hidden, never "." or "..",
  * and different for different names: letters, digits, '-', '_', '+' and '.' (not in front) stay,

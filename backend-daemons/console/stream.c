@@ -10,13 +10,10 @@
 
 #include "cons_ring.h"
 #include "cons_wire.h"
-#include "replay.h"
 
 #define MS_NS     1000000ULL
 #define SECOND_NS (1000 * MS_NS)
 
-/* How long a reader that does not read may hold its guest. */
-#define STALL_NS SECOND_NS
 /* What an event costs of the rate, beside the bytes it brings: kicks alone can flood too. */
 #define EVENT_COST 128
 /* How long output is gathered; much shorter than anybody notices, much longer than a line takes. */
@@ -40,6 +37,7 @@ void cons_stream_init(struct cons_stream *stream, struct cons_shared *shared, un
     cons_history_init(&stream->history, terms->history);
     cons_stream_set_rate(stream, terms->rate);
     cons_pty_init(&stream->pty);
+    cons_audience_init(&stream->audience);
 }
 
 /* A second's worth may come at once: a boot's output does. */
@@ -62,15 +60,15 @@ int cons_stream_set_log(struct cons_stream *stream, const char *name)
     return 0;
 }
 
-/* How much may be taken before a reader that still reads would miss some of it. */
+/* How much may be taken before one for whom the guest waits would miss some of it. */
 static size_t reader_room(const struct cons_stream *stream)
 {
-    uint64_t behind = stream->history.head - stream->cursor;
+    const size_t terminal = stream->attached && !stream->stalled
+                                ? cons_view_room(&stream->view, &stream->history)
+                                : SIZE_MAX;
+    const size_t socket = cons_audience_room(&stream->audience, &stream->history);
 
-    if (!stream->attached || stream->stalled) {
-        return SIZE_MAX;
-    }
-    return behind < stream->history.size ? (size_t)(stream->history.size - behind) : 0;
+    return terminal < socket ? terminal : socket;
 }
 
 static void set_master_events(struct cons_stream *stream, uint32_t events)
@@ -103,41 +101,17 @@ static void on_stall(void *arg)
     service(stream);
 }
 
-static void drop_replay(struct cons_stream *stream)
-{
-    free(stream->replay);
-    stream->replay = NULL;
-    stream->replay_len = stream->replay_done = 0;
-}
-
-/* What the reader has to get next: the replay first, then the history. Returns its length. */
+/* What the terminal's reader has to get next. Returns its length. */
 static size_t pending(struct cons_stream *stream, const char **data)
 {
-    const uint64_t before = stream->cursor;
-    size_t len;
+    uint64_t missed = 0;
+    size_t len = cons_view_pending(&stream->view, &stream->history, data, &missed);
 
-    if (stream->replay_done < stream->replay_len) {
-        *data = stream->replay + stream->replay_done;
-        return stream->replay_len - stream->replay_done;
-    }
-    len = cons_history_from(&stream->history, &stream->cursor, data);
-    figures_add(stream->figures, CONS_FIGURE_LOST_READER, stream->cursor - before);
+    figures_add(stream->figures, CONS_FIGURE_LOST_READER, missed);
     return len;
 }
 
-static void written_to_reader(struct cons_stream *stream, size_t len)
-{
-    if (stream->replay == NULL) {
-        stream->cursor += len;
-        return;
-    }
-    stream->replay_done += len;
-    if (stream->replay_done == stream->replay_len) {
-        drop_replay(stream);
-    }
-}
-
-/* Writes to the terminal until the reader has all, or the terminal is full. */
+/* Writes to the terminal until its reader has all, or the terminal is full. */
 static void pump(struct cons_stream *stream)
 {
     const char *data;
@@ -148,7 +122,7 @@ static void pump(struct cons_stream *stream)
         ssize_t written = write(stream->pty.master, data, len);
 
         if (written > 0) {
-            written_to_reader(stream, (size_t)written);
+            cons_view_done(&stream->view, (size_t)written);
             progress = true;
         } else if (written == 0 || errno != EINTR) {
             blocked = true;
@@ -159,7 +133,7 @@ static void pump(struct cons_stream *stream)
         stop_stall_timer(stream);
     }
     if (blocked && !stream->stalled && !stream->stall_timer.armed) {
-        loop_timer_set(stream->shared->loop, &stream->stall_timer, STALL_NS, on_stall, stream);
+        loop_timer_set(stream->shared->loop, &stream->stall_timer, CONS_STALL_NS, on_stall, stream);
     }
     update_master(stream, blocked);
 }
@@ -209,6 +183,7 @@ static void service_later(struct cons_stream *stream, uint64_t wait)
 /* The ring is empty: waits for the next event. */
 static void rest(struct cons_stream *stream)
 {
+    cons_audience_feed(&stream->audience);
     update_master(stream, stream->master_events & EPOLLOUT);
     if (!stream->masked) {
         return;
@@ -240,7 +215,7 @@ static void service(void *arg)
                           bucket_wait_ns(&stream->rate, stream->rate.burst / 4 + 1, loop_now_ns()));
             return;
         }
-        /* pump() has set the stall timer or asked for EPOLLOUT: either comes back here. */
+        /* Whoever is waited for has a timer for that and is asked for room: both come back here. */
         if (room == 0) {
             return;
         }
@@ -253,8 +228,9 @@ static void service(void *arg)
         stream->look_again = taken < CONS_OUT_SIZE / 4;
         bucket_spend(&stream->rate, taken);
         pump(stream);
+        cons_audience_pump(&stream->audience);
     }
-    loop_defer(stream->shared->loop, &stream->more, service, stream);
+    cons_stream_go_on(stream);
 }
 
 static void on_ring_event(void *arg)
@@ -264,6 +240,22 @@ static void on_ring_event(void *arg)
     stream->masked = true;
     bucket_spend(&stream->rate, EVENT_COST);
     service(stream);
+}
+
+void cons_stream_go_on(struct cons_stream *stream)
+{
+    loop_defer(stream->shared->loop, &stream->more, service, stream);
+}
+
+size_t cons_stream_type(struct cons_stream *stream, const char *data, size_t len)
+{
+    size_t n = stream->page.intf != NULL ? cons_input(stream->page.intf, data, len) : 0;
+
+    if (n > 0) {
+        figures_add(stream->figures, CONS_FIGURE_INPUT, n);
+        cons_port_notify(&stream->shared->xen, &stream->port);
+    }
+    return n;
 }
 
 static void take_input(struct cons_stream *stream)
@@ -281,31 +273,7 @@ static void take_input(struct cons_stream *stream)
     }
     /* The room can only have grown, unless the guest plays with its index: then its input is lost.
      */
-    figures_add(stream->figures, CONS_FIGURE_INPUT,
-                cons_input(stream->page.intf, data, (size_t)len));
-    cons_port_notify(&stream->shared->xen, &stream->port);
-}
-
-/* Prepares what the history has for a reader that was not there. */
-static void make_replay(struct cons_stream *stream)
-{
-    uint64_t position = cons_history_oldest(&stream->history);
-    size_t len = (size_t)(stream->history.head - position), piece;
-    const char *data;
-
-    stream->cursor = stream->history.head;
-    stream->replay = len > 0 ? malloc(len) : NULL;
-    if (stream->replay == NULL) {
-        return;
-    }
-    for (size_t at = 0; (piece = cons_history_from(&stream->history, &position, &data)) > 0;
-         at += piece, position += piece) {
-        memcpy(stream->replay + at, data, piece);
-    }
-    stream->replay_len = cons_replay_filter(stream->replay, len, stream->replay);
-    if (stream->replay_len == 0) {
-        drop_replay(stream);
-    }
+    cons_stream_type(stream, data, (size_t)len);
 }
 
 static void set_attached(struct cons_stream *stream, bool attached)
@@ -332,7 +300,7 @@ static void on_reader(void *arg)
         return;
     }
     set_attached(stream, true);
-    make_replay(stream);
+    cons_view_replay(&stream->view, &stream->history);
     pump(stream);
     service(stream);
 }
@@ -344,7 +312,7 @@ static void on_hangup(struct cons_stream *stream)
 
     loop_fd_del(stream->shared->loop, &stream->master);
     set_attached(stream, false);
-    drop_replay(stream);
+    cons_view_end(&stream->view);
     take_input(stream);
     err = cons_pty_reset(&stream->pty);
     if (err != 0) {
@@ -379,8 +347,9 @@ static void seed_history(struct cons_stream *stream)
     if (tail == NULL) {
         return;
     }
-    cons_history_append(&stream->history, tail,
-                        cons_log_tail(stream->log, tail, stream->history.size));
+    cons_history_append(
+        &stream->history, tail,
+        cons_log_tail(&stream->shared->logs, stream->log, tail, stream->history.size));
     free(tail);
 }
 
@@ -436,6 +405,7 @@ void cons_stream_detach(struct cons_stream *stream)
         take_batch(stream, CONS_OUT_SIZE);
     }
     pump(stream);
+    cons_audience_pump(&stream->audience);
     let_go(stream);
 }
 
@@ -451,6 +421,8 @@ void cons_stream_close(struct cons_stream *stream)
     cons_pty_close(&stream->pty);
     cons_log_put(&shared->logs, stream->log);
     stream->log = NULL;
+    cons_audience_part(&stream->audience, &stream->history);
+    loop_defer_cancel(shared->loop, &stream->more);
     cons_history_free(&stream->history);
-    drop_replay(stream);
+    cons_view_end(&stream->view);
 }

@@ -4,9 +4,10 @@
  *
  * Output is copied from the ring, logged, remembered, and only then given back to the guest
  * (cons_ring.h), so that nothing is lost whatever kills the daemon. Three things may hold it back,
- * each on its own: the guest has used up its rate; a reader is behind by the whole history (the
- * guest waits for it, but not longer than STALL_NS: a reader that has stopped loses output
- * instead); a turn of the loop has been spent on this guest. While output is held back the event
+ * each on its own: the guest has used up its rate; the terminal's reader, or who writes at the
+ * socket, is behind by the whole history (the guest waits for it, but not longer than
+ * CONS_STALL_NS: a reader that has stopped loses output instead); a turn of the loop has been spent
+ * on this guest. While output is held back the event
  * channel stays masked.
  *
  * A guest that prints line by line would cost an event and a handful of system calls for each line.
@@ -16,7 +17,7 @@
  *
  * Types: struct cons_shared (what all consoles have in common), struct cons_stream. A guest that is
  * suspended and resumed gets a new page or channel: cons_stream_attach() again. History, log and
- * terminal stay.
+ * terminal stay, and so do the sessions.
  */
 #ifndef DUET_CONSOLE_STREAM_H
 #define DUET_CONSOLE_STREAM_H
@@ -33,7 +34,12 @@
 #include "loop.h"
 #include "pty.h"
 #include "readers.h"
+#include "session.h"
+#include "view.h"
 #include "xen_worker.h"
+
+/* How long one who does not read may hold its guest. */
+#define CONS_STALL_NS UINT64_C(1000000000)
 
 struct cons_shared {
     struct loop *loop;
@@ -67,13 +73,11 @@ struct cons_stream {
     uint32_t master_events;
     struct cons_reader opened;
     bool attached;
-    /* What the reader gets of the time before it came, and how much of that it has. */
-    char *replay;
-    size_t replay_len, replay_done;
-    /* Where the reader is in the history. */
-    uint64_t cursor;
+    struct cons_view view; /* who has the terminal open */
     struct loop_timer stall_timer;
     bool stalled;
+
+    struct cons_audience audience; /* at the socket */
 
     struct figures *figures; /* ledger.h */
 
@@ -108,7 +112,13 @@ int cons_stream_attach(struct cons_stream *stream, uint64_t index, uint64_t fram
 /* Takes what is left in the ring, then unmaps. Harmless when not attached. */
 void cons_stream_detach(struct cons_stream *stream);
 
-/* Detaches and frees everything. */
+/* Looks at the ring again soon: somebody who held the guest back does not any more. */
+void cons_stream_go_on(struct cons_stream *stream);
+
+/* Puts input into the guest's ring and kicks the guest. Returns how many bytes fitted. */
+size_t cons_stream_type(struct cons_stream *stream, const char *data, size_t len);
+
+/* Detaches and frees everything. Its sessions get the rest, and the end. */
 void cons_stream_close(struct cons_stream *stream);
 
 #endif

@@ -41,6 +41,7 @@ struct worker {
     struct cons_shared shared;
     struct loop_fd socket;
     struct seat *seats;
+    struct cons_hall hall;
 };
 
 static void report(uint32_t kind, const struct cons_order *order, int err, const char *text)
@@ -116,8 +117,10 @@ static int set_up(struct worker *w, const char **what)
         return -errno;
     }
     *what = "the logs";
-    return cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->limits.size,
-                          c->limits.keep);
+    err = cons_logs_open(&shared->logs, w->fds[CONS_FD_LOGS], c->log_dir, c->limits.size,
+                         c->limits.keep);
+    shared->logs.stamps = c->limits.stamps != 0;
+    return err;
 }
 
 /* Stage 3. Returns 0 or -errno with *@what naming what failed. */
@@ -142,6 +145,13 @@ static struct seat *find_seat(struct worker *w, unsigned int domid)
 
     HASH_FIND_INT(w->seats, &domid, seat);
     return seat;
+}
+
+static struct cons_stream *find_stream(void *arg, unsigned int domid)
+{
+    struct seat *seat = find_seat(arg, domid);
+
+    return seat != NULL ? &seat->stream : NULL;
 }
 
 static void close_seat(struct worker *w, struct seat *seat)
@@ -229,11 +239,13 @@ static void log_counts(const struct worker *w)
 
     HASH_ITER (hh, w->seats, seat, next) {
         log_msg(LOG_NOTICE, &seat->stream.id,
-                "%llu bytes printed, %llu typed, held back %llu times by its rate, %s",
+                "%llu bytes printed, %llu typed, held back %llu times by its rate, %s, %u at the "
+                "socket",
                 (unsigned long long)seat->stream.figures->value[CONS_FIGURE_OUTPUT],
                 (unsigned long long)seat->stream.figures->value[CONS_FIGURE_INPUT],
                 (unsigned long long)seat->stream.figures->value[CONS_FIGURE_HELD_BACK],
-                seat->stream.attached ? "somebody reads" : "nobody reads");
+                seat->stream.attached ? "somebody reads" : "nobody reads",
+                seat->stream.audience.nr);
     }
 }
 
@@ -264,6 +276,10 @@ static void carry_out(struct worker *w, const struct cons_order *order, int fd)
         open_seat(w, order, fd);
         return;
     }
+    if (order->kind == CONS_VISIT && fd >= 0) {
+        cons_hall_admit(&w->hall, fd, order->pid);
+        return;
+    }
     if (fd >= 0) {
         close(fd);
     }
@@ -278,6 +294,7 @@ static void carry_out(struct worker *w, const struct cons_order *order, int fd)
     case CONS_LIMIT:
         w->shared.logs.max_size = order->limits.size;
         w->shared.logs.keep = order->limits.keep;
+        w->shared.logs.stamps = order->limits.stamps != 0;
         break;
     case CONS_COUNT:
         log_counts(w);
@@ -321,10 +338,12 @@ static int serve(struct worker *w)
     int status =
         loop_fd_add(w->shared.loop, &w->socket, CHILD_SOCKET_FD, EPOLLIN, on_supervisor, w);
 
+    cons_hall_init(&w->hall, w->shared.loop, find_stream, w);
     if (status == 0) {
         report(WIRE_READY, NULL, 0, "");
         status = loop_run(w->shared.loop);
     }
+    cons_hall_close(&w->hall); /* first: the daemon ends, and no domain has gone */
     close_all_seats(w);
     return status < 0 ? EXIT_FAILURE : status;
 }

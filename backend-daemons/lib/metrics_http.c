@@ -9,10 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "listener.h"
 #include "log.h"
 
 #define METRICS_LIBRARY      "libmicrohttpd.so.12"
@@ -253,59 +252,6 @@ static void metrics_on_ready(void *arg, uint32_t events)
     }
 }
 
-/* A socket at the path that nobody listens at any more is removed. Returns 0 or -errno. */
-static int metrics_clear_path(const struct address *a)
-{
-    const char *path = ((const struct sockaddr_un *)&a->name)->sun_path;
-    struct stat st;
-    int fd, err = 0;
-
-    if (lstat(path, &st) < 0) {
-        return errno == ENOENT ? 0 : -errno;
-    }
-    if (!S_ISSOCK(st.st_mode)) {
-        return -EEXIST;
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return -errno;
-    }
-    if (connect(fd, (const struct sockaddr *)&a->name, a->len) == 0 || errno == EAGAIN) {
-        err = -EADDRINUSE;
-    } else if (errno != ECONNREFUSED || unlink(path) < 0) {
-        err = -errno;
-    }
-    close(fd);
-    return err;
-}
-
-/* Returns a socket that listens, or -errno. */
-static int metrics_listen(const struct address *a)
-{
-    const mode_t mask = umask(0177); /* a socket in the file system is root's alone */
-    const int on = 1;
-    int err = address_is_path(a) ? metrics_clear_path(a) : 0;
-    int fd = -1;
-
-    if (err == 0) {
-        fd = socket(a->name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        err = fd < 0 ? -errno : 0;
-    }
-    if (err == 0 && !address_is_path(a) &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) {
-        err = -errno;
-    }
-    if (err == 0 && (bind(fd, (const struct sockaddr *)&a->name, a->len) < 0 ||
-                     listen(fd, METRICS_BACKLOG) < 0)) {
-        err = -errno;
-    }
-    umask(mask);
-    if (err != 0 && fd >= 0) {
-        close(fd);
-    }
-    return err != 0 ? err : fd;
-}
-
 /* Has the library serve the socket, which becomes its own. Returns 0 or -errno. */
 static int metrics_start(struct metrics_server *s, int fd)
 {
@@ -344,7 +290,7 @@ static int metrics_prepare(const char *address, struct address *a, char *why,
     if (err != 0) {
         return err;
     }
-    fd = metrics_listen(a);
+    fd = listener_open(a, SOCK_STREAM, METRICS_BACKLOG);
     if (fd < 0) {
         snprintf(why, why_size, "%s: %s%s", address, strerror(-fd),
                  fd == -EAFNOSUPPORT || fd == -EACCES

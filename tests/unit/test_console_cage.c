@@ -65,8 +65,11 @@ static int setup(void **state)
         .readers = inotify_init1(IN_NONBLOCK),
         .logs = open(logs_path, O_RDONLY | O_DIRECTORY),
     };
-    office = (struct cons_office){
-        .events = cage.events, .grants = cage.grants, .readers = cage.readers, .worker = 0};
+    office = (struct cons_office){.events = cage.events,
+                                  .grants = cage.grants,
+                                  .readers = cage.readers,
+                                  .worker = 0,
+                                  .entrance = -1};
     return cage.logs < 0 ? -1 : 0;
 }
 
@@ -209,6 +212,8 @@ static void the_worker_has_only_what_it_was_given(void **state)
         {"the ring to execute", SYS_mmap, {0, 4096, PROT_EXEC, MAP_SHARED, cage.grants, 0}},
         {"a unix socket", SYS_socket, {AF_UNIX, SOCK_DGRAM, 0}},
         {"a message to a socket by name", SYS_sendmsg, {CHILD_SOCKET_FD, 0, 0}},
+        {"accepting who knocks", SYS_accept4, {CHILD_SOCKET_FD, 0, 0, 0}},
+        {"who is at the other end", SYS_getsockopt, {CHILD_SOCKET_FD, SOL_SOCKET, SO_PEERCRED}},
         {"a terminal of its own", SYS_openat, {AT_FDCWD, PATH("/dev/ptmx"), O_RDWR}},
         {"a watch on a file", SYS_inotify_add_watch, {cage.readers, PATH("/"), IN_OPEN}},
         {"the mode of a file", SYS_fchmod, {cage.logs, 0777}},
@@ -253,8 +258,9 @@ static void live_as_worker(const void *arg)
     require(cons_logs_open(&logs, cage.logs, "logs", 4, 1) == 0 && much != NULL);
     log = cons_log_get(&logs, "g1");
     require(log != NULL && cons_log_write(&logs, log, "1111", 4) == 0);
+    logs.stamps = true;
     require(cons_log_write(&logs, log, "2222", 4) == 0);
-    require(cons_log_tail(log, tail, sizeof(tail)) == 4);
+    require(cons_log_tail(&logs, log, tail, sizeof(tail)) == 4);
     cons_logs_reopen(&logs);
     cons_log_put(&logs, log);
     free(much);
@@ -357,6 +363,34 @@ static void figures_are_told_if_they_are_wanted(void **state)
     loop_free(loop);
 }
 
+/* Somebody has knocked before. */
+static void let_in(const void *arg)
+{
+    (void)arg;
+    require(accept4(office.entrance, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) >= 0);
+}
+
+/* The supervisor accepts at its own entrance only, and only if there is one. */
+static void readers_are_let_in_at_the_entrance(void **state)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const struct attempt elsewhere = {"accepting elsewhere", SYS_accept4, {0, 0, 0, 0}};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0), entrance = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    (void)state;
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/entrance", logs_path);
+    assert_int_equal(bind(entrance, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(listen(entrance, 1), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    expect_refused(enter_supervisor, &elsewhere, 1);
+    office.entrance = entrance;
+    expect_refused(enter_supervisor, &elsewhere, 1);
+    assert_int_equal(status_of(enter_supervisor, let_in, NULL), 0);
+    office.entrance = -1;
+    close(entrance);
+    close(fd);
+}
+
 /* With --foreign-map the worker may map frames of guests, and still nothing to execute. */
 static void foreign_mapping_is_there_only_if_asked_for(void **state)
 {
@@ -383,6 +417,7 @@ int main(void)
         cmocka_unit_test(the_worker_can_do_its_work),
         cmocka_unit_test(the_supervisor_can_do_its_work),
         cmocka_unit_test(figures_are_told_if_they_are_wanted),
+        cmocka_unit_test(readers_are_let_in_at_the_entrance),
         cmocka_unit_test(foreign_mapping_is_there_only_if_asked_for),
     };
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "logfile.h"
+#include "stamp.h"
 
 static char base[] = "/tmp/duet-logfile-XXXXXX";
 
@@ -181,11 +182,11 @@ static void the_tail_is_read_back(void **state)
     (void)state;
     cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
     log = cons_log_get(&dir, "g1");
-    assert_int_equal(cons_log_tail(log, tail, sizeof(tail)), 0);
+    assert_int_equal(cons_log_tail(&dir, log, tail, sizeof(tail)), 0);
     put(&dir, log, "abc");
-    assert_int_equal(cons_log_tail(log, tail, sizeof(tail)), 3);
+    assert_int_equal(cons_log_tail(&dir, log, tail, sizeof(tail)), 3);
     put(&dir, log, "defghijkl");
-    assert_int_equal(cons_log_tail(log, tail, sizeof(tail)), sizeof(tail));
+    assert_int_equal(cons_log_tail(&dir, log, tail, sizeof(tail)), sizeof(tail));
     assert_memory_equal(tail, "efghijkl", sizeof(tail));
     cons_logs_close(&dir);
 }
@@ -340,6 +341,67 @@ static void a_log_that_cannot_be_opened_is_opened_later(void **state)
     expect("g1.log", "kept");
 }
 
+static void times_are_right(void **state)
+{
+    static const struct {
+        uint64_t ms;
+        const char *stamp;
+    } cases[] = {
+        {0, "[1970-01-01T00:00:00.000Z] "},
+        {951782399999, "[2000-02-28T23:59:59.999Z] "},
+        {951782400000, "[2000-02-29T00:00:00.000Z] "},
+        {951868800000, "[2000-03-01T00:00:00.000Z] "},
+        {1767225599000, "[2025-12-31T23:59:59.000Z] "},
+        {1767225600000, "[2026-01-01T00:00:00.000Z] "},
+        {1795876695123, "[2026-11-28T14:38:15.123Z] "},
+        {4107542400000, "[2100-03-01T00:00:00.000Z] "},
+        {253402300799999, "[9999-12-31T23:59:59.999Z] "},
+    };
+    char stamp[CONS_STAMP_LEN];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cons_stamp_put(stamp, cases[i].ms);
+        assert_int_equal(strlen(cases[i].stamp), sizeof(stamp));
+        assert_memory_equal(stamp, cases[i].stamp, sizeof(stamp));
+    }
+}
+
+/* Each line has one, however it was written; who reads the end back has none. */
+static void lines_have_times_if_wanted(void **state)
+{
+    struct cons_logs dir;
+    struct cons_log *log;
+    char *found, tail[64], much[3000];
+    size_t stamped;
+
+    (void)state;
+    cons_logs_open(&dir, cons_logs_make(base), base, 0, 3);
+    log = cons_log_get(&dir, "g1");
+    put(&dir, log, "none\nbeg");
+    dir.stamps = true;
+    put(&dir, log, "un\r\nsec");
+    put(&dir, log, "ond\n\nlast");
+    found = contents("g1.log");
+    assert_memory_equal(found, "none\nbegun\r\n[2", 14);
+    stamped = strlen(found);
+    assert_int_equal(stamped, strlen("none\nbegun\r\nsecond\n\nlast") + (size_t)3 * CONS_STAMP_LEN);
+    free(found);
+    assert_int_equal(cons_log_tail(&dir, log, tail, 60), 6);
+    assert_memory_equal(tail, "\n\nlast", 6);
+    /* Another one goes on within the line. */
+    cons_logs_reopen(&dir);
+    put(&dir, log, " words");
+    found = contents("g1.log");
+    assert_string_equal(found + stamped, " words");
+    free(found);
+    /* More than a buffer at once. */
+    memset(much, '\n', sizeof(much));
+    assert_int_equal(cons_log_write(&dir, log, much, sizeof(much)), 0);
+    assert_int_equal(log->size, stamped + 6 + sizeof(much) + (sizeof(much) - 1) * CONS_STAMP_LEN);
+    cons_logs_close(&dir);
+}
+
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -357,6 +419,8 @@ int main(void)
         LOG_TEST(what_a_full_disk_loses_is_told),
         LOG_TEST(one_complaint_is_enough),
         LOG_TEST(a_log_that_cannot_be_opened_is_opened_later),
+        LOG_TEST(times_are_right),
+        LOG_TEST(lines_have_times_if_wanted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
