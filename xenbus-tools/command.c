@@ -58,7 +58,7 @@ int command_options(const struct command *self, int argc, char **argv, bool *jso
 {
     int option;
 
-    optind = 1;
+    optind = 0; /* from the start, whatever was read before */
     while ((option = getopt_long(argc, argv, self->shorts, self->longs, NULL)) != -1) {
         if (option == 'h') {
             command_help(self, stdout);

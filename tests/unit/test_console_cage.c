@@ -253,7 +253,7 @@ static void live_as_worker(const void *arg)
     struct cons_pty own = *pty;
     struct cons_logs logs;
     struct cons_log *log;
-    char *much = malloc(1 << 20), tail[8];
+    char *much = malloc(1 << 20), tail[64];
 
     require(cons_logs_open(&logs, cage.logs, "logs", 4, 1) == 0 && much != NULL);
     log = cons_log_get(&logs, "g1");
