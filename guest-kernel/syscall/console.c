@@ -462,7 +462,7 @@ static int con_may(const struct uthread *t, const struct con_call *call)
 static int con_do(const struct con_call *call, uaddr_t arg)
 {
     const struct uthread *t = uthread_self();
-    union con_arg a;
+    union con_arg a = {.modes = {.iflag = 0}};
     int rc = call->in != 0 ? copy_from_user(&a, arg, call->in) : 0;
 
     rc = rc == 0 ? con_may(t, call) : rc;
