@@ -10,9 +10,11 @@
  *     CALL_RESTARTS or CALL_RESTARTS_UNHANDLED. The trap frame has the call's number in `error`,
  *     so that it can be made again: two bytes back, with that number in %rax.
  *   - What is ready is taken, the lowest first. What is ignored is forgotten. What ends the process
- *     ends it. For a handler, the interrupted call's result is settled (EINTR, or again), a frame
- * is written to the program's stack, and the trap frame is changed to be at the handler's start. If
- * more is ready that the handler does not block, its frame goes on top: it runs first.
+ *     ends it. What stops it lets this thread and then all others sleep here until SIGCONT; a call
+ *     that this interrupted is not settled yet, for SIGCONT may have a handler. For a handler, the
+ * interrupted call's result is settled (EINTR, or again), a frame is written to the program's
+ * stack, and the trap frame is changed to be at the handler's start. If more is ready that the
+ * handler does not block, its frame goes on top: it runs first.
  *   - If no handler was called, an interrupted call is made again, and what rt_sigsuspend() blocked
  *     is as before.
  *   - The handler returns to its restorer, which calls rt_sigreturn(): the frame comes back,
@@ -27,6 +29,7 @@
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/thread.h"
+#include "proc/jobs.h"
 #include "proc/sigframe.h"
 
 #define SYSCALL_BYTES 2 /* of the instruction */
@@ -127,11 +130,26 @@ static void deliver_failed(struct uthread *t, struct trap_frame *regs, unsigned 
     }
 }
 
+/* Take the next one that ends the process or has a handler. False: there is none. */
+static bool next_due(struct uthread *t, struct signal_due *due)
+{
+    bool found;
+
+    do {
+        job_sleep(t);
+        found = !uthread_must_end(t) && signal_next(&t->signals, due);
+        if (found && due->stops) {
+            job_stop(t->proc, due->number);
+        }
+    } while (found && due->stops);
+    return found;
+}
+
 void deliver_signals(struct uthread *t, struct trap_frame *regs)
 {
     struct signal_due due;
 
-    while (signal_next(&t->signals, &due)) {
+    while (next_due(t, &due)) {
         if (due.ends) {
             proc_exit((int)due.number);
         }

@@ -276,6 +276,7 @@ int proc_load(struct uthread *t, const char *name, const struct program *program
     }
     strlcpy(p->name, name, sizeof(p->name));
     p->space = space;
+    p->execed = true;
     t->user = (struct user_cpu){0};
     t->clear_tid = t->robust_list = 0;
     p->brk_start = p->brk = l.end + random_pages(HEAP_PAGES);

@@ -1,7 +1,7 @@
 /*
  * proc.c - the life of processes: see proc.h.
  *
- * A process ends with its last thread. Whoever wants its end says so (proc_stop()), and its threads
+ * A process ends with its last thread. Whoever wants its end says so (proc_doom()), and its threads
  * end one after the other.
  */
 #include "proc/proc.h"
@@ -106,7 +106,8 @@ static bool id_taken(unsigned id)
     for (unsigned i = 0; i < PROC_MAX; i++) {
         const struct proc *p = proc_table[i];
 
-        if (p != NULL && (p->pid == id || p->group == id || uthread_find(p, id) != NULL)) {
+        if (p != NULL && (p->pid == id || p->group == id || p->session == id || p->origin == id ||
+                          uthread_find(p, id) != NULL)) {
             return true;
         }
     }
@@ -135,6 +136,8 @@ static bool table_add(struct proc *p)
         }
     }
     p->group = p->parent != NULL ? p->parent->group : p->pid;
+    p->session = p->parent != NULL ? p->parent->session : SESSION_OF_SHELL;
+    p->origin = p->parent != NULL ? p->parent->origin : p->pid;
     mutex_unlock(&proc_table_lock);
     return found;
 }
@@ -222,8 +225,11 @@ int proc_reap(struct proc *p)
 /* A child of one that ends. The lock is held. Return: it, if it has ended itself. */
 static struct proc *child_leave(struct proc *child)
 {
+    const struct proc *parent = child->parent;
+
     child->parent = NULL;
     child->orphan = true;
+    job_orphans(child, parent);
     if (!child->ended) {
         return NULL;
     }
@@ -251,17 +257,26 @@ static void children_leave(const struct proc *p)
     } while (dead != NULL);
 }
 
-/* SIGCHLD to the parent, if there is one. The lock is held. */
-static void tell_parent(const struct proc *p)
+struct signal_info proc_child_info(unsigned pid, int status)
 {
-    unsigned signal = (unsigned)p->status & 0x7f;
-    const struct signal_info info = {
-        .code = signal != 0 ? CLD_KILLED : CLD_EXITED,
-        .pid = p->pid,
-        .value = signal != 0 ? signal : (unsigned)p->status >> 8 & 0xff,
-    };
+    unsigned low = (unsigned)status & 0x7f, high = (unsigned)status >> 8 & 0xff;
 
-    if (p->parent != NULL) {
+    if (status == STATUS_GOES_ON) {
+        return (struct signal_info){.code = CLD_CONTINUED, .pid = pid, .value = SIGNAL_CONTINUE};
+    }
+    return (struct signal_info){.code = low == 0x7f ? CLD_STOPPED
+                                        : low != 0  ? CLD_KILLED
+                                                    : CLD_EXITED,
+                                .pid = pid,
+                                .value = low == 0 || low == 0x7f ? high : low};
+}
+
+void tell_parent(const struct proc *p, int status)
+{
+    const struct signal_info info = proc_child_info(p->pid, status);
+
+    if (p->parent != NULL && (info.code == CLD_EXITED || info.code == CLD_KILLED ||
+                              !signal_no_stops(&p->parent->signals))) {
         proc_post(p->parent, SIGNAL_CHILD, &info);
     }
 }
@@ -273,7 +288,8 @@ static void tell_end(struct proc *p)
     void *arg = p->on_end_arg;
 
     mutex_lock(&proc_table_lock);
-    tell_parent(p);
+    tell_parent(p, p->status);
+    job_orphans(p, p->parent);
     bool orphan = p->orphan || (p->parent != NULL && signal_no_zombies(&p->parent->signals));
     if (orphan) {
         table_remove(p);
@@ -329,7 +345,7 @@ static void set_status(struct proc *p, int status, bool ending)
 }
 
 /* Let a process end, with a status if it has none yet. Any context. */
-static void proc_stop(struct proc *p, int status)
+static void proc_doom(struct proc *p, int status)
 {
     set_status(p, status, true);
     proc_rouse(p);
@@ -342,7 +358,7 @@ void proc_set_status(struct proc *p, int status)
 
 void proc_exit(int status)
 {
-    proc_stop(proc_self(), status);
+    proc_doom(proc_self(), status);
     uthread_exit(status);
 }
 
@@ -360,13 +376,13 @@ void proc_end(struct proc *p)
 void proc_post(struct proc *p, unsigned number, const struct signal_info *info)
 {
     if (number == SIGNAL_KILL) {
-        proc_stop(p, (int)number);
+        proc_doom(p, (int)number);
     } else if (signal_post(&p->signals, number, info)) {
         proc_rouse(p);
     }
 }
 
-/* Whether kill() with @pid means a process. */
+/* Whether kill() or wait4() with @pid means a process. */
 static bool is_meant(const struct proc *p, int pid, const struct proc *caller)
 {
     if (pid > 0) {
@@ -399,65 +415,64 @@ int proc_signal(int pid, unsigned number, int32_t code)
     return rc;
 }
 
-void proc_kill_group(unsigned group, unsigned signal)
+/* Whether there is news of a child, which is taken unless it stays. The table is locked. */
+static bool child_has_news(struct proc *child, const struct child_wait *w, int *status)
 {
-    mutex_lock(&proc_table_lock);
-    for (unsigned i = 0; i < PROC_MAX; i++) {
-        struct proc *p = proc_table[i];
+    bool wanted = child->news == STATUS_GOES_ON ? w->goes_on : w->stops;
 
-        if (p != NULL && p->group == group && !p->ended) {
-            proc_stop(p, (int)signal);
-        }
+    if (child->ended || child->news == 0 || !wanted) {
+        *status = child->status;
+        return child->ended && w->ends;
     }
-    mutex_unlock(&proc_table_lock);
+    *status = child->news;
+    child->news = w->stays ? child->news : 0;
+    return true;
 }
 
-/* A child that is meant by @pid and has ended, taken out of the table; NULL, and if there is any.
+/*
+ * Look for a child that is waited for. Return: its pid, 0: none yet, -ECHILD: nor will there be.
+ * @dead: is set to it if it has ended and was taken out of the table
  */
-static struct proc *take_ended(const struct proc *p, int pid, bool *any)
+static int find_child(const struct proc *p, const struct child_wait *w, int *status,
+                      struct proc **dead)
 {
-    struct proc *found = NULL;
+    int rc = -ECHILD;
 
-    *any = false;
     mutex_lock(&proc_table_lock);
-    for (unsigned i = 0; i < PROC_MAX && found == NULL; i++) {
+    for (unsigned i = 0; i < PROC_MAX && rc <= 0; i++) {
         struct proc *child = proc_table[i];
 
-        if (child != NULL && child->parent == p && (pid == -1 || child->pid == (unsigned)pid)) {
-            *any = true;
-            found = child->ended ? child : NULL;
+        if (child != NULL && child->parent == p && is_meant(child, w->pid, p)) {
+            rc = child_has_news(child, w, status) ? (int)child->pid : 0;
+            if (rc != 0 && child->ended && !w->stays) {
+                table_remove(child);
+                *dead = child;
+            }
         }
     }
-    if (found != NULL) {
-        table_remove(found);
-    }
     mutex_unlock(&proc_table_lock);
-    return found;
+    return rc;
 }
 
-int proc_wait_child(struct uthread *t, int pid, bool nohang, int *status)
+int proc_wait_child(struct uthread *t, const struct child_wait *w, int *status)
 {
-    struct proc *child;
-    bool any;
+    struct proc *dead = NULL;
 
     for (;;) {
         uint64_t seen = proc_changes();
+        int rc = find_child(t->proc, w, status, &dead);
 
-        child = take_ended(t->proc, pid, &any);
-        if (child != NULL || !any || nohang) {
-            break;
+        if (dead != NULL) {
+            (void)proc_free(dead);
+        }
+        if (rc != 0 || w->nohang) {
+            return rc;
         }
         if (uthread_interrupted(t)) {
             return -CALL_RESTARTS;
         }
         proc_wait_change(t, seen, NSEC_FOREVER);
     }
-    if (child == NULL) {
-        return any ? 0 : -ECHILD;
-    }
-    pid = (int)child->pid;
-    *status = proc_free(child);
-    return pid;
 }
 
 /* ---- entries from ring 3 ---- */

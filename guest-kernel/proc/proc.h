@@ -30,6 +30,8 @@
 #define PROC_ID_MAX   0x3fffffU /* of processes and threads; a futex's word has room for them */
 #define PROC_NAME_MAX 16
 
+#define SESSION_OF_SHELL 0u /* which is no program */
+
 /*
  * Results of a system call that a signal interrupted, which no program sees: it is made again, or
  * is -LINUX_EINTR. The first is made again also after a handler that has SA_RESTART.
@@ -54,7 +56,12 @@ struct proc {
     char name[PROC_NAME_MAX]; /* the program's, for messages */
     struct proc *parent;      /* NULL: a kernel thread's, or nobody's; under the lock */
     bool orphan;              /* nobody's; under the lock */
-    unsigned group;           /* pid of the one that a kernel thread began */
+    unsigned group, session;  /* see proc/jobs.h; likewise */
+    unsigned origin;          /* pid of the one that a kernel thread began */
+    bool execed;              /* runs a program of its own */
+    unsigned parked;          /* threads that sleep since it is stopped; likewise */
+    unsigned stop_told;       /* which of its stops its parent knows of; likewise */
+    int news;                 /* a status that is no end, for a parent that waits; 0; likewise */
     unsigned live;            /* threads; under the lock */
     struct uthread *alone;    /* ends all the others; likewise */
     struct thread *thread;    /* the last that ended, to be joined; likewise */
@@ -151,9 +158,6 @@ struct proc *proc_self(void);
 /** proc_exit() - end the calling process, all threads. @status: as wait4() tells it. */
 __noreturn void proc_exit(int status);
 
-/** proc_kill_group() - end a process that a kernel thread began, and all that came of it. */
-void proc_kill_group(unsigned group, unsigned signal);
-
 /** proc_killed() - whether the process shall end. Any context. */
 bool proc_killed(const struct proc *p);
 
@@ -162,8 +166,7 @@ void proc_post(struct proc *p, unsigned number, const struct signal_info *info);
 
 /**
  * proc_signal() - send a signal as kill() does
- * @pid: of a process; 0: all that came of the one the caller's came of; -1: all but the caller;
- * below: all that came of the process -@pid
+ * @pid: of a process; 0: the caller's group; -1: all but the caller; below: the group -@pid
  * @number: 0: only see whether there is one
  *
  * Return: 0 or -ESRCH. Thread context.
@@ -185,15 +188,25 @@ bool proc_has_ended(const struct proc *p);
 /** proc_reap() - free one that has ended and is the caller's. Return: its status. */
 int proc_reap(struct proc *p);
 
+/* What one waits for. */
+struct child_wait {
+    int pid; /* as with proc_signal() */
+    bool ends, stops, goes_on;
+    bool nohang; /* do not sleep */
+    bool stays;  /* leave it to be waited for again */
+};
+
 /**
- * proc_wait_child() - sleep until a child has ended, and free it
- * @pid: of the child, or -1 for any
- * @nohang: do not sleep
+ * proc_wait_child() - sleep until a child has ended, and free it, or was stopped, or goes on
+ * @status: of it, as wait4() tells it: see proc_child_info()
  *
- * Return: its pid; 0 if none has ended and @nohang; -CALL_RESTARTS if @t is interrupted; -ECHILD.
- * Thread context.
+ * Return: its pid; 0 if there is none yet and `nohang`; -CALL_RESTARTS if @t is interrupted;
+ * -ECHILD. Thread context.
  */
-int proc_wait_child(struct uthread *t, int pid, bool nohang, int *status);
+int proc_wait_child(struct uthread *t, const struct child_wait *w, int *status);
+
+/** proc_child_info() - what is told of a child with a status of wait4()'s. */
+struct signal_info proc_child_info(unsigned pid, int status);
 
 /** proc_parent_pid() - 0 if there is none. */
 unsigned proc_parent_pid(const struct proc *p);

@@ -5,18 +5,22 @@
  * ever ignored, and a thread that sleeps is not woken for nothing. Two ways lead to such a signal
  * all the same: it was blocked when it came, or its action changed; signal_next() drops it then.
  *
- * Nobody is ever stopped: the signals that would do it are ignored by default.
+ * What stops a process is a state of all its threads, and no signal of one's: it is here so that it
+ * changes with the lock that SIGCONT is posted with. Between taking a signal that stops and
+ * stopping, somebody may post one: `stop_taken` tells.
  */
 #include "proc/signal.h"
 
 /* What nobody blocks, handles or ignores. */
 #define ALWAYS (SIGNAL_BIT(SIGNAL_KILL) | SIGNAL_BIT(SIGNAL_STOP))
 
-/* What does nothing by default. */
-#define HARMLESS                                                                            \
-    (SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_CONTINUE) | SIGNAL_BIT(SIGNAL_STOP) |     \
-     SIGNAL_BIT(SIGNAL_TTY_STOP) | SIGNAL_BIT(SIGNAL_TTY_IN) | SIGNAL_BIT(SIGNAL_TTY_OUT) | \
-     SIGNAL_BIT(SIGNAL_URGENT) | SIGNAL_BIT(SIGNAL_WINDOW))
+/* What does nothing by default, and what stops. */
+#define HARMLESS                                                                          \
+    (SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_CONTINUE) | SIGNAL_BIT(SIGNAL_URGENT) | \
+     SIGNAL_BIT(SIGNAL_WINDOW))
+#define STOPS                                                                            \
+    (SIGNAL_BIT(SIGNAL_STOP) | SIGNAL_BIT(SIGNAL_TTY_STOP) | SIGNAL_BIT(SIGNAL_TTY_IN) | \
+     SIGNAL_BIT(SIGNAL_TTY_OUT))
 
 void signals_init(struct signals *s)
 {
@@ -78,6 +82,11 @@ static bool action_ignores(const struct signals *s, unsigned number)
            (handler == HANDLER_DEFAULT && (HARMLESS & SIGNAL_BIT(number)) != 0);
 }
 
+static bool action_stops(const struct signals *s, unsigned number)
+{
+    return s->actions[number - 1].handler == HANDLER_DEFAULT && (STOPS & SIGNAL_BIT(number)) != 0;
+}
+
 /* The lock is held. */
 static void queue_add(struct signal_queue *q, unsigned number, const struct signal_info *info)
 {
@@ -87,9 +96,9 @@ static void queue_add(struct signal_queue *q, unsigned number, const struct sign
     }
 }
 
-static void queue_drop(struct signal_queue *q, unsigned number)
+static void queue_drop(struct signal_queue *q, uint64_t set)
 {
-    WRITE_ONCE(q->set, q->set & ~SIGNAL_BIT(number));
+    WRITE_ONCE(q->set, q->set & ~set);
 }
 
 /* Whether some thread blocks a signal. The lock is held. */
@@ -104,9 +113,36 @@ static bool somebody_blocks(const struct signals *s, unsigned number)
     return blocked;
 }
 
+/* Take signals back from the process and all its threads. The lock is held. */
+static void forget_locked(struct signals *s, uint64_t set)
+{
+    struct thread_signals *t;
+
+    queue_drop(&s->pending, set);
+    XEN_TAILQ_FOREACH (t, &s->threads, link) {
+        queue_drop(&t->pending, set);
+    }
+}
+
+/* What a signal does when it is posted, whatever becomes of it. Return: the process goes on now. */
+static bool stop_or_go(struct signals *s, unsigned number)
+{
+    bool goes_on = number == SIGNAL_CONTINUE && s->stop != 0;
+
+    if (number == SIGNAL_CONTINUE) {
+        forget_locked(s, STOPS);
+        s->stop_taken = false;
+        WRITE_ONCE(s->stop, 0);
+    } else if (STOPS & SIGNAL_BIT(number)) {
+        forget_locked(s, SIGNAL_BIT(SIGNAL_CONTINUE));
+    }
+    return goes_on;
+}
+
 bool signal_post(struct signals *s, unsigned number, const struct signal_info *info)
 {
     upcall_state_t state = spin_lock(&s->lock);
+    bool goes_on = stop_or_go(s, number);
     bool kept = !action_ignores(s, number) || somebody_blocks(s, number);
 
     bool news = kept && (s->pending.set & SIGNAL_BIT(number)) == 0;
@@ -115,12 +151,13 @@ bool signal_post(struct signals *s, unsigned number, const struct signal_info *i
         queue_add(&s->pending, number, info);
     }
     spin_unlock(&s->lock, state);
-    return news;
+    return news || goes_on;
 }
 
 bool signal_post_thread(struct thread_signals *t, unsigned number, const struct signal_info *info)
 {
     upcall_state_t state = spin_lock(&t->process->lock);
+    bool goes_on = stop_or_go(t->process, number);
     bool kept = !action_ignores(t->process, number) || (t->blocked & SIGNAL_BIT(number)) != 0;
 
     bool news = kept && (t->pending.set & SIGNAL_BIT(number)) == 0;
@@ -129,7 +166,7 @@ bool signal_post_thread(struct thread_signals *t, unsigned number, const struct 
         queue_add(&t->pending, number, info);
     }
     spin_unlock(&t->process->lock, state);
-    return news;
+    return news || goes_on;
 }
 
 /* ---- going out ---- */
@@ -144,7 +181,7 @@ static unsigned queue_take(struct signal_queue *q, uint64_t set, struct signal_i
     }
     unsigned number = (unsigned)__builtin_ctzll(those) + 1;
     *info = q->info[number - 1];
-    queue_drop(q, number);
+    queue_drop(q, SIGNAL_BIT(number));
     return number;
 }
 
@@ -174,10 +211,24 @@ bool signal_next(struct thread_signals *t, struct signal_due *due)
     } while (due->number != 0 && action_ignores(t->process, due->number));
     if (due->number != 0) {
         due->action = t->process->actions[due->number - 1];
-        due->ends = due->action.handler == HANDLER_DEFAULT;
+        due->stops = action_stops(t->process, due->number);
+        due->ends = due->action.handler == HANDLER_DEFAULT && !due->stops;
+        t->process->stop_taken = t->process->stop_taken || due->stops;
     }
     spin_unlock(&t->process->lock, state);
     return due->number != 0;
+}
+
+void signals_stop(struct signals *s, unsigned number)
+{
+    upcall_state_t state = spin_lock(&s->lock);
+
+    if (s->stop_taken && s->stop == 0) {
+        s->stops++;
+        WRITE_ONCE(s->stop, number);
+    }
+    s->stop_taken = false;
+    spin_unlock(&s->lock, state);
 }
 
 unsigned signal_fatal(const struct thread_signals *t)
@@ -188,6 +239,7 @@ unsigned signal_fatal(const struct thread_signals *t)
 
     for (unsigned number = 1; number <= SIGNALS && fatal == 0; number++) {
         if ((ready & SIGNAL_BIT(number)) != 0 && !action_ignores(t->process, number) &&
+            !action_stops(t->process, number) &&
             t->process->actions[number - 1].handler == HANDLER_DEFAULT) {
             fatal = number;
         }
@@ -268,17 +320,6 @@ void signal_set_blocked(struct thread_signals *t, uint64_t mask)
     spin_unlock(&t->process->lock, state);
 }
 
-/* The lock is held. */
-static void forget_locked(struct signals *s, unsigned number)
-{
-    struct thread_signals *t;
-
-    queue_drop(&s->pending, number);
-    XEN_TAILQ_FOREACH (t, &s->threads, link) {
-        queue_drop(&t->pending, number);
-    }
-}
-
 int signal_set_action(struct signals *s, unsigned number, const struct signal_action *action,
                       struct signal_action *old)
 {
@@ -292,7 +333,7 @@ int signal_set_action(struct signals *s, unsigned number, const struct signal_ac
     if (action != NULL) {
         s->actions[number - 1] = *action;
         if (action_ignores(s, number)) {
-            forget_locked(s, number);
+            forget_locked(s, SIGNAL_BIT(number));
         }
     }
     spin_unlock(&s->lock, state);
@@ -331,6 +372,25 @@ int signal_set_stack(struct thread_signals *t, uint64_t sp, const struct signal_
     }
     t->stack = (struct signal_stack){.sp = stack->sp, .size = stack->size};
     return 0;
+}
+
+bool signal_refused(const struct thread_signals *t, unsigned number)
+{
+    upcall_state_t state = spin_lock(&t->process->lock);
+    bool refused = (t->blocked & SIGNAL_BIT(number)) != 0 || action_ignores(t->process, number);
+
+    spin_unlock(&t->process->lock, state);
+    return refused;
+}
+
+bool signal_no_stops(struct signals *s)
+{
+    upcall_state_t state = spin_lock(&s->lock);
+    const struct signal_action *a = &s->actions[SIGNAL_CHILD - 1];
+    bool none = a->handler == HANDLER_IGNORE || (a->flags & SA_NOCLDSTOP) != 0;
+
+    spin_unlock(&s->lock, state);
+    return none;
 }
 
 bool signal_no_zombies(struct signals *s)

@@ -22,7 +22,9 @@
 #define SIGNAL_BIT(n) (1ull << ((n)-1))
 
 /* Those that the kernel itself knows. */
+#define SIGNAL_HANGUP    1
 #define SIGNAL_INTERRUPT 2
+#define SIGNAL_QUIT      3
 #define SIGNAL_ILLEGAL   4
 #define SIGNAL_TRAP      5
 #define SIGNAL_BUS       7
@@ -45,6 +47,7 @@
 #define HANDLER_IGNORE  1
 
 /* An action's flags. */
+#define SA_NOCLDSTOP 0x00000001ull
 #define SA_NOCLDWAIT 0x00000002ull
 #define SA_RESTORER  0x04000000ull
 #define SA_ONSTACK   0x08000000ull
@@ -58,11 +61,13 @@
 #define SIGNAL_STACK_MIN 2048u
 
 /* Where a signal comes from: si_code. */
-#define SI_USER    0
-#define SI_KERNEL  0x80
-#define SI_TKILL   (-6)
-#define CLD_EXITED 1
-#define CLD_KILLED 2
+#define SI_USER       0
+#define SI_KERNEL     0x80
+#define SI_TKILL      (-6)
+#define CLD_EXITED    1
+#define CLD_KILLED    2
+#define CLD_STOPPED   5
+#define CLD_CONTINUED 6
 
 /* Likewise, of faults. */
 #define SEGV_NOTHING   1 /* no mapping is there */
@@ -81,7 +86,7 @@
 /* What is told of a signal with it. */
 struct signal_info {
     int32_t code;
-    uint32_t pid;   /* who sent it, or the child that ended */
+    uint32_t pid;   /* who sent it, or the child that it tells of */
     uint64_t value; /* a fault's address, or a child's status */
 };
 
@@ -112,6 +117,9 @@ struct signals {
     struct thread_signals_list threads;
     struct signal_queue pending; /* for whichever thread */
     struct signal_action actions[SIGNALS];
+    unsigned stop;   /* the signal that stopped it; 0: it runs */
+    unsigned stops;  /* how often it was stopped */
+    bool stop_taken; /* a signal that stops was taken, and no SIGCONT came since */
 };
 
 /* A thread's. */
@@ -128,7 +136,8 @@ struct thread_signals {
 /* A signal that was taken to be acted on. */
 struct signal_due {
     unsigned number;
-    bool ends; /* the process; else its handler is to be called */
+    bool ends;  /* the process, */
+    bool stops; /* or stops it: signals_stop(); else its handler is to be called */
     struct signal_info info;
     struct signal_action action;
 };
@@ -151,8 +160,10 @@ void signals_exec(struct thread_signals *t);
 /**
  * signal_post() - make one pending, for any thread of a process
  *
- * A signal that is pending already stays as it is. Return: false if nobody has to be woken, since
- * it is ignored, and so dropped, or was pending before. Any context.
+ * A signal that is pending already stays as it is. SIGCONT lets a process that is stopped go on and
+ * takes back signals that would stop it, and those take it back, whoever blocks or ignores them.
+ * Return: false if nobody has to be woken, since it is ignored, and so dropped, or was pending
+ * before. Any context.
  */
 bool signal_post(struct signals *s, unsigned number, const struct signal_info *info);
 
@@ -180,6 +191,16 @@ unsigned signal_take(struct thread_signals *t, uint64_t set, struct signal_info 
 
 /** signal_next() - take one that is ready and not ignored. False: there is none. */
 bool signal_next(struct thread_signals *t, struct signal_due *due);
+
+/** signals_stop() - stop the process by a signal that was taken, unless SIGCONT came since. */
+void signals_stop(struct signals *s, unsigned number);
+
+/** signals_stopped() - by which signal the process is stopped; 0: it is not. Any context, no lock.
+ */
+static inline unsigned signals_stopped(const struct signals *s)
+{
+    return READ_ONCE(s->stop);
+}
 
 /** signal_fatal() - one that is ready and will end the process, 0: none. It stays. */
 unsigned signal_fatal(const struct thread_signals *t);
@@ -226,6 +247,12 @@ int signal_set_stack(struct thread_signals *t, uint64_t sp, const struct signal_
 
 /** signal_on_stack() - whether a stack pointer is on the stack for handlers. */
 bool signal_on_stack(const struct signal_stack *stack, uint64_t sp);
+
+/** signal_refused() - whether a thread blocks one, or its process ignores it. */
+bool signal_refused(const struct thread_signals *t, unsigned number);
+
+/** signal_no_stops() - whether it does not want SIGCHLD for children that stop or go on. */
+bool signal_no_stops(struct signals *s);
 
 /** signal_no_zombies() - whether children that end shall be forgotten at once. */
 bool signal_no_zombies(struct signals *s);

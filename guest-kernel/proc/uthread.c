@@ -38,7 +38,8 @@ bool uthread_must_end(const struct uthread *t)
 
 bool uthread_interrupted(const struct uthread *t)
 {
-    return uthread_must_end(t) || signal_ready(&t->signals) != 0;
+    return uthread_must_end(t) || signal_ready(&t->signals) != 0 ||
+           signals_stopped(&t->proc->signals) != 0;
 }
 
 /* ---- the beginning ---- */
@@ -103,6 +104,7 @@ static bool uthread_remove(struct uthread *t, int status, struct thread **before
     }
     count--;
     bool last = --p->live == 0;
+    job_settle(p); /* all the others may be stopped */
     mutex_unlock(&proc_table_lock);
     uthread_free(t);
     return last;
@@ -230,7 +232,7 @@ struct uthread *uthread_find(const struct proc *p, unsigned tid)
     return NULL;
 }
 
-/* Nobody is stopped or killed alone: what ends a thread by a signal ends the process. */
+/* Nobody is stopped or killed alone: what ends or stops a thread does so to the process. */
 static void uthread_post(struct uthread *t, unsigned number, const struct signal_info *info)
 {
     if (number == SIGNAL_KILL) {

@@ -68,7 +68,11 @@ __noreturn void uthread_exit(int status);
 /** uthread_must_end() - its process ends, or another thread runs a new program. Any context. */
 bool uthread_must_end(const struct uthread *t);
 
-/** uthread_interrupted() - that, or it has a signal to act on: sleepers give up. Any context. */
+/**
+ * uthread_interrupted() - that, or it has a signal to act on, or its process is stopped
+ *
+ * Sleepers give up. Any context.
+ */
 bool uthread_interrupted(const struct uthread *t);
 
 /**

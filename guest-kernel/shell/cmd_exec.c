@@ -36,9 +36,10 @@ const struct sh_command exec_commands[] = {
     {.name = "exec",
      .usage = "exec PATH [ARGUMENT]...",
      .summary = "run a Linux program of the ramdisk",
-     .detail = "A static program for x86-64 in the cpio archive that `ramdisk =` of the domain's\n"
-               "configuration names. Its exit status is the command's; ^C ends it, and what it\n"
-               "started. docs/processes.md tells what it may call.\n",
+     .detail =
+         "A static program for x86-64 in the cpio archive that `ramdisk =` of the domain's\n"
+         "configuration names. Its exit status is the command's. The console is its terminal\n"
+         "until it ends. docs/processes.md tells what it may call.\n",
      .run = cmd_exec},
     {.name = "status",
      .usage = "status",

@@ -40,8 +40,9 @@ call_fn sys_open, sys_openat, sys_stat, sys_lstat, sys_newfstatat, sys_access, s
 call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect;
 
 /* sys_proc.c */
-call_fn sys_fork, sys_vfork, sys_execve, sys_wait4, sys_exit_group, sys_arch_prctl, sys_getpid,
-    sys_getppid, sys_getuid;
+call_fn sys_fork, sys_vfork, sys_execve, sys_wait4, sys_waitid, sys_exit_group, sys_arch_prctl,
+    sys_getpid, sys_getppid, sys_getuid, sys_setpgid, sys_getpgid, sys_getpgrp, sys_setsid,
+    sys_getsid;
 
 /* sys_thread.c */
 call_fn sys_clone, sys_exit, sys_gettid, sys_set_tid_address, sys_set_robust_list,

@@ -45,15 +45,20 @@ void file_changed(struct file *f)
     proc_wake();
 }
 
-int file_wait(const struct file *f, uint64_t seen)
+int file_wait_until(const struct file *f, uint64_t seen, nsec_t deadline)
 {
     struct uthread *t = uthread_self();
 
     if (f->flags & O_NONBLOCK) {
         return -EAGAIN;
     }
-    (void)proc_wait_change(t, seen, NSEC_FOREVER);
-    return uthread_interrupted(t) ? -CALL_RESTARTS : 0;
+    int rc = proc_wait_change(t, seen, deadline);
+    return uthread_interrupted(t) ? -CALL_RESTARTS : rc;
+}
+
+int file_wait(const struct file *f, uint64_t seen)
+{
+    return file_wait_until(f, seen, NSEC_FOREVER);
 }
 
 unsigned file_changes(const struct file *f)

@@ -77,6 +77,9 @@ void file_changed(struct file *f);
  */
 int file_wait(const struct file *f, uint64_t seen) __must_check;
 
+/** file_wait_until() - the same, or -ETIMEDOUT at @deadline. */
+int file_wait_until(const struct file *f, uint64_t seen, nsec_t deadline) __must_check;
+
 /** file_changes() - how often that was. */
 unsigned file_changes(const struct file *f);
 
@@ -136,6 +139,9 @@ void fd_copy(struct fd_table *to, struct fd_table *from);
 
 /** dev_ops() - the device of a path without '/' in front, NULL: none. */
 const struct file_ops *dev_find(const char *path);
+
+/** device_stat() - of a device. */
+void device_stat(const struct file *f, struct abi_stat *st);
 
 /** console_ops - the console, as descriptors 0 to 2 have it. */
 extern const struct file_ops console_ops;

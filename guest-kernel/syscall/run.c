@@ -6,7 +6,7 @@
 #include "io/xencons/xencons.h"
 #include "kern/mem.h"
 #include "kern/string.h"
-#include "syscall/dev.h"
+#include "syscall/console.h"
 #include "syscall/epoll.h"
 #include "syscall/rootfs.h"
 #include "syscall/task.h"
@@ -16,7 +16,7 @@ static const char *const environment[] = {"PATH=/bin:/sbin:/usr/bin:/usr/sbin", 
 
 void syscall_boot(void)
 {
-    dev_boot();
+    console_boot();
     epoll_boot();
     rootfs_boot();
 }
@@ -74,18 +74,6 @@ static void program_ended(void *arg __unused)
     xencons_look_again();
 }
 
-/* Sleep until it has ended; ^C ends all of them, however often. Return: what wait4() would tell. */
-static int wait_for_end(struct proc *p)
-{
-    while (!proc_has_ended(p)) {
-        if (xencons_wait_interrupt_or(program_over, p)) {
-            xencons_clear_interrupt();
-            proc_kill_group(p->group, SIGNAL_INTERRUPT);
-        }
-    }
-    return proc_reap(p);
-}
-
 int program_run(int argc, char **argv, int *status, const char **why)
 {
     struct task *t = task_create();
@@ -98,13 +86,17 @@ int program_run(int argc, char **argv, int *status, const char **why)
     }
     p->own = t;
     p->on_end = program_ended;
+    console_begin(p);
     int rc = begin(p, argc, argv, why);
     if (rc != 0) {
+        console_end();
         proc_discard(p);
         task_free(t);
         return rc;
     }
-    int ended = wait_for_end(p);
+    console_serve(program_over, p);
+    console_end();
+    int ended = proc_reap(p);
     *status = (ended & 0x7f) != 0 ? 128 + (ended & 0x7f) : ended >> 8 & 0xff;
     return 0;
 }

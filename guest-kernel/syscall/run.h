@@ -12,7 +12,7 @@
 void syscall_boot(void);
 
 /**
- * program_run() - run a program on the console until it ends, or ^C ends it and what came of it
+ * program_run() - run a program on the console, which is its terminal, until it ends
  * @status: of its end, as shells count: an exit status, or 128 and the signal's number
  * @why: what is wrong with the program, on -ENOEXEC
  *

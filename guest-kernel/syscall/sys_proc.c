@@ -5,6 +5,8 @@
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "proc/jobs.h"
+#include "proc/sigframe.h"
 #include "psm/trap.h"
 #include "syscall/calls.h"
 #include "vm/vm.h"
@@ -14,9 +16,20 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 
-#define WNOHANG     1u
-#define WAIT_FLAGS  7u /* WNOHANG, WUNTRACED, WCONTINUED: nobody is stopped here */
+/* Options of wait4() and waitid(); the kinds of children are all the same here. */
+#define WNOHANG     0x00000001u
+#define WUNTRACED   0x00000002u
+#define WEXITED     0x00000004u
+#define WCONTINUED  0x00000008u
+#define WNOWAIT     0x01000000u
+#define WAIT_KINDS  0xe0000000u
+#define WAIT_NEWS   (WUNTRACED | WEXITED | WCONTINUED)
 #define RUSAGE_SIZE 144
+
+/* Whom waitid() waits for. */
+#define P_ALL  0
+#define P_PID  1
+#define P_PGID 2
 
 #define ARGS_MAX 4096 /* strings */
 
@@ -210,22 +223,108 @@ int64_t sys_exit_group(struct call *c)
     proc_exit((int)(c->a[0] & 0xff) << 8);
 }
 
-int64_t sys_wait4(struct call *c)
+/* ---- children ---- */
+
+static int put_no_usage(uint64_t to)
 {
     static const char no_usage[RUSAGE_SIZE];
-    int pid = (int)c->a[0];
+
+    return to == 0 ? 0 : copy_to_user(UADDR(to), no_usage, sizeof(no_usage));
+}
+
+int64_t sys_wait4(struct call *c)
+{
+    const struct child_wait w = {.pid = (int)c->a[0],
+                                 .ends = true,
+                                 .stops = c->a[2] & WUNTRACED,
+                                 .goes_on = c->a[2] & WCONTINUED,
+                                 .nohang = c->a[2] & WNOHANG};
     int status = 0;
 
-    if ((c->a[2] & ~(uint64_t)WAIT_FLAGS) != 0) {
+    if (((uint32_t)c->a[2] & ~(WNOHANG | WUNTRACED | WCONTINUED | WAIT_KINDS)) != 0) {
         return -EINVAL;
     }
-    pid = proc_wait_child(c->u, pid <= 0 ? -1 : pid, c->a[2] & WNOHANG, &status);
+    int pid = proc_wait_child(c->u, &w, &status);
     if (pid <= 0) {
         return pid;
     }
     int rc = c->a[1] == 0 ? 0 : copy_to_user(UADDR(c->a[1]), &status, sizeof(status));
-    if (rc == 0 && c->a[3] != 0) {
-        rc = copy_to_user(UADDR(c->a[3]), no_usage, sizeof(no_usage));
-    }
+    rc = rc == 0 ? put_no_usage(c->a[3]) : rc;
     return rc == 0 ? pid : rc;
+}
+
+/* Whom waitid() means, as wait4() would have it. */
+static int waitid_pid(const struct call *c, int *pid)
+{
+    int id = (int)c->a[1];
+
+    switch (c->a[0]) {
+    case P_ALL:
+        *pid = -1;
+        return 0;
+    case P_PID:
+        *pid = id;
+        return id > 0 ? 0 : -EINVAL;
+    case P_PGID: /* of 0: the caller's */
+        *pid = -id;
+        return id == 0 || id > 1 ? 0 : id == 1 ? -ECHILD : -EINVAL;
+    default:
+        return -EINVAL;
+    }
+}
+
+int64_t sys_waitid(struct call *c)
+{
+    uint32_t options = (uint32_t)c->a[3];
+    struct child_wait w = {.ends = options & WEXITED,
+                           .stops = options & WUNTRACED,
+                           .goes_on = options & WCONTINUED,
+                           .nohang = options & WNOHANG,
+                           .stays = options & WNOWAIT};
+    struct sig_siginfo told = {0};
+    int status = 0;
+
+    if ((options & ~(WNOHANG | WNOWAIT | WAIT_KINDS | WAIT_NEWS)) != 0 ||
+        (options & WAIT_NEWS) == 0) {
+        return -EINVAL;
+    }
+    int rc = waitid_pid(c, &w.pid);
+    rc = rc == 0 ? proc_wait_child(c->u, &w, &status) : rc;
+    if (rc < 0) {
+        return rc;
+    }
+    if (rc > 0) {
+        const struct signal_info info = proc_child_info((unsigned)rc, status);
+
+        siginfo_fill(&told, SIGNAL_CHILD, &info);
+    }
+    rc = c->a[2] == 0 ? 0 : copy_to_user(UADDR(c->a[2]), &told, sizeof(told));
+    return rc == 0 ? put_no_usage(c->a[4]) : rc;
+}
+
+/* ---- groups and sessions ---- */
+
+int64_t sys_setpgid(struct call *c)
+{
+    return job_set_group(c->p, (int)c->a[0], (int)c->a[1]);
+}
+
+int64_t sys_getpgid(struct call *c)
+{
+    return job_of(c->p, (int)c->a[0], false);
+}
+
+int64_t sys_getpgrp(struct call *c)
+{
+    return job_of(c->p, 0, false);
+}
+
+int64_t sys_setsid(struct call *c)
+{
+    return job_new_session(c->p);
+}
+
+int64_t sys_getsid(struct call *c)
+{
+    return job_of(c->p, (int)c->a[0], true);
 }

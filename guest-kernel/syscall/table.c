@@ -6,6 +6,7 @@
 #include "kern/log.h"
 #include "os/cmdline.h"
 #include "syscall/calls.h"
+#include "syscall/console.h"
 #include "syscall/names.h"
 
 static const struct {
@@ -79,7 +80,12 @@ static const struct {
     [104] = {"getgid", sys_getuid},
     [107] = {"geteuid", sys_getuid},
     [108] = {"getegid", sys_getuid},
+    [109] = {"setpgid", sys_setpgid},
     [110] = {"getppid", sys_getppid},
+    [111] = {"getpgrp", sys_getpgrp},
+    [112] = {"setsid", sys_setsid},
+    [121] = {"getpgid", sys_getpgid},
+    [124] = {"getsid", sys_getsid},
     [127] = {"rt_sigpending", sys_rt_sigpending},
     [128] = {"rt_sigtimedwait", sys_rt_sigtimedwait},
     [130] = {"rt_sigsuspend", sys_rt_sigsuspend},
@@ -100,6 +106,7 @@ static const struct {
     [232] = {"epoll_wait", sys_epoll_wait},
     [233] = {"epoll_ctl", sys_epoll_ctl},
     [234] = {"tgkill", sys_tgkill},
+    [247] = {"waitid", sys_waitid},
     [257] = {"openat", sys_openat},
     [262] = {"newfstatat", sys_newfstatat},
     [263] = {"unlinkat", sys_unlinkat},
@@ -172,6 +179,7 @@ static void task_syscall(struct uthread *u, struct trap_frame *f)
 
 static void task_release(struct proc *p)
 {
+    console_leave(p);
     task_free(p->own);
     p->own = NULL;
 }

@@ -15,14 +15,17 @@
 
 bool fake_locked, fake_users_may_take, fake_interrupted;
 unsigned fake_held, fake_woken;
-void (*fake_sleep)(void);
+void (*fake_sleep)(void), (*fake_next_sleep)(void);
+bool fake_times_out;
+uint64_t fake_deadline;
 
 void fake_files_begin(void)
 {
     fake_locked = fake_interrupted = false;
     fake_users_may_take = true;
     fake_woken = 0;
-    fake_sleep = NULL;
+    fake_sleep = fake_next_sleep = NULL;
+    fake_times_out = false;
 }
 
 void mutex_init(struct mutex *m, const char *name)
@@ -87,12 +90,17 @@ bool uthread_interrupted(const struct uthread *t)
 
 int proc_wait_change(const struct uthread *t, uint64_t seen, nsec_t deadline)
 {
+    bool timed_out;
+
     (void)t;
-    (void)deadline;
+    fake_deadline = deadline;
     assert_false(fake_locked);
     if (seen == fake_woken) {
         assert_non_null(fake_sleep);
         fake_sleep();
+        fake_sleep = fake_next_sleep != NULL ? fake_next_sleep : fake_sleep;
     }
-    return 0;
+    timed_out = fake_times_out;
+    fake_times_out = false;
+    return timed_out ? -ETIMEDOUT : 0;
 }

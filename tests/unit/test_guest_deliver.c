@@ -18,6 +18,7 @@
 #include "kern/thread.h"
 #include "fake_user.h"
 #include "proc/deliver.h"
+#include "proc/jobs.h"
 #include "proc/sigframe.h"
 
 #define HUP  1
@@ -89,6 +90,31 @@ void thread_fpu_load(void *area)
 bool uthread_interrupted(const struct uthread *thread)
 {
     return signal_ready(&thread->signals) != 0;
+}
+
+bool uthread_must_end(const struct uthread *thread)
+{
+    (void)thread;
+    return false;
+}
+
+static unsigned stopped_by, slept;
+
+void job_stop(struct proc *stopped, unsigned number)
+{
+    stopped_by = number;
+    signals_stop(&stopped->signals, number);
+}
+
+/* Somebody lets it go on at once. */
+void job_sleep(struct uthread *thread)
+{
+    const struct signal_info info = {.pid = 1};
+
+    if (signals_stopped(&thread->proc->signals) != 0) {
+        slept++;
+        (void)signal_post(&thread->proc->signals, SIGNAL_CONTINUE, &info);
+    }
 }
 
 void proc_exit(int status)
@@ -174,6 +200,41 @@ static int go_back(void)
 
     regs.rsp += 8;
     return deliver_return(&t, &regs, &why);
+}
+
+/* ---- stops ---- */
+
+/* A thread that is stopped in a call sleeps, and the call is made again; nothing else happens. */
+static void a_stop_lets_a_call_begin_again(void **state)
+{
+    (void)state;
+    slept = stopped_by = 0;
+    post(SIGNAL_TTY_STOP);
+    result(-CALL_RESTARTS);
+    assert_true(deliver_due(&t, &regs));
+    deliver_signals(&t, &regs);
+    assert_int_equal(stopped_by, SIGNAL_TTY_STOP);
+    assert_int_equal(slept, 1);
+    assert_int_equal(end_status, -1);
+    assert_int_equal(regs.rip, CALL - 2);
+    assert_int_equal(regs.rax, NUMBER);
+    assert_false(deliver_due(&t, &regs));
+}
+
+/* SIGCONT's handler runs then, and it is what interrupted the call. */
+static void what_goes_on_may_have_a_handler(void **state)
+{
+    (void)state;
+    slept = 0;
+    act(SIGNAL_CONTINUE, HANDLER1, 0);
+    post(SIGNAL_STOP);
+    result(-CALL_RESTARTS);
+    deliver_signals(&t, &regs);
+    assert_int_equal(slept, 1);
+    assert_int_equal(regs.rip, HANDLER1);
+    assert_int_equal(go_back(), 0);
+    assert_int_equal((int64_t)regs.rax, -LINUX_EINTR);
+    assert_int_equal(regs.rip, CALL);
 }
 
 /* ---- interrupted calls ---- */
@@ -466,6 +527,8 @@ static void a_call_that_is_over_gives_the_mask_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_stop_lets_a_call_begin_again),
+        TEST(what_goes_on_may_have_a_handler),
         TEST(a_handler_decides_what_a_call_comes_to),
         TEST(without_a_handler_a_call_is_made_again),
         TEST(sigsuspend_waits_again_or_gives_the_mask_back),

@@ -58,7 +58,7 @@ static int begin(void **state)
 
 static void what_is_ignored_is_dropped(void **state)
 {
-    static const unsigned harmless[] = {17, 18, 19, 20, 21, 22, 23, 28};
+    static const unsigned harmless[] = {17, 18, 23, 28};
     struct signal_due due;
 
     (void)state;
@@ -110,6 +110,72 @@ static void the_lowest_comes_first_and_none_twice(void **state)
     assert_int_equal(due.number, LAST);
     assert_int_equal(due.info.pid, 3);
     assert_false(signal_next(&t, &due));
+}
+
+/* What stops is taken like any, but neither ends the process nor waits for a handler. */
+static void what_stops_is_acted_on(void **state)
+{
+    static const unsigned stops[] = {19, 20, 21, 22};
+    struct signal_due due;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(stops); i++) {
+        assert_true(post(stops[i], 1));
+        assert_int_equal(signal_fatal(&t), 0);
+        assert_true(signal_next(&t, &due));
+        assert_true(due.stops);
+        assert_false(due.ends);
+        assert_int_equal(signals_stopped(&s), 0); /* that is for who asks whether it may be */
+        signals_stop(&s, due.number);
+        assert_int_equal(signals_stopped(&s), stops[i]);
+        assert_true(post(SIGNAL_CONTINUE, 1)); /* ignored, and wakes all the same */
+        assert_int_equal(signals_stopped(&s), 0);
+        assert_false(post(SIGNAL_CONTINUE, 1));
+    }
+    assert_int_equal(s.stops, 4);
+    act(20, HANDLER, 0, 0);
+    assert_true(post(20, 1));
+    assert_true(signal_next(&t, &due));
+    assert_false(due.stops);
+}
+
+static void stops_and_sigcont_take_each_other_back(void **state)
+{
+    const struct signal_info info = {.pid = 1};
+    struct signal_due due;
+
+    (void)state;
+    act(SIGNAL_CONTINUE, HANDLER, 0, 0);
+    signal_set_blocked(&t, ~0ull);
+    assert_true(post(20, 1));
+    assert_true(signal_post_thread(&t, 21, &info));
+    assert_true(post(SIGNAL_CONTINUE, 1));
+    assert_int_equal(signal_pending(&t), SIGNAL_BIT(SIGNAL_CONTINUE));
+    assert_true(signal_post_thread(&t, 22, &info));
+    assert_int_equal(signal_pending(&t), SIGNAL_BIT(22));
+    /* Also one that was taken, and has not stopped anybody yet. */
+    signal_set_blocked(&t, 0);
+    assert_true(signal_next(&t, &due));
+    assert_int_equal(due.number, 22);
+    assert_true(post(SIGNAL_CONTINUE, 1));
+    signals_stop(&s, due.number);
+    assert_int_equal(signals_stopped(&s), 0);
+}
+
+static void who_refuses_a_signal(void **state)
+{
+    (void)state;
+    assert_false(signal_refused(&t, 22));
+    signal_set_blocked(&t, SIGNAL_BIT(22));
+    assert_true(signal_refused(&t, 22));
+    signal_set_blocked(&t, 0);
+    act(22, HANDLER_IGNORE, 0, 0);
+    assert_true(signal_refused(&t, 22));
+    assert_false(signal_no_stops(&s));
+    act(SIGNAL_CHILD, HANDLER, SA_NOCLDSTOP, 0);
+    assert_true(signal_no_stops(&s));
+    act(SIGNAL_CHILD, HANDLER_IGNORE, 0, 0);
+    assert_true(signal_no_stops(&s));
 }
 
 /* Who waits for something else may ask what will come of it, and changes nothing by that. */
@@ -589,6 +655,9 @@ int main(void)
         cmocka_unit_test_setup(what_is_ignored_is_dropped, begin),
         cmocka_unit_test_setup(ignoring_forgets_what_is_pending, begin),
         cmocka_unit_test_setup(the_lowest_comes_first_and_none_twice, begin),
+        cmocka_unit_test_setup(what_stops_is_acted_on, begin),
+        cmocka_unit_test_setup(stops_and_sigcont_take_each_other_back, begin),
+        cmocka_unit_test_setup(who_refuses_a_signal, begin),
         cmocka_unit_test_setup(what_ends_a_process_is_known_before, begin),
         cmocka_unit_test_setup(kill_and_stop_are_beyond_reach, begin),
         cmocka_unit_test_setup(a_handler_blocks_itself_unless_told_otherwise, begin),

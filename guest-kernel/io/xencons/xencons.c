@@ -42,6 +42,7 @@ static bool reading;     /* somebody waits in xencons_read(): a line is being ty
 static bool overrun;     /* log lines were written over it */
 static uint64_t dropped; /* log bytes that found no room */
 static bool wants_room;  /* somebody found too little who does not wait here */
+static bool claimed;     /* by programs: ^C is a byte like any */
 static void (*changed)(void);
 static struct waitq out_wq = WAITQ(out_wq, "xencons-out");
 static struct waitq in_wq = WAITQ(in_wq, "xencons-in");
@@ -69,11 +70,11 @@ static bool push_out(void)
     return moved;
 }
 
-/* Takes a ^C note, and drops what was typed before it; caller holds cons_lock. */
+/* Takes a ^C note, and drops what was typed before it, but for programs; caller holds cons_lock. */
 static void take_typed(const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (text[i] == CTRL_C) {
+        if (text[i] == CTRL_C && !claimed) {
             interrupted = true;
             in_cons = in_prod;
         }
@@ -100,17 +101,22 @@ static bool pull_in(bool *more)
     return taken != 0;
 }
 
-/* Puts one character into out[], newlines as CR LF; false when there is no room. */
-static bool put_char(char c)
+/* Puts one character into out[], newlines as CR LF unless @raw; false when there is no room. */
+static bool put_as(char c, bool raw)
 {
     if (out_room() < 2) {
         return false;
     }
-    if (c == '\n' && !ops->cooked) {
+    if (c == '\n' && !ops->cooked && !raw) {
         out[out_prod++ % OUT_SIZE] = '\r';
     }
     out[out_prod++ % OUT_SIZE] = c;
     return true;
+}
+
+static bool put_char(char c)
+{
+    return put_as(c, false);
 }
 
 /* Says how much of the log is missing, once there is room again; caller holds cons_lock. */
@@ -160,7 +166,7 @@ static void on_event(void)
     wake_readers(typed_now || roomy);
 }
 
-size_t xencons_put(const char *text, size_t len)
+static size_t put_some(const char *text, size_t len, bool raw)
 {
     size_t n = 0, before;
     bool moved = false;
@@ -171,7 +177,7 @@ size_t xencons_put(const char *text, size_t len)
     upcall_state_t s = spin_lock(&cons_lock);
     do { /* the device may have room that no event told of yet */
         before = n;
-        while (n < len && put_char(text[n])) {
+        while (n < len && put_as(text[n], raw)) {
             n++;
         }
         moved = push_out() || moved;
@@ -182,6 +188,16 @@ size_t xencons_put(const char *text, size_t len)
     }
     spin_unlock(&cons_lock, s);
     return n;
+}
+
+size_t xencons_put(const char *text, size_t len)
+{
+    return put_some(text, len, false);
+}
+
+size_t xencons_put_raw(const char *text, size_t len)
+{
+    return put_some(text, len, true);
 }
 
 bool xencons_writable(void)
@@ -297,7 +313,7 @@ void xencons_write(const char *text, size_t len)
 
 static bool typed(void)
 {
-    return READ_ONCE(in_prod) != READ_ONCE(in_cons) || READ_ONCE(overrun);
+    return xencons_typed() || READ_ONCE(overrun);
 }
 
 size_t xencons_take(char *buf, size_t size)
@@ -362,10 +378,29 @@ bool xencons_wait_interrupt(nsec_t deadline)
     return (wait_event_until(&in_wq, READ_ONCE(interrupted), deadline)) == 0;
 }
 
-bool xencons_wait_interrupt_or(bool (*over)(void *arg), void *arg)
+void xencons_claim(bool by_programs)
 {
-    wait_event(&in_wq, READ_ONCE(interrupted) || over(arg));
-    return READ_ONCE(interrupted);
+    WRITE_ONCE(claimed, by_programs);
+}
+
+bool xencons_typed(void)
+{
+    return READ_ONCE(in_prod) != READ_ONCE(in_cons);
+}
+
+void xencons_wait_until(bool (*cond)(void *arg), void *arg)
+{
+    wait_event(&in_wq, cond(arg));
+}
+
+void xencons_give_back(const char *buf, size_t n)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+
+    while (n != 0 && in_prod - in_cons < IN_SIZE) {
+        in[--in_cons % IN_SIZE] = buf[--n];
+    }
+    spin_unlock(&cons_lock, s);
 }
 
 void xencons_look_again(void)
@@ -376,6 +411,16 @@ void xencons_look_again(void)
 static bool all_read(void)
 {
     return READ_ONCE(out_cons) == READ_ONCE(out_prod) && ops->drained();
+}
+
+bool xencons_drained(void)
+{
+    upcall_state_t s = spin_lock(&cons_lock);
+    bool drained = ops == NULL || all_read();
+
+    wants_room = wants_room || !drained;
+    spin_unlock(&cons_lock, s);
+    return drained;
 }
 
 void xencons_flush(nsec_t deadline)

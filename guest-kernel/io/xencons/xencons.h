@@ -31,8 +31,8 @@ void xencons_write(const char *text, size_t len);
 size_t xencons_read(char *buf, size_t size, nsec_t deadline);
 
 /**
- * xencons_tell() - whom to tell when something was typed, or xencons_put() or xencons_writable()
- * found too little room and there is more now
+ * xencons_tell() - whom to tell when something was typed, or xencons_put(), xencons_writable() or
+ * xencons_drained() found too little room and there is more now
  *
  * @fn is called as an event handler. Once.
  */
@@ -40,6 +40,12 @@ void xencons_tell(void (*fn)(void));
 
 /** xencons_put() - write what there is room for now. Return: how many bytes. Any context. */
 size_t xencons_put(const char *text, size_t len);
+
+/** xencons_put_raw() - the same, but a newline stays one byte. */
+size_t xencons_put_raw(const char *text, size_t len);
+
+/** xencons_drained() - whether the console's reader has taken everything. Any context. */
+bool xencons_drained(void);
 
 /** xencons_writable() - whether there is room that is worth writing to. Any context. */
 bool xencons_writable(void);
@@ -56,10 +62,22 @@ void xencons_clear_interrupt(void);
 /** xencons_wait_interrupt() - sleep until ^C was typed (true) or @deadline. Thread context. */
 bool xencons_wait_interrupt(nsec_t deadline);
 
-/** xencons_wait_interrupt_or() - the same, or until @over(@arg): see xencons_look_again(). */
-bool xencons_wait_interrupt_or(bool (*over)(void *arg), void *arg);
+/**
+ * xencons_claim() - from here on, or no more, all that is typed is for programs: ^C is a byte like
+ * any. Any context.
+ */
+void xencons_claim(bool by_programs);
 
-/** xencons_look_again() - some @over may have become true. Any context. */
+/** xencons_typed() - whether xencons_take() would find something. Any context. */
+bool xencons_typed(void);
+
+/** xencons_wait_until() - sleep until @cond(@arg), which is looked at when something was typed. */
+void xencons_wait_until(bool (*cond)(void *arg), void *arg);
+
+/** xencons_give_back() - what was taken and not used is there to be read again, if it fits. */
+void xencons_give_back(const char *buf, size_t n);
+
+/** xencons_look_again() - some @cond may have become true. Any context. */
 void xencons_look_again(void);
 
 /** xencons_flush() - sleep until the console's reader has taken everything, or @deadline. */
