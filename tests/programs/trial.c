@@ -137,6 +137,17 @@ static const struct pointer_call calls[] = {
     {"connect by name", SYS_connect, 1, {9, 0, 16}},
     {"unlink", SYS_unlink, 0, {0}},
     {"unlinkat", SYS_unlinkat, 1, {-100, 0, 0}},
+    {"mkdir", SYS_mkdir, 0, {0}},
+    {"rmdir", SYS_rmdir, 0, {0}},
+    {"rename", SYS_rename, 0, {0}},
+    {"link", SYS_link, 0, {0}},
+    {"symlink", SYS_symlink, 0, {0}},
+    {"truncate", SYS_truncate, 0, {0}},
+    {"chmod", SYS_chmod, 0, {0}},
+    {"chown", SYS_chown, 0, {0}},
+    {"statfs", SYS_statfs, 0, {0}},
+    {"utimensat", SYS_utimensat, 1, {-100, 0}},
+    {"sysinfo", SYS_sysinfo, 0, {0}},
 };
 
 static int try_pointer(const struct pointer_call *c, uint64_t address)
