@@ -66,7 +66,7 @@ static const struct pointer_call calls[] = {
     {"newfstatat empty", SYS_newfstatat, 2, {1, (long)"", 0, 0x1000}},
     {"access", SYS_access, 0, {0, 0}},
     {"faccessat", SYS_faccessat, 1, {-100, 0, 0}},
-    {"readlink", SYS_readlink, 0, {0, 0, 0}},
+    {"readlink", SYS_readlink, 0, {0, (long)&name, 1}},
     {"poll", SYS_poll, 0, {0, 1, 0}},
     {"readlink buffer", SYS_readlink, 1, {(long)"/link", 0, 4}},
     {"readlinkat", SYS_readlinkat, 1, {-100, 0, 0, 4}},

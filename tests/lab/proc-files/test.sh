@@ -37,11 +37,11 @@ chmod 640 list && touch -d '2001-02-03 04:05:06' list && stat -c '%a %Y' list
 echo changed > /etc/greeting && cat /etc/greeting
 dd if=/dev/zero of=part bs=1000 count=3 seek=2 conv=notrunc 2> /dev/null && stat -c %s part
 cd /tmp && rm -r one copy found list sorted hard soft part all.tar.gz && ls -A /tmp | wc -l
-ps | grep '/bin/sh /etc/script' > /dev/null && echo "ps sees it"
-free | grep '^Mem: *[1-9]' > /dev/null && echo "free sees it"
-df / | grep '^tmpfs .* /$' > /dev/null && echo "df sees it"
-top -b -n 1 | grep '/bin/sh /etc/script' > /dev/null && echo "top sees it"
-uptime | grep 'load average' > /dev/null && mount | grep 'tmpfs on / type tmpfs' > /dev/null && echo "the rest sees it"
+ps | grep '/bin/sh /etc/script' > /dev/null && echo "seen by ps"
+free | grep '^Mem: *[1-9]' > /dev/null && echo "seen by free"
+df / | grep '^tmpfs .* /$' > /dev/null && echo "seen by df"
+top -b -n 1 | grep '/bin/sh /etc/script' > /dev/null && echo "seen by top"
+uptime | grep 'load average' > /dev/null && mount | grep 'tmpfs on / type tmpfs' > /dev/null && echo "seen by uptime and mount"
 readlink /proc/self/exe
 head -c 20000000 /dev/zero > /tmp/hog || echo "full: $?"
 rm /tmp/hog && echo again > /tmp/after && cat /tmp/after && rm /tmp/after
@@ -85,11 +85,11 @@ done << LINES
 ^640 981173106$
 ^changed$
 ^5000$
-^ps sees it$
-^free sees it$
-^df sees it$
-^top sees it$
-^the rest sees it$
+^seen by ps$
+^seen by free$
+^seen by df$
+^seen by top$
+^seen by uptime and mount$
 ^/bin/busybox$
 ^head: standard output: 
 ^full: 1$
