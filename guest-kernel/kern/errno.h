@@ -15,6 +15,7 @@ enum kern_errno {
 /* Those of Linux' that Xen's list lacks: what programs are told. */
 #define LINUX_EINTR           4
 #define LINUX_ENOTTY          25
+#define LINUX_EFBIG           27
 #define LINUX_ESPIPE          29
 #define LINUX_EPIPE           32
 #define LINUX_ELOOP           40

@@ -258,6 +258,29 @@ bool page_users_may_take(void)
     return READ_ONCE(stats.pages_free) > leave;
 }
 
+uint64_t page_count(void)
+{
+    return READ_ONCE(stats.pages_total);
+}
+
+bool page_share(void *page)
+{
+    uint16_t *refs = &page_of(virt_to_pfn(page))->refs;
+
+    if (__atomic_load_n(refs, __ATOMIC_RELAXED) == UINT16_MAX) {
+        return false;
+    }
+    __atomic_add_fetch(refs, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+void page_drop(void *page)
+{
+    if (__atomic_sub_fetch(&page_of(virt_to_pfn(page))->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        page_free(page, 0);
+    }
+}
+
 void mem_get_stats(struct mem_stats *out)
 {
     upcall_state_t state = spin_lock(&page_lock);

@@ -66,6 +66,18 @@ bool page_find_hole(pfn_t from, pfn_t *hole);
  */
 bool page_users_may_take(void);
 
+/** page_count() - pages under the allocator's care, free or not. Any context. */
+uint64_t page_count(void);
+
+/**
+ * page_share(), page_drop() - one more has a page of page_alloc(0), which has one owner; one less
+ *
+ * The last one's end frees it. False: too many have it; who shares the same page at once sees to it
+ * that this is counted right. Any context.
+ */
+bool page_share(void *page) __must_check;
+void page_drop(void *page);
+
 /** page_set_kind() - relabel the pages of an allocated block. The owner's business. */
 void page_set_kind(void *page, unsigned order, enum page_kind kind);
 

@@ -654,6 +654,27 @@ static void visit_thread(const struct thread *t, void *arg)
     visitor->fn(&info, visitor->arg);
 }
 
+nsec_t thread_cpu_time(const struct thread *t)
+{
+    const struct cpu *cpu = cpu_by_id(READ_ONCE(t->cpu));
+    nsec_t since = READ_ONCE(cpu->sched->switched_at), now = clock_now();
+    bool turn = READ_ONCE(cpu->current) == t && now > since;
+
+    return READ_ONCE(t->cpu_time) + (turn ? now - since : 0);
+}
+
+bool thread_runs(const struct thread *t)
+{
+    enum thread_state state = READ_ONCE(t->state);
+
+    return state == THREAD_RUNNING || state == THREAD_READY;
+}
+
+nsec_t thread_idle_time(unsigned cpu)
+{
+    return thread_cpu_time(cpu_by_id(cpu)->idle);
+}
+
 void thread_foreach(void (*fn)(const struct thread_info *info, void *arg), void *arg)
 {
     struct thread_visitor visitor = {.fn = fn, .arg = arg};

@@ -58,6 +58,15 @@ void thread_sleep_until(nsec_t deadline);
 /** thread_sleep_until_wall() - the same by clock_wall(): time while saved counts. May sleep. */
 void thread_sleep_until_wall(nsec_t deadline);
 
+/** thread_cpu_time() - how long it has run, its turn under way included. Any context. */
+nsec_t thread_cpu_time(const struct thread *t);
+
+/** thread_runs() - whether it runs, or waits for a vCPU only. Any context. */
+bool thread_runs(const struct thread *t);
+
+/** thread_idle_time() - how long a vCPU had nothing to do. Any context. */
+nsec_t thread_idle_time(unsigned cpu);
+
 /**
  * thread_use_fpu() - let the calling thread use x87 and SSE registers from here on
  *

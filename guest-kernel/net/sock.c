@@ -348,17 +348,6 @@ int sock_bind_unix(struct sock *s, const struct sock_path *path)
     return rc;
 }
 
-bool sock_unlink(const struct sock_path *path)
-{
-    if (!net_stack_runs()) {
-        return false;
-    }
-    LOCK_TCPIP_CORE();
-    bool had = unix_sock_unlink(path);
-    UNLOCK_TCPIP_CORE();
-    return had;
-}
-
 int sock_connect_unix(struct sock *s, const struct sock_path *path, unsigned pid)
 {
     LOCK_TCPIP_CORE();

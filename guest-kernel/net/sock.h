@@ -25,11 +25,14 @@ struct sock_addr {
     uint16_t port;
 };
 
-/* A name of AF_UNIX: a path without its NUL, or bytes of which the first is 0; of no length: none.
+/*
+ * A name of AF_UNIX: that of a file, and the path without its NUL by which it was given, or bytes
+ * of which the first is 0; of no length: none.
  */
 #define SOCK_PATH_MAX 108
 
 struct sock_path {
+    uint64_t file; /* its number, which no other file ever has; 0: it is of none */
     uint8_t len;
     char bytes[SOCK_PATH_MAX];
 };
@@ -109,9 +112,6 @@ int sock_bind(struct sock *s, const struct sock_addr *addr) __must_check;
 
 /** sock_bind_unix() - of AF_UNIX, which the functions before and after are not for. */
 int sock_bind_unix(struct sock *s, const struct sock_path *path) __must_check;
-
-/** sock_unlink() - take a name from its socket. Return: whether somebody had it. */
-bool sock_unlink(const struct sock_path *path);
 
 /**
  * sock_listen() - of one that connects. 0, -EADDRINUSE, -EINVAL, -ENOBUFS

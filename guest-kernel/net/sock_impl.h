@@ -137,9 +137,6 @@ void unix_sock_read(struct sock *s);
 /** unix_sock_unload() - what a packet carries, the caller's from here on; NULL: nothing. */
 struct sock_cargo *unix_sock_unload(struct sock *s, struct sock_packet *packet);
 
-/** unix_sock_unlink() - take a name from its socket. Return: whether somebody had it. */
-bool unix_sock_unlink(const struct sock_path *path);
-
 /** unix_name_read() - a name, or none of NULL. */
 void unix_name_read(const struct unix_name *name, struct sock_path *path);
 

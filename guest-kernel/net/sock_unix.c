@@ -3,7 +3,7 @@
  *
  * What is sent is queued at its receiver at once. What is unread counts for who sends: his room is
  * what his SOCK_SEND_ROOM leaves of the receiver's queue. Names are of a table: one lasts as long
- * as its socket is open, and no file comes of it.
+ * as its socket is open; a file that it is of may last longer, and is nobody's then.
  *
  * A message may carry files, a cargo. Files that are carried and that nobody can ever receive would
  * stay for good, so no ring of sockets can come about: a socket that is carried has no message
@@ -74,15 +74,19 @@ static bool is_alike(const struct sock *a, const struct sock *b)
     return a->stream == b->stream && a->connects == b->connects;
 }
 
-/* Names that are no paths each kind of socket has for itself. @s: of the kind; NULL: a path's. */
+static bool is_same(const struct sock_path *a, const struct sock_path *b)
+{
+    return a->file == b->file &&
+           (a->file != 0 || (a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0));
+}
+
+/* Names that are of no file each kind of socket has for itself. @s: of the kind. */
 static struct unix_sock *name_find(const struct sock *s, const struct sock_path *path)
 {
     struct unix_sock *u;
 
     XEN_TAILQ_FOREACH (u, &names, bound) {
-        if (u->name->path.len == path->len &&
-            memcmp(u->name->path.bytes, path->bytes, path->len) == 0 &&
-            (path->bytes[0] == '/' || (s != NULL && is_alike(u->sock, s)))) {
+        if (is_same(&u->name->path, path) && (path->file != 0 || is_alike(u->sock, s))) {
             return u;
         }
     }
@@ -115,16 +119,6 @@ static void unlist(struct unix_sock *u)
         XEN_TAILQ_REMOVE(&names, u, bound);
         u->listed = false;
     }
-}
-
-bool unix_sock_unlink(const struct sock_path *path)
-{
-    struct unix_sock *u = name_find(NULL, path);
-
-    if (u != NULL) {
-        unlist(u);
-    }
-    return u != NULL;
 }
 
 int unix_sock_name(const struct sock *s, bool of_peer, struct sock_path *path)
@@ -201,7 +195,7 @@ static int look_up(const struct sock *s, const struct sock_path *path, struct so
     const struct unix_sock *u = name_find(s, path);
 
     if (u == NULL) {
-        return path->bytes[0] == '/' ? -ENOENT : -ECONNREFUSED;
+        return -ECONNREFUSED;
     }
     *found = u->sock;
     return is_alike(s, u->sock) ? 0 : -LINUX_EPROTOTYPE;

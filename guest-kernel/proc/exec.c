@@ -17,6 +17,7 @@
 #include "kern/string.h"
 #include "os/hypercall.h"
 #include "proc/elf.h"
+#include "proc/table.h"
 #include "psm/random.h"
 #include "psm/trap.h"
 
@@ -254,13 +255,29 @@ static int fill_space(struct vm_space *space, const struct program *program,
     return rc;
 }
 
+/* What others may read of them. */
+static void remember_args(struct proc *p, const char *name, const struct exec_args *args)
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < args->argc; i++) {
+        len += strlen(args->text + len) + 1;
+    }
+    mutex_lock(&proc_table_lock);
+    strlcpy(p->name, name, sizeof(p->name));
+    p->args_len = (unsigned)MIN(len, sizeof(p->args));
+    memcpy(p->args, args->text, p->args_len);
+    p->args[sizeof(p->args) - 1] = '\0';
+    mutex_unlock(&proc_table_lock);
+}
+
 int proc_load(struct uthread *t, const char *name, const struct program *program,
               const struct exec_args *args, struct trap_frame *frame, const char **why)
 {
     struct proc *p = t->proc;
     bool runs = t == uthread_self();
     struct vm_space *space = vm_create();
-    struct vm_space *old = p->space;
+    struct vm_space *old;
     struct loaded l;
 
     *why = NULL;
@@ -274,8 +291,8 @@ int proc_load(struct uthread *t, const char *name, const struct program *program
         vm_destroy(space);
         return rc;
     }
-    strlcpy(p->name, name, sizeof(p->name));
-    p->space = space;
+    remember_args(p, name, args);
+    old = proc_set_space(p, space);
     p->execed = true;
     t->user = (struct user_cpu){0};
     t->clear_tid = t->robust_list = 0;

@@ -13,6 +13,7 @@
 #include "os/panic.h"
 #include "proc/deliver.h"
 #include "proc/table.h"
+#include "psm/clock.h"
 #include "psm/trap.h"
 
 struct mutex proc_table_lock;
@@ -123,6 +124,11 @@ unsigned proc_new_id(void)
     return last_id;
 }
 
+unsigned proc_last_id(void)
+{
+    return READ_ONCE(last_id);
+}
+
 static bool table_add(struct proc *p)
 {
     bool found = false;
@@ -163,6 +169,11 @@ struct proc *proc_create(const char *name, const struct personality *personality
     strlcpy(p->name, name, sizeof(p->name));
     p->personality = personality;
     p->parent = parent;
+    p->began = clock_now();
+    if (parent != NULL) { /* which changes it only by a call of its own */
+        memcpy(p->args, parent->args, sizeof(p->args));
+        p->args_len = parent->args_len;
+    }
     mutex_init(&p->lock, "program");
     signals_init(&p->signals);
     futexes_init(&p->futexes);
@@ -366,7 +377,7 @@ void proc_end(struct proc *p)
 {
     itimer_set(p, 0, 0);
     p->personality->release(p);
-    vm_destroy(p->space);
+    vm_destroy(proc_set_space(p, NULL));
     proc_return_space(p);
     children_leave(p);
     tell_end(p);

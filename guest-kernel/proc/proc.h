@@ -29,6 +29,7 @@
 #define PROC_MAX      128
 #define PROC_ID_MAX   0x3fffffU /* of processes and threads; a futex's word has room for them */
 #define PROC_NAME_MAX 16
+#define PROC_ARGS_MAX 256 /* bytes of the arguments that others may read */
 
 #define SESSION_OF_SHELL 0u /* which is no program */
 
@@ -54,6 +55,10 @@ struct personality {
 struct proc {
     unsigned pid;
     char name[PROC_NAME_MAX]; /* the program's, for messages */
+    char args[PROC_ARGS_MAX]; /* the first of its arguments, each with its NUL; under the lock */
+    unsigned args_len;        /* likewise */
+    nsec_t began;             /* clock_now() */
+    nsec_t cpu_time;          /* of threads that have ended; under the lock */
     struct proc *parent;      /* NULL: a kernel thread's, or nobody's; under the lock */
     bool orphan;              /* nobody's; under the lock */
     unsigned group, session;  /* see proc/jobs.h; likewise */
@@ -65,12 +70,12 @@ struct proc {
     unsigned live;            /* threads; under the lock */
     struct uthread *alone;    /* ends all the others; likewise */
     struct thread *thread;    /* the last that ended, to be joined; likewise */
-    struct vm_space *space;
-    bool *lent;              /* to be set when it leaves the space that its parent lent it; NULL:
-                                it has its own. Under the lock */
-    struct mutex lock;       /* "program" */
-    uint64_t brk_start, brk; /* the heap's bounds, in bytes */
-    uint64_t map_top;        /* mappings are placed below */
+    struct vm_space *space;   /* changed under the lock once it runs; NULL: not yet, or no more */
+    bool *lent;               /* to be set when it leaves the space that its parent lent it; NULL:
+                                 it has its own. Under the lock */
+    struct mutex lock;        /* "program" */
+    uint64_t brk_start, brk;  /* the heap's bounds, in bytes */
+    uint64_t map_top;         /* mappings are placed below */
     const struct personality *personality;
     void *own; /* the personality's */
     struct signals signals;
@@ -210,6 +215,24 @@ struct signal_info proc_child_info(unsigned pid, int status);
 
 /** proc_parent_pid() - 0 if there is none. */
 unsigned proc_parent_pid(const struct proc *p);
+
+/**
+ * proc_visit() - look at a process that cannot go away meanwhile
+ * @fn: called with "processes" held
+ *
+ * Return: whether there is one of that number. Thread context.
+ */
+bool proc_visit(unsigned pid, void (*fn)(const struct proc *p, void *arg), void *arg);
+
+/** proc_next() - the lowest number of a process from @pid on; 0: none. Thread context. */
+unsigned proc_next(unsigned pid);
+
+/** proc_last_id(), proc_count() - the last number given out; how many there are. Thread context. */
+unsigned proc_last_id(void);
+unsigned proc_count(void);
+
+/** proc_usage() - its processor time so far, and whether a thread of it runs or could: in fn. */
+nsec_t proc_usage(const struct proc *p, bool *runs);
 
 /** proc_wake() - something changed that a system call may wait for. Any context. */
 void proc_wake(void);

@@ -26,6 +26,9 @@ void job_orphans(const struct proc *p, const struct proc *parent);
 /** proc_new_id() - a number for a process or a thread. The table is locked. */
 unsigned proc_new_id(void);
 
+/** proc_set_space() - give a process another space. Return: what it had. Thread context. */
+struct vm_space *proc_set_space(struct proc *p, struct vm_space *space);
+
 /** uthread_find() - a process's thread of a number, or NULL. The table is locked. */
 struct uthread *uthread_find(const struct proc *p, unsigned tid);
 

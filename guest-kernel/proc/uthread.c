@@ -95,6 +95,7 @@ static bool uthread_remove(struct uthread *t, int status, struct thread **before
 
     mutex_lock(&proc_table_lock);
     signals_leave(&t->signals);
+    p->cpu_time += t->thread != NULL ? thread_cpu_time(t->thread) : 0;
     if (t->tid == p->pid) {
         proc_set_status(p, status);
     }
@@ -140,6 +141,7 @@ static void uthread_main(void *arg)
     thread_fpu_load(start->fpu);
     kfree(start);
     thread_self()->uthread = t;
+    WRITE_ONCE(t->thread, thread_self());
     vm_enter(t->proc->space);
     user_begin(&t->user);
     (void)upcalls_save();

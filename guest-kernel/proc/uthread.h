@@ -30,6 +30,7 @@ struct trap_frame;
 struct uthread {
     unsigned tid; /* of a process's first one: its pid */
     struct proc *proc;
+    struct thread *thread; /* the kernel's; NULL: not started */
     struct thread_signals signals;
     struct user_cpu user;
     void *page;           /* a page for what a call moves: it takes none while it waits */

@@ -211,3 +211,12 @@ void cpu_undo_steps(const struct cpu_step *steps, size_t n, struct cpu *cpu)
         }
     }
 }
+
+#define CPUID_BRAND 0x80000002u /* and the two behind it */
+
+void cpu_brand(unsigned part, uint32_t text[4])
+{
+    text[0] = CPUID_BRAND + part;
+    text[2] = 0;
+    __asm__("cpuid" : "+a"(text[0]), "=b"(text[1]), "+c"(text[2]), "=d"(text[3]));
+}

@@ -84,6 +84,9 @@ static inline struct cpu *this_cpu(void)
     return cpu;
 }
 
+/** cpu_brand() - a third of the processor's name, 0 to 2: 16 characters. Any context. */
+void cpu_brand(unsigned part, uint32_t text[4]);
+
 /** cpu_by_id() - a CPU that was, or was to be, started once, else NULL. Any context. */
 struct cpu *cpu_by_id(unsigned id);
 

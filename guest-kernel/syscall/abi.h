@@ -8,7 +8,7 @@
 
 #include "kern/types.h"
 
-#define PATH_SIZE 1024 /* with its NUL; Linux has 4096 */
+#define PATH_SIZE 4096 /* with its NUL */
 
 /* Flags of open() and fcntl(). */
 #define O_ACCMODE   3u
@@ -18,6 +18,7 @@
 #define O_CREAT     0100u
 #define O_EXCL      0200u
 #define O_TRUNC     01000u
+#define O_APPEND    02000u
 #define O_NONBLOCK  04000u
 #define O_DIRECTORY 0200000u
 #define O_NOFOLLOW  0400000u
@@ -35,7 +36,11 @@
 
 #define AT_FDCWD            (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100u
+#define AT_REMOVEDIR        0x200u
+#define AT_SYMLINK_FOLLOW   0x400u
 #define AT_EMPTY_PATH       0x1000u
+
+#define RENAME_NOREPLACE 1u
 
 #define S_IFCHR  0020000u
 #define S_IFDIR  0040000u
@@ -171,6 +176,24 @@ _Static_assert(sizeof(struct abi_termios) == 36, "the kernel's struct termios");
 struct abi_winsize {
     uint16_t rows, columns, xpixel, ypixel;
 };
+
+struct abi_statfs {
+    int64_t type, bsize;
+    uint64_t blocks, bfree, bavail, files, ffree;
+    int32_t fsid[2];
+    int64_t namelen, frsize, flags, spare[4];
+};
+_Static_assert(sizeof(struct abi_statfs) == 120, "struct statfs of x86-64");
+
+struct abi_sysinfo {
+    int64_t uptime;
+    uint64_t loads[3], totalram, freeram, sharedram, bufferram, totalswap, freeswap;
+    uint16_t procs, pad0;
+    uint32_t pad1;
+    uint64_t totalhigh, freehigh;
+    uint32_t mem_unit, pad2;
+};
+_Static_assert(sizeof(struct abi_sysinfo) == 112, "struct sysinfo of x86-64");
 
 struct abi_dirent {
     uint64_t ino;

@@ -32,12 +32,17 @@ int64_t clone_process(struct call *c, uint64_t flags, uint64_t stack);
 
 /* sys_file.c, sys_name.c */
 call_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_lseek, sys_ioctl, sys_fcntl,
-    sys_dup, sys_dup2, sys_dup3, sys_close, sys_fstat, sys_getdents64, sys_pipe, sys_pipe2;
-call_fn sys_open, sys_openat, sys_stat, sys_lstat, sys_newfstatat, sys_access, sys_faccessat,
-    sys_readlink, sys_readlinkat, sys_getcwd, sys_chdir, sys_unlink, sys_unlinkat;
+    sys_dup, sys_dup2, sys_dup3, sys_close, sys_fstat, sys_getdents64, sys_pipe, sys_pipe2,
+    sys_pwrite64, sys_ftruncate, sys_fallocate, sys_fsync, sys_sync, sys_fchmod, sys_fchown,
+    sys_fstatfs;
+call_fn sys_open, sys_openat, sys_creat, sys_stat, sys_lstat, sys_newfstatat, sys_access,
+    sys_faccessat, sys_readlink, sys_readlinkat, sys_statfs, sys_mkdir, sys_mkdirat, sys_symlink,
+    sys_symlinkat, sys_link, sys_linkat, sys_unlink, sys_unlinkat, sys_rmdir, sys_rename,
+    sys_renameat, sys_renameat2, sys_chmod, sys_fchmodat, sys_chown, sys_lchown, sys_fchownat,
+    sys_utimensat, sys_truncate, sys_umask, sys_getcwd, sys_chdir, sys_fchdir;
 
 /* sys_mem.c */
-call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect;
+call_fn sys_brk, sys_mmap, sys_munmap, sys_mprotect, sys_mremap, sys_madvise, sys_msync;
 
 /* sys_proc.c */
 call_fn sys_fork, sys_vfork, sys_execve, sys_wait4, sys_waitid, sys_exit_group, sys_arch_prctl,
@@ -67,6 +72,6 @@ call_fn sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_sigaltstack
 
 /* sys_misc.c */
 call_fn sys_uname, sys_getrandom, sys_clock_gettime, sys_clock_getres, sys_gettimeofday, sys_time,
-    sys_nanosleep, sys_clock_nanosleep, sys_prlimit64, sys_getrlimit, sys_umask;
+    sys_nanosleep, sys_clock_nanosleep, sys_prlimit64, sys_getrlimit, sys_sysinfo;
 
 #endif /* SYSCALL_CALLS_H */

@@ -138,6 +138,15 @@ int fd_give_two(struct fd_table *t, struct file *files[2], bool cloexec, uaddr_t
     return rc;
 }
 
+bool fd_node(struct fd_table *t, uint64_t fd, struct node **node)
+{
+    mutex_lock(&t->lock);
+    const struct file *f = fd < FD_MAX ? t->fds[fd].file : NULL;
+    *node = f != NULL && f->node != NULL ? node_get(f->node) : NULL;
+    mutex_unlock(&t->lock);
+    return f != NULL;
+}
+
 bool fd_has_room(struct fd_table *t)
 {
     bool room = false;

@@ -10,7 +10,7 @@
 #ifndef SYSCALL_FILE_H
 #define SYSCALL_FILE_H
 
-#include "fs/cpio.h"
+#include "fs/node.h"
 #include "proc/proc.h"
 #include "syscall/abi.h"
 
@@ -23,11 +23,11 @@ struct umem;
 /**
  * struct file_ops - what can be done with a kind of file
  * @read, @write: at most a page. Return: bytes, 0 at the end, or -errno; NULL: -EINVAL
+ * @write_at: in the place of @write: writes at *@pos, or wherever it belongs, and moves it
  * @transfer: in the place of both: to or from a program's memory, in one piece if it matters; NULL:
  * there are only those
  * @stat: fill in what is known; the rest is zero
  * @ioctl: NULL: -ENOTTY
- * @source: what its pages begin with, one reference the caller's; NULL: cannot be mapped
  * @close: the last descriptor is gone; NULL: nothing to do
  * @ready: what of POLL* is so now; who makes it so calls file_changed(). NULL: reads and writes
  * never wait
@@ -37,10 +37,10 @@ struct umem;
 struct file_ops {
     ssize_t (*read)(struct file *f, uint64_t pos, void *buf, size_t n);
     ssize_t (*write)(struct file *f, const void *buf, size_t n);
+    ssize_t (*write_at)(struct file *f, uint64_t *pos, const void *buf, size_t n);
     ssize_t (*transfer)(struct file *f, struct umem *m, bool writes);
     void (*stat)(const struct file *f, struct abi_stat *st);
     int (*ioctl)(struct file *f, unsigned cmd, uaddr_t arg);
-    struct vm_source *(*source)(const struct file *f);
     void (*close)(struct file *f);
     unsigned (*ready)(const struct file *f);
     unsigned *changes;
@@ -51,8 +51,8 @@ struct file {
     unsigned refs;
     const struct file_ops *ops;
     uint64_t pos;
-    unsigned flags;                 /* O_* */
-    const struct cpio_entry *entry; /* of an archive's file or folder */
+    unsigned flags;    /* O_* */
+    struct node *node; /* of the tree, with a reference; NULL: none */
     struct pipe *pipe;
     void *own;        /* of the kinds that have more: socket.c */
     unsigned changes; /* see file_changes() */
@@ -111,6 +111,14 @@ int fd_give(struct fd_table *t, struct file *f, bool cloexec) __must_check;
  */
 int fd_give_two(struct fd_table *t, struct file *files[2], bool cloexec, uaddr_t to) __must_check;
 
+/**
+ * fd_node() - the node of a descriptor's file
+ * @node: with a reference; NULL: it is none of the tree's
+ *
+ * Return: whether there is such a descriptor.
+ */
+bool fd_node(struct fd_table *t, uint64_t fd, struct node **node);
+
 /** fd_has_room() - whether fd_install() would find a descriptor now. */
 bool fd_has_room(struct fd_table *t);
 
@@ -137,8 +145,8 @@ int fd_cloexec(struct fd_table *t, uint64_t fd, const bool *cloexec);
 /** fd_copy() - the table of a child, which is empty. */
 void fd_copy(struct fd_table *to, struct fd_table *from);
 
-/** dev_ops() - the device of a path without '/' in front, NULL: none. */
-const struct file_ops *dev_find(const char *path);
+/** dev_at() - the devices, one after the other, and their paths without '/'; NULL: no more. */
+const struct file_ops *dev_at(size_t i, const char **path);
 
 /** device_stat() - of a device. */
 void device_stat(const struct file *f, struct abi_stat *st);

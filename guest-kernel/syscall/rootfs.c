@@ -1,29 +1,89 @@
 /*
- * rootfs.c - names, files and folders of the archive: see rootfs.h.
- *
- * A path is worked off component by component: `todo` is what is left of it, `done` the way so far
- * without links, "." and "..". A link puts its target in front of what is left.
+ * rootfs.c - the tree of files, and open files of it: see rootfs.h.
  */
 #include "syscall/rootfs.h"
 
+#include "fs/cpio.h"
 #include "hat/layout.h"
 #include "hat/p2m.h"
 #include "kern/log.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "os/start_info.h"
+#include "syscall/procfs.h"
 #include "vm/vm.h"
 
-#define LINKS_MAX 16
-#define SECTOR    512
-#define DT_SHIFT  12 /* a record's type is the mode's upper bits */
+#define SECTOR   512
+#define DT_SHIFT 12 /* a record's type is the mode's upper bits */
 
-static struct cpio root;
-static const struct cpio_entry root_dir = {.name = "", .mode = CPIO_DIR | 0755, .nlink = 1};
+/* ---- the start ---- */
 
-void rootfs_boot(void)
+/* What an entry of the archive becomes; NULL: no memory. */
+static struct node *node_of(const struct cpio_entry *e)
+{
+    struct node *n = node_new(e->mode);
+
+    if (n == NULL) {
+        return NULL;
+    }
+    n->uid = e->uid;
+    n->gid = e->gid;
+    n->atime = n->mtime = n->ctime = e->mtime * NSEC_PER_SEC;
+    if (node_is(n, NODE_FILE) || node_is(n, NODE_SYMLINK)) {
+        n->base = e->data;
+        n->base_size = n->size = e->size;
+    }
+    return n;
+}
+
+/* The node of an entry, or of one before it that is the same file. */
+static struct node *node_shared(const struct cpio *archive, struct node *const *made, size_t i)
+{
+    const struct cpio_entry *e = &archive->entries[i];
+
+    for (size_t j = 0; j < i && e->nlink > 1 && (e->mode & CPIO_TYPE) == CPIO_FILE; j++) {
+        const struct cpio_entry *other = &archive->entries[j];
+
+        if (other->ino == e->ino && other->nlink == e->nlink && other->mode == e->mode &&
+            made[j] != NULL) {
+            return node_get(made[j]);
+        }
+    }
+    return node_of(e);
+}
+
+/* Return: how many entries there was no room for. */
+static size_t unpack(const struct cpio *archive)
+{
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): of a pointer is what is meant */
+    struct node **made = kzalloc((archive->count + 1) * sizeof(*made));
+    char *room = kmalloc(TREE_PATH_SIZE);
+    size_t lost = 0;
+
+    for (size_t i = 0; i < archive->count && made != NULL && room != NULL; i++) {
+        const struct cpio_entry *e = &archive->entries[i];
+
+        made[i] = node_shared(archive, made, i);
+        if (e->name_len == 0 && made[i] != NULL) {
+            tree_root()->mode = NODE_DIR | (e->mode & NODE_BITS);
+        } else if (e->name_len >= TREE_PATH_SIZE || made[i] == NULL ||
+                   tree_link_at(e->name, e->name_len, made[i], room) != 0) {
+            lost++;
+        }
+    }
+    for (size_t i = 0; i < archive->count && made != NULL; i++) {
+        node_put(made[i]);
+    }
+    lost = made == NULL || room == NULL ? archive->count : lost;
+    kfree(room);
+    kfree(made);
+    return lost;
+}
+
+static void unpack_ramdisk(void)
 {
     const char *why = NULL;
+    struct cpio archive;
 
     if (start_info->mod_len == 0) {
         return;
@@ -36,336 +96,264 @@ void rootfs_boot(void)
     const char *data =
         (const char *)pfn_to_virt(PFN((start_info->mod_start - KERNEL_BASE) >> PAGE_SHIFT)) +
         start_info->mod_start % PAGE_SIZE;
-    int rc = cpio_open(data, start_info->mod_len, &root, &why);
+    int rc = cpio_open(data, start_info->mod_len, &archive, &why);
     if (rc != 0) {
         log_err("ramdisk: %s", why != NULL ? why : errno_name(rc));
         return;
     }
-    log_info("ramdisk: %lu KiB, %lu names", start_info->mod_len >> 10, (unsigned long)root.count);
+    size_t lost = unpack(&archive);
+    log_info("ramdisk: %lu KiB, %lu names", start_info->mod_len >> 10,
+             (unsigned long)archive.count);
+    if (lost != 0) {
+        log_err("ramdisk: %lu names have no place", (unsigned long)lost);
+    }
+    cpio_close(&archive);
 }
 
-/* ---- names ---- */
-
-struct walk {
-    char todo[PATH_SIZE], done[PATH_SIZE], link[PATH_SIZE];
-    size_t done_len;
-    unsigned links;
-};
-
-/* Forget the last component of the way so far. */
-static void step_up(struct walk *w)
+/* A node of ours at a path. */
+static void link_own(const char *path, uint32_t mode, const void *own)
 {
-    while (w->done_len != 0 && w->done[--w->done_len] != '/') {
+    struct node *n = node_new(mode);
+    char *room = kmalloc(TREE_PATH_SIZE);
+
+    if (n == NULL || room == NULL || tree_link_at(path, strlen(path), n, room) != 0) {
+        log_err("no place for /%s", path);
+    } else {
+        n->own = own;
     }
-    w->done[w->done_len] = '\0';
+    kfree(room);
+    node_put(n);
 }
 
-/* Append a component. False: it became too long. */
-static bool step_down(struct walk *w, const char *name, size_t len)
+void rootfs_boot(void)
 {
-    size_t slash = w->done_len != 0;
+    const struct file_ops *ops;
+    const char *path;
 
-    if (w->done_len + slash + len >= sizeof(w->done)) {
-        return false;
+    if (tree_boot() == NULL) {
+        return;
     }
-    if (slash != 0) {
-        w->done[w->done_len] = '/';
+    procfs_boot();
+    tree_lock();
+    unpack_ramdisk();
+    for (size_t i = 0; (ops = dev_at(i, &path)) != NULL; i++) {
+        link_own(path, NODE_DEVICE | 0666, ops);
     }
-    memcpy(w->done + w->done_len + slash, name, len);
-    w->done_len += slash + len;
-    w->done[w->done_len] = '\0';
-    return true;
+    link_own("proc", NODE_DIR | 0555, &proc_folder);
+    tree_unlock();
 }
 
-static struct node node_at(const struct walk *w)
-{
-    struct node node = {.device = dev_find(w->done)};
+/* ---- files as pages ---- */
 
-    if (node.device == NULL) {
-        node.entry = cpio_find(&root, w->done, w->done_len);
-        node.entry = node.entry == NULL && w->done_len == 0 ? &root_dir : node.entry;
-    }
-    return node;
-}
-
-static uint32_t node_type(const struct node *node)
-{
-    return node->entry != NULL ? node->entry->mode & CPIO_TYPE : S_IFCHR;
-}
-
-/* Put a link's target in front of @rest. */
-static int follow_link(struct walk *w, const struct cpio_entry *e, const char *rest)
-{
-    size_t len = e->size, rest_len = strlen(rest);
-
-    if (w->links++ == LINKS_MAX) {
-        return -LINUX_ELOOP;
-    }
-    if (len == 0 || len + 1 + rest_len + 1 > sizeof(w->link)) {
-        return len == 0 ? -ENOENT : -ENAMETOOLONG;
-    }
-    memcpy(w->link, e->data, len);
-    w->link[len] = '/';
-    memcpy(w->link + len + 1, rest, rest_len + 1);
-    w->link[rest_len == 0 ? len : len + 1 + rest_len] = '\0';
-    memcpy(w->todo, w->link, sizeof(w->todo));
-    step_up(w);
-    if (w->todo[0] == '/') {
-        w->done_len = 0;
-        w->done[0] = '\0';
-    }
-    return 0;
-}
-
-/* Work off the first component of `todo`; @at moves on. */
-static int walk_step(struct walk *w, const char **at, bool follow, struct node *node)
-{
-    const char *name = *at;
-    const char *end = strchr(name, '/');
-    size_t len = end != NULL ? (size_t)(end - name) : strlen(name);
-    const char *rest = name + len;
-
-    while (*rest == '/') {
-        rest++;
-    }
-    *at = rest;
-    if (node_type(node) != CPIO_DIR) {
-        return -ENOTDIR;
-    }
-    if (len == 2 && name[0] == '.' && name[1] == '.') {
-        step_up(w);
-    } else if (len != 1 || name[0] != '.') {
-        if (!step_down(w, name, len)) {
-            return -ENAMETOOLONG;
-        }
-    }
-    *node = node_at(w);
-    if (node->entry == NULL && node->device == NULL) {
-        return -ENOENT;
-    }
-    if (node_type(node) == CPIO_SYMLINK && (end != NULL || follow)) {
-        int rc = follow_link(w, node->entry, rest);
-
-        *at = w->todo + (w->todo[0] == '/');
-        *node = node_at(w);
-        return rc;
-    }
-    return 0;
-}
-
-static int walk_path(struct walk *w, const char *cwd, const char *path, bool follow,
-                     struct node *node)
-{
-    int n = snprintf(w->todo, sizeof(w->todo), "%s/%s", path[0] == '/' ? "" : cwd, path);
-    const char *at = w->todo;
-    int rc = 0;
-
-    if (path[0] == '\0' || (size_t)n >= sizeof(w->todo)) {
-        return path[0] == '\0' ? -ENOENT : -ENAMETOOLONG;
-    }
-    *node = node_at(w);
-    while (rc == 0) {
-        while (*at == '/') {
-            at++;
-        }
-        if (*at == '\0') {
-            break;
-        }
-        rc = walk_step(w, &at, follow, node);
-    }
-    return rc;
-}
-
-int rootfs_find(const char *cwd, const char *path, bool follow, struct node *node, char *canonical)
-{
-    struct walk *w = kzalloc(sizeof(*w));
-
-    if (w == NULL) {
-        return -ENOMEM;
-    }
-    int rc = walk_path(w, cwd, path, follow, node);
-    if (rc == 0 && canonical != NULL &&
-        (size_t)snprintf(canonical, PATH_SIZE, "/%s", w->done) >= PATH_SIZE) {
-        rc = -ENAMETOOLONG;
-    }
-    kfree(w);
-    return rc;
-}
-
-/* ---- files ---- */
-
-/* A file's bytes as pages begin with them. */
-struct entry_source {
+struct node_source {
     struct vm_source source;
-    const struct cpio_entry *entry;
+    struct node *node; /* with a reference */
 };
 
-static void entry_copy(const struct cpio_entry *e, uint64_t pos, void *buf, size_t n)
+static struct node *source_node(struct vm_source *source)
 {
-    memcpy(buf, e->data + pos, n);
+    return CONTAINER_OF(source, struct node_source, source)->node;
 }
 
-static int entry_source_read(struct vm_source *source, uint64_t offset, void *buf, size_t len)
+static int node_source_read(struct vm_source *source, uint64_t offset, void *buf, size_t len)
 {
-    const struct cpio_entry *e = CONTAINER_OF(source, struct entry_source, source)->entry;
-
-    if (offset < e->size) {
-        entry_copy(e, offset, buf, MIN(e->size - offset, len));
-    }
-    return 0;
+    return len != 0 && node_read(source_node(source), offset, buf, len) == 0 ? -ENXIO : 0;
 }
 
-static void entry_source_free(struct vm_source *source)
+static int node_source_page(struct vm_source *source, uint64_t offset, void **page)
 {
-    kfree(CONTAINER_OF(source, struct entry_source, source));
+    return node_page(source_node(source), offset, page);
 }
 
-static struct vm_source *entry_file_source(const struct file *f)
+static void node_source_free(struct vm_source *source)
 {
-    struct entry_source *s = kmalloc(sizeof(*s));
+    node_put(source_node(source));
+    kfree(CONTAINER_OF(source, struct node_source, source));
+}
+
+struct vm_source *rootfs_source(struct node *node)
+{
+    struct node_source *s = kmalloc(sizeof(*s));
 
     if (s == NULL) {
         return NULL;
     }
-    *s = (struct entry_source){
-        .source = {.refs = 1, .read = entry_source_read, .free = entry_source_free},
-        .entry = f->entry};
+    *s = (struct node_source){.source = {.refs = 1,
+                                         .read = node_source_read,
+                                         .page = node_source_page,
+                                         .free = node_source_free},
+                              .node = node_get(node)};
     return &s->source;
 }
 
-static ssize_t entry_file_read(struct file *f, uint64_t pos, void *buf, size_t n)
+bool node_is_plain(const struct node *node)
 {
-    if (file_is_dir(f)) {
-        return -EISDIR;
-    }
-    if (pos >= f->entry->size) {
-        return 0;
-    }
-    n = MIN(n, f->entry->size - pos);
-    entry_copy(f->entry, pos, buf, n);
-    return (ssize_t)n;
+    return node_is(node, NODE_FILE) && node->own == NULL;
 }
 
-static void entry_file_stat(const struct file *f, struct abi_stat *st)
+/* ---- open files ---- */
+
+static ssize_t node_file_read(struct file *f, uint64_t pos, void *buf, size_t n)
 {
-    rootfs_stat(&(struct node){.entry = f->entry}, st);
+    return node_is(f->node, NODE_DIR) ? -EISDIR : (ssize_t)node_read(f->node, pos, buf, n);
 }
 
-static const struct file_ops entry_ops = {.read = entry_file_read,
-                                          .stat = entry_file_stat,
-                                          .source = entry_file_source,
-                                          .seekable = true};
-
-bool file_is_dir(const struct file *f)
+static ssize_t node_file_write(struct file *f, uint64_t *pos, const void *buf, size_t n)
 {
-    return f->entry != NULL && (f->entry->mode & CPIO_TYPE) == CPIO_DIR;
+    return node_write(f->node, pos, f->flags & O_APPEND, buf, n);
 }
 
-void rootfs_stat(const struct node *node, struct abi_stat *st)
+static void node_file_stat(const struct file *f, struct abi_stat *st)
 {
-    const struct cpio_entry *e = node->entry;
-
-    *st = (struct abi_stat){.blksize = PAGE_SIZE, .nlink = 1};
-    if (e == NULL) {
-        st->mode = S_IFCHR | 0666;
-        return;
-    }
-    st->ino = e->ino;
-    st->nlink = e->nlink;
-    st->mode = e->mode;
-    st->uid = e->uid;
-    st->gid = e->gid;
-    st->size = e->size;
-    st->blocks = DIV_ROUND_UP((int64_t)e->size, SECTOR);
-    st->atime = st->mtime = st->ctime = e->mtime;
+    rootfs_stat(f->node, st);
 }
 
-static int open_check(const struct node *node, unsigned flags)
+static void node_file_close(struct file *f)
 {
-    uint32_t type = node_type(node);
+    node_put(f->node);
+}
+
+static const struct file_ops node_ops = {.read = node_file_read,
+                                         .write_at = node_file_write,
+                                         .stat = node_file_stat,
+                                         .close = node_file_close,
+                                         .seekable = true};
+
+void rootfs_stat(const struct node *n, struct abi_stat *st)
+{
+    bool file = node_is(n, NODE_FILE);
+
+    *st = (struct abi_stat){.dev = 1,
+                            .ino = n->ino,
+                            .nlink = n->nlink + (node_is(n, NODE_DIR) && n->nlink != 0),
+                            .mode = n->mode,
+                            .uid = n->uid,
+                            .gid = n->gid,
+                            .size = (int64_t)n->size,
+                            .blksize = PAGE_SIZE,
+                            .atime = n->atime / NSEC_PER_SEC,
+                            .atime_nsec = n->atime % NSEC_PER_SEC,
+                            .mtime = n->mtime / NSEC_PER_SEC,
+                            .mtime_nsec = n->mtime % NSEC_PER_SEC,
+                            .ctime = n->ctime / NSEC_PER_SEC,
+                            .ctime_nsec = n->ctime % NSEC_PER_SEC};
+    /* What is in the archive counts as if it were in pages. */
+    uint64_t pages = file ? MAX(n->pages, DIV_ROUND_UP(n->base_size, PAGE_SIZE)) : 0;
+    st->blocks = (int64_t)(pages * (PAGE_SIZE / SECTOR));
+}
+
+/* ---- opening ---- */
+
+/* Whether what is there already may be opened so. */
+static int open_check(const struct node *n, unsigned flags)
+{
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_CREAT));
 
     if ((flags & O_CREAT) && (flags & O_EXCL)) {
         return -EEXIST;
     }
-    if ((flags & O_DIRECTORY) && type != CPIO_DIR) {
-        return -ENOTDIR;
+    switch (n->mode & NODE_TYPE) {
+    case NODE_DIR:
+        return writes ? -EISDIR : 0;
+    case NODE_SYMLINK:
+        return flags & O_DIRECTORY ? -ENOTDIR : -LINUX_ELOOP;
+    case NODE_FILE:
+        return flags & O_DIRECTORY ? -ENOTDIR : writes && n->own != NULL ? -EACCES : 0;
+    default: /* a socket, or a device that the archive names and we do not have */
+        return flags & O_DIRECTORY ? -ENOTDIR : n->own == NULL ? -ENXIO : 0;
     }
-    if (type == CPIO_SYMLINK) {
-        return -LINUX_ELOOP;
+}
+
+static int open_place(const struct place *place, unsigned flags, unsigned mode, struct node **out)
+{
+    if (place->node != NULL) {
+        *out = node_get(place->node);
+        return open_check(place->node, flags);
     }
-    if (node->entry != NULL && type != CPIO_DIR && type != CPIO_FILE) {
-        return -ENXIO; /* a device that the archive names and we do not have */
+    if ((flags & O_CREAT) == 0) {
+        return -ENOENT;
     }
-    if (node->entry != NULL && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
-        return type == CPIO_DIR ? -EISDIR : -EROFS;
+    int rc = place->slash ? -EISDIR : place_free(place, false);
+    if (rc == 0) {
+        *out = node_new(NODE_FILE | mode);
+        rc = *out == NULL ? -ENOSPC : tree_link(place, *out);
+    }
+    return rc;
+}
+
+static int open_node(struct node *n, unsigned flags, struct file **out)
+{
+    bool plain = node_is_plain(n) || node_is(n, NODE_DIR);
+    const struct file_ops *ops = plain ? &node_ops : node_is(n, NODE_FILE) ? &proc_ops : n->own;
+    int rc = (flags & O_TRUNC) && node_is_plain(n) ? node_resize(n, 0) : 0;
+
+    if (rc != 0) {
+        return rc;
+    }
+    *out = file_new(ops, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
+    if (*out == NULL) {
+        return -ENOMEM;
+    }
+    if (!node_is(n, NODE_DEVICE)) {
+        (*out)->node = node_get(n);
     }
     return 0;
 }
 
-int rootfs_open(const char *cwd, const char *path, unsigned flags, struct file **out)
+int rootfs_open(struct node *from, char *path, unsigned flags, unsigned mode, struct file **out)
 {
-    struct node node;
-    int rc = rootfs_find(cwd, path, (flags & O_NOFOLLOW) == 0, &node, NULL);
+    bool exclusive = (flags & O_CREAT) && (flags & O_EXCL);
+    struct node *n = NULL;
+    struct place place;
 
-    if (rc != 0) {
-        return rc == -ENOENT && (flags & O_CREAT) ? -EROFS : rc;
+    tree_lock();
+    int rc = tree_walk(from, path, (flags & O_NOFOLLOW) == 0 && !exclusive, &place);
+    if (rc == 0) {
+        rc = open_place(&place, flags, mode, &n);
+        place_put(&place);
     }
-    rc = open_check(&node, flags);
-    if (rc != 0) {
-        return rc;
-    }
-    *out = file_new(node.entry != NULL ? &entry_ops : node.device, flags);
-    if (*out == NULL) {
-        return -ENOMEM;
-    }
-    (*out)->entry = node.entry;
-    return 0;
+    tree_unlock();
+    rc = rc == 0 ? open_node(n, flags, out) : rc;
+    node_put(n);
+    return rc;
 }
 
 /* ---- folders ---- */
 
-/* The name of an entry inside a folder, NULL if it is not there, or not the one that counts. */
-static const char *name_inside(const struct cpio_entry *dir, const struct cpio_entry *e,
-                               size_t *len)
-{
-    size_t skip = dir->name_len + (dir->name_len != 0);
+struct dirents {
+    char *buf;
+    size_t size, used;
+    uint64_t *pos;
+    bool full;
+};
 
-    if (e->name_len <= skip || memcmp(e->name, dir->name, dir->name_len) != 0 ||
-        (dir->name_len != 0 && e->name[dir->name_len] != '/') ||
-        memchr(e->name + skip, '/', e->name_len - skip) != NULL ||
-        cpio_find(&root, e->name, e->name_len) != e) {
-        return NULL;
+static bool put_dirent(const struct tree_entry *e, void *arg)
+{
+    struct dirents *out = arg;
+    size_t reclen = ROUND_UP(sizeof(struct abi_dirent) + e->len + 1, sizeof(uint64_t));
+
+    if (reclen > out->size - out->used) {
+        out->full = true;
+        return false;
     }
-    *len = e->name_len - skip;
-    return e->name + skip;
+    struct abi_dirent *d = (struct abi_dirent *)(out->buf + out->used);
+    memset(d, 0, reclen);
+    d->ino = e->ino;
+    d->off = (int64_t)e->next;
+    d->reclen = (uint16_t)reclen;
+    d->type = (uint8_t)((e->mode & NODE_TYPE) >> DT_SHIFT);
+    memcpy(d->name, e->name, e->len);
+    out->used += reclen;
+    *out->pos = e->next;
+    return true;
 }
 
-ssize_t rootfs_dirents(const struct cpio_entry *dir, uint64_t *pos, char *buf, size_t size)
+ssize_t rootfs_dirents(struct node *dir, uint64_t *pos, char *buf, size_t size)
 {
-    static const char *const dots[] = {".", ".."};
-    size_t used = 0;
+    struct dirents out = {.buf = buf, .size = size, .pos = pos};
 
-    for (; *pos < root.count + ARRAY_SIZE(dots); (*pos)++) {
-        bool is_dot = *pos < ARRAY_SIZE(dots);
-        const struct cpio_entry *e = is_dot ? dir : &root.entries[*pos - ARRAY_SIZE(dots)];
-        size_t len = is_dot ? *pos + 1 : 0;
-        const char *name = is_dot ? dots[*pos] : name_inside(dir, e, &len);
-        size_t reclen = ROUND_UP(sizeof(struct abi_dirent) + len + 1, sizeof(uint64_t));
-
-        if (name == NULL) {
-            continue;
-        }
-        if (reclen > size - used) {
-            return used != 0 ? (ssize_t)used : -EINVAL;
-        }
-        struct abi_dirent *d = (struct abi_dirent *)(buf + used);
-        memset(d, 0, reclen);
-        d->ino = e->ino;
-        d->off = (int64_t)*pos + 1;
-        d->reclen = (uint16_t)reclen;
-        d->type = (uint8_t)(e->mode >> DT_SHIFT);
-        memcpy(d->name, name, len);
-        used += reclen;
-    }
-    return (ssize_t)used;
+    tree_lock();
+    tree_list(dir, *pos, put_dirent, &out);
+    tree_unlock();
+    return out.full && out.used == 0 ? -EINVAL : (ssize_t)out.used;
 }

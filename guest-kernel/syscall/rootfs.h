@@ -1,44 +1,38 @@
 /*
- * rootfs.h - from a name to a file: the archive that the domain was started with, and devices.
+ * rootfs.h - the tree of files that programs see, and open files of it.
  *
- * The ramdisk of the domain's configuration is a cpio archive, which is the root. It is read only.
- * Symbolic links are followed. No locks: the archive does not change.
+ * It begins as what is in the cpio archive that the domain was started with (the ramdisk of its
+ * configuration), with the devices in /dev, and /proc (procfs.h). Locks: fs/tree.h's.
  */
 #ifndef SYSCALL_ROOTFS_H
 #define SYSCALL_ROOTFS_H
 
+#include "fs/tree.h"
 #include "syscall/file.h"
 
-/* What a path leads to: one of the two. */
-struct node {
-    const struct cpio_entry *entry;
-    const struct file_ops *device;
-};
-
-/** rootfs_boot() - look at the ramdisk, if there is one. Once. */
+/** rootfs_boot() - make the tree of the ramdisk, if there is one. Once. */
 void rootfs_boot(void);
 
 /**
- * rootfs_find() - follow a path
- * @cwd: where it begins if it does not begin with '/'
- * @follow: also a link at its end
- * @canonical: PATH_SIZE bytes for the path without links, beginning with '/'; NULL: nobody asks
+ * rootfs_open() - open what a path leads to, or create it
+ * @from, @path: as in tree_walk()
+ * @mode: of a new file, as the process's mask leaves it
  *
- * Return: 0, -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, -ENOMEM.
+ * Return: 0, or as open(). The tree is not locked.
  */
-int rootfs_find(const char *cwd, const char *path, bool follow, struct node *node,
-                char *canonical) __must_check;
-
-/** rootfs_open() - open it. As rootfs_find(), and -EROFS, -EISDIR, -ENOTDIR, -EEXIST. */
-int rootfs_open(const char *cwd, const char *path, unsigned flags, struct file **out) __must_check;
+int rootfs_open(struct node *from, char *path, unsigned flags, unsigned mode,
+                struct file **out) __must_check;
 
 /** rootfs_stat() - what a node is; @st is filled whole. */
 void rootfs_stat(const struct node *node, struct abi_stat *st);
 
 /** rootfs_dirents() - records of a folder from *@pos on. Return: bytes, 0 at the end, -EINVAL. */
-ssize_t rootfs_dirents(const struct cpio_entry *dir, uint64_t *pos, char *buf, size_t size);
+ssize_t rootfs_dirents(struct node *dir, uint64_t *pos, char *buf, size_t size);
 
-/** file_is_dir() - whether it is a folder. */
-bool file_is_dir(const struct file *f);
+/** rootfs_source() - a file's bytes as pages; NULL: no memory. */
+struct vm_source *rootfs_source(struct node *node);
+
+/** node_is_plain() - whether it is a file whose bytes are its own. */
+bool node_is_plain(const struct node *node);
 
 #endif /* SYSCALL_ROOTFS_H */

@@ -1,13 +1,12 @@
 /*
  * sockaddr.c - addresses of sockets as programs write them: see socket.h.
  *
- * A socket of IPv6 has addresses of IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). One of AF_UNIX has
- * a name without links, whichever of its paths the program gave, so that a name is one.
+ * A socket of IPv6 has addresses of IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). A path of AF_UNIX
+ * is a file of the tree, and whoever finds that finds the socket.
  */
-#include "kern/mem.h"
 #include "kern/string.h"
 #include "lwip/def.h"
-#include "syscall/rootfs.h"
+#include "syscall/paths.h"
 #include "syscall/socket.h"
 
 #define SOCKADDR_MAX  128u
@@ -34,73 +33,68 @@ static void from_v6(const struct abi_sockaddr_in6 *in6, ip_addr_t *ip)
     }
 }
 
-/* The last word of a path in its folder, which must be there. @room: PATH_SIZE bytes. */
-static int path_in_folder(const char *cwd, char *text, char *room, struct sock_path *path)
+/* The socket's file that a path leads to. */
+static int socket_file_find(struct call *c, struct sock_path *path)
 {
-    char *slash = strrchr(text, '/');
-    const char *last = slash != NULL ? slash + 1 : text;
-    struct node node;
+    struct path p;
+    int rc = path_of(c, path->bytes, path->len, &p);
 
-    if (*last == '\0') {
-        return -ENOENT;
+    if (rc != 0) {
+        return rc;
     }
-    if (slash != NULL) {
-        *slash = '\0';
+    const struct node *n = p.place.node;
+    if (n == NULL) {
+        rc = -ENOENT;
+    } else if (node_is(n, NODE_SOCKET)) {
+        path->file = n->ino;
+    } else {
+        rc = -ECONNREFUSED;
     }
-    const char *folder = slash == NULL ? "." : slash == text ? "/" : text;
-    int rc = rootfs_find(cwd, folder, true, &node, room);
-    if (rc == 0 && (node.entry == NULL || (node.entry->mode & CPIO_TYPE) != CPIO_DIR)) {
-        rc = -ENOTDIR;
-    }
-    size_t base = rc == 0 && room[1] != '\0' ? strlen(room) : 0; /* "/" has a '/' already */
-    if (rc == 0 && base + 1 + strlen(last) >= SOCK_PATH_MAX) {
-        rc = -ENAMETOOLONG;
-    }
-    if (rc == 0) {
-        room[base] = '/';
-        strlcpy(room + base + 1, last, PATH_SIZE - base - 1);
-        path->len = (uint8_t)strlen(room);
-        memcpy(path->bytes, room, path->len);
-    }
+    path_end(&p);
     return rc;
 }
 
-int socket_path(struct task *t, const char *text, int taken, struct sock_path *path)
+int socket_bind_unix(struct call *c, struct sock *s, struct sock_path *path)
 {
-    char *room = kmalloc(2 * PATH_SIZE);
-    struct node node;
+    struct path p;
 
-    if (room == NULL) {
-        return -ENOMEM;
+    if (path->bytes[0] == '\0') {
+        return sock_bind_unix(s, path);
     }
-    char *copy = room + PATH_SIZE;
-    strlcpy(copy, text, PATH_SIZE);
-    mutex_lock(&t->folder);
-    int rc = rootfs_find(t->cwd, copy, true, &node, room);
-    rc = rc == 0 ? taken : rc == -ENOENT ? path_in_folder(t->cwd, copy, room, path) : rc;
-    mutex_unlock(&t->folder);
-    kfree(room);
+    struct node *n = node_new(NODE_SOCKET | path_mode(c, 0777));
+    int rc = n == NULL ? -ENOBUFS : path_of(c, path->bytes, path->len, &p);
+    if (rc == 0) {
+        rc = place_free(&p.place, false);
+        rc = rc == 0 ? tree_link(&p.place, n) : rc == -EEXIST ? -EADDRINUSE : rc;
+        path_end(&p);
+    }
+    if (rc == 0) {
+        path->file = n->ino;
+        rc = sock_bind_unix(s, path);
+        if (rc != 0) {
+            tree_unlink(n);
+        }
+    }
+    node_put(n);
     return rc;
 }
 
 /* @size: of what the program gave, the family included. */
-static int from_un(struct task *t, const struct abi_sockaddr_un *un, size_t size, int taken,
+static int from_un(struct call *c, const struct abi_sockaddr_un *un, size_t size, bool binds,
                    struct sock_path *path)
 {
-    char text[sizeof(un->path) + 1];
     size_t len = size - offsetof(struct abi_sockaddr_un, path);
 
     if (size > sizeof(*un) || len == 0) {
         return -EINVAL;
     }
-    if (un->path[0] == '\0') {
-        path->len = (uint8_t)len;
-        memcpy(path->bytes, un->path, len);
-        return 0;
+    *path = (struct sock_path){0};
+    if (un->path[0] != '\0') {
+        len = strnlen(un->path, len);
     }
-    memcpy(text, un->path, len);
-    text[len] = '\0';
-    return socket_path(t, text, taken, path);
+    path->len = (uint8_t)len;
+    memcpy(path->bytes, un->path, len);
+    return binds || un->path[0] == '\0' ? 0 : socket_file_find(c, path);
 }
 
 static int from_in(const union abi_sockaddr *sa, size_t size, bool v6, struct sock_addr *addr)
@@ -122,7 +116,7 @@ static unsigned family_of(const struct sock *s)
     return sock_is_unix(s) ? AF_UNIX : sock_is_v6(s) ? AF_INET6 : AF_INET;
 }
 
-int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t len, int taken,
+int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t len, bool binds,
                  struct socket_name *name, bool *none)
 {
     union abi_sockaddr sa = {.un = {.family = AF_UNSPEC}};
@@ -146,7 +140,7 @@ int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t l
     if (rc == 0 && sa.family != family_of(s)) {
         rc = sock_is_unix(s) ? -EINVAL : -LINUX_EAFNOSUPPORT;
     }
-    return rc == 0 && sock_is_unix(s) ? from_un(c->t, &sa.un, size, taken, &name->path) : rc;
+    return rc == 0 && sock_is_unix(s) ? from_un(c, &sa.un, size, binds, &name->path) : rc;
 }
 
 static void to_v6(const ip_addr_t *ip, struct abi_sockaddr_in6 *in6)
@@ -172,12 +166,13 @@ static uint32_t to_in(const struct sock_addr *addr, bool v6, union abi_sockaddr 
     return sizeof(sa->in);
 }
 
-/* A path has a NUL behind it, which counts. */
+/* A path has a NUL behind it, which counts, if there is room. */
 static uint32_t to_un(const struct sock_path *path, struct abi_sockaddr_un *un)
 {
+    bool nul = path->file != 0 && path->len < sizeof(un->path);
+
     memcpy(un->path, path->bytes, path->len);
-    return (uint32_t)offsetof(struct abi_sockaddr_un, path) + path->len +
-           (path->len != 0 && path->bytes[0] == '/');
+    return (uint32_t)offsetof(struct abi_sockaddr_un, path) + path->len + nul;
 }
 
 int sockaddr_cut(const struct sock *s, uint64_t to, uint32_t *len, const struct socket_name *name)

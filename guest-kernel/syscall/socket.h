@@ -65,13 +65,13 @@ ssize_t socket_send(struct file *f, struct umem *from, unsigned flags, const str
 
 /**
  * sockaddr_get() - an address of a program's, for a socket
- * @taken: what it is to have the name of a file that is no socket: -errno
+ * @binds: of AF_UNIX: the file that a path names is not looked for: socket_bind_path() makes it
  * @none: it says that there is none (AF_UNSPEC)
  *
- * Return: 0, -EFAULT, -EINVAL: its length is none, -LINUX_EAFNOSUPPORT, @taken, -ENAMETOOLONG, or
- * what following the path gave.
+ * Return: 0, -EFAULT, -EINVAL: its length is none, -LINUX_EAFNOSUPPORT, -ECONNREFUSED: it
+ * names a file that is no socket, or what following the path gave.
  */
-int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t len, int taken,
+int sockaddr_get(struct call *c, const struct sock *s, uint64_t from, uint64_t len, bool binds,
                  struct socket_name *name, bool *none) __must_check;
 
 /**
@@ -90,7 +90,7 @@ int sockaddr_cut(const struct sock *s, uint64_t to, uint32_t *len,
 /** sockaddr_any_is_here() - who connects to all addresses means his own. */
 void sockaddr_any_is_here(struct sock_addr *addr);
 
-/** socket_path() - the one name that a path has, if no file has it. As sockaddr_get(). */
-int socket_path(struct task *t, const char *text, int taken, struct sock_path *path) __must_check;
+/** socket_bind_unix() - give a socket a name, and if it is a path make its file. 0 or -errno. */
+int socket_bind_unix(struct call *c, struct sock *s, struct sock_path *path) __must_check;
 
 #endif /* SYSCALL_SOCKET_H */

@@ -62,8 +62,8 @@ static int control(struct call *c, struct file *epoll, struct file *f)
         (!epoll_is(epoll) || epoll_is(f) || c->a[1] < EPOLL_ADD || c->a[1] > EPOLL_MOD)) {
         rc = -EINVAL;
     }
-    /* Of what is always ready: files of the archive, and their folders. */
-    if (rc == 0 && f->entry != NULL) {
+    /* Of what is always ready: files of the tree, and its folders. */
+    if (rc == 0 && f->node != NULL) {
         rc = -EPERM;
     }
     return rc == 0 ? epoll_control(epoll, what, (int)c->a[2], f, &event) : rc;

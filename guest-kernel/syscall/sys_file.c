@@ -6,6 +6,7 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 #include "syscall/calls.h"
+#include "syscall/paths.h"
 #include "syscall/rootfs.h"
 #include "syscall/umem.h"
 
@@ -21,6 +22,8 @@ enum { WHENCE_START, WHENCE_HERE, WHENCE_END };
 
 #define FIONBIO 0x5421u
 
+#define FALLOC_KEEP_SIZE 1u
+
 /* ---- reading and writing ---- */
 
 /* Bytes on their way between a program and a file. */
@@ -29,12 +32,17 @@ struct transfer {
     void *page;
     bool writes;
     bool at_pos;  /* move the file's position */
-    uint64_t pos; /* otherwise read from here */
+    uint64_t pos; /* otherwise it is here */
 };
+
+static uint64_t *position(struct transfer *x)
+{
+    return x->at_pos ? &x->f->pos : &x->pos;
+}
 
 static ssize_t read_part(struct transfer *x, uaddr_t user, size_t n)
 {
-    uint64_t *pos = x->at_pos ? &x->f->pos : &x->pos;
+    uint64_t *pos = position(x);
     ssize_t got = x->f->ops->read(x->f, *pos, x->page, n);
 
     if (got > 0) {
@@ -50,9 +58,14 @@ static ssize_t read_part(struct transfer *x, uaddr_t user, size_t n)
 
 static ssize_t write_part(struct transfer *x, uaddr_t user, size_t n)
 {
+    const struct file_ops *ops = x->f->ops;
     int rc = copy_from_user(x->page, user, n);
 
-    return rc == 0 ? x->f->ops->write(x->f, x->page, n) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    return ops->write_at != NULL ? ops->write_at(x->f, position(x), x->page, n)
+                                 : ops->write(x->f, x->page, n);
 }
 
 /* A range of the program's. A read ends with the first part that is not full. */
@@ -87,7 +100,8 @@ static int transfer_check(const struct file *f, bool writes)
     if (f->ops->transfer != NULL) {
         return 0;
     }
-    return (writes ? f->ops->write == NULL : f->ops->read == NULL) ? -EINVAL : 0;
+    bool can = writes ? f->ops->write != NULL || f->ops->write_at != NULL : f->ops->read != NULL;
+    return can ? 0 : -EINVAL;
 }
 
 static int transfer_begin(struct call *c, bool writes, struct transfer *x)
@@ -135,14 +149,14 @@ int64_t sys_write(struct call *c)
     return transfer_one(c, true);
 }
 
-int64_t sys_pread64(struct call *c)
+static int64_t transfer_at(struct call *c, bool writes)
 {
     struct transfer x;
 
     if ((int64_t)c->a[3] < 0) {
         return -EINVAL;
     }
-    int64_t rc = transfer_begin(c, false, &x);
+    int64_t rc = transfer_begin(c, writes, &x);
     if (rc != 0) {
         return rc;
     }
@@ -151,6 +165,16 @@ int64_t sys_pread64(struct call *c)
     rc = x.f->ops->seekable ? transfer_range(&x, UADDR(c->a[1]), c->a[2]) : -LINUX_ESPIPE;
     file_put(x.f);
     return rc;
+}
+
+int64_t sys_pread64(struct call *c)
+{
+    return transfer_at(c, false);
+}
+
+int64_t sys_pwrite64(struct call *c)
+{
+    return transfer_at(c, true);
 }
 
 static int64_t transfer_vector(struct call *c, struct transfer *x)
@@ -224,7 +248,7 @@ static int64_t seek(struct file *f, int64_t by, uint64_t whence)
         base = (int64_t)f->pos;
         break;
     case WHENCE_END:
-        base = (int64_t)f->entry->size;
+        base = (int64_t)READ_ONCE(f->node->size);
         break;
     default:
         return -EINVAL;
@@ -310,7 +334,8 @@ static int64_t control_file(struct file *f, uint64_t command, uint64_t arg)
     case F_GETFL:
         return f->flags & ~(O_CLOEXEC | O_CREAT | O_TRUNC | O_EXCL);
     case F_SETFL:
-        f->flags = (f->flags & ~O_NONBLOCK) | ((unsigned)arg & O_NONBLOCK);
+        f->flags =
+            (f->flags & ~(O_NONBLOCK | O_APPEND)) | ((unsigned)arg & (O_NONBLOCK | O_APPEND));
         return 0;
     default:
         return -EINVAL;
@@ -380,22 +405,21 @@ int64_t sys_fstat(struct call *c)
     return copy_to_user(UADDR(c->a[1]), &st, sizeof(st));
 }
 
-static int64_t read_folder(struct file *f, uint64_t to, uint64_t size)
+static int64_t read_folder(struct call *c, struct file *f, uint64_t to, uint64_t size)
 {
-    char *page = file_is_dir(f) ? page_alloc(0) : NULL;
+    char *page = c->u->page;
 
-    if (page == NULL) {
-        return file_is_dir(f) ? -ENOMEM : -ENOTDIR;
+    if (f->node == NULL || !node_is(f->node, NODE_DIR)) {
+        return -ENOTDIR;
     }
     uint64_t pos = f->pos;
-    ssize_t n = rootfs_dirents(f->entry, &pos, page, MIN(size, PAGE_SIZE));
+    ssize_t n = rootfs_dirents(f->node, &pos, page, MIN(size, PAGE_SIZE));
     if (n > 0) {
         int rc = copy_to_user(UADDR(to), page, (size_t)n);
 
         n = rc == 0 ? n : rc;
     }
     f->pos = n < 0 ? f->pos : pos;
-    page_free(page, 0);
     return n;
 }
 
@@ -406,8 +430,111 @@ int64_t sys_getdents64(struct call *c)
     if (f == NULL) {
         return -EBADF;
     }
-    int64_t rc = read_folder(f, c->a[1], c->a[2]);
+    int64_t rc = read_folder(c, f, c->a[1], c->a[2]);
     file_put(f);
+    return rc;
+}
+
+/* ---- what is done with files of the tree ---- */
+
+int64_t node_of_descriptor(struct call *c, bool writes, struct node **node)
+{
+    struct file *f = fd_get(&c->t->fds, c->a[0]);
+    int64_t rc = f == NULL ? -EBADF : 0;
+
+    if (rc == 0 && (f->node == NULL || (writes && (f->flags & O_ACCMODE) == O_RDONLY))) {
+        rc = -EINVAL;
+    }
+    if (rc == 0) {
+        *node = node_get(f->node);
+    }
+    if (f != NULL) {
+        file_put(f);
+    }
+    return rc;
+}
+
+int64_t sys_ftruncate(struct call *c)
+{
+    struct node *n;
+    int64_t rc = (int64_t)c->a[1] < 0 ? -EINVAL : node_of_descriptor(c, true, &n);
+
+    if (rc == 0) {
+        rc = node_is_plain(n) ? node_resize(n, c->a[1]) : -EINVAL;
+        node_put(n);
+    }
+    return rc;
+}
+
+int64_t sys_fallocate(struct call *c)
+{
+    struct node *n;
+
+    if ((int64_t)c->a[2] < 0 || (int64_t)c->a[3] <= 0) {
+        return -EINVAL;
+    }
+    if ((c->a[1] & ~(uint64_t)FALLOC_KEEP_SIZE) != 0) {
+        return -EOPNOTSUPP;
+    }
+    int64_t rc = node_of_descriptor(c, true, &n);
+    if (rc == 0) {
+        rc = node_is_plain(n) ? node_reserve(n, c->a[2], c->a[3], c->a[1] & FALLOC_KEEP_SIZE)
+                              : -ENODEV;
+        node_put(n);
+    }
+    return rc;
+}
+
+/* There is no disk behind it: all that was written is where it belongs. */
+int64_t sys_fsync(struct call *c)
+{
+    struct node *n;
+    int64_t rc = node_of_descriptor(c, false, &n);
+
+    if (rc == 0) {
+        node_put(n);
+    }
+    return rc;
+}
+
+int64_t sys_sync(struct call *c __unused)
+{
+    return 0;
+}
+
+int64_t sys_fchmod(struct call *c)
+{
+    struct node *n;
+    int64_t rc = node_of_descriptor(c, false, &n);
+
+    if (rc == 0) {
+        rc = change_mode(n, c->a[1]);
+        node_put(n);
+    }
+    return rc;
+}
+
+int64_t sys_fchown(struct call *c)
+{
+    struct node *n;
+    int64_t rc = node_of_descriptor(c, false, &n);
+
+    if (rc == 0) {
+        rc = change_owner(n, (uint32_t)c->a[1], (uint32_t)c->a[2]);
+        node_put(n);
+    }
+    return rc;
+}
+
+int64_t sys_fstatfs(struct call *c)
+{
+    struct node *n;
+    int64_t rc = node_of_descriptor(c, false, &n);
+
+    if (rc == 0) {
+        rc = tell_statfs(n, c->a[1]);
+        node_put(n);
+    }
     return rc;
 }
 

@@ -1,11 +1,12 @@
 /*
  * sys_mem.c - calls on memory.
  *
- * Mappings are private; a shared one is offered where nobody can tell the difference: of a file,
- * which is read only here, and not writable. Nothing is writable and executable.
+ * Shared mappings are of files of the tree, also those that are of nothing: of a file without a
+ * name. Nothing is writable and executable.
  */
 #include "hat/layout.h"
 #include "syscall/calls.h"
+#include "syscall/rootfs.h"
 #include "vm/vm.h"
 
 #define PROT_READ  1u
@@ -14,9 +15,15 @@
 
 #define MAP_SHARED          0x01u
 #define MAP_PRIVATE         0x02u
+#define MAP_TYPE            0x0fu
+#define MAP_SHARED_VALIDATE 0x03u
 #define MAP_FIXED           0x10u
 #define MAP_ANONYMOUS       0x20u
 #define MAP_FIXED_NOREPLACE 0x100000u
+
+#define MREMAP_MAYMOVE 1u
+#define MADV_DONTNEED  4u
+#define MADV_FREE      8u
 
 #define ADDRESS_MIN 0x10000ull /* below it, null pointers point */
 #define HEAP_MAX    (1ull << 30)
@@ -58,21 +65,41 @@ int64_t sys_brk(struct call *c)
 }
 
 /* What of a file is mapped. @piece refers to it; the reference is the caller's. */
-static int piece_of_file(const struct call *c, const struct file *f, struct vm_piece *piece)
+static int piece_of_node(struct node *n, uint64_t offset, struct vm_piece *piece)
 {
-    bool shared = (c->a[3] & MAP_PRIVATE) == 0;
-
-    if (f->ops->source == NULL || f->entry == NULL) {
-        return -ENODEV;
-    }
-    if (c->a[5] % PAGE_SIZE != 0 || c->a[5] > INT64_MAX - piece->len ||
-        (shared && (c->a[2] & PROT_WRITE))) {
+    if (offset % PAGE_SIZE != 0 || offset > INT64_MAX - piece->len) {
         return -EINVAL;
     }
-    piece->source = f->ops->source(f);
-    piece->offset = c->a[5];
-    piece->bytes = f->entry->size > c->a[5] ? f->entry->size - c->a[5] : 0;
+    piece->source = rootfs_source(n);
+    piece->offset = offset;
+    piece->bytes = piece->len; /* the source knows where it ends */
     return piece->source == NULL ? -ENOMEM : 0;
+}
+
+static int piece_of_file(const struct call *c, const struct file *f, struct vm_piece *piece)
+{
+    unsigned access = f->flags & O_ACCMODE;
+
+    if (f->node == NULL || !node_is_plain(f->node)) {
+        return -ENODEV;
+    }
+    if (access == O_WRONLY ||
+        ((piece->flags & VM_SHARED) && (piece->prot & HAT_WRITE) && access != O_RDWR)) {
+        return -EACCES;
+    }
+    piece->flags |= (piece->flags & VM_SHARED) && access != O_RDWR ? VM_READONLY : 0;
+    return piece_of_node(f->node, c->a[5], piece);
+}
+
+/* Memory that is shared with those that are forked: a file that nobody else can find. */
+static int piece_of_nothing(struct vm_piece *piece)
+{
+    struct node *n = node_new(NODE_FILE | 0600);
+    int rc = n == NULL ? -ENOMEM : node_resize(n, piece->len);
+
+    rc = rc == 0 ? piece_of_node(n, 0, piece) : rc;
+    node_put(n);
+    return rc;
 }
 
 static int piece_of_descriptor(struct call *c, struct vm_piece *piece)
@@ -110,10 +137,10 @@ int64_t sys_mmap(struct call *c)
     struct vm_piece piece = {.len = ROUND_UP(c->a[1], PAGE_SIZE), .prot = prot_of(c->a[2])};
     int rc = 0;
 
-    if (c->a[1] == 0 || (flags & (MAP_SHARED | MAP_PRIVATE)) == 0 ||
-        ((flags & MAP_ANONYMOUS) && (flags & MAP_PRIVATE) == 0)) {
+    if (c->a[1] == 0 || (flags & MAP_TYPE) == 0 || (flags & MAP_TYPE) > MAP_SHARED_VALIDATE) {
         return -EINVAL;
     }
+    piece.flags = flags & MAP_SHARED ? VM_SHARED : 0;
     if (c->a[1] > USER_END) {
         return -ENOMEM;
     }
@@ -122,6 +149,8 @@ int64_t sys_mmap(struct call *c)
     }
     if ((flags & MAP_ANONYMOUS) == 0) {
         rc = piece_of_descriptor(c, &piece);
+    } else if (flags & MAP_SHARED) {
+        rc = piece_of_nothing(&piece);
     }
     if (rc == 0) {
         mutex_lock(&c->p->lock); /* between what is unmapped and what is mapped */
@@ -148,4 +177,55 @@ int64_t sys_mprotect(struct call *c)
         return c->a[0] % PAGE_SIZE == 0 ? 0 : -EINVAL;
     }
     return vm_protect(c->p->space, c->a[0], ROUND_UP(c->a[1], PAGE_SIZE), prot_of(c->a[2]));
+}
+
+/* ---- ranges that are there ---- */
+
+int64_t sys_mremap(struct call *c)
+{
+    struct proc *p = c->p;
+    uint64_t to;
+
+    if ((c->a[3] & ~(uint64_t)MREMAP_MAYMOVE) != 0 || c->a[1] > USER_END || c->a[2] > USER_END) {
+        return c->a[2] > USER_END ? -ENOMEM : -EINVAL;
+    }
+    mutex_lock(&p->lock);
+    int rc =
+        vm_resize(p->space, c->a[0], ROUND_UP(c->a[1], PAGE_SIZE), ROUND_UP(c->a[2], PAGE_SIZE),
+                  ADDRESS_MIN, c->a[3] & MREMAP_MAYMOVE ? p->map_top : 0, &to);
+    mutex_unlock(&p->lock);
+    return rc == 0 ? (int64_t)to : rc;
+}
+
+/* Hints are taken, and not acted on. */
+int64_t sys_madvise(struct call *c)
+{
+    static const uint64_t hints = 1ull << 0 | 1ull << 1 | 1ull << 2 | 1ull << 3 | 1ull << 12 |
+                                  1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 16 | 1ull << 17 |
+                                  1ull << 20 | 1ull << 21;
+    uint64_t len = ROUND_UP(c->a[1], PAGE_SIZE);
+    bool drops = c->a[2] == MADV_DONTNEED || c->a[2] == MADV_FREE;
+
+    if (c->a[0] % PAGE_SIZE != 0 || c->a[1] > USER_END ||
+        (!drops && (c->a[2] >= 64 || (hints >> c->a[2] & 1) == 0))) {
+        return -EINVAL;
+    }
+    if (len == 0) {
+        return 0;
+    }
+    if (drops) {
+        return vm_discard(c->p->space, c->a[0], len);
+    }
+    return vm_is_mapped(c->p->space, c->a[0], len) ? 0 : -ENOMEM;
+}
+
+/* What is shared is the file's own pages: nothing is left to be written. */
+int64_t sys_msync(struct call *c)
+{
+    uint64_t len = ROUND_UP(c->a[1], PAGE_SIZE);
+
+    if (c->a[0] % PAGE_SIZE != 0 || c->a[1] > USER_END || c->a[2] > 7 || (c->a[2] & 5) == 5) {
+        return -EINVAL;
+    }
+    return len == 0 || vm_is_mapped(c->p->space, c->a[0], len) ? 0 : -ENOMEM;
 }

@@ -166,7 +166,7 @@ static int64_t send_from(struct call *c, struct file *f, struct umem *m, unsigne
         return refuse_address(s);
     }
     if (named) {
-        int rc = sockaddr_get(c, s, at, at_len, -ECONNREFUSED, &to, &none);
+        int rc = sockaddr_get(c, s, at, at_len, false, &to, &none);
 
         if (rc == 0 && none) {
             rc = sock_is_unix(s) ? -EINVAL : -LINUX_EAFNOSUPPORT;

@@ -39,9 +39,17 @@ int64_t sys_uname(struct call *c)
     return copy_to_user(UADDR(c->a[0]), &name, sizeof(name));
 }
 
-int64_t sys_umask(struct call *c __unused)
+int64_t sys_sysinfo(struct call *c)
 {
-    return 022; /* nothing is created: it has no effect */
+    struct abi_sysinfo info = {.uptime = (int64_t)(clock_since_boot() / NSEC_PER_SEC),
+                               .mem_unit = PAGE_SIZE};
+    struct mem_stats m;
+
+    mem_get_stats(&m);
+    info.totalram = m.pages_total;
+    info.freeram = m.pages_free;
+    info.procs = (uint16_t)proc_count();
+    return copy_to_user(UADDR(c->a[0]), &info, sizeof(info));
 }
 
 int64_t sys_getrandom(struct call *c)

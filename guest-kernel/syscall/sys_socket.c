@@ -107,7 +107,7 @@ static int64_t do_bind(struct call *c, struct file *f)
     struct sock *s = socket_of(f)->sock;
     struct socket_name name;
     bool none;
-    int rc = sockaddr_get(c, s, c->a[1], c->a[2], -EADDRINUSE, &name, &none);
+    int rc = sockaddr_get(c, s, c->a[1], c->a[2], true, &name, &none);
 
     if (rc == 0 && none) {
         rc = sock_is_unix(s) ? -EINVAL : -LINUX_EAFNOSUPPORT;
@@ -115,7 +115,7 @@ static int64_t do_bind(struct call *c, struct file *f)
     if (rc != 0) {
         return rc;
     }
-    return sock_is_unix(s) ? sock_bind_unix(s, &name.path) : sock_bind(s, &name.ip);
+    return sock_is_unix(s) ? socket_bind_unix(c, s, &name.path) : sock_bind(s, &name.ip);
 }
 
 int64_t sys_bind(struct call *c)
@@ -214,7 +214,7 @@ static int64_t do_connect(struct call *c, struct file *f)
     struct sock *s = socket_of(f)->sock;
     struct socket_name name;
     bool none;
-    int rc = sockaddr_get(c, s, c->a[1], c->a[2], -ECONNREFUSED, &name, &none);
+    int rc = sockaddr_get(c, s, c->a[1], c->a[2], false, &name, &none);
 
     if (rc != 0) {
         return rc;

@@ -13,10 +13,18 @@ struct task *task_create(void)
 
     if (t != NULL) {
         fd_table_init(&t->fds);
-        mutex_init(&t->folder, "folder");
-        t->cwd[0] = '/';
+        t->cwd = node_get(tree_root());
+        t->umask = 022;
     }
     return t;
+}
+
+struct node *task_cwd(struct task *t)
+{
+    tree_lock();
+    struct node *cwd = node_get(t->cwd);
+    tree_unlock();
+    return cwd;
 }
 
 struct task *task_clone(struct task *t)
@@ -24,9 +32,10 @@ struct task *task_clone(struct task *t)
     struct task *clone = task_create();
 
     if (clone != NULL) {
-        mutex_lock(&t->folder);
-        strlcpy(clone->cwd, t->cwd, sizeof(clone->cwd));
-        mutex_unlock(&t->folder);
+        node_put(clone->cwd);
+        clone->cwd = task_cwd(t);
+        clone->exe = t->exe == NULL ? NULL : node_get(t->exe);
+        clone->umask = t->umask;
         fd_copy(&clone->fds, &t->fds);
     }
     return clone;
@@ -36,6 +45,8 @@ void task_free(struct task *t)
 {
     if (t != NULL) {
         fd_close_all(&t->fds);
+        node_put(t->cwd);
+        node_put(t->exe);
         kfree(t);
     }
 }
@@ -53,12 +64,11 @@ static int exec_file(struct uthread *u, const char *path, const struct file *f,
 {
     struct program program;
 
-    if (f->entry == NULL || (f->entry->mode & CPIO_TYPE) != CPIO_FILE ||
-        (f->entry->mode & 0111) == 0) {
+    if (f->node == NULL || !node_is_plain(f->node) || (f->node->mode & 0111) == 0) {
         return -EACCES;
     }
-    program.source = f->ops->source(f);
-    program.size = f->entry->size;
+    program.source = rootfs_source(f->node);
+    program.size = READ_ONCE(f->node->size);
     if (program.source == NULL) {
         return -ENOMEM;
     }
@@ -70,17 +80,26 @@ static int exec_file(struct uthread *u, const char *path, const struct file *f,
 int task_exec(struct uthread *u, struct task *t, const char *path, const struct exec_args *args,
               struct trap_frame *frame, const char **why)
 {
+    struct node *cwd = task_cwd(t);
+    char *room = kmalloc(PATH_SIZE);
     struct file *f;
 
-    mutex_lock(&t->folder);
-    int rc = rootfs_open(t->cwd, path, O_RDONLY, &f);
-    mutex_unlock(&t->folder);
-
     *why = NULL;
+    int rc = room == NULL ? -ENOMEM : 0;
+    if (rc == 0) {
+        strlcpy(room, path, PATH_SIZE);
+        rc = rootfs_open(cwd, room, O_RDONLY, 0, &f);
+    }
+    kfree(room);
+    node_put(cwd);
     if (rc != 0) {
         return rc;
     }
     rc = exec_file(u, path, f, args, frame, why);
+    if (rc == 0) {
+        node_put(t->exe);
+        t->exe = node_get(f->node);
+    }
     file_put(f);
     if (rc == 0) {
         fd_close_exec(&t->fds);

@@ -1,8 +1,7 @@
 /*
  * task.h - what a process has for its system calls, and how a call sees it.
  *
- * A task is shared by its process's threads. Locks: "descriptors" (a mutex) over the table,
- * "folder" (a mutex) over the current folder.
+ * A task is shared by its process's threads. Locks: "descriptors" (a mutex) over the table.
  */
 #ifndef SYSCALL_TASK_H
 #define SYSCALL_TASK_H
@@ -14,8 +13,9 @@
 
 struct task {
     struct fd_table fds;
-    struct mutex folder; /* "folder" */
-    char cwd[PATH_SIZE]; /* begins with '/' */
+    struct node *cwd; /* with a reference; under "tree" */
+    struct node *exe; /* the program's file, likewise; NULL: none yet. Its only thread changes it */
+    unsigned umask;   /* atomic */
 };
 
 /* A system call under way. */
@@ -29,6 +29,9 @@ struct call {
 
 /* A call: its result, or -errno. */
 typedef int64_t call_fn(struct call *c);
+
+/** task_cwd() - a reference to the current folder. Thread context. */
+struct node *task_cwd(struct task *t);
 
 /** task_create() - an empty one in "/"; task_clone() - a child's. NULL: no memory. */
 struct task *task_create(void);

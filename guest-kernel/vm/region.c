@@ -85,9 +85,21 @@ int region_add(struct regions *rs, const struct vm_piece *piece)
                          .prot = piece->prot,
                          .source = vm_source_get(piece->source),
                          .offset = piece->offset,
-                         .bytes = piece->bytes};
+                         .bytes = piece->bytes,
+                         .flags = piece->flags};
     insert(rs, r);
     return 0;
+}
+
+struct vm_piece region_piece(const struct region *r)
+{
+    return (struct vm_piece){.va = r->start,
+                             .len = r->end - r->start,
+                             .prot = r->prot,
+                             .source = r->source,
+                             .offset = r->offset,
+                             .bytes = r->bytes,
+                             .flags = r->flags};
 }
 
 void region_remove(struct regions *rs, struct region *r)
@@ -116,7 +128,8 @@ int region_split_at(struct regions *rs, uint64_t va)
                              .prot = r->prot,
                              .source = vm_source_get(r->source),
                              .offset = r->offset + head,
-                             .bytes = r->bytes - MIN(r->bytes, head)};
+                             .bytes = r->bytes - MIN(r->bytes, head),
+                             .flags = r->flags};
     r->end = va;
     r->bytes = MIN(r->bytes, head);
     insert(rs, upper);

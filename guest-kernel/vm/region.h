@@ -18,6 +18,7 @@ struct region {
     unsigned prot;
     struct vm_source *source;
     uint64_t offset, bytes; /* see struct vm_piece */
+    unsigned flags;         /* likewise */
     XEN_TAILQ_ENTRY(struct region) link;
 };
 
@@ -44,6 +45,9 @@ void region_remove(struct regions *rs, struct region *r);
 
 /** region_split_at() - see to it that none reaches across an address. 0 or -ENOMEM. */
 int region_split_at(struct regions *rs, uint64_t va);
+
+/** region_piece() - a region as it would be made again. */
+struct vm_piece region_piece(const struct region *r);
 
 /** region_place() - the highest free place for @len bytes; 0 if there is none. */
 uint64_t region_place(const struct regions *rs, uint64_t len, uint64_t low, uint64_t high);

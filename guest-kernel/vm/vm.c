@@ -8,6 +8,9 @@
  * Page tables have no entry that keeps a page and lets nobody see it. So the pages of a region that
  * nobody may touch (VM_NONE) are parked: taken out of the tables and kept in a list, until somebody
  * may touch them again.
+ *
+ * A shared region's pages are its source's. They are never copied, and a clone of the space gets
+ * them from the source as it uses them.
  * Locks: the space's mutex, over regions, tables and `resident`; a clone takes the parent's only,
  * for nobody knows the child yet. Reference counts are atomic: two spaces may drop a page at once.
  * Suspend: waits until no space is locked, but for a region's source, which is read without frames
@@ -61,13 +64,6 @@ static void space_unlock(struct vm_space *s)
 }
 
 /* ---- pages ---- */
-
-static void page_put(pfn_t pfn)
-{
-    if (__atomic_sub_fetch(&page_of(pfn)->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        page_free(pfn_to_virt(pfn), 0);
-    }
-}
 
 /* The page behind an entry of a space, which is always one of ours. */
 static pfn_t entry_pfn(const struct uhat_entry *entry)
@@ -222,14 +218,14 @@ static void range_empty(struct vm_space *s, uint64_t start, uint64_t end)
     for (uint64_t va = start; run_find(s, va, end, &run); va = run_end(&run)) {
         uhat_unmap(s->uhat, run.va, run.n);
         for (size_t i = 0; i < run.n; i++) {
-            page_put(mfn_pfn(run.mfns[i]));
+            page_drop(pfn_to_virt(mfn_pfn(run.mfns[i])));
         }
         s->resident -= run.n;
     }
     for (p = XEN_TAILQ_FIRST(&s->parked); p != NULL; p = next) {
         next = XEN_TAILQ_NEXT(p, link);
         if (p->va >= start && p->va < end) {
-            page_put(p->pfn);
+            page_drop(pfn_to_virt(p->pfn));
             s->resident--;
             unpark(s, p);
         }
@@ -269,28 +265,26 @@ int vm_unmap(struct vm_space *s, uint64_t va, uint64_t len)
     return rc;
 }
 
-/* Whether all of a range is in regions. */
-static bool range_is_mapped(const struct vm_space *s, uint64_t start, uint64_t end)
+/* 0; -ENOMEM: a part is in no region; -EACCES: in one that has one of @flags. */
+static int range_check(const struct vm_space *s, uint64_t start, uint64_t end, unsigned flags)
 {
     while (start < end) {
         const struct region *r = region_at(&s->regions, start);
 
-        if (r == NULL) {
-            return false;
+        if (r == NULL || (r->flags & flags)) {
+            return r == NULL ? -ENOMEM : -EACCES;
         }
         start = r->end;
     }
-    return true;
+    return 0;
 }
 
 static int protect_locked(struct vm_space *s, uint64_t start, uint64_t end, unsigned prot)
 {
     struct region *r;
+    int rc = range_check(s, start, end, prot & HAT_WRITE ? VM_READONLY : 0);
 
-    if (!range_is_mapped(s, start, end)) {
-        return -ENOMEM;
-    }
-    int rc = range_cut_out(s, start, end);
+    rc = rc == 0 ? range_cut_out(s, start, end) : rc;
     if (rc != 0) {
         return rc;
     }
@@ -319,6 +313,167 @@ int vm_protect(struct vm_space *s, uint64_t va, uint64_t len, unsigned prot)
     return rc;
 }
 
+bool vm_is_mapped(struct vm_space *s, uint64_t va, uint64_t len)
+{
+    space_lock(s);
+    bool mapped = range_is_ok(va, len) && range_check(s, va, va + len, 0) == 0;
+    space_unlock(s);
+    return mapped;
+}
+
+int vm_discard(struct vm_space *s, uint64_t va, uint64_t len)
+{
+    if (!range_is_ok(va, len)) {
+        return -EINVAL;
+    }
+    space_lock(s);
+    int rc = range_check(s, va, va + len, 0);
+    range_empty(s, va, va + len);
+    space_unlock(s);
+    return rc;
+}
+
+/* ---- ranges that grow and move ---- */
+
+/* Map a range's pages at another place as well, where there are none. */
+static int pages_copy(struct vm_space *s, uint64_t from, uint64_t len, uint64_t to)
+{
+    enum hat_prot prot = (enum hat_prot)(region_at(&s->regions, from)->prot & HAT_EXEC);
+    struct run run;
+    int rc = 0;
+
+    for (uint64_t va = from; rc == 0 && run_find(s, va, from + len, &run); va = run_end(&run)) {
+        /* Read-only: a page may be shared. Who writes first finds out. */
+        rc = uhat_map(s->uhat, run.va - from + to, run.mfns, run.n, prot);
+    }
+    return rc;
+}
+
+/* Take a range's pages out of the tables; they are somewhere else. */
+static void pages_forget(struct vm_space *s, uint64_t start, uint64_t end)
+{
+    struct run run;
+
+    for (uint64_t va = start; run_find(s, va, end, &run); va = run_end(&run)) {
+        uhat_unmap(s->uhat, run.va, run.n);
+    }
+}
+
+/* A region moves to another place, and gets longer meanwhile. */
+static int region_move(struct vm_space *s, const struct region *r, const struct vm_piece *piece)
+{
+    uint64_t from = r->start, len = r->end - r->start, to = piece->va;
+    struct parked *p;
+    int rc = map_locked(s, piece);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = pages_copy(s, from, len, to);
+    if (rc != 0) {
+        pages_forget(s, to, to + len);
+        if (range_cut_out(s, to, to + piece->len) == 0) {
+            range_remove(s, to, to + piece->len);
+        }
+        return rc;
+    }
+    pages_forget(s, from, from + len);
+    XEN_TAILQ_FOREACH (p, &s->parked, link) {
+        p->va += p->va >= from && p->va < from + len ? to - from : 0;
+    }
+    range_remove(s, from, from + len);
+    return 0;
+}
+
+/* Let a region end later, if nothing is in the way. */
+static bool grow_in_place(struct vm_space *s, struct region *r, uint64_t more)
+{
+    const struct region *next = XEN_TAILQ_NEXT(r, link);
+
+    if ((next == NULL ? USER_END - PAGE_SIZE : next->start) < r->end + more) {
+        return false;
+    }
+    s->size += more;
+    r->bytes += r->bytes == r->end - r->start ? more : 0; /* of a file, not only its beginning */
+    r->end += more;
+    return true;
+}
+
+/* Put a range elsewhere, @len bytes long. */
+static int grow_elsewhere(struct vm_space *s, uint64_t va, uint64_t old, uint64_t len, uint64_t *to)
+{
+    int rc = range_cut_out(s, va, va + old);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const struct region *r = region_at(&s->regions, va);
+    struct vm_piece piece = region_piece(r);
+    piece.bytes += piece.bytes == old ? len - old : 0;
+    piece.len = len;
+    piece.va = *to;
+    return region_move(s, r, &piece);
+}
+
+/* *@to: where it may be moved to, 0: nowhere; it becomes where it is. */
+static int resize_locked(struct vm_space *s, uint64_t va, uint64_t had, uint64_t wants,
+                         uint64_t *to)
+{
+    struct region *r = region_at(&s->regions, va);
+    int rc = 0;
+
+    if (r == NULL || r->end - va < had) {
+        return -EFAULT;
+    }
+    if (wants > had && wants - had > SPACE_MAX - s->size) {
+        return -ENOMEM;
+    }
+    if (wants > had && (r->end != va + had || !grow_in_place(s, r, wants - had))) {
+        return *to == 0 ? -ENOMEM : grow_elsewhere(s, va, had, wants, to);
+    }
+    if (wants < had) {
+        rc = range_cut_out(s, va + wants, va + had);
+        if (rc == 0) {
+            range_remove(s, va + wants, va + had);
+        }
+    }
+    *to = va;
+    return rc;
+}
+
+int vm_resize(struct vm_space *s, uint64_t va, uint64_t had, uint64_t wants, uint64_t low,
+              uint64_t high, uint64_t *to)
+{
+    if (!range_is_ok(va, had) || wants == 0 || wants % PAGE_SIZE != 0 || wants > USER_END) {
+        return -EINVAL;
+    }
+    space_lock(s);
+    *to = high == 0 ? 0 : region_place(&s->regions, wants, low, high);
+    int rc = resize_locked(s, va, had, wants, to);
+    space_unlock(s);
+    return rc;
+}
+
+void vm_each(struct vm_space *s, bool (*fn)(const struct vm_piece *piece, void *arg), void *arg)
+{
+    const struct region *r;
+
+    space_lock(s);
+    XEN_TAILQ_FOREACH (r, &s->regions.list, link) {
+        struct vm_piece piece = region_piece(r);
+
+        if (!fn(&piece, arg)) {
+            break;
+        }
+    }
+    space_unlock(s);
+}
+
+uint64_t vm_size(const struct vm_space *s)
+{
+    return READ_ONCE(s->size);
+}
+
 bool vm_has(struct vm_space *s, uint64_t va)
 {
     space_lock(s);
@@ -334,14 +489,14 @@ uint64_t vm_resident(struct vm_space *s)
 
 /* ---- faults ---- */
 
-/* Map a page that the caller owns; on failure it is freed. */
+/* Map a page that the caller has a share of; on failure it is dropped. */
 static int map_own(struct vm_space *s, uint64_t va, void *page, enum hat_prot prot)
 {
     mfn_t mfn = virt_to_mfn(page);
     int rc = uhat_map(s->uhat, va, &mfn, 1, prot);
 
     if (rc != 0) {
-        page_free(page, 0);
+        page_drop(page);
     }
     return rc;
 }
@@ -361,16 +516,35 @@ static int source_fill(const struct region *r, uint64_t va, void *page)
     return rc;
 }
 
-static int vm_fill(struct vm_space *s, uint64_t va, const struct region *r)
+/* A page of one's own. */
+static int page_make(const struct region *r, uint64_t va, void **page)
 {
-    void *page = page_users_may_take() ? page_alloc_zeroed(0) : NULL;
-
-    if (page == NULL) {
+    *page = page_users_may_take() ? page_alloc_zeroed(0) : NULL;
+    if (*page == NULL) {
         return -ENOMEM;
     }
-    int rc = source_fill(r, va, page);
+    int rc = source_fill(r, va, *page);
     if (rc != 0) {
-        page_free(page, 0);
+        page_free(*page, 0);
+    }
+    return rc;
+}
+
+/* The source's page. */
+static int page_borrow(const struct region *r, uint64_t va, void **page)
+{
+    frames_release();
+    int rc = r->source->page(r->source, r->offset + (va - r->start), page);
+    frames_hold();
+    return rc;
+}
+
+static int vm_fill(struct vm_space *s, uint64_t va, const struct region *r)
+{
+    void *page;
+    int rc = r->flags & VM_SHARED ? page_borrow(r, va, &page) : page_make(r, va, &page);
+
+    if (rc != 0) {
         return rc;
     }
     rc = map_own(s, va, page, (enum hat_prot)r->prot);
@@ -396,7 +570,7 @@ static int unshare(struct vm_space *s, uint64_t va, const struct region *r,
 {
     pfn_t shared = entry_pfn(entry);
 
-    if (__atomic_load_n(&page_of(shared)->refs, __ATOMIC_ACQUIRE) == 1) {
+    if ((r->flags & VM_SHARED) || __atomic_load_n(&page_of(shared)->refs, __ATOMIC_ACQUIRE) == 1) {
         return uhat_protect(s->uhat, va, 1, (enum hat_prot)r->prot);
     }
     void *copy = page_users_may_take() ? page_alloc(0) : NULL;
@@ -406,7 +580,7 @@ static int unshare(struct vm_space *s, uint64_t va, const struct region *r,
     memcpy(copy, pfn_to_virt(shared), PAGE_SIZE);
     int rc = map_own(s, va, copy, (enum hat_prot)r->prot);
     if (rc == 0) {
-        page_put(shared);
+        page_drop(pfn_to_virt(shared));
     }
     return rc;
 }
@@ -499,8 +673,10 @@ static int clone_parked(struct vm_space *parent, struct vm_space *child)
     const struct parked *p;
 
     XEN_TAILQ_FOREACH (p, &parent->parked, link) {
+        if (region_at(&parent->regions, p->va)->flags & VM_SHARED) {
+            continue;
+        }
         int rc = park(child, p->va, p->pfn);
-
         if (rc != 0) {
             return rc;
         }
@@ -512,17 +688,13 @@ static int clone_parked(struct vm_space *parent, struct vm_space *child)
 /* Share one region's pages with a clone, read-only on both sides. The parent is locked. */
 static int region_clone(struct vm_space *parent, struct vm_space *child, const struct region *r)
 {
-    struct vm_piece piece = {.va = r->start,
-                             .len = r->end - r->start,
-                             .prot = r->prot,
-                             .source = r->source,
-                             .offset = r->offset,
-                             .bytes = r->bytes};
+    struct vm_piece piece = region_piece(r);
     enum hat_prot prot = (enum hat_prot)(r->prot & HAT_EXEC);
     struct run run;
     int rc = map_locked(child, &piece);
 
-    for (uint64_t va = r->start; rc == 0 && run_find(parent, va, r->end, &run);
+    for (uint64_t va = r->start;
+         rc == 0 && (r->flags & VM_SHARED) == 0 && run_find(parent, va, r->end, &run);
          va = run_end(&run)) {
         rc = uhat_protect(parent->uhat, run.va, run.n, prot);
         rc = rc == 0 ? uhat_map(child->uhat, run.va, run.mfns, run.n, prot) : rc;

@@ -66,7 +66,7 @@ static const struct pointer_call calls[] = {
     {"newfstatat empty", SYS_newfstatat, 2, {1, (long)"", 0, 0x1000}},
     {"access", SYS_access, 0, {0, 0}},
     {"faccessat", SYS_faccessat, 1, {-100, 0, 0}},
-    {"readlink", SYS_readlink, 0, {0, 0, 0}},
+    {"readlink", SYS_readlink, 0, {0, (long)&name, 1}},
     {"poll", SYS_poll, 0, {0, 1, 0}},
     {"readlink buffer", SYS_readlink, 1, {(long)"/link", 0, 4}},
     {"readlinkat", SYS_readlinkat, 1, {-100, 0, 0, 4}},
@@ -137,6 +137,17 @@ static const struct pointer_call calls[] = {
     {"connect by name", SYS_connect, 1, {9, 0, 16}},
     {"unlink", SYS_unlink, 0, {0}},
     {"unlinkat", SYS_unlinkat, 1, {-100, 0, 0}},
+    {"mkdir", SYS_mkdir, 0, {0}},
+    {"rmdir", SYS_rmdir, 0, {0}},
+    {"rename", SYS_rename, 0, {0}},
+    {"link", SYS_link, 0, {0}},
+    {"symlink", SYS_symlink, 0, {0}},
+    {"truncate", SYS_truncate, 0, {0}},
+    {"chmod", SYS_chmod, 0, {0}},
+    {"chown", SYS_chown, 0, {0}},
+    {"statfs", SYS_statfs, 0, {0}},
+    {"utimensat", SYS_utimensat, 1, {-100, 0}},
+    {"sysinfo", SYS_sysinfo, 0, {0}},
 };
 
 static int try_pointer(const struct pointer_call *c, uint64_t address)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "fake_files.h"
+#include "fs/node.h"
 #include "kern/mem.h"
 #include "kern/page.h"
 #include "proc/proc.h"
@@ -63,6 +64,12 @@ void kfree(void *ptr)
 bool page_users_may_take(void)
 {
     return fake_users_may_take;
+}
+
+struct node *node_get(struct node *n)
+{
+    n->refs++;
+    return n;
 }
 
 void proc_wake(void)

@@ -194,7 +194,7 @@ static int begin(void **state)
     fake_user_is(MEMORY, memory, sizeof(memory));
     console_boot();
     console_begin(&shells);
-    console = file_new(dev_find("dev/console"), O_RDWR);
+    console = file_new(&console_ops, O_RDWR);
     return 0;
 }
 
