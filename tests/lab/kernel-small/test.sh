@@ -2,7 +2,7 @@
 . ./lib.sh
 
 size=$(stat -c %s $GUEST_KERNEL)
-[ "$size" -lt 353000 ] || fail "$GUEST_KERNEL has $size bytes"
+[ "$size" -lt 366000 ] || fail "$GUEST_KERNEL has $size bytes"
 say "$GUEST_KERNEL has $size bytes"
 
 disk=$(image small.img 4M)
