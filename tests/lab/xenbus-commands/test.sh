@@ -140,16 +140,16 @@ same "the guest, by xl, by xenbus, in the store" "3" \
 same "an export for doctor and diff" 1 "$(status xenbus diff duet-*/store.json)"
 same "it is there already" 1 "$(status xenbus bundle -o report.tar.gz)"
 mkdir slow
-printf '#!/bin/sh\nexec sleep 1000\n' > slow/xl
+printf '#!/bin/sh\nexec sleep 98765\n' > slow/xl
 chmod +x slow/xl
 PATH=$PWD/slow:$PATH xenbus bundle -j -t 1 -o slow.tar.gz > slow.json 2> /dev/null
 same "what does not answer" "xl-list.txt xl-info.txt xl-vcpus.txt xl-dmesg.txt" \
-    "$(json "' '.join(c['file'] for c in j['contents'] if 'did not end' in (c['lacks'] or '') and c['file'].startswith('xl-'))" < slow.json)"
+    "$(json "' '.join(c['file'] for c in j['contents'] if 'did not end' in (c['lacks'] or '') and c['what'].startswith('xl '))" < slow.json)"
 PATH=$PWD/slow:$PATH xenbus bundle -t 1000 -o never.tar.gz 2> /dev/null &
-timeout 60 sh -c 'until pgrep -f "sleep 1000" > /dev/null; do sleep 0.1; done'
+timeout 60 sh -c 'until pgrep -f "sleep 9876[5]" > /dev/null; do sleep 0.1; done'
 kill -INT $!
 wait $! && fail "an interrupted report is none"
-same "left behind" "" "$(ls -d never.tar.gz /var/tmp/duet-bundle* 2> /dev/null || true)$(pgrep -f 'sleep 1000' || true)"
+same "left behind" "" "$(ls -d never.tar.gz /var/tmp/duet-bundle* 2> /dev/null || true)$(pgrep -f 'sleep 9876[5]' || true)"
 xenbus rm $base/vncpasswd $base/params
 
 say "exists: yes, no, and cannot tell"
