@@ -35,10 +35,11 @@ servers() {
     same "servers" "$(for device; do unit "$device"; done | xargs)" "$(left | grep '\.service' | sort | xargs)"
 }
 
-# expect_refused FORMAT:PATH SENTENCE: no disk comes of it.
+# expect_refused VDEV FORMAT:PATH SENTENCE: no disk comes of it. libxl leaves what it wrote of it in the store: the next has
+# another name.
 expect_refused() {
-    ! timeout 60 xl block-attach $NAME "$(specification xvde rw "$1" | tr -d "'")" 2> said || fail "a disk was attached with $1"
-    grep -F -- "$2" said > /dev/null || fail "of $1 xl says: $(cat said)"
+    ! timeout 60 xl block-attach $NAME "$(specification "$1" rw "$2" | tr -d "'")" 2> said || fail "a disk was attached with $2"
+    grep -F -- "$3" said > /dev/null || fail "of $2 xl says: $(cat said)"
 }
 
 qemu-img create -q -f qcow2 "$WORK/disk.qcow2" 8M
@@ -67,9 +68,9 @@ same "what it sees" "dev images lib lib64 run usr" "$(find "/proc/$pid/root/" -m
 same "which program" qemu-nbd "$(find "/proc/$pid/root/usr/bin" -mindepth 1 -printf '%f\n')"
 
 say "what is refused"
-expect_refused "vhd:$WORK/other.img" "image $WORK/other.img: "
-expect_refused "qcow2:$WORK/evil.qcow2" "its backing file $WORK/other.img is not below $BASES"
-expect_refused "qcow2:$WORK/disk.qcow2" 'Failed to get "write" lock'
+expect_refused xvde "vhd:$WORK/other.img" "image $WORK/other.img: "
+expect_refused xvdf "qcow2:$WORK/evil.qcow2" "its backing file $WORK/other.img is not below $BASES"
+expect_refused xvdg "qcow2:$WORK/disk.qcow2" 'Failed to get "write" lock'
 servers 51712 51728 51744 51760
 type_to $NAME "journal start xvda"
 journal_grows $NAME
