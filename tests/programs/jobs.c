@@ -215,21 +215,27 @@ static int stopped_and_killed(void)
     return 0;
 }
 
-/* What was stopped by each, and SIGCONT with a handler: it ends a pause(). */
+/* What was stopped by each, and SIGCONT with a handler, which ends a sleep and tells so. */
 static int each_kind(void)
 {
     static const int kinds[] = {SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
-    pid_t child = fork();
+    int handled[2];
+    sigset_t none;
+    char byte;
 
+    RIGHT("pipe", pipe(handled), 0);
+    pid_t child = fork();
     if (child == 0) {
         act(SIGCONT, note, 0);
-        while (count < 4) {
+        block(SIG_BLOCK, SIGCONT); /* but for the sleep */
+        sigemptyset(&none);
+        for (;;) {
             sig_atomic_t before = count;
-            if (pause() != -1 || errno != EINTR || count != before + 1) {
+            if (sigsuspend(&none) != -1 || errno != EINTR || count != before + 1 ||
+                write(handled[1], "", 1) != 1) {
                 _exit(1);
             }
         }
-        _exit(7);
     }
     setpgid(child, 0); /* no orphans: its parent is elsewhere */
     for (unsigned i = 0; i < 4; i++) {
@@ -237,9 +243,11 @@ static int each_kind(void)
         RIGHT("stopped", status_of(child, WUNTRACED), kinds[i] << 8 | 0x7f);
         kill(child, SIGCONT);
         RIGHT("goes on", status_of(child, WCONTINUED), 0xffff);
-        usleep(50000); /* into its pause() */
+        RIGHT("its handler", read(handled[0], &byte, 1), 1);
     }
-    RIGHT("its handlers", status_of(child, 0), 7 << 8);
+    end(child);
+    close(handled[0]);
+    close(handled[1]);
     return 0;
 }
 

@@ -35,11 +35,12 @@ servers() {
     same "servers" "$(for device; do unit "$device"; done | xargs)" "$(left | grep '\.service' | sort | xargs)"
 }
 
-# expect_refused VDEV FORMAT:PATH SENTENCE: no disk comes of it. libxl leaves what it wrote of it in the store: the next has
-# another name.
+# expect_refused VDEV FORMAT:PATH SENTENCE: no disk comes of it. libxl leaves what it wrote of it, and would want it again for a
+# domain that is restored: it is detached.
 expect_refused() {
     ! timeout 60 xl block-attach $NAME "$(specification "$1" rw "$2" | tr -d "'")" 2> said || fail "a disk was attached with $2"
     grep -F -- "$3" said > /dev/null || fail "of $2 xl says: $(cat said)"
+    disk_detach $NAME "$1"
 }
 
 qemu-img create -q -f qcow2 "$WORK/disk.qcow2" 8M
