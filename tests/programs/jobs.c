@@ -229,15 +229,15 @@ static int each_kind(void)
         act(SIGCONT, note, 0);
         block(SIG_BLOCK, SIGCONT); /* but for the sleep */
         sigemptyset(&none);
-        for (;;) {
+        while (write(handled[1], "", 1) == 1) {
             sig_atomic_t before = count;
-            if (sigsuspend(&none) != -1 || errno != EINTR || count != before + 1 ||
-                write(handled[1], "", 1) != 1) {
+            if (sigsuspend(&none) != -1 || errno != EINTR || count != before + 1) {
                 _exit(1);
             }
         }
     }
     setpgid(child, 0); /* no orphans: its parent is elsewhere */
+    RIGHT("it is ready", read(handled[0], &byte, 1), 1);
     for (unsigned i = 0; i < 4; i++) {
         kill(child, kinds[i]);
         RIGHT("stopped", status_of(child, WUNTRACED), kinds[i] << 8 | 0x7f);

@@ -48,7 +48,7 @@ for what in groups stops; do
     same "jobs $what in dom0" "jobs $what: right" "$(timeout 60 /usr/lib/duet/programs/jobs $what)"
 done
 same "jobs terminal in dom0" "jobs terminal: right" \
-    "$(timeout 60 script -qec "/usr/lib/duet/programs/jobs terminal" /dev/null < /dev/null | tr -d '\r')"
+    "$(timeout 60 python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' /usr/lib/duet/programs/jobs terminal < /dev/null | tr -d '\r')"
 
 # The shell's jobs.
 prompts 'exec /bin/sh\r'
