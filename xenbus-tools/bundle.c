@@ -62,7 +62,8 @@ void bundle_remove(struct bundle *bundle)
     *bundle = (struct bundle){0};
 }
 
-FILE *bundle_file(struct bundle *bundle, const char *name)
+/* A file of the report; NULL: errno says why. */
+static FILE *begin_file(const struct bundle *bundle, const char *name)
 {
     char *path = store_join(bundle->dir, name);
     FILE *file = fopen(path, "wxe");
@@ -71,8 +72,10 @@ FILE *bundle_file(struct bundle *bundle, const char *name)
     return file;
 }
 
-int bundle_wrote(struct bundle *bundle, FILE *file, const char *name, const char *what,
-                 const char *lacks)
+/* Closes and lists it: @what tells where it comes from, @lacks what is wrong with it, NULL if
+ * nothing. 0 or -errno. */
+static int end_file(struct bundle *bundle, FILE *file, const char *name, const char *what,
+                    const char *lacks)
 {
     cJSON *item = cJSON_CreateObject();
     long bytes = ftell(file);
@@ -83,7 +86,6 @@ int bundle_wrote(struct bundle *bundle, FILE *file, const char *name, const char
     cJSON_AddNumberToObject(item, "bytes", (double)bytes);
     json_add_text(item, "lacks", lacks);
     cJSON_AddItemToArray(bundle->items, item);
-    bundle->missing += lacks != NULL;
     errno = EIO;
     return fclose(file) != 0 || bad ? -errno : 0;
 }
@@ -92,7 +94,7 @@ int bundle_wrote(struct bundle *bundle, FILE *file, const char *name, const char
  * has no size. */
 static int read_end(const char *path, size_t most, struct probe *probe)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
     struct stat st;
     ssize_t n = -1;
 
@@ -130,24 +132,37 @@ static const char *lacking(int err, const struct probe *probe, char *why, size_t
     return why;
 }
 
+static unsigned long count_redacted(const char *text, size_t len)
+{
+    const char *end = text + len;
+    unsigned long count = 0;
+
+    for (; (text = memmem(text, (size_t)(end - text), REDACTED, sizeof(REDACTED) - 1)) != NULL;
+         text++) {
+        count++;
+    }
+    return count;
+}
+
 /* Writes an answer, without its secrets. */
 static int add_answer(struct bundle *bundle, const struct bundle_item *item, const char *what,
                       const struct probe *probe, const char *lacks)
 {
-    FILE *file = bundle_file(bundle, item->name);
+    FILE *file = begin_file(bundle, item->name);
     size_t len;
     char *text;
 
     if (file == NULL) {
         return -errno;
     }
-    text = redact_text(probe->text != NULL ? probe->text : "", probe->len, &len, &bundle->left_out);
+    text = redact_text(probe->text != NULL ? probe->text : "", probe->len, &len);
+    bundle->left_out += count_redacted(text, len);
     fwrite(text, 1, len, file);
     free(text);
     if (item->path == NULL && WIFEXITED(probe->status) && WEXITSTATUS(probe->status) != 0) {
         fprintf(file, "\n[exit status %d]\n", WEXITSTATUS(probe->status));
     }
-    return bundle_wrote(bundle, file, item->name, what, lacks);
+    return end_file(bundle, file, item->name, what, lacks);
 }
 
 /* The words of a command, with blanks between, as a user would type it. */
@@ -167,16 +182,16 @@ static char *words_of(const char *const argv[])
 int bundle_add(struct bundle *bundle, const struct bundle_item *item)
 {
     char *what = item->path != NULL ? must_strdup(item->path) : words_of(item->argv);
+    size_t most = item->most != 0 ? item->most : bundle->most;
     const struct question question = {.argv = (char *const *)item->argv,
                                       .seconds = bundle->seconds,
-                                      .most = bundle->most,
+                                      .most = most,
                                       .stop = bundle->stop};
     struct probe probe = {0};
     char why[128];
     int err;
 
-    err = item->path != NULL ? read_end(item->path, bundle->most, &probe)
-                             : probe_run(&question, &probe);
+    err = item->path != NULL ? read_end(item->path, most, &probe) : probe_run(&question, &probe);
     if (err != -EINTR && !(err == -ENOENT && item->optional)) {
         err = add_answer(bundle, item, what, &probe, lacking(err, &probe, why, sizeof(why)));
     }
@@ -187,14 +202,14 @@ int bundle_add(struct bundle *bundle, const struct bundle_item *item)
 
 static int write_list(struct bundle *bundle)
 {
-    FILE *file = bundle_file(bundle, "contents.json");
+    FILE *file = begin_file(bundle, "contents.json");
 
     if (file == NULL) {
         return -errno;
     }
     json_write(file, cJSON_Duplicate(bundle->items, true), true);
     putc('\n', file);
-    return bundle_wrote(bundle, file, "contents.json", "this list", NULL);
+    return end_file(bundle, file, "contents.json", "this list", NULL);
 }
 
 int bundle_pack(struct bundle *bundle, int fd, char *why, size_t why_size)

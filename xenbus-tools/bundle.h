@@ -9,7 +9,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <cjson/cJSON.h>
 
 enum { BUNDLE_WORDS = 16 };
@@ -25,13 +24,14 @@ struct bundle_item {
     const char *path;
     /* Whether a host may do without it: then nobody is told that it is not there. */
     bool optional;
+    /* How long it may be; 0: as all. */
+    size_t most;
 };
 
 /* A report that is being made. */
 struct bundle {
-    char *dir;    /* where its files are meanwhile; its last part is the report's name */
-    cJSON *items; /* what is in it, for its list */
-    unsigned int missing;
+    char *dir;              /* where its files are meanwhile; its last part is the report's name */
+    cJSON *items;           /* what is in it, for its list */
     unsigned long left_out; /* secrets */
     double seconds;         /* for each program */
     size_t most;            /* bytes of each file */
@@ -46,15 +46,6 @@ int bundle_begin(struct bundle *bundle, const char *name);
 
 /* Adds an item. Returns 0, or -errno when there is no room (-EINTR: it is to end). */
 int bundle_add(struct bundle *bundle, const struct bundle_item *item);
-
-/*
- * A file of the report for somebody else to write into; NULL: errno says why. bundle_wrote() closes
- * it and lists it: @what tells where it comes from, @lacks what is wrong with it, NULL if nothing.
- * It returns 0 or -errno.
- */
-FILE *bundle_file(struct bundle *bundle, const char *name);
-int bundle_wrote(struct bundle *bundle, FILE *file, const char *name, const char *what,
-                 const char *lacks);
 
 /*
  * Writes the list into it, and all of it as a compressed archive to @fd. Returns 0, or -1 with a

@@ -11,8 +11,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +20,18 @@
 #include <unistd.h>
 
 #include "bundle.h"
-#include "exports.h"
-#include "redact.h"
 #include "text.h"
-#include "walk.h"
 
 /* Who has logs of consoles, and where. */
 static const struct {
     const char *who, *folder;
 } console_logs[] = {{"duet", "/var/log/duet/console"}, {"xen", "/var/log/xen/console"}};
 
-#define ITEM_BYTES ((size_t)8 << 20)
+#define ITEM_BYTES  ((size_t)8 << 20)
+#define STORE_BYTES ((size_t)256 << 20)
 
 static const struct bundle_item items[] = {
+    {"store.json", .argv = {BUNDLE_SELF, "export", "--redact", "/"}, .most = STORE_BYTES},
     {"doctor.txt", .argv = {BUNDLE_SELF, "doctor"}},
     {"devices.txt", .argv = {BUNDLE_SELF, "devices"}},
     {"devices.json", .argv = {BUNDLE_SELF, "devices", "--json"}},
@@ -71,7 +68,7 @@ static const struct bundle_item items[] = {
     {"cmdline.txt", .path = "/proc/cmdline"},
     {"meminfo.txt", .path = "/proc/meminfo"},
     {"interrupts.txt", .path = "/proc/interrupts"},
-    {"os-release.txt", .path = "/etc/os-release", .optional = true},
+    {"os-release.txt", .argv = {"cat", "/etc/os-release"}, .optional = true},
     {"duet.conf", .path = "/etc/duet/duet.conf", .optional = true},
     {"xl.conf", .path = "/etc/xen/xl.conf", .optional = true},
 };
@@ -110,75 +107,9 @@ static void progress(const struct bundling *bundling, const char *name)
     }
 }
 
-/* Whether a signal came that is to end us. */
-static bool is_stopped(int stop)
-{
-    struct pollfd poll_fd = {.fd = stop, .events = POLLIN};
-
-    return poll(&poll_fd, 1, 0) > 0;
-}
-
-/* ---- the store ---- */
-
-struct writing {
-    FILE *file;
-    int stop;
-    unsigned long unreadable, left_out;
-};
-
-/* A node, with its secret left out. */
-static int write_node(void *context, const struct walk_node *node)
-{
-    struct writing *writing = context;
-    struct walk_node clean = *node;
-    char *text = NULL;
-    size_t len;
-
-    if (redact_names_secret(node->path) && node->len > 0) {
-        clean.value = REDACTED;
-        clean.len = sizeof(REDACTED) - 1;
-        writing->left_out++;
-    } else if (node->err == 0) {
-        text = redact_text(node->value, node->len, &len, &writing->left_out);
-        clean.value = text;
-        clean.len = (unsigned int)len;
-    }
-    writing->unreadable += node->err != 0;
-    export_node(writing->file, &clean);
-    free(text);
-    return is_stopped(writing->stop) || ferror(writing->file) != 0;
-}
-
-static int add_store(struct bundle *bundle)
-{
-    struct writing writing = {.file = bundle_file(bundle, "store.json"), .stop = bundle->stop};
-    struct xs_handle *xs = xs_open(0);
-    char lacks[128] = "";
-    int err = xs == NULL ? -errno : 0;
-
-    if (writing.file == NULL) {
-        xs_close(xs);
-        return -errno;
-    }
-    export_begin(writing.file, "/");
-    err = xs == NULL ? err : store_walk(xs, XBT_NULL, "/", write_node, &writing);
-    export_end(writing.file);
-    if (xs == NULL) {
-        snprintf(lacks, sizeof(lacks), "cannot connect to xenstored (%s: %s)", xs_daemon_socket(),
-                 strerror(-err));
-    } else if (err < 0) {
-        snprintf(lacks, sizeof(lacks), "%s; not complete", store_error(-err));
-    } else if (writing.unreadable > 0) {
-        snprintf(lacks, sizeof(lacks), "%lu nodes may not be read from this domain",
-                 writing.unreadable);
-    }
-    xs_close(xs);
-    bundle->left_out += writing.left_out;
-    return bundle_wrote(bundle, writing.file, "store.json", "xenbus export /",
-                        *lacks != '\0' ? lacks : NULL);
-}
-
 /* ---- consoles ---- */
+
+enum { CONSOLE_NAME_MAX = 64, CONSOLES_MAX = 500 };
 
 static int is_log(const struct dirent *entry)
 {
@@ -193,11 +124,13 @@ static int add_logs(struct bundle *bundle, const char *who, const char *folder)
 
     for (int i = 0; i < n; i++) {
         char *path = store_join(folder, logs[i]->d_name);
-        char name[NAME_MAX + 32];
+        char name[CONSOLE_NAME_MAX];
         const struct bundle_item item = {.name = name, .path = path, .optional = true};
 
-        snprintf(name, sizeof(name), "console-%s-%s", who, logs[i]->d_name);
-        err = err != 0 ? err : bundle_add(bundle, &item);
+        /* Numbered, since the worker of consoles, which guests may have taken over, chose the name.
+         */
+        snprintf(name, sizeof(name), "console-%s-%d.log", who, i);
+        err = err != 0 || i >= CONSOLES_MAX ? err : bundle_add(bundle, &item);
         free(path);
         free(logs[i]);
     }
@@ -219,10 +152,8 @@ static int add_consoles(struct bundle *bundle)
 
 static int collect(const struct bundling *bundling, struct bundle *bundle)
 {
-    int err;
+    int err = 0;
 
-    progress(bundling, "store.json");
-    err = add_store(bundle);
     for (size_t i = 0; i < sizeof(items) / sizeof(*items) && err == 0; i++) {
         progress(bundling, items[i].name);
         err = bundle_add(bundle, &items[i]);
@@ -261,7 +192,9 @@ static void tell(const struct bundling *bundling, const struct bundle *bundle, c
         const cJSON *lacks = cJSON_GetObjectItem(item, "lacks");
 
         if (cJSON_IsString(lacks)) {
-            fprintf(stderr, "xenbus bundle: %s: ", cJSON_GetObjectItem(item, "file")->valuestring);
+            fputs("xenbus bundle: ", stderr);
+            text_print(stderr, cJSON_GetStringValue(cJSON_GetObjectItem(item, "file")));
+            fputs(": ", stderr);
             text_print(stderr, lacks->valuestring);
             fputc('\n', stderr);
         }
@@ -285,7 +218,7 @@ static int make(const struct bundling *bundling, struct bundle *bundle, int fd)
     if (err == 0 && bundle_pack(bundle, fd, why, sizeof(why)) == 0) {
         return EXIT_FOUND;
     }
-    return command_failed(bundling->self, "%s", is_stopped(bundle->stop) ? "interrupted" : why);
+    return command_failed(bundling->self, "%s", err == -EINTR ? "interrupted" : why);
 }
 
 /* From now on a signal that is to end us can be read here. Negative: it ends us at once, and what
@@ -298,6 +231,7 @@ static int catch_signals(void)
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGHUP);
+    sigaddset(&ends, SIGQUIT);
     return sigprocmask(SIG_BLOCK, &ends, NULL) == 0 ? signalfd(-1, &ends, SFD_CLOEXEC) : -1;
 }
 

@@ -15,9 +15,15 @@ struct span {
     const char *at, *end;
 };
 
-/* The last two are of Ceph's addresses and of iSCSI's; "key" alone would be half of the store. */
-static const char *const words[] = {"passw", "passphrase", "vncpass", "secret",
-                                    "token", "credential", ":key",    "chap"};
+/*
+ * "pass" has all of password, passphrase, vnc-pass. Of Ceph's addresses it is `:key`, and of LUKS'
+ * `.key`; "key" alone would be half of the store.
+ */
+static const char *const words[] = {"pass",       "pwd",  "secret", "token",
+                                    "credential", ":key", ".key",   "chap"};
+
+/* A line is looked at in pieces, since what a guest prints has no end. */
+enum { PIECE = 16384 };
 
 /* Where one of the words begins in @s, and how long it is. NULL: nowhere. */
 static const char *find_word(struct span s, size_t *len)
@@ -42,32 +48,60 @@ bool redact_names_secret(const char *key)
     return find_word((struct span){name, name + strlen(name)}, &len) != NULL;
 }
 
-/*
- * The value that follows the word which ends at @s.at: behind `=` or `:`, in its quotes if it has
- * some, else up to the end of the line. Empty: the word names none.
- */
-static struct span value_after(struct span s)
+static bool is_blank(char c)
 {
-    const char *c = s.at, *end;
+    return c == ' ' || c == '\t';
+}
+
+static bool is_quote(char c)
+{
+    return c == '"' || c == '\'';
+}
+
+/* Up to the quote that ends what begins at @s.at; a backslash takes the next one along. */
+static const char *end_of_quoted(struct span s, char quote)
+{
+    while (s.at < s.end && *s.at != quote) {
+        s.at += *s.at == '\\' && s.end - s.at > 1 ? 2 : 1;
+    }
+    return s.at;
+}
+
+/*
+ * The value that follows the word which ends at @s.at: behind `=`, `:` or a blank, in its quotes if
+ * it has some, else up to the end of the line. Behind a blank it is one word, and the name has to
+ * have been `pass...` or an option. Empty: the word names none; it ends where to look on.
+ */
+static struct span value_after(struct span s, bool by_blank)
+{
+    const char *c = s.at, *name_end;
 
     while (c < s.end && (isalnum((unsigned char)*c) || *c == '-' || *c == '_')) {
         c++;
     }
-    c += c < s.end && (*c == '"' || *c == '\'');
-    while (c < s.end && (*c == ' ' || *c == '\t')) {
+    name_end = c;
+    c += c < s.end && is_quote(*c);
+    while (c < s.end && is_blank(*c)) {
         c++;
     }
-    if (c == s.end || (*c != '=' && *c != ':')) {
-        return (struct span){s.end, s.end};
+    if (c < s.end && (*c == '=' || *c == ':')) {
+        do {
+            c++;
+        } while (c < s.end && is_blank(*c));
+        if (c < s.end && is_quote(*c)) {
+            return (struct span){c + 1, end_of_quoted((struct span){c + 1, s.end}, *c)};
+        }
+        return (struct span){c, s.end};
     }
-    for (c++; c < s.end && (*c == ' ' || *c == '\t');) {
-        c++;
+    if (by_blank && c > name_end && c < s.end && is_blank(c[-1])) {
+        const char *end = c;
+
+        while (end < s.end && !is_blank(*end)) {
+            end++;
+        }
+        return (struct span){c, end};
     }
-    if (c < s.end && (*c == '"' || *c == '\'')) {
-        end = memchr(c + 1, *c, (size_t)(s.end - c - 1));
-        return (struct span){c + 1, end != NULL ? end : s.end};
-    }
-    return (struct span){c, s.end};
+    return (struct span){name_end, name_end};
 }
 
 /* The first secret that a word names. */
@@ -75,52 +109,79 @@ static struct span named_secret(struct span s)
 {
     size_t len;
 
-    for (const char *word; (word = find_word(s, &len)) != NULL; s.at = word + 1) {
-        struct span value = value_after((struct span){word + len, s.end});
+    for (const char *word; (word = find_word(s, &len)) != NULL;) {
+        bool option = word >= s.at + 2 && word[-1] == '-' && word[-2] == '-';
+        struct span value = value_after((struct span){word + len, s.end}, option);
 
         if (value.at < value.end) {
             return value;
         }
+        s.at = value.end > word ? value.end : word + 1;
     }
     return (struct span){s.end, s.end};
 }
 
-/* The first who is named in an address. */
+/*
+ * The first who is named in an address. A password may have slashes in it; what comes before the
+ * last `@` of the word is left out.
+ */
 static struct span user_of_address(struct span s)
 {
-    for (const char *at; (at = memmem(s.at, (size_t)(s.end - s.at), "://", 3)) != NULL; s.at = at) {
-        const char *end = at += 3;
+    static const char *const marks[] = {"://", "iscsi:"};
 
-        while (end < s.end && strchr("/ \t\"'", *end) == NULL) {
-            end++;
-        }
-        while (end > at && *end != '@') {
-            end--;
-        }
-        if (end > at) {
-            return (struct span){at, end};
+    for (; s.at < s.end; s.at++) {
+        for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+            size_t len = strlen(marks[i]);
+            const char *at = s.at + len, *end = at;
+
+            if (len > (size_t)(s.end - s.at) || memcmp(s.at, marks[i], len) != 0) {
+                continue;
+            }
+            while (end < s.end && strchr("? \t\"',", *end) == NULL) {
+                end++;
+            }
+            s.at = end;
+            while (end > at && end[-1] != '@') {
+                end--;
+            }
+            if (end > at + 1) {
+                return (struct span){at, end - 1};
+            }
         }
     }
     return (struct span){s.end, s.end};
 }
 
-/* One line, without its secrets. */
-static void write_line(FILE *out, struct span s, unsigned long *left_out)
+/* A piece of a line, without its secrets. Each kind is looked for again only where it was passed.
+ */
+static void write_piece(FILE *out, struct span s)
 {
+    struct span named = named_secret(s), user = user_of_address(s);
+
     while (s.at < s.end) {
-        struct span named = named_secret(s), user = user_of_address(s);
         struct span first = named.at <= user.at ? named : user;
 
         fwrite(s.at, 1, (size_t)(first.at - s.at), out);
         if (first.at < first.end) {
             fputs(REDACTED, out);
-            ++*left_out;
         }
         s.at = first.end;
+        named = named.at < s.at ? named_secret(s) : named;
+        user = user.at < s.at ? user_of_address(s) : user;
     }
 }
 
-char *redact_text(const char *text, size_t len, size_t *out_len, unsigned long *left_out)
+static void write_line(FILE *out, struct span line)
+{
+    while (line.at < line.end) {
+        struct span piece = {line.at, line.end - line.at > PIECE ? line.at + PIECE : line.end};
+
+        write_piece(out, piece);
+        line.at = piece.end;
+    }
+}
+
+char *redact_text(const char *text, size_t len, size_t *out_len)
 {
     struct span rest = {text, text + len};
     char *copy = NULL;
@@ -130,7 +191,7 @@ char *redact_text(const char *text, size_t len, size_t *out_len, unsigned long *
         const char *newline = memchr(rest.at, '\n', (size_t)(rest.end - rest.at));
         struct span line = {rest.at, newline != NULL ? newline : rest.end};
 
-        write_line(out, line, left_out);
+        write_line(out, line);
         if (newline != NULL) {
             putc('\n', out);
         }

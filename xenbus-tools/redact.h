@@ -18,8 +18,8 @@ bool redact_names_secret(const char *key);
 /*
  * A copy of @len bytes without secrets: without what follows `passwd =` and its like in a line, and
  * without who is named in an address (`nbd://USER:PASSWORD@HOST`). Its length, at most eleven times
- * @len, comes in *@out_len, how many were left out is added to *@left_out. The caller frees it.
+ * @len, comes in *@out_len. The caller frees it.
  */
-char *redact_text(const char *text, size_t len, size_t *out_len, unsigned long *left_out);
+char *redact_text(const char *text, size_t len, size_t *out_len);
 
 #endif
