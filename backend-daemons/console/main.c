@@ -301,8 +301,8 @@ static int run(struct consoled *d)
     return status;
 }
 
-/* What the command line sets. Returns -1 to go on, or the exit status. */
-static int parse_options(struct consoled *d, int argc, char **argv)
+/* What is kept of what guests print. */
+static void add_log_options(struct consoled *d, struct options *options)
 {
     const struct option_rule rules[] = {
         {.letter = 't',
@@ -336,6 +336,15 @@ static int parse_options(struct consoled *d, int argc, char **argv)
          .to = &d->config.limits.keep,
          .max = 999,
          .scope = OPTION_OF_CLASS},
+    };
+
+    options_add(options, rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+/* What the command line sets. Returns -1 to go on, or the exit status. */
+static int parse_options(struct consoled *d, int argc, char **argv)
+{
+    const struct option_rule rules[] = {
         {.letter = 'b',
          .name = "history",
          .argument = "KIB",
@@ -394,6 +403,7 @@ static int parse_options(struct consoled *d, int argc, char **argv)
         "SIGHUP opens the logs anew and reads the configuration, SIGUSR1 writes "
         "statistics to the\njournal.";
     d->host.conf.class = "console";
+    add_log_options(d, options);
     options_add(options, rules, sizeof(rules) / sizeof(rules[0]));
     status = conf_start(&d->host.conf, argc, argv);
     d->config.foreign = d->foreign;
