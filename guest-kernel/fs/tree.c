@@ -439,6 +439,7 @@ static int tree_replace(const struct place *place, struct node *node)
         old->uid = node->uid;
         old->gid = node->gid;
         old->mtime = node->mtime;
+        old->own = node->own; /* whose names then hide what was there, as under a mount */
         return 0;
     }
     int rc = tree_remove(place, node_is(old, NODE_DIR));

@@ -634,6 +634,46 @@ static void archives_become_trees(void **state)
     assert_int_equal(unmake("l", false), 0);
 }
 
+static struct node *find_other(struct node *dir, const char *name, size_t len)
+{
+    (void)dir;
+    return len == 5 && memcmp(name, "other", len) == 0 ? node_new_fleeting(NODE_FILE | 0444) : NULL;
+}
+
+static void list_nothing(struct node *dir, uint64_t from, tree_fn *fn, void *arg)
+{
+    (void)dir;
+    (void)from;
+    (void)fn;
+    (void)arg;
+}
+
+/* Where an archive has a folder that is somebody's own (/proc), his names are what is there. */
+static void a_folder_is_taken_over(void **state)
+{
+    static const struct folder folder = {.find = find_other, .list = list_nothing};
+    char room[TREE_PATH_SIZE];
+    struct place place;
+
+    (void)state;
+    assert_int_equal(make("p", NODE_DIR | 0755), 0);
+    assert_int_equal(make("p/hidden", NODE_FILE | 0644), 0);
+    struct node *n = node_new(NODE_DIR | 0555);
+    n->own = &folder;
+    assert_int_equal(tree_link_at("p", 1, n, room), 0);
+    node_put(n);
+    assert_int_equal(at("p")->mode, NODE_DIR | 0555);
+    assert_null(at("p/hidden"));
+    assert_int_equal(walk("p/other", true, &place), 0);
+    assert_non_null(place.node);
+    place_put(&place);
+    assert_int_equal(make("p/x", NODE_FILE | 0644), -EACCES);
+    assert_int_equal(unmake("p", true), -EBUSY);
+    at("p")->own = NULL;
+    assert_int_equal(unmake("p/hidden", false), 0);
+    assert_int_equal(unmake("p", true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -647,6 +687,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_share_is_kept, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(memory_may_fail_anywhere, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(archives_become_trees, begin, nothing_is_left),
+        cmocka_unit_test_setup_teardown(a_folder_is_taken_over, begin, nothing_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
