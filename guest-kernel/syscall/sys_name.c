@@ -523,7 +523,7 @@ int64_t sys_utimensat(struct call *c)
 {
     bool follow = (c->a[3] & AT_SYMLINK_NOFOLLOW) == 0;
     struct node *n;
-    int64_t rc = c->a[1] == 0 ? node_of_descriptor(c, false, &n)
+    int64_t rc = c->a[1] == 0 ? node_of_descriptor(c, 0, &n)
                               : path_node(c, c->a[0], c->a[1], follow, &n);
 
     if (rc == 0) {
@@ -596,7 +596,7 @@ int64_t sys_chdir(struct call *c)
 int64_t sys_fchdir(struct call *c)
 {
     struct node *n;
-    int64_t rc = node_of_descriptor(c, false, &n);
+    int64_t rc = node_of_descriptor(c, 0, &n);
 
     return rc == 0 ? go_to(c, n) : rc == -EINVAL ? -ENOTDIR : rc;
 }

@@ -82,6 +82,9 @@ static int try_writing(void)
     RIGHT("truncate", (fd = open("a", O_WRONLY | O_TRUNC)) >= 0 && size_of("a") == 0, 1);
     FAILS("read", read(fd, in, 1), EBADF);
     close(fd);
+    fd = open("a", O_RDONLY);
+    FAILS("read only", fallocate(fd, 0, 0, 1), EBADF);
+    close(fd);
     return 0;
 }
 

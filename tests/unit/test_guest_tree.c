@@ -428,6 +428,11 @@ static void lists_stay_right(void **state)
 
 /* ---- bytes ---- */
 
+static bool goes_on(void)
+{
+    return false;
+}
+
 static void bytes_are_what_was_written(void **state)
 {
     static uint8_t model[40 * PAGE_SIZE], in[40 * PAGE_SIZE], base[5 * PAGE_SIZE + 77];
@@ -455,7 +460,7 @@ static void bytes_are_what_was_written(void **state)
             size = pos;
             break;
         case 1: /* reserve */
-            assert_int_equal(node_reserve(n, pos, len + 1, i % 2 == 0), 0);
+            assert_int_equal(node_reserve(n, pos, len + 1, i % 2 == 0, goes_on), 0);
             size = i % 2 == 0 ? size : MAX(size, pos + len + 1);
             break;
         case 2: /* append */
@@ -504,7 +509,7 @@ static void holes_take_nothing(void **state)
     assert_int_equal(c, 0);
     pos = 0;
     assert_int_equal(node_write(n, &pos, false, "a", 1), 1);
-    assert_int_equal(node_reserve(n, NODE_SIZE_MAX, 1, true), -LINUX_EFBIG);
+    assert_int_equal(node_reserve(n, NODE_SIZE_MAX, 1, true, goes_on), -LINUX_EFBIG);
     assert_int_equal(node_resize(n, 1), 0);
     assert_int_equal(n->pages, 1);
     assert_int_equal(node_resize(n, 0), 0);
@@ -550,7 +555,7 @@ static void the_share_is_kept(void **state)
     node_room(&pages, &left);
     assert_int_equal(pages, 64);
     assert_true(left <= 1 && n->pages >= 60);
-    assert_int_equal(node_reserve(n, pos, PAGE_SIZE * 3, false), -ENOSPC);
+    assert_int_equal(node_reserve(n, pos, PAGE_SIZE * 3, false, goes_on), -ENOSPC);
     assert_int_equal(n->size, pos);
     uint64_t begin = 5;
     assert_int_equal(node_write(n, &begin, false, "over what is there", 18), 18);
@@ -575,6 +580,51 @@ static void the_share_is_kept(void **state)
     node_put(n);
 }
 
+static unsigned asked, stops_at;
+
+/* Others have their turn whenever this is asked. */
+static bool stops(void)
+{
+    assert_int_equal(locks & 2, 0);
+    return asked++ == stops_at;
+}
+
+/* What is refused, or stopped, leaves what was reserved before, and what was taken is back. */
+static void reserving_is_all_or_nothing(void **state)
+{
+    struct node *n = node_new(NODE_FILE | 0644);
+
+    (void)state;
+    memory = 2000;
+    asked = 0;
+    stops_at = UINT32_MAX;
+    assert_int_equal(node_reserve(n, 0, PAGE_SIZE * 300, true, stops), 0);
+    assert_true(asked >= 4);
+    assert_int_equal(n->pages, 300);
+    assert_int_equal(n->size, 0);
+    uint64_t taken = node_taken();
+    /* More than there is, at once. */
+    asked = 0;
+    assert_int_equal(node_reserve(n, 0, NODE_SIZE_MAX, false, stops), -ENOSPC);
+    assert_int_equal(asked, 0);
+    /* What does not fit only since all that is there is of another part. */
+    assert_int_equal(node_reserve(n, PAGE_SIZE * 300, PAGE_SIZE * 900, false, stops), -ENOSPC);
+    assert_true(asked > 10);
+    assert_int_equal(n->pages, 300);
+    assert_true(node_taken() <= taken + 4); /* tables, which are the file's */
+    asked = 0;
+    stops_at = 3;
+    assert_int_equal(node_reserve(n, 0, PAGE_SIZE * 600, false, stops), -LINUX_EINTR);
+    assert_int_equal(n->pages, 300);
+    assert_int_equal(n->size, 0);
+    assert_true(node_taken() <= taken + 4);
+    stops_at = UINT32_MAX;
+    assert_int_equal(node_reserve(n, 0, PAGE_SIZE * 900, false, stops), 0); /* of which 300 are */
+    assert_int_equal(n->size, PAGE_SIZE * 900);
+    assert_int_equal(n->pages, 900);
+    node_put(n);
+}
+
 /* Whichever of its requests finds no memory, all is as it was, or done. */
 static void memory_may_fail_anywhere(void **state)
 {
@@ -592,7 +642,7 @@ static void memory_may_fail_anywhere(void **state)
         n = at("d/f");
         if (n != NULL) {
             (void)node_write(n, &pos, false, piece, sizeof(piece));
-            int rc = node_reserve(n, 0, 5 * PAGE_SIZE, false);
+            int rc = node_reserve(n, 0, 5 * PAGE_SIZE, false, goes_on);
             assert_true(rc == 0 || rc == -ENOSPC);
         }
         (void)change_name("d/f", "g");
@@ -685,6 +735,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(holes_take_nothing, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(shared_pages_are_the_files_own, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(the_share_is_kept, begin, nothing_is_left),
+        cmocka_unit_test_setup_teardown(reserving_is_all_or_nothing, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(memory_may_fail_anywhere, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(archives_become_trees, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(a_folder_is_taken_over, begin, nothing_is_left),
