@@ -27,7 +27,7 @@ int path_begin(struct call *c, uint64_t dirfd, uint64_t address, bool follow,
 void path_end(struct path *p);
 
 /** path_of() - the same of @len bytes that were copied already. */
-int path_of(struct call *c, const char *text, size_t len, struct path *p) __must_check;
+int path_of(struct call *c, const char *text, size_t len, bool follow, struct path *p) __must_check;
 
 /** path_mode() - of what is made, as the process's mask leaves it. */
 unsigned path_mode(const struct call *c, uint64_t mode);

@@ -529,10 +529,16 @@ static int try_sockets(void)
     RIGHT("name",
           getsockname(l, (struct sockaddr *)&is, &size) == 0 && strcmp(is.sun_path, "sock") == 0,
           1);
+    strcpy(to.sun_path, "none");
+    FAILS("two names", bind(l, (struct sockaddr *)&to, sizeof(to)), EINVAL);
+    FAILS("no file", stat("none", &st), ENOENT);
+    RIGHT("a link to nowhere", symlink("nowhere", "none"), 0);
+    FAILS("not through it", bind(c, (struct sockaddr *)&to, sizeof(to)), EADDRINUSE);
+    FAILS("nowhere", stat("nowhere", &st), ENOENT);
+    RIGHT("no link", unlink("none"), 0);
     RIGHT("listen", listen(l, 5), 0);
     RIGHT("rename", rename("sock", "other") == 0 && symlink("other", "sock") == 0, 1);
     RIGHT("by a link", connect(c, (struct sockaddr *)&at, sizeof(at)), 0);
-    strcpy(to.sun_path, "none");
     close(c);
     c = socket(AF_UNIX, SOCK_STREAM, 0);
     FAILS("none", connect(c, (struct sockaddr *)&to, sizeof(to)), ENOENT);
