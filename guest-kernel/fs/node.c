@@ -16,6 +16,8 @@
 #define FAN_BITS 9 /* a table is a page of pointers */
 #define FAN      (1u << FAN_BITS)
 
+#define RESERVE_PIECE 64 /* pages for which "contents" is held at once */
+
 static struct mutex contents;
 static uint64_t taken; /* bytes; atomic */
 static uint64_t inos;  /* atomic */
@@ -266,19 +268,38 @@ static void read_base(const struct node *n, uint64_t pos, void *buf, size_t size
     memset((char *)buf + there, 0, size - there);
 }
 
-/* A page of a file, which is made if it is not there. */
-static void *get_page(struct node *n, uint64_t index)
+/* A page that was taken before: each begins with where the next one is. None is left: a new one. */
+static void *next_page(void **spare)
+{
+    void **page = *spare;
+
+    if (page == NULL) {
+        return take_page();
+    }
+    *spare = *page;
+    return page;
+}
+
+static void *get_page_from(struct node *n, uint64_t index, void **spare)
 {
     void **slot = find_slot(n, index, true);
 
     if (slot == NULL) {
         return NULL;
     }
-    if (*slot == NULL && (*slot = take_page()) != NULL) {
+    if (*slot == NULL && (*slot = next_page(spare)) != NULL) {
         read_base(n, index * PAGE_SIZE, *slot, PAGE_SIZE);
         n->pages++;
     }
     return *slot;
+}
+
+/* A page of a file, which is made if it is not there. */
+static void *get_page(struct node *n, uint64_t index)
+{
+    void *none = NULL;
+
+    return get_page_from(n, index, &none);
 }
 
 /* ---- bytes ---- */
@@ -363,25 +384,89 @@ int node_resize(struct node *n, uint64_t size)
     return 0;
 }
 
-int node_reserve(struct node *n, uint64_t from, uint64_t len, bool keep_size)
-{
-    int rc = 0;
+/* ---- room that is asked for beforehand ---- */
 
+/* Pages of a part of a file. All that it lacks are taken first, and then given to it. */
+struct reserve {
+    uint64_t first, end;
+    void *spare; /* those that are not in the file yet, as next_page() takes them */
+};
+
+static bool reserve_take(struct node *n, uint64_t index, void **spare)
+{
+    void **slot = find_slot(n, index, true);
+
+    if (slot == NULL || *slot != NULL) {
+        return slot != NULL;
+    }
+    void **page = take_page();
+    if (page == NULL) {
+        return false;
+    }
+    *page = *spare;
+    *spare = page;
+    return true;
+}
+
+static bool reserve_place(struct node *n, uint64_t index, void **spare)
+{
+    return get_page_from(n, index, spare) != NULL;
+}
+
+/* Do something for all of them, in pieces, between which others have their turn. */
+static int reserve_each(struct node *n, struct reserve *r,
+                        bool (*fn)(struct node *n, uint64_t index, void **spare),
+                        bool (*stop)(void))
+{
+    bool done = true;
+
+    for (uint64_t i = r->first; i < r->end && done;) {
+        if (stop != NULL && stop()) {
+            return -LINUX_EINTR;
+        }
+        mutex_lock(&contents);
+        for (uint64_t end = MIN(r->end, i + RESERVE_PIECE); i < end && done; i++) {
+            done = fn(n, i, &r->spare);
+        }
+        mutex_unlock(&contents);
+    }
+    return done ? 0 : -ENOSPC;
+}
+
+/* Whether there may be room: what the file has already may all be of this part. */
+static bool reserve_fits(const struct node *n, const struct reserve *r)
+{
+    uint64_t pages, left;
+
+    node_room(&pages, &left);
+    return r->end - r->first <= left + READ_ONCE(n->pages);
+}
+
+static void reserved(struct node *n, uint64_t size)
+{
+    mutex_lock(&contents);
+    n->size = MAX(n->size, size);
+    node_changed(n);
+    mutex_unlock(&contents);
+}
+
+int node_reserve(struct node *n, uint64_t from, uint64_t len, bool keep_size, bool (*stop)(void))
+{
     if (from > NODE_SIZE_MAX || len > NODE_SIZE_MAX - from) {
         return -LINUX_EFBIG;
     }
-    mutex_lock(&contents);
-    for (uint64_t i = from / PAGE_SIZE; i < DIV_ROUND_UP(from + len, PAGE_SIZE) && rc == 0; i++) {
-        rc = get_page(n, i) == NULL ? -ENOSPC : 0;
+    struct reserve r = {.first = from / PAGE_SIZE, .end = DIV_ROUND_UP(from + len, PAGE_SIZE)};
+    if (!reserve_fits(n, &r)) {
+        return -ENOSPC;
     }
-    if (rc == 0 && !keep_size) {
-        n->size = MAX(n->size, from + len);
+    int rc = reserve_each(n, &r, reserve_take, stop);
+    rc = rc == 0 ? reserve_each(n, &r, reserve_place, NULL) : rc;
+    if (rc == 0) {
+        reserved(n, keep_size ? 0 : from + len);
     }
-    if (rc != 0) {
-        cut_pages(n, DIV_ROUND_UP(n->size, PAGE_SIZE));
+    while (r.spare != NULL) {
+        drop_page(next_page(&r.spare));
     }
-    node_changed(n);
-    mutex_unlock(&contents);
     return rc;
 }
 

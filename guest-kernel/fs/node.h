@@ -100,8 +100,15 @@ ssize_t node_write(struct node *n, uint64_t *pos, bool append, const void *buf, 
 /** node_resize() - cut a file, or let it grow by a hole. 0 or -EFBIG. Thread context. */
 int node_resize(struct node *n, uint64_t size) __must_check;
 
-/** node_reserve() - have pages for a part of a file. 0, -ENOSPC, -EFBIG. Thread context. */
-int node_reserve(struct node *n, uint64_t from, uint64_t len, bool keep_size) __must_check;
+/**
+ * node_reserve() - have pages for a part of a file
+ * @stop: asked now and then; true: the caller shall not go on
+ *
+ * What is refused leaves the file as it was. Return: 0, -ENOSPC, -EFBIG, -EINTR: @stop. Thread
+ * context.
+ */
+int node_reserve(struct node *n, uint64_t from, uint64_t len, bool keep_size,
+                 bool (*stop)(void)) __must_check;
 
 /** node_page() - a page of a file, shared with the caller. 0, -ENOSPC; -ENXIO: behind its end. */
 int node_page(struct node *n, uint64_t pos, void **page) __must_check;

@@ -8,13 +8,14 @@
 #include "fs/tree.h"
 
 #include "kern/mem.h"
+#include "kern/page.h"
 #include "kern/string.h"
 #include "kern/wait.h"
 #include "psm/clock.h"
 #include "psm/random.h"
 
-#define BUCKETS 512
-#define DOTS    2 /* numbers of "." and "..", before all others */
+#define PAGES_A_BUCKET 4 /* of memory: names that fill their share of it make lists of some 100 */
+#define DOTS           2 /* numbers of "." and "..", before all others */
 
 struct name {
     XEN_TAILQ_ENTRY(struct name) in_dir;
@@ -29,16 +30,33 @@ struct name {
 XEN_LIST_HEAD(bucket, struct name);
 
 static struct mutex lock;
-static struct bucket buckets[BUCKETS];
+static struct bucket *buckets;
+static uint32_t bucket_mask; /* their number is a power of two */
 static uint32_t seed;
 static struct node *root;
+
+/* The table of names, as large as memory is; smaller if there is no such block. */
+static bool table_boot(void)
+{
+    uint64_t wanted = page_count() / PAGES_A_BUCKET * sizeof(struct bucket);
+    unsigned order = 0;
+
+    while (order < PAGE_ORDER_MAX && PAGE_SIZE << order < wanted) {
+        order++;
+    }
+    while ((buckets = page_alloc_zeroed(order)) == NULL && order != 0) {
+        order--;
+    }
+    bucket_mask = (uint32_t)((PAGE_SIZE << order) / sizeof(struct bucket)) - 1;
+    return buckets != NULL;
+}
 
 struct node *tree_boot(void)
 {
     mutex_init(&lock, "tree");
     node_boot();
     seed = random_u32();
-    root = node_new(NODE_DIR | 0755);
+    root = table_boot() ? node_new(NODE_DIR | 0755) : NULL;
     if (root != NULL) {
         root->nlink = 1;
     }
@@ -69,7 +87,7 @@ static struct bucket *bucket_of(const struct node *dir, const char *text, size_t
     for (size_t i = 0; i < len; i++) {
         hash = (hash ^ (uint8_t)text[i]) * 16777619u; /* FNV-1a */
     }
-    return &buckets[(hash ^ hash >> 16) % BUCKETS];
+    return &buckets[(hash ^ hash >> 16) & bucket_mask];
 }
 
 static struct name *dir_find(const struct node *dir, const char *text, size_t len)
@@ -184,7 +202,7 @@ static int splice(char *path, const char *rest, const struct node *link)
 struct walk {
     char *path;
     const char *at; /* its next component */
-    unsigned links;
+    unsigned links, steps;
 };
 
 /*
@@ -196,6 +214,9 @@ static int follow_component(struct walk *w, bool follow, struct place *place)
     const char *end = w->at;
     int rc = 0;
 
+    if (w->steps++ == TREE_STEPS_MAX) {
+        return -LINUX_ELOOP;
+    }
     while (*end != '\0' && *end != '/') {
         end++;
     }
@@ -439,6 +460,7 @@ static int tree_replace(const struct place *place, struct node *node)
         old->uid = node->uid;
         old->gid = node->gid;
         old->mtime = node->mtime;
+        old->own = node->own; /* whose names then hide what was there, as under a mount */
         return 0;
     }
     int rc = tree_remove(place, node_is(old, NODE_DIR));

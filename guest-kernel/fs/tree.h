@@ -14,6 +14,7 @@
 #define TREE_PATH_SIZE 4096 /* with its NUL; also of a path whose links are followed */
 #define TREE_NAME_MAX  255
 #define TREE_LINKS_MAX 40
+#define TREE_STEPS_MAX 4096 /* components of a path, those of its links included */
 
 /* What a folder tells of one name in it. */
 struct tree_entry {

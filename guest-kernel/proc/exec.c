@@ -130,7 +130,7 @@ static int map_program(struct vm_space *space, const struct program *program,
 /* Read the headers into a page, and what they say into @image. */
 static int read_headers(const struct program *program, struct elf_image *image, const char **why)
 {
-    char *head = page_alloc(0);
+    char *head = page_alloc_zeroed(0); /* the file may be shorter by the time it is read */
     size_t len = MIN(program->size, ELF_HEAD_SIZE);
 
     if (head == NULL) {

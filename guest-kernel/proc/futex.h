@@ -4,8 +4,9 @@
  * All locks of a C library are made of this: a thread that finds such a word taken sleeps if the
  * word still has the value that it saw, and who gives it back wakes sleepers by the word's address.
  * No wake-up is lost: the word is compared, and the sleeper put on the list, with the same lock
- * held under which wakers look. Programs share no memory that they can write, so each process has
- * a table of its own.
+ * held under which wakers look. Each process has a table of its own: what a word in memory that
+ * processes share (a file's, mapped by both) would need is not offered, and nobody is woken across
+ * processes.
  *
  * A thread that ends holding a lock of a "robust" list marks it, so that the next one learns of it.
  * Values and layout are Linux' (uapi/linux/futex.h).

@@ -148,6 +148,12 @@ void job_signal(unsigned group, unsigned number)
     mutex_unlock(&proc_table_lock);
 }
 
+/* Whoever the kernel began has nobody who would let it go on: it is never stopped. */
+static bool may_stop(const struct proc *p)
+{
+    return p->pid != p->origin;
+}
+
 int job_background(const struct uthread *t, unsigned number)
 {
     int rc = -EIO;
@@ -156,7 +162,7 @@ int job_background(const struct uthread *t, unsigned number)
         return number == SIGNAL_TTY_OUT ? 0 : rc;
     }
     mutex_lock(&proc_table_lock);
-    if (!job_is_orphan(t->proc->group)) {
+    if (may_stop(t->proc) && !job_is_orphan(t->proc->group)) {
         job_post(t->proc->group, number);
         rc = -CALL_RESTARTS;
     }
@@ -169,7 +175,7 @@ int job_background(const struct uthread *t, unsigned number)
 void job_stop(struct proc *p, unsigned number)
 {
     mutex_lock(&proc_table_lock);
-    bool stops = p->pid != p->origin && (number == SIGNAL_STOP || !job_is_orphan(p->group));
+    bool stops = may_stop(p) && (number == SIGNAL_STOP || !job_is_orphan(p->group));
     mutex_unlock(&proc_table_lock);
     if (stops) {
         signals_stop(&p->signals, number);

@@ -27,7 +27,8 @@ void job_sleep(struct uthread *t);
  * job_background() - a thread of a group in the background uses its terminal
  * @number: SIGTTIN or SIGTTOU, which its group is sent
  *
- * Return: -CALL_RESTARTS: it was; 0: go on, since SIGTTOU is blocked or ignored; -EIO.
+ * Return: -CALL_RESTARTS: it was; 0: go on, since SIGTTOU is blocked or ignored; -EIO: the group is
+ * an orphan, or the process one that is never stopped, which would ask again for ever.
  */
 int job_background(const struct uthread *t, unsigned number);
 

@@ -104,10 +104,16 @@ static void keep_key(struct ldisc *l, char c, bool ends)
     }
 }
 
+/* Whether there is a place for a key beside that for the line's end. */
+static bool has_place(const struct ldisc *l)
+{
+    return l->end - l->head < LDISC_SIZE - 1;
+}
+
 bool ldisc_takes(const struct ldisc *l)
 {
     /* The last place is for the end of the line; a line that is longer is cut. */
-    return l->end - l->head < LDISC_SIZE - 1 || l->line == l->head;
+    return has_place(l) || l->line == l->head;
 }
 
 void ldisc_flush(struct ldisc *l)
@@ -359,7 +365,7 @@ static void line_key(struct ldisc *l, char c)
 
     if (key_is(l, c, VEOF)) {
         keep_key(l, '\0', true);
-    } else if (ends || l->end - l->head < LDISC_SIZE - 1) {
+    } else if (ends || has_place(l)) {
         echo_if(l, newline ? ECHO | ECHONL : ECHO, c);
         keep_key(l, c, ends);
     }
@@ -368,8 +374,10 @@ static void line_key(struct ldisc *l, char c)
 static void literal_key(struct ldisc *l, char c)
 {
     l->literal = false;
-    echo_if(l, ECHO, c);
-    keep_key(l, c, false);
+    if (has_place(l)) {
+        echo_if(l, ECHO, c);
+        keep_key(l, c, false);
+    }
 }
 
 /* A key that is no signal. */

@@ -27,7 +27,7 @@ int path_begin(struct call *c, uint64_t dirfd, uint64_t address, bool follow,
 void path_end(struct path *p);
 
 /** path_of() - the same of @len bytes that were copied already. */
-int path_of(struct call *c, const char *text, size_t len, struct path *p) __must_check;
+int path_of(struct call *c, const char *text, size_t len, bool follow, struct path *p) __must_check;
 
 /** path_mode() - of what is made, as the process's mask leaves it. */
 unsigned path_mode(const struct call *c, uint64_t mode);
@@ -38,11 +38,11 @@ int path_node(struct call *c, uint64_t dirfd, uint64_t address, bool follow,
 
 /**
  * node_of_descriptor() - a reference to what the descriptor in the call's first argument is of
- * @writes: it can be written to
+ * @read_only: the error if it cannot be written to; 0: it need not be
  *
- * Return: 0, -EBADF, -EINVAL: it is none of the tree's, or cannot be written to.
+ * Return: 0, -EBADF, -EINVAL: it is none of the tree's; @read_only.
  */
-int64_t node_of_descriptor(struct call *c, bool writes, struct node **node) __must_check;
+int64_t node_of_descriptor(struct call *c, int read_only, struct node **node) __must_check;
 
 /** change_mode(), change_owner(), tell_statfs() - of a node, as chmod() and its kin say. */
 int64_t change_mode(struct node *n, uint64_t mode);

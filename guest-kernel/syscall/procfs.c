@@ -5,7 +5,8 @@
  * which files there are: of the system, and of each process. What of a process is the business of
  * its own calls alone (descriptors, folder, program) only itself sees.
  * Locks: "tree" is held by who asks a folder. A text is made with "processes" held if it is of a
- * process, and with nothing else; its memory is there before.
+ * process, with its "address space" alone if it is of what that maps, else with nothing; the text's
+ * memory is there before.
  */
 #include "syscall/procfs.h"
 
@@ -205,43 +206,58 @@ static void put_pid_comm(struct text *t, const struct proc *p)
     text_put(t, "%s\n", p->name);
 }
 
+/* What is known of a process's memory once "processes" is given back. */
+struct memory {
+    struct vm_space *space; /* shared; NULL: it has none */
+    uint64_t brk_start, brk, map_top;
+};
+
+/* Whoever changes a space may hold it for long, and nobody may wait for him with "processes". */
+static void share_memory(const struct proc *p, struct memory *m)
+{
+    *m = (struct memory){.space = p->space != NULL ? vm_share(p->space) : NULL,
+                         .brk_start = p->brk_start,
+                         .brk = p->brk,
+                         .map_top = p->map_top};
+}
+
 struct maps {
     struct text *t;
-    const struct proc *p;
+    const struct memory *m;
 };
 
 static bool put_map(const struct vm_piece *r, void *arg)
 {
-    const struct maps *m = arg;
+    const struct maps *maps = arg;
+    const struct memory *m = maps->m;
     uint64_t end = r->va + r->len;
     bool none = r->prot & VM_NONE;
 
-    text_put(m->t, "%lx-%lx %c%c%c%c %08lx 00:01 0", (ul)r->va, (ul)end, none ? '-' : 'r',
+    text_put(maps->t, "%lx-%lx %c%c%c%c %08lx 00:01 0", (ul)r->va, (ul)end, none ? '-' : 'r',
              !none && (r->prot & HAT_WRITE) ? 'w' : '-', !none && (r->prot & HAT_EXEC) ? 'x' : '-',
              r->flags & VM_SHARED ? 's' : 'p', r->source != NULL ? (ul)r->offset : 0);
-    text_put(m->t, "%s\n",
-             r->va >= m->p->map_top                       ? " [stack]"
-             : r->va < m->p->brk && end > m->p->brk_start ? " [heap]"
-                                                          : "");
+    text_put(maps->t, "%s\n",
+             r->va >= m->map_top                    ? " [stack]"
+             : r->va < m->brk && end > m->brk_start ? " [heap]"
+                                                    : "");
     return true;
 }
 
-static void put_pid_maps(struct text *t, const struct proc *p)
+static void put_maps(struct text *t, const struct memory *m)
 {
-    struct maps m = {.t = t, .p = p};
+    struct maps maps = {.t = t, .m = m};
 
-    if (p->space != NULL) {
-        vm_each(p->space, put_map, &m);
-    }
+    vm_each(m->space, put_map, &maps);
 }
 
 /* ---- the tables ---- */
 
-/* One of the two makes it. */
+/* One of the three makes it. */
 struct proc_file {
     const char *name;
     void (*system)(struct text *t);
     void (*process)(struct text *t, const struct proc *p);
+    void (*memory)(struct text *t, const struct memory *m);
 };
 
 static const struct proc_file system_files[] = {
@@ -251,9 +267,12 @@ static const struct proc_file system_files[] = {
 };
 
 static const struct proc_file process_files[] = {
-    {.name = "cmdline", .process = put_pid_cmdline}, {.name = "comm", .process = put_pid_comm},
-    {.name = "maps", .process = put_pid_maps},       {.name = "mounts", .system = put_mounts},
-    {.name = "stat", .process = put_pid_stat},       {.name = "statm", .process = put_pid_statm},
+    {.name = "cmdline", .process = put_pid_cmdline},
+    {.name = "comm", .process = put_pid_comm},
+    {.name = "maps", .memory = put_maps},
+    {.name = "mounts", .system = put_mounts},
+    {.name = "stat", .process = put_pid_stat},
+    {.name = "statm", .process = put_pid_statm},
     {.name = "status", .process = put_pid_status},
 };
 
@@ -262,13 +281,31 @@ static const struct proc_file process_files[] = {
 struct making {
     struct text text;
     const struct proc_file *file;
+    struct memory memory;
 };
 
-static void make_process_text(const struct proc *p, void *arg)
+static void visit_process(const struct proc *p, void *arg)
 {
     struct making *m = arg;
 
-    m->file->process(&m->text, p);
+    if (m->file->process != NULL) {
+        m->file->process(&m->text, p);
+    } else {
+        share_memory(p, &m->memory);
+    }
+}
+
+/* Return: whether its process is there. */
+static bool make_process_text(unsigned pid, struct making *m)
+{
+    if (!proc_visit(pid, visit_process, m)) {
+        return false;
+    }
+    if (m->memory.space != NULL) {
+        m->file->memory(&m->text, &m->memory);
+        vm_destroy(m->memory.space);
+    }
+    return true;
 }
 
 /* 0, -ENOMEM, -ESRCH: its process is gone. */
@@ -283,7 +320,7 @@ static int make_text(const struct node *n, struct text *t)
         }
         if (m.file->system != NULL) {
             m.file->system(&m.text);
-        } else if (!proc_visit(n->tag, make_process_text, &m)) {
+        } else if (!make_process_text(n->tag, &m)) {
             kfree(m.text.buf);
             return -ESRCH;
         }

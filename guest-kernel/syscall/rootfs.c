@@ -110,16 +110,21 @@ static void unpack_ramdisk(void)
     cpio_close(&archive);
 }
 
+/* Link @n at a path. @own is the node's before: a folder that is there already takes it over. */
+static int link_as(const char *path, struct node *n, const void *own, char *room)
+{
+    n->own = own;
+    return tree_link_at(path, strlen(path), n, room);
+}
+
 /* A node of ours at a path. */
 static void link_own(const char *path, uint32_t mode, const void *own)
 {
     struct node *n = node_new(mode);
     char *room = kmalloc(TREE_PATH_SIZE);
 
-    if (n == NULL || room == NULL || tree_link_at(path, strlen(path), n, room) != 0) {
+    if (n == NULL || room == NULL || link_as(path, n, own, room) != 0) {
         log_err("no place for /%s", path);
-    } else {
-        n->own = own;
     }
     kfree(room);
     node_put(n);

@@ -37,7 +37,7 @@ static void from_v6(const struct abi_sockaddr_in6 *in6, ip_addr_t *ip)
 static int socket_file_find(struct call *c, struct sock_path *path)
 {
     struct path p;
-    int rc = path_of(c, path->bytes, path->len, &p);
+    int rc = path_of(c, path->bytes, path->len, true, &p);
 
     if (rc != 0) {
         return rc;
@@ -54,6 +54,14 @@ static int socket_file_find(struct call *c, struct sock_path *path)
     return rc;
 }
 
+static bool has_name(struct sock *s)
+{
+    struct sock_path path;
+
+    return sock_name_unix(s, false, &path) == 0 && path.len != 0;
+}
+
+/* A link that leads nowhere is there: no file is made where it points. */
 int socket_bind_unix(struct call *c, struct sock *s, struct sock_path *path)
 {
     struct path p;
@@ -61,8 +69,11 @@ int socket_bind_unix(struct call *c, struct sock *s, struct sock_path *path)
     if (path->bytes[0] == '\0') {
         return sock_bind_unix(s, path);
     }
+    if (has_name(s)) {
+        return -EINVAL;
+    }
     struct node *n = node_new(NODE_SOCKET | path_mode(c, 0777));
-    int rc = n == NULL ? -ENOBUFS : path_of(c, path->bytes, path->len, &p);
+    int rc = n == NULL ? -ENOBUFS : path_of(c, path->bytes, path->len, false, &p);
     if (rc == 0) {
         rc = place_free(&p.place, false);
         rc = rc == 0 ? tree_link(&p.place, n) : rc == -EEXIST ? -EADDRINUSE : rc;

@@ -437,12 +437,15 @@ int64_t sys_getdents64(struct call *c)
 
 /* ---- what is done with files of the tree ---- */
 
-int64_t node_of_descriptor(struct call *c, bool writes, struct node **node)
+int64_t node_of_descriptor(struct call *c, int read_only, struct node **node)
 {
     struct file *f = fd_get(&c->t->fds, c->a[0]);
     int64_t rc = f == NULL ? -EBADF : 0;
 
-    if (rc == 0 && (f->node == NULL || (writes && (f->flags & O_ACCMODE) == O_RDONLY))) {
+    if (rc == 0 && (f->flags & O_ACCMODE) == O_RDONLY) {
+        rc = read_only;
+    }
+    if (rc == 0 && f->node == NULL) {
         rc = -EINVAL;
     }
     if (rc == 0) {
@@ -457,13 +460,18 @@ int64_t node_of_descriptor(struct call *c, bool writes, struct node **node)
 int64_t sys_ftruncate(struct call *c)
 {
     struct node *n;
-    int64_t rc = (int64_t)c->a[1] < 0 ? -EINVAL : node_of_descriptor(c, true, &n);
+    int64_t rc = (int64_t)c->a[1] < 0 ? -EINVAL : node_of_descriptor(c, -EINVAL, &n);
 
     if (rc == 0) {
         rc = node_is_plain(n) ? node_resize(n, c->a[1]) : -EINVAL;
         node_put(n);
     }
     return rc;
+}
+
+static bool caller_must_end(void)
+{
+    return uthread_must_end(uthread_self());
 }
 
 int64_t sys_fallocate(struct call *c)
@@ -476,9 +484,11 @@ int64_t sys_fallocate(struct call *c)
     if ((c->a[1] & ~(uint64_t)FALLOC_KEEP_SIZE) != 0) {
         return -EOPNOTSUPP;
     }
-    int64_t rc = node_of_descriptor(c, true, &n);
+    int64_t rc = node_of_descriptor(c, -EBADF, &n);
     if (rc == 0) {
-        rc = node_is_plain(n) ? node_reserve(n, c->a[2], c->a[3], c->a[1] & FALLOC_KEEP_SIZE)
+        bool keep_size = c->a[1] & FALLOC_KEEP_SIZE;
+
+        rc = node_is_plain(n) ? node_reserve(n, c->a[2], c->a[3], keep_size, caller_must_end)
                               : -ENODEV;
         node_put(n);
     }
@@ -489,7 +499,7 @@ int64_t sys_fallocate(struct call *c)
 int64_t sys_fsync(struct call *c)
 {
     struct node *n;
-    int64_t rc = node_of_descriptor(c, false, &n);
+    int64_t rc = node_of_descriptor(c, 0, &n);
 
     if (rc == 0) {
         node_put(n);
@@ -505,7 +515,7 @@ int64_t sys_sync(struct call *c __unused)
 int64_t sys_fchmod(struct call *c)
 {
     struct node *n;
-    int64_t rc = node_of_descriptor(c, false, &n);
+    int64_t rc = node_of_descriptor(c, 0, &n);
 
     if (rc == 0) {
         rc = change_mode(n, c->a[1]);
@@ -517,7 +527,7 @@ int64_t sys_fchmod(struct call *c)
 int64_t sys_fchown(struct call *c)
 {
     struct node *n;
-    int64_t rc = node_of_descriptor(c, false, &n);
+    int64_t rc = node_of_descriptor(c, 0, &n);
 
     if (rc == 0) {
         rc = change_owner(n, (uint32_t)c->a[1], (uint32_t)c->a[2]);
@@ -529,7 +539,7 @@ int64_t sys_fchown(struct call *c)
 int64_t sys_fstatfs(struct call *c)
 {
     struct node *n;
-    int64_t rc = node_of_descriptor(c, false, &n);
+    int64_t rc = node_of_descriptor(c, 0, &n);
 
     if (rc == 0) {
         rc = tell_statfs(n, c->a[1]);

@@ -99,7 +99,7 @@ int path_begin(struct call *c, uint64_t dirfd, uint64_t address, bool follow, st
     return rc == 0 ? path_follow(p, follow) : rc;
 }
 
-int path_of(struct call *c, const char *text, size_t len, struct path *p)
+int path_of(struct call *c, const char *text, size_t len, bool follow, struct path *p)
 {
     *p = (struct path){.text = kmalloc(PATH_SIZE)};
 
@@ -112,7 +112,7 @@ int path_of(struct call *c, const char *text, size_t len, struct path *p)
     if (rc != 0) {
         path_free(p);
     }
-    return rc == 0 ? path_follow(p, true) : rc;
+    return rc == 0 ? path_follow(p, follow) : rc;
 }
 
 void path_end(struct path *p)
@@ -523,8 +523,8 @@ int64_t sys_utimensat(struct call *c)
 {
     bool follow = (c->a[3] & AT_SYMLINK_NOFOLLOW) == 0;
     struct node *n;
-    int64_t rc = c->a[1] == 0 ? node_of_descriptor(c, false, &n)
-                              : path_node(c, c->a[0], c->a[1], follow, &n);
+    int64_t rc =
+        c->a[1] == 0 ? node_of_descriptor(c, 0, &n) : path_node(c, c->a[0], c->a[1], follow, &n);
 
     if (rc == 0) {
         rc = set_times(n, c->a[2]);
@@ -596,7 +596,7 @@ int64_t sys_chdir(struct call *c)
 int64_t sys_fchdir(struct call *c)
 {
     struct node *n;
-    int64_t rc = node_of_descriptor(c, false, &n);
+    int64_t rc = node_of_descriptor(c, 0, &n);
 
     return rc == 0 ? go_to(c, n) : rc == -EINVAL ? -ENOTDIR : rc;
 }

@@ -84,6 +84,9 @@ static int try_writing(void)
     RIGHT("truncate", (fd = open("a", O_WRONLY | O_TRUNC)) >= 0 && size_of("a") == 0, 1);
     FAILS("read", read(fd, in, 1), EBADF);
     close(fd);
+    fd = open("a", O_RDONLY);
+    FAILS("read only", fallocate(fd, 0, 0, 1), EBADF);
+    close(fd);
     return 0;
 }
 
@@ -530,10 +533,16 @@ static int try_sockets(void)
     RIGHT("name",
           getsockname(l, (struct sockaddr *)&is, &size) == 0 && strcmp(is.sun_path, "sock") == 0,
           1);
+    strcpy(to.sun_path, "none");
+    FAILS("two names", bind(l, (struct sockaddr *)&to, sizeof(to)), EINVAL);
+    FAILS("no file", stat("none", &st), ENOENT);
+    RIGHT("a link to nowhere", symlink("nowhere", "none"), 0);
+    FAILS("not through it", bind(c, (struct sockaddr *)&to, sizeof(to)), EADDRINUSE);
+    FAILS("nowhere", stat("nowhere", &st), ENOENT);
+    RIGHT("no link", unlink("none"), 0);
     RIGHT("listen", listen(l, 5), 0);
     RIGHT("rename", rename("sock", "other") == 0 && symlink("other", "sock") == 0, 1);
     RIGHT("by a link", connect(c, (struct sockaddr *)&at, sizeof(at)), 0);
-    strcpy(to.sun_path, "none");
     close(c);
     c = socket(AF_UNIX, SOCK_STREAM, 0);
     FAILS("none", connect(c, (struct sockaddr *)&to, sizeof(to)), ENOENT);

@@ -213,6 +213,19 @@ static void the_background_is_told_or_refused(void **state)
     assert_int_equal(posted[2][SIGNAL_TTY_OUT], 0);
 }
 
+/* Who is never stopped would ask again for ever. */
+static void who_is_never_stopped_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(job_set_group(job, 0, 0), 0);
+    assert_int_equal(job_set_group(job, 3, 3), 0);
+    sh->group = child->group; /* no orphan: the job is its child's parent */
+    assert_int_equal(job_background(&threads[1][0], SIGNAL_TTY_IN), -EIO);
+    assert_int_equal(job_background(&threads[1][0], SIGNAL_TTY_OUT), -EIO);
+    assert_int_equal(posted[3][SIGNAL_TTY_IN] + posted[1][SIGNAL_TTY_IN], 0);
+    assert_int_equal(job_background(&threads[3][0], SIGNAL_TTY_IN), -CALL_RESTARTS);
+}
+
 /* ---- stops ---- */
 
 static void an_orphan_is_stopped_by_sigstop_alone(void **state)
@@ -313,6 +326,7 @@ int main(void)
         TEST(groups_are_of_children_and_of_one_session),
         TEST(a_session_is_left_for_good),
         TEST(the_background_is_told_or_refused),
+        TEST(who_is_never_stopped_is_refused),
         TEST(an_orphan_is_stopped_by_sigstop_alone),
         TEST(a_parent_is_told_when_all_threads_sleep),
         TEST(who_is_stopped_can_be_killed),

@@ -187,6 +187,16 @@ static void a_line_too_long_is_cut(void **state)
     assert_int_equal(ldisc_waiting(&l), 0);
     types("next\n");
     READS(10, "next\n");
+    /* So it is before a key that means itself. */
+    for (unsigned i = 0; i < LDISC_SIZE - 1; i++) {
+        types("x");
+    }
+    shown_len = 0;
+    types("\x16z\n");
+    SHOWS("^\b\r\n");
+    assert_int_equal(ldisc_waiting(&l), LDISC_SIZE);
+    assert_int_equal(ldisc_read(&l, got, sizeof(got)), LDISC_SIZE);
+    assert_memory_equal(got + LDISC_SIZE - 3, "xx\n", 3);
 }
 
 /* ---- signals ---- */

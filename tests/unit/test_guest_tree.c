@@ -76,7 +76,9 @@ void kfree(void *p)
 
 void *page_alloc_zeroed(unsigned order)
 {
-    assert_int_equal(order, 0);
+    if (order != 0) { /* the table of names, which stays */
+        return kzalloc((size_t)PAGE_SIZE << order);
+    }
     struct fake_page *p = kzalloc(sizeof(*p));
     if (p != NULL) {
         p->refs = 1;
@@ -312,6 +314,33 @@ static void links_are_followed_so_far(void **state)
     assert_int_equal(unmake("d", true), 0);
 }
 
+/* A path that is short, but long by its links, is not followed to its end with the tree held. */
+static void steps_are_counted(void **state)
+{
+    static char target[1900];
+    char name[8];
+    struct place place;
+
+    (void)state;
+    assert_int_equal(make("f", NODE_FILE | 0644), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        for (unsigned j = 0; j < 900; j++) {
+            strcpy(target + 2 * j, "./");
+        }
+        snprintf(name, sizeof(name), "s%u", i - 1);
+        strcat(target, i == 0 ? "f" : name);
+        snprintf(name, sizeof(name), "s%u", i);
+        assert_int_equal(make_link(name, target), 0);
+    }
+    assert_ptr_equal(at("s3"), at("f"));
+    assert_int_equal(walk("s4", true, &place), -LINUX_ELOOP);
+    for (unsigned i = 0; i < 6; i++) {
+        snprintf(name, sizeof(name), "s%u", i);
+        assert_int_equal(unmake(name, false), 0);
+    }
+    assert_int_equal(unmake("f", false), 0);
+}
+
 static void names_change(void **state)
 {
     struct place place;
@@ -428,6 +457,11 @@ static void lists_stay_right(void **state)
 
 /* ---- bytes ---- */
 
+static bool goes_on(void)
+{
+    return false;
+}
+
 static void bytes_are_what_was_written(void **state)
 {
     static uint8_t model[40 * PAGE_SIZE], in[40 * PAGE_SIZE], base[5 * PAGE_SIZE + 77];
@@ -455,7 +489,7 @@ static void bytes_are_what_was_written(void **state)
             size = pos;
             break;
         case 1: /* reserve */
-            assert_int_equal(node_reserve(n, pos, len + 1, i % 2 == 0), 0);
+            assert_int_equal(node_reserve(n, pos, len + 1, i % 2 == 0, goes_on), 0);
             size = i % 2 == 0 ? size : MAX(size, pos + len + 1);
             break;
         case 2: /* append */
@@ -504,7 +538,7 @@ static void holes_take_nothing(void **state)
     assert_int_equal(c, 0);
     pos = 0;
     assert_int_equal(node_write(n, &pos, false, "a", 1), 1);
-    assert_int_equal(node_reserve(n, NODE_SIZE_MAX, 1, true), -LINUX_EFBIG);
+    assert_int_equal(node_reserve(n, NODE_SIZE_MAX, 1, true, goes_on), -LINUX_EFBIG);
     assert_int_equal(node_resize(n, 1), 0);
     assert_int_equal(n->pages, 1);
     assert_int_equal(node_resize(n, 0), 0);
@@ -550,7 +584,7 @@ static void the_share_is_kept(void **state)
     node_room(&pages, &left);
     assert_int_equal(pages, 64);
     assert_true(left <= 1 && n->pages >= 60);
-    assert_int_equal(node_reserve(n, pos, PAGE_SIZE * 3, false), -ENOSPC);
+    assert_int_equal(node_reserve(n, pos, PAGE_SIZE * 3, false, goes_on), -ENOSPC);
     assert_int_equal(n->size, pos);
     uint64_t begin = 5;
     assert_int_equal(node_write(n, &begin, false, "over what is there", 18), 18);
@@ -575,6 +609,51 @@ static void the_share_is_kept(void **state)
     node_put(n);
 }
 
+static unsigned asked, stops_at;
+
+/* Others have their turn whenever this is asked. */
+static bool stops(void)
+{
+    assert_int_equal(locks & 2, 0);
+    return asked++ == stops_at;
+}
+
+/* What is refused, or stopped, leaves what was reserved before, and what was taken is back. */
+static void reserving_is_all_or_nothing(void **state)
+{
+    struct node *n = node_new(NODE_FILE | 0644);
+
+    (void)state;
+    memory = 2000;
+    asked = 0;
+    stops_at = UINT32_MAX;
+    assert_int_equal(node_reserve(n, 0, PAGE_SIZE * 300, true, stops), 0);
+    assert_true(asked >= 4);
+    assert_int_equal(n->pages, 300);
+    assert_int_equal(n->size, 0);
+    uint64_t taken = node_taken();
+    /* More than there is, at once. */
+    asked = 0;
+    assert_int_equal(node_reserve(n, 0, NODE_SIZE_MAX, false, stops), -ENOSPC);
+    assert_int_equal(asked, 0);
+    /* What does not fit only since all that is there is of another part. */
+    assert_int_equal(node_reserve(n, PAGE_SIZE * 300, PAGE_SIZE * 900, false, stops), -ENOSPC);
+    assert_true(asked > 10);
+    assert_int_equal(n->pages, 300);
+    assert_true(node_taken() <= taken + 4); /* tables, which are the file's */
+    asked = 0;
+    stops_at = 3;
+    assert_int_equal(node_reserve(n, 0, PAGE_SIZE * 600, false, stops), -LINUX_EINTR);
+    assert_int_equal(n->pages, 300);
+    assert_int_equal(n->size, 0);
+    assert_true(node_taken() <= taken + 4);
+    stops_at = UINT32_MAX;
+    assert_int_equal(node_reserve(n, 0, PAGE_SIZE * 900, false, stops), 0); /* of which 300 are */
+    assert_int_equal(n->size, PAGE_SIZE * 900);
+    assert_int_equal(n->pages, 900);
+    node_put(n);
+}
+
 /* Whichever of its requests finds no memory, all is as it was, or done. */
 static void memory_may_fail_anywhere(void **state)
 {
@@ -592,7 +671,7 @@ static void memory_may_fail_anywhere(void **state)
         n = at("d/f");
         if (n != NULL) {
             (void)node_write(n, &pos, false, piece, sizeof(piece));
-            int rc = node_reserve(n, 0, 5 * PAGE_SIZE, false);
+            int rc = node_reserve(n, 0, 5 * PAGE_SIZE, false, goes_on);
             assert_true(rc == 0 || rc == -ENOSPC);
         }
         (void)change_name("d/f", "g");
@@ -634,19 +713,62 @@ static void archives_become_trees(void **state)
     assert_int_equal(unmake("l", false), 0);
 }
 
+static struct node *find_other(struct node *dir, const char *name, size_t len)
+{
+    (void)dir;
+    return len == 5 && memcmp(name, "other", len) == 0 ? node_new_fleeting(NODE_FILE | 0444) : NULL;
+}
+
+static void list_nothing(struct node *dir, uint64_t from, tree_fn *fn, void *arg)
+{
+    (void)dir;
+    (void)from;
+    (void)fn;
+    (void)arg;
+}
+
+/* Where an archive has a folder that is somebody's own (/proc), his names are what is there. */
+static void a_folder_is_taken_over(void **state)
+{
+    static const struct folder folder = {.find = find_other, .list = list_nothing};
+    char room[TREE_PATH_SIZE];
+    struct place place;
+
+    (void)state;
+    assert_int_equal(make("p", NODE_DIR | 0755), 0);
+    assert_int_equal(make("p/hidden", NODE_FILE | 0644), 0);
+    struct node *n = node_new(NODE_DIR | 0555);
+    n->own = &folder;
+    assert_int_equal(tree_link_at("p", 1, n, room), 0);
+    node_put(n);
+    assert_int_equal(at("p")->mode, NODE_DIR | 0555);
+    assert_null(at("p/hidden"));
+    assert_int_equal(walk("p/other", true, &place), 0);
+    assert_non_null(place.node);
+    place_put(&place);
+    assert_int_equal(make("p/x", NODE_FILE | 0644), -EACCES);
+    assert_int_equal(unmake("p", true), -EBUSY);
+    at("p")->own = NULL;
+    assert_int_equal(unmake("p/hidden", false), 0);
+    assert_int_equal(unmake("p", true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names_lead_to_nodes, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(links_are_followed_so_far, begin, nothing_is_left),
+        cmocka_unit_test_setup_teardown(steps_are_counted, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(names_change, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(lists_stay_right, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(bytes_are_what_was_written, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(holes_take_nothing, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(shared_pages_are_the_files_own, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(the_share_is_kept, begin, nothing_is_left),
+        cmocka_unit_test_setup_teardown(reserving_is_all_or_nothing, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(memory_may_fail_anywhere, begin, nothing_is_left),
         cmocka_unit_test_setup_teardown(archives_become_trees, begin, nothing_is_left),
+        cmocka_unit_test_setup_teardown(a_folder_is_taken_over, begin, nothing_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 . ./lib.sh
 
 root=$WORK/root
-mkdir -p "$root/bin" "$root/etc" "$root/tmp"
+mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/dev" "$root/proc" # as in most roots
 cp /bin/busybox "$root/bin/"
 cp /usr/lib/duet/programs/files "$root/f"
 ln -s busybox "$root/bin/sh"
