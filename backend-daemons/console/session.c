@@ -452,9 +452,12 @@ void cons_audience_feed(struct cons_audience *audience)
 {
     struct cons_session *writer = audience->writer;
 
-    if (writer != NULL && writer->input_len > 0) {
-        feed(writer);
-        pump(writer);
+    if (writer == NULL || writer->input_len == 0) {
+        return;
+    }
+    feed(writer);
+    if (writer->input_len == 0) {
+        pump(writer); /* says so, and asks for more */
     }
 }
 

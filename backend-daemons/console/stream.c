@@ -183,7 +183,6 @@ static void service_later(struct cons_stream *stream, uint64_t wait)
 /* The ring is empty: waits for the next event. */
 static void rest(struct cons_stream *stream)
 {
-    cons_audience_feed(&stream->audience);
     update_master(stream, stream->master_events & EPOLLOUT);
     if (!stream->masked) {
         return;
@@ -205,6 +204,8 @@ static void service(void *arg)
     if (stream->page.intf == NULL) {
         return;
     }
+    /* First, and once a turn: the ring of a guest that prints without end is never empty. */
+    cons_audience_feed(&stream->audience);
     for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
         uint64_t rate = bucket_tokens(&stream->rate, loop_now_ns());
         size_t room = reader_room(stream), taken;

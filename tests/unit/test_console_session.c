@@ -496,6 +496,29 @@ static void input_arrives_whole_as_the_guest_takes_it(void **state)
     leave(&v);
 }
 
+/* ^C reaches a guest that prints without end: its ring is never seen empty. */
+static void who_prints_without_end_can_be_typed_to(void **state)
+{
+    struct visitor v = attached(CONS_TALK_WRITES);
+    char text[CONS_TALK_INPUT_MAX] = {0}, got[2 * CONS_IN_SIZE];
+
+    (void)state;
+    cons_stream_set_rate(&stream, 1);
+    print_some(CONS_OUT_SIZE);
+    type(&v, text, sizeof(text));
+    type(&v, text, sizeof(text) - 1);
+    type(&v, "12\x03", 3);
+    hear_all(&v);
+    assert_int_equal(v.taken, CONS_IN_SIZE - 1);
+    assert_int_equal(guest_reads(got), CONS_IN_SIZE);
+    assert_true(ring->out_prod != ring->out_cons);
+    assert_int_equal(guest_reads(got), 2);
+    assert_memory_equal(got, "2\x03", 2);
+    hear_all(&v);
+    assert_int_equal(v.taken, CONS_IN_SIZE + 2);
+    leave(&v);
+}
+
 /* What another one takes the writing from has half a message in the ring: it is told how much. */
 static void who_is_ousted_knows_what_arrived(void **state)
 {
@@ -703,6 +726,7 @@ int main(void)
         SESSION_TEST(a_writer_that_is_waited_for_leaves_and_the_guest_goes_on),
         SESSION_TEST(one_writes_and_another_takes_it),
         SESSION_TEST(input_arrives_whole_as_the_guest_takes_it),
+        SESSION_TEST(who_prints_without_end_can_be_typed_to),
         SESSION_TEST(who_is_ousted_knows_what_arrived),
         SESSION_TEST(who_says_something_else_is_shown_out),
         SESSION_TEST(who_says_nothing_is_shown_out),
