@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -583,6 +584,30 @@ static void who_says_something_else_is_shown_out(void **state)
     assert_null(stream.audience.writer);
 }
 
+/* Who shuts its reading side costs no turns without end, holds no guest, is heard for five seconds
+ * more and then left. */
+static void who_will_not_read_is_left(void **state)
+{
+    struct visitor v = attached(WRITES);
+    struct cons_session *s = XEN_TAILQ_FIRST(&hall.sessions);
+    char got[CONS_IN_SIZE];
+
+    (void)state;
+    shutdown(v.fd, SHUT_RD);
+    print(10 * HISTORY, NULL, 0);
+    assert_int_equal(s->events, EPOLLIN);
+    type(&v, "last", 4);
+    assert_int_equal(guest_reads(got), 4);
+    assert_int_equal(s->events, EPOLLIN);
+    assert_true(s->lost.armed);
+    assert_true(s->lost.deadline_ns - loop_now_ns() <= 5000 * MS_NS);
+    loop_timer_set(shared.loop, &s->lost, 0, s->lost.fn, s->lost.arg);
+    turn(1);
+    assert_int_equal(hall.nr, 0);
+    assert_null(stream.audience.writer);
+    leave(&v);
+}
+
 /* Who is silent has five seconds, here none; who has said what it wants has all the time. */
 static void who_says_nothing_is_shown_out(void **state)
 {
@@ -729,6 +754,7 @@ int main(void)
         SESSION_TEST(who_prints_without_end_can_be_typed_to),
         SESSION_TEST(who_is_ousted_knows_what_arrived),
         SESSION_TEST(who_says_something_else_is_shown_out),
+        SESSION_TEST(who_will_not_read_is_left),
         SESSION_TEST(who_says_nothing_is_shown_out),
         SESSION_TEST(there_is_room_for_so_many),
         SESSION_TEST(a_console_can_be_looked_at),
@@ -738,5 +764,6 @@ int main(void)
         SESSION_TEST(sessions_stay_when_the_ring_is_another),
     };
 
+    signal(SIGPIPE, SIG_IGN); /* as in the worker */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
