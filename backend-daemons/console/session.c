@@ -161,7 +161,7 @@ static void on_stall(void *arg)
 /* The guest waits for who writes, for a while. */
 static void mind_stall(struct cons_session *s, bool progress)
 {
-    if (s->parting) {
+    if (s->parting || s->stream == NULL) { /* its timer is another one's */
         return;
     }
     if (progress || !s->blocked) {

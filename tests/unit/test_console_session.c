@@ -649,6 +649,7 @@ static void there_is_room_for_so_many(void **state)
 static void a_console_can_be_looked_at(void **state)
 {
     struct visitor writer = attached(WRITES), v = come();
+    const struct cons_session *s;
 
     (void)state;
     print(100, NULL, 0);
@@ -663,6 +664,12 @@ static void a_console_can_be_looked_at(void **state)
     assert_int_equal(v.state.readers, 1);
     assert_int_equal(v.state.writer, 1000 + writer.fd);
     assert_int_equal(v.state.output, 100);
+    /* Who has looked has to look again or attach, or go. */
+    s = XEN_TAILQ_LAST(&hall.sessions, cons_sessions);
+    assert_true(s->timer.armed);
+    assert_true(s->timer.deadline_ns - loop_now_ns() <= 5000 * MS_NS);
+    ask(&v, CONS_TALK_ATTACH, DOMID, READS);
+    assert_false(s->timer.armed);
     leave(&v);
     leave(&writer);
 }

@@ -514,6 +514,43 @@ static void consoles_are_listed(void **state)
     assert_int_equal(run_command(&cmd_list, "-s", "relative"), 2);
 }
 
+/* Makes a pipe that takes nothing more. */
+static void make_full_pipe(int ends[2])
+{
+    static const char filling[4096];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fcntl(ends[1], F_SETPIPE_SZ, sizeof(filling)) >= (int)sizeof(filling));
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    while (write(ends[1], filling, sizeof(filling)) > 0) {
+    }
+    fcntl(ends[1], F_SETFL, 0);
+}
+
+/* The daemon is asked and left before anything is printed: a pager may take its time. */
+static void a_list_that_waits_for_its_pager_keeps_no_daemon(void **state)
+{
+    pid_t played = play(tell_states), pid;
+    int ends[2];
+
+    (void)state;
+    make_full_pipe(ends);
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        setvbuf(stdout, NULL, _IONBF, 0);
+        cmd_list.run(&cmd_list, 3, (char *[]){"list", "-s", socket_path, NULL});
+        _exit(0);
+    }
+    expect_played(played);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void domains_are_found(void **state)
 {
     struct xs_handle *xs = xs_open(0);
@@ -651,6 +688,7 @@ int main(void)
         cmocka_unit_test(what_the_daemon_says_is_checked),
         cmocka_unit_test_setup(domains_are_found, setup),
         cmocka_unit_test_setup(consoles_are_listed, setup),
+        cmocka_unit_test_setup(a_list_that_waits_for_its_pager_keeps_no_daemon, setup),
         cmocka_unit_test_setup(sending_ends_when_the_guest_has_it, setup),
         cmocka_unit_test_setup(who_attaches_is_told_what_is_missing, setup),
         cmocka_unit_test_setup(a_log_is_shown_by_name_and_number, setup),
