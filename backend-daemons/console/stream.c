@@ -138,12 +138,19 @@ static void pump(struct cons_stream *stream)
     update_master(stream, blocked);
 }
 
+/* What the log takes beyond the bytes themselves counts as well: the time in front of an empty line
+ * is 27 times the line. */
 static void log_batch(struct cons_stream *stream, const struct cons_batch *batch)
 {
-    const uint64_t lost = stream->log->lost;
+    const uint64_t lost = stream->log->lost, before = stream->log->written;
+    uint64_t written;
 
     if (cons_log_write(&stream->shared->logs, stream->log, batch->data, batch->len) != 0) {
         figures_add(stream->figures, CONS_FIGURE_LOST_LOG, stream->log->lost - lost);
+    }
+    written = stream->log->written - before;
+    if (written > batch->len) {
+        bucket_owe(&stream->rate, written - batch->len);
     }
 }
 

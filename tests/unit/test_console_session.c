@@ -520,6 +520,38 @@ static void who_prints_without_end_can_be_typed_to(void **state)
     leave(&v);
 }
 
+/* Newlines alone make a log of times: what is written counts, not what is printed. */
+static void times_in_a_log_count(void **state)
+{
+    char folder[] = "/tmp/duet-session-XXXXXX";
+    uint64_t before;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    fd = cons_logs_make(folder);
+    assert_int_equal(cons_logs_open(&shared.logs, fd, folder, 0, 0), 0);
+    shared.logs.stamps = true;
+    assert_int_equal(cons_stream_set_log(&stream, "guest"), 0);
+    cons_stream_set_rate(&stream, 10000);
+    stream.rate.tokens = 10000;
+    for (unsigned int i = 0; i < 2000; i++) {
+        ring->out[MASK_XENCONS_IDX(ring->out_prod++, ring->out)] = '\n';
+    }
+    kick();
+    before = loop_now_ns();
+    turn(5);
+    assert_int_equal(ring->out_cons, 2000);
+    if (loop_now_ns() - before < 1000 * MS_NS) {
+        assert_int_equal(bucket_tokens(&stream.rate, loop_now_ns()), 0);
+    }
+    cons_log_put(&shared.logs, stream.log);
+    stream.log = NULL;
+    unlinkat(fd, "guest.log", 0);
+    cons_logs_close(&shared.logs);
+    rmdir(folder);
+}
+
 /* What another one takes the writing from has half a message in the ring: it is told how much. */
 static void who_is_ousted_knows_what_arrived(void **state)
 {
@@ -759,6 +791,7 @@ int main(void)
         SESSION_TEST(one_writes_and_another_takes_it),
         SESSION_TEST(input_arrives_whole_as_the_guest_takes_it),
         SESSION_TEST(who_prints_without_end_can_be_typed_to),
+        SESSION_TEST(times_in_a_log_count),
         SESSION_TEST(who_is_ousted_knows_what_arrived),
         SESSION_TEST(who_says_something_else_is_shown_out),
         SESSION_TEST(who_will_not_read_is_left),
