@@ -4,12 +4,15 @@
  * writes. A daemon that is started again is found again.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "domain.h"
@@ -19,7 +22,10 @@
 
 #define ESCAPE     '\x1d' /* ^], as with xl console */
 #define PATIENCE_S 60.0   /* for a daemon that was there and is not: systemd starts it again */
+#define NR_FDS     4
 #define AGAIN_MS   100
+/* A session that was as long ends no series of daemons that break at once. */
+#define LASTED_MS 10000
 
 struct attached {
     const struct command *self;
@@ -28,12 +34,19 @@ struct attached {
     struct domain domain;
     int fd; /* the daemon; negative: it is waited for */
     int signals;
-    long long deadline; /* for the daemon */
+    long long deadline; /* for the daemon; 0: it was there all the time */
+    long long joined, again;
+    bool placed; /* the daemon has said who writes */
     bool writes;
     bool input_ended;
     uint32_t writer; /* its process; 0: nobody */
     bool told;       /* that another one writes */
     uint64_t sent, taken;
+    char input[CONS_TALK_INPUT_MAX]; /* read and not sent yet, from a file or a pipe */
+    size_t input_len;
+    int out; /* where output goes, without waiting */
+    char output[CONS_TALK_OUTPUT_MAX];
+    size_t output_len, output_done;
 };
 
 static bool handle(int option, const char *arg, void *context)
@@ -77,30 +90,65 @@ static void notice(const struct attached *a, const char *fmt, ...)
     fprintf(stderr, "]%s", end);
 }
 
-/* Gives all of it to standard output. Returns false when nobody takes it. */
-static bool show(const char *data, size_t len)
+/*
+ * Where output goes: standard output, opened once more where that may wait, so that whoever shares
+ * it is not made to do without waiting. Where it cannot be opened it is what it is.
+ */
+static int open_output(void)
 {
-    while (len > 0) {
-        ssize_t n = write(STDOUT_FILENO, data, len);
+    struct stat st;
+    int fd = -1;
 
-        if (n < 0 && errno == EAGAIN) { /* somebody shares it who made it so */
-            struct pollfd pfd = {.fd = STDOUT_FILENO, .events = POLLOUT};
-
-            poll(&pfd, 1, -1);
-        } else if (n < 0 && errno != EINTR) {
-            return false;
-        } else if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
+    if (fstat(STDOUT_FILENO, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))) {
+        fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     }
+    return fd >= 0 ? fd : STDOUT_FILENO;
+}
+
+/* Gives standard output what it takes at once. Returns false when nobody takes it any more. */
+static bool show(struct attached *a)
+{
+    while (a->output_done < a->output_len) {
+        const char *data = a->output + a->output_done;
+        const size_t len = a->output_len - a->output_done;
+        ssize_t n = send(a->out, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno == ENOTSOCK) {
+            n = write(a->out, data, len);
+        }
+        if (n < 0 && errno != EINTR) {
+            return errno == EAGAIN;
+        }
+        a->output_done += n > 0 ? (size_t)n : 0;
+    }
+    a->output_len = a->output_done = 0;
     return true;
+}
+
+/* Returns -1 to go on, or an exit code. */
+static int show_on(struct attached *a)
+{
+    if (show(a)) {
+        return -1;
+    }
+    terminal_close();
+    return command_failed(a->self, "standard output: %s", strerror(errno));
 }
 
 static uint32_t wishes(const struct attached *a)
 {
     return CONS_TALK_READS | (a->no_history ? 0 : CONS_TALK_HISTORY) |
            (a->read_only ? 0 : CONS_TALK_WRITES) | (a->take ? CONS_TALK_TAKES : 0);
+}
+
+/* What was sent and is not in the ring does not go there any more. */
+static void mind_lost(struct attached *a)
+{
+    if (a->sent > a->taken) {
+        notice(a, "the last %" PRIu64 " bytes that you typed may not have arrived",
+               a->sent - a->taken);
+    }
+    a->sent = a->taken;
 }
 
 static void on_role(struct attached *a, const struct cons_talk_word *word)
@@ -110,10 +158,11 @@ static void on_role(struct attached *a, const struct cons_talk_word *word)
     a->writes = word->code == CONS_TALK_WRITER;
     a->writer = (uint32_t)word->number;
     a->told = false;
+    a->placed = true;
     if (a->writes || a->read_only) {
         return;
     }
-    a->sent = a->taken; /* what is not in the ring does not go there any more */
+    mind_lost(a);
     if (wrote) {
         notice(a, "process %" PRIu32 " has taken over the writing; you read on", a->writer);
     } else if (a->writer != 0) {
@@ -123,15 +172,27 @@ static void on_role(struct attached *a, const struct cons_talk_word *word)
     }
 }
 
-/* The daemon is gone, and another one will come. Returns -1 to go on. */
+/* The daemon is gone, and another one will come, but not for ever. Returns -1 to go on, or an exit
+ * code. */
 static int wait_for_daemon(struct attached *a)
 {
     close(a->fd);
     a->fd = -1;
-    a->writes = false;
+    a->writes = a->placed = false;
+    mind_lost(a);
     a->sent = a->taken = 0;
     a->take = false; /* was meant for once */
-    a->deadline = deadline_after(PATIENCE_S);
+    if (a->deadline == 0 || now_ms() - a->joined >= LASTED_MS) {
+        a->deadline = deadline_after(PATIENCE_S);
+    }
+    if (now_ms() >= a->deadline) {
+        terminal_close();
+        return command_failed(a->self,
+                              "%s (domain %u): the console daemon ends again and again; "
+                              "'journalctl -u duet-console' may say why",
+                              a->domain.name, a->domain.domid);
+    }
+    a->again = now_ms() + AGAIN_MS;
     notice(a, "the console daemon has ended; waits for the next one");
     return -1;
 }
@@ -167,11 +228,9 @@ static int on_daemon(struct attached *a)
     }
     switch (message.kind) {
     case CONS_TALK_OUTPUT:
-        if (!show(message.bytes.data, (size_t)n)) {
-            terminal_close();
-            return command_failed(a->self, "standard output: %s", strerror(errno));
-        }
-        break;
+        memcpy(a->output, message.bytes.data, (size_t)n);
+        a->output_len = (size_t)n;
+        return show_on(a);
     case CONS_TALK_MISSED:
         notice(a, "%" PRIu64 " bytes are missing here; duet-console log has them",
                message.word.number);
@@ -203,23 +262,40 @@ static bool may_type(struct attached *a)
     return false;
 }
 
-/* A daemon that is gone is noticed where it is listened to. */
-static void type(struct attached *a, const char *data, size_t len)
+/* A daemon that is gone is noticed where it is listened to. Returns whether it was sent. */
+static bool type(struct attached *a, const char *data, size_t len)
 {
     int err = talk_type(a->fd, data, len);
 
     if (err == 0) {
         a->sent += len;
-    } else if (err == -EAGAIN) {
+    } else if (err == -EAGAIN && terminal_is_raw()) {
         notice(a, "not sent: the guest has not read what was typed before");
+    }
+    return err == 0;
+}
+
+/* Whether input that is not typed by hand would arrive: it waits until the guest has what came
+ * before, while another one writes, and for the next daemon. */
+static bool may_send(const struct attached *a)
+{
+    return a->fd >= 0 && !a->read_only && a->placed && (a->writes || a->writer == 0) &&
+           a->sent <= a->taken;
+}
+
+/* Sends what was read from a file or a pipe, once that arrives. */
+static void send_input(struct attached *a)
+{
+    if (a->input_len > 0 && may_send(a) && type(a, a->input, a->input_len)) {
+        a->input_len = 0;
     }
 }
 
 /* Returns -1 to go on, or an exit code. */
 static int on_input(struct attached *a)
 {
-    char data[CONS_TALK_INPUT_MAX], *escape;
-    ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+    char *data = a->input, *escape;
+    ssize_t n = read(STDIN_FILENO, data, sizeof(a->input));
     size_t len = n > 0 ? (size_t)n : 0;
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
@@ -231,7 +307,9 @@ static int on_input(struct attached *a)
     }
     escape = terminal_is_raw() ? memchr(data, ESCAPE, len) : NULL;
     len = escape != NULL ? (size_t)(escape - data) : len;
-    if (len > 0 && may_type(a)) {
+    if (!terminal_is_raw()) {
+        a->input_len = len;
+    } else if (len > 0 && may_type(a)) {
         type(a, data, len);
     }
     return escape != NULL ? EXIT_FOUND : -1;
@@ -260,17 +338,22 @@ static int join(struct attached *a)
         return err;
     }
     a->fd = fd;
+    a->joined = now_ms();
     return 0;
 }
 
-/* Returns -1 to go on, or an exit code. */
+/* Somebody who looks sees what is there twice, a file would have it twice: it gets what is new.
+ * Returns -1 to go on, or an exit code. */
 static int try_again(struct attached *a)
 {
-    int err = join(a);
+    int err;
 
+    a->again = now_ms() + AGAIN_MS;
+    a->no_history = a->no_history || isatty(STDOUT_FILENO) == 0;
+    err = join(a);
     if (err == 0) {
-        notice(a, "the console daemon is back%s",
-               a->no_history ? "" : "; it shows again what was printed before");
+        notice(a, "the console daemon is back: what was printed %s",
+               a->no_history ? "meanwhile may be missing" : "before follows again");
     } else if (now_ms() >= a->deadline) {
         terminal_close();
         return command_failed(a->self,
@@ -281,11 +364,31 @@ static int try_again(struct attached *a)
     return -1;
 }
 
-/* What comes from a file or a pipe waits until the guest has what came before. A terminal is always
- * listened to, for the escape. */
+/* A terminal is always listened to, for the escape. */
 static bool wants_input(const struct attached *a)
 {
-    return !a->input_ended && (a->sent == a->taken || terminal_is_raw());
+    return !a->input_ended && (terminal_is_raw() || (a->input_len == 0 && may_send(a)));
+}
+
+/* Who does not take the output is not given more, and keeps no signal waiting. Returns -1 to go on,
+ * or an exit code. */
+static int on_events(struct attached *a, const struct pollfd fds[NR_FDS])
+{
+    int status = -1;
+
+    if (fds[0].revents != 0) {
+        on_signal(a);
+    }
+    if (fds[2].revents != 0) {
+        status = on_input(a);
+    }
+    if (status < 0 && fds[3].revents != 0) {
+        status = show_on(a);
+    }
+    if (status < 0 && fds[1].revents != 0) {
+        status = on_daemon(a);
+    }
+    return status;
 }
 
 static int relay(struct attached *a)
@@ -293,29 +396,25 @@ static int relay(struct attached *a)
     int status = -1;
 
     while (status < 0) {
-        struct pollfd fds[] = {
+        struct pollfd fds[NR_FDS] = {
             {.fd = a->signals, .events = POLLIN},
-            {.fd = a->fd, .events = POLLIN},
+            {.fd = a->output_len == 0 ? a->fd : -1, .events = POLLIN},
             {.fd = wants_input(a) ? STDIN_FILENO : -1, .events = POLLIN},
+            {.fd = a->output_len > 0 ? a->out : -1, .events = POLLOUT},
         };
-        int n = poll(fds, 3, a->fd < 0 ? AGAIN_MS : -1);
+        int n = poll(fds, NR_FDS, a->fd < 0 ? AGAIN_MS : -1);
 
         if (n < 0 && errno != EINTR) {
             terminal_close();
             return command_failed(a->self, "%s", strerror(errno));
         }
-        if (n > 0 && fds[0].revents != 0) {
-            on_signal(a);
+        if (n > 0) {
+            status = on_events(a, fds);
         }
-        if (n > 0 && fds[2].revents != 0) {
-            status = on_input(a);
-        }
-        if (status < 0 && n > 0 && fds[1].revents != 0) {
-            status = on_daemon(a);
-        }
-        if (status < 0 && a->fd < 0) {
+        if (status < 0 && a->fd < 0 && now_ms() >= a->again) {
             status = try_again(a);
         }
+        send_input(a);
     }
     return status;
 }
@@ -336,6 +435,8 @@ static int run(const struct command *self, int argc, char **argv)
         return status;
     }
     status = EXIT_FAILED;
+    a.out = open_output();
+    a.joined = now_ms();
     a.fd = talk_open(self, a.socket);
     if (a.fd >= 0) {
         err = talk_ask(a.fd, CONS_TALK_ATTACH, a.domain.domid, wishes(&a));
@@ -347,6 +448,9 @@ static int run(const struct command *self, int argc, char **argv)
         if (a.fd >= 0) {
             close(a.fd);
         }
+    }
+    if (a.out != STDOUT_FILENO) {
+        close(a.out);
     }
     domain_free(&a.domain);
     return status;

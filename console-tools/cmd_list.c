@@ -81,8 +81,20 @@ static int look(int fd, unsigned int domid, struct cons_talk_state *state)
     return 0;
 }
 
-/* Lists all domains but our own, whose console is not ours to serve. Returns 0 or -errno. */
-static int list(struct xs_handle *xs, int fd, cJSON *all)
+/* A console. */
+struct row {
+    struct domain domain;
+    struct cons_talk_state state;
+};
+
+struct rows {
+    struct row *row;
+    unsigned int nr;
+};
+
+/* Asks about all domains but our own, whose console is not ours to serve. Returns 0 or -errno, with
+ * what was learnt until then. */
+static int collect(struct xs_handle *xs, int fd, struct rows *rows)
 {
     unsigned int nr = 0;
     char **domids = xs_directory(xs, XBT_NULL, "/local/domain", &nr);
@@ -91,35 +103,51 @@ static int list(struct xs_handle *xs, int fd, cJSON *all)
     if (domids == NULL) {
         return errno != 0 ? -errno : -EIO;
     }
+    rows->row = must_alloc((nr + 1) * sizeof(*rows->row));
     for (unsigned int i = 0; i < nr && err == 0; i++) {
         const unsigned int domid = (unsigned int)strtoul(domids[i], NULL, 10);
-        struct cons_talk_state state;
-        struct domain domain;
+        struct row *row = &rows->row[rows->nr];
 
-        if (!domain_read(xs, domid, &domain)) {
+        if (!domain_read(xs, domid, &row->domain)) {
             continue;
         }
-        err = look(fd, domid, &state);
-        if (err == 0 && (state.served != 0 || (domid != 0 && domain.type[0] != '\0'))) {
-            if (all != NULL) {
-                add_json(all, &domain, &state);
-            } else {
-                print_row(&domain, &state);
-            }
+        err = look(fd, domid, &row->state);
+        if (err == 0 && (row->state.served != 0 || (domid != 0 && row->domain.type[0] != '\0'))) {
+            rows->nr++;
+        } else {
+            domain_free(&row->domain);
         }
-        domain_free(&domain);
     }
     free(domids);
     return err;
 }
 
+static void print_rows(const struct rows *rows)
+{
+    puts("DOMID SERVED TERMINAL    READERS   WRITER      PRINTED     TYPED NAME");
+    for (unsigned int i = 0; i < rows->nr; i++) {
+        print_row(&rows->row[i].domain, &rows->row[i].state);
+    }
+}
+
+static void print_json(const struct rows *rows)
+{
+    cJSON *all = cJSON_CreateArray();
+
+    for (unsigned int i = 0; i < rows->nr; i++) {
+        add_json(all, &rows->row[i].domain, &rows->row[i].state);
+    }
+    json_print(all, true);
+}
+
+/* Prints when it has all: the daemon does not wait for a pager. */
 static int run(const struct command *self, int argc, char **argv)
 {
     const char *socket = CONS_TALK_SOCKET;
     bool json = false;
     int status = command_options(self, argc, argv, &json, handle, &socket), fd;
+    struct rows rows = {.nr = 0};
     struct xs_handle *xs;
-    cJSON *all;
 
     if (status >= 0) {
         return status;
@@ -132,16 +160,18 @@ static int run(const struct command *self, int argc, char **argv)
         }
         return EXIT_FAILED;
     }
-    all = json ? cJSON_CreateArray() : NULL;
-    if (!json) {
-        puts("DOMID SERVED TERMINAL    READERS   WRITER      PRINTED     TYPED NAME");
-    }
-    status = list(xs, fd, all);
-    if (json) {
-        json_print(all, true);
-    }
+    status = collect(xs, fd, &rows);
     xs_close(xs);
     close(fd);
+    if (json) {
+        print_json(&rows);
+    } else {
+        print_rows(&rows);
+    }
+    while (rows.nr > 0) {
+        domain_free(&rows.row[--rows.nr].domain);
+    }
+    free(rows.row);
     return status == 0 ? EXIT_FOUND
                        : command_failed(self, "the list is not complete: %s", strerror(-status));
 }

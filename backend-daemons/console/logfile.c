@@ -161,6 +161,7 @@ static int append(struct cons_log *log, const char *data, size_t *len)
         }
         if (written > 0) {
             log->size += (uint64_t)written;
+            log->written += (uint64_t)written;
             data += written;
             *len -= (size_t)written;
         }

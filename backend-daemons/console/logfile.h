@@ -22,6 +22,7 @@ struct cons_log {
     uint64_t size;
     bool in_line; /* the last byte did not end a line */
     unsigned int users;
+    uint64_t written;  /* bytes, with the times in front of lines */
     uint64_t lost;     /* bytes, since it could not be written; 0: it is written */
     uint64_t again_ns; /* not opened: when that is tried again */
     struct log_limit complaints, recoveries;

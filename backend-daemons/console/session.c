@@ -37,6 +37,8 @@ void cons_audience_init(struct cons_audience *audience)
     XEN_TAILQ_INIT(&audience->sessions);
 }
 
+static void close_session(struct cons_session *s);
+
 static struct cons_audience *audience_of(const struct cons_session *s)
 {
     return &s->stream->audience;
@@ -53,8 +55,25 @@ static bool holds(const struct cons_session *s)
     return is_writer(s) && (s->wishes & CONS_TALK_READS) != 0 && !s->stalled;
 }
 
+static void on_late(void *arg)
+{
+    close_session(arg);
+}
+
+/*
+ * The other side reads no more, but may have typed before, and perhaps has only shut this half. So
+ * it is heard for a while, without output: a full socket would be asked for room without end.
+ */
+static void lose(struct cons_session *s)
+{
+    s->wishes &= ~(uint32_t)CONS_TALK_READS;
+    if (!s->lost.armed) {
+        loop_timer_set(s->hall->loop, &s->lost, PATIENCE_NS, on_late, s);
+    }
+}
+
 /* Sends a message whole. Returns whether it went; a connection that is lost is noticed by its
- * events. */
+ * events, or left after a while. */
 static bool put(struct cons_session *s, const void *message, size_t len)
 {
     ssize_t n;
@@ -62,6 +81,9 @@ static bool put(struct cons_session *s, const void *message, size_t len)
     do {
         n = write(s->socket.fd, message, len);
     } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+        lose(s);
+    }
     s->blocked = n != (ssize_t)len;
     return !s->blocked;
 }
@@ -139,7 +161,7 @@ static void on_stall(void *arg)
 /* The guest waits for who writes, for a while. */
 static void mind_stall(struct cons_session *s, bool progress)
 {
-    if (s->parting) {
+    if (s->parting || s->stream == NULL) { /* its timer is another one's */
         return;
     }
     if (progress || !s->blocked) {
@@ -155,7 +177,7 @@ static void mind_stall(struct cons_session *s, bool progress)
 static void mind_events(struct cons_session *s, bool more)
 {
     const uint32_t events =
-        (s->input_len == 0 && !s->parting ? EPOLLIN : 0) | (more ? EPOLLOUT : 0);
+        (s->input_len == 0 && !s->parting ? EPOLLIN : 0) | (more && !s->lost.armed ? EPOLLOUT : 0);
 
     if (events != s->events) {
         s->events = events;
@@ -236,17 +258,13 @@ static void close_session(struct cons_session *s)
 
     leave(s);
     loop_timer_cancel(hall->loop, &s->timer);
+    loop_timer_cancel(hall->loop, &s->lost);
     loop_fd_del(hall->loop, &s->socket);
     close(s->socket.fd);
     cons_view_end(&s->view);
     XEN_TAILQ_REMOVE(&hall->sessions, s, link);
     hall->nr--;
     free(s);
-}
-
-static void on_late(void *arg)
-{
-    close_session(arg);
 }
 
 /* The last word. */
@@ -452,9 +470,12 @@ void cons_audience_feed(struct cons_audience *audience)
 {
     struct cons_session *writer = audience->writer;
 
-    if (writer != NULL && writer->input_len > 0) {
-        feed(writer);
-        pump(writer);
+    if (writer == NULL || writer->input_len == 0) {
+        return;
+    }
+    feed(writer);
+    if (writer->input_len == 0) {
+        pump(writer); /* says so, and asks for more */
     }
 }
 

@@ -44,9 +44,10 @@ struct cons_session {
     uint32_t wishes; /* enum cons_talk_wish */
     /* To ask; to read on, of who writes; to read the rest when the console has gone. */
     struct loop_timer timer;
-    bool stalled; /* writes, has not read for too long, and holds nobody */
-    bool blocked; /* the socket is full */
-    bool parting; /* the console has gone, the rest is in the view */
+    struct loop_timer lost; /* the other side reads no more: closes it */
+    bool stalled;           /* writes, has not read for too long, and holds nobody */
+    bool blocked;           /* the socket is full */
+    bool parting;           /* the console has gone, the rest is in the view */
     bool owes_role, owes_taken;
     struct cons_view view;
     uint64_t missed; /* not told yet */

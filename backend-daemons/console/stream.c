@@ -138,12 +138,19 @@ static void pump(struct cons_stream *stream)
     update_master(stream, blocked);
 }
 
+/* What the log takes beyond the bytes themselves counts as well: the time in front of an empty line
+ * is 27 times the line. */
 static void log_batch(struct cons_stream *stream, const struct cons_batch *batch)
 {
-    const uint64_t lost = stream->log->lost;
+    const uint64_t lost = stream->log->lost, before = stream->log->written;
+    uint64_t written;
 
     if (cons_log_write(&stream->shared->logs, stream->log, batch->data, batch->len) != 0) {
         figures_add(stream->figures, CONS_FIGURE_LOST_LOG, stream->log->lost - lost);
+    }
+    written = stream->log->written - before;
+    if (written > batch->len) {
+        bucket_owe(&stream->rate, written - batch->len);
     }
 }
 
@@ -183,7 +190,6 @@ static void service_later(struct cons_stream *stream, uint64_t wait)
 /* The ring is empty: waits for the next event. */
 static void rest(struct cons_stream *stream)
 {
-    cons_audience_feed(&stream->audience);
     update_master(stream, stream->master_events & EPOLLOUT);
     if (!stream->masked) {
         return;
@@ -205,6 +211,8 @@ static void service(void *arg)
     if (stream->page.intf == NULL) {
         return;
     }
+    /* First, and once a turn: the ring of a guest that prints without end is never empty. */
+    cons_audience_feed(&stream->audience);
     for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
         uint64_t rate = bucket_tokens(&stream->rate, loop_now_ns());
         size_t room = reader_room(stream), taken;

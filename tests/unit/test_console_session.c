@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -496,6 +497,61 @@ static void input_arrives_whole_as_the_guest_takes_it(void **state)
     leave(&v);
 }
 
+/* ^C reaches a guest that prints without end: its ring is never seen empty. */
+static void who_prints_without_end_can_be_typed_to(void **state)
+{
+    struct visitor v = attached(CONS_TALK_WRITES);
+    char text[CONS_TALK_INPUT_MAX] = {0}, got[2 * CONS_IN_SIZE];
+
+    (void)state;
+    cons_stream_set_rate(&stream, 1);
+    print_some(CONS_OUT_SIZE);
+    type(&v, text, sizeof(text));
+    type(&v, text, sizeof(text) - 1);
+    type(&v, "12\x03", 3);
+    hear_all(&v);
+    assert_int_equal(v.taken, CONS_IN_SIZE - 1);
+    assert_int_equal(guest_reads(got), CONS_IN_SIZE);
+    assert_true(ring->out_prod != ring->out_cons);
+    assert_int_equal(guest_reads(got), 2);
+    assert_memory_equal(got, "2\x03", 2);
+    hear_all(&v);
+    assert_int_equal(v.taken, CONS_IN_SIZE + 2);
+    leave(&v);
+}
+
+/* Newlines alone make a log of times: what is written counts, not what is printed. */
+static void times_in_a_log_count(void **state)
+{
+    char folder[] = "/tmp/duet-session-XXXXXX";
+    uint64_t before;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    fd = cons_logs_make(folder);
+    assert_int_equal(cons_logs_open(&shared.logs, fd, folder, 0, 0), 0);
+    shared.logs.stamps = true;
+    assert_int_equal(cons_stream_set_log(&stream, "guest"), 0);
+    cons_stream_set_rate(&stream, 10000);
+    stream.rate.tokens = 10000;
+    for (unsigned int i = 0; i < 2000; i++) {
+        ring->out[MASK_XENCONS_IDX(ring->out_prod++, ring->out)] = '\n';
+    }
+    kick();
+    before = loop_now_ns();
+    turn(5);
+    assert_int_equal(ring->out_cons, 2000);
+    if (loop_now_ns() - before < 1000 * MS_NS) {
+        assert_int_equal(bucket_tokens(&stream.rate, loop_now_ns()), 0);
+    }
+    cons_log_put(&shared.logs, stream.log);
+    stream.log = NULL;
+    unlinkat(fd, "guest.log", 0);
+    cons_logs_close(&shared.logs);
+    rmdir(folder);
+}
+
 /* What another one takes the writing from has half a message in the ring: it is told how much. */
 static void who_is_ousted_knows_what_arrived(void **state)
 {
@@ -560,6 +616,30 @@ static void who_says_something_else_is_shown_out(void **state)
     assert_null(stream.audience.writer);
 }
 
+/* Who shuts its reading side costs no turns without end, holds no guest, is heard for five seconds
+ * more and then left. */
+static void who_will_not_read_is_left(void **state)
+{
+    struct visitor v = attached(WRITES);
+    struct cons_session *s = XEN_TAILQ_FIRST(&hall.sessions);
+    char got[CONS_IN_SIZE];
+
+    (void)state;
+    shutdown(v.fd, SHUT_RD);
+    print(10 * HISTORY, NULL, 0);
+    assert_int_equal(s->events, EPOLLIN);
+    type(&v, "last", 4);
+    assert_int_equal(guest_reads(got), 4);
+    assert_int_equal(s->events, EPOLLIN);
+    assert_true(s->lost.armed);
+    assert_true(s->lost.deadline_ns - loop_now_ns() <= 5000 * MS_NS);
+    loop_timer_set(shared.loop, &s->lost, 0, s->lost.fn, s->lost.arg);
+    turn(1);
+    assert_int_equal(hall.nr, 0);
+    assert_null(stream.audience.writer);
+    leave(&v);
+}
+
 /* Who is silent has five seconds, here none; who has said what it wants has all the time. */
 static void who_says_nothing_is_shown_out(void **state)
 {
@@ -601,6 +681,7 @@ static void there_is_room_for_so_many(void **state)
 static void a_console_can_be_looked_at(void **state)
 {
     struct visitor writer = attached(WRITES), v = come();
+    const struct cons_session *s;
 
     (void)state;
     print(100, NULL, 0);
@@ -615,6 +696,12 @@ static void a_console_can_be_looked_at(void **state)
     assert_int_equal(v.state.readers, 1);
     assert_int_equal(v.state.writer, 1000 + writer.fd);
     assert_int_equal(v.state.output, 100);
+    /* Who has looked has to look again or attach, or go. */
+    s = XEN_TAILQ_LAST(&hall.sessions, cons_sessions);
+    assert_true(s->timer.armed);
+    assert_true(s->timer.deadline_ns - loop_now_ns() <= 5000 * MS_NS);
+    ask(&v, CONS_TALK_ATTACH, DOMID, READS);
+    assert_false(s->timer.armed);
     leave(&v);
     leave(&writer);
 }
@@ -703,8 +790,11 @@ int main(void)
         SESSION_TEST(a_writer_that_is_waited_for_leaves_and_the_guest_goes_on),
         SESSION_TEST(one_writes_and_another_takes_it),
         SESSION_TEST(input_arrives_whole_as_the_guest_takes_it),
+        SESSION_TEST(who_prints_without_end_can_be_typed_to),
+        SESSION_TEST(times_in_a_log_count),
         SESSION_TEST(who_is_ousted_knows_what_arrived),
         SESSION_TEST(who_says_something_else_is_shown_out),
+        SESSION_TEST(who_will_not_read_is_left),
         SESSION_TEST(who_says_nothing_is_shown_out),
         SESSION_TEST(there_is_room_for_so_many),
         SESSION_TEST(a_console_can_be_looked_at),
@@ -714,5 +804,6 @@ int main(void)
         SESSION_TEST(sessions_stay_when_the_ring_is_another),
     };
 
+    signal(SIGPIPE, SIG_IGN); /* as in the worker */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -514,6 +514,170 @@ static void consoles_are_listed(void **state)
     assert_int_equal(run_command(&cmd_list, "-s", "relative"), 2);
 }
 
+/* Another one writes, then nobody: what was to be typed waits for that. Ends without a word. */
+static void let_write_later(int fd, const struct cons_talk_ask *ask)
+{
+    struct pollfd pfd = {.fd = fd, .events = POLLIN};
+    struct cons_talk_bytes message;
+
+    (void)ask;
+    daemon_says(fd, CONS_TALK_ROLE, CONS_TALK_READER, 4711);
+    if (poll(&pfd, 1, 200) != 0) {
+        _exit(2);
+    }
+    daemon_says(fd, CONS_TALK_ROLE, CONS_TALK_READER, 0);
+    if (recv(fd, &message, sizeof(message), 0) != CONS_TALK_BYTES(5) ||
+        memcmp(message.data, "typed", 5) != 0) {
+        _exit(3);
+    }
+    daemon_says(fd, CONS_TALK_ROLE, CONS_TALK_WRITER, 77);
+    daemon_says(fd, CONS_TALK_TAKEN, 0, 5);
+    daemon_says(fd, CONS_TALK_END, CONS_TALK_GONE, 0);
+}
+
+static void input_of_a_file_waits_until_it_arrives(void **state)
+{
+    pid_t pid = play(let_write_later);
+    int in = dup(STDIN_FILENO), ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "typed", 5), 5);
+    dup2(ends[0], STDIN_FILENO);
+    assert_int_equal(run_command(&cmd_attach, "-s", socket_path, "web"), 0);
+    expect_played(pid);
+    dup2(in, STDIN_FILENO);
+    close(in);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* Breaks off with input that it has not put into the ring, and is another one then. */
+static void break_off_and_come_back(int fd, const struct cons_talk_ask *first)
+{
+    struct cons_talk_bytes message = {.kind = CONS_TALK_OUTPUT, .data = "shown"};
+    struct cons_talk_ask ask = *first;
+
+    if (ask.wishes != (CONS_TALK_READS | CONS_TALK_HISTORY | CONS_TALK_WRITES)) {
+        _exit(2);
+    }
+    daemon_says(fd, CONS_TALK_ROLE, CONS_TALK_WRITER, 77);
+    send(fd, &message, CONS_TALK_BYTES(5), 0);
+    recv(fd, &message, sizeof(message), 0);
+    close(fd);
+    fd = accept(daemon_fd, NULL, NULL);
+    if (recv(fd, &ask, sizeof(ask), 0) != sizeof(ask) ||
+        ask.wishes != (CONS_TALK_READS | CONS_TALK_WRITES)) {
+        _exit(3);
+    }
+    daemon_says(fd, CONS_TALK_END, CONS_TALK_GONE, 0);
+}
+
+/* A file has nothing twice, and its reader is told what may be missing. */
+static void the_next_daemon_shows_nothing_again(void **state)
+{
+    pid_t pid = play(break_off_and_come_back);
+    int in = dup(STDIN_FILENO), ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "typed", 5), 5);
+    dup2(ends[0], STDIN_FILENO);
+    assert_int_equal(run_command(&cmd_attach, "-s", socket_path, "web"), 0);
+    assert_string_equal(text_of(out_path), "shown");
+    expect_said("the last 5 bytes that you typed may not have arrived");
+    expect_said("the console daemon is back: what was printed meanwhile may be missing");
+    expect_played(pid);
+    dup2(in, STDIN_FILENO);
+    close(in);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void print_once(int fd, const struct cons_talk_ask *ask)
+{
+    struct cons_talk_bytes message = {.kind = CONS_TALK_OUTPUT, .data = "shown"};
+
+    (void)ask;
+    daemon_says(fd, CONS_TALK_ROLE, CONS_TALK_WRITER, 77);
+    send(fd, &message, sizeof(message), 0);
+    recv(fd, &message, sizeof(message), 0);
+}
+
+/* Makes a pipe that takes nothing more. */
+static void make_full_pipe(int ends[2])
+{
+    static const char filling[4096];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fcntl(ends[1], F_SETPIPE_SZ, sizeof(filling)) >= (int)sizeof(filling));
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    while (write(ends[1], filling, sizeof(filling)) > 0) {
+    }
+    fcntl(ends[1], F_SETFL, 0);
+}
+
+/* The daemon is asked and left before anything is printed: a pager may take its time. */
+static void a_list_that_waits_for_its_pager_keeps_no_daemon(void **state)
+{
+    pid_t played = play(tell_states), pid;
+    int ends[2];
+
+    (void)state;
+    make_full_pipe(ends);
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        setvbuf(stdout, NULL, _IONBF, 0);
+        cmd_list.run(&cmd_list, 3, (char *[]){"list", "-s", socket_path, NULL});
+        _exit(0);
+    }
+    expect_played(played);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* Standard output takes nothing: a signal ends it all the same, and the terminal is put right. */
+static void who_waits_for_its_output_obeys_signals(void **state)
+{
+    pid_t played = play(print_once), pid;
+    char path[CONS_TTY_MAX];
+    struct termios before, now;
+    struct cons_pty pty;
+    int ends[2], slave, status;
+
+    (void)state;
+    make_full_pipe(ends);
+    assert_int_equal(cons_pty_open(&pty, path), 0);
+    slave = open(path, O_RDWR | O_NOCTTY);
+    assert_int_equal(tcgetattr(slave, &before), 0);
+    pid = fork();
+    if (pid == 0) {
+        dup2(slave, STDIN_FILENO);
+        dup2(ends[1], STDOUT_FILENO);
+        cmd_attach.run(&cmd_attach, 4, (char *[]){"attach", "-s", socket_path, "web", NULL});
+        _exit(99);
+    }
+    do {
+        poll(NULL, 0, 5);
+        assert_int_equal(tcgetattr(slave, &now), 0);
+    } while (now.c_lflag == before.c_lflag);
+    poll(NULL, 0, 100); /* and waits for its output, if it is to fail */
+    kill(pid, SIGTERM);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, SIGTERM);
+    expect_same(slave, &before);
+    expect_played(played);
+    close(slave);
+    close(ends[0]);
+    close(ends[1]);
+    cons_pty_close(&pty);
+}
+
 static void domains_are_found(void **state)
 {
     struct xs_handle *xs = xs_open(0);
@@ -651,8 +815,12 @@ int main(void)
         cmocka_unit_test(what_the_daemon_says_is_checked),
         cmocka_unit_test_setup(domains_are_found, setup),
         cmocka_unit_test_setup(consoles_are_listed, setup),
+        cmocka_unit_test_setup(a_list_that_waits_for_its_pager_keeps_no_daemon, setup),
         cmocka_unit_test_setup(sending_ends_when_the_guest_has_it, setup),
         cmocka_unit_test_setup(who_attaches_is_told_what_is_missing, setup),
+        cmocka_unit_test_setup(input_of_a_file_waits_until_it_arrives, setup),
+        cmocka_unit_test_setup(the_next_daemon_shows_nothing_again, setup),
+        cmocka_unit_test_setup(who_waits_for_its_output_obeys_signals, setup),
         cmocka_unit_test_setup(a_log_is_shown_by_name_and_number, setup),
         cmocka_unit_test_setup(a_log_is_followed_over_its_rotation, setup),
     };

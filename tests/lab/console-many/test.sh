@@ -121,8 +121,9 @@ say "the daemon is killed: whoever reads finds the next one"
 kill -9 "$(main_pid $unit)"
 for name in one two writer; do
     told $name 'the console daemon has ended; waits for the next one'
-    told $name 'the console daemon is back'
+    told $name 'the console daemon is back: what was printed meanwhile may be missing'
 done
+settles "readers" 4 listed "j['readers']" # they get what is printed from then on
 printf 'echo back-$((60 + 3))\r' >&"$typed"
 for name in one two writer slow; do
     seen $name '^back-63'
