@@ -123,10 +123,15 @@ uint32_t random_u32(void)
 
 static char text[TREE_PATH_SIZE];
 
+static void copy(char *to, size_t size, const char *from)
+{
+    assert_true((size_t)snprintf(to, size, "%s", from) < size);
+}
+
 static int walk(const char *path, bool follow, struct place *place)
 {
     assert_true(strlen(path) < sizeof(text));
-    strcpy(text, path);
+    copy(text, sizeof(text), path);
     return tree_walk(tree_root(), text, follow, place);
 }
 
@@ -189,7 +194,7 @@ static int change_name(const char *from, const char *to)
     struct place a, b;
     int rc = walk(from, false, &a);
 
-    strcpy(other, to);
+    copy(other, sizeof(other), to);
     if (rc == 0) {
         rc = tree_walk(tree_root(), other, false, &b);
         if (rc == 0) {
@@ -295,7 +300,7 @@ static void links_are_followed_so_far(void **state)
     target[250] = '\0';
     assert_int_equal(make_link("far", target), 0);
     static char path[TREE_PATH_SIZE];
-    strcpy(path, "far");
+    copy(path, sizeof(path), "far");
     memset(path + 3, '/', sizeof(path) - 4);
     path[TREE_PATH_SIZE - 1] = '\0';
     struct place place;
@@ -325,10 +330,10 @@ static void steps_are_counted(void **state)
     assert_int_equal(make("f", NODE_FILE | 0644), 0);
     for (unsigned i = 0; i < 6; i++) {
         for (unsigned j = 0; j < 900; j++) {
-            strcpy(target + 2 * j, "./");
+            memcpy(target + 2 * j, "./", sizeof("./"));
         }
         snprintf(name, sizeof(name), "s%u", i - 1);
-        strcat(target, i == 0 ? "f" : name);
+        copy(target + 1800, sizeof(target) - 1800, i == 0 ? "f" : name);
         snprintf(name, sizeof(name), "s%u", i);
         assert_int_equal(make_link(name, target), 0);
     }
@@ -383,11 +388,11 @@ static void names_change(void **state)
     assert_int_equal(walk("a/c", false, &place), 0);
     assert_int_equal(unmake("a/c", true), 0);
     struct place inside;
-    strcpy(text, "x");
+    copy(text, sizeof(text), "x");
     assert_int_equal(tree_walk(place.node, text, false, &inside), 0);
     assert_int_equal(place_free(&inside, false), -ENOENT);
     place_put(&inside);
-    strcpy(text, "../x");
+    copy(text, sizeof(text), "../x");
     assert_int_equal(tree_walk(place.node, text, false, &inside), -ENOENT);
     char path[64];
     assert_null(tree_path(place.node, path, sizeof(path)));
@@ -403,6 +408,7 @@ static unsigned at_most;
 static bool list_one(const struct tree_entry *e, void *arg)
 {
     char *seen = arg;
+    char *end = NULL;
     unsigned i;
     char name[16];
 
@@ -415,7 +421,8 @@ static bool list_one(const struct tree_entry *e, void *arg)
     at_most--;
     go_on = e->next;
     listed++;
-    if (sscanf(name, "n%u", &i) == 1) {
+    i = name[0] == 'n' ? (unsigned)strtoul(name + 1, &end, 10) : 0;
+    if (end != NULL && *end == '\0') {
         seen[i]++;
     } else {
         assert_true(strcmp(name, ".") == 0 || strcmp(name, "..") == 0);
@@ -467,6 +474,7 @@ static void bytes_are_what_was_written(void **state)
     static uint8_t model[40 * PAGE_SIZE], in[40 * PAGE_SIZE], base[5 * PAGE_SIZE + 77];
     struct node *n = node_new(NODE_FILE | 0644);
     size_t size = sizeof(base);
+    unsigned seed = 1;
 
     (void)state;
     for (size_t i = 0; i < sizeof(base); i++) {
@@ -475,12 +483,11 @@ static void bytes_are_what_was_written(void **state)
     memcpy(model, base, sizeof(base));
     n->base = base;
     n->base_size = n->size = sizeof(base);
-    srand(1);
     for (unsigned i = 0; i < 3000; i++) {
-        uint64_t pos = (uint64_t)rand() % (30 * PAGE_SIZE), old = pos;
-        size_t len = (size_t)rand() % (i % 4 == 0 ? 5 * PAGE_SIZE : 300);
+        uint64_t pos = (uint64_t)rand_r(&seed) % (30 * PAGE_SIZE), old = pos;
+        size_t len = (size_t)rand_r(&seed) % (i % 4 == 0 ? 5 * PAGE_SIZE : 300);
 
-        switch (rand() % 8) {
+        switch (rand_r(&seed) % 8) {
         case 0: /* cut */
             if (pos < size) {
                 memset(model + pos, 0, size - pos);
