@@ -21,7 +21,7 @@ static bool handle(int option, const char *arg, void *context)
 static const char *served_text(const struct domain *domain, const struct cons_talk_state *state)
 {
     if (state->served == 0) {
-        return domain->type[0] == '\0' || strcmp(domain->type, "xenconsoled") == 0 ? "no" : "QEMU";
+        return domain_has_xenconsoled(domain) ? "no" : "QEMU";
     }
     return state->connected != 0 ? "yes" : "waits";
 }

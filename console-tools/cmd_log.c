@@ -14,8 +14,6 @@
 #include "logview.h"
 #include "name.h"
 
-#define LOG_DIR "/var/log/duet/console"
-
 struct reading {
     const struct command *self;
     const char *dir;
@@ -201,7 +199,7 @@ static int run(const struct command *self, int argc, char **argv)
     static struct reading r;
     int status, err;
 
-    r = (struct reading){.self = self, .dir = LOG_DIR, .lines = -1, .dir_fd = -1, .fd = -1};
+    r = (struct reading){.self = self, .dir = CONS_LOG_DIR, .lines = -1, .dir_fd = -1, .fd = -1};
     status = command_options(self, argc, argv, NULL, handle, &r);
     if (status >= 0) {
         return status;
@@ -235,7 +233,7 @@ const struct command cmd_log = {
     .options = "  -f, --follow        and what is added, until it is interrupted\n"
                "  -n, --lines LINES   only the last lines\n"
                "  -r, --raw           bytes as they are; not to a terminal\n"
-               "  -d, --log-dir DIR   of duet-consoled (default " LOG_DIR ")\n",
+               "  -d, --log-dir DIR   of duet-consoled (default " CONS_LOG_DIR ")\n",
     .shorts = "fn:rd:h",
     .longs = longs,
     .min_args = 1,

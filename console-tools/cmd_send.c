@@ -125,16 +125,7 @@ static int on_message(struct sending *s, bool *writes)
 /* Waits until the daemon says something. Returns -1 to go on, or an exit code. */
 static int await(struct sending *s, bool *writes)
 {
-    const long long deadline = deadline_after(s->patience_s);
-    struct pollfd pfd = {.fd = s->fd, .events = POLLIN};
-    int n;
-
-    do {
-        long long left = deadline - now_ms();
-
-        n = poll(&pfd, 1, left > 0 ? (int)left : 0);
-    } while (n < 0 && errno == EINTR);
-    if (n > 0) {
+    if (wait_for(s->fd, POLLIN, -1, deadline_after(s->patience_s)) > 0) {
         return on_message(s, writes);
     }
     command_failed(s->self,

@@ -93,6 +93,11 @@ int domain_want(const struct command *self, const char *text, struct domain *dom
     return err != 0 ? command_failed(self, "%s: %s", text, store_error(-err)) : -1;
 }
 
+bool domain_has_xenconsoled(const struct domain *domain)
+{
+    return domain->type[0] == '\0' || strcmp(domain->type, "xenconsoled") == 0;
+}
+
 void domain_free(struct domain *domain)
 {
     free(domain->name);

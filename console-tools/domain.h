@@ -27,6 +27,9 @@ int domain_find(struct xs_handle *xs, const char *text, struct domain *domain);
 /* The same, with a message in the name of @self. Returns -1 to go on, or an exit code. */
 int domain_want(const struct command *self, const char *text, struct domain *domain);
 
+/* Whether its console is xenconsoled's, which duet-consoled stands in for, and not QEMU's. */
+bool domain_has_xenconsoled(const struct domain *domain);
+
 void domain_free(struct domain *domain);
 
 #endif

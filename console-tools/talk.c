@@ -117,7 +117,6 @@ int talk_hear(int fd, union talk_message *message)
 
 char *talk_reason(const struct domain *domain, uint32_t reason)
 {
-    const bool others = domain->type[0] != '\0' && strcmp(domain->type, "xenconsoled") != 0;
     const char *why =
         "the daemon ended the connection for a reason that this program does not know";
     char *text = NULL;
@@ -125,9 +124,10 @@ char *talk_reason(const struct domain *domain, uint32_t reason)
     if (reason == CONS_TALK_GONE) {
         why = "the domain has gone";
     } else if (reason == CONS_TALK_UNKNOWN) {
-        why = others ? "its console is not duet-consoled's but QEMU's; 'xl console' attaches to it"
-                     : "duet-consoled does not serve its console; 'journalctl -u duet-console' may "
-                       "say why";
+        why = domain_has_xenconsoled(domain)
+                  ? "duet-consoled does not serve its console; 'journalctl -u duet-console' may "
+                    "say why"
+                  : "its console is not duet-consoled's but QEMU's; 'xl console' attaches to it";
     } else if (reason == CONS_TALK_FULL) {
         why = "too many are attached already; 'duet-console list' counts them";
     } else if (reason == CONS_TALK_WRONG) {

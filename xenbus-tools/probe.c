@@ -67,20 +67,6 @@ static bool take(int fd, size_t most, struct probe *probe)
     return !probe->cut;
 }
 
-/* Waits for @fd until the deadline. Returns 1, 0 when it is late, -EINTR. */
-static int await(int fd, int stop, long long deadline)
-{
-    struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = stop, .events = POLLIN}};
-    long long left;
-    int n;
-
-    do {
-        left = deadline - now_ms();
-        n = poll(fds, 2, left > 0 ? (int)left : 0);
-    } while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : fds[1].revents != 0 ? -EINTR : n;
-}
-
 /* All that it says, and its end. Returns 0, or -EINTR. */
 static int listen_to(int fd, pid_t pid, const struct question *q, struct probe *probe)
 {
@@ -89,10 +75,11 @@ static int listen_to(int fd, pid_t pid, const struct question *q, struct probe *
     int n;
 
     do {
-        n = await(fd, q->stop, deadline);
+        n = wait_for(fd, POLLIN, q->stop, deadline);
     } while (n > 0 && take(fd, q->most, probe));
     if (n > 0 && !probe->cut) {
-        n = await(pidfd, q->stop, deadline); /* it may go on when it has closed its output */
+        /* It may go on when it has closed its output. */
+        n = wait_for(pidfd, POLLIN, q->stop, deadline);
     }
     close(pidfd);
     probe->late = n == 0;

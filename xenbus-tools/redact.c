@@ -198,8 +198,7 @@ char *redact_text(const char *text, size_t len, size_t *out_len)
         rest.at = newline != NULL ? newline + 1 : rest.end;
     }
     if (out == NULL || fclose(out) != 0) {
-        fputs("xenbus: out of memory\n", stderr);
-        exit(EXIT_FAILED);
+        out_of_memory();
     }
     return copy;
 }

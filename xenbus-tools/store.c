@@ -12,13 +12,18 @@
 #include <time.h>
 #include <xen/io/xs_wire.h>
 
+void out_of_memory(void)
+{
+    fprintf(stderr, "%s: out of memory\n", command_program());
+    exit(EXIT_FAILED);
+}
+
 void *must_alloc(size_t size)
 {
     void *memory = calloc(1, size);
 
     if (memory == NULL) {
-        fprintf(stderr, "%s: out of memory\n", command_program());
-        exit(EXIT_FAILED);
+        out_of_memory();
     }
     return memory;
 }
@@ -130,6 +135,19 @@ bool parse_count(const char *text, long least, long *number)
     errno = 0;
     *number = strtol(text, &end, 10);
     return errno == 0 && end != text && *end == '\0' && *number >= least;
+}
+
+int wait_for(int fd, short events, int stop, long long deadline)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = stop, .events = POLLIN}};
+    long long left;
+    int n;
+
+    do {
+        left = deadline - now_ms();
+        n = poll(fds, 2, left > 0 ? (int)left : 0);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : fds[1].revents != 0 ? -EINTR : n;
 }
 
 int store_next_event(struct xs_handle *xs, long long deadline, int stop_fd, char ***event)

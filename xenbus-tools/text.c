@@ -68,8 +68,7 @@ char *text_escaped(const void *data, size_t len)
         fclose(mem);
     }
     if (text == NULL) {
-        fprintf(stderr, "%s: out of memory\n", command_program());
-        exit(EXIT_FAILED);
+        out_of_memory();
     }
     return text;
 }
@@ -246,8 +245,7 @@ void json_write(FILE *out, cJSON *json, bool pretty)
     char *text = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
 
     if (text == NULL) {
-        fprintf(stderr, "%s: out of memory\n", command_program());
-        exit(EXIT_FAILED);
+        out_of_memory();
     }
     json_print_text(out, text);
     cJSON_free(text);

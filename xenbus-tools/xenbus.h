@@ -137,6 +137,16 @@ bool parse_seconds(const char *text, double *seconds);
 /* Reads a whole number of @least or more into @number; false if @text is not one. */
 bool parse_count(const char *text, long least, long *number);
 
+/*
+ * Waits until @fd has one of poll()'s @events, until @stop can be read (negative: there is none),
+ * or until @deadline, as now_ms(). Returns 1, 0 when it is late, -EINTR when it was stopped, or
+ * another -errno.
+ */
+int wait_for(int fd, short events, int stop, long long deadline);
+
+/* Ends the program with a message. */
+void out_of_memory(void) __attribute__((noreturn));
+
 /* Like malloc/strdup, but end the program with a message when memory is out. */
 void *must_alloc(size_t size);
 char *must_strdup(const char *text);

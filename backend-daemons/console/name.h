@@ -1,8 +1,11 @@
 /*
- * A guest's name as the name of its log. Pure.
+ * A guest's name as the name of its log, and where logs are. Pure.
  */
 #ifndef DUET_CONSOLE_NAME_H
 #define DUET_CONSOLE_NAME_H
+
+/* The folder of the logs, unless another one is configured. */
+#define CONS_LOG_DIR "/var/log/duet/console"
 
 /* Longest result with its final NUL: leaves room for ".log.NNN" within NAME_MAX. */
 #define CONS_FILE_MAX 216

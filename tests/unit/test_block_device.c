@@ -507,6 +507,18 @@ static void params_that_are_no_path_are_explained(void **state)
     assert_non_null(strstr(fake_get(BACK "/hotplug-error"), "no image is configured"));
 }
 
+/* A guest that is there before its image: what a script leaves is served, once it has ended. */
+static void wait_for_script(void)
+{
+    publish_ring(WORKER_SERVES);
+    settle();
+    assert_string_equal(fake_get(BACK "/state"), "2");
+    fake_set(BACK "/physical-device-path", image);
+    fake_set(BACK "/hotplug-status", "connected");
+    until(BACK "/state", "4");
+    assert_string_equal(fake_get(BACK "/sectors"), "16");
+}
+
 /* As block-duet does for an image that is not raw: what it leaves is opened, not `params`. */
 static void an_image_that_our_script_serves_is_opened_afterwards(void **state)
 {
@@ -518,13 +530,7 @@ static void an_image_that_our_script_serves_is_opened_afterwards(void **state)
         until(BACK "/state", "2");
         settle();
         assert_null(fake_get(BACK "/hotplug-status"));
-        publish_ring(WORKER_SERVES);
-        settle();
-        assert_string_equal(fake_get(BACK "/state"), "2");
-        fake_set(BACK "/physical-device-path", image);
-        fake_set(BACK "/hotplug-status", "connected");
-        until(BACK "/state", "4");
-        assert_string_equal(fake_get(BACK "/sectors"), "16");
+        wait_for_script();
         fake_set(FRONT "/state", "6");
         until(BACK "/state", "6");
         vanish();
@@ -562,13 +568,7 @@ static void a_foreign_script_is_left_alone(void **state)
     until(BACK "/state", "2");
     assert_string_equal(fake_get(BACK "/script"), "/etc/xen/scripts/block-iscsi");
     assert_null(fake_get(BACK "/hotplug-status"));
-    publish_ring(WORKER_SERVES);
-    settle();
-    assert_string_equal(fake_get(BACK "/state"), "2");
-    fake_set(BACK "/physical-device-path", image);
-    fake_set(BACK "/hotplug-status", "connected");
-    until(BACK "/state", "4");
-    assert_string_equal(fake_get(BACK "/sectors"), "16");
+    wait_for_script();
 }
 
 /* Of our own, and of the file; an open(2) of it waits until the descriptor is closed. */

@@ -535,12 +535,12 @@ static void let_write_later(int fd, const struct cons_talk_ask *ask)
     daemon_says(fd, CONS_TALK_END, CONS_TALK_GONE, 0);
 }
 
-static void input_of_a_file_waits_until_it_arrives(void **state)
+/* Attaches with five bytes in a pipe that stays open, to a daemon that does what the test says. */
+static void attach_with_input(daemon_fn *fn)
 {
-    pid_t pid = play(let_write_later);
+    pid_t pid = play(fn);
     int in = dup(STDIN_FILENO), ends[2];
 
-    (void)state;
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "typed", 5), 5);
     dup2(ends[0], STDIN_FILENO);
@@ -550,6 +550,12 @@ static void input_of_a_file_waits_until_it_arrives(void **state)
     close(in);
     close(ends[0]);
     close(ends[1]);
+}
+
+static void input_of_a_file_waits_until_it_arrives(void **state)
+{
+    (void)state;
+    attach_with_input(let_write_later);
 }
 
 /* Breaks off with input that it has not put into the ring, and is another one then. */
@@ -576,22 +582,11 @@ static void break_off_and_come_back(int fd, const struct cons_talk_ask *first)
 /* A file has nothing twice, and its reader is told what may be missing. */
 static void the_next_daemon_shows_nothing_again(void **state)
 {
-    pid_t pid = play(break_off_and_come_back);
-    int in = dup(STDIN_FILENO), ends[2];
-
     (void)state;
-    assert_int_equal(pipe(ends), 0);
-    assert_int_equal(write(ends[1], "typed", 5), 5);
-    dup2(ends[0], STDIN_FILENO);
-    assert_int_equal(run_command(&cmd_attach, "-s", socket_path, "web"), 0);
+    attach_with_input(break_off_and_come_back);
     assert_string_equal(text_of(out_path), "shown");
     expect_said("the last 5 bytes that you typed may not have arrived");
     expect_said("the console daemon is back: what was printed meanwhile may be missing");
-    expect_played(pid);
-    dup2(in, STDIN_FILENO);
-    close(in);
-    close(ends[0]);
-    close(ends[1]);
 }
 
 static void print_once(int fd, const struct cons_talk_ask *ask)
